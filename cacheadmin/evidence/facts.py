@@ -1,0 +1,236 @@
+"""Who uses a cache, as plain facts. Pure: nothing here reads a disk.
+
+Each piece says where it came from and when, and :class:`Unseen` says what
+could not be looked at: the planner must weigh that as heavily as what was.
+Paths of environments are absolute; ``entries`` are paths relative to the
+cache root (``archive-v0/<id>``, ``environments-v2/<name>``,
+``builds-v0/.tmp...``). Times are nanoseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cacheadmin.inventory.entries import ArchiveId
+
+
+class LinkMode(StrEnum):
+    """How an installed distribution relates to the cache's own copy."""
+
+    SYMLINK = "symlink"
+    HARDLINK = "hardlink"
+    CLONE = "clone"
+    COPY = "copy"
+
+
+class EnvironmentKind(StrEnum):
+    """What sort of environment it is."""
+
+    VENV = "venv"
+    TOOL = "tool"
+    TARGET = "target"
+    PYTHON = "python"
+    CACHED = "cached"
+
+
+class EnvironmentStatus(StrEnum):
+    """What a scan found (public, in JSON).
+
+    ``foreign``: it links into caches, but not into this one.
+    """
+
+    OK = "ok"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    BROKEN = "broken"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledUv:
+    """A uv that is installed somewhere, known from its metadata.
+
+    ``path`` is what named the version: a ``uv-X.dist-info`` folder, an
+    installer receipt, or a binary. ``installed_ns`` is that file's time.
+    """
+
+    version: str
+    path: str
+    uid: int
+    installed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One environment as a scan saw it.
+
+    ``sources`` names how it was found: any of ``registry``, ``include``,
+    ``discover``, ``cache``, ``remembered``. ``link_modes`` counts installed
+    distributions. ``archives`` are those its symlinks lead to, in this cache:
+    they break when the archive goes. ``hardlinked_archives`` are shown, and
+    are safe to lose. ``entries`` are other cache entries it leads to (its
+    folder is a link to ``environments-v2/...``, or it extends a cached
+    environment). ``links`` is the number of links seen: every file's in a
+    deep scan, one a distribution in a fast one. ``broken_packages`` have
+    links into this cache that lead nowhere. ``uv_version`` is the release
+    that created it (later releases do not update it). ``changed_ns`` is the
+    newest of the times of ``pyvenv.cfg`` and site-packages. ``watched`` maps
+    each folder whose change would change this answer to its mtime.
+    ``complete`` is False when part of it could not be read; ``reason`` says
+    which and why, for every status but ``ok``.
+    """
+
+    path: str
+    kind: EnvironmentKind
+    status: EnvironmentStatus
+    sources: tuple[str, ...] = ()
+    uid: int | None = None
+    uv_version: str | None = None
+    link_modes: Mapping[LinkMode, int] = field(default_factory=dict)
+    archives: frozenset[ArchiveId] = frozenset()
+    hardlinked_archives: frozenset[ArchiveId] = frozenset()
+    entries: frozenset[str] = frozenset()
+    links: int = 0
+    broken_links: int = 0
+    broken_packages: tuple[str, ...] = ()
+    installed_uv: tuple[InstalledUv, ...] = ()
+    changed_ns: int | None = None
+    watched: Mapping[str, int] = field(default_factory=dict)
+    fingerprint: str = ""
+    complete: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedEnvironment:
+    """What an earlier run recorded of an environment (from the state)."""
+
+    path: str
+    kind: EnvironmentKind
+    uid: int | None
+    uv_version: str | None
+    archives: frozenset[ArchiveId]
+    entries: frozenset[str]
+    fingerprint: str
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseOfEntry:
+    """One cache entry that a process uses, and through what (``mapped file``)."""
+
+    entry: str
+    through: str
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running process that uses the cache, or is a uv.
+
+    ``uses`` are entries of this cache. ``uv_version`` is set for a uv
+    process whose release could be told. ``is_uv`` with
+    ``takes_cache_lock`` False (before 0.8.19) or None (release unknown) may
+    be working in the cache without our knowing. ``parked`` is a uv that only
+    waits for its child (``uv run``, ``uvx``) and reads the cache no more.
+    ``started_ns`` with ``pid`` identifies it: pids are reused.
+    """
+
+    pid: int
+    uid: int
+    started_ns: int
+    command: str
+    uses: tuple[UseOfEntry, ...] = ()
+    is_uv: bool = False
+    uv_version: str | None = None
+    takes_cache_lock: bool | None = None
+    parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTrace:
+    """Evidence that a user uses a uv release, or a range of releases.
+
+    ``version`` is set where the trace names the release exactly.
+    Otherwise ``bucket`` names the bucket that was written, and the release is
+    one of those that use it. ``evidence`` is a sentence for people,
+    ``path`` what they can look at. ``uid`` None: nobody in particular
+    (policy ``uv.keep``, a system-wide uv).
+    """
+
+    uid: int | None
+    version: str | None
+    bucket: str | None
+    evidence: str
+    path: str
+    seen_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Something that could hide use, and was not seen.
+
+    ``what`` is a short id (``environment``, ``process``, ``cache``,
+    ``discover``, ``interpreter-entry``, ``registry``). ``hides_archives`` is True where
+    an unknown link or process could use any archive: then no archive may go.
+    """
+
+    what: str
+    path: str
+    reason: str
+    hides_archives: bool
+    uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """A process that holds or waits for the cache's ``.lock``.
+
+    ``exclusive``, and ``waiting`` for one that is queued. ``pid`` may belong
+    to another pid namespace or host: then ``command`` is empty.
+    """
+
+    pid: int
+    uid: int | None
+    exclusive: bool
+    waiting: bool
+    command: str = ""
+    started_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filesystem:
+    """The filesystem that the cache lies on.
+
+    ``kind`` as in the mount table (``ext4``, ``nfs4``). ``network`` is True
+    where other hosts may write to it. ``locks_reach_other_hosts`` is None on
+    a local filesystem, where no other host matters. ``keeps_access_times``
+    and ``keeps_user_xattrs`` as the mount tells (None: unknown).
+    """
+
+    kind: str
+    mount_point: str
+    source: str
+    options: tuple[str, ...]
+    network: bool
+    locks_reach_other_hosts: bool | None
+    read_only: bool
+    keeps_access_times: bool
+    keeps_user_xattrs: bool | None
+    is_mount_point: bool
+    lock_note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was collected about the use of one cache."""
+
+    collected_at_ns: int
+    filesystem: Filesystem
+    environments: tuple[Environment, ...] = ()
+    remembered: tuple[RememberedEnvironment, ...] = ()
+    processes: tuple[Process, ...] = ()
+    releases: tuple[ReleaseTrace, ...] = ()
+    lock_holders: tuple[LockHolder, ...] = ()
+    unseen: tuple[Unseen, ...] = ()

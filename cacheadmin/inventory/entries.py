@@ -1,0 +1,205 @@
+"""What a uv cache consists of, as plain facts. Pure: nothing here reads a disk.
+
+A cache is a folder of *buckets* (``wheels-v5``), each written by a range of uv
+releases, and one archive bucket that all releases share. The reader in
+``inventory.reading`` turns a folder into an :class:`Inventory`; the planner
+decides over it. ``path`` is always relative to the cache root, with ``/``
+between its parts, and may hold surrogate escapes (bytes that are not UTF-8).
+Times are nanoseconds since the epoch, as the filesystem gave them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+ArchiveId = NewType("ArchiveId", str)
+
+
+class EntryKind(StrEnum):
+    """The kinds of entry that a plan speaks of (public, in JSON)."""
+
+    BUCKET = "bucket"
+    ARCHIVE = "archive"
+    WHEEL = "wheel"
+    REVISION = "revision"
+    ENVIRONMENT = "environment"
+    BUILD = "build"
+    STRAY = "stray"
+
+
+class ArchiveContent(StrEnum):
+    """What an archive holds."""
+
+    WHEEL = "wheel"
+    ENVIRONMENT = "environment"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheIdentity:
+    """The cache's root folder: resolved absolute path, device and inode."""
+
+    path: str
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The newest write that one user made in a bucket."""
+
+    uid: int
+    written_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One versioned top-level folder, ``<kind>-v<version>``.
+
+    ``known`` is False for a kind or a version that the release table does
+    not have: it must be kept. ``writes`` holds the newest write of each user,
+    newest first; it is what tells who still uses a release (facts section 6).
+    """
+
+    name: str
+    kind: str
+    version: int
+    known: bool
+    writes: tuple[Write, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """One unpacked wheel, or one cached environment, under ``archive-v0``.
+
+    ``package`` and ``version`` are None where the content names none.
+    """
+
+    id: ArchiveId
+    path: str
+    content: ArchiveContent
+    package: str | None
+    version: str | None
+    uid: int
+    inode: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class WheelPointer:
+    """What makes uv find a wheel's archive: ``<K>``, ``<K>.http``, ``<K>.rev``.
+
+    ``path`` is the path of ``<K>``, without suffix, whether or not the
+    symlink exists. ``archives`` holds every id that the pointer file or the
+    symlink names; ``linked_archive`` the one of the symlink alone, which is
+    all that uv's own prune looks at. ``understood`` is False for a pointer file
+    of a shape that no known release writes: what it names is unknown, so
+    nothing may be concluded from its silence.
+    """
+
+    path: str
+    bucket: str
+    package: str
+    version: str | None
+    archives: frozenset[ArchiveId]
+    linked_archive: ArchiveId | None
+    understood: bool
+    uid: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRevision:
+    """One revision folder of a source distribution, ``.../<revid>``.
+
+    ``current`` says whether ``revision.http`` or ``revision.rev`` beside it
+    names it; None where there is no such file, or an unreadable one (git
+    sources have none): such a folder is never superseded. ``archives`` are
+    those its wheel symlinks lead to.
+    """
+
+    path: str
+    bucket: str
+    package: str | None
+    version: str | None
+    current: bool | None
+    archives: frozenset[ArchiveId]
+    uid: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CachedEnvironment:
+    """A tool, script or project environment in ``environments-v*``.
+
+    ``archive`` is set when the entry is a symlink to an archive that is a
+    whole environment (``uvx``); None when the entry itself is the environment.
+    ``changed_ns`` is the newest time known of entry and content.
+    """
+
+    path: str
+    bucket: str
+    archive: ArchiveId | None
+    uid: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A build or temporary folder: ``builds-v0/.tmp*`` or ``.tmp*`` in the root.
+
+    ``changed_ns`` is the newest time found in it (bounded depth).
+    """
+
+    path: str
+    uid: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Something that no uv release puts there.
+
+    ``removable`` is True only where every uv release's own prune would treat
+    it as rubbish *inside a bucket it owns* (a plain file in ``archive-v0``);
+    unknown names in the root are somebody's and stay. ``what`` describes it.
+    """
+
+    path: str
+    what: str
+    removable: bool
+    uid: int
+    changed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that could not be read: what is in it is unknown."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything found in one cache.
+
+    ``watched`` maps each folder that holds pointers, revisions, cached
+    environments or interpreter entries to its modification time when it was
+    read: what changed since then is all that a transaction reads again.
+    """
+
+    cache: CacheIdentity
+    read_at_ns: int
+    buckets: tuple[Bucket, ...] = ()
+    archives: Mapping[ArchiveId, Archive] = field(default_factory=dict)
+    wheel_pointers: tuple[WheelPointer, ...] = ()
+    revisions: tuple[SourceRevision, ...] = ()
+    environments: tuple[CachedEnvironment, ...] = ()
+    builds: tuple[Build, ...] = ()
+    strays: tuple[Stray, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
+    watched: Mapping[str, int] = field(default_factory=dict)
