@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share, spelled once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cacheadmin.cli.output import Format, RowFormat
+
+PolicyArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="POLICY",
+        help="Policy file, or the bare name of one; left out: your own default cache.",
+        show_default=False,
+    ),
+]
+InsecurePolicyOption = Annotated[
+    bool,
+    typer.Option("--insecure-policy", help="Accept a policy that others could have written."),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="table or json.")]
+RowFormatOption = Annotated[RowFormat, typer.Option("--format", help="table, json, jsonl or csv.")]

@@ -1,0 +1,117 @@
+"""What reaches the terminal: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import typer
+
+from cacheadmin.report.escaping import printable
+
+if TYPE_CHECKING:
+    import click
+
+    from cacheadmin.errors import CacheadminError
+
+
+class Color(StrEnum):
+    """When to colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class RowFormat(StrEnum):
+    """How a report that consists of rows is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The global options of this call."""
+
+    quiet: bool = False
+    verbose: bool = False
+    color: Color = Color.AUTO
+
+
+settings = Settings()
+
+
+def data(text: str) -> None:
+    """Print a result to stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def note(message: str) -> None:
+    """Print a remark to stderr; nothing with ``--quiet``."""
+    if not settings.quiet:
+        sys.stderr.write(f"cacheadmin: {printable(message)}\n")
+
+
+def warning(message: str) -> None:
+    """Print a warning to stderr, with ``--quiet`` too: not all is well."""
+    sys.stderr.write(f"cacheadmin: {_coloured('warning', typer.colors.YELLOW)}: {printable(message)}\n")
+
+
+def failure(error: CacheadminError) -> None:
+    """Print an error: the line, its details, and what to do."""
+    label = f"{error.label}: " if error.label else ""
+    lines = [f"cacheadmin: {_coloured(label, typer.colors.RED)}{printable(error.message)}"]
+    lines += [f"  {printable(detail)}" for detail in error.details]
+    if error.hint:
+        lines.append(f"  {printable(error.hint)}")
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def usage(error: click.UsageError) -> None:
+    """Print a wrong call in one line, with where to read on."""
+    command = error.ctx.command_path if error.ctx else "cacheadmin"
+    sys.stderr.write(
+        f"cacheadmin: {printable(error.format_message())} (see `{printable(command)} --help`)\n"
+    )
+
+
+def unexpected(error: Exception) -> None:
+    """Print an error nobody foresaw; its traceback only with ``--verbose``."""
+    if settings.verbose:
+        import traceback
+
+        sys.stderr.write("".join(traceback.format_exception(error)))
+    kind = type(error).__name__
+    sys.stderr.write(
+        f"cacheadmin: unexpected error: {kind}: {printable(str(error))}\n"
+        "  please report it with the output of the same command under --verbose\n"
+    )
+
+
+def colour_stdout() -> bool:
+    """Whether tables on stdout may carry colour."""
+    return _wants_colour(sys.stdout.isatty())
+
+
+def _wants_colour(terminal: bool) -> bool:
+    import os
+
+    if settings.color is Color.ALWAYS:
+        return True
+    return settings.color is Color.AUTO and terminal and not os.environ.get("NO_COLOR")
+
+
+def _coloured(text: str, color: str) -> str:
+    return typer.style(text, fg=color) if text and _wants_colour(sys.stderr.isatty()) else text

@@ -1,0 +1,42 @@
+"""JSON documents: one a command, each with the same header.
+
+Keys are public API (cacheadmin(1), JSON): add freely, never rename. Sizes are
+integers in bytes, times RFC 3339 in UTC, durations seconds. Paths keep their
+exact bytes: what is not UTF-8 appears as a lone surrogate escape
+(``\\udcff``), which ``json.loads`` and ``os.fsencode`` turn back.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin import __version__
+from cacheadmin.timestamps import now_ns, rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
+
+Document = dict[str, Any]
+
+
+def header(command: str, loaded: LoadedPolicy | None, cache: CacheIdentity | None) -> Document:
+    """Return the keys every document starts with."""
+    return {
+        "schema": f"cacheadmin/{command}/1",
+        "version": __version__,
+        "host": socket.gethostname(),
+        "generated_at": rfc3339(now_ns()),
+        "policy": None if loaded is None else {"name": loaded.policy.name, "path": loaded.path},
+        "cache": None
+        if cache is None
+        else {"path": cache.path, "device": cache.device, "inode": cache.inode},
+    }
+
+
+def dumps(document: Mapping[str, Any]) -> str:
+    """Return a document as text: indented, stable, ASCII only (no terminal can be harmed)."""
+    return json.dumps(document, indent=2, ensure_ascii=True)
