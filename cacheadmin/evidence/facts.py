@@ -79,7 +79,9 @@ class Environment:
     newest of the times of ``pyvenv.cfg`` and site-packages. ``watched`` maps
     each folder whose change would change this answer to its mtime.
     ``complete`` is False when part of it could not be read; ``reason`` says
-    which and why, for every status but ``ok``.
+    which and why, for every status but ``ok``. ``tools`` is filled for cached
+    environments: the distributions in it that no other one there requires,
+    which is what somebody asked ``uvx`` for.
     """
 
     path: str
@@ -101,6 +103,7 @@ class Environment:
     fingerprint: str = ""
     complete: bool = True
     reason: str = ""
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,11 @@ class Filesystem:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was collected about the use of one cache."""
+    """All that was collected about the use of one cache.
+
+    ``user_names`` maps the uids met to account names; a uid without an
+    account (somebody who left) is not in it.
+    """
 
     collected_at_ns: int
     filesystem: Filesystem
@@ -234,3 +241,4 @@ class Evidence:
     releases: tuple[ReleaseTrace, ...] = ()
     lock_holders: tuple[LockHolder, ...] = ()
     unseen: tuple[Unseen, ...] = ()
+    user_names: Mapping[int, str] = field(default_factory=dict)
