@@ -1,0 +1,65 @@
+"""Fixtures that all tests share; ``tests/support`` says what they give."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.packages import Index, serve_index
+from tests.support.shared_cache import SharedCache
+from tests.support.users import User, other_users, python_for_everyone
+
+os.umask(0o022)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs root, and say why."""
+    reason = ""
+    if os.geteuid() != 0:
+        reason = "needs root: starts programs as other users"
+    elif python_for_everyone() is None:
+        reason = "needs a Python of this version that other users can start"
+    for item in items:
+        if reason and item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def index() -> Iterator[Index]:
+    """The package index on loopback."""
+    with serve_index() as serving:
+        yield serving
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """An empty folder that every user can enter; removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="cacheadmin-test-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def cacheadmin(open_folder: Path) -> Cacheadmin:
+    """The command line, with state and policies of its own."""
+    folder = open_folder / "cacheadmin"
+    folder.mkdir()
+    return Cacheadmin(folder)
+
+
+@pytest.fixture
+def shared(open_folder: Path, index: Index) -> SharedCache:
+    """An empty shared cache of the user who runs the tests."""
+    return SharedCache.create(open_folder, index)
+
+
+@pytest.fixture
+def three_users() -> list[User]:
+    """Three users who are nobody else (needs root)."""
+    return other_users(3)

@@ -1,0 +1,196 @@
+"""Running the real command line in its own process.
+
+    result = cacheadmin("plan", policy, "--format", "json")   # the fixture
+    result.code, result.stdout, result.stderr, result.json
+
+Each runner has its own state folder and home; nothing of the caller's
+environment reaches the child. ``user`` runs it as somebody else (needs root).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.users import User, python_for_everyone
+from tests.support.uv_releases import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one call gave: exit code, both outputs as text."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        try:
+            return json.loads(self.stdout)
+        except json.JSONDecodeError as error:
+            raise AssertionError(f"no JSON: {self.stdout!r}\n{self.stderr}") from error
+
+
+@dataclass
+class Cacheadmin:
+    """Runs ``python -m cacheadmin``; state, home and policies lie in ``folder``."""
+
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        """The HOME of the child."""
+        return self.folder / "home"
+
+    def __call__(
+        self,
+        *arguments: str | os.PathLike[str],
+        code: int | None = None,
+        user: User | None = None,
+        environment: dict[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float = 120,
+    ) -> Result:
+        """Run one command; with ``code`` assert that exit code."""
+        finished = subprocess.run(
+            self.command(*arguments, user=user),
+            env=self.environment(user) | (environment or {}),
+            cwd=cwd or self._home_of(user),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=timeout,
+            check=False,
+            **(user.process_arguments() if user else {}),
+        )
+        result = Result(finished.returncode, finished.stdout, finished.stderr)
+        if code is not None and result.code != code:
+            words = " ".join(map(os.fspath, arguments))
+            raise AssertionError(
+                f"cacheadmin {words}: code {result.code}, not {code}\n"
+                f"{result.stderr}\n{result.stdout}"
+            )
+        return result
+
+    def start(
+        self, *arguments: str | os.PathLike[str], user: User | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command and return at once; output is piped."""
+        return subprocess.Popen(
+            self.command(*arguments, user=user),
+            env=self.environment(user),
+            cwd=self._home_of(user),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **(user.process_arguments() if user else {}),
+        )
+
+    def command(self, *arguments: str | os.PathLike[str], user: User | None = None) -> list[str]:
+        """Return the command line of a call."""
+        python = sys.executable
+        if _somebody_else(user):
+            python = python_for_everyone() or sys.executable
+        return [python, "-m", "cacheadmin", *map(os.fspath, arguments)]
+
+    def environment(self, user: User | None = None) -> dict[str, str]:
+        """Return the whole environment of a call."""
+        home = self._home_of(user)
+        modules = self._open_modules() if _somebody_else(user) else REPOSITORY
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": os.fspath(home),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": os.fspath(modules),
+            "PYTHONDONTWRITEBYTECODE": "1" if _somebody_else(user) else "",
+            "XDG_STATE_HOME": os.path.join(home, "state"),
+            "XDG_CONFIG_HOME": os.path.join(home, "config"),
+            "CACHEADMIN_POLICY_DIR": os.fspath(self.folder / "policies"),
+        }
+
+    def policy(self, cache: str | os.PathLike[str], text: str = "", name: str = "test") -> Path:
+        """Write a policy for a cache and return its path.
+
+        ``text`` is added to ``version``, ``name``, ``cache`` and ``state``;
+        the state database lies in the runner's own folder.
+        """
+        folder = self.folder / "policies"
+        folder.mkdir(exist_ok=True, mode=0o755)
+        path = folder / f"{name}.yaml"
+        lines = ["version: 1", f"name: {name}", f"cache: {json.dumps(os.fspath(cache))}"]
+        if "\nstate:" not in f"\n{text}":
+            lines.append(f"state: sqlite:///{self.folder}/state/{name}.sqlite")
+            (self.folder / "state").mkdir(exist_ok=True, mode=0o755)
+        path.write_text("\n".join(lines) + "\n" + text, encoding="utf-8")
+        path.chmod(0o644)
+        return path
+
+    def _home_of(self, user: User | None) -> Path:
+        home = self.home if not _somebody_else(user) else self.folder / f"home-{user.name}"
+        if not home.exists():
+            home.mkdir(parents=True)
+            if user and os.geteuid() == 0:
+                os.chown(home, user.uid, user.gid)
+        return home
+
+    def _open_modules(self) -> Path:
+        """Copy cacheadmin and what it needs to where every user can read it."""
+        modules = self.folder / "modules"
+        if not modules.exists():
+            modules.mkdir(mode=0o755)
+            shutil.copytree(REPOSITORY / "cacheadmin", modules / "cacheadmin")
+            for folder, names in _needed_modules():
+                for name in names:
+                    source, copy = folder / name, modules / name
+                    if source.is_dir():
+                        shutil.copytree(source, copy, dirs_exist_ok=True)
+                    else:
+                        shutil.copy(source, copy)
+            subprocess.run(["chmod", "-R", "a+rX", modules], check=True)
+        return modules
+
+
+def _somebody_else(user: User | None) -> bool:
+    return user is not None and user.uid != os.geteuid()
+
+
+def _needed_modules() -> list[tuple[Path, set[str]]]:
+    """Return folders and the names in them that cacheadmin's dependencies consist of."""
+    wanted = _declared_dependencies()
+    found: dict[str, tuple[Path, set[str]]] = {}
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        tops = {file.parts[0] for file in distribution.files or () if ".." not in file.parts}
+        found[name] = (Path(str(distribution.locate_file(""))), tops - {"__pycache__"})
+        wanted += [_name(line) for line in distribution.requires or () if "extra ==" not in line]
+    return list(found.values())
+
+
+def _declared_dependencies() -> list[str]:
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    return [_name(line) for line in project["project"]["dependencies"]]
+
+
+def _name(requirement: str) -> str:
+    from packaging.requirements import Requirement
+
+    return Requirement(requirement).name

@@ -1,0 +1,79 @@
+"""Other people: real users that tests run programs as.
+
+    ana, ben = other_users(2)          # needs root; use the ``root`` marker
+    subprocess.run(..., **ana.process_arguments())
+
+Users are unused uids without an account, all in one shared group, so that
+nothing on the machine is theirs. They can enter only folders that are open to
+everyone: pytest's ``tmp_path`` is not; use the ``open_folder`` fixture.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SHARED_GROUP = 61000
+_FIRST_UID = 61001
+
+
+@dataclass(frozen=True)
+class User:
+    """A user to run programs as; ``umask`` is that of the programs."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int = 0o002
+
+    def process_arguments(self) -> dict[str, Any]:
+        """Return arguments for ``subprocess`` that make the child this user."""
+        if self.uid == os.geteuid():
+            return {"umask": self.umask}
+        return {
+            "user": self.uid,
+            "group": self.gid,
+            "extra_groups": list(self.groups),
+            "umask": self.umask,
+        }
+
+
+def me() -> User:
+    """Return the user who runs the tests."""
+    return User("me", os.geteuid(), os.getegid(), tuple(os.getgroups()))
+
+
+def other_users(count: int, *, umask: int = 0o002) -> list[User]:
+    """Return so many users who are nobody else, all in ``SHARED_GROUP``."""
+    taken = {entry.pw_uid for entry in pwd.getpwall()}
+    free = [uid for uid in range(_FIRST_UID, _FIRST_UID + 1000) if uid not in taken]
+    return [User(f"user{uid}", uid, SHARED_GROUP, (SHARED_GROUP,), umask) for uid in free[:count]]
+
+
+def reachable_by_everyone(path: str | os.PathLike[str]) -> bool:
+    """Return whether every folder down to the resolved path is open to all."""
+    resolved = Path(path).resolve()
+    parents_open = all(parent.stat().st_mode & stat.S_IXOTH for parent in resolved.parents)
+    return parents_open and bool(resolved.stat().st_mode & stat.S_IROTH)
+
+
+@cache
+def python_for_everyone() -> str | None:
+    """Return a Python that other users can start, of this Python's own version.
+
+    None where there is none: a Python below a private home folder can't be
+    started by anybody else, however the test asks.
+    """
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"]
+    for candidate in candidates:
+        if Path(candidate).exists() and reachable_by_everyone(candidate):
+            return candidate
+    return None
