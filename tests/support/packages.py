@@ -95,11 +95,8 @@ def packages_folder() -> Path:
 
 def project_of(file_name: str) -> str:
     """Return the normalised project name of a wheel or source file."""
-    stem = (
-        file_name.split("-", maxsplit=1)[0]
-        if file_name.endswith(".whl")
-        else file_name.rsplit("-", 1)[0]
-    )
+    separator = file_name.find("-") if file_name.endswith(".whl") else file_name.rfind("-")
+    stem = file_name[:separator]
     return re.sub(r"[-_.]+", "-", stem).lower()
 
 

@@ -49,17 +49,18 @@ class SharedCache:
         if os.geteuid() == 0:
             os.chown(shared.path, 0, users[0].gid)
         shared.path.chmod(0o2775)
-        for user in users:
-            home = shared.home(user)
-            home.mkdir()
-            if os.geteuid() == 0:
-                os.chown(home, user.uid, user.gid)
-            home.chmod(0o755)
         return shared
 
     def home(self, user: User | None = None) -> Path:
         """Return a user's home folder; the first user's by default."""
-        return self.homes / (user or self.users[0]).name
+        user = user or self.users[0]
+        home = self.homes / user.name
+        if not home.exists():
+            home.mkdir()
+            if os.geteuid() == 0:
+                os.chown(home, user.uid, user.gid)
+            home.chmod(0o755)
+        return home
 
     def environment(
         self,
@@ -98,7 +99,11 @@ class SharedCache:
         cwd: Name | None = None,
         check: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Run any uv command of a user against this cache (or a copy)."""
+        """Run any uv command of a user against this cache (or a copy).
+
+        A whole prune of a shared cache takes ``user=me()`` as root: plain users
+        fail at folders that a source archive unpacked without group rights.
+        """
         user = user or self.users[0]
         return run_uv(
             version,
