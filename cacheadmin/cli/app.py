@@ -11,7 +11,6 @@ import os
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from cacheadmin.cli import output
@@ -26,6 +25,9 @@ from cacheadmin.cli.simulate import simulate
 from cacheadmin.cli.uv import uv_app
 from cacheadmin.cli.venv import venv_app
 from cacheadmin.errors import CacheadminError, ExitCode
+
+# typer may carry its own copy of click: the class is reached through typer's name.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="cacheadmin",
@@ -79,13 +81,10 @@ def run(arguments: list[str]) -> int:
     except CacheadminError as error:
         output.failure(error)
         return int(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        output.data(error.format_message())
-        return int(ExitCode.USAGE)
-    except click.UsageError as error:
+    except _UsageError as error:
         output.usage(error)
         return int(ExitCode.USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         output.note("interrupted")
         return 130
     except BrokenPipeError:

@@ -12,8 +12,6 @@ import typer
 from cacheadmin.report.escaping import printable
 
 if TYPE_CHECKING:
-    import click
-
     from cacheadmin.errors import CacheadminError
 
 
@@ -66,7 +64,9 @@ def note(message: str) -> None:
 
 def warning(message: str) -> None:
     """Print a warning to stderr, with ``--quiet`` too: not all is well."""
-    sys.stderr.write(f"cacheadmin: {_coloured('warning', typer.colors.YELLOW)}: {printable(message)}\n")
+    sys.stderr.write(
+        f"cacheadmin: {_coloured('warning', typer.colors.YELLOW)}: {printable(message)}\n"
+    )
 
 
 def failure(error: CacheadminError) -> None:
@@ -79,12 +79,15 @@ def failure(error: CacheadminError) -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
-def usage(error: click.UsageError) -> None:
-    """Print a wrong call in one line, with where to read on."""
-    command = error.ctx.command_path if error.ctx else "cacheadmin"
-    sys.stderr.write(
-        f"cacheadmin: {printable(error.format_message())} (see `{printable(command)} --help`)\n"
-    )
+def usage(error: Exception) -> None:
+    """Print a wrong call (typer's UsageError) in one line, with where to read on."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        data(message)
+        return
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "cacheadmin"
+    sys.stderr.write(f"cacheadmin: {printable(message)} (see `{printable(command)} --help`)\n")
 
 
 def unexpected(error: Exception) -> None:
