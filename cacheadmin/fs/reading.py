@@ -1,0 +1,121 @@
+"""Bounded reads that follow no link and hang on nothing.
+
+A user may put a FIFO, a device, a link to somebody's secret, or a terabyte
+where a small file is expected. A failed read is a value: the planner has to
+weigh what could not be seen.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+
+_BASE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """Why something could not be read. ``missing`` when there is no such file."""
+
+    path: str
+    reason: str
+    missing: bool = False
+
+
+def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadFailure:
+    """Return the content of a regular file of at most ``limit`` bytes.
+
+    The last component is never followed when it is a link.
+    """
+    try:
+        fd = _open_quietly(name, _BASE_FLAGS, dir_fd)
+    except OSError as error:
+        return failure(name, error)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
+        if status.st_size > limit:
+            return ReadFailure(name, f"larger than {limit} bytes")
+        return _read_at_most(fd, name, limit)
+    except OSError as error:
+        return failure(name, error)
+    finally:
+        os.close(fd)
+
+
+def _read_at_most(fd: int, name: str, limit: int) -> bytes | ReadFailure:
+    parts = []
+    remaining = limit + 1
+    while remaining:
+        part = os.read(fd, min(remaining, 1 << 20))
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        remaining -= len(part)
+    return ReadFailure(name, f"larger than {limit} bytes")
+
+
+def open_directory(name: str, dir_fd: int | None = None, *, follow: bool = False) -> int:
+    """Return a descriptor of a directory; its last component is followed only on request.
+
+    Reading it does not move its access time where the caller may ask so (its
+    owner, root). Raises OSError.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+    if not follow:
+        flags |= os.O_NOFOLLOW
+    return _open_quietly(name, flags, dir_fd)
+
+
+def open_directory_beneath(root_fd: int, relative: str) -> int:
+    """Return a descriptor of a folder below an open one, following no link on the way.
+
+    Raises OSError (ELOOP or ENOTDIR where a component is a link), and
+    ValueError for a path that would leave the root.
+    """
+    fd = os.dup(root_fd)
+    try:
+        for part in [part for part in relative.split("/") if part]:
+            if part == "..":
+                raise ValueError(f"a path that leaves its root: {relative}")
+            inner = open_directory(part, fd)
+            os.close(fd)
+            fd = inner
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def failure(name: str, error: OSError) -> ReadFailure:
+    """Return an OSError as a value, in words."""
+    if error.errno == errno.ELOOP:
+        return ReadFailure(name, "it is a link, and links are not followed here")
+    missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return ReadFailure(name, error.strerror or type(error).__name__, missing)
+
+
+def kind_words(mode: int) -> str:
+    """Return what sort of file a mode describes (``a folder``)."""
+    for test, words in (
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISLNK, "a link"),
+        (stat.S_ISFIFO, "a FIFO"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a character device"),
+        (stat.S_ISBLK, "a block device"),
+    ):
+        if test(mode):
+            return words
+    return "a regular file"
+
+
+def _open_quietly(name: str, flags: int, dir_fd: int | None) -> int:
+    try:
+        return os.open(name, flags | os.O_NOATIME, dir_fd=dir_fd)
+    except PermissionError:
+        # O_NOATIME is for the owner and root only.
+        return os.open(name, flags, dir_fd=dir_fd)

@@ -1,0 +1,36 @@
+"""What ``pyvenv.cfg`` says: which uv made an environment, what it extends. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# uv writes about 200 bytes.
+MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentConfig:
+    """The keys of ``pyvenv.cfg`` that matter here; None where absent.
+
+    ``uv_version`` is the release that created the environment (since 0.1.38);
+    later releases do not update it. ``extends_environment`` names the parent
+    of a `uv run --with` overlay (since 0.7.9).
+    """
+
+    uv_version: str | None = None
+    home: str | None = None
+    extends_environment: str | None = None
+
+
+def parse_environment_config(content: bytes) -> EnvironmentConfig:
+    """Parse ``key = value`` lines; bytes that are not UTF-8 are kept as escapes."""
+    values: dict[str, str] = {}
+    for line in content.decode("utf-8", "surrogateescape").splitlines():
+        key, separator, value = line.partition("=")
+        if separator:
+            values.setdefault(key.strip().lower(), value.strip())
+    return EnvironmentConfig(
+        uv_version=values.get("uv") or None,
+        home=values.get("home") or None,
+        extends_environment=values.get("extends-environment") or None,
+    )

@@ -1,0 +1,89 @@
+"""Names in a uv cache: buckets, pointer files, what the root may hold. Pure.
+
+::
+
+    wheels-v5/pypi/six/1.17.0-py2.py3-none-any         symlink to the archive
+    wheels-v5/pypi/six/1.17.0-py2.py3-none-any.http    what uv installs by
+    wheels-v5/pypi/six/1.17.0-py2.py3-none-any.msgpack metadata only
+    wheels-v5/{index,url}/<digest>/<name>/<key>.{http,rev}
+    sdists-v9/{pypi,index/<digest>}/<name>/<version>/revision.http -> <revid>/
+    sdists-v9/{url,path,editable}/<digest>/revision.{http,rev}     -> <revid>/
+    sdists-v9/git/<digest>/<digest>/                               no revision file
+    environments-v2/<interpreter digest>/<digest>      symlink to an archive
+    environments-v2/<name>/                            a real environment
+    archive-v0/<id>/                                   an unpacked wheel, or environment
+    builds-v0/.tmpXXXXXX/                              builds, `uv run --with` overlays
+
+Source: uv-cache-facts section 2 (run 0.1.45 to 0.13.8).
+"""
+
+from __future__ import annotations
+
+import re
+
+# A key may hold dots (`1.0-cp311-manylinux_2_17.manylinux2014`), so only these
+# known endings may be cut off, never what follows the last dot.
+POINTER_SUFFIXES = (".http", ".rev")
+OTHER_SUFFIXES = (".msgpack", ".whl", ".lock")
+
+# What uv's prune spares in the root (`.lock` from 0.8.19 on), and our own
+# fallback quarantine in a cache that is a mount point.
+ROOT_NAMES = frozenset({"CACHEDIR.TAG", ".gitignore", ".git", ".lock", ".cacheadmin"})
+
+# Buckets with archive pointers, by kind.
+WHEEL_KINDS = frozenset({"wheels"})
+SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
+
+_BUCKET = re.compile(r"([a-z][a-z-]{0,40}?)-v(\d{1,6})", re.ASCII)
+_ARCHIVE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def parse_bucket_name(name: str) -> tuple[str, int] | None:
+    """Return ``("wheels", 5)`` for ``wheels-v5``; None for another name."""
+    found = _BUCKET.fullmatch(name)
+    if found is None or (found[2] != "0" and found[2].startswith("0")):
+        return None
+    return found[1], int(found[2])
+
+
+def is_archive_id(text: str) -> bool:
+    """Whether a name could be an archive's: 16 or 21 of ``[A-Za-z0-9_-]``, leniently."""
+    return _ARCHIVE_ID.fullmatch(text) is not None
+
+
+def pointer_key(name: str) -> tuple[str, str] | None:
+    """Split a file name of a wheel folder into key and kind.
+
+    Kinds: ``http``, ``rev`` for pointer files, ``link`` for a name without a
+    known suffix (the symlink); None for metadata and locks.
+    """
+    for suffix in POINTER_SUFFIXES:
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), suffix[1:]
+    if name.endswith(OTHER_SUFFIXES):
+        return None
+    return name, "link"
+
+
+def version_of_key(key: str, package: str) -> str | None:
+    """Return the version in a wheel key (``1.17.0-py2...``, before 0.6.4 ``six-1.17.0-py2...``)."""
+    parts = key.split("-")
+    if len(parts) >= 5 and _same_name(parts[0], package):
+        return parts[1]
+    return parts[0] if len(parts) >= 2 else None
+
+
+def _same_name(left: str, right: str) -> bool:
+    return re.sub(r"[-_.]+", "-", left).lower() == re.sub(r"[-_.]+", "-", right).lower()
+
+
+def wheel_stem(name: str) -> tuple[str, str] | None:
+    """Return (name, version) of a wheel's file stem, None for what is none.
+
+    In source folders this stem is the name of the symlink to the archive
+    (facts section 2: "the file name is parsed as the wheel name").
+    """
+    parts = name.split("-")
+    if len(parts) not in (5, 6) or not parts[1][:1].isdigit():
+        return None
+    return parts[0], parts[1]

@@ -1,0 +1,75 @@
+"""What uv's pointer files say: which archive, which revision. Pure, over hostile bytes.
+
+A ``.http`` file is one msgpack object and then uv's HTTP cache policy, whose
+trailer changed meaning in 0.13; a ``.rev`` file is one object, an array whose
+second element is what ``.http`` holds alone. Only the first object is read.
+The users of the cache can write these files: sizes are bounded, and whatever
+is of no known shape gives None: the caller keeps what it may name.
+
+Source: uv-cache-facts section 2 (bytes of 0.1.5 to 0.13.8).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.uv.layout import is_archive_id
+
+PointerKind = Literal["http", "rev"]
+
+# Real pointer files are below 10 KiB; the largest seen is a wheel with
+# hundreds of HTTP headers.
+MAX_BYTES = 1024 * 1024
+
+
+def archive_named_by(pointer: bytes, kind: PointerKind) -> ArchiveId | None:
+    """Return the archive that a wheel pointer file names, None for an unknown shape.
+
+    Shapes by release: a string, the archive's path (0.1.5); an array whose
+    first element is the id (0.1.45 to 0.12.1, 0.13); a map with ``id``
+    (0.12.2 to 0.12.24).
+    """
+    named = _named(pointer, kind)
+    if named is None:
+        return None
+    identifier = named.rpartition("/")[2]
+    return ArchiveId(identifier) if is_archive_id(identifier) else None
+
+
+def revision_named_by(pointer: bytes, kind: PointerKind) -> str | None:
+    """Return the revision folder that ``revision.http`` or ``.rev`` names."""
+    named = _named(pointer, kind)
+    return named if named is not None and is_archive_id(named) else None
+
+
+def _named(pointer: bytes, kind: PointerKind) -> str | None:
+    first = _first_object(pointer)
+    if kind == "rev":
+        if not isinstance(first, list) or len(first) < 2:
+            return None
+        first = first[1]
+    if isinstance(first, str):
+        return first
+    if isinstance(first, list) and first and isinstance(first[0], str):
+        return first[0]
+    if isinstance(first, dict) and isinstance(first.get("id"), str):
+        return str(first["id"])
+    return None
+
+
+def _first_object(data: bytes) -> Any:
+    import msgpack
+
+    if not data or len(data) > MAX_BYTES:
+        return None
+    unpacker = msgpack.Unpacker(
+        raw=False, strict_map_key=False, max_buffer_size=MAX_BYTES, unicode_errors="strict"
+    )
+    unpacker.feed(data)
+    try:
+        return unpacker.unpack()
+    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError, TypeError):
+        # msgpack raises ValueError and its own family for damaged input;
+        # unhashable map keys are a TypeError.
+        return None
