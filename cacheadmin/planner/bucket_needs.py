@@ -1,0 +1,103 @@
+"""Which version buckets somebody still needs.
+
+uv's own prune keeps the buckets of the release that runs it and deletes all
+others, older and newer (facts section 0, rule 2). Here a bucket stays while
+*anybody* needs it: the union over all releases in active use, never one.
+
+A bucket is needed when
+- a release in use within ``uv.active_within``, or named in ``uv.keep``, has it;
+- somebody wrote to it within that time (this alone names the bucket, whatever
+  the release was);
+- it is the newest of its kind in this cache: a quiet month must not empty a
+  cache that nobody has moved away from;
+- a release in use is newer than the release table: what it needs is unknown,
+  so the newest known version of every kind and all above stay;
+- a running uv of unknown release, of which any bucket may be.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.uv.releases import buckets_of, newest_known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.planner.case import Case
+
+# The source-distribution bucket was renamed in 0.4.13 (facts section 1).
+_SAME_KIND = {"built-wheels": "sdists"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Who needs a bucket, and why. ``who`` is a name, ``why`` a clause."""
+
+    who: str
+    why: str
+
+
+def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:
+    """Return, for each bucket of the inventory that is needed, by whom and why."""
+    present = {bucket.name for bucket in case.inventory.buckets}
+    needs: dict[str, list[Need]] = defaultdict(list)
+    for names, need in _all_needs(case):
+        for name in names & present:
+            if need not in needs[name]:
+                needs[name].append(need)
+    return {name: tuple(found) for name, found in needs.items()}
+
+
+def is_active(case: Case, trace: ReleaseTrace) -> bool:
+    """Whether a trace is recent enough to count (a time in the future counts)."""
+    return case.now_ns - trace.seen_ns <= nanoseconds(case.policy.uv.active_within)
+
+
+def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
+    for version in case.policy.uv.keep:
+        yield _buckets(case, version), Need("policy", f"uv.keep names uv {version}")
+    for trace in case.evidence.releases:
+        if not is_active(case, trace):
+            continue
+        who = case.user(trace.uid)
+        age = age_words(trace.seen_ns, case.now_ns)
+        if trace.version is not None:
+            why = f"uses uv {trace.version} ({trace.evidence}, {age} ago)"
+            yield _buckets(case, trace.version), Need(who, why)
+        elif trace.bucket is not None:
+            yield frozenset({trace.bucket}), Need(who, f"wrote to it {age} ago")
+    for process in case.evidence.processes:
+        if process.is_uv and process.uv_version is None:
+            every = frozenset(bucket.name for bucket in case.inventory.buckets)
+            why = f"runs a uv of unknown release (process {process.pid})"
+            yield every, Need(case.user(process.uid), why)
+    yield _newest_of_each_kind(case), Need("cache", "it is the newest of its kind here")
+
+
+def _buckets(case: Case, version: str) -> frozenset[str]:
+    known = buckets_of(version)
+    return _newest_known_and_above(case) if known is None else known
+
+
+def _newest_known_and_above(case: Case) -> frozenset[str]:
+    newest = buckets_of(newest_known()) or frozenset()
+    floor = {name.rpartition("-v")[0]: int(name.rpartition("-v")[2]) for name in newest}
+    return frozenset(
+        bucket.name
+        for bucket in case.inventory.buckets
+        if bucket.version >= floor.get(bucket.kind, 0)
+    )
+
+
+def _newest_of_each_kind(case: Case) -> frozenset[str]:
+    newest: dict[str, tuple[bool, int, str]] = {}
+    for bucket in case.inventory.buckets:
+        kind = _SAME_KIND.get(bucket.kind, bucket.kind)
+        rank = (kind == bucket.kind, bucket.version, bucket.name)
+        newest[kind] = max(newest.get(kind, rank), rank)
+    return frozenset(name for _, _, name in newest.values())

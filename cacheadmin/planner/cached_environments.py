@@ -1,0 +1,68 @@
+"""When a cached environment that nobody is seen to use stays all the same.
+
+``uvx`` and ``uv run --with`` keep whole environments in the cache and never
+remove old ones; people expect the last one of each tool to stay, so that the
+next ``uvx TOOL`` is quick, and idle ones to go (uv issue 11694). A process of
+another host or another user that we can't see may run from one, so it goes
+only where absence can be concluded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import CachedEnvironment
+    from cacheadmin.planner.case import Case
+
+Reason = tuple[str, str, str]
+
+
+def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Reason]]:
+    """Yield each cached environment with each (rule, who, sentence) that keeps it."""
+    rule = case.policy.prune.environments
+    unseen_processes = [u for u in case.evidence.unseen if u.what == "process"]
+    latest = {environment.path for environment in _latest_of_each_tool(case)}
+    for environment in case.inventory.environments:
+        if rule == "never":
+            yield environment, ("environment.policy", "policy", "prune.environments is never")
+            continue
+        idle_ns = case.now_ns - environment.changed_ns
+        if idle_ns < nanoseconds(rule.idle):
+            age = age_words(environment.changed_ns, case.now_ns)
+            yield environment, ("environment.recent", "policy", f"it was made or changed {age} ago")
+        if rule.keep_latest and environment.path in latest:
+            tools = ", ".join(_tools(case, environment)) or "its tool"
+            reason = f"it is the newest environment of {tools}"
+            yield environment, ("environment.latest", "policy", reason)
+        if unseen_processes:
+            reason = f"not all processes could be looked at ({unseen_processes[0].reason})"
+            yield environment, ("environment.unseen", "unseen processes", reason)
+        if not case.lock_proves_absence:
+            reason = "processes of other hosts can't be seen, and locks don't reach them"
+            yield environment, ("environment.other_hosts", "other hosts", reason)
+
+
+def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
+    """Return the newest environment of each (bucket, tools); unknown tools count as their own."""
+    newest: dict[tuple[str, ...], CachedEnvironment] = {}
+    for environment in case.inventory.environments:
+        tools = _tools(case, environment) or (environment.path,)
+        key = (environment.bucket, *tools)
+        known = newest.get(key)
+        if known is None or (environment.changed_ns, environment.path) > (
+            known.changed_ns,
+            known.path,
+        ):
+            newest[key] = environment
+    return list(newest.values())
+
+
+def _tools(case: Case, environment: CachedEnvironment) -> tuple[str, ...]:
+    entry = environment.path if environment.archive is None else f"archive-v0/{environment.archive}"
+    scanned = case.cached_environments.get(entry)
+    return scanned.tools if scanned is not None else ()

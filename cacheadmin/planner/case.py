@@ -1,0 +1,82 @@
+"""What a plan is made from, gathered in one value, and the words for users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.inventory.entries import ArchiveId
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment, Evidence, Process
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.policy.model import Policy
+
+# A report names this many users of an entry, then counts: enough to ask
+# somebody, short enough to read.
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """Policy, inventory and evidence of one cache at one moment."""
+
+    policy: Policy
+    inventory: Inventory
+    evidence: Evidence
+    now_ns: int
+
+    @cached_property
+    def outside_environments(self) -> tuple[Environment, ...]:
+        """Environments that people own: everything but cached ones."""
+        return tuple(e for e in self.evidence.environments if e.kind is not EnvironmentKind.CACHED)
+
+    @cached_property
+    def cached_environments(self) -> dict[str, Environment]:
+        """Scans of environments inside the cache, by the entry they are."""
+        prefix = self.inventory.cache.path.rstrip("/") + "/"
+        return {
+            environment.path.removeprefix(prefix): environment
+            for environment in self.evidence.environments
+            if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix)
+        }
+
+    @cached_property
+    def lock_free_uv(self) -> tuple[Process, ...]:
+        """Running uv processes that our lock does not stop and that may be at work.
+
+        Before 0.8.19 uv takes no lock (facts section 4); a release that could
+        not be told is treated alike.
+        """
+        return tuple(
+            process
+            for process in self.evidence.processes
+            if process.is_uv and process.takes_cache_lock is not True and not process.parked
+        )
+
+    @cached_property
+    def lock_proves_absence(self) -> bool:
+        """Whether holding uv's lock shows that no other *host* is at work here."""
+        filesystem = self.evidence.filesystem
+        return not filesystem.network or filesystem.locks_reach_other_hosts is True
+
+    def user(self, uid: int | None) -> str:
+        """Return an account's name, or ``uid 1234`` for one that has left."""
+        if uid is None:
+            return "nobody in particular"
+        return self.evidence.user_names.get(uid, f"uid {uid}")
+
+
+def archive_id(entry: str) -> ArchiveId:
+    """Return the id in an entry path ``archive-v0/<id>`` (or deeper)."""
+    return ArchiveId(entry.split("/", 2)[1] if "/" in entry else entry)
+
+
+def name_some(names: list[str]) -> tuple[str, ...]:
+    """Return the first few names and a count of the others, without repeats."""
+    distinct = list(dict.fromkeys(names))
+    if len(distinct) <= _NAMED + 1:
+        return tuple(distinct)
+    return (*distinct[:_NAMED], f"and {len(distinct) - _NAMED} more")

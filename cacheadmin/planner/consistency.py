@@ -1,0 +1,82 @@
+"""Keep a shortened list of removals consistent: nothing that stays may point at what goes.
+
+A plan may lose removals after it was made: a saved plan did not have them, or
+the look under the lock found them alive again. What a surviving pointer leads
+to must then survive too, or the next install would meet a pointer to a
+missing archive (fails before 0.3.1, downloads again later; facts section 0).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from cacheadmin.evidence.facts import Evidence
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.planner.plan import Decision
+
+
+def without_dangling(
+    removals: Sequence[Decision], inventory: Inventory, evidence: Evidence
+) -> tuple[Decision, ...]:
+    """Return the removals that leave no surviving pointer without its archive.
+
+    Order is kept; the result is always a subset. Cached environments that
+    survive keep what they link, and what they extend.
+    """
+    leading = _leads(inventory, evidence)
+    result = tuple(removals)
+    while True:
+        gone = {decision.path for decision in result}
+        needed = {
+            target for source, target in leading if not _goes(source, gone) and source != target
+        }
+        smaller = tuple(d for d in result if d.path not in needed)
+        if len(smaller) == len(result):
+            return result
+        result = smaller
+
+
+def _leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
+    """Return every (path that leads, path led to) inside the cache."""
+    return [
+        *_pointer_leads(inventory),
+        *_environment_leads(inventory, evidence),
+    ]
+
+
+def _pointer_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    holders: Iterable[tuple[str, Iterable[str]]] = (
+        *((pointer.path, pointer.archives) for pointer in inventory.wheel_pointers),
+        *((revision.path, revision.archives) for revision in inventory.revisions),
+    )
+    for path, archives in holders:
+        for archive in archives:
+            yield path, f"archive-v0/{archive}"
+    for environment in inventory.environments:
+        if environment.archive is not None:
+            yield environment.path, f"archive-v0/{environment.archive}"
+
+
+def _environment_leads(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    prefix = inventory.cache.path.rstrip("/") + "/"
+    for environment in evidence.environments:
+        if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix):
+            source = environment.path.removeprefix(prefix)
+            for archive in environment.archives:
+                yield source, f"archive-v0/{archive}"
+            for entry in environment.entries:
+                yield source, entry
+
+
+def _goes(path: str, gone: set[str]) -> bool:
+    """Whether a path, or a folder above it, is removed."""
+    while path:
+        if path in gone:
+            return True
+        path = path.rpartition("/")[0]
+    return False

@@ -1,0 +1,189 @@
+"""Why a verdict is less than ``safe``: one function a reason, in the order reported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.case import archive_id, name_some
+from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.uv.releases import known_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def limits(case: Case, live: Liveness) -> Iterator[Limit]:
+    """Yield everything that keeps a prune of this cache from being plain safe."""
+    yield from _read_only(case)
+    yield from _links(case)
+    yield from _cached_links(case, live)
+    yield from _unseen(case)
+    yield from _remembered(case, live)
+    yield from _processes(case)
+    yield from _lock_free_uv(case)
+    yield from _other_hosts(case)
+    yield from _unknown(case)
+
+
+def _read_only(case: Case) -> Iterator[Limit]:
+    if case.evidence.filesystem.read_only:
+        mount = case.evidence.filesystem.mount_point
+        yield Limit(
+            "filesystem.read_only",
+            Verdict.REFUSED,
+            f"the cache's filesystem is mounted read-only at {mount}",
+            "run it on a host that mounts the cache for writing",
+        )
+
+
+def _links(case: Case) -> Iterator[Limit]:
+    linking = [e for e in case.outside_environments if e.archives or e.entries]
+    if not linking:
+        return
+    verdict = Verdict.REFUSED if case.policy.links.symlink == "refuse" else Verdict.LIMITED
+    named = name_some(
+        [
+            f"{e.path} ({case.user(e.uid)}, {e.links} links"
+            + (f", uv {e.uv_version})" if e.uv_version else ")")
+            for e in sorted(linking, key=lambda e: e.path)
+        ]
+    )
+    count = f"{len(linking)} environment{'s link' if len(linking) > 1 else ' links'} into this cache"
+    says = " and the policy says links.symlink: refuse" if verdict is Verdict.REFUSED else ""
+    fix = (
+        "to prune what nobody links, set links.symlink: limit"
+        if verdict is Verdict.REFUSED
+        else "cacheadmin keeps what they link; `uv cache prune` would break them"
+    )
+    yield Limit("links.symlink", verdict, f"{count}{says}: " + ", ".join(named), fix)
+
+
+def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
+    linking = [
+        entry
+        for entry, environment in case.cached_environments.items()
+        if environment.archives
+        and (live.entries.get(entry) or live.archives.get(archive_id(entry)))
+    ]
+    if linking:
+        yield Limit(
+            "links.cached",
+            Verdict.LIMITED,
+            f"{len(linking)} cached tool or script environments link to archives of this cache",
+            "they are kept with what they link until they are idle and unused",
+        )
+
+
+def _unseen(case: Case) -> Iterator[Limit]:
+    for unseen in case.evidence.unseen:
+        refused = unseen.what == "environment" and case.policy.venvs.unreadable == "refuse"
+        owner = f" of {case.user(unseen.uid)}" if unseen.uid is not None else ""
+        kept = "; every archive it could use is kept" if unseen.hides_archives else ""
+        yield Limit(
+            f"unseen.{unseen.what}",
+            Verdict.REFUSED if refused else Verdict.LIMITED,
+            f"{unseen.what} {unseen.path}{owner} could not be looked at: {unseen.reason}{kept}",
+            "run it as root, or as a user who may read it",
+        )
+
+
+def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
+    who = {
+        use.who
+        for marks in (*live.archives.values(), *live.entries.values())
+        for use in marks
+        if use.rule == "archive.remembered"
+    }
+    if who:
+        yield Limit(
+            "environments.missing",
+            Verdict.LIMITED,
+            f"{len(who)} environments are not to be found on this host, what they linked is kept: "
+            + ", ".join(name_some(sorted(who))),
+            "if they are gone for good: `cacheadmin venv remove`, or lower venvs.keep_missing",
+        )
+
+
+def _processes(case: Case) -> Iterator[Limit]:
+    using = [process for process in case.evidence.processes if process.uses]
+    if using:
+        named = name_some(
+            [f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using]
+        )
+        yield Limit(
+            "processes.running",
+            Verdict.LIMITED,
+            f"{len(using)} running processes use the cache: " + ", ".join(named),
+            "what they use is kept",
+        )
+
+
+def _lock_free_uv(case: Case) -> Iterator[Limit]:
+    if case.lock_free_uv:
+        named = name_some(
+            [
+                f"{p.pid} ({case.user(p.uid)}, uv {p.uv_version or 'of unknown release'})"
+                for p in case.lock_free_uv
+            ]
+        )
+        yield Limit(
+            "processes.lock_free_uv",
+            Verdict.LIMITED,
+            "uv processes that take no cache lock are running, no archive is removed: "
+            + ", ".join(named),
+            "wait until they end, or upgrade these users to uv 0.8.19 or later",
+        )
+
+
+def _other_hosts(case: Case) -> Iterator[Limit]:
+    filesystem = case.evidence.filesystem
+    if not filesystem.network:
+        return
+    yield Limit(
+        "hosts.unseen",
+        Verdict.LIMITED,
+        f"the cache is on {filesystem.kind}: processes and local environments of other hosts "
+        "can't be seen from here",
+        "list their environments in the policy, or keep them on the shared filesystem",
+    )
+    if filesystem.locks_reach_other_hosts is not True:
+        yield Limit(
+            "filesystem.locks",
+            Verdict.LIMITED,
+            f"locks on this {filesystem.kind} mount do not reach other hosts"
+            + (f" ({filesystem.lock_note})" if filesystem.lock_note else ""),
+            "prune while no other host installs, or mount it with working locks",
+        )
+
+
+def _unknown(case: Case) -> Iterator[Limit]:
+    for bucket in case.inventory.buckets:
+        if not bucket.known:
+            strange = bucket.kind not in known_kinds()
+            yield Limit(
+                "buckets.unknown",
+                Verdict.LIMITED,
+                f"{bucket.name} belongs to no uv release that cacheadmin knows, it is kept"
+                + ("; it could name any archive, so all archives are kept" if strange else ""),
+                "teach it the release: `cacheadmin uv learn PATH-OF-UV`",
+            )
+    unclear = [p.path for p in case.inventory.wheel_pointers if not p.understood]
+    if unclear:
+        yield Limit(
+            "pointers.unknown",
+            Verdict.LIMITED,
+            f"{len(unclear)} pointers have a shape no known uv release writes: "
+            + ", ".join(name_some(unclear)),
+            "archives of these packages are kept",
+        )
+    for failure in case.inventory.unreadable:
+        yield Limit(
+            "cache.unreadable",
+            Verdict.LIMITED,
+            f"{failure.path} in the cache could not be read: {failure.reason}",
+            "run it as root, or as the owner of the cache",
+        )
+

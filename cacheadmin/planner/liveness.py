@@ -1,0 +1,273 @@
+"""What is alive: mark from the roots, keep what is marked.
+
+Roots are what outside evidence names (links of environments, running
+processes, environments that another host may still have, package patterns of
+the policy) and every pointer in a bucket that stays. Edges: a wheel pointer
+or source revision leads to archives; a cached environment that is alive leads
+to the archives its own links reach, and to the environment it extends.
+
+A bucket stays when it is needed, unknown, or holds a cached environment in
+use; so marking runs in three passes: outside roots, then what they reach, then
+buckets and their pointers, then what *those* reach. Marks only ever grow.
+
+Unknown is alive. What could hide a use of *any* archive (an unreadable
+environment, a running uv that takes no lock, a bucket of unknown kind) is kept
+apart in ``hidden_uses``: while it is not empty no archive may go. A wheel
+pointer of unknown shape can only name archives of its own package; those stay.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.planner.cached_environments import reasons_to_stay
+from cacheadmin.planner.case import archive_id
+from cacheadmin.planner.package_patterns import matches
+from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
+from cacheadmin.uv.releases import known_kinds, takes_cache_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cacheadmin.evidence.facts import RememberedEnvironment
+    from cacheadmin.inventory.entries import ArchiveId, CachedEnvironment
+    from cacheadmin.planner.bucket_needs import Need
+    from cacheadmin.planner.case import Case
+
+# An installer moves an archive into place before it writes the pointer (facts
+# section 9). Where its lock can't be seen, a young archive may be such a one.
+YOUNG_NS = 3600 * NANOSECONDS
+
+# Buckets whose unread parts could point to any archive.
+_POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments"})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Why something is alive: rule id, who uses it, and a sentence."""
+
+    rule: str
+    who: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Liveness:
+    """The marks. Keys are archive ids, entry paths and bucket names."""
+
+    archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    entries: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    hidden_uses: list[Use] = field(default_factory=list)
+
+
+def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
+    """Return everything that is alive, with the reasons."""
+    live = Liveness()
+    _mark_hidden_uses(case, live)
+    for entry, use in _outside_roots(case):
+        _mark_entry(live, entry, use)
+    _follow_cached_environments(case, live)
+    _mark_buckets(case, needs, live)
+    _mark_pointers(case, live)
+    _mark_idle_rules(case, live)
+    _follow_cached_environments(case, live)
+    return live
+
+
+def _mark_entry(live: Liveness, entry: str, use: Use) -> None:
+    if entry.startswith("archive-v"):
+        marks = live.archives[archive_id(entry)]
+    else:
+        marks = live.entries[entry]
+    if use not in marks:
+        marks.append(use)
+
+
+def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
+    for environment in case.outside_environments:
+        who = f"{environment.path} ({case.user(environment.uid)})"
+        use = Use("archive.linked", who, "an environment links to it")
+        for archive in environment.archives:
+            yield f"archive-v0/{archive}", use
+        for entry in environment.entries:
+            yield entry, Use("environment.linked", who, "a project uses it as its environment")
+    for memory in _missing_but_remembered(case):
+        age = age_words(memory.seen_ns, case.now_ns)
+        reason = f"an environment not found on this host linked to it {age} ago"
+        use = Use("archive.remembered", f"{memory.path} ({case.user(memory.uid)})", reason)
+        for archive in memory.archives:
+            yield f"archive-v0/{archive}", use
+        for entry in memory.entries:
+            yield entry, use
+    for process in case.evidence.processes:
+        who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
+        for used in process.uses:
+            yield used.entry, Use("process.running", who, f"a running process uses it ({used.through})")
+    for archive in case.inventory.archives.values():
+        pattern = matches(case.policy.prune.keep, archive.package, archive.version)
+        if pattern is not None:
+            yield archive.path, Use("archive.policy", "policy", f"prune.keep names {pattern}")
+
+
+def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
+    """Remembered environments that this host can't see now, within ``venvs.keep_missing``.
+
+    On a network filesystem such an environment may lie on another host's own
+    disk; the default there is 30 days, on a local one none. One that exists
+    but can't be read keeps what it linked for as long as it exists.
+    """
+    seen = {environment.path: environment for environment in case.evidence.environments}
+    allowance = case.policy.venvs.keep_missing
+    if allowance is None:
+        days = 30 if case.evidence.filesystem.network else 0
+        limit = days * 86_400 * NANOSECONDS
+    else:
+        limit = nanoseconds(allowance)
+    for memory in case.evidence.remembered:
+        now = seen.get(memory.path)
+        if now is not None and now.status is EnvironmentStatus.UNREADABLE:
+            yield memory
+        elif now is None or now.status is EnvironmentStatus.MISSING:
+            if limit and case.now_ns - memory.seen_ns <= limit:
+                yield memory
+
+
+def _mark_hidden_uses(case: Case, live: Liveness) -> None:
+    for unseen in case.evidence.unseen:
+        if unseen.hides_archives:
+            reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
+            live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
+    for process in case.lock_free_uv:
+        release = f"uv {process.uv_version}" if process.uv_version else "a uv of unknown release"
+        who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
+        reason = f"{release} is running and takes no cache lock: it may be about to use any archive"
+        live.hidden_uses.append(Use("archive.lock_free_uv", who, reason))
+    for bucket in case.inventory.buckets:
+        if bucket.kind not in known_kinds():
+            reason = f"{bucket.name} is of a kind no known uv release writes and could name any archive"
+            live.hidden_uses.append(Use("archive.unknown_bucket", bucket.name, reason))
+    for failure in case.inventory.unreadable:
+        if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
+            reason = f"{failure.path} could not be read ({failure.reason}) and could name any archive"
+            live.hidden_uses.append(Use("archive.unreadable_pointer", failure.path, reason))
+
+
+def _mark_buckets(
+    case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness
+) -> None:
+    in_use = {entry.partition("/")[0] for entry in live.entries}
+    for bucket in case.inventory.buckets:
+        marks = live.buckets[bucket.name]
+        if bucket.kind == "archive":
+            marks.append(Use("bucket.shared", "every uv release", "all releases share it"))
+        if not bucket.known:
+            reason = "no known uv release writes it: teach it with `cacheadmin uv learn`"
+            marks.append(Use("bucket.unknown", "unknown uv release", reason))
+        for need in needs.get(bucket.name, ()):
+            marks.append(Use("bucket.needed", need.who, f"{need.who} {need.why}"))
+        if bucket.name in in_use:
+            marks.append(Use("bucket.in_use", "cached environments", "an environment in it is in use"))
+        if bucket.kind == "environments":
+            marks.extend(live.hidden_uses)
+        if case.policy.prune.buckets == "never":
+            marks.append(Use("bucket.policy", "policy", "prune.buckets is never"))
+
+
+def _mark_pointers(case: Case, live: Liveness) -> None:
+    unknown_packages: set[tuple[str, str | None]] = set()
+    for pointer in case.inventory.wheel_pointers:
+        if not live.buckets[pointer.bucket]:
+            continue
+        use = Use("archive.referenced", pointer.path, f"{pointer.bucket} points to it")
+        for archive in pointer.archives:
+            live.archives[archive].append(use)
+        if not pointer.understood:
+            unknown_packages.add((pointer.package, pointer.version))
+    for revision in case.inventory.revisions:
+        superseded = revision.current is False and case.policy.prune.revisions
+        if live.buckets[revision.bucket] and not superseded:
+            use = Use("archive.referenced", revision.path, f"{revision.bucket} points to it")
+            for archive in revision.archives:
+                live.archives[archive].append(use)
+    _mark_packages(case, live, unknown_packages)
+    _mark_young(case, live)
+
+
+def _mark_packages(
+    case: Case, live: Liveness, packages: Iterable[tuple[str, str | None]]
+) -> None:
+    wanted = {package for package, _ in packages}
+    if not wanted:
+        return
+    for archive in case.inventory.archives.values():
+        if archive.package is None or archive.package in wanted:
+            name = archive.package or "this cache"
+            reason = f"a pointer of {name} has a shape no known uv release writes and may name it"
+            live.archives[archive.id].append(Use("archive.unknown_pointer", name, reason))
+
+
+def _mark_young(case: Case, live: Liveness) -> None:
+    """Keep young archives where an installer without a lock may run on another host."""
+    if not case.evidence.filesystem.network:
+        return
+    lock_free = any(
+        trace.version is not None and takes_cache_lock(trace.version) is not True
+        for trace in case.evidence.releases
+    )
+    if case.lock_proves_absence and not lock_free:
+        return
+    reason = "it is under an hour old, and an installer on another host may be about to point to it"
+    for archive in case.inventory.archives.values():
+        if case.now_ns - archive.mtime_ns < YOUNG_NS:
+            live.archives[archive.id].append(Use("archive.young", "other hosts", reason))
+
+
+def _mark_idle_rules(case: Case, live: Liveness) -> None:
+    """Mark cached environments that the policy lets stay although nobody runs them."""
+    for environment, use in reasons_to_stay(case):
+        if live.buckets[environment.bucket]:
+            live.entries[environment.path].append(Use(*use))
+
+
+def _follow_cached_environments(case: Case, live: Liveness) -> None:
+    """Mark what living cached environments lead to, until nothing new comes."""
+    by_path: dict[str, CachedEnvironment] = {e.path: e for e in case.inventory.environments}
+    waiting = [*live.entries, *(f"archive-v0/{archive}" for archive in live.archives)]
+    visited: set[str] = set()
+    while waiting:
+        entry = waiting.pop()
+        if entry in visited:
+            continue
+        visited.add(entry)
+        reached: list[str] = []
+        cached = by_path.get(entry)
+        if cached is not None and cached.archive is not None:
+            reached.append(f"archive-v0/{cached.archive}")
+        scanned = case.cached_environments.get(entry)
+        if scanned is not None:
+            reached += [f"archive-v0/{archive}" for archive in scanned.archives]
+            reached += scanned.entries
+        for target in reached:
+            if target != entry:
+                use = Use("archive.cached_environment", entry, "a cached environment in use needs it")
+                _mark_entry(live, target, use)
+                waiting.append(target)
+    _mark_publishers(case, live)
+
+
+def _mark_publishers(case: Case, live: Liveness) -> None:
+    """Keep the entry that leads to an environment archive in use: uvx finds it there."""
+    for environment in case.inventory.environments:
+        archive = environment.archive
+        if archive is None or archive not in live.archives or live.entries.get(environment.path):
+            continue
+        if case.inventory.archives.get(archive) is None:
+            continue
+        if case.inventory.archives[archive].content is ArchiveContent.ENVIRONMENT:
+            use = live.archives[archive][0]
+            live.entries[environment.path].append(use)

@@ -1,0 +1,49 @@
+"""The plan as a whole: needs, marks, rules, limits, verdict.
+
+``make_plan`` is what ``plan``, ``prune`` and ``preflight`` share, so that no
+report can say one thing and a prune do another.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.bucket_needs import bucket_needs
+from cacheadmin.planner.case import Case
+from cacheadmin.planner.limits import limits
+from cacheadmin.planner.liveness import mark
+from cacheadmin.planner.plan import Plan, Verdict
+from cacheadmin.planner.rules import RULES
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Evidence
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.policy.model import Policy
+
+
+def make_plan(policy: Policy, inventory: Inventory, evidence: Evidence, now_ns: int) -> Plan:
+    """Decide about every entry of the cache.
+
+    Pure: the same arguments give the same plan. More evidence of use never
+    removes more (property test ``test_more_use_never_removes_more``). A
+    refused plan still lists what would be removed, for the report; executing
+    it is the transaction's business to decline.
+    """
+    case = Case(policy, inventory, evidence, now_ns)
+    live = mark(case, bucket_needs(case))
+    rulings = [ruling for rule in RULES for ruling in rule(case, live)]
+    found = tuple(limits(case, live))
+    return Plan(
+        verdict=_worst({limit.verdict for limit in found}),
+        removals=tuple(ruling.decision for ruling in rulings if ruling.removal),
+        kept=tuple(ruling.decision for ruling in rulings if not ruling.removal),
+        limits=found,
+        planned_at_ns=now_ns,
+    )
+
+
+def _worst(found: set[Verdict]) -> Verdict:
+    for verdict in (Verdict.REFUSED, Verdict.LIMITED):
+        if verdict in found:
+            return verdict
+    return Verdict.SAFE

@@ -1,0 +1,74 @@
+"""Archives: gone when nothing alive leads to them.
+
+*Unreferenced* (no pointer inside the cache leads there) is not enough: an
+environment may link to it, or a process run from it. Only what is neither
+referenced nor seen to be used goes, and only while nothing hides a use.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from cacheadmin.inventory.entries import Archive, ArchiveId
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on every archive."""
+    led_there = _dead_pointers(case)
+    for archive in case.inventory.archives.values():
+        uses = [*live.archives.get(archive.id, ()), *live.hidden_uses]
+        if not uses and not case.policy.prune.archives:
+            uses = [Use("archive.policy", "policy", "prune.archives is false")]
+        if uses:
+            yield keep(
+                EntryKind.ARCHIVE,
+                archive.path,
+                uses,
+                package=archive.package,
+                version=archive.version,
+            )
+        else:
+            yield _remove(archive, led_there)
+
+
+def _remove(archive: Archive, led_there: Mapping[ArchiveId, set[str]]) -> Ruling:
+    sources = led_there.get(archive.id)
+    if sources:
+        rule = "archive.pointers_gone"
+        reason = f"only {', '.join(sorted(sources))}, removed as well, led to it; nothing uses it"
+    else:
+        rule = "archive.unreferenced"
+        reason = "nothing in the cache leads to it, and no environment or process uses it"
+    return remove(
+        EntryKind.ARCHIVE,
+        archive.path,
+        rule,
+        reason,
+        package=archive.package,
+        version=archive.version,
+    )
+
+
+def _dead_pointers(case: Case) -> Mapping[ArchiveId, set[str]]:
+    """Return which buckets hold (soon removed) pointers to an archive."""
+    led: dict[ArchiveId, set[str]] = defaultdict(set)
+    for pointer in case.inventory.wheel_pointers:
+        for archive in pointer.archives:
+            led[archive].add(pointer.bucket)
+    for revision in case.inventory.revisions:
+        for archive in revision.archives:
+            led[archive].add(revision.bucket)
+    for environment in case.inventory.environments:
+        if environment.archive is not None:
+            led[environment.archive].add(environment.bucket)
+    return led

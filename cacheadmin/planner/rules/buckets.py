@@ -1,0 +1,35 @@
+"""Version buckets: gone when no release in use has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.timestamps import age_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import Bucket
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def buckets(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on every bucket."""
+    for bucket in case.inventory.buckets:
+        uses = live.buckets[bucket.name]
+        if uses:
+            yield keep(EntryKind.BUCKET, bucket.name, uses)
+        else:
+            yield remove(EntryKind.BUCKET, bucket.name, "bucket.unneeded", _reason(case, bucket))
+
+
+def _reason(case: Case, bucket: Bucket) -> str:
+    if not bucket.writes:
+        return "no uv release in use has it, and nothing in it tells who wrote it"
+    newest = bucket.writes[0]
+    age = age_words(newest.written_ns, case.now_ns)
+    writer = case.user(newest.uid)
+    return f"no uv release in use has it; last written {age} ago by {writer}"

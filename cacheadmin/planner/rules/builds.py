@@ -1,0 +1,49 @@
+"""Build and temporary folders: gone when old, and no process is in them.
+
+They can be live: ``uv run --with`` runs its child from ``builds-v0/.tmp*``,
+for as long as that child lives (facts section 7).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import Build
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def builds(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on every build and temporary folder outside buckets that go."""
+    for build in case.inventory.builds:
+        bucket = build.path.partition("/")[0]
+        if "/" in build.path and not live.buckets.get(bucket):
+            continue
+        uses = _uses(case, live, build)
+        if uses:
+            yield keep(EntryKind.BUILD, build.path, uses)
+        else:
+            age = age_words(build.changed_ns, case.now_ns)
+            reason = f"left behind, unchanged for {age}, and no process is in it"
+            yield remove(EntryKind.BUILD, build.path, "build.abandoned", reason)
+
+
+def _uses(case: Case, live: Liveness, build: Build) -> list[Use]:
+    uses = list(live.entries.get(build.path, ()))
+    age = age_words(build.changed_ns, case.now_ns)
+    if case.now_ns - build.changed_ns < nanoseconds(case.policy.prune.builds.after):
+        uses.append(Use("build.recent", case.user(build.uid), f"it was changed {age} ago"))
+    if any(unseen.what == "process" for unseen in case.evidence.unseen):
+        uses.append(Use("build.unseen", "unseen processes", "not all processes could be looked at"))
+    if not case.lock_proves_absence:
+        reason = "processes of other hosts can't be seen, and locks don't reach them"
+        uses.append(Use("build.other_hosts", "other hosts", reason))
+    return uses

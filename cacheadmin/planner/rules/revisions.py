@@ -1,0 +1,60 @@
+"""Source revisions: gone when ``revision.http`` or ``revision.rev`` names another.
+
+uv's own prune does the same since 0.4.7 (facts section 3, step 1), but for its
+own bucket only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import SourceRevision
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on the revisions in buckets that stay."""
+    for revision in case.inventory.revisions:
+        if not live.buckets[revision.bucket]:
+            continue
+        uses = _uses(case, live, revision)
+        if uses:
+            yield keep(
+                EntryKind.REVISION,
+                revision.path,
+                uses,
+                package=revision.package,
+                version=revision.version,
+            )
+        else:
+            yield remove(
+                EntryKind.REVISION,
+                revision.path,
+                "revision.superseded",
+                "a newer revision of the same source has taken its place",
+                package=revision.package,
+                version=revision.version,
+            )
+
+
+def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
+    if revision.current is None:
+        return [Use("revision.unnamed", revision.bucket, "no revision file says which is current")]
+    if revision.current:
+        return [Use("revision.current", revision.bucket, "it is the current revision")]
+    if not case.policy.prune.revisions:
+        return [Use("revision.policy", "policy", "prune.revisions is false")]
+    if case.lock_free_uv:
+        # A build that began before the newer revision came works on in here.
+        process = case.lock_free_uv[0]
+        who = f"process {process.pid} of {case.user(process.uid)}"
+        return [Use("revision.lock_free_uv", who, "a uv that takes no lock may be building in it")]
+    return live.entries.get(revision.path, [])

@@ -1,0 +1,49 @@
+"""A rule's answer about one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.case import Case, name_some
+from cacheadmin.planner.liveness import Liveness, Use
+from cacheadmin.planner.plan import Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One decision, and whether it is a removal."""
+
+    removal: bool
+    decision: Decision
+
+
+Rule = Callable[[Case, Liveness], Iterator[Ruling]]
+
+
+def keep(
+    kind: EntryKind,
+    path: str,
+    uses: list[Use],
+    *,
+    package: str | None = None,
+    version: str | None = None,
+) -> Ruling:
+    """Keep an entry for the first of ``uses``, naming all users."""
+    first = uses[0]
+    users = name_some([use.who for use in uses])
+    return Ruling(False, Decision(kind, path, package, version, first.rule, first.reason, users))
+
+
+def remove(
+    kind: EntryKind,
+    path: str,
+    rule: str,
+    reason: str,
+    *,
+    package: str | None = None,
+    version: str | None = None,
+) -> Ruling:
+    """Remove an entry."""
+    return Ruling(True, Decision(kind, path, package, version, rule, reason))

@@ -1,0 +1,36 @@
+"""Strays: rubbish in a bucket goes when old, unknown names are somebody's and stay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+
+
+def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on everything that no uv release puts there."""
+    for stray in case.inventory.strays:
+        bucket = stray.path.partition("/")[0]
+        if "/" in stray.path and not live.buckets.get(bucket):
+            continue
+        age = age_words(stray.changed_ns, case.now_ns)
+        owner = case.user(stray.uid)
+        uses = list(live.entries.get(stray.path, ()))
+        if not stray.removable:
+            uses.append(Use("stray.unknown", owner, f"{stray.what}: not uv's, so not ours to remove"))
+        elif case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after):
+            uses.append(Use("stray.recent", owner, f"{stray.what}, changed {age} ago"))
+        if uses:
+            yield keep(EntryKind.STRAY, stray.path, uses)
+        else:
+            reason = f"{stray.what}, unchanged for {age}"
+            yield remove(EntryKind.STRAY, stray.path, "stray.rubbish", reason)
