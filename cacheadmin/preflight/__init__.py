@@ -1,0 +1,1 @@
+"""The question before a prune: may I, and if not, why not?"""

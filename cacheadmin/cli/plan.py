@@ -1,0 +1,40 @@
+"""``cacheadmin plan``: what a prune would remove and keep, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+
+
+def plan(
+    policy: PolicyArgument = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Save the plan for `prune --plan FILE`.", show_default=False),
+    ] = None,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Show what prune would remove and keep, each with its reason; changes nothing.
+
+    Leaves with 0 when the cache is safe to prune, 4 when things must be kept
+    because of links, processes or missing evidence, 5 when refused.
+    """
+    from cacheadmin.cli.showing import progress_bar, show_plan
+    from cacheadmin.prune.saved_plans import save_plan
+    from cacheadmin.situation import look_at
+
+    with (
+        progress_bar() as progress,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+    ):
+        made = situation.plan()
+        sizes = situation.measure(made, kept=output_format is Format.JSON)
+        if out is not None:
+            save_plan(out, situation, made)
+        return show_plan("plan", situation, made, sizes, output_format)

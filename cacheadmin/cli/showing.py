@@ -1,0 +1,131 @@
+"""Printing what commands found: which form, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.output import Format
+from cacheadmin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.planner.plan import Plan, Verdict
+    from cacheadmin.preflight.running import Preflight
+    from cacheadmin.situation import Progress, Situation
+
+_STATUS_COLORS = {
+    "pass": typer.colors.GREEN,
+    "warn": typer.colors.YELLOW,
+    "fail": typer.colors.RED,
+    "safe": typer.colors.GREEN,
+    "limited": typer.colors.YELLOW,
+    "refused": typer.colors.RED,
+}
+
+
+def verdict_code(verdict: Verdict) -> int:
+    """Return the exit code of ``preflight`` and ``plan`` for a verdict."""
+    return {
+        "safe": int(ExitCode.DONE),
+        "limited": int(ExitCode.LIMITED),
+        "refused": int(ExitCode.REFUSED),
+    }[verdict.value]
+
+
+def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:
+    """Return one JSON document as text."""
+    from cacheadmin.report.documents import dumps, header
+
+    return dumps({**header(command, situation.loaded, situation.cache.identity), **content})
+
+
+def show_plan(
+    command: str,
+    situation: Situation,
+    plan: Plan,
+    sizes: Mapping[str, Size],
+    output_format: Format,
+) -> int:
+    """Print a plan that was not carried out; return the exit code of its verdict."""
+    from cacheadmin.report.plans import plan_json, plan_text
+
+    code = verdict_code(plan.verdict)
+    if output_format is Format.JSON:
+        content = plan_json(plan, sizes)
+        if command == "prune":
+            content = {"run_id": None, "outcome": "dry_run", **content}
+        output.data(document(command, situation, content))
+    elif not (output.settings.quiet and code == ExitCode.DONE):
+        output.data(plan_text(plan, sizes, every_row=output.settings.verbose))
+    return code
+
+
+def show_preflight(situation: Situation, answer: Preflight, output_format: Format) -> int:
+    """Print a preflight; return the exit code of its verdict."""
+    code = verdict_code(answer.verdict)
+    if output_format is Format.JSON:
+        checks = [
+            {
+                "id": check.id,
+                "status": check.status.value,
+                "title": check.title,
+                "detail": check.detail,
+                "fix": check.fix,
+            }
+            for check in answer.checks
+        ]
+        summary = {"text": answer.summary, "removals": answer.removals, "kept": answer.kept}
+        content = {"verdict": answer.verdict.value, "checks": checks, "summary": summary}
+        output.data(document("preflight", situation, content))
+    elif not (output.settings.quiet and code == ExitCode.DONE):
+        output.data(_preflight_text(answer))
+    return code
+
+
+def _preflight_text(answer: Preflight) -> str:
+    from cacheadmin.report.escaping import printable
+
+    lines = []
+    for check in answer.checks:
+        lines.append(f"{_mark(check.status.value)}  {check.title}: {printable(check.detail)}")
+        if check.fix and check.status.value != "pass":
+            lines.append(f"      {printable(check.fix)}")
+    verdict, _, rest = answer.summary.partition(":")
+    lines += ["", f"{_mark(verdict)}:{rest}"]
+    return "\n".join(lines)
+
+
+def _mark(word: str) -> str:
+    return typer.style(word, fg=_STATUS_COLORS.get(word)) if output.colour_stdout() else word
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress | None]:
+    """Yield a progress callback that draws on a terminal's stderr after a second."""
+    if output.settings.quiet or not sys.stderr.isatty():
+        yield None
+        return
+    import time
+
+    begun = time.monotonic()
+    drawn = False
+
+    def report(what: str, done: int, total: int) -> None:
+        nonlocal drawn
+        if time.monotonic() - begun > 1:
+            drawn = True
+            sys.stderr.write(f"\r\x1b[K{what}: {done} of {total}")
+            sys.stderr.flush()
+
+    try:
+        yield report
+    finally:
+        if drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,291 @@
+"""What preflight looks at: one function a check, listed in ``CHECKS``.
+
+A check answers ``pass``, ``warn``, ``fail`` or ``skip``, with what was seen
+and what to do. The verdict is not made here: it is the plan's, so that
+preflight and prune can never disagree; a check of a limit quotes that limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
+from cacheadmin.planner.bucket_needs import is_active
+from cacheadmin.planner.case import Case, name_some
+from cacheadmin.planner.plan import EntryKind, Plan, Verdict
+from cacheadmin.uv.releases import parse_release, takes_cache_lock
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import ReleaseTrace
+
+
+class Status(StrEnum):
+    """How a check ended (public, in JSON)."""
+
+    PASS = "pass"  # noqa: S105  the word of the contract, no secret
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One answer: a stable id, a title, what was seen, and what to do."""
+
+    id: str
+    status: Status
+    title: str
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the checks look at: the case, its plan, and where removals would go."""
+
+    case: Case
+    plan: Plan
+    quarantine: str
+    quarantine_warning: str
+
+
+def run_checks(subject: Subject) -> tuple[Check, ...]:
+    """Return every check's answer, in the order they are reported."""
+    return tuple(check for function in CHECKS for check in function(subject))
+
+
+def _from_limits(subject: Subject, prefix: str, title: str, all_well: str) -> Iterator[Check]:
+    """Turn the plan's limits of one family into checks, or say that all is well."""
+    found = [limit for limit in subject.plan.limits if limit.id.startswith(prefix)]
+    for limit in found:
+        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
+        yield Check(limit.id, status, title, limit.detail, limit.fix)
+    if not found:
+        yield Check(prefix, Status.PASS, title, all_well)
+
+
+def _filesystem(subject: Subject) -> Iterator[Check]:
+    filesystem = subject.case.evidence.filesystem
+    where = f"{filesystem.kind} from {filesystem.source}, mounted at {filesystem.mount_point}"
+    kind = "network" if filesystem.network else "local"
+    yield from _from_limits(subject, "filesystem", "Filesystem", f"{where} ({kind})")
+
+
+def _hosts(subject: Subject) -> Iterator[Check]:
+    yield from _from_limits(subject, "hosts", "Other hosts", "the cache is on a local filesystem")
+
+
+def _attributes(subject: Subject) -> Iterator[Check]:
+    filesystem = subject.case.evidence.filesystem
+    kept = {True: "kept", False: "not kept", None: "unknown"}[filesystem.keeps_user_xattrs]
+    times = "kept" if filesystem.keeps_access_times else "not kept"
+    yield Check(
+        "filesystem.attributes",
+        Status.PASS,
+        "Access times and attributes",
+        f"access times are {times}, user extended attributes are {kept}",
+    )
+
+
+def _lock(subject: Subject) -> Iterator[Check]:
+    title = "Cache lock"
+    holders = subject.case.evidence.lock_holders
+    if not holders:
+        yield Check("lock.holders", Status.PASS, title, "nobody holds the cache's .lock")
+        return
+    named = name_some(
+        [
+            f"{'exclusive' if holder.exclusive else 'shared'}{', waiting' if holder.waiting else ''}: "
+            f"process {holder.pid} of {subject.case.user(holder.uid)}"
+            + (f" ({holder.command})" if holder.command else "")
+            for holder in holders
+        ]
+    )
+    yield Check(
+        "lock.holders",
+        Status.WARN,
+        title,
+        "held by " + "; ".join(named),
+        f"a prune waits up to {subject.case.policy.lock.timeout} for it, then leaves with code 3",
+    )
+
+
+def _links(subject: Subject) -> Iterator[Check]:
+    counts = {mode: 0 for mode in LinkMode}
+    outside = subject.case.outside_environments
+    for environment in outside:
+        for mode, number in environment.link_modes.items():
+            counts[mode] += number
+    seen = ", ".join(f"{number} by {mode}" for mode, number in counts.items() if number)
+    all_well = (
+        f"{len(outside)} environments seen, none links into the cache"
+        + (f" (distributions: {seen})" if seen else "")
+    )
+    yield from _from_limits(subject, "links", "Links into the cache", all_well)
+
+
+def _environments(subject: Subject) -> Iterator[Check]:
+    title = "Environments"
+    outside = subject.case.outside_environments
+    missing = [e for e in outside if e.status is EnvironmentStatus.MISSING]
+    broken = [e for e in outside if e.broken_links]
+    found = [x for x in subject.plan.limits if x.id.startswith(("unseen", "environments"))]
+    for limit in found:
+        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
+        yield Check(limit.id, status, title, limit.detail, limit.fix)
+    if broken:
+        named = name_some(
+            [
+                f"{e.path} ({subject.case.user(e.uid)}: {', '.join(name_some(list(e.broken_packages)))})"
+                for e in broken
+            ]
+        )
+        yield Check(
+            "environments.broken",
+            Status.WARN,
+            title,
+            f"{len(broken)} already have links into this cache that lead nowhere: "
+            + ", ".join(named),
+            "repair each with `uv sync --reinstall` or `uv pip install --reinstall PACKAGE`",
+        )
+    if not found:
+        gone = f", {len(missing)} named in the cache are gone" if missing else ""
+        yield Check(
+            "environments",
+            Status.PASS,
+            title,
+            f"{len(outside) - len(missing)} environments could be read in full{gone}",
+        )
+
+
+def _processes(subject: Subject) -> Iterator[Check]:
+    yield from _from_limits(
+        subject, "processes", "Running processes", "no running process uses the cache"
+    )
+
+
+def _active_traces(case: Case) -> list[ReleaseTrace]:
+    return [trace for trace in case.evidence.releases if is_active(case, trace)]
+
+
+def _users_by_version(case: Case) -> dict[str, set[str]]:
+    users: dict[str, set[str]] = {}
+    for trace in _active_traces(case):
+        if trace.version is not None:
+            users.setdefault(trace.version, set()).add(case.user(trace.uid))
+    return users
+
+
+def _releases(subject: Subject) -> Iterator[Check]:
+    users = _users_by_version(subject.case)
+    ordered = sorted(users, key=lambda version: parse_release(version) or ())
+    seen = "; ".join(f"uv {v}: {', '.join(sorted(users[v]))}" for v in ordered)
+    yield Check(
+        "releases.in_use",
+        Status.PASS,
+        "uv releases in use",
+        seen or "no environment or installed uv names a release; buckets go by their newest writes",
+    )
+
+
+def _lock_free_releases(subject: Subject) -> Iterator[Check]:
+    title = "Releases without a cache lock"
+    users = _users_by_version(subject.case)
+    lock_free = {v: u for v, u in users.items() if takes_cache_lock(v) is False}
+    if not lock_free:
+        yield Check("releases.lock_free", Status.PASS, title, "every release seen takes the lock")
+        return
+    named = "; ".join(
+        f"uv {version}: {', '.join(sorted(lock_free[version]))}"
+        for version in sorted(lock_free, key=lambda version: parse_release(version) or ())
+    )
+    yield Check(
+        "releases.lock_free",
+        Status.WARN,
+        title,
+        f"releases before 0.8.19 ignore the cache lock: {named}",
+        "ask them to upgrade; their own `uv cache prune` waits for nobody and deletes the lock",
+    )
+
+
+def _minimum(subject: Subject) -> Iterator[Check]:
+    minimum = subject.case.policy.uv.minimum
+    floor = parse_release(minimum) or ()
+    below = [
+        f"{', '.join(sorted(who))} (uv {version})"
+        for version, who in _users_by_version(subject.case).items()
+        if (parse_release(version) or ()) < floor
+    ]
+    if below:
+        yield Check(
+            "releases.minimum",
+            Status.WARN,
+            "Oldest release allowed",
+            f"below uv.minimum {minimum}: " + "; ".join(sorted(below)),
+            "ask them to upgrade",
+        )
+    else:
+        yield Check(
+            "releases.minimum", Status.PASS, "Oldest release allowed", f"nobody is below {minimum}"
+        )
+
+
+def _buckets(subject: Subject) -> Iterator[Check]:
+    unneeded = [d.path for d in subject.plan.removals if d.kind is EntryKind.BUCKET]
+    detail = (
+        "nobody needs " + ", ".join(unneeded) if unneeded else "every bucket is needed by somebody"
+    )
+    yield from _from_limits(subject, "buckets", "Buckets", detail)
+    for prefix, title in (("pointers", "Pointers"), ("cache", "Cache")):
+        if any(limit.id.startswith(prefix) for limit in subject.plan.limits):
+            yield from _from_limits(subject, prefix, title, "")
+
+
+def _quarantine(subject: Subject) -> Iterator[Check]:
+    title = "Quarantine"
+    if subject.quarantine_warning:
+        yield Check(
+            "quarantine", Status.WARN, title, subject.quarantine_warning, "set quarantine.path"
+        )
+    else:
+        keep = subject.case.policy.quarantine.keep
+        yield Check(
+            "quarantine",
+            Status.PASS,
+            title,
+            f"removals stay undoable for {keep.days} d in {subject.quarantine}",
+        )
+
+
+def _cached(subject: Subject) -> Iterator[Check]:
+    total = len(subject.case.inventory.environments)
+    idle = sum(1 for d in subject.plan.removals if d.kind is EntryKind.ENVIRONMENT)
+    kinds = sum(
+        1 for e in subject.case.evidence.environments if e.kind is EnvironmentKind.CACHED
+    )
+    yield Check(
+        "environments.cached",
+        Status.PASS,
+        "Cached environments",
+        f"{total} tool and script environments ({kinds} read), {idle} idle and unused",
+    )
+
+
+CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
+    _filesystem,
+    _hosts,
+    _attributes,
+    _lock,
+    _links,
+    _environments,
+    _cached,
+    _processes,
+    _releases,
+    _lock_free_releases,
+    _minimum,
+    _buckets,
+    _quarantine,
+)

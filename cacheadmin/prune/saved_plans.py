@@ -1,0 +1,120 @@
+"""A plan on disk: looked at by a person today, carried out tonight.
+
+A saved plan is outside text. It can only ever *narrow* a prune: what is
+carried out is what a fresh plan still removes and the saved one removed too.
+What the saved plan removes and the fresh one keeps is drift in the unsafe
+direction: it is dropped, and said. So a forged or stale file removes nothing
+that a plain prune would not.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cacheadmin.errors import NotACache, NotPermitted, Refused, WrongUsage
+from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.planner.consistency import without_dangling
+from cacheadmin.report.documents import dumps, header
+from cacheadmin.report.plans import plan_json
+
+if TYPE_CHECKING:
+    from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.situation import Situation
+
+# A plan names entries, about 300 bytes each: a million of them is no plan.
+_MAX_BYTES = 512 * 1024 * 1024
+
+_SCHEMA = "cacheadmin/plan/1"
+
+
+class _SavedCache(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    path: str
+    device: int
+    inode: int
+
+
+class _SavedRemoval(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    kind: str
+    path: str
+
+
+class _SavedPlan(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+    schema_id: str
+    cache: _SavedCache
+    removals: list[_SavedRemoval]
+
+
+def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) -> None:
+    """Write a plan to a new or existing file, for ``prune --plan``.
+
+    Raises NotPermitted when the file cannot be written.
+    """
+    content = {
+        **header("plan", situation.loaded, situation.cache.identity),
+        **plan_json(plan, {}),
+    }
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(dumps(content) + "\n")
+    except OSError as error:
+        raise NotPermitted(f"cannot save the plan to {path}: {error.strerror}") from None
+
+
+def narrow(plan: Plan, saved_at: str, situation: Situation) -> tuple[Plan, tuple[str, ...]]:
+    """Return the part of a fresh plan that a saved one removed too, and what was dropped.
+
+    Raises NotACache when there is no such file, WrongUsage when it is no
+    plan, Refused when it was made for another cache.
+    """
+    saved = _read(saved_at)
+    identity = situation.cache.identity
+    if (saved.cache.device, saved.cache.inode) != (identity.device, identity.inode):
+        raise Refused(
+            f"the plan in {saved_at} was made for another cache",
+            details=(f"it names {saved.cache.path}, the policy names {identity.path}",),
+            hint="make a new one with `cacheadmin plan --out FILE`",
+        )
+    wanted = {(removal.kind, removal.path) for removal in saved.removals}
+
+    def planned(decision: Decision) -> bool:
+        return (decision.kind.value, decision.path) in wanted
+
+    removals = without_dangling(
+        [decision for decision in plan.removals if planned(decision)],
+        situation.inventory,
+        situation.evidence,
+    )
+    kept_now = {decision.path: decision for decision in plan.kept}
+    dropped = tuple(
+        f"{path}: {kept_now[path].reason}" if path in kept_now else f"{path}: no longer there"
+        for _, path in sorted(wanted - {(d.kind.value, d.path) for d in removals})
+    )
+    return replace(plan, removals=removals), dropped
+
+
+def _read(path: str) -> _SavedPlan:
+    content = read_file(os.path.abspath(path), _MAX_BYTES)
+    if isinstance(content, ReadFailure):
+        raise NotACache(f"cannot read the saved plan {path}: {content.reason}")
+    import json
+
+    try:
+        document = json.loads(content)
+        document["schema_id"] = document.get("schema")
+        saved = _SavedPlan.model_validate(document)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        what = "its keys are not a plan's" if isinstance(error, ValidationError) else "not JSON"
+        raise WrongUsage(
+            f"{path} is not a saved plan: {what}",
+            hint="save one with `cacheadmin plan --out FILE`",
+        ) from None
+    if saved.schema_id != _SCHEMA:
+        raise WrongUsage(f"{path} is not a saved plan: its schema is {saved.schema_id}, not {_SCHEMA}")
+    return saved

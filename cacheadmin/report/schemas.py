@@ -1,0 +1,137 @@
+"""How uv releases, their users and the buckets they need look: ``schemas``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.planner.bucket_needs import bucket_needs, is_active
+from cacheadmin.planner.case import name_some
+from cacheadmin.report.tables import size_words, table
+from cacheadmin.timestamps import age_words, rfc3339
+from cacheadmin.uv.releases import release_range, takes_cache_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.inventory.entries import Bucket
+    from cacheadmin.planner.case import Case
+
+
+def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:
+    """Return users with the releases they use, and buckets with who needs them."""
+    return {"users": _users(case), "buckets": _buckets(case, sizes)}
+
+
+def _users(case: Case) -> list[dict[str, Any]]:
+    by_uid: dict[int | None, list[ReleaseTrace]] = {}
+    for trace in case.evidence.releases:
+        by_uid.setdefault(trace.uid, []).append(trace)
+    return [
+        {
+            "user": case.user(uid),
+            "uid": uid,
+            "account": uid is None or uid in case.evidence.user_names,
+            "versions": [
+                _version(case, trace)
+                for trace in sorted(traces, key=lambda trace: -trace.seen_ns)
+            ],
+        }
+        for uid, traces in sorted(by_uid.items(), key=lambda item: (item[0] is None, item[0] or 0))
+    ]
+
+
+def _version(case: Case, trace: ReleaseTrace) -> dict[str, Any]:
+    return {
+        "version": trace.version or _range_words(trace.bucket),
+        "exact": trace.version is not None,
+        "evidence": trace.evidence,
+        "path": trace.path,
+        "last_seen": rfc3339(trace.seen_ns),
+        "age": age_words(trace.seen_ns, case.now_ns),
+        "active": is_active(case, trace),
+        "takes_cache_lock": None if trace.version is None else takes_cache_lock(trace.version),
+    }
+
+
+def _range_words(bucket: str | None) -> str:
+    releases = None if bucket is None else release_range(bucket)
+    if releases is None:
+        return "unknown"
+    return f"{releases.first} to {releases.last or 'newest'}"
+
+
+def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
+    needs = bucket_needs(case)
+    rows = []
+    for bucket in sorted(case.inventory.buckets, key=lambda bucket: (bucket.kind, bucket.version)):
+        size = sizes.get(bucket.name)
+        newest = bucket.writes[0] if bucket.writes else None
+        rows.append(
+            {
+                "name": bucket.name,
+                "bytes": None if size is None else size.allocated_bytes,
+                "files": None if size is None else size.files,
+                "status": bucket_status(bucket, needed=bucket.name in needs),
+                "needed_by": [f"{need.who}: {need.why}" for need in needs.get(bucket.name, ())],
+                "releases": _range_words(bucket.name),
+                "last_write": None if newest is None else rfc3339(newest.written_ns),
+                "last_writer": None if newest is None else case.user(newest.uid),
+            }
+        )
+    return rows
+
+
+def bucket_status(bucket: Bucket, *, needed: bool) -> str:
+    """Return ``needed``, ``unneeded`` or ``unknown``; the archive bucket is everybody's."""
+    if not bucket.known:
+        return "unknown"
+    return "needed" if needed or bucket.kind == "archive" else "unneeded"
+
+
+def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
+    """Return two tables: who uses which release, and what each bucket is kept for."""
+    users = [
+        (
+            user["user"],
+            version["version"],
+            _lock_words(version),
+            version["evidence"],
+            f"{version['age']} ago",
+        )
+        for user in _users(case)
+        for version in user["versions"]
+        if version["active"]
+    ]
+    needs = bucket_needs(case)
+    buckets = [
+        (
+            row["name"],
+            row["status"],
+            size_words(row["bytes"]) if row["bytes"] is not None else None,
+            row["releases"],
+            "; ".join(name_some([need.who for need in needs.get(row["name"], ())])) or None,
+            row["last_writer"],
+            row["last_write"],
+        )
+        for row in _buckets(case, sizes)
+    ]
+    return "\n\n".join(
+        (
+            table(("user", "uv", "takes lock", "evidence", "last seen"), users)
+            if users
+            else "no uv release in use was found",
+            table(
+                ("bucket", "status", "size", "releases", "needed by", "last writer", "last write"),
+                buckets,
+                right=("size",),
+            ),
+        )
+    )
+
+
+def _lock_words(version: Mapping[str, Any]) -> str | None:
+    takes = version["takes_cache_lock"]
+    return None if takes is None else ("yes" if takes else "NO")
+

@@ -1,0 +1,156 @@
+"""One look at one cache: policy, inventory and evidence, taken together.
+
+Every command that reports or removes starts here, so that all of them see
+the cache in the same way. Nothing in the cache is changed and no lock is
+taken; the state is read, never written.
+"""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.timestamps import now_ns
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment, Evidence
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.reading import OpenCache
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.state.store import State
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything known of one cache at one moment. ``cache`` is open while this lives."""
+
+    loaded: LoadedPolicy
+    cache: OpenCache
+    inventory: Inventory
+    evidence: Evidence
+    state: State
+    now_ns: int
+
+    @property
+    def policy(self) -> Policy:
+        """The effective policy."""
+        return self.loaded.policy
+
+    @property
+    def case(self) -> Case:
+        """What the planner decides over."""
+        from cacheadmin.planner.case import Case
+
+        return Case(self.policy, self.inventory, self.evidence, self.now_ns)
+
+    def plan(self) -> Plan:
+        """Decide what may go; pure from here on."""
+        from cacheadmin.planner.planning import make_plan
+
+        return make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
+
+    def owner_of(self, environment: Environment) -> str | None:
+        """Return the account name of an environment's owner, None where unknown."""
+        return None if environment.uid is None else self.case.user(environment.uid)
+
+    def team_of(self, environment: Environment) -> str | None:
+        """Return the team an environment is attributed to."""
+        from cacheadmin.policy.teams import team_of
+
+        return team_of(self.policy, environment.path, environment.uid)
+
+    def measure(self, plan: Plan, *, kept: bool) -> dict[str, Size]:
+        """Return the sizes of a plan's removals (and of what it keeps), by path."""
+        from cacheadmin.fs.measuring import measure_many
+
+        decisions = (*plan.removals, *plan.kept) if kept else plan.removals
+        return measure_many(self.cache.fd, [decision.path for decision in decisions])
+
+
+@contextmanager
+def look_at(
+    argument: str | None,
+    *,
+    insecure_policy: bool = False,
+    report_clones: bool = False,
+    deep: bool | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Situation]:
+    """Load a policy (file, bare name, or None for the built-in one) and look at its cache.
+
+    Raises PolicyInvalid, NotACache and NotPermitted as loading and opening do.
+    """
+    from cacheadmin.policy.loading import load_policy
+
+    loaded = load_policy(argument, insecure=insecure_policy)
+    with look_with(
+        loaded, report_clones=report_clones, deep=deep, progress=progress
+    ) as situation:
+        yield situation
+
+
+@contextmanager
+def look_with(
+    loaded: LoadedPolicy,
+    *,
+    report_clones: bool = False,
+    deep: bool | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Situation]:
+    """Look at the cache of a policy that is loaded already."""
+    from cacheadmin.evidence.collecting import collect_evidence
+    from cacheadmin.inventory.reading import open_cache, read_inventory
+    from cacheadmin.state.store import open_state
+
+    with open_cache(loaded.policy.cache) as cache:
+        state = open_state(loaded.policy.state, cache=cache.identity)
+        inventory = read_inventory(cache)
+        moment = now_ns()
+        evidence = collect_evidence(
+            loaded.policy,
+            cache,
+            inventory,
+            state.remembered_environments(),
+            now_ns=moment,
+            report_clones=report_clones,
+            deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,
+            progress=progress,
+        )
+        evidence = replace(evidence, user_names=_account_names(inventory, evidence))
+        yield Situation(loaded, cache, inventory, evidence, state, moment)
+
+
+def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:
+    uids: set[int] = {archive.uid for archive in inventory.archives.values()}
+    uids.update(write.uid for bucket in inventory.buckets for write in bucket.writes)
+    uids.update(build.uid for build in inventory.builds)
+    uids.update(stray.uid for stray in inventory.strays)
+    uids.update(process.uid for process in evidence.processes)
+    owners: Iterable[int | None] = (
+        owner.uid
+        for group in (
+            evidence.environments,
+            evidence.remembered,
+            evidence.releases,
+            evidence.lock_holders,
+            evidence.unseen,
+        )
+        for owner in group
+    )
+    uids.update(uid for uid in owners if uid is not None)
+    names: dict[int, str] = {}
+    for uid in uids:
+        try:
+            names[uid] = pwd.getpwuid(uid).pw_name
+        except (KeyError, OverflowError):
+            continue
+    return names
