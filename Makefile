@@ -1,0 +1,65 @@
+# Every target builds what it needs, on a fresh machine with Python 3.11 or later.
+# `make` alone lists the targets.
+
+SHELL := /bin/bash
+VENV := .venv-dev
+BIN := $(VENV)/bin
+# Two workers by default: real uv, copies of caches and locks keep a disk busy.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest
+CHECKED := cacheadmin tests
+
+.DEFAULT_GOAL := help
+.PHONY: help dev lint format test test-long bench demo man-check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: $(VENV)/.ready ## build the development environment .venv-dev
+
+# A command that exists may still not run (version switchers): each is tried.
+$(VENV)/.ready: pyproject.toml
+	@set -e; python=; \
+	for candidate in python3.13 python3.12 python3.11 python3; do \
+	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo 'make: Python 3.11 or later with its venv module is needed' >&2; exit 1; fi; \
+	echo "building $(VENV) with $$python"; \
+	$$python -m venv --clear $(VENV); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+lint: dev ## style, types and import rules
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+test: dev ## every test but the long ones
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not long' $(ARGS)
+
+test-long: dev ## all tests, the long ones too (many generated cases)
+	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+
+bench: dev ## side-by-side timings; prints ratios, fails on none
+	$(BIN)/python -m tests.bench
+
+demo: dev ## watch uv break a shared cache, and cacheadmin not break it
+	$(BIN)/python -m tests.support.demo
+
+man-check: dev ## check the manual pages
+	@for page in man/*.[1-9]; do \
+	  problems=$$(groff -man -ww -z -Tutf8 $$page 2>&1); \
+	  if [ -n "$$problems" ]; then echo "$$page: $$problems"; exit 1; fi; done
+	$(PYTEST) -q tests/unit/test_manual_pages.py
+
+clean: ## remove everything that the targets made
+	rm -rf $(VENV) .uv-releases .test-packages .demo dist build
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find cacheadmin tests -name __pycache__ -type d -prune -exec rm -rf {} +
