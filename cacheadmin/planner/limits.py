@@ -51,7 +51,9 @@ def _links(case: Case) -> Iterator[Limit]:
             for e in sorted(linking, key=lambda e: e.path)
         ]
     )
-    count = f"{len(linking)} environment{'s link' if len(linking) > 1 else ' links'} into this cache"
+    count = (
+        f"{len(linking)} environment{'s link' if len(linking) > 1 else ' links'} into this cache"
+    )
     says = " and the policy says links.symlink: refuse" if verdict is Verdict.REFUSED else ""
     fix = (
         "to prune what nobody links, set links.symlink: limit"
@@ -110,9 +112,7 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
 def _processes(case: Case) -> Iterator[Limit]:
     using = [process for process in case.evidence.processes if process.uses]
     if using:
-        named = name_some(
-            [f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using]
-        )
+        named = name_some([f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using])
         yield Limit(
             "processes.running",
             Verdict.LIMITED,
@@ -186,4 +186,3 @@ def _unknown(case: Case) -> Iterator[Limit]:
             f"{failure.path} in the cache could not be read: {failure.reason}",
             "run it as root, or as the owner of the cache",
         )
-

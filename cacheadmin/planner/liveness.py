@@ -26,7 +26,7 @@ from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.case import archive_id
-from cacheadmin.planner.package_patterns import matches
+from cacheadmin.package_names import matches
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
 from cacheadmin.uv.releases import known_kinds, takes_cache_lock
 
@@ -107,7 +107,10 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for process in case.evidence.processes:
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
         for used in process.uses:
-            yield used.entry, Use("process.running", who, f"a running process uses it ({used.through})")
+            yield (
+                used.entry,
+                Use("process.running", who, f"a running process uses it ({used.through})"),
+            )
     for archive in case.inventory.archives.values():
         pattern = matches(case.policy.prune.keep, archive.package, archive.version)
         if pattern is not None:
@@ -149,17 +152,19 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         live.hidden_uses.append(Use("archive.lock_free_uv", who, reason))
     for bucket in case.inventory.buckets:
         if bucket.kind not in known_kinds():
-            reason = f"{bucket.name} is of a kind no known uv release writes and could name any archive"
+            reason = (
+                f"{bucket.name} is of a kind no known uv release writes and could name any archive"
+            )
             live.hidden_uses.append(Use("archive.unknown_bucket", bucket.name, reason))
     for failure in case.inventory.unreadable:
         if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
-            reason = f"{failure.path} could not be read ({failure.reason}) and could name any archive"
+            reason = (
+                f"{failure.path} could not be read ({failure.reason}) and could name any archive"
+            )
             live.hidden_uses.append(Use("archive.unreadable_pointer", failure.path, reason))
 
 
-def _mark_buckets(
-    case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness
-) -> None:
+def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
     in_use = {entry.partition("/")[0] for entry in live.entries}
     for bucket in case.inventory.buckets:
         marks = live.buckets[bucket.name]
@@ -171,7 +176,9 @@ def _mark_buckets(
         for need in needs.get(bucket.name, ()):
             marks.append(Use("bucket.needed", need.who, f"{need.who} {need.why}"))
         if bucket.name in in_use:
-            marks.append(Use("bucket.in_use", "cached environments", "an environment in it is in use"))
+            marks.append(
+                Use("bucket.in_use", "cached environments", "an environment in it is in use")
+            )
         if bucket.kind == "environments":
             marks.extend(live.hidden_uses)
         if case.policy.prune.buckets == "never":
@@ -198,9 +205,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
     _mark_young(case, live)
 
 
-def _mark_packages(
-    case: Case, live: Liveness, packages: Iterable[tuple[str, str | None]]
-) -> None:
+def _mark_packages(case: Case, live: Liveness, packages: Iterable[tuple[str, str | None]]) -> None:
     wanted = {package for package, _ in packages}
     if not wanted:
         return
@@ -254,7 +259,9 @@ def _follow_cached_environments(case: Case, live: Liveness) -> None:
             reached += scanned.entries
         for target in reached:
             if target != entry:
-                use = Use("archive.cached_environment", entry, "a cached environment in use needs it")
+                use = Use(
+                    "archive.cached_environment", entry, "a cached environment in use needs it"
+                )
                 _mark_entry(live, target, use)
                 waiting.append(target)
     _mark_publishers(case, live)

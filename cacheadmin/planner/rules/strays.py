@@ -26,7 +26,9 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
         owner = case.user(stray.uid)
         uses = list(live.entries.get(stray.path, ()))
         if not stray.removable:
-            uses.append(Use("stray.unknown", owner, f"{stray.what}: not uv's, so not ours to remove"))
+            uses.append(
+                Use("stray.unknown", owner, f"{stray.what}: not uv's, so not ours to remove")
+            )
         elif case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after):
             uses.append(Use("stray.recent", owner, f"{stray.what}, changed {age} ago"))
         if uses:

@@ -1,4 +1,7 @@
-"""Package patterns of the policy (``prune.keep``): ``numpy``, ``torch*``, ``six==1.16.0``."""
+"""Package names as people and files spell them, and the patterns of ``prune.keep``.
+
+A pattern is ``numpy``, ``torch*`` or ``six==1.16.0``.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,115 @@
+"""Open a folder as a uv cache, or say why it is none.
+
+The tool deletes as root: a typing error in a policy must not turn a home
+folder into a cache. uv writes ``CACHEDIR.TAG`` and ``.gitignore`` into every
+cache it makes; that, or at least two of its buckets, must be there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cacheadmin.errors import NotACache, NotPermitted
+from cacheadmin.fs.reading import open_directory
+from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.uv.releases import known_kinds
+
+_HINT = "set `cache` in the policy to the folder that `uv cache dir` prints"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCache:
+    """A cache that is held open: ``fd`` is its root folder."""
+
+    fd: int
+    identity: CacheIdentity
+
+
+@contextmanager
+def open_cache(path: str) -> Iterator[OpenCache]:
+    """Open the cache at an absolute path.
+
+    Folders above it may be links; it may not be one itself, because whoever
+    can change that link would choose what is deleted. Raises NotACache and
+    NotPermitted.
+    """
+    parent = os.path.realpath(os.path.dirname(path.rstrip("/")) or "/")
+    resolved = os.path.join(parent, os.path.basename(path.rstrip("/")))
+    _refuse_places(path, resolved)
+    fd = _open(path, resolved)
+    try:
+        status = os.fstat(fd)
+        _refuse_other_folders(fd, path)
+        yield OpenCache(fd, CacheIdentity(resolved, status.st_dev, status.st_ino))
+    finally:
+        os.close(fd)
+
+
+def _refuse_places(path: str, resolved: str) -> None:
+    if resolved.rstrip("/") == "":
+        raise NotACache("the root folder / is not a uv cache", hint=_HINT)
+    homes = {os.path.realpath(entry.pw_dir) for entry in pwd.getpwall() if entry.pw_dir != "/"}
+    homes.add(os.path.realpath(os.path.expanduser("~")))
+    if resolved in homes:
+        raise NotACache(f"{path} is a home folder, not a uv cache", hint=_HINT)
+
+
+def _open(path: str, resolved: str) -> int:
+    try:
+        return open_directory(resolved)
+    except PermissionError:
+        raise NotPermitted(
+            f"the cache {path} can't be read by {_caller()}",
+            hint="run it as root, or as a member of the cache's group",
+        ) from None
+    except OSError as error:
+        raise NotACache(
+            f"{path} is not a uv cache: {_why_not(resolved, error)}", hint=_HINT
+        ) from None
+
+
+def _why_not(resolved: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        return "there is no such folder"
+    try:
+        status = os.lstat(resolved)
+    except OSError:
+        return error.strerror or "it can't be opened"
+    if stat.S_ISLNK(status.st_mode):
+        return f"it is a link to {os.readlink(resolved)}; name that folder itself"
+    return error.strerror or "it can't be opened"
+
+
+def _refuse_other_folders(fd: int, path: str) -> None:
+    try:
+        names = set(os.listdir(fd))
+    except PermissionError:
+        raise NotPermitted(
+            f"the cache {path} can't be listed by {_caller()}",
+            hint="run it as root, or as a member of the cache's group",
+        ) from None
+    buckets = [
+        name for name in names if (parsed := parse_bucket_name(name)) and parsed[0] in known_kinds()
+    ]
+    tagged = "CACHEDIR.TAG" in names and (".gitignore" in names or bool(buckets))
+    if not tagged and len(buckets) < 2:
+        seen = ", ".join(sorted(names)[:4]) or "nothing"
+        raise NotACache(
+            f"{path} is not a uv cache: no CACHEDIR.TAG with uv's buckets in it",
+            details=(f"it holds {seen}{', ...' if len(names) > 4 else ''}",),
+            hint=_HINT,
+        )
+
+
+def _caller() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"

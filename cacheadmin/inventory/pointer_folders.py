@@ -1,0 +1,345 @@
+"""Read the buckets that lead to archives: wheels, source distributions, environments.
+
+The reader visits each folder once, through descriptors, never following a
+link, and remembers each folder's modification time: uv creates, replaces and
+removes pointers by rename, which moves that time, so a folder with the same
+time has the same pointers. A later reader visits only what changed.
+
+Users can write here: a FIFO called ``X.http``, a pointer of a gigabyte or a
+tree a thousand folders deep must cost nothing and hide nothing silently.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file
+from cacheadmin.inventory.entries import (
+    ArchiveId,
+    CachedEnvironment,
+    SourceRevision,
+    Stray,
+    Unreadable,
+    WheelPointer,
+)
+from cacheadmin.package_names import normalized
+from cacheadmin.uv.layout import (
+    SOURCE_KINDS,
+    WHEEL_KINDS,
+    is_archive_id,
+    parse_bucket_name,
+    pointer_key,
+    version_of_key,
+    wheel_stem,
+)
+from cacheadmin.uv.pointers import MAX_BYTES, archive_named_by, revision_named_by
+
+# Pointers lie at most five folders below their bucket (facts section 2).
+_MAX_DEPTH = 8
+
+_LINK_TO_ARCHIVE = re.compile(r"(?:^|/)archive-v\d+/([^/]+)/*$")
+
+_Kind = Literal["http", "rev"]
+
+
+@dataclass(slots=True)
+class PointerFolders:
+    """What was read. ``watched`` maps folders to their modification times in ns.
+
+    ``writes`` is the newest time (ns) each user (uid) wrote a file, by bucket.
+    """
+
+    wheel_pointers: list[WheelPointer] = field(default_factory=list)
+    revisions: list[SourceRevision] = field(default_factory=list)
+    environments: list[CachedEnvironment] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    watched: dict[str, int] = field(default_factory=dict)
+    writes: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def wrote(self, bucket: str, status: os.stat_result) -> None:
+        """Remember a write by the owner of a file."""
+        newest = self.writes.setdefault(bucket, {})
+        newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
+
+
+def read_pointer_folders(
+    cache_fd: int, folders: Iterable[str], *, skip: Container[str] = ()
+) -> PointerFolders:
+    """Read folders (buckets, or folders in them) of an open cache, with all below.
+
+    ``skip`` names folders below that need not be visited again.
+    """
+    found = PointerFolders()
+    for folder in folders:
+        parsed = parse_bucket_name(folder.partition("/")[0])
+        kind = parsed[0] if parsed else ""
+        reader = _Reader(found, folder.partition("/")[0], kind, skip)
+        reader.visit_from(cache_fd, folder)
+    return found
+
+
+@dataclass(slots=True)
+class _Listing:
+    """One folder's content, split by type; ``statuses`` of everything but folders."""
+
+    folders: list[str]
+    links: dict[str, os.stat_result]
+    files: dict[str, os.stat_result]
+
+
+class _Reader:
+    def __init__(self, found: PointerFolders, bucket: str, kind: str, skip: Container[str]) -> None:
+        self.found = found
+        self.bucket = bucket
+        self.kind = kind
+        self.skip = skip
+
+    def visit_from(self, cache_fd: int, folder: str) -> None:
+        """Visit a folder named from the cache root, without following a link on the way."""
+        from cacheadmin.fs.reading import open_directory_beneath
+
+        try:
+            fd = open_directory_beneath(cache_fd, folder)
+        except OSError as error:
+            self._unreadable(folder, error)
+            return
+        self._visit_open(fd, folder, folder.count("/"))
+
+    def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> None:
+        if path in self.skip:
+            return
+        if depth > _MAX_DEPTH:
+            self.found.unreadable.append(Unreadable(path, "deeper than any uv release writes"))
+            return
+        try:
+            fd = open_directory(name, parent_fd)
+        except OSError as error:
+            self._unreadable(path, error)
+            return
+        self._visit_open(fd, path, depth)
+
+    def _visit_open(self, fd: int, path: str, depth: int) -> None:
+        try:
+            # Before the listing: a change during it must look like a later one.
+            self.found.watched[path] = os.fstat(fd).st_mtime_ns
+            listing = self._list(fd)
+            if self.kind in WHEEL_KINDS:
+                self._wheels(fd, path, listing, depth)
+            elif self.kind in SOURCE_KINDS:
+                self._sources(fd, path, listing, depth)
+            else:
+                self._environments(fd, path, listing, depth)
+        except OSError as error:
+            self._unreadable(path, error)
+        finally:
+            os.close(fd)
+
+    def _list(self, fd: int) -> _Listing:
+        listing = _Listing([], {}, {})
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    listing.folders.append(entry.name)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                self.found.wrote(self.bucket, status)
+                is_link = stat.S_ISLNK(status.st_mode)
+                (listing.links if is_link else listing.files)[entry.name] = status
+        return listing
+
+    def _unreadable(self, path: str, error: OSError) -> None:
+        problem = failure(path, error)
+        # Gone meanwhile is no riddle; what is there and can't be read is.
+        if not problem.missing:
+            self.found.unreadable.append(Unreadable(path, problem.reason))
+
+    # Wheels: <source>/.../<package>/<key>{,.http,.rev}
+
+    def _wheels(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+        for name in listing.folders:
+            self._visit(fd, name, f"{path}/{name}", depth + 1)
+        keys: dict[str, dict[str, str]] = {}
+        for name in (*listing.links, *listing.files):
+            parsed = pointer_key(name)
+            if parsed is None or (parsed[1] == "link" and name not in listing.links):
+                continue
+            keys.setdefault(parsed[0], {})[parsed[1]] = name
+        package = normalized(path.rpartition("/")[2])
+        for key, names in keys.items():
+            self._wheel(fd, f"{path}/{key}", key, package, names, listing)
+
+    def _wheel(
+        self,
+        fd: int,
+        path: str,
+        key: str,
+        package: str,
+        names: dict[str, str],
+        listing: _Listing,
+    ) -> None:
+        archives: set[ArchiveId] = set()
+        understood = True
+        for kind in ("http", "rev"):
+            if kind not in names:
+                continue
+            named = self._archive_in(fd, names[kind], kind)
+            if named is None:
+                understood = False
+            else:
+                archives.add(named)
+        linked = self._linked_archive(fd, names["link"]) if "link" in names else None
+        if linked is not None:
+            archives.add(linked)
+        statuses = [(listing.files.get(n) or listing.links[n]) for n in names.values()]
+        newest = max(statuses, key=lambda status: status.st_mtime_ns)
+        self.found.wheel_pointers.append(
+            WheelPointer(
+                path=path,
+                bucket=self.bucket,
+                package=package,
+                version=version_of_key(key, package),
+                archives=frozenset(archives),
+                linked_archive=linked,
+                understood=understood,
+                uid=newest.st_uid,
+                mtime_ns=newest.st_mtime_ns,
+            )
+        )
+
+    def _archive_in(self, fd: int, name: str, kind: str) -> ArchiveId | None:
+        content = read_file(name, MAX_BYTES, fd)
+        if isinstance(content, ReadFailure):
+            return None
+        return archive_named_by(content, cast("_Kind", kind))
+
+    def _linked_archive(self, fd: int, name: str) -> ArchiveId | None:
+        try:
+            target = os.readlink(name, dir_fd=fd)
+        except OSError:
+            return None
+        found = _LINK_TO_ARCHIVE.search(target)
+        return ArchiveId(found[1]) if found and is_archive_id(found[1]) else None
+
+    # Source distributions: .../revision.{http,rev} names one of its sibling folders
+
+    def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+        pointers = [name for name in ("revision.http", "revision.rev") if name in listing.files]
+        if pointers:
+            current = self._current_revisions(fd, pointers)
+            for name in listing.folders:
+                verdict = None if current is None else name in current
+                self._revision(fd, name, f"{path}/{name}", verdict)
+        elif "/" in path and (listing.links or "metadata.msgpack" in listing.files):
+            # Git and other sources without a revision file: the folder is the revision.
+            self._add_revision(fd, path, list(listing.links), None)
+        else:
+            for name in listing.folders:
+                self._visit(fd, name, f"{path}/{name}", depth + 1)
+
+    def _current_revisions(self, fd: int, pointers: list[str]) -> set[str] | None:
+        """Return the folders that the revision files name; None when one is not understood."""
+        current: set[str] = set()
+        for name in pointers:
+            content = read_file(name, MAX_BYTES, fd)
+            kind: _Kind = "http" if name.endswith(".http") else "rev"
+            named = None if isinstance(content, ReadFailure) else revision_named_by(content, kind)
+            if named is None:
+                return None
+            current.add(named)
+        return current
+
+    def _revision(self, parent_fd: int, name: str, path: str, current: bool | None) -> None:
+        try:
+            fd = open_directory(name, parent_fd)
+        except OSError as error:
+            self._unreadable(path, error)
+            return
+        try:
+            self.found.watched[path] = os.fstat(fd).st_mtime_ns
+            links = self._list(fd).links
+            self._add_revision(fd, path, list(links), current)
+        except OSError as error:
+            self._unreadable(path, error)
+        finally:
+            os.close(fd)
+
+    def _add_revision(self, fd: int, path: str, links: list[str], current: bool | None) -> None:
+        archives = {name: self._linked_archive(fd, name) for name in links}
+        package, version = _named_by_path(path)
+        for name in links:
+            stem = wheel_stem(name)
+            if stem is not None and package is None:
+                package, version = normalized(stem[0]), stem[1]
+        status = os.fstat(fd)
+        self.found.revisions.append(
+            SourceRevision(
+                path=path,
+                bucket=self.bucket,
+                package=package,
+                version=version,
+                current=current,
+                archives=frozenset(found for found in archives.values() if found is not None),
+                uid=status.st_uid,
+                mtime_ns=status.st_mtime_ns,
+            )
+        )
+
+    # Environments: <interpreter digest>/<digest> links, or <name>/ real ones
+
+    def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+        for name, status in listing.links.items():
+            archive = self._linked_archive(fd, name)
+            inner = f"{path}/{name}"
+            if archive is None:
+                what = "a link that leads to no archive"
+                self.found.strays.append(
+                    Stray(inner, what, False, status.st_uid, status.st_mtime_ns)
+                )
+            else:
+                self._environment(inner, archive, status, status.st_mtime_ns)
+        for name in listing.folders:
+            inner = f"{path}/{name}"
+            config = self._config_time(fd, name)
+            if config is not None:
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                self._environment(inner, None, status, max(config, status.st_mtime_ns))
+            elif depth == 0:
+                self._visit(fd, name, inner, depth + 1)
+
+    def _environment(
+        self, path: str, archive: ArchiveId | None, status: os.stat_result, changed_ns: int
+    ) -> None:
+        self.found.environments.append(
+            CachedEnvironment(path, self.bucket, archive, status.st_uid, changed_ns)
+        )
+
+    def _config_time(self, parent_fd: int, name: str) -> int | None:
+        try:
+            fd = open_directory(name, parent_fd)
+        except OSError:
+            return None
+        try:
+            return os.stat("pyvenv.cfg", dir_fd=fd, follow_symlinks=False).st_mtime_ns
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
+
+def _named_by_path(path: str) -> tuple[str | None, str | None]:
+    """Return package and version from ``sdists-v9/pypi/<name>/<version>/<revision>``."""
+    parts = path.split("/")
+    if len(parts) >= 5 and parts[1] == "pypi":
+        return normalized(parts[2]), parts[3]
+    if len(parts) >= 6 and parts[1] == "index":
+        return normalized(parts[3]), parts[4]
+    return None, None

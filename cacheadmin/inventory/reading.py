@@ -1,0 +1,288 @@
+"""Turn a cache folder into an :class:`Inventory`: facts only, no judgement.
+
+One pass over the root decides what each name is; buckets that lead to
+archives are read by ``pointer_folders``, archives by ``archives``, and of the
+buckets that hold only metadata no more than who wrote there last.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import NotPermitted
+from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file
+from cacheadmin.inventory.archives import read_archives
+from cacheadmin.inventory.entries import (
+    Archive,
+    ArchiveId,
+    Bucket,
+    Build,
+    Inventory,
+    Stray,
+    Unreadable,
+    Write,
+)
+from cacheadmin.inventory.opening import OpenCache, open_cache
+from cacheadmin.inventory.pointer_folders import PointerFolders, read_pointer_folders
+from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
+from cacheadmin.uv.layout import ROOT_NAMES, SOURCE_KINDS, WHEEL_KINDS, parse_bucket_name
+from cacheadmin.uv.releases import is_known_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "InterpreterEntries",
+    "OpenCache",
+    "interpreter_prefixes",
+    "open_cache",
+    "read_inventory",
+    "read_pointer_folders",
+]
+
+_POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
+
+# Metadata buckets are looked at for who wrote last; this many files will do.
+_MAX_FILES = 50_000
+_METADATA_DEPTH = 3
+_BUILD_FILES = 2_000
+
+
+def read_inventory(cache: OpenCache) -> Inventory:
+    """Return everything in an open cache.
+
+    Raises NotPermitted when the root itself cannot be listed; anything below
+    that cannot be read becomes an ``Unreadable``.
+    """
+    reading = _Reading(cache)
+    reading.read_root()
+    return reading.inventory()
+
+
+@dataclass(slots=True)
+class InterpreterEntries:
+    """Environments named in the cache: (prefix, entry's path, its time in ns)."""
+
+    prefixes: tuple[tuple[str, str, int], ...]
+    damaged: tuple[Unreadable, ...]
+
+
+def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
+    """Return the environments named in the interpreter buckets of every version.
+
+    An entry speaks of a place where an environment *was* when uv asked; its
+    time is that of the first question (facts section 6).
+    """
+    prefixes: dict[str, tuple[str, str, int]] = {}
+    damaged: list[Unreadable] = []
+    for name in _list_root(cache):
+        parsed = parse_bucket_name(name)
+        if parsed is None or parsed[0] != "interpreter":
+            continue
+        entries = islice(_files(cache.fd, name, name, damaged), _MAX_FILES)
+        for path, folder_fd, file_name, status in entries:
+            if not file_name.endswith(".msgpack"):
+                continue
+            content = read_file(file_name, MAX_BYTES, folder_fd)
+            if isinstance(content, ReadFailure):
+                damaged.append(Unreadable(path, content.reason))
+                continue
+            prefix = environment_prefix(content, parsed[1])
+            if prefix is None:
+                damaged.append(Unreadable(path, "not an interpreter entry of a known shape"))
+                continue
+            known = prefixes.get(prefix)
+            if known is None or known[2] < status.st_mtime_ns:
+                prefixes[prefix] = (prefix, path, status.st_mtime_ns)
+    return InterpreterEntries(tuple(prefixes.values()), tuple(damaged))
+
+
+class _Reading:
+    def __init__(self, cache: OpenCache) -> None:
+        self.cache = cache
+        self.read_at_ns = time.time_ns()
+        self.buckets: list[tuple[str, str, int]] = []
+        self.archives: dict[ArchiveId, Archive] = {}
+        self.builds: list[Build] = []
+        self.strays: list[Stray] = []
+        self.unreadable: list[Unreadable] = []
+        self.writes: dict[str, dict[int, int]] = {}
+        self.watched: dict[str, int] = {}
+        self.pointers = PointerFolders()
+
+    def read_root(self) -> None:
+        for name in sorted(_list_root(self.cache)):
+            if name in ROOT_NAMES:
+                continue
+            try:
+                status = os.stat(name, dir_fd=self.cache.fd, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            self._read_root_entry(name, status)
+        folders = [name for name, kind, _ in self.buckets if kind in _POINTER_KINDS]
+        self.pointers = read_pointer_folders(self.cache.fd, folders)
+
+    def _read_root_entry(self, name: str, status: os.stat_result) -> None:
+        parsed = parse_bucket_name(name)
+        if name.startswith(".tmp"):
+            self._build(self.cache.fd, name, name)
+        elif parsed is None:
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "a file"
+            self._stray(name, f"{what} of a name unknown to uv", status)
+        elif not stat.S_ISDIR(status.st_mode):
+            link = stat.S_ISLNK(status.st_mode)
+            self._stray(name, f"a {'link' if link else 'file'} where a bucket should be", status)
+        else:
+            self.buckets.append((name, *parsed))
+            self._read_bucket(name, parsed[0])
+
+    def _read_bucket(self, name: str, kind: str) -> None:
+        if kind in _POINTER_KINDS:
+            return
+        try:
+            fd = open_directory(name, self.cache.fd)
+        except OSError as error:
+            self.unreadable.append(Unreadable(name, failure(name, error).reason))
+            return
+        try:
+            if kind == "archive":
+                self._read_archives(fd, name)
+            elif kind == "builds":
+                self._read_builds(fd, name)
+            else:
+                self._read_writes(name, watch=kind == "interpreter")
+        except OSError as error:
+            self.unreadable.append(Unreadable(name, failure(name, error).reason))
+        finally:
+            os.close(fd)
+
+    def _read_archives(self, fd: int, bucket: str) -> None:
+        for found in read_archives(fd, bucket):
+            if isinstance(found, Archive):
+                self.archives[found.id] = found
+            elif isinstance(found, Stray):
+                self.strays.append(found)
+            else:
+                self.unreadable.append(found)
+
+    def _read_builds(self, fd: int, bucket: str) -> None:
+        for name in os.listdir(fd):
+            path = f"{bucket}/{name}"
+            if name.startswith(".tmp"):
+                self._build(fd, name, path)
+            else:
+                try:
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                self._stray(path, "a name that no build has", status)
+
+    def _read_writes(self, bucket: str, *, watch: bool) -> None:
+        newest = self.writes.setdefault(bucket, {})
+        folders = self.watched if watch else {}
+        files = _files(self.cache.fd, bucket, bucket, self.unreadable, folders)
+        for _, _, _, status in islice(files, _MAX_FILES):
+            newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
+
+    def _build(self, folder_fd: int, name: str, path: str) -> None:
+        try:
+            status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        newest = max(status.st_mtime_ns, status.st_ctime_ns)
+        if stat.S_ISDIR(status.st_mode):
+            for _, _, _, inner in islice(_files(folder_fd, name, path, []), _BUILD_FILES):
+                newest = max(newest, inner.st_mtime_ns)
+        self.builds.append(Build(path, status.st_uid, newest))
+
+    def _stray(self, path: str, what: str, status: os.stat_result) -> None:
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        self.strays.append(Stray(path, what, False, status.st_uid, changed))
+
+    def inventory(self) -> Inventory:
+        for bucket, newest in self.pointers.writes.items():
+            self.writes[bucket] = newest
+        return Inventory(
+            cache=self.cache.identity,
+            read_at_ns=self.read_at_ns,
+            buckets=tuple(self._bucket(*bucket) for bucket in self.buckets),
+            archives=self.archives,
+            wheel_pointers=tuple(self.pointers.wheel_pointers),
+            revisions=tuple(self.pointers.revisions),
+            environments=tuple(
+                replace(
+                    environment,
+                    changed_ns=self._changed(environment.archive, environment.changed_ns),
+                )
+                for environment in self.pointers.environments
+            ),
+            builds=tuple(self.builds),
+            strays=(*self.strays, *self.pointers.strays),
+            unreadable=(*self.unreadable, *self.pointers.unreadable),
+            watched={**self.watched, **self.pointers.watched},
+        )
+
+    def _changed(self, archive: ArchiveId | None, changed_ns: int) -> int:
+        found = self.archives.get(archive) if archive is not None else None
+        return changed_ns if found is None else max(changed_ns, found.mtime_ns)
+
+    def _bucket(self, name: str, kind: str, version: int) -> Bucket:
+        newest = self.writes.get(name, {})
+        writes = sorted(newest.items(), key=lambda item: -item[1])
+        return Bucket(
+            name,
+            kind,
+            version,
+            is_known_bucket(name),
+            tuple(Write(uid, written_ns) for uid, written_ns in writes),
+        )
+
+
+def _list_root(cache: OpenCache) -> list[str]:
+    try:
+        return os.listdir(cache.fd)
+    except PermissionError:
+        raise NotPermitted(f"the cache {cache.identity.path} can't be listed") from None
+
+
+def _files(
+    parent_fd: int,
+    name: str,
+    path: str,
+    unreadable: list[Unreadable],
+    watched: dict[str, int] | None = None,
+    depth: int = _METADATA_DEPTH,
+) -> Iterator[tuple[str, int, str, os.stat_result]]:
+    """Yield (path, folder's descriptor, name, status) of files below a folder."""
+    try:
+        fd = open_directory(name, parent_fd)
+    except OSError as error:
+        unreadable.append(Unreadable(path, failure(path, error).reason))
+        return
+    try:
+        if watched is not None:
+            watched[path] = os.fstat(fd).st_mtime_ns
+        folders = []
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                    continue
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                yield f"{path}/{entry.name}", fd, entry.name, status
+        if depth > 0:
+            for folder in folders:
+                inner = f"{path}/{folder}"
+                yield from _files(fd, folder, inner, unreadable, watched, depth - 1)
+    except OSError as error:
+        unreadable.append(Unreadable(path, failure(path, error).reason))
+    finally:
+        os.close(fd)
