@@ -1,0 +1,171 @@
+"""One probe a distribution: how an installed package relates to the cache.
+
+uv installs every file of a distribution in the same way, so one file tells
+for all: ``METADATA`` of its ``*.dist-info``, else ``WHEEL``, else any file
+that is not one uv itself writes into environments (facts section 5). A
+symlink that leads into an archive breaks when the archive goes; a hardlink,
+a clone and a copy survive.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cacheadmin.evidence.facts import LinkMode
+from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.inventory.entries import ArchiveId
+
+# Files that uv writes into an environment, whatever the link mode.
+_UV_WRITES = frozenset(
+    {
+        "RECORD",
+        "INSTALLER",
+        "REQUESTED",
+        "direct_url.json",
+        "uv_cache.json",
+        "uv_build.json",
+    }
+)
+
+# (device, inode) of an archive's METADATA and WHEEL -> archive.
+InodeIndex = Callable[[int, int], ArchiveId | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """What one probe saw. ``target`` is the link's text, for symlinks.
+
+    ``archive`` is the one it leads to in this cache; ``broken`` when that
+    link leads nowhere; ``foreign`` when it leads into another cache.
+    """
+
+    name: str
+    mode: LinkMode
+    archive: ArchiveId | None = None
+    broken: bool = False
+    foreign: bool = False
+    target: str = ""
+    changed_ns: int = 0
+
+
+def probe(
+    dist_info: str, site_packages: str, locator: CacheLocator, inodes: InodeIndex
+) -> Distribution | None:
+    """Probe the ``*.dist-info`` of that name; None when there is nothing to probe."""
+    folder = f"{site_packages}/{dist_info}"
+    name = dist_info.removesuffix(".dist-info")
+    for file in ("METADATA", "WHEEL"):
+        path = f"{folder}/{file}"
+        try:
+            target = os.readlink(path)
+        except OSError as error:
+            # EINVAL: a file that is no link.
+            found = None if isinstance(error, FileNotFoundError) else _regular(name, path, inodes)
+            if found is not None:
+                return found
+            continue
+        return _linked(name, path, target, folder, locator)
+    return _probe_any(name, folder, locator, inodes)
+
+
+def _probe_any(
+    name: str, folder: str, locator: CacheLocator, inodes: InodeIndex
+) -> Distribution | None:
+    try:
+        entries = sorted(os.listdir(folder))
+    except OSError:
+        return None
+    for entry in entries:
+        if entry in _UV_WRITES:
+            continue
+        path = f"{folder}/{entry}"
+        try:
+            target = os.readlink(path)
+        except OSError:
+            found = _regular(name, path, inodes)
+            if found is not None:
+                return found
+            continue
+        return _linked(name, path, target, folder, locator)
+    return None
+
+
+def _linked(
+    name: str, path: str, target: str, folder: str, locator: CacheLocator
+) -> Distribution:
+    located = locator.locate(target, folder)
+    if located.place is Place.ELSEWHERE:
+        located = locator.locate_resolved(path)
+    archive = None
+    if located.entry is not None and located.entry.startswith("archive-v"):
+        archive = ArchiveId(located.entry.split("/")[1])
+    broken = located.place is Place.INSIDE and not os.path.exists(path)
+    return Distribution(
+        name,
+        LinkMode.SYMLINK,
+        archive=archive,
+        broken=broken,
+        foreign=located.place is Place.FOREIGN,
+        target=target,
+    )
+
+
+def _regular(name: str, path: str, inodes: InodeIndex) -> Distribution | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    archive = inodes(status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+    mode = LinkMode.COPY if archive is None else LinkMode.HARDLINK
+    return Distribution(name, mode, archive=archive, changed_ns=status.st_mtime_ns)
+
+
+class ArchiveInodes:
+    """Finds the archive that a hardlinked file belongs to; built on first use.
+
+    One stat for each archive's METADATA and WHEEL: only sites that hardlink
+    pay for it.
+    """
+
+    def __init__(self, cache_path: str, archives: dict[ArchiveId, str]) -> None:
+        self._cache_path = cache_path
+        self._archives = archives
+        self._index: dict[tuple[int, int], ArchiveId] | None = None
+
+    def __call__(self, device: int, inode: int) -> ArchiveId | None:
+        """Return the archive whose METADATA or WHEEL has this identity."""
+        if self._index is None:
+            self._index = self._build()
+        return self._index.get((device, inode))
+
+    def path_of(self, archive: ArchiveId) -> str | None:
+        """Return an archive's absolute path."""
+        path = self._archives.get(archive)
+        return None if path is None else f"{self._cache_path}/{path}"
+
+    def _build(self) -> dict[tuple[int, int], ArchiveId]:
+        index: dict[tuple[int, int], ArchiveId] = {}
+        for archive, path in self._archives.items():
+            for status in _probes(f"{self._cache_path}/{path}"):
+                index[status.st_dev, status.st_ino] = archive
+        return index
+
+
+def _probes(archive: str) -> list[os.stat_result]:
+    found = []
+    try:
+        names = [name for name in os.listdir(archive) if name.endswith(".dist-info")]
+    except OSError:
+        return []
+    for name in names:
+        for file in ("METADATA", "WHEEL"):
+            try:
+                found.append(os.lstat(f"{archive}/{name}/{file}"))
+            except OSError:
+                continue
+    return found
