@@ -9,13 +9,16 @@ environment reaches the child. ``user`` runs it as somebody else (needs root).
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +110,7 @@ class Cacheadmin:
     def environment(self, user: User | None = None) -> dict[str, str]:
         """Return the whole environment of a call."""
         home = self._home_of(user)
-        modules = self._open_modules() if _somebody_else(user) else REPOSITORY
+        modules = _open_modules() if _somebody_else(user) else REPOSITORY
         return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": os.fspath(home),
@@ -119,7 +122,9 @@ class Cacheadmin:
             "CACHEADMIN_POLICY_DIR": os.fspath(self.folder / "policies"),
         }
 
-    def policy(self, cache: str | os.PathLike[str], text: str = "", name: str = "test") -> Path:
+    def policy(
+        self, cache_path: str | os.PathLike[str], text: str = "", name: str = "test"
+    ) -> Path:
         """Write a policy for a cache and return its path.
 
         ``text`` is added to ``version``, ``name``, ``cache`` and ``state``;
@@ -128,7 +133,7 @@ class Cacheadmin:
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True, mode=0o755)
         path = folder / f"{name}.yaml"
-        lines = ["version: 1", f"name: {name}", f"cache: {json.dumps(os.fspath(cache))}"]
+        lines = ["version: 1", f"name: {name}", f"cache: {json.dumps(os.fspath(cache_path))}"]
         if "\nstate:" not in f"\n{text}":
             lines.append(f"state: sqlite:///{self.folder}/state/{name}.sqlite")
             (self.folder / "state").mkdir(exist_ok=True, mode=0o755)
@@ -144,21 +149,22 @@ class Cacheadmin:
                 os.chown(home, user.uid, user.gid)
         return home
 
-    def _open_modules(self) -> Path:
-        """Copy cacheadmin and what it needs to where every user can read it."""
-        modules = self.folder / "modules"
-        if not modules.exists():
-            modules.mkdir(mode=0o755)
-            shutil.copytree(REPOSITORY / "cacheadmin", modules / "cacheadmin")
-            for folder, names in _needed_modules():
-                for name in names:
-                    source, copy = folder / name, modules / name
-                    if source.is_dir():
-                        shutil.copytree(source, copy, dirs_exist_ok=True)
-                    else:
-                        shutil.copy(source, copy)
-            subprocess.run(["chmod", "-R", "a+rX", modules], check=True)
-        return modules
+
+@cache
+def _open_modules() -> Path:
+    """Copy cacheadmin and what it needs to where every user can read it; once a process."""
+    modules = Path(tempfile.mkdtemp(prefix="cacheadmin-modules-"))
+    atexit.register(shutil.rmtree, modules, ignore_errors=True)
+    shutil.copytree(REPOSITORY / "cacheadmin", modules / "cacheadmin")
+    for folder, names in _needed_modules():
+        for name in names:
+            source, copy = folder / name, modules / name
+            if source.is_dir():
+                shutil.copytree(source, copy, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, copy)
+    subprocess.run(["chmod", "-R", "a+rX", modules], check=True)
+    return modules
 
 
 def _somebody_else(user: User | None) -> bool:

@@ -12,6 +12,7 @@ that user, with that user's groups and umask; that needs root.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -159,6 +160,7 @@ def binary_for(version: str, user: User | None = None) -> Path:
 def _open_copy(version: str) -> Path:
     """Copy a binary out of a private checkout; one copy a process."""
     copy = Path(tempfile.mkdtemp(prefix="uv-for-everyone-")) / "uv"
+    atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
     shutil.copy(uv_binary(version), copy)
     copy.chmod(0o755)
     copy.parent.chmod(0o755)

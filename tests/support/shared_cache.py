@@ -5,6 +5,7 @@
     dangling_links(env)                     # {} when all is well
     before = tree_snapshot(shared.path)     # compare with == later
     copy = copy_of(shared.path)             # cp -a beside it
+    with copy_in_place_of(shared.path): ... # real uv may ruin it, then all is undone
 
 A shared cache is what facts section 11 says works: setgid, one group, umask
 002. Each user has a home folder, environments live in ``HOME/NAME``.
@@ -16,7 +17,9 @@ import os
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,6 +131,30 @@ def copy_of(folder: Path, name: str = "") -> Path:
     copy = folder.with_name(name or f"{folder.name}-copy")
     subprocess.run(["cp", "-a", "--", folder, copy], check=True)
     return copy
+
+
+@contextmanager
+def copy_in_place_of(cache: Path) -> Iterator[Path]:
+    """Put a copy of a cache in its place for a while; what happens to it is undone.
+
+    Environments link by absolute path, so only a copy at the cache's own path
+    shows what a prune does to them. The original comes back untouched.
+    """
+    original = cache.with_name(f"{cache.name}-original")
+    cache.rename(original)
+    try:
+        subprocess.run(["cp", "-a", "--", original, cache], check=True)
+        yield cache
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
+        original.rename(cache)
+
+
+def age(folder: Path, days: float) -> None:
+    """Set all times in a folder back, as if nobody had written there for so long."""
+    then = time.time_ns() - int(days * 86400 * 10**9)
+    for path in [os.fspath(folder), *(entry.path for entry in _entries(folder))]:
+        os.utime(path, ns=(then, then), follow_symlinks=False)
 
 
 def links_of(folder: Path) -> dict[str, str]:
