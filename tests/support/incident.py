@@ -65,17 +65,24 @@ def build_incident(
         name: shared.environment(f"project-{name}", RELEASES[name], *packages, user=person)
         for name, person in people.items()
     }
-    superseded = _reinstall_a_changed_tool(shared, environments["eve"], people["eve"])
+    superseded = reinstall_a_changed_tool(shared, environments["eve"], NEWEST, user=people["eve"])
     forgotten = [name for name in FORGOTTEN_BUCKETS if (shared.path / name).is_dir()]
     return Incident(shared, environments, (*forgotten, *superseded))
 
 
-def _reinstall_a_changed_tool(
-    shared: SharedCache, environment: Path, user: User
+def reinstall_a_changed_tool(
+    shared: SharedCache,
+    environment: Path,
+    release: str,
+    *,
+    user: User | None = None,
+    link_mode: str = "symlink",
 ) -> tuple[str, ...]:
-    source = shared.home(user) / "tool-source"
+    """Install from a source folder, change it, install again; return what is superseded."""
+    home = shared.home(user)
+    source = home / "tool-source"
     source.mkdir()
-    before: set[str] = set()
+    first: set[str] = set()
     for version in ("1.0", "2.0"):
         (source / "pyproject.toml").write_text(
             '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
@@ -83,21 +90,22 @@ def _reinstall_a_changed_tool(
         )
         (source / "tool.py").write_text(f"VERSION = {version!r}\n")
         install(
-            NEWEST,
+            release,
             environment,
             "--reinstall-package",
             "tool",
             str(source),
             cache=shared.path,
-            home=shared.home(user),
+            home=home,
             index=shared.index,
-            user=user,
+            user=user or shared.users[0],
+            link_mode=link_mode,
         )
-        if not before:
-            before = _revisions(shared.path)
+        if not first:
+            first = _revisions(shared.path)
             time.sleep(1.1)  # uv tells a changed source by times
     shutil.rmtree(source)
-    return tuple(sorted(before))
+    return tuple(sorted(first))
 
 
 def _revisions(cache: Path) -> set[str]:

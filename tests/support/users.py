@@ -54,7 +54,11 @@ def other_users(count: int, *, umask: int = 0o002) -> list[User]:
     """Return so many users who are nobody else, all in ``SHARED_GROUP``."""
     taken = {entry.pw_uid for entry in pwd.getpwall()}
     free = [uid for uid in range(_FIRST_UID, _FIRST_UID + 1000) if uid not in taken]
-    return [User(f"user{uid}", uid, SHARED_GROUP, (SHARED_GROUP,), umask) for uid in free[:count]]
+    names = ("ana", "ben", "eve", *(f"user{uid}" for uid in free[3:]))
+    return [
+        User(name, uid, SHARED_GROUP, (SHARED_GROUP,), umask)
+        for name, uid in list(zip(names, free, strict=True))[:count]
+    ]
 
 
 def reachable_by_everyone(path: str | os.PathLike[str]) -> bool:

@@ -1,0 +1,45 @@
+"""A prune can be undone: `runs restore` brings back the identical tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.incident import build_incident
+from tests.support.packages import Index
+from tests.support.shared_cache import tree_snapshot
+
+
+def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    incident = build_incident(open_folder, index)
+    policy = cacheadmin.policy(
+        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
+    )
+    before = tree_snapshot(incident.shared.path)
+
+    run = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
+    assert tree_snapshot(incident.shared.path) != before
+    listed = cacheadmin("runs", "list", policy, "--format", "json", code=0).stdout
+    assert run in listed
+
+    cacheadmin("runs", "restore", policy, run, code=0)
+    assert tree_snapshot(incident.shared.path) == before
+    assert incident.dangling() == {}
+
+
+def test_what_was_purged_cannot_be_restored(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    incident = build_incident(open_folder, index)
+    policy = cacheadmin.policy(
+        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
+    )
+    run = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
+    pruned = tree_snapshot(incident.shared.path)
+    cacheadmin("runs", "purge", policy, run, code=0)
+    refused = cacheadmin("runs", "restore", policy, run)
+    assert refused.code != 0
+    assert run in refused.stderr
+    assert tree_snapshot(incident.shared.path) == pruned

@@ -1,0 +1,130 @@
+"""uv's lock and ours are one: each side waits for the other."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.running_uv import binary_for, uv_environment
+from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.uv_releases import NEWEST
+
+MANY = 4000
+
+
+def holds_the_lock(pid: int, lock: Path) -> bool:
+    """Return whether the process holds an exclusive flock on the file."""
+    inode = f":{lock.stat().st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any(
+        "FLOCK" in line and "WRITE" in line and f" {pid} " in line and inode in line
+        for line in lines
+        if "->" not in line
+    )
+
+
+def start_prune_and_stop_it_under_the_lock(
+    cacheadmin: Cacheadmin, policy: Path, lock: Path
+) -> subprocess.Popen[str]:
+    """Return a prune of ours that was stopped (SIGSTOP) while it held the lock."""
+    for _ in range(20):
+        process = cacheadmin.start("prune", policy, "--format", "json")
+        while process.poll() is None:
+            if holds_the_lock(process.pid, lock):
+                process.send_signal(signal.SIGSTOP)
+                if holds_the_lock(process.pid, lock):
+                    return process
+                process.send_signal(signal.SIGCONT)
+                break
+        process.communicate()
+        put_back(cacheadmin, policy)
+    raise AssertionError("never caught our prune while it held the lock")
+
+
+def put_back(cacheadmin: Cacheadmin, policy: Path) -> None:
+    """Undo the last run."""
+    runs = cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"]
+    last = next(run for run in runs if run["outcome"] == "committed")
+    cacheadmin("runs", "restore", policy, last["run_id"], code=0)
+
+
+def test_the_newest_uv_waits_for_our_prune_and_then_succeeds(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("project", NEWEST, "six==1.16.0")
+    for number in range(MANY):
+        (shared.path / "archive-v0" / f"leftover{number:08d}").mkdir()
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{environment}']\n")
+    ours = start_prune_and_stop_it_under_the_lock(cacheadmin, policy, shared.path / ".lock")
+
+    results: list[Path] = []
+    theirs = threading.Thread(
+        target=lambda: results.append(shared.environment("other", NEWEST, "idna==3.7"))
+    )
+    theirs.start()
+    theirs.join(timeout=2)
+    assert theirs.is_alive(), "uv did not wait for our lock"
+
+    ours.send_signal(signal.SIGCONT)
+    output, _ = ours.communicate(timeout=60)
+    assert ours.returncode == 0, output
+    theirs.join(timeout=60)
+    assert results
+    assert dangling_links(environment) == {}
+    assert dangling_links(results[0]) == {}
+    assert len(os.listdir(shared.path / "archive-v0")) < MANY
+
+
+@contextmanager
+def uv_run_in_progress(shared: SharedCache) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `uv run` of the newest release: it shares the lock until its child ends."""
+    process = subprocess.Popen(
+        [binary_for(NEWEST), "run", "--no-project", "--", "sleep", "600"],
+        env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
+        cwd=shared.home(),
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        while not is_locked(shared.path / ".lock"):
+            assert process.poll() is None
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether somebody holds a flock on the file."""
+    with path.open("r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_ours_gives_up_with_code_3_after_the_timeout_and_works_once_they_are_gone(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("project", NEWEST, "six==1.16.0")
+    (shared.path / "archive-v0" / "left-by-a-crash").mkdir()
+    policy = cacheadmin.policy(
+        shared.path, f"venvs:\n  include: ['{environment}']\nlock:\n  timeout: 2s\n"
+    )
+    with uv_run_in_progress(shared):
+        before = tree_snapshot(shared.path)
+        busy = cacheadmin("prune", policy, code=3)
+        assert "busy" in busy.stderr
+        assert tree_snapshot(shared.path) == before
+    result = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert result["outcome"] == "committed"
+    assert result["lock"]["held_seconds"] < 5
