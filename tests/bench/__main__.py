@@ -1,0 +1,160 @@
+"""`make bench`: side-by-side timings, as ratios. Prints; fails on nothing.
+
+Every number is the median of several warm runs of whole processes, the two
+sides taken in turn, so that a busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.big_cache import build_cache, build_environment
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.running_uv import run_uv
+from tests.support.uv_releases import NEWEST, uv_binary
+
+ROUNDS = 7
+ENVIRONMENTS = 16
+WHEELS = 100
+FILES_A_WHEEL = 313
+PRUNED_WHEELS = 100
+PRUNED_FILES_A_WHEEL = 260
+
+
+def main() -> None:
+    """Run all comparisons."""
+    folder = Path(tempfile.mkdtemp(prefix="cacheadmin-bench-")).resolve()
+    folder.chmod(0o755)
+    cacheadmin = Cacheadmin(folder / "cacheadmin")
+    cacheadmin.folder.mkdir()
+    try:
+        start_up(cacheadmin)
+        looking(folder / "looking", cacheadmin)
+        locking(folder / "locking", cacheadmin)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def start_up(cacheadmin: Cacheadmin) -> None:
+    """Compare the program's start with Python's own."""
+    environment = cacheadmin.environment()
+
+    def call(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run(
+            [sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+
+    version, nothing = side_by_side(call("-m", "cacheadmin", "--version"), call("-c", "pass"))
+    report("--version", version, "python -c pass", nothing, "at most 3 times")
+    helping, imports = side_by_side(
+        call("-m", "cacheadmin", "--help"), call("-c", "import typer, rich.table")
+    )
+    report("--help", helping, "import typer, rich.table", imports, "at most 1.5 times")
+
+
+def looking(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare scan and preflight with a find over all links."""
+    cache = build_cache(folder, WHEELS, FILES_A_WHEEL)
+    environments = folder / "environments"
+    links = sum(
+        build_environment(environments / f"environment{number}", cache)
+        for number in range(ENVIRONMENTS)
+    )
+    print(f"\n{ENVIRONMENTS} environments, {links} links, {WHEELS} archives")
+    policy = cacheadmin.policy(cache, f"venvs:\n  include: ['{environments}/*']\n", name="looking")
+    find = ["find", str(environments), "-type", "l", "-lname", f"{cache}/*"]
+    for command in ("scan", "preflight", "plan"):
+        ours, theirs = side_by_side(
+            lambda command=command: cacheadmin(command, policy),
+            lambda: subprocess.run(find, check=True, stdout=subprocess.DEVNULL),
+        )
+        wanted = "at least 8 times faster" if command != "plan" else "for information"
+        report(command, ours, "find -type l -lname", theirs, wanted)
+
+
+def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare how long a prune holds uv's lock, on the same removal."""
+    cache = build_cache(folder, PRUNED_WHEELS, PRUNED_FILES_A_WHEEL, referenced=False)
+    kept = folder / "kept"
+    cache.rename(kept)
+    policy = cacheadmin.policy(cache, name="locking")
+    home = folder / "home"
+    home.mkdir()
+    print(f"\nprune of {PRUNED_WHEELS * PRUNED_FILES_A_WHEEL} files: how long the lock is held")
+    held: dict[str, list[float]] = {"ours": [], "theirs": [], "ours, by its own clock": []}
+    for _ in range(3):
+        subprocess.run(["cp", "-a", kept, cache], check=True)
+        held["theirs"].append(
+            watch_lock(
+                cache / ".lock",
+                subprocess.Popen(
+                    [uv_binary(NEWEST), "cache", "prune", "--quiet", "--no-config"],
+                    env={"UV_CACHE_DIR": str(cache), "HOME": str(home)},
+                    cwd=home,
+                ),
+            )
+        )
+        shutil.rmtree(cache)
+        subprocess.run(["cp", "-a", kept, cache], check=True)
+        process = cacheadmin.start("prune", policy, "--format", "json")
+        held["ours"].append(watch_lock(cache / ".lock", process))
+        runs = cacheadmin("runs", "list", policy, "--format", "json").json["runs"]
+        held["ours, by its own clock"].append(runs[0].get("held_seconds") or float("nan"))
+        shutil.rmtree(cache)
+    ours, theirs = statistics.median(held["ours"]), statistics.median(held["theirs"])
+    report(
+        "cacheadmin prune", ours, f"uv {NEWEST} cache prune", theirs, "at least 50 times shorter"
+    )
+
+
+def watch_lock(lock: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> float:
+    """Return for how many seconds a process was seen to hold an exclusive flock on a file."""
+    wanted, holder = f":{lock.stat().st_ino} ".encode(), f" {process.pid} ".encode()
+    first = last = 0.0
+    with open("/proc/locks", "rb", buffering=0) as locks:
+        while process.poll() is None:
+            locks.seek(0)
+            now = time.perf_counter()
+            for line in locks.read(1 << 20).splitlines():
+                if b"WRITE" in line and b"->" not in line and wanted in line and holder in line:
+                    first, last = first or now, now
+    return last - first
+
+
+def side_by_side(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+    """Return the median seconds of both, run in turn after one warm-up each."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for number in range(ROUNDS + 1):
+        for call, times in zip((one, other), taken, strict=True):
+            begun = time.perf_counter()
+            call()
+            if number:
+                times.append(time.perf_counter() - begun)
+    return statistics.median(taken[0]), statistics.median(taken[1])
+
+
+def report(ours: str, our_seconds: float, theirs: str, their_seconds: float, wanted: str) -> None:
+    """Print one comparison."""
+    if our_seconds > their_seconds:
+        ratio = f"{our_seconds / their_seconds:.2f} times as long"
+    else:
+        ratio = f"{their_seconds / max(our_seconds, 1e-6):.1f} times faster"
+    print(
+        f"{ours:18} {our_seconds * 1000:8.1f} ms   {theirs:26} {their_seconds * 1000:8.1f} ms"
+        f"   {ratio} (wanted: {wanted})",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    run_uv(NEWEST, "--version", cache="/nonexistent", home="/")
+    main()

@@ -1,0 +1,100 @@
+"""cacheadmin(1) knows every command and every option that the program has."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer.main
+
+from cacheadmin.errors import ExitCode
+from tests.support.uv_releases import REPOSITORY
+
+MANUAL = REPOSITORY / "man" / "cacheadmin.1"
+
+
+def plain(text: str) -> str:
+    """Return a page's words without groff's escapes."""
+    return re.sub(r"\\f.|\\(?=[-. ])", "", text)
+
+
+def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every command of the program with the words that call it."""
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*words, name))
+
+
+@pytest.fixture(scope="module")
+def program() -> dict[tuple[str, ...], Any]:
+    from cacheadmin.cli.app import app
+
+    return dict(commands(typer.main.get_command(app)))
+
+
+def sections() -> dict[str, str]:
+    """Return the text of each section and subsection by its heading's words."""
+    found: dict[str, str] = {}
+    heading = ""
+    for line in MANUAL.read_text(encoding="utf-8").splitlines():
+        if line.startswith((".SH ", ".SS ")):
+            heading = re.sub(r"\\f.|[\[\]]", "", line[4:]).strip().strip('"')
+        found[heading] = found.get(heading, "") + plain(line) + "\n"
+    return found
+
+
+def test_every_command_has_its_section(program: dict[tuple[str, ...], Any]) -> None:
+    headings = set(sections())
+    for words, command in program.items():
+        if hasattr(command, "commands"):
+            continue
+        call = " ".join(("cacheadmin", *words))
+        assert any(heading == call or heading.startswith(f"{call} ") for heading in headings), call
+
+
+def test_every_section_is_a_command_that_exists(program: dict[tuple[str, ...], Any]) -> None:
+    calls = {" ".join(("cacheadmin", *words)) for words in program}
+    for heading in sections():
+        if heading.startswith("cacheadmin "):
+            words = [word for word in heading.split() if not word.isupper()]
+            assert " ".join(words) in calls, heading
+
+
+def test_every_option_is_described_where_its_command_is(
+    program: dict[tuple[str, ...], Any],
+) -> None:
+    found = sections()
+    everywhere = found["GLOBAL OPTIONS"] + found["COMMON OPTIONS"]
+    for words, command in program.items():
+        call = " ".join(("cacheadmin", *words))
+        own = "".join(
+            text
+            for heading, text in found.items()
+            if heading == call or heading.startswith(f"{call} ")
+        )
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                for option in (*parameter.opts, *parameter.secondary_opts):
+                    assert re.search(rf"(?<![\w-]){option}(?![\w-])", own + everywhere), (
+                        f"{call} {option}"
+                    )
+
+
+def test_every_exit_code_is_listed() -> None:
+    status = sections()["EXIT STATUS"]
+    for code in ExitCode:
+        assert f".B {code.value}\n" in status
+
+
+@pytest.mark.parametrize("page", ["cacheadmin.1", "cacheadmin-policy.5"])
+def test_groff_has_nothing_to_complain_about(page: str) -> None:
+    if shutil.which("groff") is None:
+        pytest.skip("groff is not installed")
+    command = ["groff", "-man", "-ww", "-z", "-Tutf8", str(MANUAL.with_name(page))]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.stderr == ""
+    assert finished.returncode == 0
