@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index, serve_index
 from tests.support.shared_cache import SharedCache
-from tests.support.users import User, other_users, python_for_everyone
+from tests.support.users import User, open_temporary_folder, other_users, python_for_everyone
 
 os.umask(0o022)
 
@@ -39,10 +39,9 @@ def index() -> Iterator[Index]:
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """An empty folder that every user can enter; removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="cacheadmin-test-") as name:
-        folder = Path(name).resolve()
-        folder.chmod(0o755)
-        yield folder
+    folder = open_temporary_folder("cacheadmin-test-")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import run_uv
+from tests.support.users import open_temporary_folder
 from tests.support.uv_releases import NEWEST, uv_binary
 
 ROUNDS = 7
@@ -31,8 +31,7 @@ PRUNED_FILES_A_WHEEL = 260
 
 def main() -> None:
     """Run all comparisons."""
-    folder = Path(tempfile.mkdtemp(prefix="cacheadmin-bench-")).resolve()
-    folder.chmod(0o755)
+    folder = open_temporary_folder("cacheadmin-bench-")
     cacheadmin = Cacheadmin(folder / "cacheadmin")
     cacheadmin.folder.mkdir()
     try:
@@ -104,7 +103,7 @@ def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
         )
         shutil.rmtree(cache)
         subprocess.run(["cp", "-a", kept, cache], check=True)
-        process = cacheadmin.start("prune", policy, "--format", "json")
+        process = cacheadmin.start("--quiet", "prune", policy)
         held["ours"].append(watch_lock(cache / ".lock", process))
         runs = cacheadmin("runs", "list", policy, "--format", "json").json["runs"]
         held["ours, by its own clock"].append(runs[0].get("held_seconds") or float("nan"))

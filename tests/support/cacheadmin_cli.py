@@ -16,13 +16,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.support.users import User, python_for_everyone
+from tests.support.users import User, open_temporary_folder, python_for_everyone
 from tests.support.uv_releases import REPOSITORY
 
 
@@ -153,7 +152,7 @@ class Cacheadmin:
 @cache
 def _open_modules() -> Path:
     """Copy cacheadmin and what it needs to where every user can read it; once a process."""
-    modules = Path(tempfile.mkdtemp(prefix="cacheadmin-modules-"))
+    modules = open_temporary_folder("cacheadmin-modules-")
     atexit.register(shutil.rmtree, modules, ignore_errors=True)
     shutil.copytree(REPOSITORY / "cacheadmin", modules / "cacheadmin")
     for folder, names in _needed_modules():

@@ -11,7 +11,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from tests.support.cacheadmin_cli import Cacheadmin, Result
 from tests.support.incident import RELEASES, Incident, build_incident
 from tests.support.packages import packages_folder, serve_index
 from tests.support.shared_cache import copy_in_place_of, dangling_links, links_of, tree_snapshot
-from tests.support.users import User, me, other_users, python_for_everyone
+from tests.support.users import User, me, open_temporary_folder, other_users, python_for_everyone
 from tests.support.uv_releases import NEWEST, uv_binary
 
 _PROGRAM = "from pandas.core.api import DataFrame; print(DataFrame({'x': [1, 2]}).x.sum())"
@@ -33,8 +32,7 @@ class ClaimError(Exception):
 def main() -> int:
     """Tell the story; return the exit code."""
     begun = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="cacheadmin-demo-")).resolve()
-    folder.chmod(0o755)
+    folder = open_temporary_folder("cacheadmin-demo-")
     try:
         _tell(folder)
     except (ClaimError, AssertionError) as error:

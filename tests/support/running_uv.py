@@ -17,12 +17,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from tests.support.packages import Index
-from tests.support.users import User, python_for_everyone, reachable_by_everyone
+from tests.support.users import (
+    User,
+    open_temporary_folder,
+    python_for_everyone,
+    reachable_by_everyone,
+)
 from tests.support.uv_releases import uv_binary
 
 Name = str | os.PathLike[str]
@@ -159,9 +163,8 @@ def binary_for(version: str, user: User | None = None) -> Path:
 @cache
 def _open_copy(version: str) -> Path:
     """Copy a binary out of a private checkout; one copy a process."""
-    copy = Path(tempfile.mkdtemp(prefix="uv-for-everyone-")) / "uv"
+    copy = open_temporary_folder("uv-for-everyone-") / "uv"
     atexit.register(shutil.rmtree, copy.parent, ignore_errors=True)
     shutil.copy(uv_binary(version), copy)
     copy.chmod(0o755)
-    copy.parent.chmod(0o755)
     return copy

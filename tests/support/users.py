@@ -14,6 +14,7 @@ import os
 import pwd
 import stat
 import sys
+import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,6 +67,16 @@ def reachable_by_everyone(path: str | os.PathLike[str]) -> bool:
     resolved = Path(path).resolve()
     parents_open = all(parent.stat().st_mode & stat.S_IXOTH for parent in resolved.parents)
     return parents_open and bool(resolved.stat().st_mode & stat.S_IROTH)
+
+
+def open_temporary_folder(prefix: str) -> Path:
+    """Create an empty folder that every user can enter, even if TMPDIR is private."""
+    place = tempfile.gettempdir()
+    if not reachable_by_everyone(place):
+        place = "/tmp"
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place)).resolve()
+    folder.chmod(0o755)
+    return folder
 
 
 @cache

@@ -1,0 +1,145 @@
+"""Wrong policies, hostile names and odd files: one clear line, and nothing is touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin, Result
+from tests.support.shared_cache import SharedCache, tree_snapshot
+from tests.support.uv_releases import NEWEST
+
+HEAD = "version: 1\nname: test\n"
+
+
+def is_one_clear_error(result: Result, code: int) -> bool:
+    """One message on stderr, no traceback, no data; its further lines are indented."""
+    lines = result.stderr.splitlines()
+    clear = [line for line in lines if not line.startswith("  ")]
+    return (
+        result.code == code
+        and result.stdout == ""
+        and len(clear) == 1
+        and clear[0].startswith("cacheadmin: ")
+        and "Traceback" not in result.stderr
+        and "unexpected" not in result.stderr
+        and "\x1b" not in result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("version: 1\nname: [test\n", "line"),
+        ("version: 1\nname: \x1b[31m\n", ""),
+        (HEAD + "a: &a [x, x, x, x, x, x, x, x, x]\n", "a"),
+        (HEAD + "cache: &loop [*loop]\n", ""),
+        (HEAD + "cache: /c\nlinks:\n  symlink: perhaps\n", "links.symlink"),
+        (HEAD + "cache: /c\nlock: soon\n", "lock"),
+        (HEAD + "cache: /c\nlinks:\n  symlimk: limit\n", "symlink"),
+        (HEAD + "cache: some/where\n", "absolute"),
+        (HEAD + "cache: /c\nquarantine:\n  path: /c/archive-v0/q\n", "quarantine"),
+        (HEAD + "cache: /c\nprune:\n  unused:\n    after: 30d\n", "not yet supported"),
+        ("name: test\ncache: /c\n", "version"),
+        (HEAD + "cache: /c\nlock:\n  timeout: 5 parsecs\n", "timeout"),
+        ("- a\n- list\n", ""),
+        ("", ""),
+    ],
+)
+def test_a_wrong_policy(cacheadmin: Cacheadmin, text: str, said: str) -> None:
+    folder = cacheadmin.folder / "policies"
+    folder.mkdir(mode=0o755)
+    policy = folder / "wrong.yaml"
+    policy.write_text(text, encoding="utf-8")
+    result = cacheadmin("plan", policy)
+    assert is_one_clear_error(result, 78), result
+    assert said in result.stderr
+    assert "wrong.yaml" in result.stderr
+
+
+def test_a_yaml_bomb_is_refused_at_once(cacheadmin: Cacheadmin) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    folder = cacheadmin.folder / "policies"
+    folder.mkdir(mode=0o755)
+    (folder / "bomb.yaml").write_text("\n".join(lines))
+    assert is_one_clear_error(cacheadmin("plan", "bomb", timeout=20), 78)
+
+
+def test_a_policy_that_others_can_write(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
+    policy = cacheadmin.policy(shared.path)
+    policy.chmod(0o666)
+    result = cacheadmin("plan", policy)
+    assert is_one_clear_error(result, 78), result
+    assert str(policy) in result.stderr
+
+
+def test_a_policy_that_does_not_exist(cacheadmin: Cacheadmin) -> None:
+    assert is_one_clear_error(cacheadmin("plan", "nobody-wrote-this"), 66)
+    assert is_one_clear_error(cacheadmin("plan", "/nonexistent/policy.yaml"), 66)
+
+
+def test_folders_that_are_no_cache(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    shared.environment("project", NEWEST, "six==1.16.0")
+    before = tree_snapshot(shared.path)
+    plain = open_folder / "plain"
+    plain.mkdir()
+    (plain / "precious.txt").write_text("mine")
+    link = open_folder / "link"
+    link.symlink_to(shared.path)
+    for cache in ("/", "/etc", "/home", str(cacheadmin.home), str(plain), "/nonexistent", link):
+        for command in ("preflight", "plan", "prune"):
+            result = cacheadmin(command, cacheadmin.policy(cache))
+            assert is_one_clear_error(result, 66), (cache, result)
+    assert (plain / "precious.txt").read_text() == "mine"
+    assert tree_snapshot(shared.path) == before
+
+
+@pytest.mark.parametrize("odd", ["folder", "fifo", "huge", "not UTF-8", "link to a fifo"])
+def test_an_odd_pyvenv_cfg_is_read_past_and_its_environment_is_not_harmed(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, odd: str
+) -> None:
+    environment = shared.environment("project", NEWEST, "six==1.16.0")
+    config = environment / "pyvenv.cfg"
+    config.unlink()
+    if odd == "folder":
+        config.mkdir()
+    elif odd == "fifo":
+        os.mkfifo(config)
+    elif odd == "huge":
+        with config.open("wb") as file:
+            file.truncate(2**30)
+    elif odd == "link to a fifo":
+        os.mkfifo(open_folder / "fifo")
+        config.symlink_to(open_folder / "fifo")
+    else:
+        config.write_bytes(b"uv = \xff\xfe\x00\n")
+    for pointer in (shared.path / "wheels-v7").glob("*/*/six/*"):
+        pointer.unlink()
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{environment}']\n")
+    result = cacheadmin("prune", policy, timeout=60)
+    assert result.code == 0, result
+    assert "Traceback" not in result.stderr
+    assert os.path.exists(next(environment.glob("lib/*/site-packages/six.py")))
+
+
+def test_hostile_names_reach_no_terminal_unescaped(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    hostile = shared.home() / "evil\n\x1b[31mred\x07\udcff"
+    shared.environment("project", NEWEST, "six==1.16.0").rename(hostile)
+    (shared.path / "archive-v0" / "left\n\x1b[2J").mkdir()
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{shared.homes}/*/*']\n")
+    for arguments in (["scan"], ["preflight"], ["plan"], ["--verbose", "plan"], ["prune"]):
+        result = cacheadmin(*arguments, policy)
+        assert result.code in (0, 4), result
+        for text in (result.stdout, result.stderr):
+            assert "\x1b" not in text
+            assert "\x07" not in text
+            assert "\nred" not in text
+    listed = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    assert str(hostile) in {row["path"] for row in listed}
