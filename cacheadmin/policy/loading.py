@@ -1,0 +1,186 @@
+"""Load a policy: find it, trust it, parse it, and say precisely what is wrong.
+
+All errors of a file are reported together, each with file, line, column, the
+key and what is wanted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from cacheadmin.errors import PolicyInvalid
+from cacheadmin.policy.locating import default_cache, policy_path
+from cacheadmin.policy.model import Policy
+from cacheadmin.policy.positions import Key, Positioned, read_yaml
+from cacheadmin.policy.trust import read_trusted
+from cacheadmin.policy.unsupported import unsupported_keys
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_WANTED = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "int_type": "must be a whole number",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys",
+    "model_type": "must be a mapping of keys",
+    "model_attributes_type": "must be a mapping of keys",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A policy with its file (None: the built-in one) and where each value came from.
+
+    ``origins`` maps dotted keys to ``FILE:LINE``; keys not in it have their
+    default.
+    """
+
+    policy: Policy
+    path: str | None
+    origins: Mapping[str, str]
+
+
+def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
+    """Load the policy a command line names; None: the built-in one on the own cache.
+
+    Raises PolicyInvalid, NotACache (no such policy), NotPermitted.
+    """
+    if argument is None:
+        cache = default_cache(os.environ)
+        return LoadedPolicy(Policy(version=1, name="default", cache=cache), None, {})
+    path = policy_path(argument, os.environ)
+    return parse_policy(read_trusted(path, insecure=insecure), path)
+
+
+def parse_policy(content: bytes, path: str) -> LoadedPolicy:
+    """Parse a policy file's content; ``path`` is for errors. Raises PolicyInvalid."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise PolicyInvalid(f"{path}:{line}: not UTF-8 text") from None
+    document = read_yaml(text, path)
+    if not isinstance(document.value, dict):
+        raise PolicyInvalid(f"{path}:1:1: a policy is a mapping of keys, such as `version: 1`")
+    try:
+        policy = Policy.model_validate(_lists_to_tuples(document.value))
+    except ValidationError as error:
+        raise _invalid(path, sorted(_problems(error, document))) from None
+    problems = sorted((*_semantic(policy, document), *_unsupported(policy, document)))
+    if problems:
+        raise _invalid(path, problems)
+    origins = {
+        ".".join(str(part) for part in key): f"{path}:{line}"
+        for key, (line, _) in document.positions.items()
+        if key
+    }
+    return LoadedPolicy(policy, path, origins)
+
+
+Problem = tuple[int, int, str]
+
+
+def _invalid(path: str, problems: list[Problem]) -> PolicyInvalid:
+    lines = [f"{path}:{line}:{column}: {text}" for line, column, text in problems]
+    return PolicyInvalid(lines[0], details=tuple(lines[1:]))
+
+
+def _problems(error: ValidationError, document: Positioned) -> Iterator[Problem]:
+    for detail in error.errors(include_url=False):
+        key = _document_key(detail["loc"], document)
+        yield (*document.position(key), _describe(detail, key))
+
+
+def _lists_to_tuples(value: Any) -> Any:
+    # Strict models want tuples where YAML has lists.
+    if isinstance(value, dict):
+        return {key: _lists_to_tuples(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return tuple(_lists_to_tuples(item) for item in value)
+    return value
+
+
+def _document_key(location: tuple[int | str, ...], document: Positioned) -> Key:
+    """Return the part of pydantic's location that stands in the file.
+
+    Unions add the names of their members, which no file has.
+    """
+    key: Key = ()
+    for part in location:
+        if (*key, part) in document.positions:
+            key = (*key, part)
+    last = location[-1] if location else ""
+    if key and key[-1] == last:
+        return key
+    return (*key, last) if isinstance(last, str) and last in _all_keys() else key
+
+
+def _describe(detail: ErrorDetails, key: Key) -> str:
+    name = ".".join(str(part) for part in key) or "the policy"
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return f"unknown key {name}{_nearest(str(detail['loc'][-1]))}"
+    if kind == "value_error":
+        return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
+    given = f", not {_shown(detail['input'])}" if kind != "missing" else ""
+    if kind == "literal_error":
+        return f"{name} must be {detail['ctx']['expected']}{given}"
+    if kind in _WANTED:
+        return f"{name} {_WANTED[kind]}{given}"
+    return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}{given}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _nearest(key: str) -> str:
+    close = difflib.get_close_matches(key, sorted(_all_keys()), n=1)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _all_keys() -> set[str]:
+    keys: set[str] = set()
+    waiting: list[type[BaseModel]] = [Policy]
+    while waiting:
+        for name, field in waiting.pop().model_fields.items():
+            keys.add(name)
+            waiting += _models_in(field.annotation)
+    return keys
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for inner in getattr(annotation, "__args__", ()) for m in _models_in(inner)]
+
+
+def _semantic(policy: Policy, document: Positioned) -> Iterator[Problem]:
+    if policy.cache == "/":
+        yield (*document.position(("cache",)), "cache: / is not a uv cache")
+    quarantine = policy.quarantine.path
+    if quarantine is not None:
+        where = document.position(("quarantine", "path"))
+        inside = quarantine == policy.cache or quarantine.startswith(policy.cache + "/")
+        ours = quarantine.startswith(f"{policy.cache}/.cacheadmin/")
+        if inside and not ours:
+            problem = "lies in the cache, where any user's `uv cache prune` would delete it"
+            yield (*where, f"quarantine.path: {quarantine} {problem}")
+        if policy.cache.startswith(quarantine.rstrip("/") + "/"):
+            yield (*where, f"quarantine.path: {quarantine} holds the cache itself")
+
+
+def _unsupported(policy: Policy, document: Positioned) -> Iterator[Problem]:
+    for key in unsupported_keys(policy):
+        where = document.position(tuple(key.split(".")))
+        yield (*where, f"{key}: not yet supported by this release of cacheadmin")

@@ -1,0 +1,65 @@
+"""Find a policy by path or bare name, and the cache of somebody who has none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from cacheadmin.errors import NotACache
+
+_SYSTEM_FOLDER = "/etc/cacheadmin/policies.d"
+
+
+def policy_path(argument: str, environment: Mapping[str, str]) -> str:
+    """Return the absolute path of a policy named on the command line.
+
+    With a ``/`` or an ending ``.yaml`` it is a path; else a bare name, looked
+    up in the folders of ``policy_folders`` and never in the current folder.
+    Raises NotACache (66) with the places looked at.
+    """
+    if "/" in argument or argument.endswith((".yaml", ".yml")):
+        path = os.path.abspath(argument)
+        if not os.path.lexists(path):
+            raise NotACache(f"no such policy: {argument}")
+        return path
+    folders = policy_folders(environment)
+    for folder in folders:
+        path = os.path.join(folder, f"{argument}.yaml")
+        if os.path.lexists(path):
+            return path
+    raise NotACache(
+        f"no policy is named {argument}",
+        details=tuple(f"looked for {folder}/{argument}.yaml" for folder in folders),
+        hint="name a file by its path, or write one with `cacheadmin policy init`",
+    )
+
+
+def policy_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the folders that bare names are looked up in, in order."""
+    own = environment.get("CACHEADMIN_POLICY_DIR", "")
+    user = _xdg(environment, "XDG_CONFIG_HOME", ".config")
+    folders = (own, f"{user}/cacheadmin" if user else "", _SYSTEM_FOLDER)
+    # A relative folder would make the current one configuration.
+    return tuple(folder for folder in folders if folder.startswith("/"))
+
+
+def default_cache(environment: Mapping[str, str]) -> str:
+    """Return the caller's own default cache, as uv finds it without configuration."""
+    named = environment.get("UV_CACHE_DIR", "")
+    if named:
+        return os.path.abspath(named)
+    base = _xdg(environment, "XDG_CACHE_HOME", ".cache")
+    if not base:
+        raise NotACache(
+            "no policy is named, and there is no home folder to look for a cache in",
+            hint="name a policy, or set UV_CACHE_DIR",
+        )
+    return f"{base}/uv"
+
+
+def _xdg(environment: Mapping[str, str], variable: str, below_home: str) -> str:
+    named = environment.get(variable, "")
+    if named.startswith("/"):
+        return named.rstrip("/")
+    home = os.path.expanduser("~")
+    return f"{home.rstrip('/')}/{below_home}" if home.startswith("/") else ""

@@ -1,0 +1,65 @@
+"""Who could have written a policy? It decides what root deletes.
+
+The file that is read is the file that is checked: it is opened once. Its
+folder counts too, because whoever can write there can replace it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+
+from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
+from cacheadmin.fs.reading import kind_words
+
+MAX_BYTES = 1024 * 1024
+
+_HINT = "make it yours or root's and 0644 in a 0755 folder, or give --insecure-policy"
+
+
+def read_trusted(path: str, *, insecure: bool) -> bytes:
+    """Return a policy file's content, if nobody but root and the caller can write it.
+
+    A link is followed, and what it leads to is checked. Raises PolicyInvalid
+    (untrusted, too large, no file), NotACache (missing), NotPermitted.
+    """
+    real = os.path.realpath(path)
+    try:
+        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except PermissionError:
+        raise NotPermitted(f"the policy {path} can't be read: Permission denied") from None
+    except OSError as error:
+        raise NotACache(f"no such policy: {path}: {error.strerror}") from None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise PolicyInvalid(f"{path}: a policy must be a file, this is {kind_words(status.st_mode)}")
+        if not insecure:
+            _check(path, status, "the policy")
+            folder = os.path.dirname(real)
+            _check(folder, os.stat(folder), "the policy's folder")
+        if status.st_size > MAX_BYTES:
+            raise PolicyInvalid(f"{path}: larger than {MAX_BYTES} bytes")
+        return os.read(fd, MAX_BYTES)
+    finally:
+        os.close(fd)
+
+
+def _check(path: str, status: os.stat_result, what: str) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid not in (0, os.geteuid()):
+        owner = _name(status.st_uid)
+        raise PolicyInvalid(
+            f"{what} {path} belongs to {owner}, who is neither root nor you", hint=_HINT
+        )
+    if mode & 0o022:
+        who = "others" if mode & 0o002 else "its group"
+        raise PolicyInvalid(f"{what} {path} can be written by {who} (mode {mode:04o})", hint=_HINT)
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
