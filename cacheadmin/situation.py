@@ -92,9 +92,7 @@ def look_at(
     from cacheadmin.policy.loading import load_policy
 
     loaded = load_policy(argument, insecure=insecure_policy)
-    with look_with(
-        loaded, report_clones=report_clones, deep=deep, progress=progress
-    ) as situation:
+    with look_with(loaded, report_clones=report_clones, deep=deep, progress=progress) as situation:
         yield situation
 
 

@@ -67,7 +67,7 @@ class Environment:
     """One environment as a scan saw it.
 
     ``sources`` names how it was found: any of ``registry``, ``include``,
-    ``discover``, ``cache``, ``remembered``. ``link_modes`` counts installed
+    ``discover``, ``cache``, ``process``, ``remembered``. ``link_modes`` counts installed
     distributions. ``archives`` are those its symlinks lead to, in this cache:
     they break when the archive goes. ``hardlinked_archives`` are shown, and
     are safe to lose. ``entries`` are other cache entries it leads to (its
@@ -138,6 +138,8 @@ class Process:
     be working in the cache without our knowing. ``parked`` is a uv that only
     waits for its child (``uv run``, ``uvx``) and reads the cache no more.
     ``started_ns`` with ``pid`` identifies it: pids are reused.
+    ``environments`` are the environments it runs from (``VIRTUAL_ENV``, the
+    folder of its interpreter), whether or not anybody registered them.
     """
 
     pid: int
@@ -149,6 +151,7 @@ class Process:
     uv_version: str | None = None
     takes_cache_lock: bool | None = None
     parked: bool = False
+    environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

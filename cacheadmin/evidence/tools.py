@@ -1,0 +1,55 @@
+"""What somebody asked ``uvx`` for: the roots among an environment's distributions.
+
+uv leaves no note of it: every distribution of a cached environment is marked
+``REQUESTED`` (run 0.5.10, 0.8.5, 0.13.8). But a tool is what no other one
+there requires, so the answer follows from METADATA.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.package_names import normalized
+
+_METADATA_BYTES = 1024 * 1024
+_REQUIREMENT = re.compile(rb"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
+_MAX_DISTRIBUTIONS = 2_000
+
+
+def tools_of(environment: str) -> tuple[str, ...]:
+    """Return the distributions that no other one in an environment requires, sorted.
+
+    All of them when they require each other in a circle; none when there is
+    nothing to read.
+    """
+    names: set[str] = set()
+    required: set[str] = set()
+    for folder in _site_packages(environment):
+        try:
+            entries = os.listdir(folder)[:_MAX_DISTRIBUTIONS]
+        except OSError:
+            continue
+        for entry in entries:
+            if not entry.endswith(".dist-info"):
+                continue
+            name = normalized(entry.removesuffix(".dist-info").partition("-")[0])
+            names.add(name)
+            # Often a link into an archive, and its owner may point it anywhere:
+            # resolved once, and then read like any foreign file.
+            metadata = os.path.realpath(f"{folder}/{entry}/METADATA")
+            content = read_file(metadata, _METADATA_BYTES)
+            if not isinstance(content, ReadFailure):
+                headers = content.split(b"\n\n", 1)[0]
+                found = {normalized(os.fsdecode(n)) for n in _REQUIREMENT.findall(headers)}
+                required |= found - {name}
+    return tuple(sorted(names - required or names))
+
+
+def _site_packages(environment: str) -> list[str]:
+    try:
+        libraries = os.listdir(f"{environment}/lib")
+    except OSError:
+        return []
+    return [f"{environment}/lib/{name}/site-packages" for name in libraries]
