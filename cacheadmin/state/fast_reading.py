@@ -1,0 +1,48 @@
+"""Read remembered environments from SQLite without SQLAlchemy.
+
+Every preflight needs this one table, and importing SQLAlchemy takes longer
+than the whole rest of a preflight. The test
+``test_fast_reading_equals_the_models`` holds this query against ``models``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from urllib.parse import quote
+
+COLUMNS = (
+    "path",
+    "kind",
+    "uid",
+    "uv_version",
+    "archives",
+    "entries",
+    "fingerprint",
+    "seen_ns",
+    "registered",
+)
+
+Row = tuple[str, str, int | None, str | None, str, str, str, int, bool]
+
+
+def read_environment_rows(file: str, cache: str) -> list[Row]:
+    """Return the rows of one cache; none when there is no state yet.
+
+    Raises sqlite3.Error for a damaged file, OSError for one that can't be read.
+    """
+    try:
+        os.stat(file)
+    except FileNotFoundError:
+        return []
+    query = f"SELECT {', '.join(COLUMNS)} FROM environment WHERE cache = ?"  # noqa: S608 constants
+    # Read-only: a preflight by somebody without rights changes nothing.
+    connection = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True, timeout=10)
+    try:
+        return [(*row[:-1], bool(row[-1])) for row in connection.execute(query, (cache,))]
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return []
+        raise
+    finally:
+        connection.close()

@@ -1,0 +1,35 @@
+"""The tables of the state. Times are nanoseconds since the epoch.
+
+A cache is known by ``device:inode:path``: another cache that is mounted at
+the same path later must not inherit what was remembered of the first.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """All tables of the state."""
+
+
+class EnvironmentRow(Base):
+    """What was last seen of one environment.
+
+    ``archives`` and ``entries`` are JSON lists. ``registered`` is True for one
+    that somebody added by `cacheadmin venv add`.
+    """
+
+    __tablename__ = "environment"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    path: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    uid: Mapped[int | None] = mapped_column(BigInteger)
+    uv_version: Mapped[str | None] = mapped_column(Text)
+    archives: Mapped[str] = mapped_column(Text)
+    entries: Mapped[str] = mapped_column(Text)
+    fingerprint: Mapped[str] = mapped_column(Text)
+    seen_ns: Mapped[int] = mapped_column(BigInteger)
+    registered: Mapped[bool] = mapped_column(Boolean)

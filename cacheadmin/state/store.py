@@ -1,0 +1,222 @@
+"""Read and write the state. SQLAlchemy is imported on the first write, or for PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from cacheadmin.errors import CacheadminError, NotPermitted
+from cacheadmin.evidence.facts import (
+    Environment,
+    EnvironmentKind,
+    EnvironmentStatus,
+    RememberedEnvironment,
+)
+from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.state.fast_reading import COLUMNS, Row, read_environment_rows
+from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session
+
+    from cacheadmin.inventory.entries import CacheIdentity
+
+_HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
+
+
+class StateUnusable(CacheadminError):
+    """The state is damaged, unreachable, or may not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class RememberedRow:
+    """One environment of the state; ``registered`` when somebody added it by hand."""
+
+    environment: RememberedEnvironment
+    registered: bool
+
+
+def open_state(url: str | None, *, cache: CacheIdentity) -> State:
+    """Return the state of one cache; nothing is created or connected to yet."""
+    return State(url or default_url(), cache)
+
+
+class State:
+    """The state of one cache. Every method raises StateUnusable or NotPermitted."""
+
+    def __init__(self, url: str, cache: CacheIdentity) -> None:
+        self.url = url
+        self._key = cache_key(cache)
+        self._engine: Engine | None = None
+
+    def remembered_environments(self) -> tuple[RememberedEnvironment, ...]:
+        """Return what earlier runs saw of each environment."""
+        return tuple(row.environment for row in self.rows())
+
+    def rows(self) -> tuple[RememberedRow, ...]:
+        """Return every remembered environment, registered by hand or not."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            if file is not None:
+                rows = read_environment_rows(file, self._key)
+            else:
+                rows = self._rows_by_sqlalchemy()
+        return tuple(_remembered(row) for row in rows)
+
+    def remember(self, environments: Iterable[Environment], now_ns: int) -> int:
+        """Record environments as they are now; return how many had changed.
+
+        Cached ones are the cache's own; missing and unreadable ones keep what
+        was last seen of them. A row is written when it differs, or when its
+        date is more than an hour old.
+        """
+        known = {row.environment.path: row for row in self.rows()}
+        changed = []
+        for environment in environments:
+            if not _worth_remembering(environment):
+                continue
+            row = known.get(environment.path)
+            fresh = row is not None and now_ns - row.environment.seen_ns < 3600 * 10**9
+            if row is not None and fresh and _same(row.environment, environment):
+                continue
+            changed.append((environment, row is not None and row.registered))
+        if changed:
+            with self._session() as session:
+                for environment, registered in changed:
+                    session.merge(self._row(environment, now_ns, registered=registered))
+        return len(changed)
+
+    def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
+        """Add an environment by hand."""
+        environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
+        with self._session() as session:
+            session.merge(self._row(environment, now_ns, registered=True))
+
+    def forget(self, path: str) -> bool:
+        """Drop what is remembered of an environment; False when nothing was."""
+        from cacheadmin.state.models import EnvironmentRow
+
+        with self._session() as session:
+            row = session.get(EnvironmentRow, (self._key, storable(path)))
+            if row is not None:
+                session.delete(row)
+            return row is not None
+
+    def _row(self, environment: Environment, now_ns: int, *, registered: bool) -> object:
+        from cacheadmin.state.models import EnvironmentRow
+
+        return EnvironmentRow(
+            cache=self._key,
+            path=storable(environment.path),
+            kind=environment.kind.value,
+            uid=environment.uid,
+            uv_version=environment.uv_version,
+            archives=json.dumps(sorted(environment.archives)),
+            entries=json.dumps(sorted(environment.entries)),
+            fingerprint=environment.fingerprint,
+            seen_ns=now_ns,
+            registered=registered,
+        )
+
+    def _rows_by_sqlalchemy(self) -> list[Row]:
+        from sqlalchemy import select
+
+        from cacheadmin.state.models import EnvironmentRow
+
+        columns = [getattr(EnvironmentRow, name) for name in COLUMNS]
+        with self._session() as session:
+            query = select(*columns).where(EnvironmentRow.cache == self._key)
+            return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        from sqlalchemy.orm import Session
+
+        with self._explained(), Session(self._connect()) as session, session.begin():
+            yield session
+
+    def _connect(self) -> Engine:
+        if self._engine is None:
+            from sqlalchemy import create_engine
+
+            from cacheadmin.state.models import Base
+
+            file = sqlite_path(self.url)
+            if file is not None and os.path.dirname(file):
+                os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
+            arguments = {"timeout": 30} if file is not None else {}
+            self._engine = create_engine(self.url, connect_args=arguments)
+            Base.metadata.create_all(self._engine)
+        return self._engine
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn what databases raise into one line that says which state, and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StateUnusable(
+                f"the state {self._shown()} can't be read: {error}", hint=_HINT
+            ) from None
+        except PermissionError as error:
+            raise NotPermitted(
+                f"the state {self._shown()} is not yours to use: {error.strerror}", hint=_HINT
+            ) from None
+        except OSError as error:
+            raise StateUnusable(
+                f"the state {self._shown()} can't be used: {error.strerror}", hint=_HINT
+            ) from None
+        except CacheadminError:
+            raise
+        except Exception as error:
+            if not type(error).__module__.startswith("sqlalchemy"):
+                raise
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise StateUnusable(
+                f"the state {self._shown()} can't be used: {reason}", hint=_HINT
+            ) from None
+
+    def _shown(self) -> str:
+        """Return the URL without a password."""
+        scheme, separator, rest = self.url.partition("://")
+        credentials, at, host = rest.rpartition("@")
+        return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
+
+
+def _remembered(row: Row) -> RememberedRow:
+    path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, registered = row
+    environment = RememberedEnvironment(
+        path=os.fsdecode(unquote_to_bytes(path)),
+        kind=EnvironmentKind(kind),
+        uid=uid,
+        uv_version=uv_version,
+        archives=frozenset(ArchiveId(name) for name in json.loads(archives)),
+        entries=frozenset(json.loads(entries)),
+        fingerprint=fingerprint,
+        seen_ns=seen_ns,
+    )
+    return RememberedRow(environment, registered)
+
+
+def _worth_remembering(environment: Environment) -> bool:
+    return (
+        environment.kind is not EnvironmentKind.CACHED
+        and environment.status not in (EnvironmentStatus.MISSING, EnvironmentStatus.UNREADABLE)
+        and environment.sources != ("process",)
+    )
+
+
+def _same(memory: RememberedEnvironment, environment: Environment) -> bool:
+    return (memory.archives, memory.entries, memory.fingerprint, memory.uv_version) == (
+        environment.archives,
+        environment.entries,
+        environment.fingerprint,
+        environment.uv_version,
+    )
