@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.incident import Incident, build_incident
 from tests.support.packages import Index, serve_index
 from tests.support.shared_cache import SharedCache
 from tests.support.users import User, open_temporary_folder, other_users, python_for_everyone
@@ -62,3 +65,22 @@ def shared(open_folder: Path, index: Index) -> SharedCache:
 def three_users() -> list[User]:
     """Three users who are nobody else (needs root)."""
     return other_users(3)
+
+
+@pytest.fixture(scope="session")
+def built_incident(index: Index) -> Iterator[Incident]:
+    """The incident of uv issue 15104 by one user; use ``incident``."""
+    folder = open_temporary_folder("cacheadmin-incident-")
+    incident = build_incident(folder / "work", index)
+    subprocess.run(["cp", "-a", "--", folder / "work", folder / "kept"], check=True)
+    yield incident
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def incident(built_incident: Incident) -> Incident:
+    """The incident, as built, however the last test left it."""
+    work = built_incident.folder
+    shutil.rmtree(work)
+    subprocess.run(["cp", "-a", "--", work.with_name("kept"), work], check=True)
+    return replace(built_incident, environments=dict(built_incident.environments))

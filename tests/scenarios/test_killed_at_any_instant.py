@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from pathlib import Path
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.incident import Incident, build_incident
-from tests.support.packages import Index
+from tests.support.incident import Incident
 from tests.support.shared_cache import names_in
 
 KILLS = 50
@@ -25,10 +23,7 @@ def add_leftovers(incident: Incident) -> None:
         (folder / "METADATA").write_text(f"Name: left\nVersion: {number}\n")
 
 
-def test_50_kills_lose_nothing_and_break_nobody(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
-) -> None:
-    incident = build_incident(open_folder, index)
+def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: Cacheadmin) -> None:
     add_leftovers(incident)
     cache = incident.shared.path
     policy = cacheadmin.policy(cache, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n")
@@ -60,7 +55,6 @@ def test_50_kills_lose_nothing_and_break_nobody(
         put_back_all_runs(cacheadmin, policy)
         assert names_in(cache) == everything
     print(f"{killed_while_working} of {KILLS} kills met a half-done removal")
-    shutil.rmtree(cache)
 
 
 def put_back_all_runs(cacheadmin: Cacheadmin, policy: Path) -> None:

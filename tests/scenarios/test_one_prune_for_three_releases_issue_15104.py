@@ -63,9 +63,8 @@ def test_pandas_of_three_users_survives_our_prune_and_not_that_of_uv(
 
 
 def test_all_releases_go_on_installing_after_our_prune(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+    incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    incident = build_incident(open_folder, index)
     policy = policy_of(cacheadmin, incident)
     cacheadmin("prune", policy, code=0)
 
@@ -75,10 +74,7 @@ def test_all_releases_go_on_installing_after_our_prune(
     assert incident.dangling() == {}
 
 
-def test_a_second_prune_finds_nothing_to_do(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
-) -> None:
-    incident = build_incident(open_folder, index)
+def test_a_second_prune_finds_nothing_to_do(incident: Incident, cacheadmin: Cacheadmin) -> None:
     policy = policy_of(cacheadmin, incident)
     cacheadmin("prune", policy, code=0)
     again = cacheadmin("prune", policy, "--format", "json", code=0).json
@@ -87,9 +83,8 @@ def test_a_second_prune_finds_nothing_to_do(
 
 
 def test_prune_removes_exactly_what_plan_announced(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+    incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    incident = build_incident(open_folder, index)
     policy = policy_of(cacheadmin, incident)
     planned = cacheadmin("plan", policy, "--format", "json", code=4).json
     before = set(os.listdir(incident.shared.path / "archive-v0"))

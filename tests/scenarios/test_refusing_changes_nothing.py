@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.incident import build_incident
-from tests.support.packages import Index
+from tests.support.incident import Incident
 from tests.support.shared_cache import tree_snapshot
 
 
 def test_a_refused_or_dry_command_changes_no_name_type_target_or_inode(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+    incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    incident = build_incident(open_folder, index)
     include = f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
     cache = incident.shared.path
     refuse = cacheadmin.policy(cache, f"{include}links:\n  symlink: refuse\n", name="refuse")
     limit = cacheadmin.policy(cache, include, name="limit")
-    saved = open_folder / "saved.json"
+    saved = cacheadmin.folder / "saved.json"
     before = tree_snapshot(cache)
 
     for arguments, code in (
@@ -36,14 +32,12 @@ def test_a_refused_or_dry_command_changes_no_name_type_target_or_inode(
     ):
         cacheadmin(*arguments, code=code)
         assert tree_snapshot(cache) == before, arguments
-    beside = {path.name for path in open_folder.iterdir()}
-    assert beside == {"cache", "homes", "cacheadmin", "saved.json"}
+    assert {path.name for path in incident.folder.iterdir()} == {"cache", "homes"}
 
 
 def test_the_refusal_says_what_was_seen_whose_and_what_to_do(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+    incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    incident = build_incident(open_folder, index)
     policy = cacheadmin.policy(
         incident.shared.path,
         f"venvs:\n  include: ['{incident.shared.homes}/*/*']\nlinks:\n  symlink: refuse\n",

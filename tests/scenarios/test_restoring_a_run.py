@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.incident import build_incident
-from tests.support.packages import Index
+from tests.support.incident import Incident
 from tests.support.shared_cache import tree_snapshot
 
 
 def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+    incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    incident = build_incident(open_folder, index)
     policy = cacheadmin.policy(
         incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
     )
@@ -29,10 +25,7 @@ def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
     assert incident.dangling() == {}
 
 
-def test_what_was_purged_cannot_be_restored(
-    open_folder: Path, index: Index, cacheadmin: Cacheadmin
-) -> None:
-    incident = build_incident(open_folder, index)
+def test_what_was_purged_cannot_be_restored(incident: Incident, cacheadmin: Cacheadmin) -> None:
     policy = cacheadmin.policy(
         incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
     )

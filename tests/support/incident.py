@@ -1,6 +1,6 @@
 """The incident of uv issue 15104, rebuilt with real uv releases.
 
-    incident = build_incident(folder, index, users)
+    incident = build_incident(folder, index, users)     # or the fixture ``incident``
     incident.environments        # {"ana": ..., "ben": ..., "eve": ...}, all live
 
 One cache in symlink mode. Ana works with uv 0.5.10, Ben with 0.8.5, Eve with
@@ -35,6 +35,7 @@ FORGOTTEN_BUCKETS = ("wheels-v2", "sdists-v5", "simple-v13", "interpreter-v2", "
 class Incident:
     """The cache, the environments that live, and the leftovers (relative paths)."""
 
+    folder: Path
     shared: SharedCache
     environments: dict[str, Path]
     leftovers: tuple[str, ...]
@@ -52,6 +53,7 @@ def build_incident(
     packages: Sequence[str] = ("six==1.16.0", "idna==3.7", "cowsay==6.0"),
 ) -> Incident:
     """Build it in ``folder``; with fewer than three users one is everybody."""
+    folder.mkdir(exist_ok=True)
     shared = SharedCache.create(folder, index, users)
     people = dict(zip(RELEASES, (shared.users * 3)[:3], strict=True))
 
@@ -67,7 +69,7 @@ def build_incident(
     }
     superseded = reinstall_a_changed_tool(shared, environments["eve"], NEWEST, user=people["eve"])
     forgotten = [name for name in FORGOTTEN_BUCKETS if (shared.path / name).is_dir()]
-    return Incident(shared, environments, (*forgotten, *superseded))
+    return Incident(folder, shared, environments, (*forgotten, *superseded))
 
 
 def reinstall_a_changed_tool(
