@@ -77,6 +77,15 @@ def read_process(pid: int, own_mounts: str) -> ProcessFiles | None:
     except OSError:
         # Kernel threads have no executable; zombies have none any more.
         return None
+    try:
+        # Opening asks for the rights; reading gives nothing once the process is ending.
+        os.close(os.open(f"{base}/environ", os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        denied = True
+    except OSError:
+        return None
+    else:
+        denied = False
     content = _read(f"{base}/environ", _MAX_TEXT)
     return ProcessFiles(
         pid,
@@ -89,7 +98,7 @@ def read_process(pid: int, own_mounts: str) -> ProcessFiles | None:
         mapped=_mapped(base),
         descriptors=_descriptors(base),
         other_mounts=_link(f"{base}/ns/mnt") != own_mounts,
-        denied=content is None,
+        denied=denied,
     )
 
 
@@ -142,7 +151,9 @@ def _read(path: str, limit: int) -> bytes | None:
 
 
 def _strings(content: bytes) -> tuple[str, ...]:
-    return tuple(os.fsdecode(part) for part in content.rstrip(b"\0").split(b"\0")) if content else ()
+    return (
+        tuple(os.fsdecode(part) for part in content.rstrip(b"\0").split(b"\0")) if content else ()
+    )
 
 
 def _environment(content: bytes) -> dict[str, str]:

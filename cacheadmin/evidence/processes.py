@@ -31,7 +31,7 @@ from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _COMMAND_LENGTH = 120
 _NAMED = ("VIRTUAL_ENV", "PATH", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTHONHOME")
@@ -152,10 +152,11 @@ def _environments(found: ProcessFiles, root: str) -> tuple[str, ...]:
     )
 
 
-def _unseen(files: Iterator[ProcessFiles] | object) -> Iterator[Unseen]:
+def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
     denied: dict[int, int] = defaultdict(int)
-    for found in files:  # type: ignore[attr-defined]
-        if found.denied:
+    for found in files:
+        # Some machines shield their init even from root: it runs from no environment.
+        if found.denied and not (found.pid == 1 and os.geteuid() == 0):
             denied[found.uid] += 1
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {_user(uid)}'s processes may only be looked at by root"
