@@ -166,8 +166,6 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _semantic(policy: Policy, document: Positioned) -> Iterator[Problem]:
-    if policy.cache == "/":
-        yield (*document.position(("cache",)), "cache: / is not a uv cache")
     quarantine = policy.quarantine.path
     if quarantine is not None:
         where = document.position(("quarantine", "path"))

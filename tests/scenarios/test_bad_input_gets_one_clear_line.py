@@ -32,7 +32,7 @@ def is_one_clear_error(result: Result, code: int) -> bool:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("version: 1\nname: [test\n", "line"),
+        ("version: 1\nname: [test\n", "wrong.yaml:3:1"),
         ("version: 1\nname: \x1b[31m\n", ""),
         (HEAD + "a: &a [x, x, x, x, x, x, x, x, x]\n", "a"),
         (HEAD + "cache: &loop [*loop]\n", ""),
