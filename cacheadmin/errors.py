@@ -65,6 +65,13 @@ class Refused(CacheadminError):
     label = "refused"
 
 
+class RolledBack(CacheadminError):
+    """The check after the prune failed, and everything was put back."""
+
+    exit_code = ExitCode.ROLLED_BACK
+    label = "rolled back"
+
+
 class NotACache(CacheadminError):
     """No such policy or cache, or the folder is not a uv cache."""
 

@@ -31,7 +31,10 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything known of one cache at one moment. ``cache`` is open while this lives."""
+    """Everything known of one cache at one moment. ``cache`` is open while this lives.
+
+    ``known_processes`` holds (pid, start in ns) of those that were looked at.
+    """
 
     loaded: LoadedPolicy
     cache: OpenCache
@@ -39,6 +42,7 @@ class Situation:
     evidence: Evidence
     state: State
     now_ns: int
+    known_processes: frozenset[tuple[int, int]]
 
     @property
     def policy(self) -> Policy:
@@ -106,11 +110,14 @@ def look_with(
 ) -> Iterator[Situation]:
     """Look at the cache of a policy that is loaded already."""
     from cacheadmin.evidence.collecting import collect_evidence
+    from cacheadmin.evidence.processes import known_processes
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.state.store import open_state
 
     with open_cache(loaded.policy.cache) as cache:
         state = open_state(loaded.policy.state, cache=cache.identity)
+        # Before anything is looked at: what starts from here on is new to us.
+        known = known_processes()
         inventory = read_inventory(cache)
         moment = now_ns()
         evidence = collect_evidence(
@@ -124,7 +131,7 @@ def look_with(
             progress=progress,
         )
         evidence = replace(evidence, user_names=_account_names(inventory, evidence))
-        yield Situation(loaded, cache, inventory, evidence, state, moment)
+        yield Situation(loaded, cache, inventory, evidence, state, moment, known)
 
 
 def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:

@@ -16,6 +16,9 @@ PolicyArgument = Annotated[
         show_default=False,
     ),
 ]
+RequiredPolicyArgument = Annotated[
+    str, typer.Argument(metavar="POLICY", help="Policy file, or the bare name of one.")
+]
 InsecurePolicyOption = Annotated[
     bool,
     typer.Option("--insecure-policy", help="Accept a policy that others could have written."),

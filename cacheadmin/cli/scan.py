@@ -42,9 +42,7 @@ def scan(
     return 0
 
 
-def _show(
-    situation: Situation, environments: list[Environment], output_format: RowFormat
-) -> None:
+def _show(situation: Situation, environments: list[Environment], output_format: RowFormat) -> None:
     import json
 
     from cacheadmin.cli.showing import document

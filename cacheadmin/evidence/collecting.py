@@ -72,15 +72,11 @@ def collect_evidence(
     locator = locator_for(policy, inventory)
     processes, unseen_processes = read_processes(locator)
     named = interpreter_prefixes(cache)
-    found = find_environments(
-        policy, named.prefixes, remembered, processes, inventory.cache.path
-    )
+    found = find_environments(policy, named.prefixes, remembered, processes, inventory.cache.path)
     candidates = (*found.candidates(), *_inside(inventory))
     options = ScanOptions(deep=deep, report_clones=report_clones)
     environments = tuple(
-        _worth_telling(
-            _scan_all(candidates, locator, inodes_for(inventory), options, progress)
-        )
+        _worth_telling(_scan_all(candidates, locator, inodes_for(inventory), options, progress))
     )
     return Evidence(
         collected_at_ns=now_ns,

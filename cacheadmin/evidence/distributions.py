@@ -93,9 +93,7 @@ def _probe_any(
     return None
 
 
-def _linked(
-    name: str, path: str, target: str, folder: str, locator: CacheLocator
-) -> Distribution:
+def _linked(name: str, path: str, target: str, folder: str, locator: CacheLocator) -> Distribution:
     located = locator.locate(target, folder)
     if located.place is Place.ELSEWHERE:
         located = locator.locate_resolved(path)

@@ -54,7 +54,9 @@ def release_beside(executable: str, root: str = "") -> str | None:
         libraries = []
     for name in libraries:
         if name.startswith(("python", "pypy")):
-            folders += [f"{prefix}/lib/{name}/{kind}" for kind in ("site-packages", "dist-packages")]
+            folders += [
+                f"{prefix}/lib/{name}/{kind}" for kind in ("site-packages", "dist-packages")
+            ]
     for folder in folders:
         try:
             names = os.listdir(folder)

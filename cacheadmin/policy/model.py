@@ -82,9 +82,7 @@ OptionalDuration = Annotated[
     timedelta | None,
     BeforeValidator(lambda value: None if _off(value) is None else _duration(value)),
     PlainSerializer(lambda value: "off" if value is None else duration_words(value)),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": "off"}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": "off"}]}),
 ]
 Size = Annotated[
     int,
@@ -122,7 +120,9 @@ Release = Annotated[
 class Section(BaseModel):
     """A part of a policy: frozen, and strict about its keys and types."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True
+    )
 
 
 class Team(Section):

@@ -34,7 +34,9 @@ def read_trusted(path: str, *, insecure: bool) -> bytes:
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
-            raise PolicyInvalid(f"{path}: a policy must be a file, this is {kind_words(status.st_mode)}")
+            raise PolicyInvalid(
+                f"{path}: a policy must be a file, this is {kind_words(status.st_mode)}"
+            )
         if not insecure:
             _check(path, status, "the policy")
             folder = os.path.dirname(real)

@@ -120,9 +120,8 @@ def _links(subject: Subject) -> Iterator[Check]:
         for mode, number in environment.link_modes.items():
             counts[mode] += number
     seen = ", ".join(f"{number} by {mode}" for mode, number in counts.items() if number)
-    all_well = (
-        f"{len(outside)} environments seen, none links into the cache"
-        + (f" (distributions: {seen})" if seen else "")
+    all_well = f"{len(outside)} environments seen, none links into the cache" + (
+        f" (distributions: {seen})" if seen else ""
     )
     yield from _from_limits(subject, "links", "Links into the cache", all_well)
 
@@ -263,9 +262,7 @@ def _quarantine(subject: Subject) -> Iterator[Check]:
 def _cached(subject: Subject) -> Iterator[Check]:
     total = len(subject.case.inventory.environments)
     idle = sum(1 for d in subject.plan.removals if d.kind is EntryKind.ENVIRONMENT)
-    kinds = sum(
-        1 for e in subject.case.evidence.environments if e.kind is EnvironmentKind.CACHED
-    )
+    kinds = sum(1 for e in subject.case.evidence.environments if e.kind is EnvironmentKind.CACHED)
     yield Check(
         "environments.cached",
         Status.PASS,

@@ -67,10 +67,12 @@ def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) ->
         raise NotPermitted(f"cannot save the plan to {path}: {error.strerror}") from None
 
 
-def narrow(plan: Plan, saved_at: str, situation: Situation) -> tuple[Plan, tuple[str, ...]]:
+def narrow(
+    plan: Plan, saved_at: str, situation: Situation
+) -> tuple[Plan, tuple[tuple[str, str], ...]]:
     """Return the part of a fresh plan that a saved one removed too, and what was dropped.
 
-    Raises NotACache when there is no such file, WrongUsage when it is no
+    What was dropped are (path, why). Raises NotACache when there is no such file, WrongUsage when it is no
     plan, Refused when it was made for another cache.
     """
     saved = _read(saved_at)
@@ -93,7 +95,7 @@ def narrow(plan: Plan, saved_at: str, situation: Situation) -> tuple[Plan, tuple
     )
     kept_now = {decision.path: decision for decision in plan.kept}
     dropped = tuple(
-        f"{path}: {kept_now[path].reason}" if path in kept_now else f"{path}: no longer there"
+        (path, kept_now[path].reason if path in kept_now else "it is no longer there")
         for _, path in sorted(wanted - {(d.kind.value, d.path) for d in removals})
     )
     return replace(plan, removals=removals), dropped
@@ -116,5 +118,7 @@ def _read(path: str) -> _SavedPlan:
             hint="save one with `cacheadmin plan --out FILE`",
         ) from None
     if saved.schema_id != _SCHEMA:
-        raise WrongUsage(f"{path} is not a saved plan: its schema is {saved.schema_id}, not {_SCHEMA}")
+        raise WrongUsage(
+            f"{path} is not a saved plan: its schema is {saved.schema_id}, not {_SCHEMA}"
+        )
     return saved

@@ -35,5 +35,9 @@ def _escape(character: str) -> str:
     if character == "\\":
         return "\\\\"
     if unicodedata.category(character) in _UNPRINTABLE:
-        return character.encode("unicode_escape").decode("ascii") if code < 0xD800 or code > 0xDFFF else f"\\u{code:04x}"
+        return (
+            character.encode("unicode_escape").decode("ascii")
+            if code < 0xD800 or code > 0xDFFF
+            else f"\\u{code:04x}"
+        )
     return character

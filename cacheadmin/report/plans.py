@@ -111,9 +111,7 @@ def _removals_text(
 
 def _kept_text(kept: Sequence[Decision], sizes: Mapping[str, Size], *, every_row: bool) -> str:
     if every_row:
-        rows = [
-            (d.kind.value, _name(d), d.path, d.reason, ", ".join(d.used_by)) for d in kept
-        ]
+        rows = [(d.kind.value, _name(d), d.path, d.reason, ", ".join(d.used_by)) for d in kept]
         return table(("keep", "what", "path", "because", "used by"), rows)
     counts = Counter((d.kind.value, d.rule) for d in kept)
     examples: dict[tuple[str, str], Decision] = {}

@@ -34,8 +34,7 @@ def _users(case: Case) -> list[dict[str, Any]]:
             "uid": uid,
             "account": uid is None or uid in case.evidence.user_names,
             "versions": [
-                _version(case, trace)
-                for trace in sorted(traces, key=lambda trace: -trace.seen_ns)
+                _version(case, trace) for trace in sorted(traces, key=lambda trace: -trace.seen_ns)
             ],
         }
         for uid, traces in sorted(by_uid.items(), key=lambda item: (item[0] is None, item[0] or 0))
@@ -134,4 +133,3 @@ def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
 def _lock_words(version: Mapping[str, Any]) -> str | None:
     takes = version["takes_cache_lock"]
     return None if takes is None else ("yes" if takes else "NO")
-

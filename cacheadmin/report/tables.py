@@ -11,7 +11,9 @@ from cacheadmin.report.escaping import printable
 Cell = str | int | None
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()) -> str:
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()
+) -> str:
     """Return a plain table; columns named in ``right`` are aligned to the right."""
     from tabulate import tabulate
 

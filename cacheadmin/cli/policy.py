@@ -1,0 +1,109 @@
+"""``cacheadmin policy``: write, check and explain policies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.errors import ExitCode
+
+policy_app = typer.Typer(help="Write, check and explain policies.", no_args_is_help=True)
+
+
+@policy_app.command("init")
+def init_command(
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="FILE", help="File to write; left out: stdout.", show_default=False),
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option("--cache", help="The cache's absolute path.", show_default=False),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="The policy's name.")] = "shared",
+) -> None:
+    """Write a commented starter policy; an existing file is never overwritten."""
+    import os
+
+    from cacheadmin.errors import NotPermitted, WrongUsage
+    from cacheadmin.policy.loading import parse_policy
+    from cacheadmin.policy.locating import default_cache
+    from cacheadmin.policy.starter import starter_policy
+
+    text = starter_policy(name, cache or default_cache(os.environ))
+    # A name or path that makes no valid policy is said now, not by cron tonight.
+    parse_policy(text.encode("utf-8", "surrogateescape"), file or "policy")
+    if file is None:
+        output.data(text.rstrip("\n"))
+        return
+    try:
+        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise WrongUsage(f"{file} exists already; it is not overwritten") from None
+    except OSError as error:
+        raise NotPermitted(f"can't write {file}: {error.strerror}") from None
+    with os.fdopen(fd, "w", encoding="utf-8") as stream:
+        stream.write(text)
+    output.note(f"wrote {file}; check it with `cacheadmin policy check {file}`")
+
+
+@policy_app.command("check")
+def check_command(
+    policies: Annotated[
+        list[str], typer.Argument(metavar="POLICY...", help="Policy files or bare names.")
+    ],
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Check policies: syntax, keys, values, and who could have written them."""
+    from cacheadmin.errors import CacheadminError
+    from cacheadmin.policy.loading import load_policy
+
+    code = int(ExitCode.DONE)
+    for policy in policies:
+        try:
+            loaded = load_policy(policy, insecure=insecure_policy)
+        except CacheadminError as error:
+            output.failure(error)
+            code = max(code, int(error.exit_code))
+            continue
+        if not output.settings.quiet:
+            output.data(f"{loaded.path}: ok")
+    return code
+
+
+@policy_app.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of policies."""
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.report.documents import dumps
+
+    schema = Policy.model_json_schema()
+    output.data(dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}))
+
+
+@policy_app.command("show")
+def show_command(
+    policy: PolicyArgument = None,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Show the effective policy, and where each value came from."""
+    import json
+
+    from cacheadmin.policy.effective import effective_values
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.tables import table
+
+    loaded = load_policy(policy, insecure=insecure_policy)
+    values = list(effective_values(loaded))
+    if output_format is Format.JSON:
+        rows = {key: {"value": value, "origin": origin} for key, value, origin in values}
+        output.data(dumps({**header("policy", loaded, None), "values": rows}))
+    else:
+        cells = [(key, json.dumps(value), origin) for key, value, origin in values]
+        output.data(table(("key", "value", "from"), cells))

@@ -1,0 +1,107 @@
+"""``cacheadmin prune``: remove what the plan allows, as one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.errors import CacheadminError, ExitCode, Refused, RolledBack
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.situation import Situation
+
+_CODES = {
+    "committed": ExitCode.DONE,
+    "nothing_to_do": ExitCode.DONE,
+    "refused": ExitCode.REFUSED,
+    "rolled_back": ExitCode.ROLLED_BACK,
+    "partial": ExitCode.PARTIAL,
+}
+
+
+def prune(
+    policy: PolicyArgument = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only show what would be removed (as `plan`).")
+    ] = False,
+    plan_file: Annotated[
+        str | None,
+        typer.Option("--plan", help="Carry out a plan saved by `plan --out`.", show_default=False),
+    ] = None,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Remove what the plan allows: all of it, undoable, or nothing.
+
+    Everything is moved to quarantine under the cache's lock, checked, and
+    deleted for good only after quarantine.keep; `runs restore` undoes it.
+    """
+    from cacheadmin.cli.showing import progress_bar, show_plan
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.prune.running import recover_interrupted, run_prune
+    from cacheadmin.prune.saved_plans import narrow
+    from cacheadmin.situation import look_with
+
+    loaded = load_policy(policy, insecure=insecure_policy)
+    recovered = () if dry_run else recover_interrupted(loaded.policy)
+    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+        made = situation.plan()
+        dropped: tuple[tuple[str, str], ...] = ()
+        if plan_file is not None:
+            made, dropped = narrow(made, plan_file, situation)
+        sizes = situation.measure(made, kept=output_format is Format.JSON)
+        if dry_run:
+            return show_plan("prune", situation, made, sizes, output_format)
+        result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
+        return _show(situation, made, sizes, result, output_format)
+
+
+def _show(
+    situation: Situation,
+    plan: Plan,
+    sizes: Mapping[str, Size],
+    result: PruneResult,
+    output_format: Format,
+) -> int:
+    from cacheadmin.cli.showing import document
+    from cacheadmin.report.prunes import prune_json, prune_text
+
+    code = _CODES[result.outcome]
+    for warning in result.warnings:
+        output.warning(warning)
+    for path, why in (*result.dropped, *result.failed):
+        output.note(f"not removed: {path}: {why}")
+    if output_format is Format.JSON:
+        output.data(document("prune", situation, prune_json(plan, sizes, result)))
+    elif result.outcome in ("refused", "rolled_back"):
+        raise _failure(plan, result)
+    elif not (output.settings.quiet and code == ExitCode.DONE):
+        output.data(prune_text(plan, sizes, result, every_row=output.settings.verbose))
+    return int(code)
+
+
+def _failure(plan: Plan, result: PruneResult) -> CacheadminError:
+    from cacheadmin.planner.plan import Verdict
+    from cacheadmin.planner.case import name_some
+
+    if result.outcome == "refused":
+        refusals = [limit for limit in plan.limits if limit.verdict is Verdict.REFUSED]
+        first, *others = refusals
+        return Refused(
+            first.detail, details=tuple(limit.detail for limit in others), hint=first.fix
+        )
+    broken = result.verified.broken if result.verified is not None else ()
+    return RolledBack(
+        f"{len(broken)} links led nowhere after the removal, so everything was put back",
+        details=name_some(list(broken)),
+        hint="please report it, with the output of `cacheadmin plan --format json`",
+    )

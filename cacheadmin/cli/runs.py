@@ -1,0 +1,172 @@
+"""``cacheadmin runs``: past prunes: what each moved, undo, final deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import (
+    FormatOption,
+    InsecurePolicyOption,
+    PolicyArgument,
+    RequiredPolicyArgument,
+)
+from cacheadmin.cli.output import Format
+from cacheadmin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.runs import Run
+
+runs_app = typer.Typer(
+    help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
+)
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, from `runs list`.")]
+
+
+@contextmanager
+def _opened(
+    policy: str | None, insecure: bool
+) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine | None]]:
+    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.prune.running import existing_quarantine
+
+    loaded = load_policy(policy, insecure=insecure)
+    with (
+        open_cache(loaded.policy.cache) as cache,
+        existing_quarantine(loaded.policy, cache) as quarantine,
+    ):
+        yield loaded, cache, quarantine
+
+
+@contextmanager
+def _locked(
+    policy: str | None, insecure: bool
+) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine]]:
+    from cacheadmin.errors import NotACache
+    from cacheadmin.prune.run_lock import run_lock
+
+    with _opened(policy, insecure) as (loaded, cache, quarantine):
+        if quarantine is None:
+            raise NotACache("nothing was pruned on this cache yet, there are no runs")
+        with run_lock(quarantine, loaded.policy.lock.timeout.total_seconds()):
+            yield loaded, cache, quarantine
+
+
+@runs_app.command("list")
+def list_command(
+    policy: PolicyArgument = None,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """List past prunes, the oldest first."""
+    from cacheadmin.prune.runs import list_runs
+    from cacheadmin.report.runs import run_json, runs_text
+
+    with _opened(policy, insecure_policy) as (loaded, cache, quarantine):
+        found = [] if quarantine is None else list(list_runs(quarantine))
+        if output_format is Format.JSON:
+            _print("runs", loaded, cache, {"runs": [run_json(run, entries=False) for run in found]})
+        else:
+            output.data(runs_text(found))
+
+
+@runs_app.command("show")
+def show_command(
+    policy: RequiredPolicyArgument,
+    run: RunArgument,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Show what one prune moved, and why."""
+    from cacheadmin.report.runs import run_json, run_text
+
+    with _opened(policy, insecure_policy) as (loaded, cache, quarantine):
+        found = _find(quarantine, run)
+        if output_format is Format.JSON:
+            _print("runs", loaded, cache, run_json(found, entries=True))
+        else:
+            output.data(run_text(found))
+
+
+@runs_app.command("restore")
+def restore_command(
+    policy: RequiredPolicyArgument,
+    run: RunArgument,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Undo a prune: put everything it moved back where it was."""
+    from cacheadmin.prune.runs import restore
+    from cacheadmin.report.tables import count_words
+
+    with _locked(policy, insecure_policy) as (_, cache, quarantine):
+        moves = restore(cache, quarantine, run)
+    for path, why in moves.failed:
+        output.warning(f"{path} stays in quarantine: {why}")
+    for path in moves.vanished:
+        output.warning(f"{path} is not in quarantine any more")
+    output.note(f"run {run}: {count_words(len(moves.moved), 'entry', 'entries')} put back")
+    return int(ExitCode.PARTIAL if moves.failed or moves.vanished else ExitCode.DONE)
+
+
+@runs_app.command("purge")
+def purge_command(
+    policy: RequiredPolicyArgument,
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every run there is.")] = False,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", help="Runs older than this, such as 3d.", show_default=False),
+    ] = None,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Delete for good what prunes moved; they can't be undone afterwards."""
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.quantities import parse_duration
+    from cacheadmin.prune.runs import list_runs, purge, purge_due
+    from cacheadmin.report.tables import count_words
+
+    if (run is not None) + every + (older_than is not None) != 1:
+        raise WrongUsage("name one run, or give --all or --older-than, and only one of them")
+    try:
+        age = parse_duration(older_than) if older_than is not None else None
+    except ValueError as error:
+        raise WrongUsage(f"--older-than: {error}") from None
+    failures: list[tuple[str, str]] = []
+    with _locked(policy, insecure_policy) as (_, _, quarantine):
+        if age is not None:
+            purged = purge_due(quarantine, age)
+        else:
+            names = [run] if run is not None else [r.run_id for r in list_runs(quarantine)]
+            for name in names:
+                failures += purge(quarantine, name).failures
+            purged = tuple(names)
+    for path, why in failures:
+        output.warning(f"{path} could not be deleted: {why}")
+    output.note(f"{count_words(len(purged), 'run')} deleted for good")
+    return int(ExitCode.PARTIAL if failures else ExitCode.DONE)
+
+
+def _find(quarantine: Quarantine | None, run_id: str) -> Run:
+    from cacheadmin.errors import NotACache
+    from cacheadmin.prune.runs import find_run
+
+    if quarantine is None:
+        raise NotACache("nothing was pruned on this cache yet, there are no runs")
+    return find_run(quarantine, run_id)
+
+
+def _print(command: str, loaded: LoadedPolicy, cache: OpenCache, content: dict[str, Any]) -> None:
+    from cacheadmin.report.documents import dumps, header
+
+    output.data(dumps({**header(command, loaded, cache.identity), **content}))

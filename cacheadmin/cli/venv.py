@@ -1,0 +1,99 @@
+"""``cacheadmin venv``: the registry of environments."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import (
+    InsecurePolicyOption,
+    PolicyArgument,
+    RequiredPolicyArgument,
+    RowFormatOption,
+)
+from cacheadmin.cli.output import RowFormat
+
+if TYPE_CHECKING:
+    from cacheadmin.registration import Registry
+
+venv_app = typer.Typer(help="The registry of environments.", no_args_is_help=True)
+
+PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Folder of the environment.")]
+
+
+@venv_app.command("add")
+def add_command(
+    policy: RequiredPolicyArgument,
+    path: PathArgument,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Register an environment, so that every scan finds it."""
+    registry = _registry(policy, insecure_policy)
+    registry.add(os.path.abspath(path))
+    output.note(f"registered {os.path.abspath(path)}")
+
+
+@venv_app.command("remove")
+def remove_command(
+    policy: RequiredPolicyArgument,
+    path: PathArgument,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Take an environment out of the registry, and forget what it last linked."""
+    registry = _registry(policy, insecure_policy)
+    registry.remove(os.path.abspath(path))
+    output.note(f"removed {os.path.abspath(path)} from the registry")
+
+
+@venv_app.command("list")
+def list_command(
+    policy: PolicyArgument = None,
+    output_format: RowFormatOption = RowFormat.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """List registered and remembered environments, without scanning them."""
+    from cacheadmin.report.registrations import show_registrations
+
+    registry = _registry(policy, insecure_policy)
+    output.data(show_registrations(registry.list(), output_format.value, registry.header()))
+
+
+@venv_app.command("discover")
+def discover_command(
+    policy: RequiredPolicyArgument,
+    register: Annotated[
+        bool, typer.Option("--register", help="Register everything that was found.")
+    ] = False,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Search the policy's trees, patterns and the cache for environments."""
+    from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+    from cacheadmin.situation import look_at
+
+    with look_at(policy, insecure_policy=insecure_policy) as situation:
+        found = [
+            environment
+            for environment in situation.evidence.environments
+            if environment.kind is not EnvironmentKind.CACHED
+            and environment.status is not EnvironmentStatus.MISSING
+        ]
+    from cacheadmin.report.escaping import printable
+
+    for environment in found:
+        output.data(f"{printable(environment.path)}\t{','.join(environment.sources)}")
+    if register:
+        registry = _registry(policy, insecure_policy)
+        for environment in found:
+            if "registry" not in environment.sources:
+                registry.add(environment.path)
+        output.note(f"{len(found)} environments registered")
+
+
+def _registry(policy: str | None, insecure: bool) -> Registry:
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.registration import open_registry
+
+    return open_registry(load_policy(policy, insecure=insecure))

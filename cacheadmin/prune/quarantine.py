@@ -1,0 +1,161 @@
+"""Where removals wait: a folder on the cache's filesystem that nobody else can write.
+
+Moving is a rename, so quarantine must be on the same filesystem; and it must
+not lie in the cache, where any user's ``uv cache prune`` deletes every unknown
+name. A sibling of the cache is both, except when the cache is itself a mount
+point: then quarantine falls back to ``CACHE/.cacheadmin``, and undo lasts only
+until somebody's prune. Every report says so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import NotACache, NotPermitted, Refused
+from cacheadmin.fs.mounts import is_mount_point
+from cacheadmin.fs.reading import open_directory
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
+
+_RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinePlace:
+    """Where quarantine is or would be; ``warning`` is for every report, or empty."""
+
+    path: str
+    warning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A quarantine folder that is held open."""
+
+    fd: int
+    path: str
+    warning: str
+    device: int
+
+    def run_ids(self) -> list[str]:
+        """Return the runs there, oldest first."""
+        return sorted(name for name in os.listdir(self.fd) if _RUN_ID.fullmatch(name))
+
+    def open_run(self, run_id: str) -> int:
+        """Return a descriptor of one run's folder. Raises NotACache when there is none."""
+        if _RUN_ID.fullmatch(run_id):
+            try:
+                return open_directory(run_id, self.fd)
+            except FileNotFoundError:
+                pass
+        raise NotACache(f"no run {run_id} in {self.path}", hint="`cacheadmin runs list` names them")
+
+
+def new_run_id(now_ns: int) -> str:
+    """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``."""
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
+    return f"{moment}-{secrets.token_hex(3)}"
+
+
+def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
+    """Return where removals of this cache go, without making or opening anything."""
+    if policy.quarantine.path is not None:
+        return QuarantinePlace(policy.quarantine.path)
+    path = cache.identity.path
+    if not is_mount_point(path):
+        return QuarantinePlace(f"{path}.cacheadmin/quarantine")
+    return QuarantinePlace(
+        f"{path}/.cacheadmin/quarantine",
+        f"the cache is a mount point, so quarantine lies inside it ({path}/.cacheadmin): any "
+        "user's `uv cache prune` empties it, and a prune can then not be undone",
+    )
+
+
+@contextmanager
+def open_quarantine(
+    policy: Policy, cache: OpenCache, *, create: bool = True
+) -> Iterator[Quarantine]:
+    """Open the quarantine of a cache, making it where it is missing.
+
+    Raises Refused when it could be written by somebody else or lies on
+    another filesystem, NotPermitted when it can't be made, and NotACache when
+    it is missing and ``create`` is False.
+    """
+    place = choose_quarantine(policy, cache)
+    fd = _open(place.path, create=create)
+    try:
+        status = os.fstat(fd)
+        _check(place.path, status)
+        if status.st_dev != cache.identity.device:
+            raise Refused(
+                f"quarantine {place.path} is on another filesystem than the cache",
+                details=("moving there would be copying, which is neither quick nor safe",),
+                hint="set quarantine.path to a folder on the cache's filesystem",
+            )
+        yield Quarantine(fd, place.path, place.warning, status.st_dev)
+    finally:
+        os.close(fd)
+
+
+def _open(path: str, *, create: bool) -> int:
+    parent = os.path.dirname(path)
+    try:
+        # The folders above may be the admin's links; ours and its parent may not.
+        upper_fd = open_directory(os.path.realpath(os.path.dirname(parent)) or "/")
+    except OSError as error:
+        raise NotPermitted(f"quarantine {path} can't be reached: {error.strerror}") from None
+    try:
+        parent_fd = _step(upper_fd, os.path.basename(parent), parent, create=create)
+    finally:
+        os.close(upper_fd)
+    try:
+        return _step(parent_fd, os.path.basename(path), path, create=create)
+    finally:
+        os.close(parent_fd)
+
+
+def _step(folder_fd: int, name: str, path: str, *, create: bool) -> int:
+    if not name:
+        return os.dup(folder_fd)
+    try:
+        if create:
+            try:
+                os.mkdir(name, 0o700, dir_fd=folder_fd)
+            except FileExistsError:
+                pass
+        return open_directory(name, folder_fd)
+    except FileNotFoundError:
+        raise NotACache(f"there is no quarantine {path} yet: nothing was pruned") from None
+    except PermissionError:
+        raise NotPermitted(
+            f"quarantine {path} can't be made or opened",
+            hint="run it as root, or set quarantine.path to a folder of yours beside the cache",
+        ) from None
+    except OSError as error:
+        raise Refused(
+            f"quarantine {path} is not a folder: {error.strerror}",
+            hint="remove what is there; links are not followed",
+        ) from None
+
+
+def _check(path: str, status: os.stat_result) -> None:
+    if status.st_uid not in (0, os.geteuid()):
+        raise Refused(
+            f"quarantine {path} belongs to uid {status.st_uid}, who could change what lies there",
+            hint="remove it, or set quarantine.path to a folder of yours",
+        )
+    if stat.S_IMODE(status.st_mode) & 0o022:
+        raise Refused(
+            f"quarantine {path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"chmod go-w {path}",
+        )

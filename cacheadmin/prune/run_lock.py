@@ -1,0 +1,48 @@
+"""One run of cacheadmin at a time on a cache: a lock in the quarantine folder.
+
+It lies where only root and the cache's owner can write, so nobody else can
+hold it against us; the kernel frees it when its holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheBusy
+
+if TYPE_CHECKING:
+    from cacheadmin.prune.quarantine import Quarantine
+
+_NAME = "run.lock"
+
+
+@contextmanager
+def run_lock(quarantine: Quarantine, timeout_seconds: float) -> Iterator[None]:
+    """Hold the run lock. Raises CacheBusy when another run has it for that long."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(_NAME, flags, 0o600, dir_fd=quarantine.fd)
+    try:
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+                    raise CacheBusy(
+                        "another cacheadmin run works on this cache"
+                        + (f": process {holder}" if holder else ""),
+                        hint="wait for it to end, or raise lock.timeout",
+                    ) from None
+                time.sleep(0.05)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,124 @@
+"""The registry of environments: a folder of links where the policy names one, else the state.
+
+In a folder everybody registers their own: the link belongs to whoever made
+it, and the sticky folder lets nobody else remove it. The state is the admin's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
+from cacheadmin.evidence.discovery import kind_of
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.registry import registered
+from cacheadmin.inventory.opening import open_cache
+from cacheadmin.report.documents import header
+from cacheadmin.state.store import open_state
+from cacheadmin.timestamps import now_ns, rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.state.store import State
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One known environment. ``how`` is ``registry``, ``added`` or ``remembered``."""
+
+    path: str
+    how: str
+    uid: int | None
+    exists: bool
+    seen_at: str | None
+
+
+class Registry:
+    """What is registered for one cache; see the module."""
+
+    def __init__(self, loaded: LoadedPolicy, cache: CacheIdentity, state: State) -> None:
+        self._loaded = loaded
+        self._cache = cache
+        self._state = state
+        self._folder = loaded.policy.venvs.registry
+
+    def header(self) -> dict[str, Any]:
+        """Return the JSON header of ``venv list``."""
+        return header("venv", self._loaded, self._cache)
+
+    def add(self, path: str) -> None:
+        """Register an environment. Raises WrongUsage for what is none, NotPermitted."""
+        kind = kind_of(path)
+        if kind is None:
+            raise WrongUsage(
+                f"{path} is not an environment: no pyvenv.cfg, no uv-receipt.toml, no *.dist-info"
+            )
+        if self._folder is None:
+            self._state.register(path, kind, os.stat(path).st_uid, now_ns())
+            return
+        link = self._link(self._folder, path)
+        try:
+            os.symlink(path, link)
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise NotPermitted(f"can't register in {self._folder}: {error.strerror}") from None
+
+    def remove(self, path: str) -> None:
+        """Take an environment out. Raises NotACache when it is not there, NotPermitted."""
+        found = self._state.forget(path)
+        for link in self._links_to(path):
+            try:
+                os.unlink(link)
+            except OSError as error:
+                raise NotPermitted(f"can't remove {link}: {error.strerror}") from None
+            found = True
+        if not found:
+            raise NotACache(
+                f"{path} is not registered", hint="`cacheadmin venv list` shows what is"
+            )
+
+    def list(self) -> list[Registration]:
+        """Return everything that is registered or remembered, by path."""
+        rows = [
+            Registration(
+                row.environment.path,
+                "added" if row.registered else "remembered",
+                row.environment.uid,
+                os.path.lexists(row.environment.path),
+                rfc3339(row.environment.seen_ns),
+            )
+            for row in self._state.rows()
+        ]
+        for candidate in registered(self._folder) if self._folder is not None else ():
+            if isinstance(candidate, Candidate):
+                exists = os.path.lexists(candidate.path)
+                rows.append(
+                    Registration(candidate.path, "registry", candidate.registrant, exists, None)
+                )
+        return sorted(rows, key=lambda row: (row.path, row.how))
+
+    def _link(self, folder: str, path: str) -> str:
+        digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
+        return f"{folder}/{digest}"
+
+    def _links_to(self, path: str) -> list[str]:
+        if self._folder is None:
+            return []
+        try:
+            links = [f"{self._folder}/{name}" for name in os.listdir(self._folder)]
+        except OSError:
+            return []
+        return [link for link in links if os.path.islink(link) and os.readlink(link) == path]
+
+
+def open_registry(loaded: LoadedPolicy) -> Registry:
+    """Return the registry of a policy's cache."""
+    with open_cache(loaded.policy.cache) as cache:
+        return Registry(
+            loaded, cache.identity, open_state(loaded.policy.state, cache=cache.identity)
+        )

@@ -1,0 +1,77 @@
+"""How a prune that was carried out looks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.plans import plan_json, plan_text
+from cacheadmin.report.tables import count_words, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.prune.running import PruneResult
+
+
+def prune_json(plan: Plan, sizes: Mapping[str, Size], result: PruneResult) -> dict[str, Any]:
+    """Return the document's content; ``removals`` are those that were carried out."""
+    verified = result.verified
+    return {
+        "run_id": result.run_id,
+        "outcome": result.outcome,
+        **plan_json(_carried_out(plan, result), sizes),
+        "dropped": [{"path": path, "reason": why} for path, why in result.dropped],
+        "failed": [{"path": path, "reason": why} for path, why in result.failed],
+        "lock": {
+            "mode": result.lock_mode,
+            "wait_seconds": round(result.wait_seconds, 6),
+            "held_seconds": round(result.held_seconds, 6),
+        },
+        "verified": None
+        if verified is None
+        else {
+            "venvs": verified.environments,
+            "links": verified.links,
+            "broken": list(verified.broken),
+        },
+        "quarantine": result.quarantine,
+        "warnings": result.warnings,
+        "purged": list(result.purged),
+        "recovered": [one.run_id for one in result.recovered],
+    }
+
+
+def prune_text(
+    plan: Plan, sizes: Mapping[str, Size], result: PruneResult, *, every_row: bool
+) -> str:
+    """Return what was done, for people."""
+    if result.outcome == "nothing_to_do":
+        return f"verdict: {plan.verdict.value}\nnothing to remove"
+    parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
+    freed = sum(sizes[d.path].reclaimable_bytes for d in result.done if d.path in sizes)
+    entries = count_words(len(result.done), "entry", "entries")
+    parts.append(
+        f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
+        f"{size_words(freed)} to be freed when it is purged"
+    )
+    if result.verified is not None:
+        parts.append(
+            f"verified: {count_words(result.verified.links, 'link')} of "
+            f"{count_words(result.verified.environments, 'environment')}, none broken; "
+            f"lock held {result.held_seconds * 1000:.1f} ms"
+        )
+    if result.run_id is not None:
+        parts.append(f"undo: cacheadmin runs restore POLICY {result.run_id}")
+    if result.purged:
+        parts.append(f"deleted for good: {', '.join(result.purged)}")
+    return "\n".join(parts)
+
+
+def _carried_out(plan: Plan, result: PruneResult) -> Plan:
+    if result.outcome in ("refused", "rolled_back"):
+        return replace(plan, removals=())
+    return replace(plan, removals=tuple(result.done))

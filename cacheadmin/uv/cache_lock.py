@@ -1,0 +1,141 @@
+"""uv's own lock: ``flock`` on ``CACHE/.lock``, as uv takes it since 0.8.19.
+
+Shared by every command, exclusive by ``cache prune`` and ``cache clean``.
+Releases from 0.9.16 give up after 300 seconds, so ours is held for
+milliseconds. Releases before 0.8.19 ignore it, and their prune deletes the
+file: a lock on a deleted file locks nobody out, so after taking it the path
+is compared with what is held (facts sections 0 and 4).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Callable
+
+from cacheadmin.errors import CacheBusy, NotPermitted, Refused
+
+_NAME = ".lock"
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.25
+
+# Everybody must be able to open it for writing, whoever made it: otherwise
+# every uv command of every other user fails (facts section 11).
+_MODE = 0o666
+
+
+class ExclusiveLock:
+    """The cache's lock, exclusively. ``wait_seconds`` and ``held_seconds`` tell how long."""
+
+    def __init__(self, cache_fd: int, cache_path: str) -> None:
+        self._cache_fd = cache_fd
+        self._path = f"{cache_path}/{_NAME}"
+        self._fd: int | None = None
+        self._taken_at = 0.0
+        self.wait_seconds = 0.0
+        self.held_seconds = 0.0
+
+    def acquire(
+        self, timeout_seconds: float, holders: Callable[[], tuple[str, ...]] = tuple
+    ) -> None:
+        """Take the lock, waiting at most so long (0: not at all).
+
+        Raises CacheBusy, which names ``holders()``; NotPermitted and Refused
+        when ``.lock`` can't be opened or is not a file.
+        """
+        begun = time.monotonic()
+        pause = _FIRST_PAUSE
+        while not self._try():
+            self.wait_seconds = time.monotonic() - begun
+            left = timeout_seconds - self.wait_seconds
+            if left <= 0:
+                raise CacheBusy(
+                    f"the cache's lock {self._path} was not free within {timeout_seconds:g} s",
+                    details=holders(),
+                    hint="ask them, wait longer with lock.timeout, or come back later",
+                )
+            time.sleep(min(pause, left))
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        self._taken_at = time.monotonic()
+        self.wait_seconds = self._taken_at - begun
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+            self.held_seconds = time.monotonic() - self._taken_at
+
+    def is_current(self) -> bool:
+        """Whether what we hold still is what others would lock."""
+        if self._fd is None:
+            return False
+        held = os.fstat(self._fd)
+        try:
+            there = os.stat(_NAME, dir_fd=self._cache_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return held.st_nlink > 0 and (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino)
+
+    def _try(self) -> bool:
+        fd = self._open()
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return False
+        except OSError as error:
+            os.close(fd)
+            raise Refused(
+                f"{self._path} can't be locked: {error.strerror}",
+                hint="the filesystem has no working locks; mount it with locks",
+            ) from None
+        self._fd = fd
+        if self.is_current():
+            return True
+        # An older uv's prune deleted the file between opening and locking.
+        os.close(fd)
+        self._fd = None
+        return False
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        for _ in range(100):
+            try:
+                return self._checked(os.open(_NAME, flags, dir_fd=self._cache_fd))
+            except FileNotFoundError:
+                fd = self._create(flags)
+                if fd is not None:
+                    return fd
+            except OSError as error:
+                raise self._explain(error) from None
+        raise Refused(f"{self._path} comes and goes: somebody deletes it in a loop")
+
+    def _create(self, flags: int) -> int | None:
+        try:
+            fd = os.open(_NAME, flags | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=self._cache_fd)
+        except FileExistsError:
+            return None
+        except OSError as error:
+            raise self._explain(error) from None
+        os.fchmod(fd, _MODE)
+        return fd
+
+    def _checked(self, fd: int) -> int:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise Refused(f"{self._path} is not a file", hint="remove it: uv makes it again")
+        return fd
+
+    def _explain(self, error: OSError) -> NotPermitted | Refused:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return NotPermitted(
+                f"the cache's lock {self._path} can't be opened for writing: {error.strerror}",
+                hint="run it as root, or as a member of the cache's group",
+            )
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+            return Refused(f"{self._path} is not a file", hint="remove it: uv makes it again")
+        return Refused(f"{self._path} can't be opened: {error.strerror}")
