@@ -13,7 +13,8 @@ class EnvironmentConfig:
     """The keys of ``pyvenv.cfg`` that matter here; None where absent.
 
     ``uv_version`` is the release that created the environment (since 0.1.38);
-    later releases do not update it. ``extends_environment`` names the parent
+    later releases do not update it; None too where the value is no version,
+    since the file is its owner's to write. ``extends_environment`` names the parent
     of a `uv run --with` overlay (since 0.7.9).
     """
 
@@ -30,7 +31,12 @@ def parse_environment_config(content: bytes) -> EnvironmentConfig:
         if separator:
             values.setdefault(key.strip().lower(), value.strip())
     return EnvironmentConfig(
-        uv_version=values.get("uv") or None,
+        uv_version=_version(values.get("uv", "")),
         home=values.get("home") or None,
         extends_environment=values.get("extends-environment") or None,
     )
+
+
+def _version(text: str) -> str | None:
+    plausible = text.isascii() and len(text) <= 64 and text.replace("+", ".").replace("-", ".")
+    return text if plausible and plausible.replace(".", "").isalnum() else None
