@@ -82,7 +82,7 @@ class Registry:
                 f"{path} is not registered", hint="`cacheadmin venv list` shows what is"
             )
 
-    def list(self) -> list[Registration]:
+    def rows(self) -> list[Registration]:
         """Return everything that is registered or remembered, by path."""
         rows = [
             Registration(

@@ -87,7 +87,7 @@ def run(arguments: list[str]) -> int:
         # The reader left (`| head`): nobody is there to complain to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
-    except Exception as error:  # noqa: BLE001  the last line of defence: no traceback for cron
+    except Exception as error:
         output.unexpected(error)
         return int(ExitCode.UNEXPECTED)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)

@@ -90,8 +90,8 @@ def _show(
 
 
 def _failure(plan: Plan, result: PruneResult) -> CacheadminError:
-    from cacheadmin.planner.plan import Verdict
     from cacheadmin.planner.case import name_some
+    from cacheadmin.planner.plan import Verdict
 
     if result.outcome == "refused":
         refusals = [limit for limit in plan.limits if limit.verdict is Verdict.REFUSED]

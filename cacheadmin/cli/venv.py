@@ -58,7 +58,7 @@ def list_command(
     from cacheadmin.report.registrations import show_registrations
 
     registry = _registry(policy, insecure_policy)
-    output.data(show_registrations(registry.list(), output_format.value, registry.header()))
+    output.data(show_registrations(registry.rows(), output_format.value, registry.header()))
 
 
 @venv_app.command("discover")

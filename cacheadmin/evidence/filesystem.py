@@ -77,7 +77,7 @@ def _locks(mount: Mount) -> tuple[bool, str]:
 
 
 def _keeps_user_xattrs(path: str) -> bool | None:
-    import xattr
+    import xattr  # type: ignore[import-not-found]
 
     try:
         xattr.get(path, b"user.cacheadmin.probe", nofollow=True)

@@ -47,7 +47,7 @@ def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadF
 
 
 def _read_at_most(fd: int, name: str, limit: int) -> bytes | ReadFailure:
-    parts = []
+    parts: list[bytes] = []
     remaining = limit + 1
     while remaining:
         part = os.read(fd, min(remaining, 1 << 20))
@@ -76,11 +76,12 @@ def open_directory_beneath(root_fd: int, relative: str) -> int:
     Raises OSError (ELOOP or ENOTDIR where a component is a link), and
     ValueError for a path that would leave the root.
     """
+    parts = [part for part in relative.split("/") if part]
+    if ".." in parts:
+        raise ValueError(f"a path that leaves its root: {relative}")
     fd = os.dup(root_fd)
     try:
-        for part in [part for part in relative.split("/") if part]:
-            if part == "..":
-                raise ValueError(f"a path that leaves its root: {relative}")
+        for part in parts:
             inner = open_directory(part, fd)
             os.close(fd)
             fd = inner

@@ -219,7 +219,8 @@ class _Reader:
         content = read_file(name, MAX_BYTES, fd)
         if isinstance(content, ReadFailure):
             return None
-        return archive_named_by(content, cast("_Kind", kind))
+        named = archive_named_by(content, cast("_Kind", kind))
+        return None if named is None else ArchiveId(named)
 
     def _linked_archive(self, fd: int, name: str) -> ArchiveId | None:
         try:
@@ -245,7 +246,7 @@ class _Reader:
             for name in listing.folders:
                 self._visit(fd, name, f"{path}/{name}", depth + 1)
 
-    def _current_revisions(self, fd: int, pointers: list[str]) -> set[str] | None:
+    def _current_revisions(self, fd: int, pointers: Iterable[str]) -> set[str] | None:
         """Return the folders that the revision files name; None when one is not understood."""
         current: set[str] = set()
         for name in pointers:

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.case import archive_id
-from cacheadmin.package_names import matches
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
 from cacheadmin.uv.releases import known_kinds, takes_cache_lock
 
@@ -111,10 +111,10 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
                 used.entry,
                 Use("process.running", who, f"a running process uses it ({used.through})"),
             )
-    for archive in case.inventory.archives.values():
-        pattern = matches(case.policy.prune.keep, archive.package, archive.version)
+    for stored in case.inventory.archives.values():
+        pattern = matches(case.policy.prune.keep, stored.package, stored.version)
         if pattern is not None:
-            yield archive.path, Use("archive.policy", "policy", f"prune.keep names {pattern}")
+            yield stored.path, Use("archive.policy", "policy", f"prune.keep names {pattern}")
 
 
 def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
@@ -133,11 +133,12 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
         limit = nanoseconds(allowance)
     for memory in case.evidence.remembered:
         now = seen.get(memory.path)
-        if now is not None and now.status is EnvironmentStatus.UNREADABLE:
+        if (now is not None and now.status is EnvironmentStatus.UNREADABLE) or (
+            (now is None or now.status is EnvironmentStatus.MISSING)
+            and limit
+            and case.now_ns - memory.seen_ns <= limit
+        ):
             yield memory
-        elif now is None or now.status is EnvironmentStatus.MISSING:
-            if limit and case.now_ns - memory.seen_ns <= limit:
-                yield memory
 
 
 def _mark_hidden_uses(case: Case, live: Liveness) -> None:

@@ -6,14 +6,14 @@ fall behind the model.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
 
+from cacheadmin.policy.effective import plain
 from cacheadmin.policy.model import Policy, Section
-from cacheadmin.policy.quantities import Share, duration_words
 
 _REQUIRED = ("version", "name", "cache")
 
@@ -56,19 +56,10 @@ def _meaning(model: type[BaseModel], key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, timedelta):
-        return duration_words(value)
-    if isinstance(value, Share):
-        return f"{value.percent:g}%"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return "[]"
-    if isinstance(value, dict):
-        return "{}"
-    return _quoted(value) if value == "" else str(value)
+    shown = plain(value)
+    if shown is None or isinstance(shown, bool | list | dict):
+        return json.dumps(shown)
+    return str(shown) or '""'
 
 
 def _quoted(text: str) -> str:

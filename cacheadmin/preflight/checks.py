@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
+from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import Case, name_some
-from cacheadmin.planner.plan import EntryKind, Plan, Verdict
+from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def _lock(subject: Subject) -> Iterator[Check]:
         return
     named = name_some(
         [
-            f"{'exclusive' if holder.exclusive else 'shared'}{', waiting' if holder.waiting else ''}: "
+            f"{'exclusive' if holder.exclusive else 'shared'}"
+            f"{', waiting' if holder.waiting else ''}: "
             f"process {holder.pid} of {subject.case.user(holder.uid)}"
             + (f" ({holder.command})" if holder.command else "")
             for holder in holders
@@ -114,7 +116,7 @@ def _lock(subject: Subject) -> Iterator[Check]:
 
 
 def _links(subject: Subject) -> Iterator[Check]:
-    counts = {mode: 0 for mode in LinkMode}
+    counts = dict.fromkeys(LinkMode, 0)
     outside = subject.case.outside_environments
     for environment in outside:
         for mode, number in environment.link_modes.items():
@@ -138,7 +140,8 @@ def _environments(subject: Subject) -> Iterator[Check]:
     if broken:
         named = name_some(
             [
-                f"{e.path} ({subject.case.user(e.uid)}: {', '.join(name_some(list(e.broken_packages)))})"
+                f"{e.path} ({subject.case.user(e.uid)}: "
+                f"{', '.join(name_some(list(e.broken_packages)))})"
                 for e in broken
             ]
         )

@@ -189,9 +189,10 @@ class Rechecker:
             yield bucket.name, why
 
     def _changed(self, decision: Decision) -> bool:
+        inventory = self._situation.inventory
         known = {
-            entry.path: entry.changed_ns
-            for entry in (*self._situation.inventory.builds, *self._situation.inventory.strays)
+            **{build.path: build.changed_ns for build in inventory.builds},
+            **{stray.path: stray.changed_ns for stray in inventory.strays},
         }
         try:
             status = os.stat(decision.path, dir_fd=self._situation.cache.fd, follow_symlinks=False)

@@ -72,8 +72,9 @@ def narrow(
 ) -> tuple[Plan, tuple[tuple[str, str], ...]]:
     """Return the part of a fresh plan that a saved one removed too, and what was dropped.
 
-    What was dropped are (path, why). Raises NotACache when there is no such file, WrongUsage when it is no
-    plan, Refused when it was made for another cache.
+    What was dropped are (path, why). Raises NotACache when there is no such
+    file, WrongUsage when it is no plan, Refused when it was made for another
+    cache.
     """
     saved = _read(saved_at)
     identity = situation.cache.identity

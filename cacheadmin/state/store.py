@@ -133,7 +133,7 @@ class State:
         columns = [getattr(EnvironmentRow, name) for name in COLUMNS]
         with self._session() as session:
             query = select(*columns).where(EnvironmentRow.cache == self._key)
-            return [tuple(row) for row in session.execute(query)]  # type: ignore[misc]
+            return [tuple(row) for row in session.execute(query)]
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.uv.layout import is_archive_id
 
 PointerKind = Literal["http", "rev"]
@@ -23,7 +22,7 @@ PointerKind = Literal["http", "rev"]
 MAX_BYTES = 1024 * 1024
 
 
-def archive_named_by(pointer: bytes, kind: PointerKind) -> ArchiveId | None:
+def archive_named_by(pointer: bytes, kind: PointerKind) -> str | None:
     """Return the archive that a wheel pointer file names, None for an unknown shape.
 
     Shapes by release: a string, the archive's path (0.1.5); an array whose
@@ -34,7 +33,7 @@ def archive_named_by(pointer: bytes, kind: PointerKind) -> ArchiveId | None:
     if named is None:
         return None
     identifier = named.rpartition("/")[2]
-    return ArchiveId(identifier) if is_archive_id(identifier) else None
+    return identifier if is_archive_id(identifier) else None
 
 
 def revision_named_by(pointer: bytes, kind: PointerKind) -> str | None:
