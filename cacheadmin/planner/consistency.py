@@ -64,9 +64,16 @@ def _pointer_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
 
 def _environment_leads(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
     prefix = inventory.cache.path.rstrip("/") + "/"
+    there = {
+        *(archive.path for archive in inventory.archives.values()),
+        *(environment.path for environment in inventory.environments),
+        *(build.path for build in inventory.builds),
+    }
     for environment in evidence.environments:
         if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix):
             source = environment.path.removeprefix(prefix)
+            if source not in there:
+                continue
             for archive in environment.archives:
                 yield source, f"archive-v0/{archive}"
             for entry in environment.entries:

@@ -22,15 +22,7 @@ def effective_values(loaded: LoadedPolicy) -> Iterator[tuple[str, Any, str]]:
     """
     fallback = "default" if loaded.path is not None else "built-in"
     for key, value in _flat(loaded.policy, ""):
-        yield key, plain(value), _origin(loaded, key, fallback)
-
-
-def _origin(loaded: LoadedPolicy, key: str, fallback: str) -> str:
-    while key:
-        if key in loaded.origins:
-            return loaded.origins[key]
-        key = key.rpartition(".")[0]
-    return fallback
+        yield key, plain(value), loaded.origins.get(key, fallback)
 
 
 def _flat(model: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,313 @@
+"""The planner: what stays and why, rule by rule. Pure, no disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cacheadmin.evidence.facts import (
+    EnvironmentKind,
+    EnvironmentStatus,
+    Process,
+    RememberedEnvironment,
+    Unseen,
+    UseOfEntry,
+)
+from cacheadmin.inventory.entries import (
+    ArchiveContent,
+    ArchiveId,
+    Build,
+    CachedEnvironment,
+    SourceRevision,
+    Stray,
+    Unreadable,
+)
+from cacheadmin.planner.plan import Plan, Verdict
+from cacheadmin.planner.planning import make_plan
+from tests.support.facts import (
+    DAY,
+    HOUR,
+    NFS,
+    NOW,
+    archive,
+    environment,
+    evidence,
+    inventory,
+    pointer,
+    policy,
+    trace,
+)
+
+
+def removed(plan: Plan) -> dict[str, str]:
+    return {decision.path: decision.rule for decision in plan.removals}
+
+
+def kept(plan: Plan) -> dict[str, str]:
+    return {decision.path: decision.rule for decision in plan.kept}
+
+
+def uses(entry: str, **facts: object) -> Process:
+    return Process(7, 1000, NOW, "tool", (UseOfEntry(entry, "mapped file"),), **facts)  # type: ignore[arg-type]
+
+
+ACTIVE = (trace("0.8.5"),)
+
+
+def test_an_archive_nothing_leads_to_and_nobody_uses_goes() -> None:
+    plan = make_plan(policy(), inventory(archives=[archive("a")]), evidence(releases=ACTIVE), NOW)
+    assert removed(plan) == {"archive-v0/a": "archive.unreferenced"}
+    assert plan.verdict is Verdict.SAFE
+
+
+def test_an_unreferenced_archive_that_an_environment_links_stays_and_names_it() -> None:
+    facts = evidence(releases=ACTIVE, environments=(environment("/home/ana/.venv", "a"),))
+    plan = make_plan(policy(), inventory(archives=[archive("a")]), facts, NOW)
+    (decision,) = [d for d in plan.kept if d.path == "archive-v0/a"]
+    assert decision.rule == "archive.linked"
+    assert decision.used_by == ("/home/ana/.venv (uid 1000)",)
+    assert plan.verdict is Verdict.LIMITED
+
+
+def test_links_refuse_when_the_policy_says_so() -> None:
+    facts = evidence(environments=(environment("/home/ana/.venv", "a"),))
+    plan = make_plan(policy(links={"symlink": "refuse"}), inventory(), facts, NOW)
+    assert plan.verdict is Verdict.REFUSED
+
+
+def test_a_pointer_in_a_needed_bucket_keeps_its_archive_without_a_symlink() -> None:
+    stored = inventory(archives=[archive("a")], wheel_pointers=(pointer("wheels-v5", "a"),))
+    plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
+    assert kept(plan)["archive-v0/a"] == "archive.referenced"
+
+
+@pytest.mark.parametrize(
+    ("traces", "stays"),
+    [
+        ((trace("0.5.10"), trace("0.8.5")), True),
+        ((trace("0.5.10", age=40 * DAY), trace("0.8.5")), False),
+        ((trace(bucket="wheels-v3"), trace("0.8.5")), True),
+    ],
+)
+def test_a_bucket_stays_while_anybody_needs_it(traces: tuple, stays: bool) -> None:
+    stored = inventory(
+        buckets=["archive-v0", "wheels-v3", "wheels-v5"],
+        archives=[archive("a"), archive("b")],
+        wheel_pointers=(pointer("wheels-v3", "a"), pointer("wheels-v5", "b")),
+    )
+    plan = make_plan(policy(), stored, evidence(releases=traces), NOW)
+    if stays:
+        assert not removed(plan)
+    else:
+        expected = {"wheels-v3": "bucket.unneeded", "archive-v0/a": "archive.pointers_gone"}
+        assert removed(plan) == expected
+        assert [d.path for d in plan.removals] == ["wheels-v3", "archive-v0/a"]
+
+
+def test_uv_keep_holds_a_bucket_that_nobody_uses() -> None:
+    stored = inventory(buckets=["archive-v0", "wheels-v3", "wheels-v5"])
+    plan = make_plan(policy(uv={"keep": ("0.5.10",)}), stored, evidence(releases=ACTIVE), NOW)
+    assert not removed(plan)
+
+
+def test_the_newest_bucket_of_a_kind_survives_a_quiet_year() -> None:
+    stored = inventory(buckets=["archive-v0", "wheels-v3", "wheels-v5", "built-wheels-v3", "sdists-v9"])
+    plan = make_plan(policy(), stored, evidence(releases=(trace("0.8.5", age=400 * DAY),)), NOW)
+    assert set(removed(plan)) == {"wheels-v3", "built-wheels-v3"}
+
+
+def test_buckets_of_an_unknown_newer_release_stay_with_all_above_the_table() -> None:
+    stored = inventory(buckets=["archive-v0", "wheels-v3", "wheels-v7", "wheels-v99"])
+    plan = make_plan(policy(), stored, evidence(releases=(trace("99.0.0"),)), NOW)
+    assert set(removed(plan)) == {"wheels-v3"}
+    assert kept(plan)["wheels-v99"] == "bucket.unknown"
+    assert plan.verdict is Verdict.LIMITED
+
+
+def test_a_bucket_of_unknown_kind_could_name_any_archive() -> None:
+    stored = inventory(buckets=["archive-v0", "gadgets-v0"], archives=[archive("a")])
+    plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
+    assert kept(plan)["archive-v0/a"] == "archive.unknown_bucket"
+
+
+def test_a_pointer_of_unknown_shape_keeps_the_archives_of_its_package_only() -> None:
+    stored = inventory(
+        archives=[archive("six"), archive("idna")],
+        wheel_pointers=(pointer("wheels-v5", name="six", understood=False),),
+    )
+    plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
+    assert set(removed(plan)) == {"archive-v0/idna"}
+    assert kept(plan)["archive-v0/six"] == "archive.unknown_pointer"
+
+
+def test_an_unreadable_environment_keeps_every_archive() -> None:
+    hidden = Unseen("environment", "/home/ben/.venv", "Permission denied", True, 1001)
+    facts = evidence(releases=ACTIVE, unseen=(hidden,))
+    plan = make_plan(policy(), inventory(archives=[archive("a")]), facts, NOW)
+    assert not removed(plan)
+    assert plan.verdict is Verdict.LIMITED
+    strict = policy(venvs={"unreadable": "refuse"})
+    refused = make_plan(strict, inventory(archives=[archive("a")]), facts, NOW)
+    assert refused.verdict is Verdict.REFUSED
+
+
+def test_an_unreadable_part_of_a_wheel_bucket_keeps_every_archive() -> None:
+    stored = inventory(
+        archives=[archive("a")], unreadable=(Unreadable("wheels-v5/pypi/six", "Permission denied"),)
+    )
+    assert not removed(make_plan(policy(), stored, evidence(releases=ACTIVE), NOW))
+
+
+@pytest.mark.parametrize(("locks", "goes"), [(False, False), (None, False), (True, True)])
+def test_a_running_uv_that_takes_no_lock_keeps_every_archive(
+    locks: bool | None, goes: bool
+) -> None:
+    version = {True: "0.9.0", False: "0.8.5", None: None}[locks]
+    uv = Process(7, 1000, NOW, "uv sync", (), True, version, locks)
+    facts = evidence(releases=ACTIVE, processes=(uv,))
+    plan = make_plan(policy(), inventory(archives=[archive("a")]), facts, NOW)
+    assert bool(removed(plan)) is goes
+
+
+def test_a_missing_environment_is_remembered_as_long_as_the_policy_says() -> None:
+    memory = RememberedEnvironment(
+        "/home/ana/.venv",
+        EnvironmentKind.VENV,
+        1000,
+        "0.8.5",
+        frozenset({ArchiveId("a")}),
+        frozenset(),
+        "",
+        NOW - 3 * DAY,
+    )
+    missing = environment("/home/ana/.venv", status=EnvironmentStatus.MISSING)
+    facts = evidence(releases=ACTIVE, environments=(missing,), remembered=(memory,))
+    stored = inventory(archives=[archive("a")])
+    # A local filesystem: what is gone is gone.
+    assert removed(make_plan(policy(), stored, facts, NOW)) == {"archive-v0/a": "archive.unreferenced"}
+    # It may lie on another host's disk.
+    assert not removed(make_plan(policy(), stored, replace(facts, filesystem=NFS), NOW))
+    for days, goes in ((2, True), (4, False)):
+        said = policy(venvs={"keep_missing": f"{days}d"})
+        assert bool(removed(make_plan(said, stored, facts, NOW))) is goes
+
+
+def cached(age: int = 30 * DAY, name: str = "e") -> CachedEnvironment:
+    path = f"environments-v2/0123456789abcdef/{name}"
+    return CachedEnvironment(path, "environments-v2", ArchiveId(name), 1000, NOW - age)
+
+
+WITH_ENVIRONMENTS = ("archive-v0", "wheels-v5", "environments-v2")
+
+
+def scanned(name: str, *archives: str, tools: tuple[str, ...] = ("tool",)):
+    return environment(
+        f"/cache/archive-v0/{name}", *archives, kind=EnvironmentKind.CACHED, tools=tools
+    )
+
+
+def test_an_idle_cached_environment_goes_with_what_it_alone_links() -> None:
+    stored = inventory(
+        buckets=WITH_ENVIRONMENTS,
+        archives=[archive("e", content=ArchiveContent.ENVIRONMENT), archive("a")],
+        environments=(cached(),),
+    )
+    facts = evidence(releases=ACTIVE, environments=(scanned("e", "a"),))
+    rule = policy(prune={"environments": {"idle": "7d", "keep_latest": False}})
+    plan = make_plan(rule, stored, facts, NOW)
+    assert set(removed(plan)) == {cached().path, "archive-v0/e", "archive-v0/a"}
+    assert plan.removals[0].path == cached().path
+
+
+def test_the_newest_environment_of_each_tool_stays_with_what_it_links() -> None:
+    stored = inventory(
+        buckets=WITH_ENVIRONMENTS,
+        archives=[
+            *(archive(n, content=ArchiveContent.ENVIRONMENT) for n in ("old", "new")),
+            archive("a"),
+            archive("b"),
+        ],
+        environments=(cached(60 * DAY, "old"), cached(30 * DAY, "new")),
+    )
+    facts = evidence(releases=ACTIVE, environments=(scanned("old", "a"), scanned("new", "b")))
+    plan = make_plan(policy(), stored, facts, NOW)
+    assert set(removed(plan)) == {cached(name="old").path, "archive-v0/old", "archive-v0/a"}
+    assert kept(plan)["archive-v0/b"] == "archive.cached_environment"
+
+
+def test_a_running_tool_keeps_its_environment_its_pointer_and_what_it_links() -> None:
+    stored = inventory(
+        buckets=WITH_ENVIRONMENTS,
+        archives=[archive("e", content=ArchiveContent.ENVIRONMENT), archive("a")],
+        environments=(cached(),),
+    )
+    facts = evidence(
+        releases=ACTIVE, environments=(scanned("e", "a"),), processes=(uses("archive-v0/e/bin"),)
+    )
+    rule = policy(prune={"environments": {"idle": "7d", "keep_latest": False}})
+    plan = make_plan(rule, stored, facts, NOW)
+    assert not removed(plan)
+    assert kept(plan)[cached().path] == "process.running"
+
+
+def test_unseen_processes_keep_cached_environments() -> None:
+    stored = inventory(
+        buckets=WITH_ENVIRONMENTS,
+        archives=[archive("e", content=ArchiveContent.ENVIRONMENT)],
+        environments=(cached(),),
+    )
+    hidden = Unseen("process", "/proc", "not root", hides_archives=False)
+    rule = policy(prune={"environments": {"idle": "7d", "keep_latest": False}})
+    plan = make_plan(rule, stored, evidence(releases=ACTIVE, unseen=(hidden,)), NOW)
+    assert not removed(plan)
+
+
+def revision(current: bool | None, name: str = "r") -> SourceRevision:
+    path = f"sdists-v9/pypi/six/1.0/{name}"
+    return SourceRevision(
+        path, "sdists-v9", "six", "1.0", current, frozenset({ArchiveId(name)}), 1000, NOW
+    )
+
+
+def test_a_superseded_revision_goes_with_its_archive_and_the_current_one_stays() -> None:
+    stored = inventory(
+        archives=[archive("old"), archive("new"), archive("git")],
+        revisions=(revision(False, "old"), revision(True, "new"), revision(None, "git")),
+    )
+    plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
+    assert [d.path for d in plan.removals] == [revision(False, "old").path, "archive-v0/old"]
+    assert not removed(make_plan(policy(prune={"revisions": False}), stored, evidence(releases=ACTIVE), NOW))
+
+
+def test_builds_and_rubbish_go_when_old_and_unknown_names_stay() -> None:
+    stored = inventory(
+        buckets=["archive-v0", "builds-v0"],
+        builds=(
+            Build("builds-v0/.tmpold", 1000, NOW - 2 * DAY),
+            Build("builds-v0/.tmprunning", 1000, NOW - 2 * DAY),
+            Build(".tmpyoung", 1000, NOW - HOUR),
+        ),
+        strays=(
+            Stray("archive-v0/.tmpx", "a temporary folder", True, 1000, NOW - 2 * DAY),
+            Stray("notes", "a file of a name unknown to uv", False, 1000, NOW - 400 * DAY),
+        ),
+    )
+    facts = evidence(releases=ACTIVE, processes=(uses("builds-v0/.tmprunning"),))
+    assert set(removed(make_plan(policy(), stored, facts, NOW))) == {
+        "builds-v0/.tmpold",
+        "archive-v0/.tmpx",
+    }
+
+
+def test_prune_keep_names_packages_by_pattern() -> None:
+    stored = inventory(archives=[archive("torch"), archive("six")])
+    plan = make_plan(policy(prune={"keep": ("Tor*",)}), stored, evidence(releases=ACTIVE), NOW)
+    assert set(removed(plan)) == {"archive-v0/six"}
+
+
+def test_a_cache_whose_locks_end_at_this_host_is_never_safe() -> None:
+    lockless = replace(NFS, locks_reach_other_hosts=False, lock_note="mount option nolock")
+    plan = make_plan(policy(), inventory(), evidence(filesystem=lockless), NOW)
+    assert plan.verdict is Verdict.LIMITED
+    assert any("nolock" in limit.detail for limit in plan.limits)
