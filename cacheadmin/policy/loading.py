@@ -10,7 +10,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,9 +20,6 @@ from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.trust import read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 _WANTED = {
     "missing": "is required",
@@ -124,7 +121,7 @@ def _document_key(location: tuple[int | str, ...], document: Positioned) -> Key:
     return (*key, last) if isinstance(last, str) and last in _all_keys() else key
 
 
-def _describe(detail: ErrorDetails, key: Key) -> str:
+def _describe(detail: Mapping[str, Any], key: Key) -> str:
     name = ".".join(str(part) for part in key) or "the policy"
     kind = detail["type"]
     if kind == "extra_forbidden":

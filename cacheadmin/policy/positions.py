@@ -27,6 +27,11 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?")
 # The styles in which a word stays a word; the C parser calls plain ones ''.
 _QUOTED = ("'", '"', "|", ">")
 
+# What PyYAML resolves plain text to by itself; any other tag was written.
+_PLAIN_TAGS = frozenset(
+    {"str", "int", "float", "bool", "null", "timestamp", "value", "merge", "map", "seq"}
+)
+
 Key = tuple[str | int, ...]
 
 
@@ -92,6 +97,8 @@ class _Builder:
         if id(node) in self._open:
             self._fail(node, "an alias leads back to itself")
         self.positions.setdefault(key, (node.start_mark.line + 1, node.start_mark.column + 1))
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _PLAIN_TAGS:
+            self._fail(node, f"tags such as {node.tag} are not allowed")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self._open.append(id(node))
@@ -119,8 +126,6 @@ class _Builder:
             yield word, self.value(value_node, inner)
 
     def _scalar(self, node: yaml.ScalarNode) -> str | int | float | bool | None:
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._fail(node, f"tags such as {node.tag} are not allowed")
         text = str(node.value)
         if node.style in _QUOTED:
             return text

@@ -36,7 +36,8 @@ def prune_json(plan: Plan, sizes: Mapping[str, Size], result: PruneResult) -> di
         else {
             "venvs": verified.environments,
             "links": verified.links,
-            "broken": list(verified.broken),
+            "broken": len(verified.broken),
+            "broken_links": list(verified.broken),
         },
         "quarantine": result.quarantine,
         "warnings": result.warnings,

@@ -45,7 +45,7 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
         # Python's own start is of no interest: nothing was touched yet.
         time.sleep(usual_seconds * instants.uniform(0.3, 1.05))
         process.kill()
-        process.communicate()
+        process.wait()
         assert incident.dangling() == {}
         killed_while_working += names_in(cache) not in (everything, pruned)
 
@@ -61,5 +61,5 @@ def put_back_all_runs(cacheadmin: Cacheadmin, policy: Path) -> None:
     """Restore every run that still has something to restore, newest first."""
     runs = cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"]
     for run in runs:
-        if run["outcome"] == "committed":
+        if run["state"] == "committed" and run["restorable"]:
             cacheadmin("runs", "restore", policy, run["run_id"], code=0)

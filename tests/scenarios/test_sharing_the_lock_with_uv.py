@@ -33,10 +33,10 @@ def holds_the_lock(pid: int, lock: Path) -> bool:
 
 def start_prune_and_stop_it_under_the_lock(
     cacheadmin: Cacheadmin, policy: Path, lock: Path
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[bytes]:
     """Return a prune of ours that was stopped (SIGSTOP) while it held the lock."""
     for _ in range(20):
-        process = cacheadmin.start("prune", policy, "--format", "json")
+        process = cacheadmin.start("prune", policy)
         while process.poll() is None:
             if holds_the_lock(process.pid, lock):
                 process.send_signal(signal.SIGSTOP)
@@ -44,7 +44,7 @@ def start_prune_and_stop_it_under_the_lock(
                     return process
                 process.send_signal(signal.SIGCONT)
                 break
-        process.communicate()
+        process.wait(timeout=60)
         put_back(cacheadmin, policy)
     raise AssertionError("never caught our prune while it held the lock")
 
@@ -74,8 +74,7 @@ def test_the_newest_uv_waits_for_our_prune_and_then_succeeds(
     assert theirs.is_alive(), "uv did not wait for our lock"
 
     ours.send_signal(signal.SIGCONT)
-    output, _ = ours.communicate(timeout=60)
-    assert ours.returncode == 0, output
+    assert ours.wait(timeout=60) == 0
     theirs.join(timeout=60)
     assert results
     assert dangling_links(environment) == {}

@@ -86,18 +86,18 @@ class Cacheadmin:
 
     def start(
         self, *arguments: str | os.PathLike[str], user: User | None = None
-    ) -> subprocess.Popen[str]:
-        """Start a command and return at once; output is piped."""
-        return subprocess.Popen(
-            self.command(*arguments, user=user),
-            env=self.environment(user),
-            cwd=self._home_of(user),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **(user.process_arguments() if user else {}),
-        )
+    ) -> subprocess.Popen[bytes]:
+        """Start a command and return at once; its output goes to ``folder/started.log``."""
+        with (self.folder / "started.log").open("wb") as log:
+            return subprocess.Popen(
+                self.command(*arguments, user=user),
+                env=self.environment(user),
+                cwd=self._home_of(user),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **(user.process_arguments() if user else {}),
+            )
 
     def command(self, *arguments: str | os.PathLike[str], user: User | None = None) -> list[str]:
         """Return the command line of a call."""

@@ -112,7 +112,9 @@ def environment(path: str, *archives: str, **facts: Any) -> Environment:
     return Environment(path, **(values | facts))
 
 
-def trace(version: str | None = None, *, bucket: str | None = None, age: int = HOUR) -> ReleaseTrace:
+def trace(
+    version: str | None = None, *, bucket: str | None = None, age: int = HOUR
+) -> ReleaseTrace:
     """Return a trace of a release, or of a write to a bucket."""
     return ReleaseTrace(1000, version, bucket, "a test says so", "/home/ana", NOW - age)
 

@@ -112,7 +112,9 @@ def test_uv_keep_holds_a_bucket_that_nobody_uses() -> None:
 
 
 def test_the_newest_bucket_of_a_kind_survives_a_quiet_year() -> None:
-    stored = inventory(buckets=["archive-v0", "wheels-v3", "wheels-v5", "built-wheels-v3", "sdists-v9"])
+    stored = inventory(
+        buckets=["archive-v0", "wheels-v3", "wheels-v5", "built-wheels-v3", "sdists-v9"]
+    )
     plan = make_plan(policy(), stored, evidence(releases=(trace("0.8.5", age=400 * DAY),)), NOW)
     assert set(removed(plan)) == {"wheels-v3", "built-wheels-v3"}
 
@@ -185,7 +187,9 @@ def test_a_missing_environment_is_remembered_as_long_as_the_policy_says() -> Non
     facts = evidence(releases=ACTIVE, environments=(missing,), remembered=(memory,))
     stored = inventory(archives=[archive("a")])
     # A local filesystem: what is gone is gone.
-    assert removed(make_plan(policy(), stored, facts, NOW)) == {"archive-v0/a": "archive.unreferenced"}
+    assert removed(make_plan(policy(), stored, facts, NOW)) == {
+        "archive-v0/a": "archive.unreferenced"
+    }
     # It may lie on another host's disk.
     assert not removed(make_plan(policy(), stored, replace(facts, filesystem=NFS), NOW))
     for days, goes in ((2, True), (4, False)):
@@ -277,7 +281,9 @@ def test_a_superseded_revision_goes_with_its_archive_and_the_current_one_stays()
     )
     plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
     assert [d.path for d in plan.removals] == [revision(False, "old").path, "archive-v0/old"]
-    assert not removed(make_plan(policy(prune={"revisions": False}), stored, evidence(releases=ACTIVE), NOW))
+    assert not removed(
+        make_plan(policy(prune={"revisions": False}), stored, evidence(releases=ACTIVE), NOW)
+    )
 
 
 def test_builds_and_rubbish_go_when_old_and_unknown_names_stay() -> None:

@@ -1,4 +1,9 @@
-"""Strays: rubbish in a bucket goes when old, unknown names are somebody's and stay."""
+"""Strays: rubbish in a bucket goes, unknown names are somebody's and stay.
+
+Rubbish in ``archive-v0`` is no finished archive (facts section 2). Whoever may
+still be making one holds uv's lock, which a prune holds alone; only where a uv
+without lock may be at work does rubbish have to be old.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +29,20 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
             continue
         age = age_words(stray.changed_ns, case.now_ns)
         owner = case.user(stray.uid)
+        young = case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after)
         uses = list(live.entries.get(stray.path, ()))
         if not stray.removable:
             uses.append(
                 Use("stray.unknown", owner, f"{stray.what}: not uv's, so not ours to remove")
             )
-        elif case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after):
+        elif not _lock_excludes_makers(case) and young:
             uses.append(Use("stray.recent", owner, f"{stray.what}, changed {age} ago"))
         if uses:
             yield keep(EntryKind.STRAY, stray.path, uses)
         else:
             reason = f"{stray.what}, unchanged for {age}"
             yield remove(EntryKind.STRAY, stray.path, "stray.rubbish", reason)
+
+
+def _lock_excludes_makers(case: Case) -> bool:
+    return case.lock_proves_absence and not case.lock_free_uv

@@ -1,0 +1,118 @@
+"""What is wrong with a policy is said with line, column, key and what is wanted."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cacheadmin.errors import NotACache, PolicyInvalid
+from cacheadmin.policy.loading import load_policy, parse_policy
+
+GOOD = "version: 1\nname: ml\ncache: /srv/uv\n"
+
+
+def error_of(text: str | bytes) -> str:
+    content = text if isinstance(text, bytes) else text.encode()
+    with pytest.raises(PolicyInvalid) as caught:
+        parse_policy(content, "p.yaml")
+    return "\n".join((caught.value.message, *caught.value.details))
+
+
+@pytest.mark.parametrize(
+    ("added", "expected"),
+    [
+        ("vens: {}", "p.yaml:4:1: unknown key vens: did you mean venvs?"),
+        ("venvs:\n  includ: []", "p.yaml:5:3: unknown key venvs.includ: did you mean include?"),
+        ("venvs:\n  scan: quick", "p.yaml:5:3: venvs.scan must be 'fast' or 'deep', not 'quick'"),
+        ("lock:\n  timeout: 5", "p.yaml:5:3: lock.timeout: write a number with its unit"),
+        ("lock:\n  timeout: soon", "p.yaml:5:3: lock.timeout: 'soon' is no duration"),
+        ("prune:\n  archives: 1", "p.yaml:5:3: prune.archives must be true or false, not 1"),
+        ("prune:\n  archives: off", "prune.archives must be true or false, not 'off'"),
+        ("uv:\n  keep: [latest]", "'latest' is no uv release"),
+        ("aliases: [relative]", "'relative' is relative: write an absolute path"),
+        ("quarantine:\n  path: /srv/uv/archive-v0/q", "p.yaml:5:3: quarantine.path: /srv/uv/arch"),
+        ("quarantine:\n  path: /srv", "holds the cache itself"),
+        ("name: again", "p.yaml:4:1: the key 'name' stands there twice"),
+        ("a: &a [*a]", "p.yaml:4"),
+        ("a: !!python/object:os.system x", "tags such as"),
+        ("\tb: c", "not valid YAML"),
+        ("a: [1, 2", "not valid YAML"),
+        ("protect: {enabled: true}", "protect.enabled: not yet supported"),
+        ("lock: {busy: concurrent}", "lock.busy: not yet supported"),
+        ("prune: {unused: {after: 90d}}", "prune.unused.after: not yet supported"),
+        ("prune: {budget: {max_size: 1GB}}", "prune.budget: not yet supported"),
+        ("hosts: {expect: [node1]}", "hosts.expect: not yet supported"),
+        ("audit: {links: off}", "audit: not yet supported"),
+    ],
+)
+def test_one_line_says_where_and_what(added: str, expected: str) -> None:
+    assert expected in error_of(f"{GOOD}{added}\n")
+
+
+def test_all_errors_of_a_file_come_together_in_order() -> None:
+    lines = error_of("version: 2\nname: ml\ncache: uv\nfoo: 1\n").splitlines()
+    assert [line.split(":")[1] for line in lines] == ["1", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"# nothing\n", b"\xff\xfe", b"version: 1\0", b"- 1", b"x"]
+)
+def test_what_is_no_policy_is_refused(content: bytes) -> None:
+    assert "p.yaml" in error_of(content)
+
+
+def test_a_billion_laughs_are_cut_short() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert "expands to more than" in error_of("\n".join(lines))
+
+
+def test_deep_nesting_is_cut_short() -> None:
+    assert "nested deeper" in error_of("a: " + "[" * 500 + "]" * 500)
+
+
+def test_off_is_a_word_where_the_model_wants_one() -> None:
+    loaded = parse_policy(f"{GOOD}prune:\n  unused: {{after: off}}\n  budget: off\n".encode(), "p")
+    assert loaded.policy.prune.unused.after is None
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_a_file_that_others_can_write_is_refused(tmp_path, mode: int) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(GOOD)
+    path.chmod(mode)
+    with pytest.raises(PolicyInvalid, match="can be written by"):
+        load_policy(str(path))
+    assert load_policy(str(path), insecure=True).policy.name == "ml"
+
+
+def test_a_folder_that_others_can_write_is_refused_through_a_link_too(tmp_path) -> None:
+    open_folder = tmp_path / "open"
+    open_folder.mkdir()
+    (open_folder / "p.yaml").write_text(GOOD)
+    (open_folder / "p.yaml").chmod(0o644)
+    open_folder.chmod(0o777)
+    link = tmp_path / "p.yaml"
+    link.symlink_to(open_folder / "p.yaml")
+    with pytest.raises(PolicyInvalid, match="folder .* can be written by others"):
+        load_policy(str(link))
+
+
+def test_a_fifo_and_a_folder_in_place_of_the_file_do_not_hang(tmp_path) -> None:
+    os.mkfifo(tmp_path / "fifo.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("fifo.yaml", "folder.yaml"):
+        with pytest.raises(PolicyInvalid, match="must be a file"):
+            load_policy(str(tmp_path / name))
+
+
+def test_a_bare_name_is_never_looked_up_in_the_current_folder(tmp_path, monkeypatch) -> None:
+    (tmp_path / "ml.yaml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CACHEADMIN_POLICY_DIR", ".")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    with pytest.raises(NotACache, match="no policy is named ml"):
+        load_policy("ml")
+    monkeypatch.setenv("CACHEADMIN_POLICY_DIR", str(tmp_path))
+    assert load_policy("ml").path == str(tmp_path / "ml.yaml")
