@@ -114,7 +114,7 @@ def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
     )
 
 
-def watch_lock(lock: Path, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> float:
+def watch_lock(lock: Path, process: subprocess.Popen[bytes]) -> float:
     """Return for how many seconds a process was seen to hold an exclusive flock on a file."""
     wanted, holder = f":{lock.stat().st_ino} ".encode(), f" {process.pid} ".encode()
     first = last = 0.0

@@ -60,6 +60,6 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
 def put_back_all_runs(cacheadmin: Cacheadmin, policy: Path) -> None:
     """Restore every run that still has something to restore, newest first."""
     runs = cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"]
-    for run in runs:
+    for run in reversed(runs):
         if run["state"] == "committed" and run["restorable"]:
             cacheadmin("runs", "restore", policy, run["run_id"], code=0)
