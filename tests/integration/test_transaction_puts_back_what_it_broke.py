@@ -1,0 +1,115 @@
+"""Should a removal break a link after all, everything comes back, and code 6 says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.uv_releases import NEWEST, REPOSITORY
+
+# The fault: a planner that believes nobody uses anything. Everything after it
+# is the real thing, on a real cache with real links.
+BLIND = """
+import sys
+from dataclasses import replace
+import cacheadmin.planner.planning as planning
+from cacheadmin.inventory.entries import EntryKind
+real = planning.make_plan
+def blind(policy, inventory, evidence, now_ns):
+    plan = real(policy, inventory, evidence, now_ns)
+    archives = tuple(d for d in plan.kept if d.kind is EntryKind.ARCHIVE)
+    kept = tuple(d for d in plan.kept if d.kind is not EntryKind.ARCHIVE)
+    return replace(plan, removals=(*plan.removals, *archives), kept=kept)
+planning.make_plan = blind
+import cacheadmin.prune.recheck as recheck
+recheck.without_dangling = lambda removals, inventory, evidence: tuple(removals)
+{more}
+from cacheadmin.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def run_blind(cacheadmin, *arguments: str | Path, more: str = "") -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", BLIND.format(more=more), *map(os.fspath, arguments)],
+        env={**cacheadmin.environment(None), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def cache(shared: SharedCache) -> SharedCache:
+    shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7")
+    (shared.path / "archive-v0" / ".tmprubbish").mkdir()
+    return shared
+
+
+def test_a_broken_link_brings_everything_back(cacheadmin, cache: SharedCache) -> None:
+    before = tree_snapshot(cache.path)
+    policy = cacheadmin.policy(cache.path)
+    finished = run_blind(cacheadmin, "prune", policy, "--format", "json")
+    assert finished.returncode == 6, finished.stderr
+    document = json.loads(finished.stdout)
+    assert document["outcome"] == "rolled_back"
+    assert document["removals"] == []
+    assert document["verified"]["broken"] > 2
+    assert tree_snapshot(cache.path) == before
+    assert dangling_links(cache.environments[0]) == {}
+    told = run_blind(cacheadmin, "prune", policy)
+    assert told.returncode == 6
+    assert "links led nowhere after the removal, so everything was put back" in told.stderr
+
+
+def test_an_interrupt_between_two_moves_brings_everything_back(
+    cacheadmin, cache: SharedCache
+) -> None:
+    before = tree_snapshot(cache.path)
+    policy = cacheadmin.policy(cache.path)
+    fault = """
+import os, signal
+real_rename = os.rename
+count = 0
+def interrupted(*arguments, **keywords):
+    global count
+    count += 1
+    real_rename(*arguments, **keywords)
+    if count == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+os.rename = interrupted
+"""
+    finished = run_blind(cacheadmin, "prune", policy, more=fault)
+    assert finished.returncode == 130, finished.stderr
+    after = tree_snapshot(cache.path)
+    assert {name: facts[:5] for name, facts in after.items() if name != ".lock"} == {
+        name: facts[:5] for name, facts in before.items() if name != ".lock"
+    }
+    assert dangling_links(cache.environments[0]) == {}
+    assert cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"] == []
+
+
+def test_what_uv_made_anew_is_merged_and_never_overwritten(cacheadmin, cache: SharedCache) -> None:
+    stale = cache.path / "wheels-v3"
+    (stale / "pypi" / "six").mkdir(parents=True)
+    (stale / "pypi" / "six" / "old").write_text("old")
+    (stale / "both").write_text("old")
+    month = 40 * 86_400
+    for path in [stale, *stale.rglob("*")]:
+        os.utime(path, (path.stat().st_mtime - month,) * 2)
+    policy = cacheadmin.policy(cache.path)
+    run = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert "wheels-v3" in {row["path"] for row in run["removals"]}
+    (stale / "pypi" / "idna").mkdir(parents=True)
+    (stale / "both").write_text("new")
+    restored = cacheadmin("runs", "restore", policy, run["run_id"], code=7)
+    assert "uv has made it anew" in restored.stderr
+    assert (stale / "pypi" / "six" / "old").read_text() == "old"
+    assert (stale / "pypi" / "idna").is_dir()
+    assert (stale / "both").read_text() == "new"
