@@ -33,7 +33,9 @@ def test_numpy_imports_before_and_after_our_prune(
     assert imports_its_extension_modules(environment)
 
     (shared.path / "archive-v0" / "left-by-a-crash").mkdir()
-    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{environment}']\n")
+    policy = cacheadmin.policy(
+        shared.path, f"venvs:\n  include: ['{environment}']\nprune:\n  builds:\n    after: 0s\n"
+    )
     result = cacheadmin("prune", policy, "--format", "json", code=0).json
 
     assert "archive-v0/left-by-a-crash" in {row["path"] for row in result["removals"]}

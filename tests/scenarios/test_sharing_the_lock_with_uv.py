@@ -62,7 +62,9 @@ def test_the_newest_uv_waits_for_our_prune_and_then_succeeds(
     environment = shared.environment("project", NEWEST, "six==1.16.0")
     for number in range(MANY):
         (shared.path / "archive-v0" / f"leftover{number:08d}").mkdir()
-    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{environment}']\n")
+    policy = cacheadmin.policy(
+        shared.path, f"venvs:\n  include: ['{environment}']\nprune:\n  builds:\n    after: 0s\n"
+    )
     ours = start_prune_and_stop_it_under_the_lock(cacheadmin, policy, shared.path / ".lock")
 
     results: list[Path] = []
@@ -85,16 +87,19 @@ def test_the_newest_uv_waits_for_our_prune_and_then_succeeds(
 @contextmanager
 def uv_run_in_progress(shared: SharedCache) -> Iterator[subprocess.Popen[bytes]]:
     """A real `uv run` of the newest release: it shares the lock until its child ends."""
+    started = shared.home() / "started"
+    child = ["sh", "-c", 'touch "$0" && exec sleep 600', started]
     process = subprocess.Popen(
-        [binary_for(NEWEST), "run", "--no-project", "--", "sleep", "600"],
+        [binary_for(NEWEST), "run", "--no-project", "--", *child],
         env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
         cwd=shared.home(),
         stdin=subprocess.DEVNULL,
     )
     try:
-        while not is_locked(shared.path / ".lock"):
+        while not started.exists():
             assert process.poll() is None
             time.sleep(0.02)
+        assert is_locked(shared.path / ".lock")
         yield process
     finally:
         process.terminate()
@@ -117,7 +122,9 @@ def test_ours_gives_up_with_code_3_after_the_timeout_and_works_once_they_are_gon
     environment = shared.environment("project", NEWEST, "six==1.16.0")
     (shared.path / "archive-v0" / "left-by-a-crash").mkdir()
     policy = cacheadmin.policy(
-        shared.path, f"venvs:\n  include: ['{environment}']\nlock:\n  timeout: 2s\n"
+        shared.path,
+        f"venvs:\n  include: ['{environment}']\nlock:\n  timeout: 2s\n"
+        "prune:\n  builds:\n    after: 0s\n",
     )
     with uv_run_in_progress(shared):
         before = tree_snapshot(shared.path)

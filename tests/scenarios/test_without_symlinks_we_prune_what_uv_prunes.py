@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import reinstall_a_changed_tool
-from tests.support.shared_cache import SharedCache, age, copy_in_place_of, names_in
+from tests.support.shared_cache import SharedCache, copy_in_place_of, names_in
 from tests.support.uv_releases import NEWEST
 
 
@@ -39,9 +39,11 @@ def test_safe_and_the_same_tree_as_after_the_prune_of_uv(
     superseded = reinstall_a_changed_tool(shared, environment, release, link_mode="copy")
     unpacking = shared.path / ".tmpAbCdEf"
     (unpacking / "six").mkdir(parents=True)
-    age(unpacking, days=3)
     (shared.path / "archive-v0" / "left-by-a-crash").mkdir()
-    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{shared.homes}/*/*']\n")
+    policy = cacheadmin.policy(
+        shared.path,
+        f"venvs:\n  include: ['{shared.homes}/*/*']\nprune:\n  builds:\n    after: 0s\n",
+    )
 
     before = shape_of(shared.path)
     with copy_in_place_of(shared.path):
