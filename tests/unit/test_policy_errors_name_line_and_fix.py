@@ -95,7 +95,7 @@ def test_a_folder_that_others_can_write_is_refused_through_a_link_too(tmp_path) 
     open_folder.chmod(0o777)
     link = tmp_path / "p.yaml"
     link.symlink_to(open_folder / "p.yaml")
-    with pytest.raises(PolicyInvalid, match="folder .* can be written by others"):
+    with pytest.raises(PolicyInvalid, match=r"folder .* can be written by others"):
         load_policy(str(link))
 
 

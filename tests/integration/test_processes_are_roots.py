@@ -1,0 +1,172 @@
+"""What runs from the cache is found, whatever shows it, and whoever started it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.evidence.facts import Process
+from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.processes import known_processes, read_processes
+from tests.support.looking import looking_at
+from tests.support.running_uv import binary_for, uv_environment
+from tests.support.shared_cache import SharedCache
+from tests.support.uv_releases import NEWEST
+
+SLEEP = "import time; print('up', flush=True); time.sleep(300)"
+
+
+@contextmanager
+def started(shared: SharedCache, release: str, *arguments: object) -> Iterator[subprocess.Popen]:
+    """A uv command that runs Python, once that Python is up."""
+    process = subprocess.Popen(
+        [binary_for(release), *map(str, arguments)],
+        env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index)
+        | {"UV_LINK_MODE": "symlink"},
+        cwd=shared.home(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def processes_of(shared: SharedCache) -> tuple[Process, ...]:
+    with looking_at(shared.path) as look:
+        return read_processes(locator_for(look.policy, look.inventory))[0]
+
+
+def below(process: subprocess.Popen, found: tuple[Process, ...]) -> list[Process]:
+    """Return the processes of that session."""
+    return [one for one in found if _session(one.pid) == process.pid]
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return -1
+
+
+@pytest.mark.parametrize("release", ["0.6.2", "0.8.5", NEWEST])
+def test_a_tool_that_uvx_runs_is_found_with_its_environment(
+    shared: SharedCache, release: str
+) -> None:
+    command = ("tool", "run", "--with", "six==1.16.0", "--from", "cowsay", "python", "-c", SLEEP)
+    with started(shared, release, *command) as process:
+        found = below(process, processes_of(shared))
+        with looking_at(shared.path) as look:
+            environments = {
+                f"archive-v0/{one.id}"
+                for one in look.inventory.archives.values()
+                if one.content.value == "environment"
+            }
+    (parent,) = [one for one in found if one.is_uv]
+    assert parent.uv_version == release
+    assert parent.takes_cache_lock is (release == NEWEST)
+    assert parent.parked
+    used = {use.entry for one in found if not one.is_uv for use in one.uses}
+    assert used & environments
+
+
+@pytest.mark.parametrize("release", ["0.8.5", NEWEST])
+def test_the_overlay_of_uv_run_with_is_found(shared: SharedCache, release: str) -> None:
+    command = ("run", "--no-project", "--with", "six==1.16.0", "python", "-c", SLEEP)
+    with started(shared, release, *command) as process:
+        found = below(process, processes_of(shared))
+    used = {use.entry.split("/")[0] for one in found for use in one.uses}
+    assert "builds-v0" in used or "archive-v0" in used
+
+
+def test_an_environment_that_nobody_registered_is_known_by_what_runs_from_it(
+    shared: SharedCache, cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    shutil.rmtree(next(shared.path.glob("interpreter-v*")))
+    python = subprocess.Popen(
+        [environment / "bin" / "python", "-c", SLEEP], stdout=subprocess.PIPE, env={}
+    )
+    try:
+        assert python.stdout is not None
+        python.stdout.readline()
+        policy = cacheadmin.policy(shared.path)
+        rows = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+        found = {row["path"]: row["sources"] for row in rows}
+        assert found[str(environment)] == ["process"]
+    finally:
+        python.kill()
+        python.wait()
+
+
+@pytest.mark.root
+def test_a_process_with_other_mounts_is_found_where_it_sees_the_cache(
+    shared: SharedCache, open_folder: Path
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    with looking_at(shared.path) as look:
+        (archive,) = look.inventory.archives.values()
+    inside = open_folder / "inside"
+    inside.mkdir()
+    program = (
+        f"mount --bind {shared.path} {inside} && cd {inside}/{archive.path} && "
+        f'exec {sys.executable} -c "{SLEEP}"'
+    )
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"up\n":
+            pytest.skip("namespaces or mounts are not allowed here")
+        assert not os.listdir(inside), "the mount must be seen by the process alone"
+        used = {use.entry for one in processes_of(shared) for use in one.uses}
+        assert archive.path in used
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+    assert environment.exists()
+
+
+def test_only_processes_that_are_new_are_looked_at_again(shared: SharedCache) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    known = known_processes()
+    with looking_at(shared.path) as look:
+        (archive,) = look.inventory.archives.values()
+        folder = shared.path / archive.path
+        process = subprocess.Popen(
+            [sys.executable, "-c", SLEEP], stdout=subprocess.PIPE, cwd=folder
+        )
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            found, _ = read_processes(locator_for(look.policy, look.inventory), known=known)
+        finally:
+            process.kill()
+            process.wait()
+    assert process.pid in {one.pid for one in found}
+    assert os.getppid() not in {one.pid for one in found}
+
+
+def test_who_holds_the_lock_is_named(shared: SharedCache) -> None:
+    with started(shared, NEWEST, "run", "--no-project", "python", "-c", SLEEP) as process:
+        deadline = time.monotonic() + 5
+        while not (holders := lock_holders(str(shared.path))) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    (holder,) = holders
+    assert holder.pid == process.pid
+    assert (holder.exclusive, holder.waiting) == (False, False)
+    assert " run --no-project" in holder.command

@@ -1,0 +1,168 @@
+"""The state: what was seen comes back the same, from SQLite and from a real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.state.store import State, open_state
+from tests.support.facts import DAY, NOW, environment
+from tests.support.postgresql import binaries, running_postgresql
+from tests.support.shared_cache import SharedCache
+from tests.support.uv_releases import NEWEST, REPOSITORY
+
+CACHE = CacheIdentity("/srv/uv", 1, 2)
+ODD = os.fsdecode(b"/home/ana/100%/\xff\nx")
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    from tests.support.users import open_temporary_folder
+
+    if binaries() is None:
+        pytest.skip("no PostgreSQL server is installed (initdb was not found)")
+    folder = open_temporary_folder("cacheadmin-postgresql-")
+    with running_postgresql(folder) as url:
+        assert url is not None
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")
+    return f"sqlite:///{tmp_path}/inner/state.db"
+
+
+def a_state(url: str, name: str) -> State:
+    return open_state(url, cache=CacheIdentity(f"/srv/{name}", 1, 2))
+
+
+def test_what_was_seen_comes_back_and_only_changes_are_written(url: str) -> None:
+    state = a_state(url, "same")
+    assert state.remembered_environments() == ()
+    seen = environment(ODD, "a", "b", uv_version="0.8.5", fingerprint="f", entries=frozenset({"e"}))
+    assert state.remember([seen], NOW) == 1
+    assert state.remember([seen], NOW + 1) == 0
+    (memory,) = a_state(url, "same").remembered_environments()
+    assert memory.path == ODD
+    assert (memory.archives, memory.entries) == (seen.archives, seen.entries)
+    assert (memory.uv_version, memory.uid, memory.kind) == ("0.8.5", 1000, EnvironmentKind.VENV)
+    assert memory.seen_ns == NOW
+    assert state.remember([seen], NOW + DAY) == 1
+    assert a_state(url, "another").remembered_environments() == ()
+
+
+def test_missing_and_unreadable_environments_keep_what_was_last_seen(url: str) -> None:
+    state = a_state(url, "missing")
+    state.remember([environment("/e", "a")], NOW)
+    for status in (EnvironmentStatus.MISSING, EnvironmentStatus.UNREADABLE):
+        state.remember([environment("/e", status=status)], NOW + 2 * DAY)
+    (memory,) = state.remembered_environments()
+    assert (memory.archives, memory.seen_ns) == (frozenset({"a"}), NOW)
+
+
+def test_registering_by_hand_survives_being_seen_and_ends_by_hand(url: str) -> None:
+    state = a_state(url, "registered")
+    state.register("/e", EnvironmentKind.VENV, 1000, NOW)
+    state.remember([environment("/e", "a")], NOW)
+    (row,) = state.rows()
+    assert row.registered
+    assert row.environment.archives == {"a"}
+    assert state.forget("/e")
+    assert not state.forget("/e")
+    assert state.rows() == ()
+
+
+def test_fast_reading_equals_the_models(tmp_path: Path) -> None:
+    state = open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE)
+    state.remember([environment(ODD, "a", uid=None), environment("/e", "b")], NOW)
+    state.register("/r", EnvironmentKind.TOOL, 5, NOW)
+    assert sorted(map(repr, state._rows_by_sqlalchemy())) == sorted(
+        map(repr, (tuple(row) for row in _fast_rows(tmp_path)))
+    )
+
+
+def _fast_rows(folder: Path) -> list[tuple[object, ...]]:
+    from cacheadmin.state.fast_reading import read_environment_rows
+    from cacheadmin.state.location import cache_key
+
+    return [tuple(row) for row in read_environment_rows(f"{folder}/state.db", cache_key(CACHE))]
+
+
+def test_reading_sqlite_does_not_import_sqlalchemy(tmp_path: Path) -> None:
+    open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE).remember(
+        [environment("/e", "a")], NOW
+    )
+    program = (
+        "import sys; from cacheadmin.state.store import open_state;"
+        "from cacheadmin.inventory.entries import CacheIdentity;"
+        f"state = open_state('sqlite:///{tmp_path}/state.db', cache=CacheIdentity('/srv/uv', 1, 2));"
+        "assert len(state.remembered_environments()) == 1;"
+        "assert 'sqlalchemy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "folder", "unreachable"])
+def test_a_damaged_state_is_one_line_that_says_which_and_what_to_do(
+    tmp_path: Path, damage: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    if damage == "garbage":
+        (tmp_path / "state.db").write_bytes(b"no database at all" * 1000)
+    elif damage == "folder":
+        (tmp_path / "state.db").mkdir()
+    else:
+        url = "postgresql+psycopg://someone:secret@127.0.0.1:1/none"
+    with pytest.raises(CacheadminError) as caught:
+        open_state(url, cache=CACHE).remembered_environments()
+    assert "state" in caught.value.message
+    assert "\n" not in caught.value.message
+    assert "secret" not in caught.value.message
+    assert "set `state` in the policy" in caught.value.hint
+
+
+def test_an_environment_named_only_in_an_erased_interpreter_bucket_is_still_known(
+    shared: SharedCache, cacheadmin
+) -> None:
+    environment = shared.environment("proj", "0.8.5", "six==1.16.0")
+    (shared.path / "archive-v0" / ".tmprubbish").mkdir()
+    policy = cacheadmin.policy(shared.path)
+    cacheadmin("prune", policy, code=0)
+    # What another release's prune does to the evidence.
+    for folder in shared.path.glob("interpreter-v*"):
+        subprocess.run(["rm", "-rf", folder], check=True)
+    rows = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    found = {row["path"]: row["sources"] for row in rows}
+    assert found[str(environment)] == ["remembered"]
+
+
+def test_the_registry_folder_is_the_users_own(shared: SharedCache, cacheadmin) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    registry = shared.homes / "registry"
+    registry.mkdir()
+    registry.chmod(0o1777)
+    policy = cacheadmin.policy(
+        shared.path, f"venvs:\n  from_cache: false\n  registry: {registry}\n"
+    )
+    cacheadmin("venv", "add", policy, environment, code=0)
+    cacheadmin("venv", "add", policy, environment, code=0)
+    (link,) = registry.iterdir()
+    assert os.readlink(link) == str(environment)
+    rows = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    assert {row["path"]: row["sources"] for row in rows}[str(environment)] == ["registry"]
+    (listed,) = cacheadmin("venv", "list", policy, "--format", "json").json["registrations"]
+    assert listed["how"] == "registry"
+    cacheadmin("venv", "remove", policy, environment, code=0)
+    assert list(registry.iterdir()) == []
+    cacheadmin("venv", "remove", policy, environment, code=66)
+    assert "is not an environment" in cacheadmin("venv", "add", policy, registry, code=2).stderr
