@@ -144,7 +144,7 @@ class State:
 
     def _connect(self) -> Engine:
         if self._engine is None:
-            from sqlalchemy import create_engine
+            from sqlalchemy import NullPool, create_engine
 
             from cacheadmin.state.models import Base
 
@@ -152,7 +152,7 @@ class State:
             if file is not None and os.path.dirname(file):
                 os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
             arguments = {"timeout": 30} if file is not None else {}
-            self._engine = create_engine(self.url, connect_args=arguments)
+            self._engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
             Base.metadata.create_all(self._engine)
         return self._engine
 

@@ -105,7 +105,8 @@ def test_reading_sqlite_does_not_import_sqlalchemy(tmp_path: Path) -> None:
     program = (
         "import sys; from cacheadmin.state.store import open_state;"
         "from cacheadmin.inventory.entries import CacheIdentity;"
-        f"state = open_state('sqlite:///{tmp_path}/state.db', cache=CacheIdentity('/srv/uv', 1, 2));"
+        f"state = open_state('sqlite:///{tmp_path}/state.db',"
+        "  cache=CacheIdentity('/srv/uv', 1, 2));"
         "assert len(state.remembered_environments()) == 1;"
         "assert 'sqlalchemy' not in sys.modules"
     )
