@@ -1,8 +1,15 @@
-"""kill -9 at 50 random instants of a prune: nothing dangles, nothing is lost."""
+"""kill -9 at 50 random instants of a prune: nothing dangles, nothing is lost.
+
+A prune moves for milliseconds only, after looking for much longer: most kills
+are aimed at the time from when its run appears in quarantine to its end, the
+others come at any time.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import time
 from pathlib import Path
 
@@ -11,7 +18,7 @@ from tests.support.incident import Incident
 from tests.support.shared_cache import names_in
 
 KILLS = 50
-LEFTOVER_ARCHIVES = 150
+LEFTOVER_ARCHIVES = 400
 
 
 def add_leftovers(incident: Incident) -> None:
@@ -28,33 +35,61 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
     cache = incident.shared.path
     policy = cacheadmin.policy(cache, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n")
     everything = names_in(cache)
-
-    begun = time.monotonic()
-    run = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
-    usual_seconds = time.monotonic() - begun
+    quarantine = cache.with_name("cache.cacheadmin") / "quarantine"
+    cacheadmin("prune", policy, code=0)
     pruned = names_in(cache)
-    cacheadmin("runs", "restore", policy, run, code=0)
+    put_back_all_runs(cacheadmin, policy)
     assert names_in(cache) == everything
+    whole, moving = time_one(cacheadmin, policy, quarantine)
+    put_back_all_runs(cacheadmin, policy)
 
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     instants = random.Random(seed)
-    killed_while_working = 0
-    for _ in range(KILLS):
+    half_done = 0
+    for number in range(KILLS):
+        known = runs_in(quarantine)
         process = cacheadmin.start("prune", policy)
-        # Python's own start is of no interest: nothing was touched yet.
-        time.sleep(usual_seconds * instants.uniform(0.3, 1.05))
+        if number % 5:
+            wait_for_a_new_run(process, quarantine, known)
+            # The renames come first: small waits are the interesting ones.
+            time.sleep(moving * instants.random() ** 3)
+        else:
+            time.sleep(whole * instants.uniform(0.3, 1.05))
         process.kill()
         process.wait()
         assert incident.dangling() == {}
-        killed_while_working += names_in(cache) not in (everything, pruned)
+        half_done += names_in(cache) not in (everything, pruned)
 
         cacheadmin("prune", policy, code=0)
         assert incident.dangling() == {}
         assert names_in(cache) == pruned
         put_back_all_runs(cacheadmin, policy)
         assert names_in(cache) == everything
-    print(f"{killed_while_working} of {KILLS} kills met a half-done removal")
+    print(f"{half_done} of {KILLS} kills left a half-done removal")
+
+
+def runs_in(quarantine: Path) -> set[str]:
+    """Return the names of what is in quarantine."""
+    return set(os.listdir(quarantine)) if quarantine.exists() else set()
+
+
+def wait_for_a_new_run(process: subprocess.Popen[bytes], quarantine: Path, known: set[str]) -> None:
+    """Return as soon as the process has begun its run, or is over."""
+    while runs_in(quarantine) <= known and process.poll() is None:
+        pass
+
+
+def time_one(cacheadmin: Cacheadmin, policy: Path, quarantine: Path) -> tuple[float, float]:
+    """Return the seconds of a prune, and of its part after its run appeared."""
+    begun = time.monotonic()
+    known = runs_in(quarantine)
+    process = cacheadmin.start("prune", policy)
+    wait_for_a_new_run(process, quarantine, known)
+    moving = time.monotonic()
+    assert process.wait() == 0
+    ended = time.monotonic()
+    return ended - begun, ended - moving
 
 
 def put_back_all_runs(cacheadmin: Cacheadmin, policy: Path) -> None:
