@@ -1,8 +1,8 @@
 """kill -9 at 50 random instants of a prune: nothing dangles, nothing is lost.
 
 A prune moves for milliseconds only, after looking for much longer: most kills
-are aimed at the time from when its run appears in quarantine to its end, the
-others come at any time.
+are aimed at the time from its first move to its end, the others come at any
+time.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
         known = runs_in(quarantine)
         process = cacheadmin.start("prune", policy)
         if number % 5:
-            wait_for_a_new_run(process, quarantine, known)
+            wait_for_the_first_move(process, quarantine, known)
             # The renames come first: small waits are the interesting ones.
             time.sleep(moving * instants.random() ** 3)
         else:
@@ -70,22 +70,25 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
 
 
 def runs_in(quarantine: Path) -> set[str]:
-    """Return the names of what is in quarantine."""
-    return set(os.listdir(quarantine)) if quarantine.exists() else set()
+    """Return the names of the runs that have begun to move entries to quarantine."""
+    names = os.listdir(quarantine) if quarantine.exists() else ()
+    return {name for name in names if os.path.exists(f"{quarantine}/{name}/entries")}
 
 
-def wait_for_a_new_run(process: subprocess.Popen[bytes], quarantine: Path, known: set[str]) -> None:
-    """Return as soon as the process has begun its run, or is over."""
+def wait_for_the_first_move(
+    process: subprocess.Popen[bytes], quarantine: Path, known: set[str]
+) -> None:
+    """Return as soon as the process moves its first entry, or is over."""
     while runs_in(quarantine) <= known and process.poll() is None:
         pass
 
 
 def time_one(cacheadmin: Cacheadmin, policy: Path, quarantine: Path) -> tuple[float, float]:
-    """Return the seconds of a prune, and of its part after its run appeared."""
+    """Return the seconds of a prune, and of its part after its first move."""
     begun = time.monotonic()
     known = runs_in(quarantine)
     process = cacheadmin.start("prune", policy)
-    wait_for_a_new_run(process, quarantine, known)
+    wait_for_the_first_move(process, quarantine, known)
     moving = time.monotonic()
     assert process.wait() == 0
     ended = time.monotonic()
