@@ -1,0 +1,118 @@
+"""How `uv cache prune` behaves, release by release: switches with a range each.
+
+Read in the sources of every tag up to 0.12.5 (crates/uv-cache/src/lib.rs
+`prune` and `find_archive_references`, crates/uv-distribution/src/source/mod.rs
+`prune`) and compared with real binaries by ``test_simulate_differential``;
+see docs/uv-prune-by-release.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cacheadmin.errors import WrongUsage
+from cacheadmin.uv.releases import Release, parse_release
+
+
+class References(Enum):
+    """Which links keep an archive from being deleted.
+
+    ``EVERY_LINK``: any symlink in any bucket of the release, archives too.
+    ``WHEEL_NAMES``: entries of any bucket whose name is a wheel's stem.
+    ``LAST_PART_WITHOUT_DOT``: as before, but in the wheels bucket names with a
+    ``-`` and no ``.`` after the last one (the bug of 0.6.4 to 0.7.3: names
+    with several platform tags were not counted).
+    ``ALL_BUT_ARCHIVES``: any entry outside the archive bucket, by its ending.
+    ``SOURCES_AND_WHEELS``: symlinks in these two buckets only.
+    """
+
+    EVERY_LINK = 1
+    WHEEL_NAMES = 2
+    LAST_PART_WITHOUT_DOT = 3
+    ALL_BUT_ARCHIVES = 4
+    SOURCES_AND_WHEELS = 5
+
+
+class CiSources(Enum):
+    """What ``--ci`` removes from source distributions."""
+
+    LINKS = 1
+    FOLDERS_AND_LINKS = 2
+    ALL_BUT_WHEELS_AND_METADATA = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One release's prune.
+
+    ``fails_on_dangling_pointers``: a pointer that leads nowhere ends the prune
+    with an error. ``revision_files`` 0: superseded revisions stay; 1: only the
+    first revision file of a folder counts; 2: both. ``python_is_strange``: its
+    own ``python-v*`` bucket is deleted by mistake.
+    """
+
+    spares_lock: bool
+    revision_files: int
+    bad_revision_file_fails: bool
+    removes_environments: bool
+    environments_after_archives: bool
+    ci: CiSources | None
+    ci_needs_sources: bool
+    follows_links_out: bool
+    references: References
+    fails_on_dangling_pointers: bool
+    python_is_strange: bool
+    empties_builds: bool
+
+
+def behaviour_of(version: str) -> Behaviour:
+    """Return how a release prunes. Raises WrongUsage for one that has no prune."""
+    release = parse_release(version)
+    if release is None:
+        raise WrongUsage(f"{version!r} is no uv release: write three numbers, such as 0.8.19")
+    if release < (0, 1, 24):
+        raise WrongUsage(f"uv {version} has no `cache prune`: it came with 0.1.24")
+    return Behaviour(
+        spares_lock=release >= (0, 8, 19),
+        revision_files=_revision_files(release),
+        bad_revision_file_fails=release < (0, 4, 14),
+        removes_environments=release >= (0, 2, 22),
+        environments_after_archives=release < (0, 2, 28),
+        ci=_ci(release),
+        ci_needs_sources=release < (0, 11, 21),
+        follows_links_out=release < (0, 11, 20),
+        references=_references(release),
+        fails_on_dangling_pointers=release < (0, 2, 28),
+        python_is_strange=release < (0, 11, 21),
+        empties_builds=release >= (0, 12, 24),
+    )
+
+
+def _revision_files(release: Release) -> int:
+    if release < (0, 4, 7):
+        return 0
+    return 1 if release < (0, 6, 13) else 2
+
+
+def _ci(release: Release) -> CiSources | None:
+    for since, behaviour in (
+        ((0, 6, 0), CiSources.ALL_BUT_WHEELS_AND_METADATA),
+        ((0, 4, 11), CiSources.FOLDERS_AND_LINKS),
+        ((0, 2, 29), CiSources.LINKS),
+    ):
+        if release >= since:
+            return behaviour
+    return None
+
+
+def _references(release: Release) -> References:
+    for since, behaviour in (
+        ((0, 7, 9), References.SOURCES_AND_WHEELS),
+        ((0, 7, 4), References.ALL_BUT_ARCHIVES),
+        ((0, 6, 4), References.LAST_PART_WITHOUT_DOT),
+        ((0, 6, 0), References.WHEEL_NAMES),
+    ):
+        if release >= since:
+            return behaviour
+    return References.EVERY_LINK

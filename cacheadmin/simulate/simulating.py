@@ -1,0 +1,115 @@
+"""One simulated prune: the steps in the release's own order, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import WrongUsage
+from cacheadmin.simulate.behaviours import behaviour_of
+from cacheadmin.simulate.steps import (
+    PrunedRelease,
+    PruneFails,
+    empty_builds,
+    remove_environments,
+    remove_superseded_revisions,
+    remove_unknown_names,
+    remove_unreferenced_archives,
+    remove_unzipped_wheels,
+)
+from cacheadmin.simulate.tree import Tree
+from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.uv.releases import buckets_of
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What a release's prune would do.
+
+    ``removals`` are relative to the cache and sorted: the top of each removed
+    tree. ``outside`` are absolute paths outside the cache that it would delete
+    by following links. ``failure`` says why it would end with an error, after
+    having removed (at least part of) ``removals``; empty otherwise.
+    """
+
+    version: str
+    ci: bool
+    removals: tuple[str, ...]
+    outside: tuple[str, ...]
+    unlinks_lock: bool
+    failure: str = ""
+
+
+def simulate_prune(
+    cache: CacheIdentity,
+    version: str,
+    *,
+    ci: bool = False,
+    buckets: frozenset[str] | None = None,
+) -> Simulation:
+    """Return what ``uv cache prune`` of a release would delete in a cache.
+
+    Nothing is locked or changed. ``buckets`` are the release's bucket names
+    when they were learned from its binary; else the release table's. Raises
+    WrongUsage for a release without prune, or one nothing is known of.
+    """
+    names = buckets if buckets is not None else buckets_of(version)
+    behaviour = behaviour_of(version)
+    if names is None:
+        raise WrongUsage(
+            f"nothing is known of the buckets of uv {version}",
+            hint="give --uv PATH of its binary, or teach it with `cacheadmin uv learn PATH`",
+        )
+    if ci and behaviour.ci is None:
+        raise WrongUsage(f"uv {version} has no `cache prune --ci`: it came with 0.2.29")
+    release = PrunedRelease(version, behaviour, _by_kind(names))
+    tree = Tree(cache.path)
+    failure = ""
+    try:
+        _prune(tree, release, ci=ci)
+    except PruneFails as error:
+        failure = str(error)
+    return _outcome(tree, release, ci=ci, failure=failure)
+
+
+def _prune(tree: Tree, release: PrunedRelease, *, ci: bool) -> None:
+    remove_superseded_revisions(tree, release)
+    remove_unknown_names(tree, release)
+    late = release.behaviour.environments_after_archives
+    if not late:
+        remove_environments(tree, release)
+    if ci:
+        remove_unzipped_wheels(tree, release)
+    remove_unreferenced_archives(tree, release)
+    if late:
+        remove_environments(tree, release)
+    empty_builds(tree, release)
+
+
+def _outcome(tree: Tree, release: PrunedRelease, *, ci: bool, failure: str) -> Simulation:
+    inside, outside = [], []
+    prefix = tree.root.rstrip("/") + "/"
+    for path in tree.removed:
+        above = path.rpartition("/")[0]
+        if above and tree.is_gone(above):
+            continue
+        if path.startswith(prefix):
+            inside.append(path.removeprefix(prefix))
+        else:
+            outside.append(path)
+    return Simulation(
+        version=release.version,
+        ci=ci,
+        removals=tuple(sorted(inside)),
+        outside=tuple(sorted(outside)),
+        unlinks_lock=".lock" in inside,
+        failure=failure,
+    )
+
+
+def _by_kind(names: frozenset[str]) -> dict[str, str]:
+    parsed = ((parse_bucket_name(name), name) for name in sorted(names))
+    return {found[0]: name for found, name in parsed if found is not None}

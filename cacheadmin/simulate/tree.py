@@ -1,0 +1,172 @@
+"""A view of the disk in which removals are noted and nothing is touched.
+
+Paths are absolute and real, as uv has them after ``canonicalize``. What was
+noted as removed is gone for every later step, also as a place that links lead
+through. A path outside the cache can be noted too: releases before 0.11.20
+follow links out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
+
+_MAX_LINKS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a folder: its path, and what it is itself (links not followed)."""
+
+    name: str
+    path: str
+    is_folder: bool
+    is_link: bool
+
+
+class Tree:
+    """The cache at ``root`` (a real path), minus what was noted as removed."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.removed: dict[str, None] = {}
+        self._real_folders: dict[str, str | None] = {}
+
+    def remove(self, path: str) -> None:
+        """Note a removal: of a link itself, or of a folder with all below."""
+        if not self.is_gone(path):
+            self.removed[path] = None
+
+    def is_gone(self, path: str) -> bool:
+        """Whether a path, or a folder above it, was removed."""
+        if not self.removed:
+            return False
+        while len(path) > 1:
+            if path in self.removed:
+                return True
+            path = path.rpartition("/")[0]
+        return False
+
+    def entries(self, folder: str) -> list[Entry] | None:
+        """Return what a folder holds now; None when it is missing."""
+        if self.is_gone(folder):
+            return None
+        try:
+            fd = open_directory(folder, follow=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        try:
+            with os.scandir(fd) as found:
+                return [
+                    Entry(
+                        entry.name,
+                        f"{folder}/{entry.name}",
+                        entry.is_dir(follow_symlinks=False),
+                        entry.is_symlink(),
+                    )
+                    for entry in found
+                    if f"{folder}/{entry.name}" not in self.removed
+                ]
+        finally:
+            os.close(fd)
+
+    def walk(self, folder: str, skip: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
+        """Yield a folder, then everything below it; each folder before its content.
+
+        Links are not followed, but the first folder may be one, as in uv's
+        walk. ``skip`` leaves out an entry and all below it. What the caller
+        removes meanwhile is not visited.
+        """
+        first = Entry(os.path.basename(folder), folder, True, False)
+        waiting = [first]
+        while waiting:
+            entry = waiting.pop()
+            if self.is_gone(entry.path):
+                continue
+            yield entry
+            if entry.is_folder:
+                for inner in self.entries(entry.path) or ():
+                    if skip is None or not skip(inner):
+                        waiting.append(inner)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether a path leads to a folder, links followed."""
+        real = self.canonicalize(path)
+        return real is not None and stat.S_ISDIR(os.lstat(real).st_mode)
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to a regular file, links followed."""
+        real = self.canonicalize(path)
+        return real is not None and stat.S_ISREG(os.lstat(real).st_mode)
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """Return a file's content, links followed; None when it can't be read."""
+        real = self.canonicalize(path)
+        content = None if real is None else read_file(real, limit)
+        return None if isinstance(content, ReadFailure) else content
+
+    def canonicalize(self, path: str) -> str | None:
+        """Return the real path of something that exists; None when it does not.
+
+        Like realpath(3), in the world after the removals noted so far.
+        """
+        folder, _, name = path.rpartition("/")
+        if name in ("", ".", ".."):
+            return self._resolve(path)
+        real_folder = self._real_folder(folder)
+        if real_folder is None:
+            return None
+        inner = f"{real_folder.rstrip('/')}/{name}"
+        if self.is_gone(inner):
+            return None
+        try:
+            status = os.lstat(inner)
+            if not stat.S_ISLNK(status.st_mode):
+                return inner
+            target = os.readlink(inner)
+        except OSError:
+            return None
+        return self._follow(real_folder, target, 1)
+
+    def _follow(self, folder: str, target: str, links: int) -> str | None:
+        path = target if target.startswith("/") else f"{folder}/{target}"
+        return self._resolve(path, links)
+
+    def _real_folder(self, folder: str) -> str | None:
+        if folder not in self._real_folders:
+            self._real_folders[folder] = self._resolve(folder or "/")
+        real = self._real_folders[folder]
+        return None if real is None or self.is_gone(real) else real
+
+    def _resolve(self, path: str, links: int = 0) -> str | None:
+        """Resolve one component after the other; None for a missing one or a loop."""
+        current = ""
+        waiting = path.split("/")[::-1]
+        while waiting:
+            part = waiting.pop()
+            if part in ("", "."):
+                continue
+            if part == "..":
+                current = current.rpartition("/")[0]
+                continue
+            inner = f"{current}/{part}"
+            if self.is_gone(inner):
+                return None
+            try:
+                target = os.readlink(inner)
+            except OSError:
+                if not os.path.lexists(inner):
+                    return None
+                current = inner
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                return None
+            if target.startswith("/"):
+                current = ""
+            waiting += target.split("/")[::-1]
+        return current or "/"

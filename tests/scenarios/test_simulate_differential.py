@@ -1,0 +1,93 @@
+"""Simulated set == deleted set, path by path, for real releases on mixed caches.
+
+The very copy that is simulated is then pruned by the real release: pointers
+of releases before 0.11.17 are absolute and name the original's path, and the
+release follows them there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.inventory.reading import open_cache
+from cacheadmin.simulate.simulating import Simulation, simulate_prune
+from tests.support.mixed_cache import build_mixed_cache, deleted_tops, paths_of, spoiled_copy
+from tests.support.packages import Index
+from tests.support.shared_cache import SharedCache
+from tests.support.users import open_temporary_folder
+
+RELEASES = (
+    "0.2.37",
+    "0.4.30",
+    "0.5.10",
+    "0.6.4",
+    "0.7.22",
+    "0.8.5",
+    "0.8.24",
+    "0.9.0",
+    "0.10.12",
+    "0.11.19",
+    "0.11.33",
+    "0.12.24",
+    "0.13.8",
+)
+
+
+@pytest.fixture(scope="module")
+def mixed(index: Index) -> Iterator[SharedCache]:
+    folder = open_temporary_folder("cacheadmin-mixed-")
+    yield build_mixed_cache(folder / "mixed", index)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def simulated(cache: Path, release: str, *, ci: bool) -> Simulation:
+    with open_cache(str(cache)) as opened:
+        return simulate_prune(opened.identity, release, ci=ci)
+
+
+def compare(mixed: SharedCache, folder: Path, release: str, seed: int, *, ci: bool) -> None:
+    """Simulate a copy, prune it for real, and compare."""
+    copy = spoiled_copy(mixed.path, folder, seed)
+    outside = folder / f"outside-{seed}"
+    expected = simulated(copy, release, ci=ci)
+    before, before_outside = paths_of(copy), paths_of(outside)
+    finished = mixed.uv(
+        release, "cache", "prune", *(["--ci"] if ci else []), cache=copy, check=False
+    )
+    after = paths_of(copy)
+    deleted = deleted_tops(before, after)
+    deleted_outside = [
+        os.fspath(outside / path) for path in deleted_tops(before_outside, paths_of(outside))
+    ]
+    what = f"uv {release}, seed {seed}, ci {ci}: {finished.stderr}"
+    assert bool(expected.failure) is (finished.returncode != 0), f"{what} {expected.failure}"
+    if expected.failure:
+        # Which of a folder's entries came before the failing one is the
+        # filesystem's order; nothing but what was simulated may be gone.
+        assert set(deleted) <= set(expected.removals), what
+    else:
+        assert deleted == list(expected.removals), what
+        assert deleted_outside == list(expected.outside), what
+    shutil.rmtree(copy)
+    shutil.rmtree(outside)
+
+
+@pytest.mark.parametrize("ci", [False, True], ids=["plain", "ci"])
+@pytest.mark.parametrize("release", RELEASES)
+def test_what_is_simulated_is_what_is_deleted(
+    mixed: SharedCache, tmp_path: Path, release: str, ci: bool
+) -> None:
+    for seed in (0, RELEASES.index(release) * 2 + ci + 1):
+        compare(mixed, tmp_path, release, seed, ci=ci)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(100, 160))
+@pytest.mark.parametrize("release", RELEASES)
+def test_many_generated_caches(mixed: SharedCache, tmp_path: Path, release: str, seed: int) -> None:
+    compare(mixed, tmp_path, release, seed, ci=bool(seed % 2))
