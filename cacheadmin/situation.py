@@ -130,7 +130,11 @@ def look_with(
             deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,
             progress=progress,
         )
-        evidence = replace(evidence, user_names=_account_names(inventory, evidence))
+        evidence = replace(
+            evidence,
+            user_names=_account_names(inventory, evidence),
+            learned=state.learned_releases(),
+        )
         yield Situation(loaded, cache, inventory, evidence, state, moment, known)
 
 

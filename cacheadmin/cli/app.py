@@ -21,6 +21,8 @@ from cacheadmin.cli.prune import prune
 from cacheadmin.cli.runs import runs_app
 from cacheadmin.cli.scan import scan
 from cacheadmin.cli.schemas import schemas
+from cacheadmin.cli.simulate import simulate
+from cacheadmin.cli.uv import uv_app
 from cacheadmin.cli.venv import venv_app
 from cacheadmin.errors import CacheadminError, ExitCode
 
@@ -39,11 +41,13 @@ app = typer.Typer(
 app.command()(preflight)
 app.command()(plan)
 app.command()(prune)
+app.command()(simulate)
 app.command()(scan)
 app.command()(schemas)
 app.add_typer(runs_app, name="runs")
 app.add_typer(venv_app, name="venv")
 app.add_typer(policy_app, name="policy")
+app.add_typer(uv_app, name="uv")
 
 
 @app.callback()

@@ -233,7 +233,9 @@ class Evidence:
     """All that was collected about the use of one cache.
 
     ``user_names`` maps the uids met to account names; a uid without an
-    account (somebody who left) is not in it.
+    account (somebody who left) is not in it. ``learned`` holds the bucket
+    names of releases that were read from their binaries (`uv learn`), for
+    releases that the table lacks.
     """
 
     collected_at_ns: int
@@ -245,3 +247,4 @@ class Evidence:
     lock_holders: tuple[LockHolder, ...] = ()
     unseen: tuple[Unseen, ...] = ()
     user_names: Mapping[int, str] = field(default_factory=dict)
+    learned: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -80,7 +80,7 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
 
 
 def _buckets(case: Case, version: str) -> frozenset[str]:
-    known = buckets_of(version)
+    known = case.buckets_of(version)
     return _newest_known_and_above(case) if known is None else known
 
 

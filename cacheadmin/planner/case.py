@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.uv.releases import buckets_of, known_kinds
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Process
-    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.entries import Bucket, Inventory
     from cacheadmin.policy.model import Policy
 
 # A report names this many users of an entry, then counts: enough to ask
@@ -61,6 +62,22 @@ class Case:
         """Whether holding uv's lock shows that no other *host* is at work here."""
         filesystem = self.evidence.filesystem
         return not filesystem.network or filesystem.locks_reach_other_hosts is True
+
+    def buckets_of(self, version: str) -> frozenset[str] | None:
+        """Return a release's bucket names, from the table or as learned; None: unknown."""
+        known = buckets_of(version)
+        return self.evidence.learned.get(version) if known is None else known
+
+    def is_known(self, bucket: Bucket) -> bool:
+        """Whether some release, of the table or learned, uses a bucket of this name."""
+        return bucket.known or any(bucket.name in names for names in self.evidence.learned.values())
+
+    def is_known_kind(self, kind: str) -> bool:
+        """Whether some release, of the table or learned, has buckets of this kind."""
+        if kind in known_kinds():
+            return True
+        names = (name for learned in self.evidence.learned.values() for name in learned)
+        return any(name.rpartition("-v")[0] == kind for name in names)
 
     def user(self, uid: int | None) -> str:
         """Return an account's name, or ``uid 1234`` for one that has left."""

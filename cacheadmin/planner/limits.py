@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.case import archive_id, name_some
 from cacheadmin.planner.plan import Limit, Verdict
-from cacheadmin.uv.releases import known_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,8 +160,8 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
 
 def _unknown(case: Case) -> Iterator[Limit]:
     for bucket in case.inventory.buckets:
-        if not bucket.known:
-            strange = bucket.kind not in known_kinds()
+        if not case.is_known(bucket):
+            strange = not case.is_known_kind(bucket.kind)
             yield Limit(
                 "buckets.unknown",
                 Verdict.LIMITED,

@@ -28,7 +28,7 @@ from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.case import archive_id
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
-from cacheadmin.uv.releases import known_kinds, takes_cache_lock
+from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -152,7 +152,7 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         reason = f"{release} is running and takes no cache lock: it may be about to use any archive"
         live.hidden_uses.append(Use("archive.lock_free_uv", who, reason))
     for bucket in case.inventory.buckets:
-        if bucket.kind not in known_kinds():
+        if not case.is_known_kind(bucket.kind):
             reason = (
                 f"{bucket.name} is of a kind no known uv release writes and could name any archive"
             )
@@ -171,7 +171,7 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
         marks = live.buckets[bucket.name]
         if bucket.kind == "archive":
             marks.append(Use("bucket.shared", "every uv release", "all releases share it"))
-        if not bucket.known:
+        if not case.is_known(bucket):
             reason = "no known uv release writes it: teach it with `cacheadmin uv learn`"
             marks.append(Use("bucket.unknown", "unknown uv release", reason))
         for need in needs.get(bucket.name, ()):

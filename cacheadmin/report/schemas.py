@@ -72,7 +72,7 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
                 "name": bucket.name,
                 "bytes": None if size is None else size.allocated_bytes,
                 "files": None if size is None else size.files,
-                "status": bucket_status(bucket, needed=bucket.name in needs),
+                "status": bucket_status(case, bucket, needed=bucket.name in needs),
                 "needed_by": [f"{need.who}: {need.why}" for need in needs.get(bucket.name, ())],
                 "releases": _range_words(bucket.name),
                 "last_write": None if newest is None else rfc3339(newest.written_ns),
@@ -82,9 +82,9 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
     return rows
 
 
-def bucket_status(bucket: Bucket, *, needed: bool) -> str:
+def bucket_status(case: Case, bucket: Bucket, *, needed: bool) -> str:
     """Return ``needed``, ``unneeded`` or ``unknown``; the archive bucket is everybody's."""
-    if not bucket.known:
+    if not case.is_known(bucket):
         return "unknown"
     return "needed" if needed or bucket.kind == "archive" else "unneeded"
 

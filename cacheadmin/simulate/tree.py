@@ -89,9 +89,8 @@ class Tree:
                 continue
             yield entry
             if entry.is_folder:
-                for inner in self.entries(entry.path) or ():
-                    if skip is None or not skip(inner):
-                        waiting.append(inner)
+                inside = self.entries(entry.path) or ()
+                waiting.extend(inner for inner in inside if skip is None or not skip(inner))
 
     def is_folder(self, path: str) -> bool:
         """Whether a path leads to a folder, links followed."""

@@ -1,14 +1,14 @@
-"""Read remembered environments from SQLite without SQLAlchemy.
+"""Read from SQLite, without SQLAlchemy, what every preflight needs.
 
-Every preflight needs this one table, and importing SQLAlchemy takes longer
-than the whole rest of a preflight. The test
-``test_fast_reading_equals_the_models`` holds this query against ``models``.
+Importing SQLAlchemy takes longer than the whole rest of a preflight. The test
+``test_fast_reading_equals_the_models`` holds these queries against ``models``.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+from typing import Any
 from urllib.parse import quote
 
 COLUMNS = (
@@ -31,15 +31,24 @@ def read_environment_rows(file: str, cache: str) -> list[Row]:
 
     Raises sqlite3.Error for a damaged file, OSError for one that can't be read.
     """
+    query = f"SELECT {', '.join(COLUMNS)} FROM environment WHERE cache = ?"  # noqa: S608 constants
+    return [(*row[:-1], bool(row[-1])) for row in _rows(file, query, (cache,))]
+
+
+def read_learned_rows(file: str) -> list[tuple[str, str]]:
+    """Return (version, buckets as a JSON list) of every learned release."""
+    return _rows(file, "SELECT version, buckets FROM learned_release", ())
+
+
+def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
     try:
         os.stat(file)
     except FileNotFoundError:
         return []
-    query = f"SELECT {', '.join(COLUMNS)} FROM environment WHERE cache = ?"  # noqa: S608 constants
     # Read-only: a preflight by somebody without rights changes nothing.
     connection = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True, timeout=10)
     try:
-        return [(*row[:-1], bool(row[-1])) for row in connection.execute(query, (cache,))]
+        return list(connection.execute(query, values))
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return []

@@ -14,6 +14,20 @@ class Base(DeclarativeBase):
     """All tables of the state."""
 
 
+class LearnedReleaseRow(Base):
+    """The bucket names of a uv release, read from its binary.
+
+    ``buckets`` is a JSON list; ``source`` the path of the binary.
+    """
+
+    __tablename__ = "learned_release"
+
+    version: Mapped[str] = mapped_column(Text, primary_key=True)
+    buckets: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(Text)
+    learned_ns: Mapped[int] = mapped_column(BigInteger)
+
+
 class EnvironmentRow(Base):
     """What was last seen of one environment.
 

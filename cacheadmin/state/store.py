@@ -18,15 +18,18 @@ from cacheadmin.evidence.facts import (
     EnvironmentStatus,
     RememberedEnvironment,
 )
-from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.state.fast_reading import COLUMNS, Row, read_environment_rows
+from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
+from cacheadmin.state.fast_reading import (
+    COLUMNS,
+    Row,
+    read_environment_rows,
+    read_learned_rows,
+)
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
-
-    from cacheadmin.inventory.entries import CacheIdentity
 
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
@@ -46,6 +49,11 @@ class RememberedRow:
 def open_state(url: str | None, *, cache: CacheIdentity) -> State:
     """Return the state of one cache; nothing is created or connected to yet."""
     return State(url or default_url(), cache)
+
+
+def open_releases(url: str | None) -> State:
+    """Return the state for what belongs to no cache: learned releases."""
+    return State(url or default_url(), CacheIdentity("", 0, 0))
 
 
 class State:
@@ -93,6 +101,27 @@ class State:
                     session.merge(self._row(environment, now_ns, registered=registered))
         return len(changed)
 
+    def learned_releases(self) -> dict[str, frozenset[str]]:
+        """Return the bucket names of releases that were learned, by version."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            rows = self._learned_by_sqlalchemy() if file is None else read_learned_rows(file)
+        return {version: frozenset(json.loads(names)) for version, names in rows}
+
+    def learn(self, version: str, buckets: Iterable[str], source: str, now_ns: int) -> None:
+        """Record the bucket names of a release, read from a binary."""
+        from cacheadmin.state.models import LearnedReleaseRow
+
+        with self._session() as session:
+            session.merge(
+                LearnedReleaseRow(
+                    version=version,
+                    buckets=json.dumps(sorted(buckets)),
+                    source=storable(source),
+                    learned_ns=now_ns,
+                )
+            )
+
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""
         environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
@@ -134,6 +163,15 @@ class State:
         with self._session() as session:
             query = select(*columns).where(EnvironmentRow.cache == self._key)
             return [tuple(row) for row in session.execute(query)]
+
+    def _learned_by_sqlalchemy(self) -> list[tuple[str, str]]:
+        from sqlalchemy import select
+
+        from cacheadmin.state.models import LearnedReleaseRow
+
+        with self._session() as session:
+            query = select(LearnedReleaseRow.version, LearnedReleaseRow.buckets)
+            return [(version, names) for version, names in session.execute(query)]
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

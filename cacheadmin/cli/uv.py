@@ -1,0 +1,66 @@
+"""``cacheadmin uv``: what is known of uv releases."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
+from cacheadmin.cli.output import Format
+
+uv_app = typer.Typer(help="What is known of uv releases.", no_args_is_help=True)
+
+
+@uv_app.callback()
+def _group() -> None:
+    """Keep `learn` a command of its own, also while it is the only one."""
+
+
+@uv_app.command("learn")
+def learn_command(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="A uv binary; it is not run.")],
+    policy: Annotated[
+        str | None,
+        typer.Option("--policy", help="Store it in this policy's state.", show_default=False),
+    ] = None,
+    store: Annotated[
+        bool, typer.Option("--store/--no-store", help="Remember it, or only print it.")
+    ] = True,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Read a uv binary's version and bucket names from its bytes, and remember them."""
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.state.store import open_releases
+    from cacheadmin.timestamps import now_ns
+    from cacheadmin.uv.binaries import read_binary
+    from cacheadmin.uv.releases import buckets_of
+
+    learned = read_binary(path)
+    if learned.problem:
+        raise WrongUsage(f"{path} could not be understood as a uv binary: {learned.problem}")
+    version = str(learned.version)
+    known = buckets_of(version)
+    agrees = known is None or known == learned.buckets
+    if store and known is None:
+        url = None if policy is None else load_policy(policy, insecure=insecure_policy).policy.state
+        open_releases(url).learn(version, learned.buckets, path, now_ns())
+    if output_format is Format.JSON:
+        content = {
+            "uv": version,
+            "buckets": sorted(learned.buckets),
+            "in_table": known is not None,
+            "agrees_with_table": agrees,
+            "stored": store and known is None,
+        }
+        output.data(dumps({**header("uv-learn", None, None), **content}))
+    else:
+        output.data(f"uv {version}: {' '.join(sorted(learned.buckets))}")
+    if not agrees:
+        output.warning(
+            f"the release table says otherwise of uv {version}: is this a build of its own?"
+        )

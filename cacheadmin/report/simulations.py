@@ -1,0 +1,102 @@
+"""How a simulated prune looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.tables import count_words, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cacheadmin.simulate.breakage import Breakage
+    from cacheadmin.simulate.simulating import Simulation
+
+_ROWS = 40
+
+
+def simulation_json(
+    simulation: Simulation, broken: Breakage, user: Callable[[int | None], str]
+) -> dict[str, Any]:
+    """Return the document's content."""
+    return {
+        "uv": simulation.version,
+        "ci": simulation.ci,
+        "removals": list(simulation.removals),
+        "outside": list(simulation.outside),
+        "unlinks_lock": simulation.unlinks_lock,
+        "failure": simulation.failure or None,
+        "breaks": [
+            {
+                "venv": one.path,
+                "kind": one.kind.value,
+                "owner": None if one.uid is None else user(one.uid),
+                "links": one.links,
+                "packages": list(one.packages),
+            }
+            for one in broken.environments
+        ],
+        "processes": [
+            {"pid": one.pid, "owner": user(one.uid), "command": one.command}
+            for one in broken.processes
+        ],
+    }
+
+
+def simulation_text(
+    simulation: Simulation,
+    broken: Breakage,
+    user: Callable[[int | None], str],
+    *,
+    every_row: bool = False,
+) -> str:
+    """Return a simulated prune for people: whom it hits first, then what goes."""
+    command = f"uv cache prune{' --ci' if simulation.ci else ''} of uv {simulation.version}"
+    lines = [_headline(command, simulation, broken)]
+    if simulation.outside:
+        lines.append("ALARM: by links out of the cache it would delete, outside of it:")
+        lines += [f"  {printable(path)}" for path in simulation.outside]
+    if simulation.unlinks_lock:
+        lines.append("it would delete .lock, on which releases from 0.8.19 on rely")
+    if simulation.failure:
+        lines.append(f"it would end with an error: {printable(simulation.failure)}")
+    if broken.environments:
+        rows = [
+            (
+                one.path,
+                None if one.uid is None else user(one.uid),
+                one.links,
+                _packages(one.packages),
+            )
+            for one in broken.environments
+        ]
+        lines += ["", table(("breaks", "owner", "links", "packages"), rows, right=("links",))]
+    if broken.processes:
+        processes = [(one.pid, user(one.uid), one.command) for one in broken.processes]
+        lines += ["", table(("breaks process", "owner", "command"), processes)]
+    shown = simulation.removals if every_row else simulation.removals[:_ROWS]
+    if shown:
+        lines += ["", "removes:"]
+        lines += [f"  {printable(path)}" for path in shown]
+    if len(shown) < len(simulation.removals):
+        lines.append(f"  ... and {len(simulation.removals) - len(shown)} more (--verbose: all)")
+    return "\n".join(lines)
+
+
+def _headline(command: str, simulation: Simulation, broken: Breakage) -> str:
+    if not simulation.removals and not simulation.outside:
+        return f"{command} would remove nothing"
+    number = count_words(len(simulation.removals), "entry", "entries")
+    if not broken.environments and not broken.processes:
+        return f"{command} would remove {number} and break nobody that was seen"
+    owners = len({one.uid for one in broken.environments})
+    hit = count_words(len(broken.environments), "environment")
+    running = f" and {count_words(len(broken.processes), 'process', 'processes')}"
+    return f"{command} would remove {number} and BREAK {hit} of {count_words(owners, 'user')}" + (
+        running if broken.processes else ""
+    )
+
+
+def _packages(packages: tuple[str, ...]) -> str:
+    return ", ".join(packages[:3]) + (f" and {len(packages) - 3} more" if len(packages) > 3 else "")

@@ -1,0 +1,119 @@
+"""Whom a simulated prune would hit: environments that link, processes that run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.locating import CacheLocator
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment, Evidence, Process
+    from cacheadmin.inventory.entries import Inventory
+
+_MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """An environment that would lose files: ``links`` counts its links that would dangle.
+
+    ``packages`` are ``name version`` of the archives that would go.
+    """
+
+    path: str
+    kind: EnvironmentKind
+    uid: int | None
+    links: int
+    packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """Everything a prune would break. ``processes`` would lose files they run from."""
+
+    environments: tuple[Break, ...]
+    processes: tuple[Process, ...]
+
+
+def breakage(
+    removals: Iterable[str], inventory: Inventory, evidence: Evidence, locator: CacheLocator
+) -> Breakage:
+    """Return what removing entries (relative paths) would break.
+
+    Environments that are removed themselves do not count, but processes that
+    run from them do.
+    """
+    removed = _Removed(removals)
+    root = inventory.cache.path.rstrip("/") + "/"
+    breaks = [
+        _break(environment, inventory, removed, locator)
+        for environment in evidence.environments
+        if not removed.holds(environment.path.removeprefix(root))
+        and (
+            any(removed.holds(f"archive-v0/{archive}") for archive in environment.archives)
+            or any(removed.holds(entry) for entry in environment.entries)
+        )
+    ]
+    processes = [
+        process
+        for process in evidence.processes
+        if any(removed.holds(use.entry) for use in process.uses)
+    ]
+    return Breakage(tuple(sorted(breaks, key=lambda b: b.path)), tuple(processes))
+
+
+class _Removed:
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = frozenset(paths)
+
+    def holds(self, path: str) -> bool:
+        """Whether a relative path, or a folder above it, is removed."""
+        while path:
+            if path in self._paths:
+                return True
+            path = path.rpartition("/")[0]
+        return False
+
+
+def _break(
+    environment: Environment, inventory: Inventory, removed: _Removed, locator: CacheLocator
+) -> Break:
+    packages = set()
+    for archive in environment.archives:
+        stored = inventory.archives.get(archive)
+        if stored is not None and removed.holds(stored.path):
+            packages.add(f"{stored.package or stored.id} {stored.version or ''}".strip())
+    links = sum(
+        1
+        for folder, target in _links(environment.path)
+        if (entry := locator.locate(target, folder).entry) is not None and removed.holds(entry)
+    )
+    return Break(
+        environment.path,
+        environment.kind,
+        environment.uid,
+        links,
+        tuple(sorted(packages)),
+    )
+
+
+def _links(path: str) -> Iterator[tuple[str, str]]:
+    """Yield (folder, text) of every link below a path, and of the path itself."""
+    if os.path.islink(path):
+        yield os.path.dirname(path), os.readlink(path)
+    waiting = [(path, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        yield folder, os.readlink(entry.path)
+                    elif depth < _MAX_DEPTH and entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, depth + 1))
+        except OSError:
+            continue

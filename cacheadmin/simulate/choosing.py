@@ -1,0 +1,64 @@
+"""Which release to simulate: a number, a learned one, or a binary given by its path."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import WrongUsage
+from cacheadmin.uv.binaries import read_binary
+from cacheadmin.uv.releases import buckets_of, newest_known, parse_release
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRelease:
+    """A release to simulate; ``buckets`` None: as in the release table."""
+
+    version: str
+    buckets: frozenset[str] | None
+    note: str = ""
+
+
+def choose_release(named: str, learned: Mapping[str, frozenset[str]]) -> ChosenRelease:
+    """Return the release that ``--uv`` names.
+
+    Raises WrongUsage for one that nothing is known of, or a binary that could
+    not be understood.
+    """
+    if os.sep in named:
+        return _from_binary(named)
+    if parse_release(named) is None:
+        raise WrongUsage(
+            f"--uv {named!r} is neither a release such as 0.8.5 nor the path of a uv binary"
+        )
+    if buckets_of(named) is not None:
+        return ChosenRelease(named, None)
+    if named in learned:
+        return ChosenRelease(named, learned[named], _newer_note(named))
+    raise WrongUsage(
+        f"uv {named} is newer than the release table, which ends at {newest_known()}"
+        if (parse_release(named) or ()) > (parse_release(newest_known()) or ())
+        else f"uv {named} is older than the first release with a cache of buckets",
+        hint="give --uv PATH of its binary, or teach it with `cacheadmin uv learn PATH`",
+    )
+
+
+def _from_binary(path: str) -> ChosenRelease:
+    binary = read_binary(path)
+    if binary.problem or binary.version is None:
+        raise WrongUsage(f"{path} could not be understood as a uv binary: {binary.problem}")
+    known = buckets_of(binary.version)
+    return ChosenRelease(
+        binary.version, binary.buckets, "" if known is not None else _newer_note(binary.version)
+    )
+
+
+def _newer_note(version: str) -> str:
+    return (
+        f"uv {version} is newer than what was compared with real binaries: its buckets are "
+        f"known, and its prune is taken to behave as that of {newest_known()}"
+    )

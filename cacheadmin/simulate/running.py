@@ -1,0 +1,67 @@
+"""A simulation on a policy's cache, with everybody it would break.
+
+Reading moves access times, of folders and of links, where the filesystem
+records them. Folders and files are opened without that; a link's time can only
+be kept by looking through a mount that records none, which root may make for
+this process alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.fs.quiet_mount import stop_recording_access_times
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.simulate.breakage import Breakage, breakage
+from cacheadmin.simulate.choosing import choose_release
+from cacheadmin.simulate.simulating import Simulation, simulate_prune
+from cacheadmin.situation import look_with
+
+if TYPE_CHECKING:
+    from cacheadmin.situation import Progress, Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A simulation and whom it would break; ``notes`` are for people."""
+
+    situation: Situation
+    simulation: Simulation
+    broken: Breakage
+    notes: tuple[str, ...]
+
+
+@contextmanager
+def simulate_for(
+    policy: str | None,
+    uv: str,
+    *,
+    ci: bool = False,
+    insecure_policy: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Answer]:
+    """Simulate a release (number or path of a binary) on the cache of a policy."""
+    loaded = load_policy(policy, insecure=insecure_policy)
+    stop_recording_access_times(loaded.policy.cache)
+    with look_with(loaded, progress=progress) as situation:
+        yield simulate_in(situation, uv, ci=ci)
+
+
+def simulate_in(situation: Situation, uv: str, *, ci: bool = False) -> Answer:
+    """Simulate a release in a situation that was looked at already."""
+    release = choose_release(uv, situation.evidence.learned)
+    simulation = simulate_prune(
+        situation.cache.identity, release.version, ci=ci, buckets=release.buckets
+    )
+    broken = breakage(
+        simulation.removals,
+        situation.inventory,
+        situation.evidence,
+        locator_for(situation.policy, situation.inventory),
+    )
+    notes = (release.note,) if release.note else ()
+    return Answer(situation, simulation, broken, notes)
