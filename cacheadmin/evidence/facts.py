@@ -160,9 +160,10 @@ class ReleaseTrace:
 
     ``version`` is set where the trace names the release exactly.
     Otherwise ``bucket`` names the bucket that was written, and the release is
-    one of those that use it. ``evidence`` is a sentence for people,
-    ``path`` what they can look at. ``uid`` None: nobody in particular
-    (policy ``uv.keep``, a system-wide uv).
+    one of those that use it; or ``at_least`` names the oldest release that
+    can have left it. ``evidence`` is a sentence for people, ``path`` what they
+    can look at. ``uid`` None: nobody in particular (a system-wide uv).
+    ``is_program``: the trace is an executable, which its user can run any day.
     """
 
     uid: int | None
@@ -171,6 +172,8 @@ class ReleaseTrace:
     evidence: str
     path: str
     seen_ns: int
+    at_least: str | None = None
+    is_program: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from cacheadmin.evidence.proc_reading import (
     read_process,
     start_of,
 )
-from cacheadmin.evidence.uv_processes import is_parked, is_uv, names_another_cache, release_beside
+from cacheadmin.evidence.uv_processes import is_parked, is_uv, names_another_cache, release_of
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -96,7 +96,7 @@ def _process(
     environments = _environments(found, root)
     if not uses and not uv and not environments:
         return None
-    version = release_beside(found.executable, root) if uv and found.executable else None
+    version = release_of(found, root) if uv else None
     return Process(
         pid=found.pid,
         uid=found.uid,

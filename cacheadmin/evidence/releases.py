@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, ReleaseTrace
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.uv.executables import Executable, executables_in_home, system_executables
 from cacheadmin.uv.releases import parse_release
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def collect_releases(
     owners |= {write.uid for bucket in inventory.buckets for write in bucket.writes}
     traces = [
         *_environments(environments),
+        *_later_releases(environments),
         *_installed(environments),
+        *_executables(owners),
         *_receipts(owners),
         *_running(processes, now_ns),
         *_bucket_writes(inventory),
@@ -62,12 +65,58 @@ def _environments(environments: Iterable[Environment]) -> Iterator[ReleaseTrace]
         )
 
 
+def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrace]:
+    """Tell of later releases than the one that made an environment, by what they leave.
+
+    Archive ids have had 16 characters instead of 21 since 0.11.9 (facts
+    section 2): a link with such an id in an older environment was made later.
+    """
+    for environment in environments:
+        made_by = parse_release(environment.uv_version or "")
+        short = any(len(archive) == 16 for archive in environment.archives)
+        if short and made_by is not None and made_by < (0, 11, 9) and environment.changed_ns:
+            yield ReleaseTrace(
+                environment.uid,
+                None,
+                None,
+                "its links are of a later release than made it",
+                environment.path,
+                environment.changed_ns,
+                at_least="0.11.9",
+            )
+
+
+def _executables(uids: Iterable[int]) -> Iterator[ReleaseTrace]:
+    """Look for uv in the usual places of homes, and for one that everybody can run."""
+    for uid in sorted(uids):
+        try:
+            home = pwd.getpwuid(uid).pw_dir
+        except (KeyError, OverflowError):
+            continue
+        for found in executables_in_home(home):
+            yield _program(uid, found, "an executable in their home")
+    for found in system_executables():
+        yield _program(None, found, "an executable for everybody on this host")
+
+
+def _program(uid: int | None, found: Executable, what: str) -> ReleaseTrace:
+    return ReleaseTrace(
+        uid, found.version, None, what, found.path, found.installed_ns, is_program=True
+    )
+
+
 def _installed(environments: Iterable[Environment]) -> Iterator[ReleaseTrace]:
     for environment in environments:
         for uv in environment.installed_uv:
             if parse_release(uv.version) is not None:
                 yield ReleaseTrace(
-                    uv.uid, uv.version, None, "it is installed there", uv.path, uv.installed_ns
+                    uv.uid,
+                    uv.version,
+                    None,
+                    "it is installed there",
+                    uv.path,
+                    uv.installed_ns,
+                    is_program=True,
                 )
 
 

@@ -1,6 +1,6 @@
 """Recognise uv among processes: its release, its cache, whether it only waits.
 
-The release is told by metadata beside the executable, never by running it.
+The release is told by metadata or bytes of the executable, never by running it.
 ``uv run`` and ``uvx`` stay as the parent of what they started and read the
 cache no more: such a parent is *parked*. A uv that has a build or an
 interpreter question running also has a child, and is at work.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cacheadmin.uv.releases import parse_release
+from cacheadmin.uv.executables import release_beside, version_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,36 +38,23 @@ def is_uv(process: ProcessFiles) -> bool:
     return bool(process.arguments) and os.path.basename(process.arguments[0]) in _NAMES
 
 
-def release_beside(executable: str, root: str = "") -> str | None:
-    """Return the release that metadata beside a uv executable names.
+def release_of(process: ProcessFiles, root: str = "") -> str | None:
+    """Return the release a uv process runs: by metadata beside it, else by its bytes.
 
-    ``PREFIX/bin/uv`` with ``PREFIX/lib/python*/site-packages/uv-X.dist-info``
-    (pip, pipx, uv tool), or ``DIR/bin/uv`` with ``DIR/uv-X.dist-info``
-    (``pip install --target``). ``root`` is put before the path, for processes
-    that see other mounts.
+    ``/proc/PID/exe`` is the very file that runs, also when it was replaced or
+    lies behind other mounts; it is read, never started.
     """
-    prefix = root + os.path.dirname(os.path.dirname(executable))
-    folders = [prefix]
+    beside = release_beside(process.executable, root) if process.executable else None
+    if beside is not None:
+        return beside
     try:
-        libraries = os.listdir(f"{prefix}/lib")
+        fd = os.open(f"/proc/{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        libraries = []
-    for name in libraries:
-        if name.startswith(("python", "pypy")):
-            folders += [
-                f"{prefix}/lib/{name}/{kind}" for kind in ("site-packages", "dist-packages")
-            ]
-    for folder in folders:
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            continue
-        for name in names:
-            if name.startswith("uv-") and name.endswith(".dist-info"):
-                version = name[3:].removesuffix(".dist-info")
-                if parse_release(version) is not None:
-                    return version
-    return None
+        return None
+    try:
+        return version_in(fd)
+    finally:
+        os.close(fd)
 
 
 def names_another_cache(process: ProcessFiles, root: str, identity: tuple[int, int]) -> bool:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
 
-_MAX_DEPTH = 200
+# Each level holds a descriptor, in each of several threads; real caches are 30 deep.
+_MAX_DEPTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ class _Tally:
 def measure(root_fd: int, relative: str) -> Size:
     """Return the size of one entry below an open folder; zeros when it is gone.
 
-    Follows no link and enters no other filesystem; what cannot be read counts
-    as nothing.
+    Follows no link and enters no other filesystem; what cannot be read, or lies
+    deeper than any release of uv writes, counts as nothing.
     """
     tally = _Tally()
     folder, _, name = relative.rpartition("/")

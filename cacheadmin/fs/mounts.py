@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
+_MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +29,11 @@ def read_mounts() -> tuple[Mount, ...]:
 
 def parse_mount(line: bytes) -> Mount:
     """Parse one line (see proc_pid_mountinfo(5)); names carry octal escapes."""
-    left, _, right = line.partition(b" - ")
+    left, _, right = line.rstrip(b"\n").partition(b" - ")
     fields = left.split()
     major, _, minor = fields[2].partition(b":")
-    kind, source, *super_options = right.split()
+    # By single spaces: a filesystem may have been mounted from "", which leaves two.
+    kind, source, *super_options = right.split(b" ")
     options = [*fields[5].split(b","), *(super_options[0].split(b",") if super_options else ())]
     return Mount(
         mount_point=_text(fields[4]),
@@ -63,6 +65,25 @@ def mount_of(path: str, mounts: tuple[Mount, ...] | None = None) -> Mount:
         # A chroot without its root in the table: nothing better is known.
         return Mount("/", os.stat(path).st_dev, "unknown", "unknown", ())
     return best
+
+
+def mount_id(fd: int) -> int | None:
+    """Return the identity of the mount that a descriptor was opened through.
+
+    Unlike the device number it tells a bind mount from a folder of the same
+    filesystem. None where ``/proc`` does not say (see proc_pid_fdinfo(5)).
+    """
+    try:
+        info = os.open(f"/proc/self/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        found = _MOUNT_ID.search(os.read(info, 4096))
+    except OSError:
+        return None
+    finally:
+        os.close(info)
+    return int(found[1]) if found else None
 
 
 def is_mount_point(path: str) -> bool:

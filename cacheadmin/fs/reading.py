@@ -12,16 +12,22 @@ import os
 import stat
 from dataclasses import dataclass
 
+_BLOCKING = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
 _BASE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
 @dataclass(frozen=True, slots=True)
 class ReadFailure:
-    """Why something could not be read. ``missing`` when there is no such file."""
+    """Why something could not be read.
+
+    ``missing`` when there is no such file; ``blocked`` when it may well be
+    what it should be, but rights, or the disk, keep it from being read.
+    """
 
     path: str
     reason: str
     missing: bool = False
+    blocked: bool = False
 
 
 def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadFailure:
@@ -39,17 +45,23 @@ def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadF
             return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
         if status.st_size > limit:
             return ReadFailure(name, f"larger than {limit} bytes")
-        return _read_at_most(fd, name, limit)
+        return _read_at_most(fd, name, status.st_size, limit)
     except OSError as error:
         return failure(name, error)
     finally:
         os.close(fd)
 
 
-def _read_at_most(fd: int, name: str, limit: int) -> bytes | ReadFailure:
-    parts: list[bytes] = []
-    remaining = limit + 1
-    while remaining:
+def _read_at_most(fd: int, name: str, size: int, limit: int) -> bytes | ReadFailure:
+    # One byte more than expected: a short answer is then the end of the file,
+    # and the usual small file costs one read and no large buffer.
+    wanted = min(size, limit) + 1
+    content = os.read(fd, wanted)
+    if len(content) < wanted:
+        return content
+    parts = [content]
+    remaining = limit + 1 - len(content)
+    while remaining > 0:
         part = os.read(fd, min(remaining, 1 << 20))
         if not part:
             return b"".join(parts)
@@ -96,7 +108,8 @@ def failure(name: str, error: OSError) -> ReadFailure:
     if error.errno == errno.ELOOP:
         return ReadFailure(name, "it is a link, and links are not followed here")
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    return ReadFailure(name, error.strerror or type(error).__name__, missing)
+    blocked = error.errno in _BLOCKING
+    return ReadFailure(name, error.strerror or type(error).__name__, missing, blocked)
 
 
 def kind_words(mode: int) -> str:

@@ -54,8 +54,38 @@ def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:
 
 
 def is_active(case: Case, trace: ReleaseTrace) -> bool:
-    """Whether a trace is recent enough to count (a time in the future counts)."""
-    return case.now_ns - trace.seen_ns <= nanoseconds(case.policy.uv.active_within)
+    """Whether a trace counts: recent enough, and its user has not upgraded since.
+
+    A time in the future counts.
+    """
+    recent = case.now_ns - trace.seen_ns <= nanoseconds(case.policy.uv.active_within)
+    return recent and not has_upgraded(case, trace)
+
+
+def has_upgraded(case: Case, trace: ReleaseTrace) -> bool:
+    """Whether a trace's user has since replaced the release that left it.
+
+    So it is when they have uv executables, none of them, nor one for
+    everybody, is a release that could have left the trace, and the newest
+    of theirs came after it. A release they have elsewhere all the same
+    downloads again, and leaves a new trace; no environment depends on buckets.
+    """
+    if trace.is_program or trace.uid is None:
+        return False
+    programs = [p for p in case.evidence.releases if p.is_program and p.uid in (trace.uid, None)]
+    own = [program for program in programs if program.uid == trace.uid]
+    if not own or max(program.seen_ns for program in own) <= trace.seen_ns:
+        return False
+    return not any(_could_have_left(case, program, trace) for program in programs)
+
+
+def _could_have_left(case: Case, program: ReleaseTrace, trace: ReleaseTrace) -> bool:
+    if program.version is None:
+        return True
+    if trace.version is not None:
+        return program.version == trace.version
+    buckets = case.buckets_of(program.version)
+    return buckets is None or trace.bucket is None or trace.bucket in buckets
 
 
 def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.preflight.checks import Check, Subject, run_checks
+from cacheadmin.preflight.for_release import release_checks
 from cacheadmin.prune.quarantine import choose_quarantine
+from cacheadmin.simulate.running import simulate_in
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Verdict
@@ -37,6 +39,24 @@ def run_preflight(situation: Situation) -> Preflight:
         removals=dict(sorted(removals.items())),
         kept=len(plan.kept),
         summary=_summary(plan.verdict.value, dict(removals), len(plan.kept)),
+    )
+
+
+def run_preflight_for_release(situation: Situation, uv: str) -> Preflight:
+    """Answer whether `uv cache prune` of a release (number or binary) may be run here.
+
+    Raises WrongUsage for a release nothing is known of.
+    """
+    answer = simulate_in(situation, uv)
+    verdict, checks = release_checks(answer)
+    removals = len(answer.simulation.removals)
+    return Preflight(
+        verdict=verdict,
+        checks=checks,
+        removals={"entries": removals},
+        kept=0,
+        summary=f"{verdict.value}: `uv cache prune` of uv {answer.simulation.version} would "
+        f"remove {removals} entries and break {len(answer.broken.environments)} environments",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.planner.bucket_needs import bucket_needs, is_active
+from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_active
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.tables import size_words, table
 from cacheadmin.timestamps import age_words, rfc3339
@@ -21,7 +21,32 @@ if TYPE_CHECKING:
 
 def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:
     """Return users with the releases they use, and buckets with who needs them."""
-    return {"users": _users(case), "buckets": _buckets(case, sizes)}
+    return {
+        "users": _users(case),
+        "buckets": _buckets(case, sizes),
+        "upgrades": _upgrades(case, sizes),
+    }
+
+
+def _upgrades(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
+    """Return what would come free if somebody left the releases only they use.
+
+    A bucket counts for a user when nobody and nothing else needs it.
+    """
+    held: dict[str, list[str]] = {}
+    for name, needs in bucket_needs(case).items():
+        holders = {need.who for need in needs}
+        if len(holders) == 1 and not holders & {"policy", "cache"}:
+            held.setdefault(holders.pop(), []).append(name)
+    rows = [
+        {
+            "user": user,
+            "buckets": sorted(names),
+            "bytes": sum(sizes[name].allocated_bytes for name in names if name in sizes),
+        }
+        for user, names in held.items()
+    ]
+    return sorted(rows, key=lambda row: (-int(str(row["bytes"])), str(row["user"])))
 
 
 def _users(case: Case) -> list[dict[str, Any]]:
@@ -41,17 +66,32 @@ def _users(case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def _version(case: Case, trace: ReleaseTrace) -> dict[str, Any]:
+def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
+    """Return one row for each release and sort of evidence: the newest trace, and how many."""
+    alike: dict[tuple[str, str], list[ReleaseTrace]] = {}
+    for trace in sorted(traces, key=lambda trace: -trace.seen_ns):
+        version = trace.version or _version_words(trace)
+        alike.setdefault((version, trace.evidence), []).append(trace)
+    return [_version(case, found[0], len(found)) for found in alike.values()]
+
+
+def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     return {
-        "version": trace.version or _range_words(trace.bucket),
+        "traces": traces,
+        "version": trace.version or _version_words(trace),
         "exact": trace.version is not None,
         "evidence": trace.evidence,
         "path": trace.path,
         "last_seen": rfc3339(trace.seen_ns),
         "age": age_words(trace.seen_ns, case.now_ns),
         "active": is_active(case, trace),
+        "upgraded_since": has_upgraded(case, trace),
         "takes_cache_lock": None if trace.version is None else takes_cache_lock(trace.version),
     }
+
+
+def _version_words(trace: ReleaseTrace) -> str:
+    return f"{trace.at_least} or later" if trace.at_least else _range_words(trace.bucket)
 
 
 def _range_words(bucket: str | None) -> str:
@@ -93,10 +133,10 @@ def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
     """Return two tables: who uses which release, and what each bucket is kept for."""
     users = [
         (
-            user["user"],
+            user["user"] + ("" if user["account"] else " (no account)"),
             version["version"],
             _lock_words(version),
-            version["evidence"],
+            version["evidence"] + (f" ({version['traces']} times)" * (version["traces"] > 1)),
             f"{version['age']} ago",
         )
         for user in _users(case)
@@ -116,18 +156,23 @@ def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
         )
         for row in _buckets(case, sizes)
     ]
-    return "\n\n".join(
-        (
-            table(("user", "uv", "takes lock", "evidence", "last seen"), users)
-            if users
-            else "no uv release in use was found",
-            table(
-                ("bucket", "status", "size", "releases", "needed by", "last writer", "last write"),
-                buckets,
-                right=("size",),
-            ),
-        )
-    )
+    upgrades = [
+        (row["user"], size_words(row["bytes"]), " ".join(row["buckets"]))
+        for row in _upgrades(case, sizes)
+    ]
+    parts = [
+        table(("user", "uv", "takes lock", "evidence", "last seen"), users)
+        if users
+        else "no uv release in use was found",
+        table(
+            ("bucket", "status", "size", "releases", "needed by", "last writer", "last write"),
+            buckets,
+            right=("size",),
+        ),
+    ]
+    if upgrades:
+        parts.append(table(("if they upgraded", "frees", "buckets"), upgrades, right=("frees",)))
+    return "\n\n".join(parts)
 
 
 def _lock_words(version: Mapping[str, Any]) -> str | None:

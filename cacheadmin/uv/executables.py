@@ -1,0 +1,120 @@
+"""uv executables in usual places, and the release each is: by metadata, else by bytes.
+
+Whoever has an executable can run that release tomorrow; whoever replaced it
+by a newer one has upgraded. Nothing found is run.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cacheadmin.uv.releases import parse_release
+
+SYSTEM_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "/opt/uv/bin/uv")
+_HOME_PLACES = (".local/bin/uv", ".cargo/bin/uv", "bin/uv", ".pyenv/shims/uv")
+
+# uv writes its version right before one of these keys of `pyvenv.cfg` (see
+# ``binaries``); searching for them is much quicker than for any number.
+_ANCHORS = (b"include-system-site-packages", b"version_info")
+_NUMBER = re.compile(rb"(?<![0-9.])(\d{1,3}\.\d{1,3}\.\d{1,3})$")
+
+# No uv binary is smaller; scripts and shims of that name are.
+_SMALLEST = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Executable:
+    """One uv executable. ``installed_ns`` is its file's time."""
+
+    path: str
+    version: str
+    uid: int
+    installed_ns: int
+
+
+def executables_in_home(home: str) -> Iterator[Executable]:
+    """Yield the uv executables in a home folder's usual places."""
+    for place in _HOME_PLACES:
+        found = executable_at(f"{home}/{place}")
+        if found is not None:
+            yield found
+
+
+def system_executables() -> Iterator[Executable]:
+    """Yield the uv executables that everybody on this host can run."""
+    for place in SYSTEM_PLACES:
+        found = executable_at(place)
+        if found is not None:
+            yield found
+
+
+def executable_at(path: str) -> Executable | None:
+    """Return the uv executable at a path, links followed; None when there is none."""
+    real = os.path.realpath(path)
+    try:
+        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(fd)
+        version = release_beside(real) or version_in(fd)
+        if version is None:
+            return None
+        # The time it came here: unpacking keeps the build's modification time.
+        installed = max(status.st_mtime_ns, status.st_ctime_ns)
+        return Executable(path, version, status.st_uid, installed)
+    finally:
+        os.close(fd)
+
+
+def version_in(fd: int) -> str | None:
+    """Return the release in an open binary's bytes; None when it does not tell clearly."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_size < _SMALLEST:
+        return None
+    versions: set[str] = set()
+    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:
+        for anchor in _ANCHORS:
+            position = content.find(anchor)
+            while position >= 0:
+                found = _NUMBER.search(content[max(0, position - 12) : position])
+                if found is not None:
+                    versions.add(found[1].decode())
+                position = content.find(anchor, position + 1)
+    return versions.pop() if len(versions) == 1 else None
+
+
+def release_beside(executable: str, root: str = "") -> str | None:
+    """Return the release that metadata beside a uv executable names.
+
+    ``PREFIX/bin/uv`` with ``PREFIX/lib/python*/site-packages/uv-X.dist-info``
+    (pip, pipx, uv tool), or ``DIR/bin/uv`` with ``DIR/uv-X.dist-info``
+    (``pip install --target``). ``root`` is put before the path, for processes
+    that see other mounts.
+    """
+    prefix = root + os.path.dirname(os.path.dirname(executable))
+    folders = [prefix]
+    try:
+        libraries = os.listdir(f"{prefix}/lib")
+    except OSError:
+        libraries = []
+    for name in libraries:
+        if name.startswith(("python", "pypy")):
+            kinds = ("site-packages", "dist-packages")
+            folders += [f"{prefix}/lib/{name}/{kind}" for kind in kinds]
+    for folder in folders:
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            if name.startswith("uv-") and name.endswith(".dist-info"):
+                version = name[3:].removesuffix(".dist-info")
+                if parse_release(version) is not None:
+                    return version
+    return None
