@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cacheadmin.fs.measuring import measure
+from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.removal import Removed, remove_tree
 
 
@@ -66,6 +70,94 @@ def test_a_filesystem_mounted_inside_is_not_entered(tmp_path: Path) -> None:
         assert not (tmp_path / "tree" / "rubbish").exists()
     finally:
         subprocess.run(["umount", mounted], check=True)
+
+
+@contextmanager
+def bound(source: Path, place: Path) -> Iterator[None]:
+    """Bind a folder to a place of the same filesystem, for a while; folders above may move."""
+    mounting = subprocess.run(["mount", "--bind", source, place], check=False)
+    if mounting.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        yield
+    finally:
+        # The only mounts of this test; a removal may have moved the folders above.
+        within = f"{source.parent}/"
+        for mount in read_mounts():
+            if mount.mount_point.startswith(within):
+                subprocess.run(["umount", mount.mount_point], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("depth", [1, 100])
+def test_a_folder_of_the_same_filesystem_bound_inside_keeps_its_files(
+    tmp_path: Path, depth: int
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    tree = tmp_path / "tree"
+    place = tree.joinpath(*["d"] * depth, "bound")
+    place.mkdir(parents=True)
+    (tree / "rubbish").write_text("x")
+    with bound(precious, place):
+        ((path, reason),) = remove(tmp_path, "tree").failures
+        assert (path.endswith("/bound"), reason) == (True, "another filesystem is mounted there")
+        assert (precious / "file").read_text() == "x"
+        assert not (tree / "rubbish").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"precious", "tree"}
+    assert remove(tmp_path, "tree").failures == []
+    assert {path.name for path in tmp_path.iterdir()} == {"precious"}
+
+
+@pytest.mark.root
+def test_a_bound_folder_is_not_emptied_when_it_is_named_itself(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("x")
+    (tmp_path / "place").mkdir()
+    with bound(precious, tmp_path / "place"):
+        assert remove(tmp_path, "place").failures
+        assert (precious / "file").exists()
+
+
+SWAPPING = """
+import os, sys
+os.chdir(sys.argv[1])
+print("ready", flush=True)
+while True:
+    for one, other in (("d", "aside"), ("link", "d"), ("d", "link"), ("aside", "d")):
+        try:
+            os.rename(one, other)
+        except OSError:
+            pass
+"""
+
+
+def test_a_link_swapped_in_meanwhile_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    for name in "abc":
+        (precious / name).mkdir(parents=True)
+        (precious / name / "file").write_text("x")
+    trees = tmp_path / "trees"
+    trees.mkdir()
+    command = [sys.executable, "-c", SWAPPING, trees]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as swapping:
+        try:
+            assert swapping.stdout is not None
+            swapping.stdout.readline()
+            for _ in range(300):
+                try:
+                    for name in "abc":
+                        (trees / "d" / name).mkdir(parents=True, exist_ok=True)
+                        (trees / "d" / name / "file").touch()
+                    (trees / "link").symlink_to(precious)
+                except OSError:
+                    pass
+                remove(trees, "d")
+        finally:
+            swapping.kill()
+    assert all((precious / name / "file").read_text() == "x" for name in "abc")
 
 
 @pytest.mark.root
