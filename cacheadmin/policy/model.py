@@ -118,10 +118,14 @@ Release = Annotated[
 
 
 class Section(BaseModel):
-    """A part of a policy: frozen, and strict about its keys and types."""
+    """A part of a policy: frozen, and strict about its keys and types.
+
+    Defaults are made by ``model_construct`` and schemas built on first use:
+    every command imports this module, and start-up time is felt.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True
     )
 
 
@@ -230,19 +234,19 @@ class Prune(Section):
     )
     archives: bool = Field(True, description="remove archives nothing refers to")
     revisions: bool = Field(True, description="remove superseded source revisions")
-    builds: Builds = Builds()
+    builds: Builds = Builds.model_construct()
     environments: CachedEnvironmentRule | Literal["never"] = Field(
-        CachedEnvironmentRule(), description="cached tool and script environments, or never"
+        CachedEnvironmentRule.model_construct(), description="cached tool and script environments, or never"
     )
-    unused: Unused = Unused()
-    budget: Budget = Budget()
+    unused: Unused = Unused.model_construct()
+    budget: Budget = Budget.model_construct()
     keep: tuple[str, ...] = Field((), description="package patterns never removed")
-    limits: Limits = Limits()
+    limits: Limits = Limits.model_construct()
 
     @field_validator("budget", mode="before")
     @classmethod
     def _budget_off(cls, value: object) -> object:
-        return Budget() if _off(value) is None else value
+        return Budget.model_construct() if _off(value) is None else value
 
 
 class Lock(Section):
@@ -311,18 +315,18 @@ class Policy(Section):
     aliases: tuple[AbsolutePath, ...] = Field(
         (), description="other absolute paths under which the same cache is reached"
     )
-    venvs: Environments = Environments()
-    links: Links = Links()
-    uv: Uv = Uv()
-    prune: Prune = Prune()
-    lock: Lock = Lock()
-    quarantine: Quarantine = Quarantine()
-    protect: Protect = Protect()
-    hosts: Hosts = Hosts()
+    venvs: Environments = Environments.model_construct()
+    links: Links = Links.model_construct()
+    uv: Uv = Uv.model_construct()
+    prune: Prune = Prune.model_construct()
+    lock: Lock = Lock.model_construct()
+    quarantine: Quarantine = Quarantine.model_construct()
+    protect: Protect = Protect.model_construct()
+    hosts: Hosts = Hosts.model_construct()
     state: str | None = Field(
         None, description="SQLAlchemy URL; left out: SQLite in the state folder"
     )
-    scan: Scan = Scan()
+    scan: Scan = Scan.model_construct()
     audit: dict[str, AuditSetting] = Field(
         {}, description="audit rules: severity or off, and their thresholds"
     )

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.preflight.checks import Check, Subject, run_checks
-from cacheadmin.preflight.for_release import release_checks
 from cacheadmin.prune.quarantine import choose_quarantine
-from cacheadmin.simulate.running import simulate_in
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Verdict
@@ -47,6 +45,10 @@ def run_preflight_for_release(situation: Situation, uv: str) -> Preflight:
 
     Raises WrongUsage for a release nothing is known of.
     """
+    # Only this question needs the simulation: the usual one is asked often.
+    from cacheadmin.preflight.for_release import release_checks
+    from cacheadmin.simulate.running import simulate_in
+
     answer = simulate_in(situation, uv)
     verdict, checks = release_checks(answer)
     removals = len(answer.simulation.removals)

@@ -58,9 +58,7 @@ def _users(case: Case) -> list[dict[str, Any]]:
             "user": case.user(uid),
             "uid": uid,
             "account": uid is None or uid in case.evidence.user_names,
-            "versions": [
-                _version(case, trace) for trace in sorted(traces, key=lambda trace: -trace.seen_ns)
-            ],
+            "versions": _versions(case, traces),
         }
         for uid, traces in sorted(by_uid.items(), key=lambda item: (item[0] is None, item[0] or 0))
     ]
