@@ -148,6 +148,9 @@ def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
 
 
 def _damaged(entries: InterpreterEntries) -> Iterator[Unseen]:
+    for unseen in entries.unseen:
+        reason = f"{unseen.reason}; it may name environments that nothing else names"
+        yield Unseen("interpreter-entry", unseen.path, reason, hides_archives=True)
     if entries.damaged:
         first = entries.damaged[0]
         reason = f"{len(entries.damaged)} damaged or unknown entries were skipped ({first.reason})"

@@ -29,7 +29,9 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | Stray | Unr
     """Yield what one archive bucket holds.
 
     Plain files, temporary folders and empty folders are never finished
-    archives; every uv release's prune deletes them (facts section 2).
+    archives; every uv release's prune deletes them (facts section 2). A link
+    is somebody's own doing, such as an archive moved to another disk:
+    environments may still reach through it, so it is not for us to remove.
     """
     for name in os.listdir(bucket_fd):
         path = f"{bucket}/{name}"
@@ -39,8 +41,9 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | Stray | Unr
             continue
         try:
             if not stat.S_ISDIR(status.st_mode):
-                what = "a file where archives are"
-                yield Stray(path, what, True, status.st_uid, _newest(status))
+                link = stat.S_ISLNK(status.st_mode)
+                what = f"a {'link' if link else 'file'} where archives are"
+                yield Stray(path, what, not link, status.st_uid, _newest(status))
                 continue
             names = _list(bucket_fd, name)
         except FileNotFoundError:

@@ -149,7 +149,7 @@ class CachedEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build or temporary folder: ``builds-v0/.tmp*`` or ``.tmp*`` in the root.
+    """A build or temporary folder: ``.tmp*`` in ``builds-v0``, the root, or a source bucket.
 
     ``changed_ns`` is the newest time found in it (bounded depth).
     """

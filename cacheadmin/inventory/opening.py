@@ -40,12 +40,15 @@ def open_cache(path: str) -> Iterator[OpenCache]:
     can change that link would choose what is deleted. Raises NotACache and
     NotPermitted.
     """
+    # `link/.` would follow a link that `link` alone does not.
+    path = os.path.normpath(path or "/")
     parent = os.path.realpath(os.path.dirname(path.rstrip("/")) or "/")
     resolved = os.path.join(parent, os.path.basename(path.rstrip("/")))
     _refuse_places(path, resolved)
     fd = _open(path, resolved)
     try:
         status = os.fstat(fd)
+        _refuse_home_of_owner(path, resolved, status.st_uid)
         _refuse_other_folders(fd, path)
         yield OpenCache(fd, CacheIdentity(resolved, status.st_dev, status.st_ino))
     finally:
@@ -58,7 +61,21 @@ def _refuse_places(path: str, resolved: str) -> None:
     homes = {os.path.realpath(entry.pw_dir) for entry in pwd.getpwall() if entry.pw_dir != "/"}
     homes.add(os.path.realpath(os.path.expanduser("~")))
     if resolved in homes:
-        raise NotACache(f"{path} is a home folder, not a uv cache", hint=_HINT)
+        raise _is_home(path)
+
+
+def _refuse_home_of_owner(path: str, resolved: str, uid: int) -> None:
+    # Directory services answer for one user, but seldom list all of them.
+    try:
+        home = pwd.getpwuid(uid).pw_dir
+    except KeyError:
+        return
+    if os.path.realpath(home) == resolved:
+        raise _is_home(path)
+
+
+def _is_home(path: str) -> NotACache:
+    return NotACache(f"{path} is a home folder, not a uv cache", hint=_HINT)
 
 
 def _open(path: str, resolved: str) -> int:
@@ -90,9 +107,11 @@ def _why_not(resolved: str, error: OSError) -> str:
 def _refuse_other_folders(fd: int, path: str) -> None:
     try:
         names = set(os.listdir(fd))
+        # Listing needs the right to read, looking at what is listed the right to search.
+        os.stat(".", dir_fd=fd)
     except PermissionError:
         raise NotPermitted(
-            f"the cache {path} can't be listed by {_caller()}",
+            f"the cache {path} can't be listed and searched by {_caller()}",
             hint="run it as root, or as a member of the cache's group",
         ) from None
     buckets = [

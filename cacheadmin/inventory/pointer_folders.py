@@ -18,9 +18,17 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
-from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file
+from cacheadmin.fs.reading import (
+    ReadFailure,
+    failure,
+    open_directory,
+    open_directory_beneath,
+    read_file,
+)
+from cacheadmin.inventory.builds import is_temporary, read_build
 from cacheadmin.inventory.entries import (
     ArchiveId,
+    Build,
     CachedEnvironment,
     SourceRevision,
     Stray,
@@ -42,6 +50,10 @@ from cacheadmin.uv.pointers import MAX_BYTES, archive_named_by, revision_named_b
 # Pointers lie at most five folders below their bucket (facts section 2).
 _MAX_DEPTH = 8
 
+# The unpacked source in a revision (``source`` before 0.5): a tree of somebody
+# else's making, with links of its own.
+_SOURCE_FOLDERS = frozenset({"src", "source"})
+
 _LINK_TO_ARCHIVE = re.compile(r"(?:^|/)archive-v\d+/([^/]+)/*$")
 
 _Kind = Literal["http", "rev"]
@@ -57,6 +69,7 @@ class PointerFolders:
     wheel_pointers: list[WheelPointer] = field(default_factory=list)
     revisions: list[SourceRevision] = field(default_factory=list)
     environments: list[CachedEnvironment] = field(default_factory=list)
+    builds: list[Build] = field(default_factory=list)
     strays: list[Stray] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)
     watched: dict[str, int] = field(default_factory=dict)
@@ -102,8 +115,6 @@ class _Reader:
 
     def visit_from(self, cache_fd: int, folder: str) -> None:
         """Visit a folder named from the cache root, without following a link on the way."""
-        from cacheadmin.fs.reading import open_directory_beneath
-
         try:
             fd = open_directory_beneath(cache_fd, folder)
         except OSError as error:
@@ -128,7 +139,9 @@ class _Reader:
         try:
             # Before the listing: a change during it must look like a later one.
             self.found.watched[path] = os.fstat(fd).st_mtime_ns
-            listing = self._list(fd)
+            listing = self._list(fd, path)
+            if depth == 0:
+                self._builds(fd, path, listing)
             if self.kind in WHEEL_KINDS:
                 self._wheels(fd, path, listing, depth)
             elif self.kind in SOURCE_KINDS:
@@ -140,7 +153,16 @@ class _Reader:
         finally:
             os.close(fd)
 
-    def _list(self, fd: int) -> _Listing:
+    def _builds(self, fd: int, path: str, listing: _Listing) -> None:
+        """Take out what uv has not finished, lest a half-unpacked source be read as pointers."""
+        temporary = [name for name in listing.folders if is_temporary(name)]
+        for name in temporary:
+            listing.folders.remove(name)
+            build = read_build(fd, name, f"{path}/{name}")
+            if build is not None:
+                self.found.builds.append(build)
+
+    def _list(self, fd: int, path: str) -> _Listing:
         listing = _Listing([], {}, {})
         with os.scandir(fd) as entries:
             for entry in entries:
@@ -149,7 +171,8 @@ class _Reader:
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)
-                except OSError:
+                except OSError as error:
+                    self._unreadable(f"{path}/{entry.name}", error)
                     continue
                 self.found.wrote(self.bucket, status)
                 is_link = stat.S_ISLNK(status.st_mode)
@@ -233,17 +256,24 @@ class _Reader:
     # Source distributions: .../revision.{http,rev} names one of its sibling folders
 
     def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
-        pointers = [name for name in ("revision.http", "revision.rev") if name in listing.files]
+        pointers = [
+            name
+            for name in ("revision.http", "revision.rev")
+            if name in listing.files or name in listing.links
+        ]
         if pointers:
             current = self._current_revisions(fd, pointers)
             for name in listing.folders:
                 verdict = None if current is None else name in current
                 self._revision(fd, name, f"{path}/{name}", verdict)
-        elif "/" in path and (listing.links or "metadata.msgpack" in listing.files):
+            return
+        is_revision = depth > 0 and bool(listing.links or "metadata.msgpack" in listing.files)
+        if is_revision:
             # Git and other sources without a revision file: the folder is the revision.
             self._add_revision(fd, path, list(listing.links), None)
-        else:
-            for name in listing.folders:
+        for name in listing.folders:
+            # A metadata file in the wrong place must not hide revisions below it.
+            if not (is_revision and name in _SOURCE_FOLDERS):
                 self._visit(fd, name, f"{path}/{name}", depth + 1)
 
     def _current_revisions(self, fd: int, pointers: Iterable[str]) -> set[str] | None:
@@ -266,7 +296,7 @@ class _Reader:
             return
         try:
             self.found.watched[path] = os.fstat(fd).st_mtime_ns
-            links = self._list(fd).links
+            links = self._list(fd, path).links
             self._add_revision(fd, path, list(links), current)
         except OSError as error:
             self._unreadable(path, error)
@@ -309,12 +339,22 @@ class _Reader:
                 self._environment(inner, archive, status, status.st_mtime_ns)
         for name in listing.folders:
             inner = f"{path}/{name}"
-            config = self._config_time(fd, name)
-            if config is not None:
+            try:
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                self._environment(inner, None, status, max(config, status.st_mtime_ns))
+                config = self._config_status(fd, name)
+            except OSError as error:
+                self._unreadable(inner, error)
+                continue
+            if config is not None:
+                self.found.wrote(self.bucket, config)
+                changed = max(config.st_mtime_ns, status.st_mtime_ns)
+                self._environment(inner, None, status, changed)
             elif depth == 0:
                 self._visit(fd, name, inner, depth + 1)
+            else:
+                changed = max(status.st_mtime_ns, status.st_ctime_ns)
+                what = "a folder that is no environment"
+                self.found.strays.append(Stray(inner, what, False, status.st_uid, changed))
 
     def _environment(
         self, path: str, archive: ArchiveId | None, status: os.stat_result, changed_ns: int
@@ -323,14 +363,12 @@ class _Reader:
             CachedEnvironment(path, self.bucket, archive, status.st_uid, changed_ns)
         )
 
-    def _config_time(self, parent_fd: int, name: str) -> int | None:
+    def _config_status(self, parent_fd: int, name: str) -> os.stat_result | None:
+        """Return what makes a folder an environment; None without. Raises OSError."""
+        fd = open_directory(name, parent_fd)
         try:
-            fd = open_directory(name, parent_fd)
-        except OSError:
-            return None
-        try:
-            return os.stat("pyvenv.cfg", dir_fd=fd, follow_symlinks=False).st_mtime_ns
-        except OSError:
+            return os.stat("pyvenv.cfg", dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
             return None
         finally:
             os.close(fd)

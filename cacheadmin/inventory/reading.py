@@ -12,11 +12,12 @@ import stat
 import time
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NotPermitted
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file
+from cacheadmin.fs.walking import files_below
 from cacheadmin.inventory.archives import read_archives
+from cacheadmin.inventory.builds import is_temporary, read_build
 from cacheadmin.inventory.entries import (
     Archive,
     ArchiveId,
@@ -33,9 +34,6 @@ from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
 from cacheadmin.uv.layout import ROOT_NAMES, SOURCE_KINDS, WHEEL_KINDS, parse_bucket_name
 from cacheadmin.uv.releases import is_known_bucket
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = [
     "InterpreterEntries",
     "OpenCache",
@@ -47,10 +45,11 @@ __all__ = [
 
 _POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
 
-# Metadata buckets are looked at for who wrote last; this many files will do.
-_MAX_FILES = 50_000
+# Metadata lies this many folders below its bucket.
 _METADATA_DEPTH = 3
-_BUILD_FILES = 2_000
+
+# Each entry is read. No host has so many interpreters: more are there to hide some.
+_MAX_INTERPRETER_ENTRIES = 100_000
 
 
 def read_inventory(cache: OpenCache) -> Inventory:
@@ -64,12 +63,17 @@ def read_inventory(cache: OpenCache) -> Inventory:
     return reading.inventory()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class InterpreterEntries:
-    """Environments named in the cache: (prefix, entry's path, its time in ns)."""
+    """Environments named in the cache: (prefix, entry's path, its time in ns).
+
+    ``damaged`` entries name nothing that could be understood. ``unseen`` is
+    what may well name environments but could not be looked at.
+    """
 
     prefixes: tuple[tuple[str, str, int], ...]
     damaged: tuple[Unreadable, ...]
+    unseen: tuple[Unreadable, ...] = ()
 
 
 def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
@@ -80,17 +84,20 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
     """
     prefixes: dict[str, tuple[str, str, int]] = {}
     damaged: list[Unreadable] = []
+    failures: list[ReadFailure] = []
     for name in _list_root(cache):
         parsed = parse_bucket_name(name)
         if parsed is None or parsed[0] != "interpreter":
             continue
-        entries = islice(_files(cache.fd, name, name, damaged), _MAX_FILES)
-        for path, folder_fd, file_name, status in entries:
-            if not file_name.endswith(".msgpack"):
-                continue
+        files = files_below(cache.fd, name, name, depth=_METADATA_DEPTH, failures=failures)
+        entries = (found for found in files if found[2].endswith(".msgpack"))
+        for path, folder_fd, file_name, status in islice(entries, _MAX_INTERPRETER_ENTRIES):
             content = read_file(file_name, MAX_BYTES, folder_fd)
             if isinstance(content, ReadFailure):
-                damaged.append(Unreadable(path, content.reason))
+                if content.blocked:
+                    failures.append(ReadFailure(path, content.reason))
+                elif not content.missing:
+                    damaged.append(Unreadable(path, content.reason))
                 continue
             prefix = environment_prefix(content, parsed[1])
             if prefix is None:
@@ -99,7 +106,11 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
             known = prefixes.get(prefix)
             if known is None or known[2] < status.st_mtime_ns:
                 prefixes[prefix] = (prefix, path, status.st_mtime_ns)
-    return InterpreterEntries(tuple(prefixes.values()), tuple(damaged))
+        if next(entries, None) is not None:
+            reason = f"more than {_MAX_INTERPRETER_ENTRIES} entries: the rest was not read"
+            failures.append(ReadFailure(name, reason))
+    unseen = tuple(Unreadable(problem.path, problem.reason) for problem in failures)
+    return InterpreterEntries(tuple(prefixes.values()), tuple(damaged), unseen)
 
 
 class _Reading:
@@ -129,7 +140,7 @@ class _Reading:
 
     def _read_root_entry(self, name: str, status: os.stat_result) -> None:
         parsed = parse_bucket_name(name)
-        if name.startswith(".tmp"):
+        if is_temporary(name):
             self._build(self.cache.fd, name, name)
         elif parsed is None:
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "a file"
@@ -173,7 +184,7 @@ class _Reading:
     def _read_builds(self, fd: int, bucket: str) -> None:
         for name in os.listdir(fd):
             path = f"{bucket}/{name}"
-            if name.startswith(".tmp"):
+            if is_temporary(name):
                 self._build(fd, name, path)
             else:
                 try:
@@ -185,20 +196,23 @@ class _Reading:
     def _read_writes(self, bucket: str, *, watch: bool) -> None:
         newest = self.writes.setdefault(bucket, {})
         folders = self.watched if watch else {}
-        files = _files(self.cache.fd, bucket, bucket, self.unreadable, folders)
-        for _, _, _, status in islice(files, _MAX_FILES):
+        failures: list[ReadFailure] = []
+        # Every file, however many: a flood of one user's must not hide another's write.
+        for _, _, _, status in files_below(
+            self.cache.fd,
+            bucket,
+            bucket,
+            depth=_METADATA_DEPTH,
+            failures=failures,
+            folders=folders,
+        ):
             newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
+        self.unreadable += [Unreadable(problem.path, problem.reason) for problem in failures]
 
     def _build(self, folder_fd: int, name: str, path: str) -> None:
-        try:
-            status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        newest = max(status.st_mtime_ns, status.st_ctime_ns)
-        if stat.S_ISDIR(status.st_mode):
-            for _, _, _, inner in islice(_files(folder_fd, name, path, []), _BUILD_FILES):
-                newest = max(newest, inner.st_mtime_ns)
-        self.builds.append(Build(path, status.st_uid, newest))
+        build = read_build(folder_fd, name, path)
+        if build is not None:
+            self.builds.append(build)
 
     def _stray(self, path: str, what: str, status: os.stat_result) -> None:
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
@@ -221,7 +235,7 @@ class _Reading:
                 )
                 for environment in self.pointers.environments
             ),
-            builds=tuple(self.builds),
+            builds=(*self.builds, *self.pointers.builds),
             strays=(*self.strays, *self.pointers.strays),
             unreadable=(*self.unreadable, *self.pointers.unreadable),
             watched={**self.watched, **self.pointers.watched},
@@ -248,41 +262,3 @@ def _list_root(cache: OpenCache) -> list[str]:
         return os.listdir(cache.fd)
     except PermissionError:
         raise NotPermitted(f"the cache {cache.identity.path} can't be listed") from None
-
-
-def _files(
-    parent_fd: int,
-    name: str,
-    path: str,
-    unreadable: list[Unreadable],
-    watched: dict[str, int] | None = None,
-    depth: int = _METADATA_DEPTH,
-) -> Iterator[tuple[str, int, str, os.stat_result]]:
-    """Yield (path, folder's descriptor, name, status) of files below a folder."""
-    try:
-        fd = open_directory(name, parent_fd)
-    except OSError as error:
-        unreadable.append(Unreadable(path, failure(path, error).reason))
-        return
-    try:
-        if watched is not None:
-            watched[path] = os.fstat(fd).st_mtime_ns
-        folders = []
-        with os.scandir(fd) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.name)
-                    continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError:
-                    continue
-                yield f"{path}/{entry.name}", fd, entry.name, status
-        if depth > 0:
-            for folder in folders:
-                inner = f"{path}/{folder}"
-                yield from _files(fd, folder, inner, unreadable, watched, depth - 1)
-    except OSError as error:
-        unreadable.append(Unreadable(path, failure(path, error).reason))
-    finally:
-        os.close(fd)
