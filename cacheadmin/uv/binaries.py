@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.fs.reading import kind_words
+from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
 
@@ -43,7 +44,7 @@ class LearnedBinary:
 
 
 def read_binary(path: str) -> LearnedBinary:
-    """Read release and bucket names from a binary of any size.
+    """Read release and bucket names from a binary, whoever made it.
 
     A link is followed (``~/.local/bin/uv`` often is one), a device or FIFO is
     not opened. Raises NotACache (no such file), NotPermitted, WrongUsage (not
@@ -62,6 +63,8 @@ def read_binary(path: str) -> LearnedBinary:
             raise WrongUsage(f"{path} is {kind_words(status.st_mode)}, not a uv binary")
         if status.st_size == 0:
             raise WrongUsage(f"{path} is empty, not a uv binary")
+        if status.st_size > LARGEST:
+            raise WrongUsage(f"{path} is larger than {LARGEST} bytes, not a uv binary")
         with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:
             return _read(path, content)
     finally:

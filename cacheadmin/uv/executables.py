@@ -23,8 +23,10 @@ _HOME_PLACES = (".local/bin/uv", ".cargo/bin/uv", "bin/uv", ".pyenv/shims/uv")
 _ANCHORS = (b"include-system-site-packages", b"version_info")
 _NUMBER = re.compile(rb"(?<![0-9.])(\d{1,3}\.\d{1,3}\.\d{1,3})$")
 
-# No uv binary is smaller; scripts and shims of that name are.
+# No uv binary is smaller (scripts and shims of that name are), and none larger:
+# a user could put a terabyte of zeros there.
 _SMALLEST = 1024 * 1024
+LARGEST = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def executable_at(path: str) -> Executable | None:
 def version_in(fd: int) -> str | None:
     """Return the release in an open binary's bytes; None when it does not tell clearly."""
     status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_size < _SMALLEST:
+    if not stat.S_ISREG(status.st_mode) or not _SMALLEST <= status.st_size <= LARGEST:
         return None
     versions: set[str] = set()
     with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:

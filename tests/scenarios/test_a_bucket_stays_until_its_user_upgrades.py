@@ -1,0 +1,84 @@
+"""A bucket that one user's uv 0.5.10 needs stays until they upgrade or fall silent.
+
+Then exactly the buckets of that release go, and the archives only they led
+to, if no environment links them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from cacheadmin.uv.releases import buckets_of
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST, uv_binary
+
+OLD = "0.5.10"
+ONLY_OLD = buckets_of(OLD) - buckets_of(NEWEST)
+
+
+def removals(cacheadmin, policy: Path) -> set[str]:
+    rows = cacheadmin("plan", policy, "--format", "json").json["removals"]
+    return {row["path"] for row in rows}
+
+
+def a_cache_of_two_releases(shared: SharedCache) -> tuple[Path, set[str], set[str]]:
+    """Return the old release's environment, and archives of idna (linked) and six (not)."""
+    linking = shared.environment("linking", OLD, "idna==3.7")
+    linked = archives(shared)
+    shared.environment("copied", OLD, "six==1.16.0", link_mode="copy")
+    copied = archives(shared) - linked
+    shared.environment("new", NEWEST, "cowsay==6.0")
+    return linking, linked, copied
+
+
+def archives(shared: SharedCache) -> set[str]:
+    return {f"archive-v0/{name}" for name in os.listdir(shared.path / "archive-v0")}
+
+
+def upgrade(shared: SharedCache, folder: str) -> Path:
+    """Install the newest uv for the user, as `pip install --target` does."""
+    installed = shared.home() / folder
+    shutil.copytree(uv_binary(NEWEST).parent.parent, installed, copy_function=shutil.copy)
+    for dist_info in installed.glob("*.dist-info"):
+        os.utime(dist_info)
+    return installed
+
+
+def test_upgrading_frees_exactly_the_buckets_of_the_old_release(
+    shared: SharedCache, cacheadmin
+) -> None:
+    linking, linked, copied = a_cache_of_two_releases(shared)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{shared.homes}/*/*']\n")
+    assert removals(cacheadmin, policy) == set()
+    schemas = cacheadmin("schemas", policy, "--format", "json", code=0).json
+    needed = {row["name"]: row["status"] for row in schemas["buckets"]}
+    present = {name for name in ONLY_OLD if (shared.path / name).is_dir()}
+    assert present
+    assert {needed[name] for name in present} == {"needed"}
+    (upgrades,) = schemas["upgrades"]
+    assert present <= set(upgrades["buckets"])
+
+    upgrade(shared, "tools")
+    assert removals(cacheadmin, policy) == present | copied
+    cacheadmin("prune", policy, code=0)
+    assert not (archives(shared) & copied)
+    assert linked <= archives(shared)
+    assert dangling_links(linking) == {}
+
+
+def test_falling_silent_does_the_same(shared: SharedCache, cacheadmin) -> None:
+    linking = shared.environment("linking", OLD, "idna==3.7")
+    linked = archives(shared)
+    age(shared.path, days=40)
+    age(linking, days=40)
+    shared.environment("new", NEWEST, "cowsay==6.0")
+    policy = cacheadmin.policy(shared.path)
+    present = {name for name in ONLY_OLD if (shared.path / name).is_dir()}
+    assert removals(cacheadmin, policy) == present
+    longer = cacheadmin.policy(shared.path, "uv:\n  active_within: 60d\n")
+    assert removals(cacheadmin, longer) == set()
+    cacheadmin("prune", cacheadmin.policy(shared.path), code=0)
+    assert linked <= archives(shared)
+    assert dangling_links(linking) == {}
