@@ -104,17 +104,17 @@ def restore_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
-    from cacheadmin.prune.runs import restore
+    from cacheadmin.prune.running import restore_run
     from cacheadmin.report.tables import count_words
 
-    with _locked(policy, insecure_policy) as (_, cache, quarantine):
-        moves = restore(cache, quarantine, run)
-    for path, why in moves.failed:
+    with _locked(policy, insecure_policy) as (loaded, cache, quarantine):
+        restored = restore_run(loaded.policy, cache, quarantine, run)
+    for path, why in restored.left:
         output.warning(f"{path} stays in quarantine: {why}")
-    for path in moves.vanished:
+    for path in restored.absent:
         output.warning(f"{path} is not in quarantine any more")
-    output.note(f"run {run}: {count_words(len(moves.moved), 'entry', 'entries')} put back")
-    return int(ExitCode.PARTIAL if moves.failed or moves.vanished else ExitCode.DONE)
+    output.note(f"run {run}: {count_words(len(restored.moved), 'entry', 'entries')} put back")
+    return int(ExitCode.PARTIAL if restored.left or restored.absent else ExitCode.DONE)
 
 
 @runs_app.command("purge")

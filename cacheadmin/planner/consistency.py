@@ -28,7 +28,7 @@ def without_dangling(
     Order is kept; the result is always a subset. Cached environments that
     survive keep what they link, and what they extend.
     """
-    leading = _leads(inventory, evidence)
+    leading = leads(inventory, evidence)
     result = tuple(removals)
     while True:
         gone = {decision.path for decision in result}
@@ -41,7 +41,7 @@ def without_dangling(
         result = smaller
 
 
-def _leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
+def leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
     """Return every (path that leads, path led to) inside the cache."""
     return [
         *_pointer_leads(inventory),

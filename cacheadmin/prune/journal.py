@@ -3,7 +3,8 @@
 JSON lines, appended and synced. What really happened is always told by the
 disk itself (an entry lies in ``entries/`` or at its origin), so the journal
 needs no line for each move: it holds the list before the first move, and the
-state that was reached. A torn last line is a line that was not written.
+state that was reached. A torn last line is a line that was not written; what
+is appended later begins a line of its own.
 
 States: ``planned -> moving -> moved -> committed``, or ``rolled_back``; later
 ``restored`` or ``purged``. Anything before ``committed`` is undone by the next
@@ -17,9 +18,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
 
 _NAME = "journal.jsonl"
 _MAX_BYTES = 1024 * 1024 * 1024
@@ -46,7 +50,8 @@ class Journal:
     """A journal that was read. ``entries`` are the rows of the plan's removals.
 
     ``before`` and ``after`` map parent folders to their modification times
-    (ns) before the first and after the last move.
+    (ns) before the first and after the last move. ``not_moved`` are paths of
+    entries that stayed where they were.
     """
 
     run: dict[str, Any] = field(default_factory=dict)
@@ -56,15 +61,38 @@ class Journal:
     state: RunState = RunState.PLANNED
     state_at: str = ""
     notes: list[dict[str, Any]] = field(default_factory=list)
+    not_moved: set[str] = field(default_factory=set)
+
+    @property
+    def moved_entries(self) -> list[dict[str, Any]]:
+        """The rows of what was moved: what came alive or could not be moved is left out.
+
+        Of a run that was killed before it could tell, all that it meant to move.
+        """
+        return [entry for entry in self.entries if entry["path"] not in self.not_moved]
+
+    def is_of(self, cache: CacheIdentity) -> bool:
+        """Whether the run was made on this cache.
+
+        Network filesystems, btrfs and loop mounts get another device number
+        at each mount: then the path must be the same.
+        """
+        made_on = self.run.get("cache", {})
+        if made_on.get("inode") != cache.inode:
+            return False
+        return bool(made_on.get("device") == cache.device or made_on.get("path") == cache.path)
 
 
 class JournalWriter:
     """Appends to a run's journal; every record is on the disk when a call returns."""
 
     def __init__(self, run_fd: int) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self._run_fd = run_fd
         self._fd = os.open(_NAME, flags, 0o600, dir_fd=run_fd)
+        size = os.fstat(self._fd).st_size
+        # After a torn line, what follows must not become part of it.
+        self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 
     def close(self) -> None:
         """Close the file; records stay."""
@@ -86,7 +114,8 @@ class JournalWriter:
 
     def _append(self, *records: Mapping[str, Any]) -> None:
         lines = "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in records)
-        data = lines.encode("ascii")
+        data = (b"\n" if self._torn else b"") + lines.encode("ascii")
+        self._torn = False
         while data:
             data = data[os.write(self._fd, data) :]
         os.fsync(self._fd)
@@ -104,8 +133,11 @@ def read_journal(run_fd: int) -> Journal | None:
         except ValueError:
             # Empty, or torn by a crash while it was written.
             continue
-        if isinstance(record, dict):
+        try:
             _take(journal, record)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            # No record of ours, or of a newer release: better to touch nothing.
+            return None
     return journal if journal.run else None
 
 
@@ -114,7 +146,7 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
     if kind == "run":
         journal.run = record
     elif kind == "entry":
-        journal.entries.append(record)
+        journal.entries.append({**record, "path": str(record["path"])})
     elif kind == "times":
         # Kept in order: a second record refines the first.
         journal.before.update(record["before"])
@@ -122,4 +154,5 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
     elif kind == "state":
         journal.state = RunState(record["state"])
         journal.state_at = record["at"]
+        journal.not_moved.update(record.get("not_moved", ()))
         journal.notes.append(record)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
+# The folder in a cache that is a mount point.
+_OWN = ".cacheadmin"
+
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 
 
@@ -92,7 +95,7 @@ def open_quarantine(
     it is missing and ``create`` is False.
     """
     place = choose_quarantine(policy, cache)
-    fd = _open(place.path, create=create)
+    fd = _open(place.path, cache, create=create)
     try:
         status = os.fstat(fd)
         _check(place.path, status)
@@ -107,7 +110,7 @@ def open_quarantine(
         os.close(fd)
 
 
-def _open(path: str, *, create: bool) -> int:
+def _open(path: str, cache: OpenCache, *, create: bool) -> int:
     parent = os.path.dirname(path)
     try:
         # The folders above may be the admin's links; ours and its parent may not.
@@ -115,13 +118,59 @@ def _open(path: str, *, create: bool) -> int:
     except OSError as error:
         raise NotPermitted(f"quarantine {path} can't be reached: {error.strerror}") from None
     try:
+        # First of all: a refusal makes nothing.
+        _refuse_inside(path, upper_fd, os.path.basename(parent), cache)
         parent_fd = _step(upper_fd, os.path.basename(parent), parent, create=create)
     finally:
         os.close(upper_fd)
     try:
+        if os.path.basename(parent).endswith(".cacheadmin"):
+            # Whoever can write there could put another folder in quarantine's place.
+            _check(parent, os.fstat(parent_fd))
+        _refuse_inside(path, parent_fd, os.path.basename(path), cache)
         return _step(parent_fd, os.path.basename(path), path, create=create)
     finally:
         os.close(parent_fd)
+
+
+def _refuse_inside(path: str, folder_fd: int, name: str, cache: OpenCache) -> None:
+    """Refuse ``name`` in a folder that lies in the cache, by whatever path.
+
+    Only ``.cacheadmin`` there is ours.
+    """
+    wanted = (cache.identity.device, cache.identity.inode)
+    fd = os.dup(folder_fd)
+    try:
+        below: tuple[int, int] | None = None
+        while True:
+            status = os.fstat(fd)
+            here = (status.st_dev, status.st_ino)
+            if here == wanted:
+                if name == _OWN if below is None else below == _own_folder(fd):
+                    return
+                raise Refused(
+                    f"quarantine {path} lies in the cache, where any user's prune deletes it",
+                    hint="set quarantine.path to a folder beside the cache",
+                )
+            if here == below:
+                return
+            below = here
+            try:
+                above = os.open("..", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=fd)
+            except OSError:
+                return
+            os.close(fd)
+            fd = above
+    finally:
+        os.close(fd)
+
+
+def _own_folder(cache_fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.stat(_OWN, dir_fd=cache_fd, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _step(folder_fd: int, name: str, path: str, *, create: bool) -> int:

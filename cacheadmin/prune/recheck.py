@@ -10,17 +10,19 @@ was written to since the plan stays.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import inodes_for, locator_for
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.processes import known_processes, read_processes
+from cacheadmin.evidence.registry import registered
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.inventory.reading import interpreter_prefixes, read_pointer_folders
-from cacheadmin.planner.consistency import without_dangling
+from cacheadmin.planner.consistency import leads, without_dangling
+from cacheadmin.prune.moving import led_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,47 +33,83 @@ if TYPE_CHECKING:
 # Clocks of filesystems tick: ext4 and xfs every few milliseconds, NFS and
 # older ones every second. A time this young may hide a second change.
 _GRAIN_NS = 20_000_000
-_NETWORK_GRAIN_NS = 2_000_000_000
+_COARSE_GRAIN_NS = 2_000_000_000
+_SECOND_NS = 1_000_000_000
+
+# A process runs from an overlay, that from a cached environment: no deeper.
+_MAX_ENVIRONMENTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """What may still go, and what came alive: (path, why)."""
+    """What may still go, and what came alive: (path, why).
+
+    ``leads`` maps each removal to the other removals it leads to.
+    """
 
     removals: tuple[Decision, ...]
     dropped: tuple[tuple[str, str], ...]
+    leads: Mapping[str, frozenset[str]]
 
 
 class Rechecker:
-    """Prepared before the lock is taken, so that under it only the look remains."""
+    """Prepared before the lock is taken, so that under it only the look remains.
 
-    def __init__(self, situation: Situation) -> None:
+    Preparing looks at all processes again: measuring a plan's sizes and waiting
+    for the lock take time, and a process may have become another program by
+    ``exec``, keeping its id and start.
+    """
+
+    def __init__(self, situation: Situation, removals: Sequence[Decision]) -> None:
         self._situation = situation
-        self._locator = locator_for(situation.policy, situation.inventory)
-        self._inodes = inodes_for(situation.inventory)
-        self._known = situation.known_processes
-        network = situation.evidence.filesystem.network
-        grain = _NETWORK_GRAIN_NS if network else _GRAIN_NS
-        self._settled_ns = situation.inventory.read_at_ns - grain
+        inventory, evidence = situation.inventory, situation.evidence
+        self._locator = locator_for(situation.policy, inventory)
+        self._inodes = inodes_for(inventory)
+        self._coarse = evidence.filesystem.network
+        self._removals = without_dangling(removals, inventory, evidence)
+        self._leads = _leads_among(self._removals, leads(inventory, evidence))
+        self._changed_ns = {
+            **{build.path: build.changed_ns for build in inventory.builds},
+            **{stray.path: stray.changed_ns for stray in inventory.strays},
+        }
+        self._publishers: dict[str, list[str]] = {}
+        for environment in inventory.environments:
+            if environment.archive is not None:
+                entry = f"archive-v0/{environment.archive}"
+                self._publishers.setdefault(entry, []).append(environment.path)
+        going = {decision.path for decision in self._removals}
+        self._dropped = {
+            decision.path: "something that stays leads to it"
+            for decision in removals
+            if decision.path not in going
+        }
+        self._known = known_processes()
+        self._programs = {pid: _program(pid) for pid, _ in self._known}
+        self._alive_before = dict(self._used_by_processes(frozenset()))
 
-    def look(self, removals: Sequence[Decision]) -> Recheck:
+    def look(self) -> Recheck:
         """Return what of the removals may still go."""
-        alive: dict[str, str] = {}
+        alive = dict(self._alive_before)
         for entry, why in (*self._pointers(), *self._environments(), *self._processes()):
             alive.setdefault(entry, why)
-        dropped = {
-            decision.path: alive[decision.path] for decision in removals if decision.path in alive
-        }
-        for decision in removals:
-            if decision.kind in (EntryKind.BUILD, EntryKind.STRAY) and self._changed(decision):
-                dropped[decision.path] = "it was changed since the plan was made"
-        left = tuple(decision for decision in removals if decision.path not in dropped)
-        consistent = without_dangling(left, self._situation.inventory, self._situation.evidence)
-        staying = {decision.path for decision in consistent}
-        for decision in left:
-            if decision.path not in staying:
-                dropped[decision.path] = "something that stays leads to it"
-        return Recheck(consistent, tuple(dropped.items()))
+        dropped = dict(self._dropped)
+        for decision in self._removals:
+            path = decision.path
+            if path in alive:
+                dropped[path] = alive[path]
+            elif decision.kind in (EntryKind.BUILD, EntryKind.STRAY) and self._changed(path):
+                dropped[path] = "it was changed since the plan was made"
+        for path in led_to(tuple(dropped), self._leads):
+            dropped.setdefault(path, "something that stays leads to it")
+        left = tuple(decision for decision in self._removals if decision.path not in dropped)
+        return Recheck(left, tuple(dropped.items()), self._leads)
+
+    def _moved_on(self, now_ns: int, seen_ns: int) -> bool:
+        """Whether a folder may have changed since it was read, by its times."""
+        # A time of whole seconds comes from a filesystem that has no finer ones.
+        coarse = self._coarse or now_ns % _SECOND_NS == 0
+        grain_ns = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
+        return now_ns != seen_ns or now_ns > self._situation.inventory.read_at_ns - grain_ns
 
     def _changed_folders(self) -> Iterator[str]:
         cache_fd = self._situation.cache.fd
@@ -81,7 +119,7 @@ class Rechecker:
             except OSError:
                 # Gone: a prune of somebody else; it can't have come alive.
                 continue
-            if now_ns != seen_ns or now_ns > self._settled_ns:
+            if self._moved_on(now_ns, seen_ns):
                 yield folder
 
     def _pointers(self) -> Iterator[tuple[str, str]]:
@@ -117,14 +155,29 @@ class Rechecker:
 
     def _environments(self) -> Iterator[tuple[str, str]]:
         """Yield what environments link now that changed, appeared, or are new."""
-        options = ScanOptions()
         for candidate in (*self._changed_environments(), *self._new_environments()):
-            scanned = scan_environment(candidate, self._locator, self._inodes, options)
-            why = f"{candidate.path} uses it now"
+            yield from self._used_by_environment(candidate, f"{candidate.path} uses it now")
+
+    def _used_by_environment(self, first: Candidate, why: str) -> Iterator[tuple[str, str]]:
+        """Yield what an environment leads to, through cached ones that it builds on too."""
+        options = ScanOptions()
+        root = self._situation.inventory.cache.path
+        waiting, seen = [first], {first.path}
+        while waiting and len(seen) <= _MAX_ENVIRONMENTS:
+            scanned = scan_environment(waiting.pop(), self._locator, self._inodes, options)
             for archive in scanned.archives:
                 yield f"archive-v0/{archive}", why
             for entry in scanned.entries:
-                yield entry, why
+                yield from self._used_entry(entry, why)
+                path = f"{root}/{entry}"
+                if path not in seen:
+                    seen.add(path)
+                    waiting.append(Candidate(path, EnvironmentKind.CACHED, ("cache",)))
+
+    def _used_entry(self, entry: str, why: str) -> Iterator[tuple[str, str]]:
+        yield entry, why
+        for publisher in self._publishers.get(entry, ()):
+            yield publisher, why
 
     def _changed_environments(self) -> Iterator[Candidate]:
         for environment in self._situation.evidence.environments:
@@ -141,37 +194,49 @@ class Rechecker:
                     now_ns = os.stat(folder).st_mtime_ns
                 except OSError:
                     continue
-                if now_ns != seen_ns or now_ns > self._settled_ns:
+                if self._moved_on(now_ns, seen_ns):
                     yield candidate
                     break
 
     def _new_environments(self) -> Iterator[Candidate]:
-        changed = any(folder.startswith("interpreter-") for folder in self._changed_folders())
-        if not changed or not self._situation.policy.venvs.from_cache:
-            return
+        policy = self._situation.policy
         known = {environment.path for environment in self._situation.evidence.environments}
+        if policy.venvs.registry is not None:
+            for candidate in registered(policy.venvs.registry):
+                if isinstance(candidate, Candidate) and candidate.path not in known:
+                    yield candidate
+        changed = any(folder.startswith("interpreter-") for folder in self._changed_folders())
+        if not changed or not policy.venvs.from_cache:
+            return
         inside = self._situation.inventory.cache.path + "/"
         for prefix, _, _ in interpreter_prefixes(self._situation.cache).prefixes:
             if prefix not in known and not prefix.startswith(inside):
                 yield Candidate(prefix, EnvironmentKind.VENV, ("cache",))
 
     def _processes(self) -> Iterator[tuple[str, str]]:
-        processes, _ = read_processes(self._locator, known=self._known)
-        publishers: dict[str, list[str]] = {}
-        for environment in self._situation.inventory.environments:
-            if environment.archive is not None:
-                entry = f"archive-v0/{environment.archive}"
-                publishers.setdefault(entry, []).append(environment.path)
-        scanned = self._situation.case.cached_environments
+        same = (key for key in self._known if _program(key[0]) == self._programs[key[0]])
+        yield from self._used_by_processes(frozenset(same))
+
+    def _used_by_processes(self, known: frozenset[tuple[int, int]]) -> Iterator[tuple[str, str]]:
+        """Yield what processes use that are not ``known`` or were not so at the plan."""
+        processes, _ = read_processes(self._locator, known=known)
+        evidence = self._situation.evidence
+        planned = {(process.pid, process.started_ns): process for process in evidence.processes}
+        environments = {environment.path for environment in evidence.environments}
+        root = self._situation.inventory.cache.path
         for process in processes:
+            before = planned.get((process.pid, process.started_ns))
+            if before is not None and (before.uses, before.is_uv) == (process.uses, process.is_uv):
+                continue
             why = f"process {process.pid} uses it now"
             for use in process.uses:
-                yield use.entry, why
-                for publisher in publishers.get(use.entry, ()):
-                    yield publisher, why
-                cached = scanned.get(use.entry)
-                for archive in cached.archives if cached is not None else ():
-                    yield f"archive-v0/{archive}", why
+                yield from self._used_entry(use.entry, why)
+                inner = Candidate(f"{root}/{use.entry}", EnvironmentKind.CACHED, ("process",))
+                yield from self._used_by_environment(inner, why)
+            for path in process.environments:
+                if path not in environments:
+                    outer = Candidate(path, EnvironmentKind.VENV, ("process",))
+                    yield from self._used_by_environment(outer, why)
             if process.is_uv and process.takes_cache_lock is not True and not process.parked:
                 yield from self._everything(
                     f"process {process.pid}, a uv without lock, has started"
@@ -188,14 +253,35 @@ class Rechecker:
         for bucket in inventory.buckets:
             yield bucket.name, why
 
-    def _changed(self, decision: Decision) -> bool:
-        inventory = self._situation.inventory
-        known = {
-            **{build.path: build.changed_ns for build in inventory.builds},
-            **{stray.path: stray.changed_ns for stray in inventory.strays},
-        }
+    def _changed(self, path: str) -> bool:
         try:
-            status = os.stat(decision.path, dir_fd=self._situation.cache.fd, follow_symlinks=False)
+            status = os.stat(path, dir_fd=self._situation.cache.fd, follow_symlinks=False)
         except OSError:
             return False
-        return max(status.st_mtime_ns, status.st_ctime_ns) > known.get(decision.path, 0)
+        return max(status.st_mtime_ns, status.st_ctime_ns) > self._changed_ns.get(path, 0)
+
+
+def _leads_among(
+    removals: Sequence[Decision], leading: Iterable[tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """Return for each removal the other removals that it, or what lies in it, leads to."""
+    going = {decision.path for decision in removals}
+    found: dict[str, set[str]] = {}
+    for source, target in leading:
+        if target not in going:
+            continue
+        path = source
+        while path:
+            if path in going and path != target:
+                found.setdefault(path, set()).add(target)
+            path = path.rpartition("/")[0]
+    return {path: frozenset(targets) for path, targets in found.items()}
+
+
+def _program(pid: int) -> str | None:
+    """Return what a process runs as: its short name, which ``exec`` changes."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+            return file.read(64).decode("utf-8", "surrogateescape")
+    except OSError:
+        return None

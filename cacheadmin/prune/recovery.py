@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
-from cacheadmin.prune.journal import SETTLED, JournalWriter, RunState, read_journal
-from cacheadmin.prune.moving import ENTRIES, put_back
+from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
+from cacheadmin.prune.moving import ENTRIES
+from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import now_ns, rfc3339
 
 if TYPE_CHECKING:
@@ -42,27 +43,37 @@ def _recover_run(run_id: str, cache: OpenCache, quarantine: Quarantine) -> Recov
         journal = read_journal(run_fd)
         if journal is None:
             return _without_journal(run_id, run_fd, quarantine)
-        if journal.state in SETTLED:
+        # Several caches may share one quarantine: another's run is not ours to end.
+        if journal.state in SETTLED or not journal.is_of(cache.identity):
             return None
-        entries_fd = _entries(run_fd)
-        if entries_fd is None:
-            moved, problem = 0, ""
-        else:
-            try:
-                paths = [str(entry["path"]) for entry in journal.entries]
-                moves = put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
-            finally:
-                os.close(entries_fd)
-            moved = len(moves.moved)
-            problem = "; ".join(f"{path}: {why}" for path, why in moves.failed)
-        writer = JournalWriter(run_fd)
-        try:
-            writer.state(RunState.ROLLED_BACK, rfc3339(now_ns()), recovered=True, problem=problem)
-        finally:
-            writer.close()
-        return Recovered(run_id, moved, problem)
+        result = _put_back(run_fd, journal, cache)
+        problem = "; ".join(f"{path}: {why}" for path, why in result.left)
+        if not result.failed:
+            # What failed may come back another time: such a run stays open,
+            # is tried again by the next one, and is never purged meanwhile.
+            _settle(run_fd, problem)
+        return Recovered(run_id, len(result.moved), problem)
     finally:
         os.close(run_fd)
+
+
+def _put_back(run_fd: int, journal: Journal, cache: OpenCache) -> PutBack:
+    entries_fd = _entries(run_fd)
+    if entries_fd is None:
+        return PutBack()
+    try:
+        paths = [entry["path"] for entry in journal.entries]
+        return put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
+    finally:
+        os.close(entries_fd)
+
+
+def _settle(run_fd: int, problem: str) -> None:
+    writer = JournalWriter(run_fd)
+    try:
+        writer.state(RunState.ROLLED_BACK, rfc3339(now_ns()), recovered=True, problem=problem)
+    finally:
+        writer.close()
 
 
 def _without_journal(run_id: str, run_fd: int, quarantine: Quarantine) -> Recovered | None:

@@ -8,6 +8,8 @@ remembers what was seen of environments.
 
 from __future__ import annotations
 
+import errno
+import pwd
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin import __version__
-from cacheadmin.errors import CacheBusy, NotACache
+from cacheadmin.errors import CacheadminError, CacheBusy, NotACache
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
@@ -29,7 +31,7 @@ from cacheadmin.prune.quarantine import (
 from cacheadmin.prune.recheck import Rechecker
 from cacheadmin.prune.recovery import Recovered, recover
 from cacheadmin.prune.run_lock import run_lock
-from cacheadmin.prune.runs import discard_empty, purge_due
+from cacheadmin.prune.runs import discard_empty, purge_due, restore
 from cacheadmin.prune.transaction import Steps, carry_out
 from cacheadmin.prune.verification import Verified, verify
 from cacheadmin.report.plans import decisions_json
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.model import Policy
+    from cacheadmin.prune.putting_back import PutBack
     from cacheadmin.situation import Situation
 
 
@@ -133,9 +136,33 @@ def run_prune(
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
-            with run_lock(found, 0.0):
-                result.purged = purge_due(found, policy.quarantine.keep)
+            try:
+                with run_lock(found, 0.0):
+                    result.purged = purge_due(found, policy.quarantine.keep)
+            except CacheBusy:
+                # The run that is at work purges what is due itself.
+                pass
     return result
+
+
+def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id: str) -> PutBack:
+    """Undo a run under the cache's lock. Call it under the run lock.
+
+    Raises CacheBusy when the cache's lock is not free within lock.timeout,
+    Refused when the run can't be restored.
+    """
+    path = cache.identity.path
+
+    @contextmanager
+    def locked() -> Iterator[None]:
+        lock = ExclusiveLock(cache.fd, path)
+        lock.acquire(policy.lock.timeout.total_seconds(), lambda: _holders(path, _account))
+        try:
+            yield
+        finally:
+            lock.release()
+
+    return restore(cache, quarantine, run_id, locked())
 
 
 def _transact(
@@ -146,12 +173,12 @@ def _transact(
     result: PruneResult,
 ) -> None:
     run_id = new_run_id(now_ns())
-    rechecker = Rechecker(situation)
+    rechecker = Rechecker(situation, plan.removals)
     environments = situation.evidence.environments
     identity = situation.cache.identity
 
     def check(moved: Sequence[str], in_quarantine: Callable[[str], bool]) -> Verified:
-        return verify(environments, identity.path, moved, in_quarantine)
+        return verify(environments, identity, moved, in_quarantine)
 
     steps = Steps(acquire=_acquire(situation), recheck=rechecker.look, verify=check)
     lock = ExclusiveLock(situation.cache.fd, identity.path)
@@ -161,14 +188,17 @@ def _transact(
         done = carry_out(
             run_id, _header(situation, run_id), removals, situation.cache, quarantine, lock, steps
         )
-    except BaseException:
+    except BaseException as error:
         # Everything is back, or nothing ever moved: no run worth remembering.
         discard_empty(quarantine, run_id)
+        if isinstance(error, OSError):
+            raise _unwritable(quarantine, error) from None
         raise
     result.wait_seconds, result.held_seconds = lock.wait_seconds, lock.held_seconds
     result.outcome, result.done, result.failed = done.outcome, done.done, done.failed
     result.dropped += done.dropped
     result.verified = done.verified
+    result.warnings += [f"{path} could not be put back: {why}" for path, why in done.stuck]
     if done.done or done.outcome == "rolled_back":
         result.run_id = run_id
     else:
@@ -180,23 +210,42 @@ def _acquire(situation: Situation) -> Callable[[ExclusiveLock], None]:
     skip = policy.lock.busy == "skip"
     timeout = 0.0 if skip else policy.lock.timeout.total_seconds()
 
-    def holders() -> tuple[str, ...]:
-        return tuple(
-            f"held by process {holder.pid} of {situation.case.user(holder.uid)}: "
-            f"{holder.command or 'not on this host, or not ours to see'}"
-            for holder in lock_holders(situation.cache.identity.path)
-            if not holder.waiting
-        )
+    path = situation.cache.identity.path
 
     def acquire(lock: ExclusiveLock) -> None:
         try:
-            lock.acquire(timeout, holders)
+            lock.acquire(timeout, lambda: _holders(path, situation.case.user))
         except CacheBusy as busy:
             if skip:
                 busy.message = "the cache's lock is held, and the policy says lock.busy: skip"
             raise
 
     return acquire
+
+
+def _holders(path: str, user: Callable[[int | None], str]) -> tuple[str, ...]:
+    return tuple(
+        f"held by process {holder.pid} of {user(holder.uid)}: "
+        f"{holder.command or 'not on this host, or not ours to see'}"
+        for holder in lock_holders(path)
+        if not holder.waiting
+    )
+
+
+def _account(uid: int | None) -> str:
+    try:
+        return "nobody in particular" if uid is None else pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return f"uid {uid}"
+
+
+def _unwritable(quarantine: Quarantine, error: OSError) -> CacheadminError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return CacheadminError(
+        f"the prune was given up, in quarantine {quarantine.path}: {error.strerror}",
+        details=("nothing was removed",),
+        hint="`cacheadmin runs purge --all` frees what earlier runs hold" if full else "",
+    )
 
 
 def _header(situation: Situation, run_id: str) -> dict[str, Any]:
@@ -219,13 +268,17 @@ def _recovery_words(one: Recovered) -> str:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end a transaction as Ctrl-C does: everything is put back first."""
+    """Let SIGTERM and a lost terminal end a transaction as Ctrl-C does: all is put back first."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
+    previous = {}
     try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Under nohup it is ignored, and stays so.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, interrupt)
     except ValueError:
         # Not in the main thread: whoever runs us there handles signals.
         yield
@@ -233,4 +286,5 @@ def _terminable() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from cacheadmin.errors import NotACache, Refused
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
-from cacheadmin.prune.moving import ENTRIES, Moves, put_back
+from cacheadmin.prune.moving import ENTRIES
+from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import nanoseconds, now_ns, rfc3339
 
 if TYPE_CHECKING:
@@ -21,13 +23,19 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.prune.quarantine import Quarantine
 
+_RESTORABLE = frozenset({RunState.COMMITTED, RunState.RESTORED})
+
 # A purged run's journal stays for this long: who removed what, and when.
 _HISTORY_NS = 366 * 86_400 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One past run. ``entries`` are its journal's rows; ``begun_at`` is RFC 3339."""
+    """One past run. ``entries`` are the rows of what it moved; ``begun_at`` is RFC 3339.
+
+    ``restorable``: something of it can still be put back. ``holds``: something
+    still lies in quarantine.
+    """
 
     run_id: str
     state: RunState
@@ -36,6 +44,7 @@ class Run:
     policy: str
     entries: tuple[dict[str, Any], ...]
     restorable: bool
+    holds: bool
 
     @property
     def bytes(self) -> int:
@@ -50,7 +59,7 @@ def list_runs(quarantine: Quarantine) -> Iterator[Run]:
         try:
             journal = read_journal(run_fd)
             if journal is not None:
-                yield _run(run_id, journal, _has_entries(run_fd))
+                yield _run(run_id, journal, _holds(run_fd, journal))
         finally:
             os.close(run_fd)
 
@@ -62,43 +71,62 @@ def find_run(quarantine: Quarantine, run_id: str) -> Run:
         journal = read_journal(run_fd)
         if journal is None:
             raise Refused(f"the journal of run {run_id} in {quarantine.path} can't be read")
-        return _run(run_id, journal, _has_entries(run_fd))
+        return _run(run_id, journal, _holds(run_fd, journal))
     finally:
         os.close(run_fd)
 
 
-def restore(cache: OpenCache, quarantine: Quarantine, run_id: str) -> Moves:
-    """Put a committed run back where it was. Call it under the run lock.
+def restore(
+    cache: OpenCache, quarantine: Quarantine, run_id: str, locked: AbstractContextManager[object]
+) -> PutBack:
+    """Put a run back where it was. Call it under the run lock.
 
-    Raises Refused when it was purged, restored, or made on another cache.
+    ``locked`` holds the cache's lock; it is entered when nothing speaks against it.
+
+    What uv made anew meanwhile stays; the older is in ``conflicts`` and waits
+    in quarantine: restoring again brings it back once the way is free. Raises
+    Refused when the run was purged, undone, or made on another cache.
     """
     run_fd = quarantine.open_run(run_id)
     try:
-        journal = read_journal(run_fd)
-        if journal is None or journal.state is not RunState.COMMITTED:
-            state = "has no journal" if journal is None else f"is {journal.state.value}"
-            raise Refused(f"run {run_id} can't be restored: it {state}")
-        made_on = journal.run.get("cache", {})
-        identity = (made_on.get("device"), made_on.get("inode"))
-        if identity != (cache.identity.device, cache.identity.inode):
-            raise Refused(
-                f"run {run_id} was made on another cache: {made_on.get('path')}",
-                hint="name the policy of that cache",
-            )
+        journal = _journal_to_restore(run_fd, cache, run_id)
         entries_fd = open_directory(ENTRIES, run_fd)
         try:
-            paths = [str(entry["path"]) for entry in journal.entries]
-            moves = put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
+            paths = [entry["path"] for entry in journal.moved_entries]
+            with locked:
+                result = put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
         finally:
             os.close(entries_fd)
-        _note(run_fd, RunState.RESTORED, conflicts=[list(pair) for pair in moves.failed])
-        return moves
+        # An earlier restore that was interrupted, or met conflicts, had these.
+        result.absent = [path for path in result.absent if not _exists(cache.fd, path)]
+        if not result.failed:
+            conflicts = [list(pair) for pair in result.conflicts]
+            _note(run_fd, RunState.RESTORED, conflicts=conflicts)
+        return result
     finally:
         os.close(run_fd)
 
 
+def _journal_to_restore(run_fd: int, cache: OpenCache, run_id: str) -> Journal:
+    journal = read_journal(run_fd)
+    if journal is None:
+        raise Refused(f"run {run_id} can't be restored: its journal can't be read")
+    if not (journal.state in _RESTORABLE and _holds(run_fd, journal)):
+        raise Refused(f"run {run_id} can't be restored: it is {journal.state.value}")
+    if not journal.is_of(cache.identity):
+        raise Refused(
+            f"run {run_id} was made on another cache: {journal.run.get('cache', {}).get('path')}",
+            hint="name the policy of that cache",
+        )
+    return journal
+
+
 def purge(quarantine: Quarantine, run_id: str) -> Removed:
-    """Delete for good what a run moved; its journal stays as a record."""
+    """Delete for good what a run moved; its journal stays as a record.
+
+    It is called purged before the first file goes: a purge that is killed
+    leaves halves, which nobody must put back.
+    """
     run_fd = quarantine.open_run(run_id)
     try:
         journal = read_journal(run_fd)
@@ -107,10 +135,9 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
                 f"run {run_id} did not come to its end",
                 hint="the next `cacheadmin prune` puts it back",
             )
-        removed = remove_tree(run_fd, ENTRIES, device=quarantine.device)
-        if journal is not None and journal.state is RunState.COMMITTED:
+        if journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal):
             _note(run_fd, RunState.PURGED)
-        return removed
+        return remove_tree(run_fd, ENTRIES, device=quarantine.device)
     finally:
         os.close(run_fd)
 
@@ -120,16 +147,16 @@ def purge_due(quarantine: Quarantine, keep: timedelta) -> tuple[str, ...]:
     purged = []
     for run in list(list_runs(quarantine)):
         age_ns = now_ns() - _moment_ns(run.begun_at)
-        if run.state in SETTLED and run.restorable and age_ns > nanoseconds(keep):
+        if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
             purge(quarantine, run.run_id)
             purged.append(run.run_id)
-        elif not run.restorable and age_ns > _HISTORY_NS:
+        elif run.state in SETTLED and not run.holds and age_ns > _HISTORY_NS:
             remove_tree(quarantine.fd, run.run_id, device=quarantine.device)
     return tuple(purged)
 
 
 def discard_empty(quarantine: Quarantine, run_id: str) -> None:
-    """Drop a run that holds nothing; one that holds anything stays as it is.
+    """Drop a settled run that holds nothing; any other stays as it is.
 
     Only empty folders are removed before the journal goes: should something
     unforeseen still lie there, it must not be lost.
@@ -139,7 +166,9 @@ def discard_empty(quarantine: Quarantine, run_id: str) -> None:
     except NotACache:
         return
     try:
-        if _remove_empty_folders(run_fd, ENTRIES):
+        journal = read_journal(run_fd)
+        settled = journal is None or journal.state in SETTLED
+        if settled and _remove_empty_folders(run_fd, ENTRIES):
             remove_tree(quarantine.fd, run_id, device=quarantine.device)
     finally:
         os.close(run_fd)
@@ -175,24 +204,34 @@ def _note(run_fd: int, state: RunState, **details: Any) -> None:
         writer.close()
 
 
-def _has_entries(run_fd: int) -> bool:
+def _holds(run_fd: int, journal: Journal) -> bool:
+    """Whether anything a run moved still lies there; the empty parents do not count."""
     try:
         fd = open_directory(ENTRIES, run_fd)
     except OSError:
         return False
     try:
-        return bool(os.listdir(fd))
+        return any(_exists(fd, entry["path"]) for entry in journal.moved_entries)
     finally:
         os.close(fd)
 
 
-def _run(run_id: str, journal: Journal, restorable: bool) -> Run:
+def _exists(root_fd: int, path: str) -> bool:
+    try:
+        os.stat(path, dir_fd=root_fd, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _run(run_id: str, journal: Journal, holds: bool) -> Run:
     return Run(
         run_id=run_id,
         state=journal.state,
         begun_at=str(journal.run.get("begun_at", "")),
         host=str(journal.run.get("host", "")),
         policy=str(journal.run.get("policy", "")),
-        entries=tuple(journal.entries),
-        restorable=restorable,
+        entries=tuple(journal.moved_entries),
+        restorable=holds and journal.state in _RESTORABLE,
+        holds=holds,
     )

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.errors import Refused
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
 from cacheadmin.prune.journal import JournalWriter, RunState
-from cacheadmin.prune.moving import ENTRIES, Moves, Parents, make_folders, move_out, put_back
+from cacheadmin.prune.moving import ENTRIES, Moves, make_folders, move_out
+from cacheadmin.prune.parents import Parents
+from cacheadmin.prune.putting_back import put_back, uninterrupted
 from cacheadmin.prune.quarantine import Quarantine
 from cacheadmin.prune.verification import Verified
 from cacheadmin.timestamps import now_ns, rfc3339
@@ -38,13 +40,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Transaction:
-    """What one transaction did. ``dropped`` and ``failed`` are (path, why)."""
+    """What one transaction did. ``dropped``, ``failed`` and ``stuck`` are (path, why).
+
+    ``stuck`` could not be put back when a broken link asked for it.
+    """
 
     run_id: str
     outcome: str = "nothing_to_do"
     done: list[Decision] = field(default_factory=list)
     dropped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    stuck: list[tuple[str, str]] = field(default_factory=list)
     verified: Verified | None = None
 
 
@@ -53,17 +59,30 @@ class Steps:
     """What a transaction asks of others: how to lock, look again, and verify."""
 
     acquire: Callable[[ExclusiveLock], None]
-    recheck: Callable[[Sequence[Decision]], Recheck]
+    recheck: Callable[[], Recheck]
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
 
 
-@dataclass(frozen=True, slots=True)
-class _Moved:
-    """The moves, with the parents' modification times (ns) just before and after."""
+@dataclass(slots=True)
+class _Attempt:
+    """One transaction under way: what is to move, and what happened so far.
 
-    moves: Moves
-    before: dict[str, int]
-    after: dict[str, int]
+    ``before`` and ``after`` are the parents' modification times (ns) around
+    the moves.
+    """
+
+    transaction: Transaction
+    removals: Sequence[tuple[Decision, dict[str, Any]]]
+    cache_fd: int
+    entries_fd: int
+    journal: JournalWriter
+    moves: Moves = field(default_factory=Moves)
+    before: dict[str, int] = field(default_factory=dict)
+    after: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> list[str]:
+        return [decision.path for decision, _ in self.removals]
 
 
 def carry_out(
@@ -83,30 +102,32 @@ def carry_out(
     """
     os.mkdir(run_id, 0o700, dir_fd=quarantine.fd)
     run_fd = open_directory(run_id, quarantine.fd)
-    os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
-    entries_fd = open_directory(ENTRIES, run_fd)
-    journal = JournalWriter(run_fd)
     try:
-        journal.begin(header, (row for _, row in removals))
-        os.fsync(quarantine.fd)
-        make_folders(entries_fd, (decision.path for decision, _ in removals))
-        transaction = Transaction(run_id)
-        with Parents(cache.fd) as source, Parents(entries_fd) as target:
-            _open_parents(source, target, [decision.path for decision, _ in removals])
-            journal.state(RunState.MOVING, rfc3339(now_ns()))
-            moved = _move_under_lock(transaction, removals, lock, steps, source, target)
-            journal.times(before=moved.before, after=moved.after)
-            journal.state(RunState.MOVED, rfc3339(now_ns()), moved=len(moved.moves.moved))
-        _settle(transaction, moved, removals, steps, cache.fd, entries_fd, journal)
-    except BaseException:
-        # A lock that never came, an interrupt, a bug: back to how it was.
-        _undo_all(removals, cache, entries_fd, journal)
-        raise
+        os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
+        entries_fd = open_directory(ENTRIES, run_fd)
+        journal = JournalWriter(run_fd)
+        attempt = _Attempt(Transaction(run_id), removals, cache.fd, entries_fd, journal)
+        try:
+            journal.begin(header, (row for _, row in removals))
+            os.fsync(quarantine.fd)
+            make_folders(entries_fd, attempt.paths)
+            with Parents(cache.fd) as source, Parents(entries_fd) as target:
+                _open_parents(source, target, attempt.paths)
+                journal.state(RunState.MOVING, rfc3339(now_ns()))
+                _move_under_lock(attempt, lock, steps, source, target)
+            _note_moves(attempt)
+            _settle(attempt, steps)
+        except BaseException:
+            # A lock that never came, an interrupt, a bug: back to how it was.
+            with uninterrupted():
+                _undo(attempt)
+            raise
+        finally:
+            journal.close()
+            os.close(entries_fd)
     finally:
-        journal.close()
-        os.close(entries_fd)
         os.close(run_fd)
-    return transaction
+    return attempt.transaction
 
 
 def _open_parents(source: Parents, target: Parents, paths: Sequence[str]) -> None:
@@ -121,44 +142,71 @@ def _open_parents(source: Parents, target: Parents, paths: Sequence[str]) -> Non
 
 
 def _move_under_lock(
-    transaction: Transaction,
-    removals: Sequence[tuple[Decision, dict[str, Any]]],
-    lock: ExclusiveLock,
-    steps: Steps,
-    source: Parents,
-    target: Parents,
-) -> _Moved:
+    attempt: _Attempt, lock: ExclusiveLock, steps: Steps, source: Parents, target: Parents
+) -> None:
+    transaction = attempt.transaction
     steps.acquire(lock)
     try:
-        recheck = steps.recheck([decision for decision, _ in removals])
-        before = source.times()
-        moves = move_out([d.path for d in recheck.removals], source, target)
-        after = source.times()
+        recheck = steps.recheck()
+        attempt.before = source.times()
+        try:
+            paths = [decision.path for decision in recheck.removals]
+            attempt.moves = moves = move_out(paths, source, target, recheck.leads)
+        finally:
+            # Also when it was interrupted: what is put back gets its time again.
+            attempt.after = source.times()
+        early = set(moves.held) & set(moves.moved)
+        if early and not moves.crossed:
+            # Moved before what leads to them turned out to be immovable.
+            back = [path for path in paths if path in early]
+            put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {})
+            attempt.after = source.times()
+            moves.moved = [path for path in moves.moved if path not in early]
     finally:
         lock.release()
     transaction.dropped = list(recheck.dropped)
     transaction.failed = moves.failed
     transaction.dropped += [(path, "it is gone already") for path in moves.vanished]
-    return _Moved(moves, before, after)
+    transaction.dropped += [(path, "what leads to it could not be removed") for path in moves.held]
 
 
-def _settle(
-    transaction: Transaction,
-    moved: _Moved,
-    removals: Sequence[tuple[Decision, dict[str, Any]]],
-    steps: Steps,
-    cache_fd: int,
-    entries_fd: int,
-    journal: JournalWriter,
-) -> None:
+def _note_moves(attempt: _Attempt) -> None:
+    moved = set(attempt.moves.moved)
+    attempt.journal.times(before=attempt.before, after=attempt.after)
+    attempt.journal.state(
+        RunState.MOVED,
+        rfc3339(now_ns()),
+        moved=len(moved),
+        not_moved=[path for path in attempt.paths if path not in moved],
+    )
+
+
+def _settle(attempt: _Attempt, steps: Steps) -> None:
     """Commit, or put everything back when a link broke or a filesystem was crossed."""
-    moves = moved.moves
+    transaction, moves = attempt.transaction, attempt.moves
     if moves.crossed:
         raise Refused(
             f"{moves.failed[0][0]} can't be moved to quarantine: {moves.failed[0][1]}",
             details=("it lies on another filesystem or under another project quota",),
             hint="set quarantine.path to a folder with the same filesystem and project quota",
         )
+    transaction.verified = steps.verify(moves.moved, _looks_into(attempt.entries_fd))
+    broken = transaction.verified.broken
+    if broken:
+        transaction.outcome = "rolled_back"
+        with uninterrupted():
+            transaction.stuck = _undo(attempt, broken=list(broken[:100]))
+        return
+    attempt.journal.state(RunState.COMMITTED, rfc3339(now_ns()))
+    gone = set(moves.moved)
+    transaction.done = [decision for decision, _ in attempt.removals if decision.path in gone]
+    transaction.outcome = "committed" if gone else "nothing_to_do"
+    if moves.failed:
+        transaction.outcome = "partial"
+
+
+def _looks_into(entries_fd: int) -> Callable[[str], bool]:
+    """Return what tells whether a path of the cache now lies in quarantine."""
 
     def in_quarantine(path: str) -> bool:
         folder, _, name = path.rpartition("/")
@@ -174,29 +222,25 @@ def _settle(
             os.close(fd)
         return True
 
-    transaction.verified = steps.verify(moves.moved, in_quarantine)
-    if transaction.verified.broken:
-        put_back(cache_fd, entries_fd, moves.moved, moved.before, moved.after)
-        journal.state(
-            RunState.ROLLED_BACK,
-            rfc3339(now_ns()),
-            broken=list(transaction.verified.broken[:100]),
-        )
-        transaction.outcome = "rolled_back"
-        return
-    journal.state(RunState.COMMITTED, rfc3339(now_ns()))
-    gone = set(moves.moved)
-    transaction.done = [decision for decision, _ in removals if decision.path in gone]
-    transaction.outcome = "committed" if gone else "nothing_to_do"
-    if moves.failed:
-        transaction.outcome = "partial"
+    return in_quarantine
 
 
-def _undo_all(
-    removals: Sequence[tuple[Decision, dict[str, Any]]],
-    cache: OpenCache,
-    entries_fd: int,
-    journal: JournalWriter,
-) -> None:
-    put_back(cache.fd, entries_fd, [decision.path for decision, _ in removals], {}, {})
-    journal.state(RunState.ROLLED_BACK, rfc3339(now_ns()))
+def _undo(attempt: _Attempt, **details: Any) -> list[tuple[str, str]]:
+    """Put everything back; return what could not be.
+
+    The run is settled only when nothing failed: otherwise the next one tries
+    again, and until then nothing of it is deleted.
+    """
+    result = put_back(
+        attempt.cache_fd, attempt.entries_fd, attempt.paths, attempt.before, attempt.after
+    )
+    if not result.failed:
+        conflicts = [list(pair) for pair in result.conflicts]
+        try:
+            attempt.journal.state(
+                RunState.ROLLED_BACK, rfc3339(now_ns()), conflicts=conflicts, **details
+            )
+        except OSError:
+            # No space for a line: the next run finds everything back, and says so.
+            pass
+    return result.left

@@ -1,20 +1,31 @@
 """The look after the moves: does every link that led somewhere still lead there?
 
-Every symlink of every known environment is resolved, not one a distribution,
+Every symlink of every known environment is looked at, not one a distribution,
 and nothing is imported: a package whose files are gone still imports as an
 empty namespace. A link that leads nowhere now counts as broken by us exactly
 when it leads to something that lies in quarantine.
+
+Half a million links must cost seconds. So a link whose text names an archive
+of a wheel that was not moved is not resolved: that archive lies where it lay,
+and whether the link worked before is not our doing. The cache is known by
+device and inode, not by name: environments reach it through bind mounts.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
+from cacheadmin.fs.reading import open_directory
+from cacheadmin.inventory.entries import CacheIdentity
 
 _MAX_DEPTH = 64
+
+# The last mention: a cache may itself lie below an odd name.
+_ARCHIVE = re.compile(r".*/(archive-v\d+)/([^/]+)/", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +39,49 @@ class Verified:
 
 def verify(
     environments: Iterable[Environment],
-    cache_path: str,
+    cache: CacheIdentity,
     removed: Iterable[str],
     in_quarantine: Callable[[str], bool],
 ) -> Verified:
-    """Resolve every link of environments that are not themselves removed.
+    """Check every link of environments that are not themselves removed.
 
     ``removed`` are the entries that were moved, ``in_quarantine`` tells
     whether a path below the cache now lies there.
     """
+    known = tuple(environments)
     gone = frozenset(removed)
-    root = os.path.realpath(cache_path).rstrip("/") + "/"
-    checker = _Checker(root, gone, in_quarantine)
+    checker = _Checker(cache, gone, _with_links(known, cache), in_quarantine)
     count = 0
-    for environment in environments:
-        if environment.status is EnvironmentStatus.MISSING or _is_removed(environment, root, gone):
+    for environment in known:
+        if environment.status is EnvironmentStatus.MISSING or _is_removed(environment, cache, gone):
             continue
         count += 1
         checker.check(environment.path)
     return Verified(count, checker.links, tuple(checker.broken))
 
 
-def _is_removed(environment: Environment, root: str, gone: frozenset[str]) -> bool:
-    if environment.kind is not EnvironmentKind.CACHED or not environment.path.startswith(root):
-        return False
-    path = environment.path.removeprefix(root)
+def _inner_path(environment: Environment, cache: CacheIdentity) -> str | None:
+    """Return a cached environment's path below the cache; None for one outside."""
+    prefix = cache.path.rstrip("/") + "/"
+    if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix):
+        return environment.path.removeprefix(prefix)
+    return None
+
+
+def _with_links(environments: Iterable[Environment], cache: CacheIdentity) -> frozenset[str]:
+    """Return the archives that hold links themselves: whole environments."""
+    paths = (_inner_path(environment, cache) for environment in environments)
+    return frozenset(path for path in paths if path is not None)
+
+
+def _is_removed(environment: Environment, cache: CacheIdentity, gone: frozenset[str]) -> bool:
+    path = _inner_path(environment, cache)
+    return path is not None and _lies_in(path, gone)
+
+
+def _lies_in(path: str, folders: frozenset[str]) -> bool:
     while path:
-        if path in gone:
+        if path in folders:
             return True
         path = path.rpartition("/")[0]
     return False
@@ -62,51 +89,103 @@ def _is_removed(environment: Environment, root: str, gone: frozenset[str]) -> bo
 
 class _Checker:
     def __init__(
-        self, root: str, gone: frozenset[str], in_quarantine: Callable[[str], bool]
+        self,
+        cache: CacheIdentity,
+        gone: frozenset[str],
+        with_links: frozenset[str],
+        in_quarantine: Callable[[str], bool],
     ) -> None:
-        self.root = root
+        self.cache = cache
         self.gone = gone
+        self.with_links = with_links
         self.in_quarantine = in_quarantine
         self.links = 0
         self.broken: list[str] = []
+        self._untouched: dict[str, bool] = {}
+        self._roots: dict[str, str | None] = {}
 
     def check(self, environment: str) -> None:
         """Check one environment, its own folder too when that is a link."""
         if os.path.islink(environment):
-            self._check_link(environment)
-        for link in _links_below(environment):
-            self._check_link(link)
+            self.links += 1
+            self._resolve(environment)
+        for folder, fd, names in _links_below(environment):
+            self.links += len(names)
+            for name in names:
+                try:
+                    text = os.readlink(name, dir_fd=fd)
+                except OSError:
+                    continue
+                if not self._leads_to_what_stayed(text):
+                    self._resolve(f"{folder}/{name}")
 
-    def _check_link(self, link: str) -> None:
-        self.links += 1
+    def _leads_to_what_stayed(self, text: str) -> bool:
+        found = _ARCHIVE.match(text)
+        if found is None or ".." in text:
+            return False
+        prefix = text[: found.end()]
+        stayed = self._untouched.get(prefix)
+        if stayed is None:
+            entry = f"{found[1]}/{found[2]}"
+            touched = entry in self.gone or found[1] in self.gone or entry in self.with_links
+            # It must be there, too: an unknown link may be what stands at the name.
+            stayed = not touched and os.path.isdir(prefix) and not os.path.islink(prefix[:-1])
+            self._untouched[prefix] = stayed
+        return stayed
+
+    def _resolve(self, link: str) -> None:
         try:
             os.stat(link)
         except OSError:
-            target = os.path.realpath(link)
-            if target.startswith(self.root):
-                inside = target.removeprefix(self.root)
-                if self._was_removed(inside) and self.in_quarantine(inside):
-                    self.broken.append(link)
+            inside = self._below_cache(os.path.realpath(link))
+            if inside is not None and _lies_in(inside, self.gone) and self.in_quarantine(inside):
+                self.broken.append(link)
 
-    def _was_removed(self, path: str) -> bool:
-        while path:
-            if path in self.gone:
-                return True
-            path = path.rpartition("/")[0]
-        return False
+    def _below_cache(self, path: str) -> str | None:
+        """Return a resolved path relative to the cache, by whatever mount it goes there."""
+        passed: list[str] = []
+        folder = path
+        while folder not in self._roots:
+            passed.append(folder)
+            if self._is_cache(folder):
+                self._roots[folder] = folder
+            elif folder == "/":
+                self._roots[folder] = None
+            else:
+                folder = os.path.dirname(folder)
+        root = self._roots[folder]
+        self._roots.update(dict.fromkeys(passed, root))
+        return None if root is None else path.removeprefix(root).lstrip("/")
+
+    def _is_cache(self, folder: str) -> bool:
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == (self.cache.device, self.cache.inode)
 
 
-def _links_below(folder: str) -> Iterator[str]:
+def _links_below(folder: str) -> Iterator[tuple[str, int, list[str]]]:
+    """Yield (folder, its descriptor, names of links in it) for each folder of a tree."""
     waiting = [(folder, 0)]
     while waiting:
         current, depth = waiting.pop()
         try:
-            with os.scandir(current) as entries:
-                for entry in entries:
-                    if entry.is_symlink():
-                        yield entry.path
-                    elif depth < _MAX_DEPTH and entry.is_dir(follow_symlinks=False):
-                        waiting.append((entry.path, depth + 1))
+            fd = open_directory(current, follow=depth == 0)
         except OSError:
             # What can't be read was unreadable before: the plan knew, and kept.
             continue
+        try:
+            names = []
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    if entry.is_symlink():
+                        names.append(entry.name)
+                    elif depth < _MAX_DEPTH and entry.is_dir(follow_symlinks=False):
+                        waiting.append((f"{current}/{entry.name}", depth + 1))
+            if names:
+                yield current, fd, names
+        except OSError:
+            continue
+        finally:
+            os.close(fd)

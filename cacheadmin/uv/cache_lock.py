@@ -121,6 +121,11 @@ class ExclusiveLock:
             return None
         except OSError as error:
             raise self._explain(error) from None
+        if os.geteuid() == 0:
+            # In a sticky cache, fs.protected_regular lets others open only what
+            # the folder's owner made.
+            folder = os.fstat(self._cache_fd)
+            os.fchown(fd, folder.st_uid, folder.st_gid)
         os.fchmod(fd, _MODE)
         return fd
 

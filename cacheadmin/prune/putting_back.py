@@ -1,0 +1,160 @@
+"""Put back from quarantine what was moved there, never over anything.
+
+Used to roll back, to recover after a kill, and to restore. Others may be at
+work in the cache meanwhile, so every step is one rename that replaces
+nothing; what is put back already is not found in quarantine the next time,
+so it may be killed and begun again at any instant.
+
+What can't come back is told apart: a *conflict* is where something newer has
+taken the place (it stays, the older waits in quarantine); a *failure* may
+succeed another time, so whoever asked must not call the matter settled.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.renaming import rename_to_free_name
+from cacheadmin.prune.parents import Parents
+
+# A folder on both sides is merged. Deeper than uv nests, this would be
+# somebody's trap for the stack.
+_MAX_DEPTH = 64
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(slots=True)
+class PutBack:
+    """What came back. ``absent`` was not in quarantine; the pairs are (path, why)."""
+
+    moved: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def left(self) -> list[tuple[str, str]]:
+        """Everything that stays in quarantine, with why."""
+        return [*self.conflicts, *self.failed]
+
+
+def put_back(
+    cache_fd: int,
+    entries_fd: int,
+    paths: Sequence[str],
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+) -> PutBack:
+    """Move entries from quarantine to where they were.
+
+    In reverse order: what is pointed to comes back before what points to it.
+    Where uv made the same path anew meanwhile, folders are merged: what is
+    missing there comes back, what is there stays. A parent folder that nobody
+    else changed since the moves (its time equals ``after``) gets its time of
+    ``before`` again.
+    """
+    result = PutBack()
+    with Parents(entries_fd) as source, Parents(cache_fd, make_missing=True) as target:
+        there = _in_quarantine(paths, source, result)
+        untouched = _untouched(there, target, after)
+        for path in reversed(there):
+            _put_back_one(path, source, target, result)
+        target.set_times({folder: before[folder] for folder in untouched if folder in before})
+    return result
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until everything is put back."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _in_quarantine(paths: Sequence[str], source: Parents, result: PutBack) -> list[str]:
+    there = []
+    for path in paths:
+        try:
+            fd, name = source.of(path)
+            os.stat(name, dir_fd=fd, follow_symlinks=False)
+            there.append(path)
+        except FileNotFoundError:
+            result.absent.append(path)
+        except OSError as error:
+            result.failed.append((path, _words(error)))
+    return there
+
+
+def _untouched(paths: Sequence[str], target: Parents, after: Mapping[str, int]) -> set[str]:
+    for path in paths:
+        try:
+            target.of(path)
+        except OSError:
+            continue
+    return {folder for folder, moment in target.times().items() if after.get(folder) == moment}
+
+
+def _put_back_one(path: str, source: Parents, target: Parents, result: PutBack) -> None:
+    left = len(result.left)
+    try:
+        source_fd, name = source.of(path)
+        target_fd, _ = target.of(path)
+        _rename_or_merge(source_fd, target_fd, name, path, result)
+    except OSError as error:
+        result.failed.append((path, _words(error)))
+    if len(result.left) == left:
+        result.moved.append(path)
+
+
+def _rename_or_merge(
+    source_fd: int, target_fd: int, name: str, path: str, result: PutBack, depth: int = 0
+) -> None:
+    try:
+        rename_to_free_name(name, source_fd, target_fd)
+    except FileExistsError:
+        pass
+    else:
+        return
+    ours = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
+    theirs = os.stat(name, dir_fd=target_fd, follow_symlinks=False)
+    if not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
+        result.conflicts.append((path, "uv has made it anew; the newer one stays"))
+    elif depth >= _MAX_DEPTH:
+        result.conflicts.append((path, "it lies too deep to be merged with the newer one"))
+    else:
+        _merge(source_fd, target_fd, name, path, result, depth)
+
+
+def _merge(
+    source_fd: int, target_fd: int, name: str, path: str, result: PutBack, depth: int
+) -> None:
+    left = len(result.left)
+    inner_source = open_directory(name, source_fd)
+    try:
+        inner_target = open_directory(name, target_fd)
+        try:
+            for child in sorted(os.listdir(inner_source)):
+                inner = f"{path}/{child}"
+                try:
+                    _rename_or_merge(inner_source, inner_target, child, inner, result, depth + 1)
+                except OSError as error:
+                    result.failed.append((inner, _words(error)))
+        finally:
+            os.close(inner_target)
+    finally:
+        os.close(inner_source)
+    if len(result.left) == left:
+        os.rmdir(name, dir_fd=source_fd)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or type(error).__name__
