@@ -35,6 +35,7 @@ class Tree:
         self.root = root
         self.removed: dict[str, None] = {}
         self._real_folders: dict[str, str | None] = {}
+        self._plain: set[str] = set()
 
     def remove(self, path: str) -> None:
         """Note a removal: of a link itself, or of a folder with all below."""
@@ -129,11 +130,7 @@ class Tree:
             target = os.readlink(inner)
         except OSError:
             return None
-        return self._follow(real_folder, target, 1)
-
-    def _follow(self, folder: str, target: str, links: int) -> str | None:
-        path = target if target.startswith("/") else f"{folder}/{target}"
-        return self._resolve(path, links)
+        return self._resolve(target, "" if target.startswith("/") else real_folder, 1)
 
     def _real_folder(self, folder: str) -> str | None:
         if folder not in self._real_folders:
@@ -141,25 +138,35 @@ class Tree:
         real = self._real_folders[folder]
         return None if real is None or self.is_gone(real) else real
 
-    def _resolve(self, path: str, links: int = 0) -> str | None:
-        """Resolve one component after the other; None for a missing one or a loop."""
-        current = ""
+    def _resolve(self, path: str, current: str = "", links: int = 0) -> str | None:
+        """Resolve one component after the other, from a real folder on.
+
+        None for a missing one or a loop. What was seen to be no link is not
+        looked at again: thousands of pointers lead through the same folders.
+        """
         waiting = path.split("/")[::-1]
         while waiting:
             part = waiting.pop()
             if part in ("", "."):
                 continue
             if part == "..":
+                if self.is_gone(current):
+                    return None
                 current = current.rpartition("/")[0]
                 continue
             inner = f"{current}/{part}"
+            if inner in self._plain:
+                current = inner
+                continue
+            try:
+                is_link = stat.S_ISLNK(os.lstat(inner).st_mode)
+                target = os.readlink(inner) if is_link else ""
+            except OSError:
+                return None
             if self.is_gone(inner):
                 return None
-            try:
-                target = os.readlink(inner)
-            except OSError:
-                if not os.path.lexists(inner):
-                    return None
+            if not is_link:
+                self._plain.add(inner)
                 current = inner
                 continue
             links += 1
@@ -168,4 +175,4 @@ class Tree:
             if target.startswith("/"):
                 current = ""
             waiting += target.split("/")[::-1]
-        return current or "/"
+        return None if self.is_gone(current) else current or "/"

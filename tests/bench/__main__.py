@@ -25,6 +25,8 @@ ROUNDS = 7
 ENVIRONMENTS = 16
 WHEELS = 100
 FILES_A_WHEEL = 313
+SIMULATED_WHEELS = 640
+SIMULATED_RELEASES = (NEWEST,)
 PRUNED_WHEELS = 100
 PRUNED_FILES_A_WHEEL = 260
 
@@ -38,6 +40,7 @@ def main() -> None:
         start_up(cacheadmin)
         looking(folder / "looking", cacheadmin)
         locking(folder / "locking", cacheadmin)
+        simulating(folder / "simulating", cacheadmin)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -110,6 +113,37 @@ def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
     report(
         "cacheadmin prune", ours, f"uv {NEWEST} cache prune", theirs, "at least 50 times shorter"
     )
+
+
+def simulating(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare a simulation, net of the program's start, with a prune that finds nothing."""
+    small = build_cache(folder / "small", 1, 10)
+    large = build_cache(folder / "large", SIMULATED_WHEELS, FILES_A_WHEEL)
+    home = folder / "home"
+    home.mkdir()
+    policies = {
+        cache: cacheadmin.policy(cache, name=f"simulating-{cache.parent.name}")
+        for cache in (small, large)
+    }
+    print(f"\na cache of {SIMULATED_WHEELS * FILES_A_WHEEL} files, nothing to delete")
+    for release in SIMULATED_RELEASES:
+
+        def simulate(cache: Path, release: str = release) -> Callable[[], object]:
+            return lambda: cacheadmin("simulate", policies[cache], "--uv", release, code=0)
+
+        def prune(release: str = release) -> object:
+            # A copy of nothing: what is deleted the first time is gone for the others.
+            return run_uv(release, "cache", "prune", cache=large, home=home)
+
+        ours, theirs = side_by_side(simulate(large), prune)
+        start, _ = side_by_side(simulate(small), lambda: None)
+        report(
+            "simulate",
+            max(ours - start, 0.0),
+            f"uv {release} cache prune",
+            theirs,
+            "at most 3 times",
+        )
 
 
 def watch_lock(lock: Path, process: subprocess.Popen[bytes]) -> float:
