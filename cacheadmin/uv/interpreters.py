@@ -15,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from cacheadmin.uv.untrusted_msgpack import first_object
+
 # Real entries are 2 to 10 KiB.
 MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 12
@@ -40,21 +42,7 @@ def environment_prefix(entry: bytes, bucket_version: int) -> str | None:
 
 
 def _info(entry: bytes) -> Any:
-    import msgpack
-
-    if not entry or len(entry) > MAX_BYTES:
-        return None
-    unpacker = msgpack.Unpacker(
-        raw=False,
-        strict_map_key=False,
-        max_buffer_size=MAX_BYTES,
-        unicode_errors="surrogateescape",
-    )
-    unpacker.feed(entry)
-    try:
-        content = unpacker.unpack()
-    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError, TypeError):
-        return None
+    content = first_object(entry, MAX_BYTES, unicode_errors="surrogateescape")
     if isinstance(content, list) and len(content) == 2:
         return content[1]
     if isinstance(content, dict):

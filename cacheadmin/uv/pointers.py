@@ -11,15 +11,21 @@ Source: uv-cache-facts section 2 (bytes of 0.1.5 to 0.13.8).
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Literal
 
-from cacheadmin.uv.layout import is_archive_id
+from cacheadmin.uv.untrusted_msgpack import first_object
 
 PointerKind = Literal["http", "rev"]
 
 # Real pointer files are below 10 KiB; the largest seen is a wheel with
 # hundreds of HTTP headers.
 MAX_BYTES = 1024 * 1024
+
+# Ids have had 21 and 16 characters. Narrower than what may be a folder's name:
+# in a shape of a release to come, the first text may be anything but the id, and
+# taking it for one would leave the archive that is meant without its pointer.
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{16,21}", re.ASCII)
 
 
 def archive_named_by(pointer: bytes, kind: PointerKind) -> str | None:
@@ -33,17 +39,17 @@ def archive_named_by(pointer: bytes, kind: PointerKind) -> str | None:
     if named is None:
         return None
     identifier = named.rpartition("/")[2]
-    return identifier if is_archive_id(identifier) else None
+    return identifier if _IDENTIFIER.fullmatch(identifier) else None
 
 
 def revision_named_by(pointer: bytes, kind: PointerKind) -> str | None:
     """Return the revision folder that ``revision.http`` or ``.rev`` names."""
     named = _named(pointer, kind)
-    return named if named is not None and is_archive_id(named) else None
+    return named if named is not None and _IDENTIFIER.fullmatch(named) else None
 
 
 def _named(pointer: bytes, kind: PointerKind) -> str | None:
-    first = _first_object(pointer)
+    first = first_object(pointer, MAX_BYTES)
     if kind == "rev":
         if not isinstance(first, list) or len(first) < 2:
             return None
@@ -55,20 +61,3 @@ def _named(pointer: bytes, kind: PointerKind) -> str | None:
     if isinstance(first, dict) and isinstance(first.get("id"), str):
         return str(first["id"])
     return None
-
-
-def _first_object(data: bytes) -> Any:
-    import msgpack
-
-    if not data or len(data) > MAX_BYTES:
-        return None
-    unpacker = msgpack.Unpacker(
-        raw=False, strict_map_key=False, max_buffer_size=MAX_BYTES, unicode_errors="strict"
-    )
-    unpacker.feed(data)
-    try:
-        return unpacker.unpack()
-    except (ValueError, msgpack.UnpackException, RecursionError, MemoryError, TypeError):
-        # msgpack raises ValueError and its own family for damaged input;
-        # unhashable map keys are a TypeError.
-        return None

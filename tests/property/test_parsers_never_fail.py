@@ -60,6 +60,55 @@ def test_every_real_shape_names_its_archive_and_no_cut_one_names_another(
             assert archive_named_by(content[:cut], kind) in (None, identifier)
 
 
+@st.composite
+def real_objects(draw: st.DrawFn) -> tuple[object, str]:
+    """Draw what a release writes: a pointer, a revision or an interpreter entry."""
+    identifier, digests = draw(identifiers), draw(hashes)
+    prefix = "/" + "/".join(draw(st.lists(st.text(min_size=1, max_size=9), max_size=4)))
+    scheme = [f"{prefix}/l", f"{prefix}/l", f"{prefix}/bin", prefix, f"{prefix}/i"]
+    return draw(
+        st.sampled_from(
+            [
+                ([identifier, digests, "x-1.0-py3-none-any.whl", 0, None], identifier),
+                ({"id": identifier, "hashes": digests, "size": 1}, identifier),
+                ([[1, 2], [identifier, digests]], identifier),
+                ([[[1, 2], None, None, {}], {"id": identifier, "hashes": []}], identifier),
+                ([[1, 2], [{"os": "x"}, {"version": "3"}, scheme, None, prefix]], prefix),
+                ([[1, 2], [[{"os": "x"}, []], [{"version": "3"}, scheme]]], prefix),
+            ]
+        )
+    )
+
+
+@given(
+    real_objects(),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 10_000),
+    st.integers(0, 6),
+)
+def test_damaged_real_objects(
+    real: tuple[object, str], changes: list[tuple[int, int]], cut: int, version: int
+) -> None:
+    content = bytearray(msgpack.packb(real[0]))
+    for place, byte in changes:
+        content[place % len(content)] = byte
+    for damaged in (bytes(content), bytes(content[: cut % len(content)])):
+        for kind in ("http", "rev"):
+            for named in (archive_named_by(damaged, kind), revision_named_by(damaged, kind)):
+                assert named is None or is_archive_id(named)
+        prefix = environment_prefix(damaged, version)
+        assert prefix is None or (prefix.startswith("/") and "\0" not in prefix)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2000), st.sampled_from([0xDD, 0xDF, 0xDB, 0xC6]))
+def test_lengths_that_promise_too_much(length: int, nested: int, marker: int) -> None:
+    content = (bytes([marker]) + length.to_bytes(4, "big")) * nested
+    # And within hypothesis' deadline: room is not made for all that is promised.
+    assert archive_named_by(content, "http") is None
+    assert revision_named_by(content, "rev") is None
+    assert environment_prefix(content, 4) is None
+
+
 @given(st.text())
 def test_names(name: str) -> None:
     parsed = parse_bucket_name(name)
