@@ -236,7 +236,8 @@ class Prune(Section):
     revisions: bool = Field(True, description="remove superseded source revisions")
     builds: Builds = Builds.model_construct()
     environments: CachedEnvironmentRule | Literal["never"] = Field(
-        CachedEnvironmentRule.model_construct(), description="cached tool and script environments, or never"
+        CachedEnvironmentRule.model_construct(),
+        description="cached tool and script environments, or never",
     )
     unused: Unused = Unused.model_construct()
     budget: Budget = Budget.model_construct()
