@@ -2,6 +2,7 @@
 
 ``models`` are the tables (SQLAlchemy: SQLite or PostgreSQL), ``store`` reads
 and writes them, ``fast_reading`` is the one read that every preflight makes,
-without SQLAlchemy's import time. Losing the state only ever leads to less
-removed or to a longer scan, never to more removed.
+without SQLAlchemy's import time. Losing the state makes nobody's present
+environment less safe, but what environments linked that can't be found now
+(``venvs.keep_missing``) is known from nowhere else.
 """

@@ -45,13 +45,22 @@ def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
         os.stat(file)
     except FileNotFoundError:
         return []
-    # Read-only: a preflight by somebody without rights changes nothing.
-    connection = sqlite3.connect(f"file:{quote(file)}?mode=ro", uri=True, timeout=10)
     try:
-        return list(connection.execute(query, values))
+        # Read-only: a preflight by somebody without rights changes nothing.
+        return _select(file, "ro", query, values)
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             return []
-        raise
+        if not os.path.exists(f"{file}-journal"):
+            raise
+    # Somebody was killed while writing: SQLite must first undo the half-written
+    # change, which only a connection that may write can do.
+    return _select(file, "rw", query, values)
+
+
+def _select(file: str, mode: str, query: str, values: tuple[str, ...]) -> list[Any]:
+    connection = sqlite3.connect(f"file:{quote(file)}?mode={mode}", uri=True, timeout=10)
+    try:
+        return list(connection.execute(query, values))
     finally:
         connection.close()

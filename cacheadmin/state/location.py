@@ -26,8 +26,13 @@ def sqlite_path(url: str) -> str | None:
 
 
 def cache_key(cache: CacheIdentity) -> str:
-    """Return how the state names a cache."""
-    return f"{cache.device}:{cache.inode}:{storable(cache.path)}"
+    """Return how the state names a cache.
+
+    Without the device number: network filesystems, btrfs and loop mounts get
+    another one at each mount, and what missing environments link must not be
+    forgotten by a restart.
+    """
+    return f"{cache.inode}:{storable(cache.path)}"
 
 
 def storable(path: str) -> str:

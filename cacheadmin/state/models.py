@@ -1,7 +1,7 @@
 """The tables of the state. Times are nanoseconds since the epoch.
 
-A cache is known by ``device:inode:path``: another cache that is mounted at
-the same path later must not inherit what was remembered of the first.
+A cache is known by ``inode:path``: another cache that is mounted at the same
+path later must not inherit what was remembered of the first.
 """
 
 from __future__ import annotations

@@ -113,6 +113,35 @@ def test_reading_sqlite_does_not_import_sqlalchemy(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, cwd=REPOSITORY)
 
 
+def test_a_writer_that_was_killed_in_the_middle_leaves_a_state_that_can_be_read(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    seen = [environment(f"/e{number}", "a") for number in range(500)]
+    open_state(url, cache=CACHE).remember(seen, NOW)
+    # A cache of one page makes SQLite write to the file before the commit.
+    program = (
+        "import os, sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        "connection.execute('PRAGMA cache_size=1'); connection.execute('BEGIN');"
+        "connection.execute('UPDATE environment SET fingerprint = hex(randomblob(2000))');"
+        "os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, f"{tmp_path}/state.db"], check=False)
+    assert killed.returncode == -9
+    assert (tmp_path / "state.db-journal").stat().st_size > 0
+    rows = open_state(url, cache=CACHE).remembered_environments()
+    assert {row.path: row.fingerprint for row in rows} == {e.path: e.fingerprint for e in seen}
+
+
+def test_what_is_remembered_survives_a_mount_that_gives_another_device_number(url: str) -> None:
+    before = CacheIdentity("/srv/remounted", 41, 2)
+    open_state(url, cache=before).remember([environment("/e", "a")], NOW)
+    after = CacheIdentity("/srv/remounted", 57, 2)
+    assert len(open_state(url, cache=after).remembered_environments()) == 1
+    another = CacheIdentity("/srv/remounted", 57, 3)
+    assert open_state(url, cache=another).remembered_environments() == ()
+
+
 @pytest.mark.parametrize("damage", ["garbage", "folder", "unreachable"])
 def test_a_damaged_state_is_one_line_that_says_which_and_what_to_do(
     tmp_path: Path, damage: str
