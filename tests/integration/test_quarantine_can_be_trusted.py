@@ -50,6 +50,28 @@ def test_a_folder_that_others_can_write_is_refused(cacheadmin, rubbish: SharedCa
     )
 
 
+def test_a_parent_that_others_can_write_is_refused(cacheadmin, rubbish: SharedCache) -> None:
+    parent = Path(f"{rubbish.path}.cacheadmin")
+    parent.mkdir()
+    parent.chmod(0o777)
+    refused(cacheadmin, rubbish, cacheadmin.policy(rubbish.path), "can be written by others")
+    assert list(parent.iterdir()) == []
+
+
+def test_a_bucket_is_refused_by_whatever_name_it_is_reached(
+    cacheadmin, rubbish: SharedCache
+) -> None:
+    alias = rubbish.homes / "alias"
+    alias.symlink_to(rubbish.path / "archive-v0")
+    for place in (alias / "inner" / "quarantine", alias / "quarantine"):
+        policy = with_quarantine(cacheadmin, rubbish.path, place)
+        before = tree_snapshot(rubbish.path)
+        # A last part that is a link is refused as such.
+        result = cacheadmin("prune", policy, code=5)
+        assert "lies in the cache" in result.stderr or "is not a folder" in result.stderr
+        assert tree_snapshot(rubbish.path) == before
+
+
 @pytest.mark.root
 def test_a_folder_of_somebody_else_is_refused(cacheadmin, rubbish, three_users) -> None:
     place = rubbish.homes / "quarantine"
