@@ -15,7 +15,7 @@ import pytest
 from cacheadmin.inventory.entries import ArchiveContent, Inventory
 from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
 from cacheadmin.uv.releases import buckets_of
-from tests.support.running_uv import binary_for, uv_environment
+from tests.support.running_uv import binary_for, python_for, run_uv, uv_environment
 from tests.support.shared_cache import SharedCache, names_in
 from tests.support.uv_releases import NEWEST
 
@@ -50,13 +50,13 @@ def fill(shared: SharedCache, release: str, folder: Path) -> Path:
     files = shared.index.folder
     python = environment / "bin" / "python"
     for requirements in (
-        ["docopt==0.6.2"],
+        ["--no-binary", "idna", "idna==3.6"],
         ["--editable", folder],
         [f"{served}cowsay-6.1-py3-none-any.whl"],
-        ["--reinstall", f"{served}docopt-0.6.2.tar.gz"],
+        ["--reinstall", f"{served}idna-3.6.tar.gz"],
         [files / "pytz-2025.2-py2.py3-none-any.whl"],
         ["--find-links", files, "--no-index", "pathspec==0.12.1"],
-        [files / "idna-3.6.tar.gz"],
+        ["--reinstall", files / "idna-3.6.tar.gz"],
     ):
         shared.uv(release, "pip", "install", "--python", python, *requirements)
     shared.uv(release, "tool", "run", "cowsay", "-t", "hello")
@@ -83,8 +83,8 @@ def test_packages_from_everywhere(shared: SharedCache, release: str, tmp_path: P
 
     sources = {(r.path.split("/")[1], r.package, r.version) for r in inventory.revisions}
     assert sources == {
-        ("index", "docopt", "0.6.2"),
-        ("url", "docopt", "0.6.2"),
+        ("index", "idna", "3.6"),
+        ("url", "idna", "3.6"),
         ("editable", "thing", "1.0"),
         ("path", "idna", "3.6"),
     }
@@ -110,6 +110,35 @@ def test_packages_from_everywhere(shared: SharedCache, release: str, tmp_path: P
         if link.is_symlink() and "archive-v0" in os.readlink(link) and path[:7] != "archive":
             inside = any(path.startswith(f"{e.path}/") for e in inventory.environments)
             assert inside or Path(os.readlink(link)).name in led_to(inventory), path
+
+
+@pytest.mark.parametrize("release", ["0.1.5", "0.1.45"])
+def test_the_oldest_releases(shared: SharedCache, release: str) -> None:
+    """Pointers that hold a path, built wheels, a manifest where later a revision file is."""
+    environment = shared.home() / "proj"
+    room = {"cache": shared.path, "home": shared.home(), "user": shared.users[0]}
+    served = shared.index.url.removesuffix("simple/")
+    run_uv(release, "venv", "--python", python_for(shared.users[0]), environment, **room)
+    for requirement in (f"cowsay @ {served}cowsay-6.1-py3-none-any.whl", "six", "docopt"):
+        command = ["pip", "install", "--no-index", "--find-links", shared.index.folder]
+        active = {"VIRTUAL_ENV": str(environment)}
+        run_uv(release, *command, requirement, extra_environment=active, **room)
+    with open_cache(str(shared.path)) as cache:
+        inventory = read_inventory(cache)
+        named = interpreter_prefixes(cache)
+    assert {bucket.name for bucket in inventory.buckets} <= buckets_of(release)
+    assert inventory.strays == inventory.unreadable == named.damaged == ()
+    assert str(environment) in {prefix for prefix, _, _ in named.prefixes}
+    versions = {pointer.package: pointer.version for pointer in inventory.wheel_pointers}
+    assert {"cowsay": "6.1", "six": "1.17.0"}.items() <= versions.items()
+    assert any(shared.path.glob("wheels-v*/url/*/cowsay/*.http"))
+    for pointer in inventory.wheel_pointers:
+        assert pointer.understood
+        assert pointer.archives == {pointer.linked_archive}
+    (revision,) = inventory.revisions
+    assert (revision.package, revision.version) == ("docopt", "0.6.2")
+    assert revision.current is not False
+    assert led_to(inventory) == set(inventory.archives)
 
 
 @pytest.mark.parametrize("release", ["0.5.10", "0.8.5", NEWEST])
