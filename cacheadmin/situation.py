@@ -7,6 +7,7 @@ taken; the state is read, never written.
 
 from __future__ import annotations
 
+import os
 import pwd
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -61,6 +62,27 @@ class Situation:
         from cacheadmin.planner.planning import make_plan
 
         return make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
+
+    def require_writable(self) -> None:
+        """Refuse what ends in a prune on a cache that can't be changed from here.
+
+        Raises NotPermitted for a read-only mount, or a root folder that the
+        caller may not write to.
+        """
+        from cacheadmin.errors import NotPermitted
+
+        path = self.cache.identity.path
+        filesystem = self.evidence.filesystem
+        if filesystem.read_only:
+            raise NotPermitted(
+                f"the cache {path} is read-only: mounted so at {filesystem.mount_point}",
+                hint="run it on a host that mounts the cache for writing",
+            )
+        if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
+            raise NotPermitted(
+                f"the cache {path} can't be written by you",
+                hint="run it as root, or as the owner of the cache",
+            )
 
     def owner_of(self, environment: Environment) -> str | None:
         """Return the account name of an environment's owner, None where unknown."""

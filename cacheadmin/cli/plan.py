@@ -33,6 +33,7 @@ def plan(
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
     ):
+        situation.require_writable()
         made = situation.plan()
         sizes = situation.measure(made, kept=output_format is Format.JSON)
         if out is not None:

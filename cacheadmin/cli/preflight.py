@@ -32,6 +32,7 @@ def preflight(
     from cacheadmin.situation import look_at
 
     with look_at(policy, insecure_policy=insecure_policy) as situation:
+        situation.require_writable()
         if for_uv is None:
             answer = run_preflight(situation)
         else:

@@ -54,6 +54,7 @@ def prune(
     loaded = load_policy(policy, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+        situation.require_writable()
         made = situation.plan()
         dropped: tuple[tuple[str, str], ...] = ()
         if plan_file is not None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     """Yield everything that keeps a prune of this cache from being plain safe."""
-    yield from _read_only(case)
     yield from _links(case)
     yield from _cached_links(case, live)
     yield from _unseen(case)
@@ -25,17 +24,6 @@ def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     yield from _lock_free_uv(case)
     yield from _other_hosts(case)
     yield from _unknown(case)
-
-
-def _read_only(case: Case) -> Iterator[Limit]:
-    if case.evidence.filesystem.read_only:
-        mount = case.evidence.filesystem.mount_point
-        yield Limit(
-            "filesystem.read_only",
-            Verdict.REFUSED,
-            f"the cache's filesystem is mounted read-only at {mount}",
-            "run it on a host that mounts the cache for writing",
-        )
 
 
 def _links(case: Case) -> Iterator[Limit]:

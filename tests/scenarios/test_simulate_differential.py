@@ -86,6 +86,19 @@ def test_what_is_simulated_is_what_is_deleted(
         compare(mixed, tmp_path, release, seed, ci=ci)
 
 
+@pytest.mark.parametrize("release", ["0.2.37", "0.8.5", "0.13.8"])
+def test_an_empty_cache(index: Index, open_folder: Path, release: str) -> None:
+    shared = SharedCache.create(open_folder, index)
+    shared.uv(release, "venv", shared.home() / "env")
+    for folder in shared.path.iterdir():
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    expected = simulated(shared.path, release, ci=False)
+    before = paths_of(shared.path)
+    shared.uv(release, "cache", "prune")
+    assert deleted_tops(before, paths_of(shared.path)) == list(expected.removals)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(100, 160))
 @pytest.mark.parametrize("release", RELEASES)

@@ -36,6 +36,8 @@ def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
     folder.mkdir(exist_ok=True)
     shared = SharedCache.create(folder, index)
     wheel = next(index.folder.glob("idna-3.7-*.whl"))
+    url = f"{index.url.removesuffix('/simple/')}/{_file_of(index, 'pytz')}"
+    git = _a_git_project(shared.home() / "gitted")
     script = shared.home() / "script.py"
     script.write_text(_SCRIPT)
     for release in WRITERS:
@@ -50,7 +52,31 @@ def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
             reinstall_a_changed_tool(shared, environment, release)
         if release in ("0.8.5", "0.13.8"):
             shared.uv(release, "run", "--no-project", str(script))
+            shared.uv(release, "pip", "install", "--python", environment, f"pytz @ {url}")
+            if git is not None:
+                source = f"gitted @ git+file://{git}"
+                shared.uv(release, "pip", "install", "--python", environment, source)
     return shared
+
+
+def _file_of(index: Index, project: str) -> str:
+    return min(path.name for path in index.folder.glob(f"{project}-*.whl"))
+
+
+def _a_git_project(folder: Path) -> Path | None:
+    """Make a repository that can be cloned offline; None without git."""
+    if shutil.which("git") is None:
+        return None
+    folder.mkdir()
+    (folder / "gitted.py").write_text("")
+    (folder / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
+        '[project]\nname = "gitted"\nversion = "1.0"\ndescription = "From git."\n'
+    )
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "Begin"]):
+        subprocess.run(["git", "-C", folder, *words], check=True, env={"PATH": os.environ["PATH"]})
+    return folder
 
 
 def spoiled_copy(cache: Path, folder: Path, seed: int) -> Path:
