@@ -9,48 +9,60 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.plan import plan
-from cacheadmin.cli.policy import policy_app
-from cacheadmin.cli.preflight import preflight
-from cacheadmin.cli.prune import prune
-from cacheadmin.cli.runs import runs_app
-from cacheadmin.cli.scan import scan
-from cacheadmin.cli.schemas import schemas
-from cacheadmin.cli.simulate import simulate
-from cacheadmin.cli.uv import uv_app
-from cacheadmin.cli.venv import venv_app
 from cacheadmin.errors import CacheadminError, ExitCode
 
 # typer may carry its own copy of click: the class is reached through typer's name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
-app = typer.Typer(
-    name="cacheadmin",
-    help="Make a uv cache that many people share safe to clean.",
-    no_args_is_help=True,
-    # Plain help needs no rich: a third of the start-up time.
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(preflight)
-app.command()(plan)
-app.command()(prune)
-app.command()(simulate)
-app.command()(scan)
-app.command()(schemas)
-app.add_typer(runs_app, name="runs")
-app.add_typer(venv_app, name="venv")
-app.add_typer(policy_app, name="policy")
-app.add_typer(uv_app, name="uv")
+# In the order in which --help lists them: name, and whether it is a group.
+# Command NAME is the function of that name in ``cli/NAME.py``, group NAME its
+# ``NAME_app``.
+_COMMANDS = {
+    "preflight": False,
+    "plan": False,
+    "prune": False,
+    "simulate": False,
+    "scan": False,
+    "schemas": False,
+    "runs": True,
+    "venv": True,
+    "policy": True,
+    "uv": True,
+}
 
 
-@app.callback()
+def build_app(only: str | None = None) -> typer.Typer:
+    """Return the command line, with every command or with one alone.
+
+    Reading the signatures of all commands takes a tenth of a preflight's
+    time; a call needs one of them.
+    """
+    app = typer.Typer(
+        name="cacheadmin",
+        help="Make a uv cache that many people share safe to clean.",
+        no_args_is_help=True,
+        # Plain help needs no rich: a third of the start-up time.
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_global_options)
+    for name, is_group in _COMMANDS.items():
+        if only in (None, name):
+            module = import_module(f"cacheadmin.cli.{name}")
+            if is_group:
+                app.add_typer(getattr(module, f"{name}_app"), name=name)
+            else:
+                app.command(name)(getattr(module, name))
+    return app
+
+
 def _global_options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing when all is well (for cron).")
@@ -73,9 +85,20 @@ def _global_options(
         raise typer.Exit
 
 
+def _named_command(arguments: list[str]) -> str | None:
+    """Return the command that is called, if it is plain to see; None: all are needed."""
+    for argument in arguments:
+        if argument in _COMMANDS:
+            return argument
+        if not argument.startswith("-") or argument in ("-h", "--help", "--color"):
+            return None
+    return None
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     try:
+        app = build_app(_named_command(arguments))
         result = app(arguments, prog_name="cacheadmin", standalone_mode=False)
         sys.stdout.flush()
     except CacheadminError as error:

@@ -31,9 +31,9 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 @pytest.fixture(scope="module")
 def program() -> dict[tuple[str, ...], Any]:
-    from cacheadmin.cli.app import app
+    from cacheadmin.cli.app import build_app
 
-    return dict(commands(typer.main.get_command(app)))
+    return dict(commands(typer.main.get_command(build_app())))
 
 
 def sections() -> dict[str, str]:
