@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
-from cacheadmin.evidence.discovery import kind_of
 from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import registered
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.report.documents import header

@@ -72,12 +72,12 @@ def collect_evidence(
     locator = locator_for(policy, inventory)
     processes, unseen_processes = read_processes(locator)
     named = interpreter_prefixes(cache)
-    found = find_environments(policy, named.prefixes, remembered, processes, inventory.cache.path)
-    candidates = (*found.candidates(), *_inside(inventory))
-    options = ScanOptions(deep=deep, report_clones=report_clones)
-    environments = tuple(
-        _worth_telling(_scan_all(candidates, locator, inodes_for(inventory), options, progress))
+    found = find_environments(
+        policy, named.prefixes, remembered, processes, _inside(inventory), locator
     )
+    options = ScanOptions(deep=deep, report_clones=report_clones)
+    scanned = _scan_all(found.candidates(), locator, inodes_for(inventory), options, progress)
+    environments = tuple(_worth_telling(scanned))
     return Evidence(
         collected_at_ns=now_ns,
         filesystem=describe_filesystem(inventory.cache.path),
@@ -95,8 +95,8 @@ def collect_evidence(
     )
 
 
-def _inside(inventory: Inventory) -> Iterator[Candidate]:
-    """Yield the environments inside the cache: whole archives, scripts', projects', overlays."""
+def _inside(inventory: Inventory) -> Iterator[str]:
+    """Yield where environments lie inside the cache: archives, scripts', projects', overlays."""
     root = inventory.cache.path
     paths = [
         *(a.path for a in inventory.archives.values() if a.content is ArchiveContent.ENVIRONMENT),
@@ -104,7 +104,7 @@ def _inside(inventory: Inventory) -> Iterator[Candidate]:
         *(build.path for build in inventory.builds),
     ]
     for path in paths:
-        yield Candidate(f"{root}/{path}", EnvironmentKind.CACHED, ("cache",))
+        yield f"{root}/{path}"
 
 
 def _scan_all(
@@ -125,14 +125,17 @@ def _scan_all(
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:
-    """Leave out base interpreters that have nothing to do with the cache.
+    """Leave out what has nothing to do with the cache, although it was come across.
 
-    Every interpreter uv ever asked is in its buckets; only one that packages
-    were installed into, with links into the cache, is an environment of ours.
+    Every interpreter uv ever asked is in its buckets, and every Python program
+    that runs has an environment; one that links into the cache is of ours.
     """
     for environment in environments:
-        plain = environment.kind is EnvironmentKind.PYTHON and environment.sources == ("cache",)
-        if plain and not environment.archives and not environment.hardlinked_archives:
+        by_chance = (
+            environment.kind is EnvironmentKind.PYTHON and environment.sources == ("cache",)
+        ) or environment.sources == ("process",)
+        links = environment.archives or environment.hardlinked_archives or environment.entries
+        if by_chance and environment.complete and not links:
             continue
         yield environment
 

@@ -17,14 +17,23 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, RememberedEnvironment, Unseen
+from cacheadmin.evidence.kinds import is_closed, kind_of
+from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.patterns import expand
 from cacheadmin.evidence.registry import registered
 from cacheadmin.fs.reading import failure
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Process
+    from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.policy.model import DiscoverRoot, Policy
 
 _MAX_MATCHES = 100_000
+
+_WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
+
+# Folders of an environment's own, where nobody keeps another one.
+_OWN = frozenset({"bin", "include", "lib", "lib64", "share"})
 
 
 class Found:
@@ -45,6 +54,10 @@ class Found:
         registrant = known.registrant if known.registrant is not None else candidate.registrant
         self._by_identity[identity] = Candidate(known.path, known.kind, sources, registrant)
 
+    def knows(self, path: str) -> bool:
+        """Whether this folder was found before, by any of its names."""
+        return _identity(path) in self._by_identity
+
     def candidates(self) -> tuple[Candidate, ...]:
         """Return what was found, by path."""
         return tuple(sorted(self._by_identity.values(), key=lambda found: found.path))
@@ -55,14 +68,18 @@ def find_environments(
     prefixes: Iterable[tuple[str, str, int]],
     remembered: Iterable[RememberedEnvironment],
     processes: Iterable[Process],
-    inside: str,
+    inside: Iterable[str],
+    locator: CacheLocator,
 ) -> Found:
-    """Return every environment to scan, outside the cache.
+    """Return every environment to scan.
 
-    ``prefixes`` come from the cache's interpreter buckets; ``inside`` is the
-    cache's path: environments below it are scanned as cached ones.
+    ``prefixes`` come from the cache's interpreter buckets; ``inside`` are the
+    paths of the environments in the cache. Anything else in the cache is none,
+    however it was found.
     """
     found = Found()
+    for path in inside:
+        found.add(Candidate(path, EnvironmentKind.CACHED, ("cache",)))
     sources: tuple[Iterable[Candidate | Unseen], ...] = (
         registered(policy.venvs.registry) if policy.venvs.registry else (),
         _included(policy.venvs.include),
@@ -75,72 +92,45 @@ def find_environments(
         for candidate in source:
             if isinstance(candidate, Unseen):
                 found.unseen.append(candidate)
-            elif not _below(candidate.path, inside):
+            elif found.knows(candidate.path) or not _below(candidate.path, locator):
                 found.add(candidate)
     return found
 
 
-def kind_of(path: str) -> EnvironmentKind | None:
-    """Return what sort of environment a folder is; None when it is none."""
-    if os.path.lexists(f"{path}/uv-receipt.toml"):
-        return EnvironmentKind.TOOL
-    if os.path.lexists(f"{path}/pyvenv.cfg"):
-        return EnvironmentKind.VENV
-    try:
-        names = os.listdir(path)
-    except OSError:
-        return None
-    if any(name.endswith(".dist-info") for name in names):
-        return EnvironmentKind.TARGET
-    if glob.glob(f"{glob.escape(path)}/lib/python*/*-packages"):
-        return EnvironmentKind.PYTHON
-    return None
-
-
 def _included(patterns: Iterable[str]) -> Iterator[Candidate | Unseen]:
     for pattern in patterns:
-        matches = list(islice(glob.iglob(pattern, include_hidden=True), _MAX_MATCHES + 1))
+        unseen: list[Unseen] = []
+        matches = list(islice(_matches(pattern, "include", unseen), _MAX_MATCHES + 1))
+        yield from unseen
         if len(matches) > _MAX_MATCHES:
             reason = f"more than {_MAX_MATCHES} matches"
             yield Unseen("include", pattern, reason, hides_archives=True)
         for path in matches[:_MAX_MATCHES]:
             kind = kind_of(path)
             if kind is not None:
-                yield Candidate(path.rstrip("/"), kind, ("include",))
-            elif os.path.islink(path) or _is_closed(path):
+                yield Candidate(path, kind, ("include",))
+            elif os.path.islink(path) or is_closed(path):
                 # A link that leads nowhere, or a folder we may not look into.
-                yield Candidate(path.rstrip("/"), EnvironmentKind.VENV, ("include",))
+                yield Candidate(path, EnvironmentKind.VENV, ("include",))
         if not matches and not glob.has_magic(pattern):
             # Named in full by the policy and gone, or out of our reach.
             yield Candidate(pattern.rstrip("/"), EnvironmentKind.VENV, ("include",))
-        if not matches:
-            yield from _closed_parent(pattern)
 
 
-def _closed_parent(pattern: str) -> Iterator[Unseen]:
-    """Say that a pattern matched nothing because a folder on its way can't be read."""
-    folder = "/"
-    for part in pattern.split("/")[1:-1]:
-        if glob.has_magic(part):
-            break
-        folder = os.path.join(folder, part)
-    if os.path.isdir(folder) and _is_closed(folder):
-        yield Unseen("include", folder, "Permission denied", hides_archives=True)
+def _matches(pattern: str, what: str, unseen: list[Unseen]) -> Iterator[str]:
+    def closed(folder: str, error: OSError) -> None:
+        reason = failure(folder, error).reason
+        unseen.append(Unseen(what, folder, reason, hides_archives=True))
 
-
-def _is_closed(path: str) -> bool:
-    try:
-        os.listdir(path)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return False
+    return expand(pattern, closed)
 
 
 def _discovered(roots: Iterable[DiscoverRoot]) -> Iterator[Candidate | Unseen]:
     for root in roots:
-        for base in sorted(glob.glob(root.root)) or [root.root]:
+        unseen: list[Unseen] = []
+        bases = list(_matches(root.root, "discover", unseen))
+        yield from unseen
+        for base in bases or ([] if unseen else [root.root]):
             yield from _walk(base, root.depth, tuple(root.exclude))
 
 
@@ -156,23 +146,33 @@ def _walk(base: str, depth: int, exclude: tuple[str, ...]) -> Iterator[Candidate
             if not problem.missing or folder == base:
                 yield Unseen("discover", folder, problem.reason, hides_archives=True)
             continue
-        names = {entry.name for entry in listed}
-        if "pyvenv.cfg" in names or "uv-receipt.toml" in names:
-            tool = "uv-receipt.toml" in names
-            kind = EnvironmentKind.TOOL if tool else EnvironmentKind.VENV
+        kind = _kind_by_listing({entry.name for entry in listed if not _is_folder(entry)}, listed)
+        if kind is not None:
             yield Candidate(folder, kind, ("discover",))
-            continue
-        if any(name.endswith(".dist-info") for name in names):
-            yield Candidate(folder, EnvironmentKind.TARGET, ("discover",))
-            continue
         for entry in listed:
-            if _excluded(entry, exclude):
+            # An environment may lie beside a decoy, never in another's `lib`.
+            if _excluded(entry, exclude) or (kind in _WITH_LIB and entry.name in _OWN):
                 continue
             if entry.is_symlink() and entry.name in (".venv", "venv"):
                 # Centralised environments: `.venv` is a link (facts section 7).
                 yield Candidate(entry.path, EnvironmentKind.VENV, ("discover",))
-            elif left > 0 and entry.is_dir(follow_symlinks=False):
+            elif left > 0 and _is_folder(entry):
                 waiting.append((entry.path, left - 1))
+
+
+def _kind_by_listing(files: set[str], listed: Iterable[os.DirEntry[str]]) -> EnvironmentKind | None:
+    """As ``kind_of``, from a listing that is there already."""
+    if "uv-receipt.toml" in files:
+        return EnvironmentKind.TOOL
+    if "pyvenv.cfg" in files:
+        return EnvironmentKind.VENV
+    if any(entry.name.endswith(".dist-info") for entry in listed):
+        return EnvironmentKind.TARGET
+    return None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
 
 
 def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
@@ -203,5 +203,6 @@ def _identity(path: str) -> object:
     return status.st_dev, status.st_ino
 
 
-def _below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")
+def _below(path: str, locator: CacheLocator) -> bool:
+    root = locator.identity.path.rstrip("/")
+    return (f"{path}/").startswith(f"{root}/") or locator.locate(path, "/").place is Place.INSIDE

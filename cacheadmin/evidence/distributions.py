@@ -9,10 +9,12 @@ a clone and a copy survive.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Place
@@ -29,6 +31,9 @@ _UV_WRITES = frozenset(
         "uv_build.json",
     }
 )
+
+# Real ones have a dozen; another tool may put more there.
+_MAX_FILES = 1000
 
 # (device, inode) of an archive's METADATA and WHEEL -> archive.
 InodeIndex = Callable[[int, int], ArchiveId | None]
@@ -54,20 +59,16 @@ class Distribution:
 def probe(
     dist_info: str, site_packages: str, locator: CacheLocator, inodes: InodeIndex
 ) -> Distribution | None:
-    """Probe the ``*.dist-info`` of that name; None when there is nothing to probe."""
+    """Probe the ``*.dist-info`` of that name; None when there is nothing to probe.
+
+    Raises OSError when it may not be looked into: it could link to any archive.
+    """
     folder = f"{site_packages}/{dist_info}"
     name = dist_info.removesuffix(".dist-info")
     for file in ("METADATA", "WHEEL"):
-        path = f"{folder}/{file}"
-        try:
-            target = os.readlink(path)
-        except OSError as error:
-            # EINVAL: a file that is no link.
-            found = None if isinstance(error, FileNotFoundError) else _regular(name, path, inodes)
-            if found is not None:
-                return found
-            continue
-        return _linked(name, path, target, folder, locator)
+        found = _probe_file(name, f"{folder}/{file}", folder, locator, inodes)
+        if found is not None:
+            return found
     return _probe_any(name, folder, locator, inodes)
 
 
@@ -75,37 +76,46 @@ def _probe_any(
     name: str, folder: str, locator: CacheLocator, inodes: InodeIndex
 ) -> Distribution | None:
     try:
-        entries = sorted(os.listdir(folder))
-    except OSError:
+        with os.scandir(folder) as entries:
+            listed = sorted(entry.name for entry in islice(entries, _MAX_FILES))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    for entry in entries:
-        if entry in _UV_WRITES:
-            continue
-        path = f"{folder}/{entry}"
-        try:
-            target = os.readlink(path)
-        except OSError:
-            found = _regular(name, path, inodes)
+    for entry in listed:
+        if entry not in _UV_WRITES:
+            found = _probe_file(name, f"{folder}/{entry}", folder, locator, inodes)
             if found is not None:
                 return found
-            continue
-        return _linked(name, path, target, folder, locator)
     return None
 
 
-def _linked(name: str, path: str, target: str, folder: str, locator: CacheLocator) -> Distribution:
-    located = locator.locate(target, folder)
-    if located.place is Place.ELSEWHERE:
-        located = locator.locate_resolved(path)
+def _probe_file(
+    name: str, path: str, folder: str, locator: CacheLocator, inodes: InodeIndex
+) -> Distribution | None:
+    try:
+        target = os.readlink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        # A file that is no link.
+        if error.errno != errno.EINVAL:
+            raise
+        return _regular(name, path, inodes)
+    return probe_link(name, path, target, folder, locator)
+
+
+def probe_link(
+    name: str, path: str, target: str, folder: str, locator: CacheLocator
+) -> Distribution:
+    """Return what a link in a distribution's place tells: ``path`` in ``folder``, its text."""
+    located = locator.follow(target, folder)
     archive = None
     if located.entry is not None and located.entry.startswith("archive-v"):
         archive = ArchiveId(located.entry.split("/")[1])
-    broken = located.place is Place.INSIDE and not os.path.exists(path)
     return Distribution(
         name,
         LinkMode.SYMLINK,
         archive=archive,
-        broken=broken,
+        broken=located.place is Place.INSIDE and locator.is_gone(located, path),
         foreign=located.place is Place.FOREIGN,
         target=target,
     )
@@ -114,7 +124,7 @@ def _linked(name: str, path: str, target: str, folder: str, locator: CacheLocato
 def _regular(name: str, path: str, inodes: InodeIndex) -> Distribution | None:
     try:
         status = os.lstat(path)
-    except OSError:
+    except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):
         return None

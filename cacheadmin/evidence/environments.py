@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass, field
 
 from cacheadmin.evidence.clones import shares_extents
-from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe
+from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -23,6 +23,7 @@ from cacheadmin.evidence.facts import (
     LinkMode,
 )
 from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.package_names import normalized
@@ -34,8 +35,6 @@ from cacheadmin.uv.environment_config import (
 
 _DIST_INFO = ".dist-info"
 _OVERLAY = "_uv_ephemeral_overlay.pth"
-_LIBRARIES = ("lib", "lib64")
-_PACKAGES = ("site-packages", "dist-packages")
 _MAX_DEPTH = 64
 
 
@@ -98,9 +97,13 @@ def scan_environment(
     config = _read_config(path, found, required=candidate.kind is not EnvironmentKind.TARGET)
     if config.extends_environment:
         _note_entry(config.extends_environment, path, locator, found)
-    readable = False
-    for folder in _site_packages(candidate, found):
-        readable |= _scan_site_packages(folder, locator, inodes, options, found)
+    folders = find_package_folders(path, target=candidate.kind is EnvironmentKind.TARGET)
+    found.problems += folders.problems
+    found.watched.update(folders.watched)
+    for link in folders.links:
+        _note_link(link, os.path.dirname(link), locator, found)
+    for folder in folders.paths:
+        _scan_site_packages(folder, locator, inodes, options, found)
     if options.deep:
         _scan_deep(path, locator, found)
     reason = "; ".join(found.problems)
@@ -147,16 +150,12 @@ def _entry_of_link(path: str, locator: CacheLocator) -> set[str]:
         target = os.readlink(path)
     except OSError:
         return set()
-    located = locator.locate(target, os.path.dirname(path))
-    if located.place is Place.ELSEWHERE:
-        located = locator.locate_resolved(path)
+    located = locator.follow(target, os.path.dirname(path))
     return {located.entry} if located.entry is not None else set()
 
 
 def _note_entry(target: str, folder: str, locator: CacheLocator, found: _Findings) -> None:
-    located = locator.locate(target, folder)
-    if located.place is Place.ELSEWHERE:
-        located = locator.locate_resolved(os.path.join(folder, target))
+    located = locator.follow(target, folder)
     if located.entry is not None:
         found.entries.add(located.entry)
 
@@ -175,69 +174,38 @@ def _read_config(path: str, found: _Findings, *, required: bool) -> EnvironmentC
     return parse_environment_config(content)
 
 
-def _site_packages(candidate: Candidate, found: _Findings) -> list[str]:
-    """Return the folders of an environment that hold ``*.dist-info``."""
-    path = candidate.path
-    if candidate.kind is EnvironmentKind.TARGET:
-        return [path]
-    folders: dict[tuple[int, int], str] = {}
-    seen: set[tuple[int, int]] = set()
-    for library in _LIBRARIES:
-        base = f"{path}/{library}"
-        try:
-            status = os.stat(base)
-            # `lib64` usually is a link to `lib`.
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            names = os.listdir(base)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            found.problems.append(f"{library} can't be read: {failure(base, error).reason}")
-            continue
-        found.watched[base] = status.st_mtime_ns
-        for name in names:
-            if not name.startswith(("python", "pypy", "graalpy")):
-                continue
-            for packages in _PACKAGES:
-                folder = f"{base}/{name}/{packages}"
-                try:
-                    status = os.stat(folder)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    reason = failure(folder, error).reason
-                    found.problems.append(f"{library}/{name}/{packages} can't be read: {reason}")
-                    continue
-                folders.setdefault((status.st_dev, status.st_ino), folder)
-    return list(folders.values())
-
-
 def _scan_site_packages(
     folder: str,
     locator: CacheLocator,
     inodes: ArchiveInodes,
     options: ScanOptions,
     found: _Findings,
-) -> bool:
+) -> None:
     try:
         moment = os.stat(folder).st_mtime_ns
-        names = os.listdir(folder)
+        # Before the listing: what changes during it must look changed later.
+        found.watched[folder] = moment
+        found.changed(moment)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(_DIST_INFO):
+                    seen = _seen_distribution(entry, folder, locator, inodes)
+                    if seen is not None:
+                        _note_distribution(seen, folder, inodes, options, found)
+                elif entry.name == _OVERLAY:
+                    _read_overlay(entry.path, folder, locator, found)
     except OSError as error:
-        found.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
-        return False
-    # Before the listing: what changes during it must look changed later.
-    found.watched[folder] = moment
-    found.changed(moment)
-    for name in names:
-        if name.endswith(_DIST_INFO):
-            seen = probe(name, folder, locator, inodes)
-            if seen is not None:
-                _note_distribution(seen, folder, inodes, options, found)
-        elif name == _OVERLAY:
-            _read_overlay(f"{folder}/{name}", folder, locator, found)
-    return True
+        name = error.filename if isinstance(error.filename, str) else folder
+        found.problems.append(f"{name} can't be read: {failure(folder, error).reason}")
+
+
+def _seen_distribution(
+    entry: os.DirEntry[str], folder: str, locator: CacheLocator, inodes: ArchiveInodes
+) -> Distribution | None:
+    if entry.is_symlink():
+        name = entry.name.removesuffix(_DIST_INFO)
+        return probe_link(name, entry.path, os.readlink(entry.path), folder, locator)
+    return probe(entry.name, folder, locator, inodes)
 
 
 def _note_distribution(
@@ -301,8 +269,12 @@ def _scan_deep(path: str, locator: CacheLocator, found: _Findings) -> None:
                 for entry in entries:
                     if entry.is_symlink():
                         _note_link(entry.path, folder, locator, found)
-                    elif entry.is_dir(follow_symlinks=False) and depth < _MAX_DEPTH:
-                        waiting.append((entry.path, depth + 1))
+                    elif entry.is_dir(follow_symlinks=False):
+                        if depth < _MAX_DEPTH:
+                            waiting.append((entry.path, depth + 1))
+                        else:
+                            where = f"{entry.path} is deeper than {_MAX_DEPTH} folders"
+                            found.problems.append(f"{where} and was not looked into")
         except OSError as error:
             found.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
 
@@ -312,10 +284,7 @@ def _note_link(path: str, folder: str, locator: CacheLocator, found: _Findings) 
         target = os.readlink(path)
     except OSError:
         return
-    located = locator.locate(target, folder)
-    if located.place is Place.ELSEWHERE:
-        # `bin/python` leads to an interpreter; a short cut may lead inside.
-        located = locator.locate_resolved(path)
+    located = locator.follow(target, folder)
     if located.place is Place.FOREIGN:
         found.links += 1
         found.foreign += 1
@@ -326,7 +295,7 @@ def _note_link(path: str, folder: str, locator: CacheLocator, found: _Findings) 
         found.archives.add(ArchiveId(located.entry.split("/")[1]))
     else:
         found.entries.add(located.entry)
-    if not os.path.exists(path):
+    if locator.is_gone(located, path):
         found.broken += 1
 
 

@@ -3,10 +3,15 @@
 uv writes the cache's path as the user spelled it: through a link in a home
 folder, a bind mount, an automount name, with ``..`` in it (facts section 5).
 So the folder that a target passes through is compared by device and inode
-with the cache's own buckets, once for each spelling. What cannot be resolved
-on this host still counts when it names an archive that exists here (an id is
-random; a chance match is out of the question) or starts with an alias of the
-policy: unknown is alive.
+with the cache's own buckets, once for each spelling. Where the text names no
+bucket of ours (a short cut, a bind mount under another name, another cache
+that leads on into this one) the target is resolved, and its parents compared.
+
+What cannot be resolved on this host still counts when it names an archive that
+exists here (an id is random; a chance match is out of the question) or starts
+with an alias of the policy: unknown is alive. Targets are their owners' to
+write, so neither the folders looked at for one nor the answers kept for all
+may grow without bound.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import is_archive_id, parse_bucket_name
@@ -23,10 +29,18 @@ from cacheadmin.uv.layout import is_archive_id, parse_bucket_name
 # The buckets that something outside can lead into.
 _KINDS = frozenset({"archive", "environments", "builds"})
 
-_BUCKET_PART = re.compile(r"/((?:archive|environments|builds)-v\d+)/+([^/]+)(?:/+([^/]+))?")
+_BUCKET = re.compile(r"/((?:archive|environments|builds)-v[0-9]{1,6})(?=/)")
 
 # The kernel's own limit on a path; a longer target leads nowhere.
 _PATH_LIMIT = 4096
+
+# Real targets name one bucket, rarely two; one that names more is resolved.
+_MAX_MENTIONS = 4
+
+# Answers kept, by spelling. Real sites have a handful of spellings.
+_MAX_REMEMBERED = 4096
+
+_Answer = TypeVar("_Answer")
 
 
 class Place(Enum):
@@ -42,11 +56,15 @@ class Located:
     """Where a target lies; ``entry`` is the cache entry it passes through.
 
     ``archive-v0/<id>``, ``environments-v2/<name>`` (or its second level for
-    interpreter digests) or ``builds-v0/<name>``, for targets inside.
+    interpreter digests) or ``builds-v0/<name>``, for targets inside. ``path``
+    is the whole way from the cache's root. ``by_alias``: the policy says so,
+    and the folder can't be seen on this host.
     """
 
     place: Place
     entry: str | None = None
+    path: str = ""
+    by_alias: bool = False
 
 
 _ELSEWHERE = Located(Place.ELSEWHERE)
@@ -72,9 +90,12 @@ class CacheLocator:
         self.identity = identity
         self._archives = archives
         self._aliases = tuple(alias.rstrip("/") for alias in (*aliases, identity.path))
-        self._folders: dict[tuple[int, int], str] = {}
-        self._prefixes: dict[str, str | None] = {}
-        self._roots: dict[str, str | None] = {}
+        self._buckets: dict[tuple[int, int], str] = {}
+        self._entries: dict[tuple[int, int], str] | None = None
+        self._spellings: dict[str, str | None] = {}
+        self._folders: dict[str, bool] = {}
+        self._parents: dict[str, str] = {}
+        self._ways: dict[str, str | None] = {}
         for name in buckets:
             parsed = parse_bucket_name(name)
             if parsed is None or parsed[0] not in _KINDS:
@@ -83,63 +104,182 @@ class CacheLocator:
                 status = os.lstat(f"{identity.path}/{name}")
             except OSError:
                 continue
-            self._folders[status.st_dev, status.st_ino] = name
+            self._buckets[status.st_dev, status.st_ino] = name
 
     def locate(self, target: str, folder: str) -> Located:
         """Return where a link's text leads, read in ``folder`` (absolute).
 
         Resolves nothing but the folders the text names; the target itself
-        need not exist.
+        need not exist. ``follow`` is for links that lead on.
         """
         if len(target) > _PATH_LIMIT:
             return _ELSEWHERE
-        path = target if target.startswith("/") else f"{folder}/{target}"
+        return self._by_text(target if target.startswith("/") else f"{folder}/{target}")
+
+    def follow(self, target: str, folder: str) -> Located:
+        """Return where a link leads, through every other link on the way.
+
+        As ``locate``, and only slower for targets whose text does not lead
+        straight into this cache.
+        """
+        located = self.locate(target, folder)
+        if located.place is Place.INSIDE or len(target) > _PATH_LIMIT:
+            return located
+        resolved = self.locate_resolved(os.path.join(folder, target))
+        return resolved if resolved.place is Place.INSIDE else located
+
+    def locate_resolved(self, path: str) -> Located:
+        """Return where an absolute path leads when every link on it is followed."""
+        try:
+            resolved = self._resolve(path)
+            way = self._way_inside(resolved)
+        except (OSError, ValueError):
+            return _ELSEWHERE
+        if way is None:
+            # What can't be resolved any further may still name an archive of ours.
+            return self._by_text(resolved)
+        bucket, *parts = way.split("/")
+        return _inside(bucket, parts) if parts else _ELSEWHERE
+
+    def _by_text(self, path: str) -> Located:
         place = _ELSEWHERE
         # The last mention wins: a cache may itself lie below an odd name.
-        for found in reversed(list(_BUCKET_PART.finditer(path))):
-            prefix = path[: found.start() + 1 + len(found[1])]
+        for found in reversed(list(_BUCKET.finditer(path))[-_MAX_MENTIONS:]):
+            prefix = path[: found.end()]
+            parts = _without_dots(path[found.end() :])
+            if not parts:
+                continue
             bucket = self._bucket_at(prefix)
             if bucket is not None:
-                return Located(Place.INSIDE, _entry(bucket, found[2], found[3]))
-            if self._may_be_ours(prefix, found[1], found[2]):
-                return Located(Place.INSIDE, _entry(found[1], found[2], found[3]))
+                return _inside(bucket, parts)
+            root = prefix[: -len(found[1]) - 1].rstrip("/")
+            if root in self._aliases:
+                return _inside(found[1], parts, by_alias=not self._exists(prefix))
+            if self._may_be_ours(prefix, found[1], parts[0]):
+                return _inside(found[1], parts)
             place = _FOREIGN
         return place
 
-    def locate_resolved(self, path: str) -> Located:
-        """Return where a path leads when every link on it is followed.
+    def is_gone(self, located: Located, link: str) -> bool:
+        """Whether a link that leads into this cache leads to nothing there.
 
-        Slower than ``locate``: for shortcuts whose text names no bucket.
+        One that goes by the name the cache has on another host leads nowhere
+        here; it is judged by what this cache holds.
         """
-        try:
-            resolved = os.path.realpath(path)
-        except (OSError, ValueError):
-            return _ELSEWHERE
-        return self.locate(resolved, "/")
+        if os.path.exists(link):
+            return False
+        return not (located.by_alias and os.path.exists(f"{self.identity.path}/{located.path}"))
 
     def _bucket_at(self, prefix: str) -> str | None:
-        if prefix not in self._prefixes:
-            try:
-                status = os.stat(prefix)
-                name = self._folders.get((status.st_dev, status.st_ino))
-            except (OSError, ValueError):
-                name = None
-            self._prefixes[prefix] = name
-        return self._prefixes[prefix]
+        if prefix not in self._spellings:
+            _remember(self._spellings, prefix, self._buckets.get(_identity(prefix)))
+        return self._spellings[prefix]
 
     def _may_be_ours(self, prefix: str, bucket: str, name: str) -> bool:
-        root = prefix[: -len(bucket) - 1].rstrip("/")
-        if root in self._aliases:
-            return True
-        exists_elsewhere = self._exists(prefix)
         # A folder that resolves, but is not ours, is another cache.
-        return not exists_elsewhere and is_archive_id(name) and name in self._archives
+        if not is_archive_id(name.replace(".", "")) or self._exists(prefix):
+            return False
+        if bucket.startswith("archive-"):
+            return name in self._archives
+        # Names of cached environments end in a digest: as good as an id.
+        return os.path.lexists(f"{self.identity.path}/{bucket}/{name}")
 
     def _exists(self, prefix: str) -> bool:
-        key = prefix
-        if key not in self._roots:
-            self._roots[key] = "" if os.path.isdir(prefix) else None
-        return self._roots[key] is not None
+        if prefix not in self._folders:
+            _remember(self._folders, prefix, os.path.isdir(prefix))
+        return self._folders[prefix]
+
+    def _resolve(self, path: str) -> str:
+        """Return a path without links; the way to its folder is remembered."""
+        folder, _, name = path.rpartition("/")
+        if not folder or name in ("", ".", ".."):
+            return os.path.realpath(path)
+        if folder not in self._parents:
+            _remember(self._parents, folder, os.path.realpath(folder))
+        resolved = f"{self._parents[folder].rstrip('/')}/{name}"
+        return os.path.realpath(resolved) if os.path.islink(resolved) else resolved
+
+    def _way_inside(self, resolved: str) -> str | None:
+        """Return the way from the cache's root to a resolved path; None when it is outside.
+
+        A bind mount gives a folder another place, never another identity.
+        """
+        names: list[str] = []
+        way: str | None = None
+        folder = resolved
+        while folder and folder != "/":
+            if folder in self._ways:
+                way = self._ways[folder]
+                break
+            way = self._entry_at(folder)
+            if way is not None:
+                break
+            folder, _, name = folder.rpartition("/")
+            names.append(name)
+        # Every folder on the way down has its answer now; the file has not.
+        inner = folder
+        for name in reversed(names):
+            _remember(self._ways, inner, way)
+            inner = f"{inner}/{name}"
+            way = None if way is None else f"{way}/{name}"
+        return way
+
+    def _entry_at(self, folder: str) -> str | None:
+        identity = _identity(folder)
+        bucket = self._buckets.get(identity)
+        if bucket is not None:
+            return bucket
+        if self._entries is None:
+            self._entries = dict(self._read_entries())
+        return self._entries.get(identity)
+
+    def _read_entries(self) -> Iterable[tuple[tuple[int, int], str]]:
+        """Yield the identity of each entry: one of them may be mounted elsewhere."""
+        for (device, _), bucket in self._buckets.items():
+            try:
+                with os.scandir(f"{self.identity.path}/{bucket}") as entries:
+                    for entry in entries:
+                        if not entry.is_symlink():
+                            yield (device, entry.inode()), f"{bucket}/{entry.name}"
+            except OSError:
+                continue
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return (-1, -1)
+    return status.st_dev, status.st_ino
+
+
+def _remember(answers: dict[str, _Answer], key: str, answer: _Answer) -> None:
+    if len(answers) >= _MAX_REMEMBERED:
+        answers.clear()
+    answers[key] = answer
+
+
+def _without_dots(rest: str) -> list[str]:
+    """Return the parts of the way from a bucket on; none when it leaves the bucket.
+
+    By text: archives hold no links to folders, and what uv spells has no dots
+    after the bucket's name.
+    """
+    parts: list[str] = []
+    for part in rest.split("/"):
+        if part == "..":
+            if not parts:
+                return []
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return parts
+
+
+def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located:
+    first, second = parts[0], parts[1] if len(parts) > 1 else None
+    path = "/".join((bucket, *parts))
+    return Located(Place.INSIDE, _entry(bucket, first, second), path, by_alias)
 
 
 def _entry(bucket: str, first: str, second: str | None) -> str:

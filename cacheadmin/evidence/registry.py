@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.fs.reading import failure
 
 _MAX_ENTRIES = 100_000
@@ -42,4 +43,4 @@ def _entry(entry: os.DirEntry[str]) -> Iterator[Candidate]:
     except OSError:
         return
     path = os.path.normpath(os.path.join(os.path.dirname(entry.path), target))
-    yield Candidate(path, EnvironmentKind.VENV, ("registry",), status.st_uid)
+    yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), status.st_uid)

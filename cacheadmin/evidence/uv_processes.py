@@ -77,6 +77,9 @@ def names_another_cache(process: ProcessFiles, root: str, identity: tuple[int, i
     path = named if named.startswith("/") else f"{process.folder}/{named}"
     try:
         status = os.stat(root + path)
+    except FileNotFoundError:
+        # This cache exists. In a container a link may lead out of our sight.
+        return not root
     except OSError:
         return False
     return (status.st_dev, status.st_ino) != identity

@@ -46,6 +46,10 @@ YOUNG_NS = 3600 * NANOSECONDS
 _POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments"})
 
 
+# Ways in which somebody names an environment on purpose.
+_CLAIMS = frozenset({"registry", "include", "remembered"})
+
+
 @dataclass(frozen=True, slots=True)
 class Use:
     """Why something is alive: rule id, who uses it, and a sentence."""
@@ -96,6 +100,11 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
             yield f"archive-v0/{archive}", use
         for entry in environment.entries:
             yield entry, Use("environment.linked", who, "a project uses it as its environment")
+    for path, environment in case.cached_environments.items():
+        claims = sorted(_CLAIMS.intersection(environment.sources))
+        if claims:
+            who = f"{environment.path} ({', '.join(claims)})"
+            yield path, Use("environment.registered", who, "somebody registered it")
     for memory in _missing_but_remembered(case):
         age = age_words(memory.seen_ns, case.now_ns)
         reason = f"an environment not found on this host linked to it {age} ago"
