@@ -1,0 +1,163 @@
+"""What comes alive between the plan and the lock stays, however it came alive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.prune.recheck import Recheck, Rechecker
+from cacheadmin.situation import look_with
+from tests.support.running_uv import binary_for, uv_environment
+from tests.support.shared_cache import SharedCache
+from tests.support.uv_releases import NEWEST
+
+SLEEP = "import time; print('up', flush=True); time.sleep(600)"
+TOOLS = "prune:\n  environments:\n    idle: 0s\n    keep_latest: false\n"
+
+
+@contextmanager
+def between(policy: Path) -> Iterator[tuple[set[str], Rechecker]]:
+    """Plan and prepare; what happens in the block happens before the lock is taken."""
+    with look_with(load_policy(os.fspath(policy))) as situation:
+        plan = situation.plan()
+        yield {decision.path for decision in plan.removals}, Rechecker(situation, plan.removals)
+
+
+@contextmanager
+def running(*command: object, **arguments: object) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that says `up` and then sleeps."""
+    process = subprocess.Popen(
+        [os.fspath(part) for part in command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        **arguments,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def is_up(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+
+
+def dropped(look: Recheck) -> dict[str, str]:
+    assert not {d.path for d in look.removals} & {path for path, _ in look.dropped}
+    return dict(look.dropped)
+
+
+@pytest.fixture
+def orphans(shared: SharedCache) -> tuple[Path, set[str]]:
+    """An environment that nobody knows of, and its archives, to which nothing points."""
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7")
+    for pattern in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(pattern):
+            subprocess.run(["rm", "-rf", folder], check=True)
+    return environment, {f"archive-v0/{name}" for name in os.listdir(shared.path / "archive-v0")}
+
+
+def test_nothing_is_dropped_when_nothing_happened(shared, cacheadmin, orphans) -> None:
+    with between(cacheadmin.policy(shared.path)) as (planned, rechecker):
+        assert planned >= orphans[1]
+        time.sleep(0.05)
+        look = rechecker.look()
+    assert {decision.path for decision in look.removals} == planned
+    assert look.dropped == ()
+
+
+def test_an_environment_registered_meanwhile_keeps_its_archives(
+    shared, cacheadmin, orphans
+) -> None:
+    environment, archives = orphans
+    registry = shared.homes / "registry"
+    registry.mkdir(mode=0o755)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
+    with between(policy) as (planned, rechecker):
+        assert planned >= archives
+        (registry / "mine").symlink_to(environment)
+        kept = dropped(rechecker.look())
+    assert set(kept) >= archives
+    assert kept[min(archives)] == f"{environment} uses it now"
+
+
+def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
+    shared, cacheadmin, orphans
+) -> None:
+    environment, archives = orphans
+    with between(cacheadmin.policy(shared.path)) as (planned, rechecker):
+        assert planned >= archives
+        with running(environment / "bin" / "python", "-c", SLEEP, env={}) as process:
+            is_up(process)
+            kept = dropped(rechecker.look())
+    assert set(kept) >= archives
+    assert kept[min(archives)] == f"process {process.pid} uses it now"
+
+
+def test_a_known_process_that_becomes_a_tool_by_exec_keeps_the_tool(
+    shared: SharedCache, cacheadmin
+) -> None:
+    shared.uv(
+        NEWEST, "tool", "run", "--with", "six==1.16.0", "--from", "cowsay", "cowsay", "-t", "x"
+    )
+    (config,) = (shared.path / "archive-v0").glob("*/pyvenv.cfg")
+    entry = f"archive-v0/{config.parent.name}"
+    waiting = running("sh", "-c", f'read python; exec "$python" -c "{SLEEP}"', env={})
+    looking = between(cacheadmin.policy(shared.path, TOOLS))
+    with waiting as process, looking as (planned, rechecker):
+        assert entry in planned
+        assert any(path.startswith("environments-v2/") for path in planned)
+        assert process.stdin is not None
+        process.stdin.write(os.fsencode(config.parent / "bin" / "python") + b"\n")
+        process.stdin.flush()
+        is_up(process)
+        kept = dropped(rechecker.look())
+    assert kept[entry] == f"process {process.pid} uses it now"
+    assert {path for path in planned if path.startswith("environments-v2/")} <= set(kept)
+
+
+def test_an_overlay_keeps_the_cached_environment_it_extends(
+    shared: SharedCache, cacheadmin
+) -> None:
+    # 0.8.5 takes no lock: it may come at any time, and only waits for its child then.
+    arguments = ("run", "--no-project", "--with", "six==1.16.0", "--python", sys.executable)
+    shared.uv("0.8.5", *arguments, "python", "-c", "pass")
+    configs = list((shared.path / "archive-v0").glob("*/pyvenv.cfg"))
+    assert configs
+    environments = {f"archive-v0/{config.parent.name}" for config in configs}
+    with between(cacheadmin.policy(shared.path, TOOLS)) as (planned, rechecker):
+        assert planned >= environments
+        uv = running(
+            binary_for("0.8.5"),
+            *arguments,
+            *("python", "-c", SLEEP),
+            env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
+            cwd=shared.home(),
+        )
+        with uv as process:
+            is_up(process)
+            kept = dropped(rechecker.look())
+    assert set(kept) >= environments
+
+
+def test_looking_at_thousands_of_leftovers_takes_no_time(shared: SharedCache, cacheadmin) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    for number in range(4000):
+        (shared.path / "archive-v0" / f"leftover{number:08d}").mkdir()
+    policy = cacheadmin.policy(shared.path, "prune:\n  builds:\n    after: 0s\n")
+    with between(policy) as (planned, rechecker):
+        assert len(planned) >= 4000
+        begun = time.perf_counter()
+        rechecker.look()
+        assert time.perf_counter() - begun < 1
