@@ -16,13 +16,15 @@ def files_below(
     depth: int,
     failures: list[ReadFailure],
     folders: dict[str, int] | None = None,
+    leave_out: str = "",
 ) -> Iterator[tuple[str, int, str, os.stat_result]]:
     """Yield (path, folder's descriptor, name, status) of all that is no folder.
 
     ``path`` is what ``name`` is called in the paths that are yielded. No link
     is followed; files in ``depth`` levels of folders are yielded, deeper ones
     are not. What could not be looked at goes into ``failures``; ``folders``
-    receives each folder's modification time in ns.
+    receives each folder's modification time in ns. A folder ``leave_out`` right
+    below is not entered.
     """
     try:
         fd = open_directory(name, parent_fd)
@@ -37,7 +39,8 @@ def files_below(
         with os.scandir(fd) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    inner.append(entry.name)
+                    if entry.name != leave_out:
+                        inner.append(entry.name)
                     continue
                 try:
                     status = entry.stat(follow_symlinks=False)

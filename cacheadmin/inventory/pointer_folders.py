@@ -37,6 +37,7 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.layout import (
+    ROOTS_FOLDER,
     SOURCE_KINDS,
     WHEEL_KINDS,
     is_archive_id,
@@ -256,6 +257,9 @@ class _Reader:
     # Source distributions: .../revision.{http,rev} names one of its sibling folders
 
     def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+        if depth == 0 and ROOTS_FOLDER in listing.folders:
+            # Roots that we planted: they say what *was* in use, to uv alone.
+            listing.folders.remove(ROOTS_FOLDER)
         pointers = [
             name
             for name in ("revision.http", "revision.rev")

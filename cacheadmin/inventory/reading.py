@@ -31,7 +31,14 @@ from cacheadmin.inventory.entries import (
 from cacheadmin.inventory.opening import OpenCache, open_cache
 from cacheadmin.inventory.pointer_folders import PointerFolders, read_pointer_folders
 from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
-from cacheadmin.uv.layout import ROOT_NAMES, SOURCE_KINDS, WHEEL_KINDS, parse_bucket_name
+from cacheadmin.uv.layout import (
+    ROOT_NAMES,
+    ROOTS_FOLDER,
+    ROOTS_KINDS,
+    SOURCE_KINDS,
+    WHEEL_KINDS,
+    parse_bucket_name,
+)
 from cacheadmin.uv.releases import is_known_bucket
 
 __all__ = [
@@ -148,9 +155,31 @@ class _Reading:
         elif not stat.S_ISDIR(status.st_mode):
             link = stat.S_ISLNK(status.st_mode)
             self._stray(name, f"a {'link' if link else 'file'} where a bucket should be", status)
+        elif parsed[0] in ROOTS_KINDS and self._is_ours_alone(name):
+            self.watched[name] = status.st_mtime_ns
         else:
             self.buckets.append((name, *parsed))
             self._read_bucket(name, parsed[0])
+
+    def _is_ours_alone(self, bucket: str) -> bool:
+        """Whether a bucket holds nothing but planted roots.
+
+        Protection makes such buckets for releases that nobody uses here. Every
+        uv leaves more in its bucket than that; so to whoever asks which
+        releases are used, or what could go, there is no such bucket.
+        """
+        try:
+            fd = open_directory(bucket, self.cache.fd)
+        except OSError:
+            return False
+        try:
+            return os.listdir(fd) == [ROOTS_FOLDER] and stat.S_ISDIR(
+                os.stat(ROOTS_FOLDER, dir_fd=fd, follow_symlinks=False).st_mode
+            )
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
     def _read_bucket(self, name: str, kind: str) -> None:
         if kind in _POINTER_KINDS:
@@ -205,6 +234,7 @@ class _Reading:
             depth=_METADATA_DEPTH,
             failures=failures,
             folders=folders,
+            leave_out=ROOTS_FOLDER,
         ):
             newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
         self.unreadable += [Unreadable(problem.path, problem.reason) for problem in failures]

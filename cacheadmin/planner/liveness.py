@@ -71,14 +71,24 @@ class Liveness:
 
 def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     """Return everything that is alive, with the reasons."""
-    live = Liveness()
+    live = mark_uses(case)
     _mark_hidden_uses(case, live)
-    for entry, use in _outside_roots(case):
-        _mark_entry(live, entry, use)
-    _follow_cached_environments(case, live)
     _mark_buckets(case, needs, live)
     _mark_pointers(case, live)
     _mark_idle_rules(case, live)
+    _follow_cached_environments(case, live)
+    return live
+
+
+def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
+    """Return what outside evidence (and ``also``) marks: the first pass alone.
+
+    No pointer in the cache counts here, and no rule that lets an idle
+    environment stay: only what somebody is seen to use.
+    """
+    live = Liveness()
+    for entry, use in (*_outside_roots(case), *also):
+        _mark_entry(live, entry, use)
     _follow_cached_environments(case, live)
     return live
 

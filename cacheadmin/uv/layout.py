@@ -34,6 +34,11 @@ ROOT_NAMES = frozenset({"CACHEDIR.TAG", ".gitignore", ".git", ".lock", ".cachead
 WHEEL_KINDS = frozenset({"wheels"})
 SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
 
+# Our folder in buckets of these kinds: it holds the roots that protect archives
+# from uv's own prune (``protect.roots``). A shield, never evidence of use.
+ROOTS_FOLDER = "cacheadmin"
+ROOTS_KINDS = SOURCE_KINDS | {"git"}
+
 _BUCKET = re.compile(r"([a-z][a-z-]{0,40}?)-v(\d{1,6})", re.ASCII)
 _ARCHIVE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 

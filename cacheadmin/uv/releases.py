@@ -120,6 +120,12 @@ def is_known_bucket(name: str) -> bool:
 
 
 @cache
+def known_buckets() -> frozenset[str]:
+    """Return the name of every bucket that any release of the table uses."""
+    return frozenset(_ranges())
+
+
+@cache
 def known_kinds() -> frozenset[str]:
     """Return the kinds of bucket that ever existed, such as ``wheels``."""
     return frozenset(kind for row in _table()["changes"] for kind in row["buckets"])

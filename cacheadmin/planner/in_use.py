@@ -1,0 +1,53 @@
+"""Which archives somebody uses, whatever the pointers in the cache say. Pure.
+
+This is what protection needs: a pointer keeps its archive in its own release's
+prune, and an archive that only pointers lead to is no loss to anybody; one
+that an environment links to, or a process runs from, is.
+
+Unknown is alive here too. An environment that could not be read may link to
+any archive, so all of them count as used while there is one. Processes that
+could not be looked at may run from a cached environment, so those count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.liveness import Use, mark_uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.evidence.facts import Unseen
+    from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.planner.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivesInUse:
+    """The archives that count as used. ``note`` says why there may be more than are; or empty."""
+
+    archives: frozenset[ArchiveId]
+    note: str = ""
+
+
+def archives_in_use(case: Case) -> ArchivesInUse:
+    """Return every archive of the inventory that is used, or may be for all that could be seen."""
+    hiding = [unseen for unseen in case.evidence.unseen if unseen.hides_archives]
+    places = [unseen for unseen in hiding if unseen.what != "process"]
+    if places:
+        first = places[0]
+        note = f"every archive counts as used: {first.path} could not be read ({first.reason})"
+        return ArchivesInUse(frozenset(case.inventory.archives), note)
+    live = mark_uses(case, _perhaps_running(case, hiding))
+    note = f"every cached environment counts as used: {hiding[0].reason}" if hiding else ""
+    return ArchivesInUse(frozenset(case.inventory.archives.keys() & live.archives.keys()), note)
+
+
+def _perhaps_running(case: Case, hiding: list[Unseen]) -> Iterator[tuple[str, Use]]:
+    if hiding:
+        use = Use("environment.unseen", "unseen processes", hiding[0].reason)
+        paths = [environment.path for environment in case.inventory.environments]
+        for path in (*paths, *(build.path for build in case.inventory.builds)):
+            yield path, use

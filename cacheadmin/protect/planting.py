@@ -1,0 +1,351 @@
+"""Plant roots, look which are there, and take them away again.
+
+The folders can be written to by every user of the cache, so nothing in them is
+believed: a root is there when its link says what it should. Links are made,
+replaced and removed by name in an open folder, each in one step; none is ever
+followed. Only what has a root's name is touched, whatever it is.
+
+Cost matters, a cache may hold 50,000 archives in use and a dozen
+buckets: when nothing changed, a folder is listed and compared, and its links
+are not read, because it carries the seal of ``WantedRoots.seal_ns``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.fs.reading import failure
+from cacheadmin.fs.removal import remove_tree
+from cacheadmin.protect.folders import (
+    Rights,
+    open_folder,
+    open_or_make_folder,
+    open_or_make_own_folder,
+    rights_of,
+)
+from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER, WantedRoots, archive_of
+from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.uv.layout import ROOTS_KINDS, is_archive_id, parse_bucket_name
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import ArchiveId
+
+# What an interrupted replacement of a link leaves in our folder.
+_UNFINISHED = ".new-"
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedBucket:
+    """What one bucket holds of the roots that are wanted there.
+
+    ``since_ns`` is when its roots last changed; None without our folder.
+    ``planted`` and ``removed`` count what was done; ``missing`` what is still
+    not there, ``stale`` roots of archives that are not wanted, ``foreign``
+    what is in our folder and has no root's name. ``problem`` says what went
+    wrong, or is empty.
+    """
+
+    name: str
+    since_ns: int | None
+    missing: int
+    stale: frozenset[ArchiveId] = frozenset()
+    planted: int = 0
+    removed: int = 0
+    foreign: int = 0
+    problem: str = ""
+
+
+def existing_archives(cache_fd: int) -> frozenset[str]:
+    """Return the ids of all archives that there are. Raises OSError."""
+    try:
+        fd = open_folder(cache_fd, ARCHIVES)
+    except FileNotFoundError:
+        return frozenset()
+    try:
+        return frozenset(name for name in os.listdir(fd) if is_archive_id(name))
+    finally:
+        os.close(fd)
+
+
+def planted_archives(cache_fd: int) -> frozenset[ArchiveId]:
+    """Return every archive that has a root in any bucket."""
+    found: set[ArchiveId] = set()
+    for bucket in _possible_buckets(cache_fd):
+        try:
+            with _own_folder(cache_fd, bucket) as fd:
+                found.update(filter(None, map(archive_of, os.listdir(fd))))
+        except OSError:
+            continue
+    return frozenset(found)
+
+
+def examine(cache_fd: int, wanted: WantedRoots) -> tuple[PlantedBucket, ...]:
+    """Return what is planted of what is wanted. Changes nothing.
+
+    Buckets that are not wanted are among the answers when they hold roots.
+    """
+    return tuple(_examine(cache_fd, bucket, wanted) for bucket in _all(cache_fd, wanted))
+
+
+def plant(
+    cache_fd: int, wanted: WantedRoots, *, removable: Collection[ArchiveId]
+) -> tuple[PlantedBucket, ...]:
+    """Plant what is missing, then remove the roots of ``removable`` that are not wanted.
+
+    ``removable`` is what was planted before the look that ``wanted`` comes
+    from: what somebody planted since then may be newer knowledge.
+    """
+    rights = rights_of(cache_fd)
+    return tuple(
+        _plant(cache_fd, bucket, wanted, rights, removable)
+        if bucket in wanted.buckets and wanted.archives
+        else _withdraw(cache_fd, bucket, removable)
+        for bucket in _all(cache_fd, wanted)
+    )
+
+
+def withdraw(cache_fd: int) -> tuple[PlantedBucket, ...]:
+    """Remove every root, our folders, and buckets that hold nothing then."""
+    return tuple(_withdraw(cache_fd, bucket, None) for bucket in _possible_buckets(cache_fd))
+
+
+def _all(cache_fd: int, wanted: WantedRoots) -> list[str]:
+    others = set(_possible_buckets(cache_fd)).difference(wanted.buckets)
+    return [*wanted.buckets, *(name for name in sorted(others) if _has_own(cache_fd, name))]
+
+
+def _possible_buckets(cache_fd: int) -> list[str]:
+    parsed = ((name, parse_bucket_name(name)) for name in os.listdir(cache_fd))
+    return sorted(name for name, found in parsed if found is not None and found[0] in ROOTS_KINDS)
+
+
+def _has_own(cache_fd: int, bucket: str) -> bool:
+    try:
+        with _own_folder(cache_fd, bucket):
+            return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def _own_folder(cache_fd: int, bucket: str) -> Iterator[int]:
+    bucket_fd = open_folder(cache_fd, bucket)
+    try:
+        fd = open_folder(bucket_fd, ROOTS_FOLDER)
+    finally:
+        os.close(bucket_fd)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _examine(cache_fd: int, bucket: str, wanted: WantedRoots) -> PlantedBucket:
+    total = len(wanted.archives) if bucket in wanted.buckets else 0
+    try:
+        with _own_folder(cache_fd, bucket) as fd:
+            since_ns = os.fstat(fd).st_mtime_ns
+            found = _look(fd, wanted.links if total else {}, wanted.seal_ns)
+            return PlantedBucket(
+                bucket,
+                since_ns,
+                len(found.missing) + len(found.wrong),
+                stale=frozenset(found.stale.values()),
+                foreign=found.foreign,
+            )
+    except FileNotFoundError:
+        return PlantedBucket(bucket, None, total)
+    except OSError as error:
+        return PlantedBucket(bucket, None, total, problem=_words(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Names in our folder: wanted and absent, wanted but saying something else, others."""
+
+    missing: Collection[str] = ()
+    wrong: Collection[str] = ()
+    stale: Mapping[str, ArchiveId] = field(default_factory=dict)
+    unfinished: Collection[str] = ()
+    foreign: int = 0
+    sealed: bool = False
+
+
+def _look(fd: int, links: Mapping[str, str], seal_ns: int) -> _Found:
+    """Compare an open folder of ours with the links that should be in it."""
+    sealed = bool(links) and os.fstat(fd).st_mtime_ns % NANOSECONDS == seal_ns
+    present = set(os.listdir(fd))
+    if sealed and present == links.keys():
+        return _Found(sealed=True)
+    others = present - links.keys()
+    stale = {name: archive for name in others if (archive := archive_of(name)) is not None}
+    unfinished = [name for name in others if name.startswith(_UNFINISHED)]
+    return _Found(
+        missing=links.keys() - present,
+        wrong=() if sealed else [n for n in links.keys() & present if _text(fd, n) != links[n]],
+        stale=stale,
+        unfinished=unfinished,
+        foreign=len(others) - len(stale) - len(unfinished),
+        sealed=sealed,
+    )
+
+
+def _text(fd: int, name: str) -> str | None:
+    try:
+        return os.readlink(name, dir_fd=fd)
+    except OSError:
+        return None
+
+
+def _plant(
+    cache_fd: int,
+    bucket: str,
+    wanted: WantedRoots,
+    rights: Rights,
+    removable: Collection[ArchiveId],
+) -> PlantedBucket:
+    try:
+        bucket_fd = open_or_make_folder(cache_fd, bucket, rights)
+        try:
+            fd = open_or_make_own_folder(bucket_fd, rights)
+        finally:
+            os.close(bucket_fd)
+    except OSError as error:
+        return PlantedBucket(bucket, None, len(wanted.archives), problem=_words(error))
+    try:
+        return _plant_in(fd, bucket, wanted, removable)
+    finally:
+        os.close(fd)
+
+
+def _plant_in(
+    fd: int, bucket: str, wanted: WantedRoots, removable: Collection[ArchiveId]
+) -> PlantedBucket:
+    found = _look(fd, wanted.links, wanted.seal_ns)
+    problem = ""
+    planted = removed = 0
+    try:
+        for name in (*found.missing, *found.wrong):
+            _link(fd, name, wanted.links[name])
+            planted += 1
+        # New roots first: at no moment is less protected than before and after.
+        going = [name for name, archive in found.stale.items() if archive in removable]
+        for name in (*going, *found.unfinished):
+            _remove(fd, name)
+        removed = len(going)
+    except OSError as error:
+        problem = _words(error)
+    else:
+        if planted or removed or found.unfinished or not found.sealed:
+            _seal(fd, wanted.seal_ns)
+    return PlantedBucket(
+        bucket,
+        os.fstat(fd).st_mtime_ns,
+        missing=len(found.missing) + len(found.wrong) - planted,
+        stale=frozenset(a for a in found.stale.values() if a not in removable),
+        planted=planted,
+        removed=removed,
+        foreign=found.foreign,
+        problem=problem,
+    )
+
+
+def _link(fd: int, name: str, target: str) -> None:
+    """Make a root say what it should, in one step, whatever has its name now."""
+    try:
+        os.symlink(target, name, dir_fd=fd)
+    except FileExistsError:
+        unfinished = f"{_UNFINISHED}{secrets.token_hex(4)}"
+        os.symlink(target, unfinished, dir_fd=fd)
+        try:
+            os.replace(unfinished, name, src_dir_fd=fd, dst_dir_fd=fd)
+        except IsADirectoryError:
+            _remove(fd, name)
+            os.rename(unfinished, name, src_dir_fd=fd, dst_dir_fd=fd)
+
+
+def _remove(fd: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=fd)
+    except FileNotFoundError:
+        pass
+    except IsADirectoryError:
+        # A folder with a root's name was put there to keep the root away.
+        done = remove_tree(fd, name, device=os.fstat(fd).st_dev)
+        if done.failures:
+            raise OSError(errno.ENOTEMPTY, done.failures[0][1], name) from None
+
+
+def _seal(fd: int, seal_ns: int) -> None:
+    """Mark a folder whose links were all seen to be right; see ``WantedRoots.seal_ns``."""
+    second = time.time_ns() // NANOSECONDS - 1
+    try:
+        os.utime(fd, ns=(os.fstat(fd).st_atime_ns, second * NANOSECONDS + seal_ns))
+    except PermissionError:
+        # The folder is another's: then each look reads its links.
+        pass
+
+
+def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | None) -> PlantedBucket:
+    """Remove roots (None: all), then our folder and the bucket, if nothing else is in them."""
+    removed = 0
+    stale: frozenset[ArchiveId] = frozenset()
+    foreign = 0
+    since_ns: int | None = None
+    try:
+        bucket_fd = open_folder(cache_fd, bucket)
+    except OSError as error:
+        return PlantedBucket(bucket, None, 0, problem=_unless_missing(error))
+    try:
+        fd = open_folder(bucket_fd, ROOTS_FOLDER)
+        try:
+            found = _look(fd, {}, 0)
+            going = [n for n, a in found.stale.items() if removable is None or a in removable]
+            for name in (*going, *found.unfinished):
+                _remove(fd, name)
+                removed += 1
+            stale = frozenset(found.stale[n] for n in found.stale.keys() - set(going))
+            foreign = found.foreign
+            since_ns = os.fstat(fd).st_mtime_ns
+        finally:
+            os.close(fd)
+        if not stale and not foreign:
+            os.rmdir(ROOTS_FOLDER, dir_fd=bucket_fd)
+            since_ns = None
+            _remove_empty(cache_fd, bucket)
+        problem = f"{foreign} entries in it are not ours" if foreign and not stale else ""
+    except FileNotFoundError:
+        # Nothing of ours in it, or gone meanwhile.
+        _remove_empty(cache_fd, bucket)
+        problem = ""
+    except OSError as error:
+        problem = _words(error)
+    finally:
+        os.close(bucket_fd)
+    return PlantedBucket(
+        bucket, since_ns, 0, stale=stale, removed=removed, foreign=foreign, problem=problem
+    )
+
+
+def _remove_empty(cache_fd: int, bucket: str) -> None:
+    """Remove a bucket that nothing is left in: uv leaves none empty, so it was ours."""
+    try:
+        os.rmdir(bucket, dir_fd=cache_fd)
+    except OSError:
+        # Something is in it, or we may not: an empty folder harms nobody.
+        pass
+
+
+def _words(error: OSError) -> str:
+    return failure("", error).reason
+
+
+def _unless_missing(error: OSError) -> str:
+    return "" if isinstance(error, FileNotFoundError) else _words(error)

@@ -1,0 +1,169 @@
+"""Protect one cache: plant for what a look found in use, or take everything away.
+
+A prune of ours and a planting never work at once where there is a quarantine:
+both take the run lock in it. Without one nothing was ever pruned here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.opening import open_cache
+from cacheadmin.planner.in_use import archives_in_use
+from cacheadmin.protect.planting import (
+    PlantedBucket,
+    examine,
+    existing_archives,
+    plant,
+    planted_archives,
+    withdraw,
+)
+from cacheadmin.protect.roots import WantedRoots, root_buckets
+from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.prune.running import existing_quarantine
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.situation import Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How well a cache's archives in use are protected from uv's own prune.
+
+    ``archives`` is how many there are; ``note`` why there may be more than
+    are really used, or empty.
+    """
+
+    archives: int
+    buckets: tuple[PlantedBucket, ...]
+    note: str = ""
+
+    @property
+    def missing(self) -> int:
+        """How many roots are not where they should be."""
+        return sum(bucket.missing for bucket in self.buckets)
+
+    @property
+    def planted(self) -> int:
+        """How many roots were planted."""
+        return sum(bucket.planted for bucket in self.buckets)
+
+    @property
+    def removed(self) -> int:
+        """How many roots were removed."""
+        return sum(bucket.removed for bucket in self.buckets)
+
+    @property
+    def problems(self) -> tuple[tuple[str, str], ...]:
+        """(bucket, what went wrong)."""
+        return tuple((bucket.name, bucket.problem) for bucket in self.buckets if bucket.problem)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether anything is planted at all."""
+        return any(bucket.since_ns is not None for bucket in self.buckets)
+
+    @property
+    def since_ns(self) -> int | None:
+        """When the roots last changed; None when not all are there."""
+        moments = [bucket.since_ns for bucket in self.buckets if bucket.since_ns is not None]
+        return max(moments) if moments and not self.missing else None
+
+
+def wanted_roots(situation: Situation) -> tuple[WantedRoots, str]:
+    """Return what should be planted, and why that may be more than is used (or nothing)."""
+    learned = {name for names in situation.evidence.learned.values() for name in names}
+    buckets = root_buckets(situation.policy.protect.ahead, learned)
+    found = archives_in_use(situation.case)
+    return WantedRoots(buckets, found.archives), found.note
+
+
+def check_protection(situation: Situation) -> Protection:
+    """Return what is planted of what should be. Changes nothing."""
+    wanted, note = wanted_roots(situation)
+    return Protection(len(wanted.archives), examine(situation.cache.fd, wanted), note)
+
+
+def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
+    """Plant what is missing and remove what is stale.
+
+    ``before`` is ``planted_before`` of this cache, from before the look that
+    the situation is. Raises CacheBusy while a prune of ours goes on for
+    longer than ``lock.timeout``, and what opening a quarantine raises.
+    """
+    wanted, note = wanted_roots(situation)
+    timeout = situation.policy.lock.timeout.total_seconds()
+    return Protection(
+        len(wanted.archives),
+        plant_wanted(situation.policy, situation.cache, wanted, before, timeout),
+        note,
+    )
+
+
+def was_protected(situation: Situation) -> frozenset[ArchiveId] | None:
+    """Return what to give ``protect_after_prune``; None: nothing is to be protected."""
+    before = planted_archives(situation.cache.fd)
+    return before if before or situation.policy.protect.enabled else None
+
+
+def protect_after_prune(
+    situation: Situation, outcome: str, before: frozenset[ArchiveId] | None
+) -> Protection | None:
+    """Plant again after a prune of ours that changed the cache, or could have.
+
+    A bucket that went took its roots with it. Where a protection was begun
+    by hand it goes on, whatever ``protect.enabled`` says.
+    """
+    if before is None or outcome == "refused":
+        return None
+    return protect(situation, before)
+
+
+def plant_wanted(
+    policy: Policy,
+    cache: OpenCache,
+    wanted: WantedRoots,
+    removable: Collection[ArchiveId],
+    timeout_seconds: float,
+) -> tuple[PlantedBucket, ...]:
+    """Plant under the run lock; see ``protect``. Roots never lead to nothing.
+
+    Before 0.2.28 a link that leads nowhere ends uv's prune with an error.
+    """
+    with _undisturbed(policy, cache, timeout_seconds):
+        there = existing_archives(cache.fd)
+        archives = frozenset(archive for archive in wanted.archives if archive in there)
+        if len(archives) != len(wanted.archives):
+            wanted = WantedRoots(wanted.buckets, archives)
+        return plant(cache.fd, wanted, removable=removable)
+
+
+def unprotect(policy: Policy, cache: OpenCache) -> Protection:
+    """Remove every root, and the folders that were made for them. Raises as ``protect``."""
+    with _undisturbed(policy, cache, policy.lock.timeout.total_seconds()):
+        return Protection(0, withdraw(cache.fd))
+
+
+def planted_before(policy: Policy) -> frozenset[ArchiveId]:
+    """Return what has roots now: take it before looking, for ``protect``.
+
+    Raises NotACache and NotPermitted as opening the cache does.
+    """
+    with open_cache(policy.cache) as cache:
+        return planted_archives(cache.fd)
+
+
+@contextmanager
+def _undisturbed(policy: Policy, cache: OpenCache, timeout_seconds: float) -> Iterator[None]:
+    with existing_quarantine(policy, cache) as quarantine:
+        if quarantine is None:
+            yield
+            return
+        with run_lock(quarantine, timeout_seconds):
+            yield

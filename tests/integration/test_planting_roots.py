@@ -1,0 +1,268 @@
+"""Planting on a real disk: exact, incremental, and out of reach of whoever writes there too."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
+from cacheadmin.protect.planting import examine, plant, planted_archives, withdraw
+from cacheadmin.protect.roots import WantedRoots, root_buckets, root_name, root_target
+from tests.support.shared_cache import links_of, names_in, tree_snapshot
+
+BUCKETS = root_buckets(2)
+NAMES = ("one", "-two_", "three")
+
+
+def wanted(*names: str) -> WantedRoots:
+    return WantedRoots(BUCKETS, frozenset(ArchiveId(name) for name in names or NAMES))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Iterator[OpenCache]:
+    folder = tmp_path / "cache"
+    for name in NAMES:
+        (folder / "archive-v0" / name / f"{name}-1.0.dist-info").mkdir(parents=True)
+    (folder / "sdists-v9" / "pypi").mkdir(parents=True)
+    (folder / "sdists-v9" / ".git").touch()
+    (folder / "CACHEDIR.TAG").touch()
+    folder.chmod(0o2775)
+    with open_cache(str(folder)) as opened:
+        yield opened
+
+
+def path_of(cache: OpenCache) -> Path:
+    return Path(cache.identity.path)
+
+
+def missing(cache: OpenCache, roots: WantedRoots) -> int:
+    return sum(bucket.missing for bucket in examine(cache.fd, roots))
+
+
+def test_every_bucket_gets_a_root_for_every_archive(cache: OpenCache) -> None:
+    assert missing(cache, wanted()) == len(BUCKETS) * len(NAMES)
+    done = plant(cache.fd, wanted(), removable=())
+    assert [bucket.planted for bucket in done] == [len(NAMES)] * len(BUCKETS)
+    links = links_of(path_of(cache))
+    assert len(links) == len(BUCKETS) * len(NAMES)
+    for path in links:
+        assert Path(path).resolve(strict=True).parent == path_of(cache) / "archive-v0"
+    assert missing(cache, wanted()) == 0
+    assert planted_archives(cache.fd) == set(NAMES)
+
+
+def test_planting_again_and_looking_write_nothing(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    before = tree_snapshot(path_of(cache))
+    done = plant(cache.fd, wanted(), removable=NAMES)
+    examine(cache.fd, wanted())
+    assert sum(bucket.planted + bucket.removed for bucket in done) == 0
+    assert tree_snapshot(path_of(cache)) == before
+
+
+def test_only_roots_known_before_the_look_are_removed(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    plant(cache.fd, wanted("one"), removable={"three"})
+    assert planted_archives(cache.fd) == {"one", "-two_"}
+    plant(cache.fd, wanted("one"), removable=planted_archives(cache.fd))
+    assert planted_archives(cache.fd) == {"one"}
+
+
+def test_withdrawing_leaves_the_cache_as_it_was(cache: OpenCache) -> None:
+    before = names_in(path_of(cache))
+    plant(cache.fd, wanted(), removable=())
+    assert names_in(path_of(cache)) > before
+    withdraw(cache.fd)
+    assert names_in(path_of(cache)) == before
+
+
+def test_nothing_to_protect_makes_nothing_and_takes_the_rest_away(cache: OpenCache) -> None:
+    before = names_in(path_of(cache))
+    nothing = WantedRoots(BUCKETS, frozenset())
+    plant(cache.fd, nothing, removable=())
+    assert names_in(path_of(cache)) == before
+    plant(cache.fd, wanted(), removable=())
+    plant(cache.fd, nothing, removable=NAMES)
+    assert names_in(path_of(cache)) == before
+
+
+def test_a_bucket_that_uv_uses_survives_withdrawing_with_all_in_it(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    (path_of(cache) / "sdists-v12" / ".git").touch()
+    withdraw(cache.fd)
+    assert names_in(path_of(cache) / "sdists-v12") == {".git"}
+
+
+def test_folders_have_the_rights_of_the_caches_root_whatever_the_umask(cache: OpenCache) -> None:
+    (path_of(cache) / "sdists-v9" / "cacheadmin").mkdir(mode=0o700)
+    old = os.umask(0o077)
+    try:
+        plant(cache.fd, wanted(), removable=())
+    finally:
+        os.umask(old)
+    for bucket in BUCKETS:
+        made = [path_of(cache) / bucket / "cacheadmin"]
+        if bucket != "sdists-v9":
+            made.append(path_of(cache) / bucket)
+        for folder in made:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o2775, folder
+
+
+@pytest.mark.root
+def test_folders_belong_to_the_owner_and_group_of_the_caches_root(cache: OpenCache) -> None:
+    os.fchown(cache.fd, 61001, 61000)
+    plant(cache.fd, wanted(), removable=())
+    for folder in (path_of(cache) / "sdists-v12", path_of(cache) / "sdists-v12" / "cacheadmin"):
+        assert (folder.stat().st_uid, folder.stat().st_gid) == (61001, 61000)
+
+
+# What an attacker who may write to the buckets can do
+
+
+def victim(tmp_path: Path) -> Path:
+    """A folder outside the cache, with things that look like roots in it."""
+    folder = tmp_path / "victim"
+    folder.mkdir()
+    for name in ("precious", root_name(ArchiveId("stale")), root_name(ArchiveId("one"))):
+        (folder / name).write_text("x")
+    (folder / "cacheadmin").mkdir()
+    (folder / "cacheadmin" / root_name(ArchiveId("stale"))).write_text("x")
+    return folder
+
+
+def test_a_bucket_that_is_a_link_is_refused_and_its_target_untouched(
+    cache: OpenCache, tmp_path: Path
+) -> None:
+    outside = victim(tmp_path)
+    (path_of(cache) / "sdists-v10").symlink_to(outside)
+    (path_of(cache) / "sdists-v8").write_text("a file")
+    before = tree_snapshot(outside)
+    done = {b.name: b for b in plant(cache.fd, wanted(), removable={"stale", *NAMES})}
+    withdrawn = {b.name: b for b in withdraw(cache.fd)}
+    assert tree_snapshot(outside) == before
+    for name, what in (("sdists-v10", "a link"), ("sdists-v8", "a regular file")):
+        assert what in done[name].problem
+        assert what in withdrawn[name].problem
+        assert done[name].missing == len(NAMES)
+    assert done["sdists-v9"].problem == ""
+
+
+@pytest.mark.parametrize("kind", ["link", "file", "fifo"])
+def test_what_stands_in_our_folders_place_makes_way(
+    cache: OpenCache, tmp_path: Path, kind: str
+) -> None:
+    outside = victim(tmp_path)
+    place = path_of(cache) / "sdists-v9" / "cacheadmin"
+    if kind == "link":
+        place.symlink_to(outside)
+    elif kind == "file":
+        place.write_text("x")
+    else:
+        os.mkfifo(place)
+    before = tree_snapshot(outside)
+    withdraw(cache.fd)
+    assert tree_snapshot(outside) == before
+    plant(cache.fd, wanted(), removable={"stale", *NAMES})
+    assert tree_snapshot(outside) == before
+    assert place.is_dir()
+    assert not place.is_symlink()
+    assert missing(cache, wanted()) == 0
+
+
+def test_roots_that_lead_elsewhere_or_are_something_else_are_replaced(
+    cache: OpenCache, tmp_path: Path
+) -> None:
+    outside = victim(tmp_path)
+    plant(cache.fd, wanted(), removable=())
+    before = tree_snapshot(outside)
+    folder = path_of(cache) / "sdists-v9" / "cacheadmin"
+    names = [root_name(ArchiveId(name)) for name in NAMES]
+    for name in names:
+        (folder / name).unlink()
+    (folder / names[0]).symlink_to(outside)
+    (folder / names[1]).write_text("x")
+    (folder / names[2] / "deep").mkdir(parents=True)
+    (folder / names[2] / "deep" / "out").symlink_to(outside)
+    assert missing(cache, wanted()) == len(NAMES)
+    (done,) = [b for b in plant(cache.fd, wanted(), removable=()) if b.name == "sdists-v9"]
+    assert (done.planted, done.missing, done.problem) == (3, 0, "")
+    for name, root in zip(NAMES, names, strict=True):
+        assert os.readlink(folder / root) == root_target(ArchiveId(name))
+    assert tree_snapshot(outside) == before
+
+
+def test_a_single_changed_link_is_noticed_although_nothing_is_missing(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    link = path_of(cache) / "sdists-v9" / "cacheadmin" / root_name(ArchiveId("one"))
+    link.unlink()
+    link.symlink_to("../../archive-v0/three")
+    (found,) = [b for b in examine(cache.fd, wanted()) if b.name == "sdists-v9"]
+    assert found.missing == 1
+
+
+def test_what_has_no_roots_name_in_our_folder_is_left_alone_and_told(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    folder = path_of(cache) / "sdists-v9" / "cacheadmin"
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine").write_text("x")
+    assert [b.foreign for b in examine(cache.fd, wanted()) if b.name == "sdists-v9"] == [1]
+    (done,) = [b for b in withdraw(cache.fd) if b.name == "sdists-v9"]
+    assert "not ours" in done.problem
+    assert names_in(folder) == {"notes", "notes/mine"}
+
+
+def test_a_stale_root_that_is_a_folder_with_a_link_out_loses_the_link_only(
+    cache: OpenCache, tmp_path: Path
+) -> None:
+    outside = victim(tmp_path)
+    plant(cache.fd, wanted(), removable=())
+    trap = path_of(cache) / "sdists-v9" / "cacheadmin" / root_name(ArchiveId("stale"))
+    trap.mkdir()
+    (trap / "out").symlink_to(outside)
+    before = tree_snapshot(outside)
+    plant(cache.fd, wanted(), removable={"stale"})
+    assert tree_snapshot(outside) == before
+    assert not trap.exists()
+
+
+# Roots are no evidence
+
+
+def test_the_inventory_sees_neither_roots_nor_buckets_that_hold_nothing_else(
+    cache: OpenCache,
+) -> None:
+    before = read_inventory(cache)
+    plant(cache.fd, wanted(), removable=())
+    after = read_inventory(cache)
+    assert after.buckets == before.buckets
+    assert (after.revisions, after.strays, after.unreadable) == ((), (), ())
+    assert after.wheel_pointers == before.wheel_pointers
+
+
+def test_a_real_pointer_beside_the_roots_still_counts(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    revision = path_of(cache) / "sdists-v12" / "pypi" / "six" / "1.16.0" / "rev"
+    revision.mkdir(parents=True)
+    (revision / "six-1.16.0-py3-none-any").symlink_to("../../../../../archive-v0/one")
+    found = read_inventory(cache)
+    assert [one.archives for one in found.revisions] == [{"one"}]
+    assert "sdists-v12" in {bucket.name for bucket in found.buckets}
+
+
+def test_a_source_package_called_like_us_still_counts(cache: OpenCache) -> None:
+    revision = path_of(cache) / "sdists-v9" / "pypi" / "cacheadmin" / "1.0" / "rev"
+    revision.mkdir(parents=True)
+    (revision / "cacheadmin-1.0-py3-none-any").symlink_to("../../../../../archive-v0/one")
+    assert [one.archives for one in read_inventory(cache).revisions] == [{"one"}]
+
+
+def test_our_folder_in_the_git_bucket_is_no_write_of_anybody(cache: OpenCache) -> None:
+    (path_of(cache) / "git-v0" / "locks").mkdir(parents=True)
+    plant(cache.fd, wanted(), removable=())
+    (git,) = [b for b in read_inventory(cache).buckets if b.name == "git-v0"]
+    assert git.writes == ()
