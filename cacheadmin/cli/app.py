@@ -30,6 +30,7 @@ _COMMANDS = {
     "simulate": False,
     "scan": False,
     "schemas": False,
+    "protect": False,
     "runs": True,
     "venv": True,
     "policy": True,

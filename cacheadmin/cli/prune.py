@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.fs.measuring import Size
     from cacheadmin.planner.plan import Plan
+    from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.situation import Situation
 
@@ -47,6 +48,7 @@ def prune(
     """
     from cacheadmin.cli.showing import progress_bar, show_plan
     from cacheadmin.policy.loading import load_policy
+    from cacheadmin.protect.protecting import protect_after_prune, was_protected
     from cacheadmin.prune.running import recover_interrupted, run_prune
     from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
@@ -62,8 +64,10 @@ def prune(
         sizes = situation.measure(made, kept=output_format is Format.JSON)
         if dry_run:
             return show_plan("prune", situation, made, sizes, output_format)
+        before = was_protected(situation)
         result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
-        return _show(situation, made, sizes, result, output_format)
+        protection = protect_after_prune(situation, result.outcome, before)
+        return _show(situation, made, sizes, result, output_format, protection)
 
 
 def _show(
@@ -72,8 +76,11 @@ def _show(
     sizes: Mapping[str, Size],
     result: PruneResult,
     output_format: Format,
+    protection: Protection | None,
 ) -> int:
     from cacheadmin.cli.showing import document
+    from cacheadmin.protect.roots import releases_of
+    from cacheadmin.report.protections import protection_json, protection_words
     from cacheadmin.report.prunes import prune_json, prune_text
 
     code = _CODES[result.outcome]
@@ -81,12 +88,18 @@ def _show(
         output.warning(warning)
     for path, why in (*result.dropped, *result.failed):
         output.note(f"not removed: {path}: {why}")
+    for bucket, problem in protection.problems if protection is not None else ():
+        output.warning(f"{bucket} could not be protected: {problem}")
     if output_format is Format.JSON:
-        output.data(document("prune", situation, prune_json(plan, sizes, result)))
+        content = prune_json(plan, sizes, result)
+        content["protection"] = protection and protection_json(protection, releases_of)
+        output.data(document("prune", situation, content))
     elif result.outcome in ("refused", "rolled_back"):
         raise _failure(plan, result)
     elif not (output.settings.quiet and code == ExitCode.DONE):
         output.data(prune_text(plan, sizes, result, every_row=output.settings.verbose))
+        if protection is not None:
+            output.data(protection_words(protection))
     return int(code)
 
 

@@ -41,11 +41,15 @@ def simulate(
         for warning in answer.notes:
             output.warning(warning)
         if output_format is Format.JSON:
-            content = simulation_json(answer.simulation, answer.broken, user)
+            content = simulation_json(answer.simulation, answer.broken, user, answer.unprotected)
             output.data(document("simulate", answer.situation, content))
         else:
             output.data(
                 simulation_text(
-                    answer.simulation, answer.broken, user, every_row=output.settings.verbose
+                    answer.simulation,
+                    answer.broken,
+                    user,
+                    answer.unprotected,
+                    every_row=output.settings.verbose,
                 )
             )

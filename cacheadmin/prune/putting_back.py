@@ -126,12 +126,23 @@ def _rename_or_merge(
         return
     ours = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
     theirs = os.stat(name, dir_fd=target_fd, follow_symlinks=False)
-    if not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
+    if _is_same_link(ours, theirs, source_fd, target_fd, name):
+        # As the roots of ``protect.roots``, planted anew where a bucket was taken.
+        os.unlink(name, dir_fd=source_fd)
+    elif not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
         result.conflicts.append((path, "uv has made it anew; the newer one stays"))
     elif depth >= _MAX_DEPTH:
         result.conflicts.append((path, "it lies too deep to be merged with the newer one"))
     else:
         _merge(source_fd, target_fd, name, path, result, depth)
+
+
+def _is_same_link(
+    ours: os.stat_result, theirs: os.stat_result, source_fd: int, target_fd: int, name: str
+) -> bool:
+    if not (stat.S_ISLNK(ours.st_mode) and stat.S_ISLNK(theirs.st_mode)):
+        return False
+    return os.readlink(name, dir_fd=source_fd) == os.readlink(name, dir_fd=target_fd)
 
 
 def _merge(

@@ -17,9 +17,12 @@ _ROWS = 40
 
 
 def simulation_json(
-    simulation: Simulation, broken: Breakage, user: Callable[[int | None], str]
+    simulation: Simulation,
+    broken: Breakage,
+    user: Callable[[int | None], str],
+    unprotected: Breakage | None = None,
 ) -> dict[str, Any]:
-    """Return the document's content."""
+    """Return the document's content; ``unprotected`` is what planted roots prevent."""
     return {
         "uv": simulation.version,
         "ci": simulation.ci,
@@ -27,6 +30,13 @@ def simulation_json(
         "outside": list(simulation.outside),
         "unlinks_lock": simulation.unlinks_lock,
         "failure": simulation.failure or None,
+        **_breakage_json(broken, user),
+        "without_protection": None if unprotected is None else _breakage_json(unprotected, user),
+    }
+
+
+def _breakage_json(broken: Breakage, user: Callable[[int | None], str]) -> dict[str, Any]:
+    return {
         "breaks": [
             {
                 "venv": one.path,
@@ -48,12 +58,19 @@ def simulation_text(
     simulation: Simulation,
     broken: Breakage,
     user: Callable[[int | None], str],
+    unprotected: Breakage | None = None,
     *,
     every_row: bool = False,
 ) -> str:
     """Return a simulated prune for people: whom it hits first, then what goes."""
     command = f"uv cache prune{' --ci' if simulation.ci else ''} of uv {simulation.version}"
     lines = [_headline(command, simulation, broken)]
+    if unprotected is not None:
+        spared = len(unprotected.environments) - len(broken.environments)
+        lines.append(
+            f"without protection it would break {len(unprotected.environments)} environments: "
+            f"`cacheadmin protect` spares {spared}"
+        )
     if simulation.outside:
         lines.append("ALARM: by links out of the cache it would delete, outside of it:")
         lines += [f"  {printable(path)}" for path in simulation.outside]

@@ -18,7 +18,7 @@ from cacheadmin.fs.quiet_mount import stop_recording_access_times
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.simulate.breakage import Breakage, breakage
 from cacheadmin.simulate.choosing import choose_release
-from cacheadmin.simulate.simulating import Simulation, simulate_prune
+from cacheadmin.simulate.simulating import Simulation, has_roots, simulate_prune
 from cacheadmin.situation import look_with
 
 if TYPE_CHECKING:
@@ -27,12 +27,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A simulation and whom it would break; ``notes`` are for people."""
+    """A simulation and whom it would break; ``notes`` are for people.
+
+    ``unprotected`` is whom it would break if nothing were planted (`cacheadmin
+    protect`); None where nothing is.
+    """
 
     situation: Situation
     simulation: Simulation
     broken: Breakage
     notes: tuple[str, ...]
+    unprotected: Breakage | None = None
 
 
 @contextmanager
@@ -54,14 +59,22 @@ def simulate_for(
 def simulate_in(situation: Situation, uv: str, *, ci: bool = False) -> Answer:
     """Simulate a release in a situation that was looked at already."""
     release = choose_release(uv, situation.evidence.learned)
-    simulation = simulate_prune(
-        situation.cache.identity, release.version, ci=ci, buckets=release.buckets
-    )
-    broken = breakage(
+    cache = situation.cache.identity
+    simulation = simulate_prune(cache, release.version, ci=ci, buckets=release.buckets)
+    unprotected = None
+    if has_roots(cache):
+        bare = simulate_prune(
+            cache, release.version, ci=ci, buckets=release.buckets, without_roots=True
+        )
+        unprotected = _broken_by(situation, bare)
+    notes = (release.note,) if release.note else ()
+    return Answer(situation, simulation, _broken_by(situation, simulation), notes, unprotected)
+
+
+def _broken_by(situation: Situation, simulation: Simulation) -> Breakage:
+    return breakage(
         simulation.removals,
         situation.inventory,
         situation.evidence,
         locator_for(situation.policy, situation.inventory),
     )
-    notes = (release.note,) if release.note else ()
-    return Answer(situation, simulation, broken, notes)

@@ -18,7 +18,7 @@ from cacheadmin.simulate.steps import (
     remove_unzipped_wheels,
 )
 from cacheadmin.simulate.tree import Tree
-from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.uv.layout import ROOTS_FOLDER, ROOTS_KINDS, parse_bucket_name
 from cacheadmin.uv.releases import buckets_of
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ def simulate_prune(
     *,
     ci: bool = False,
     buckets: frozenset[str] | None = None,
+    without_roots: bool = False,
 ) -> Simulation:
     """Return what ``uv cache prune`` of a release would delete in a cache.
 
     Nothing is locked or changed. ``buckets`` are the release's bucket names
-    when they were learned from its binary; else the release table's. Raises
+    when they were learned from its binary; else the release table's.
+    ``without_roots``: as if `cacheadmin protect` had planted nothing. Raises
     WrongUsage for a release without prune, or one nothing is known of.
     """
     names = buckets if buckets is not None else buckets_of(version)
@@ -67,12 +69,33 @@ def simulate_prune(
         raise WrongUsage(f"uv {version} has no `cache prune --ci`: it came with 0.2.29")
     release = PrunedRelease(version, behaviour, _by_kind(names))
     tree = Tree(cache.path)
+    planted = _roots_folders(tree) if without_roots else ()
+    for folder in planted:
+        tree.remove(folder)
     failure = ""
     try:
         _prune(tree, release, ci=ci)
     except PruneFails as error:
         failure = str(error)
+    for folder in planted:
+        # Never there, so it is not this prune that removes it.
+        del tree.removed[folder]
     return _outcome(tree, release, ci=ci, failure=failure)
+
+
+def has_roots(cache: CacheIdentity) -> bool:
+    """Whether `cacheadmin protect` has planted anything in a cache."""
+    return any(_roots_folders(Tree(cache.path)))
+
+
+def _roots_folders(tree: Tree) -> tuple[str, ...]:
+    return tuple(
+        inner.path
+        for entry in tree.entries(tree.root) or ()
+        if (found := parse_bucket_name(entry.name)) is not None and found[0] in ROOTS_KINDS
+        for inner in (tree.entries(entry.path) or () if entry.is_folder else ())
+        if inner.name == ROOTS_FOLDER and inner.is_folder
+    )
 
 
 def _prune(tree: Tree, release: PrunedRelease, *, ci: bool) -> None:

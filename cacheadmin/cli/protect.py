@@ -1,0 +1,90 @@
+"""``cacheadmin protect``: keep archives in use out of reach of everybody's `uv cache prune`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.protect.protecting import Protection
+
+
+def protect(
+    policy: PolicyArgument = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take everything away that was planted.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether all is planted (0), or not (4).")
+    ] = False,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Plant roots for the archives in use, so that any `uv cache prune` keeps them.
+
+    They are links in uv's own buckets, one an archive for each uv release's
+    bucket; whatever is not in use any more loses its own.
+    """
+    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.protect.protecting import check_protection, planted_before
+    from cacheadmin.protect.protecting import protect as plant
+    from cacheadmin.situation import look_with
+
+    if remove and check:
+        raise WrongUsage("--remove and --check don't go together")
+    loaded = load_policy(policy, insecure=insecure_policy)
+    if remove:
+        return _remove(loaded, output_format)
+    before = planted_before(loaded.policy)
+    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+        if check:
+            protection = check_protection(situation)
+        else:
+            situation.require_writable()
+            protection = plant(situation, before)
+        cache = situation.cache.identity
+    from cacheadmin.protect.roots import releases_of
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.protections import protection_json, protection_text
+
+    code = _code(protection, check=check)
+    if output_format is Format.JSON:
+        content = protection_json(protection, releases_of)
+        output.data(dumps({**header("protect", loaded, cache), **content}))
+    elif not (output.settings.quiet and code == ExitCode.DONE):
+        output.data(protection_text(protection, releases_of, every_row=output.settings.verbose))
+    return int(code)
+
+
+def _remove(loaded: LoadedPolicy, output_format: Format) -> int:
+    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.protect.protecting import unprotect
+    from cacheadmin.protect.roots import releases_of
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.protections import protection_json, removed_words
+
+    with open_cache(loaded.policy.cache) as cache:
+        protection = unprotect(loaded.policy, cache)
+    for bucket, problem in protection.problems:
+        output.warning(f"{bucket}: {problem}")
+    if output_format is Format.JSON:
+        content = protection_json(protection, releases_of)
+        output.data(dumps({**header("protect", loaded, cache.identity), **content}))
+    elif not output.settings.quiet:
+        output.data(removed_words(protection))
+    return int(ExitCode.PARTIAL if protection.problems else ExitCode.DONE)
+
+
+def _code(protection: Protection, *, check: bool) -> ExitCode:
+    if check:
+        return ExitCode.LIMITED if protection.missing else ExitCode.DONE
+    return ExitCode.PARTIAL if protection.missing or protection.problems else ExitCode.DONE

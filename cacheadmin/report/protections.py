@@ -1,0 +1,98 @@
+"""How the protection of a cache looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.tables import count_words, table
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cacheadmin.protect.planting import PlantedBucket
+    from cacheadmin.protect.protecting import Protection
+
+
+def protection_json(protection: Protection, releases_of: Callable[[str], str]) -> dict[str, Any]:
+    """Return the document's content; also a part of that of ``prune``."""
+    since_ns = protection.since_ns
+    return {
+        "archives": protection.archives,
+        "complete": not protection.missing and not protection.problems,
+        "since": None if since_ns is None else rfc3339(since_ns),
+        "planted": protection.planted,
+        "removed": protection.removed,
+        "missing": protection.missing,
+        "note": protection.note or None,
+        "buckets": [
+            {
+                "name": bucket.name,
+                "releases": releases_of(bucket.name),
+                "since": None if bucket.since_ns is None else rfc3339(bucket.since_ns),
+                "planted": bucket.planted,
+                "removed": bucket.removed,
+                "missing": bucket.missing,
+                "stale": len(bucket.stale),
+                "foreign": bucket.foreign,
+                "problem": bucket.problem or None,
+            }
+            for bucket in protection.buckets
+        ],
+    }
+
+
+def protection_text(
+    protection: Protection, releases_of: Callable[[str], str], *, every_row: bool = False
+) -> str:
+    """Return what is protected, from whom; buckets where something is amiss, or all."""
+    lines = [protection_words(protection)]
+    if protection.note:
+        lines.append(printable(protection.note))
+    shown = [
+        bucket
+        for bucket in protection.buckets
+        if every_row or bucket.problem or bucket.missing or bucket.foreign
+    ]
+    if shown:
+        rows = [(b.name, releases_of(b.name), b.missing, _state(b)) for b in shown]
+        columns = ("bucket", "read by", "missing", "state")
+        lines += ["", table(columns, rows, right=("missing",))]
+    return "\n".join(lines)
+
+
+def protection_words(protection: Protection) -> str:
+    """Return one line on the whole."""
+    done = []
+    if protection.planted:
+        done.append(f"{count_words(protection.planted, 'root')} planted")
+    if protection.removed:
+        done.append(f"{protection.removed} removed")
+    change = f" ({', '.join(done)})" if done else ""
+    number = count_words(protection.archives, "archive")
+    if not protection.archives:
+        return f"no archive is in use, so none needs protection{change}"
+    if protection.missing:
+        short = sum(1 for bucket in protection.buckets if bucket.missing)
+        return (
+            f"NOT all of {number} in use are protected: {protection.missing} roots are missing "
+            f"in {count_words(short, 'bucket')}{change}"
+        )
+    return f"{number} in use {_are(protection.archives)} protected from every release{change}"
+
+
+def removed_words(protection: Protection) -> str:
+    """Return one line on the end of a protection."""
+    return f"{count_words(protection.removed, 'root')} removed: nothing is protected any more"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _state(bucket: PlantedBucket) -> str:
+    if bucket.problem:
+        return bucket.problem
+    words = "not planted" if bucket.since_ns is None else f"since {rfc3339(bucket.since_ns)}"
+    return f"{words}, {bucket.foreign} entries in it are not ours" if bucket.foreign else words
