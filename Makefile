@@ -48,7 +48,7 @@ test-long: dev ## all tests, the long ones too (many generated cases)
 	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
 
 bench: dev ## side-by-side timings; prints ratios, fails on none
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(ARGS)
 
 demo: dev ## watch uv break a shared cache, and cacheadmin not break it
 	$(BIN)/python -m tests.support.demo

@@ -138,6 +138,8 @@ class Process:
     be working in the cache without our knowing. ``parked`` is a uv that only
     waits for its child (``uv run``, ``uvx``) and reads the cache no more.
     ``started_ns`` with ``pid`` identifies it: pids are reused.
+    ``start_ticks`` is the same moment in clock ticks since boot: it does not
+    move when somebody sets the clock.
     ``environments`` are the environments it runs from (``VIRTUAL_ENV``, the
     folder of its interpreter), whether or not anybody registered them.
     """
@@ -152,6 +154,7 @@ class Process:
     takes_cache_lock: bool | None = None
     parked: bool = False
     environments: tuple[str, ...] = ()
+    start_ticks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +199,12 @@ class Unseen:
 class LockHolder:
     """A process that holds or waits for the cache's ``.lock``.
 
-    ``exclusive``, and ``waiting`` for one that is queued. ``pid`` may belong
-    to another pid namespace or host: then ``command`` is empty.
+    ``exclusive``, and ``waiting`` for one that is queued. ``unlinked``: what it
+    holds is a ``.lock`` that was deleted since (uv before 0.8.19 does that), so
+    it keeps nobody out and nobody sees it. ``is_uv`` is False for a program
+    that is no uv (anybody may lock that file), None where it can't be told.
+    ``host`` is the name of the machine or container it runs in. ``pid`` may
+    belong to another pid namespace: then ``command`` is empty.
     """
 
     pid: int
@@ -206,6 +213,9 @@ class LockHolder:
     waiting: bool
     command: str = ""
     started_ns: int | None = None
+    unlinked: bool = False
+    is_uv: bool | None = None
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,21 @@ class CacheLocator:
         if way is None:
             # What can't be resolved any further may still name an archive of ours.
             return self._by_text(resolved)
-        bucket, *parts = way.split("/")
-        return _inside(bucket, parts) if parts else _ELSEWHERE
+        return _at(way)
+
+    def locate_file(self, path: str) -> Located:
+        """Return where a path that the kernel names lies: by text, else by its folders' identity.
+
+        Such a path has no links on the way, but for ``/proc/PID/root`` before
+        it, which must not be resolved.
+        """
+        located = self._by_text(path)
+        if located.place is Place.INSIDE or len(path) > _PATH_LIMIT:
+            return located
+        way = self._way_inside(path)
+        if way is None:
+            return located
+        return _at(way)
 
     def _by_text(self, path: str) -> Located:
         place = _ELSEWHERE
@@ -274,6 +287,11 @@ def _without_dots(rest: str) -> list[str]:
         elif part not in ("", "."):
             parts.append(part)
     return parts
+
+
+def _at(way: str) -> Located:
+    bucket, *parts = way.split("/")
+    return _inside(bucket, parts) if parts else _ELSEWHERE
 
 
 def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located:

@@ -1,48 +1,154 @@
-"""Who holds or waits for the cache's ``.lock``: from ``/proc/locks``, by inode."""
+"""Who holds or waits for the cache's ``.lock``: from ``/proc/locks`` and open files.
+
+A line of ``/proc/locks`` names a process and a file by device and inode. The
+device there is the filesystem's own, on btrfs and overlayfs not the one that
+``stat`` tells; and a ``.lock`` that an older uv's prune deleted is still held
+by whoever opened it before. So of each process with a lock the open files are
+looked at: one of them is, or was, this cache's ``.lock``.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import LockHolder
-from cacheadmin.evidence.proc_reading import read_process
+from cacheadmin.evidence.proc_reading import ProcessFiles, read_process, start_of
+from cacheadmin.evidence.processes import boot_ns, started_ns
+from cacheadmin.evidence.uv_processes import is_uv
+
+_COMMAND_LENGTH = 120
+_DELETED = " (deleted)"
+
+_FileIdentity = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class FileLock:
+    """One ``flock`` of ``/proc/locks``; ``file`` is (major, minor, inode)."""
+
+    pid: int
+    exclusive: bool
+    waiting: bool
+    file: _FileIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """The cache's ``.lock`` as it is now; ``folder`` is the cache's own path."""
+
+    folder: str
+    device: int
+    inode: int | None
+
+    @property
+    def file(self) -> _FileIdentity:
+        return (os.major(self.device), os.minor(self.device), self.inode or 0)
 
 
 def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
-    """Return holders and waiters of ``CACHE/.lock`` on this host.
+    """Return holders and waiters of ``CACHE/.lock`` on this host, of deleted ones too.
 
     A holder on another host of a network filesystem appears as this host's
     kernel shows it, or not at all.
     """
     try:
-        status = os.lstat(f"{cache_path}/.lock")
+        device = os.stat(cache_path).st_dev
         with open("/proc/locks", "rb") as file:
             lines = file.read().splitlines()
     except OSError:
         return ()
-    identity = (os.major(status.st_dev), os.minor(status.st_dev), status.st_ino)
-    return tuple(_holders(lines, identity))
+    try:
+        inode = os.lstat(f"{cache_path}/.lock").st_ino
+    except OSError:
+        inode = None
+    return tuple(_holders(lines, _Lock(cache_path.rstrip("/"), device, inode)))
 
 
-def _holders(lines: list[bytes], identity: tuple[int, int, int]) -> Iterator[LockHolder]:
+def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:
+    boot = boot_ns()
     for line in lines:
-        parsed = parse_lock(line)
-        if parsed is None or parsed[3] != identity:
+        found = parse_lock(line)
+        if found is None:
             continue
-        pid, exclusive, waiting, _ = parsed
-        process = read_process(pid, "") if pid > 0 else None
-        yield LockHolder(
-            pid=pid,
-            uid=None if process is None else process.uid,
-            exclusive=exclusive,
-            waiting=waiting,
-            command="" if process is None else " ".join(process.arguments)[:120],
-        )
+        process = read_process(found.pid, "") if found.pid > 0 else None
+        held = found.file == lock.file and lock.inode is not None
+        unlinked = False
+        if not held and process is not None:
+            held, unlinked = _among_open_files(process, found, lock)
+        if held:
+            yield _holder(found, process, unlinked, boot)
 
 
-def parse_lock(line: bytes) -> tuple[int, bool, bool, tuple[int, int, int]] | None:
-    """Return (pid, exclusive, waiting, (major, minor, inode)) of a FLOCK line."""
+def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tuple[bool, bool]:
+    """Return whether a process has locked this cache's ``.lock``, and whether a deleted one."""
+    for number in _descriptors(process.pid):
+        path = f"/proc/{process.pid}/fd/{number}"
+        try:
+            name = os.readlink(path)
+            if not name.removesuffix(_DELETED).endswith("/.lock"):
+                continue
+            status = os.stat(path)
+        except OSError:
+            continue
+        if status.st_ino != found.file[2] or status.st_dev != lock.device:
+            continue
+        if status.st_ino == lock.inode and status.st_nlink:
+            return True, False
+        if status.st_nlink == 0 and _lay_in(name, process, lock):
+            return True, True
+    return False, False
+
+
+def _lay_in(name: str, process: ProcessFiles, lock: _Lock) -> bool:
+    """Whether a deleted file lay in the cache's root, by whatever path its process knew it."""
+    folder = os.path.dirname(name.removesuffix(_DELETED))
+    root = f"/proc/{process.pid}/root" if process.other_mounts else ""
+    try:
+        return os.path.samefile(root + folder, lock.folder)
+    except OSError:
+        return False
+
+
+def _descriptors(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return []
+
+
+def _holder(found: FileLock, process: ProcessFiles | None, unlinked: bool, boot: int) -> LockHolder:
+    if process is None:
+        return LockHolder(found.pid, None, found.exclusive, found.waiting, unlinked=unlinked)
+    started = start_of(process.pid)
+    return LockHolder(
+        pid=found.pid,
+        uid=process.uid,
+        exclusive=found.exclusive,
+        waiting=found.waiting,
+        command=" ".join(process.arguments)[:_COMMAND_LENGTH],
+        started_ns=None if started is None else started_ns(started[1], boot),
+        unlinked=unlinked,
+        is_uv=is_uv(process),
+        host=_host_of(process),
+    )
+
+
+def _host_of(process: ProcessFiles) -> str:
+    """Return the machine's name, or what a container that a process runs in calls itself."""
+    try:
+        own = os.readlink("/proc/self/ns/uts")
+        if os.readlink(f"/proc/{process.pid}/ns/uts") != own:
+            return process.variable("HOSTNAME") or "a container"
+    except OSError:
+        pass
+    return socket.gethostname()
+
+
+def parse_lock(line: bytes) -> FileLock | None:
+    """Return a FLOCK line of ``/proc/locks``; None for other kinds of locks."""
     fields = line.split()
     if not fields:
         return None
@@ -53,6 +159,6 @@ def parse_lock(line: bytes) -> tuple[int, bool, bool, tuple[int, int, int]] | No
     try:
         major, minor, inode = fields[4].split(b":")
         identity = (int(major, 16), int(minor, 16), int(inode))
-        return int(fields[3]), fields[2] == b"WRITE", waiting, identity
+        return FileLock(int(fields[3]), fields[2] == b"WRITE", waiting, identity)
     except ValueError:
         return None

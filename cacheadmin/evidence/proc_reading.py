@@ -7,8 +7,12 @@ its arguments and environment are its own choice. ``maps`` is read, never
 
 from __future__ import annotations
 
+import mmap
 import os
-from dataclasses import dataclass, field
+import re
+import stat
+from dataclasses import dataclass
+from functools import cached_property
 
 # The kernel caps arguments and environment at a few MiB (ARG_MAX).
 _MAX_TEXT = 4 * 1024 * 1024
@@ -16,26 +20,38 @@ _MAX_MAPS = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 65_536
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProcessFiles:
     """What the kernel tells of one process. Paths are its own names for things.
 
-    ``denied`` is True when the caller's rights end at its door: then only
-    arguments are known.
+    ``command_line`` and ``environ`` are as the kernel has them, parts ended by
+    NUL: most processes need no closer look. ``mapped`` are mapped files of the
+    cache's filesystem. ``denied`` is True when the caller's rights end at its
+    door: then only arguments are known.
     """
 
     pid: int
     uid: int
-    parent: int
-    start_ticks: int
-    arguments: tuple[str, ...]
+    command_line: bytes
     executable: str = ""
     folder: str = ""
-    environment: dict[str, str] = field(default_factory=dict)
-    mapped: tuple[str, ...] = ()
+    environ: bytes = b""
+    mapped: frozenset[bytes] = frozenset()
     descriptors: tuple[str, ...] = ()
     other_mounts: bool = False
     denied: bool = False
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line, split."""
+        parts = self.command_line.removesuffix(b"\0").split(b"\0")
+        return tuple(map(os.fsdecode, parts)) if self.command_line else ()
+
+    def variable(self, name: str) -> str:
+        """Return a variable of the environment it was started with; empty where unset."""
+        mark = b"\0" + os.fsencode(name) + b"="
+        found = (b"\0" + self.environ).partition(mark)[2]
+        return os.fsdecode(found.partition(b"\0")[0])
 
 
 def process_ids() -> list[int]:
@@ -44,7 +60,10 @@ def process_ids() -> list[int]:
 
 
 def start_of(pid: int) -> tuple[int, int] | None:
-    """Return (parent's pid, start in clock ticks since boot); None when it is gone."""
+    """Return (parent's pid, start in clock ticks since boot); None when it is gone.
+
+    The dearest of all reads here: asked for only where somebody needs it.
+    """
     content = _read(f"/proc/{pid}/stat", 4096)
     if content is None:
         return None
@@ -56,67 +75,107 @@ def start_of(pid: int) -> tuple[int, int] | None:
         return None
 
 
-def read_process(pid: int, own_mounts: str) -> ProcessFiles | None:
-    """Read one process; None for kernel threads and those that are gone.
-
-    ``own_mounts`` is the caller's mount namespace (``/proc/self/ns/mnt``).
-    """
-    base = f"/proc/{pid}"
-    started = start_of(pid)
-    if started is None:
-        return None
+def children_of(pid: int) -> list[int]:
+    """Return the pids of a process's children, whichever of its threads started them."""
+    children: list[int] = []
     try:
-        uid = os.stat(base).st_uid
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
+                children += map(int, file.read().split())
+    except FileNotFoundError:
+        # A thread that ended, or a kernel without this file: all are asked for their parent.
+        started = ((other, start_of(other)) for other in process_ids())
+        return [other for other, start in started if start is not None and start[0] == pid]
+    except OSError:
+        return []
+    return children
+
+
+def device_in_maps(folder: str) -> bytes | None:
+    """Return how ``maps`` names the filesystem of a cache (``08:01``); None where unknown.
+
+    On btrfs and overlayfs it is not the device that ``stat`` tells, so a file
+    of the cache is mapped and looked up.
+    """
+    try:
+        fd = os.open(f"{folder}/CACHEDIR.TAG", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
-    arguments = _strings(_read(f"{base}/cmdline", _MAX_TEXT) or b"")
+    try:
+        status = os.fstat(fd)
+        if not (stat.S_ISREG(status.st_mode) and status.st_size):
+            return None
+        with mmap.mmap(fd, 1, access=mmap.ACCESS_READ):
+            content = _read("/proc/self/maps", _MAX_MAPS) or b""
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    for line in content.splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) == 6 and fields[4] == str(status.st_ino).encode():
+            return fields[3]
+    return None
+
+
+def mapped_files(device: bytes | None) -> re.Pattern[bytes]:
+    """Return what finds the paths of mapped files of one filesystem (None: of any)."""
+    wanted = rb"[0-9a-f]+:[0-9a-f]+" if device is None else re.escape(device)
+    return re.compile(rb" " + wanted + rb" [1-9][0-9]* +(/[^\n]*)")
+
+
+def read_process(
+    pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None = None
+) -> ProcessFiles | None:
+    """Read one process; None for kernel threads and those that are gone.
+
+    ``own_mounts`` is the caller's mount namespace (``/proc/self/ns/mnt``);
+    ``mapped`` (``mapped_files``) picks the mapped files that matter, None: none.
+    """
+    base = f"/proc/{pid}"
     try:
         executable = os.readlink(f"{base}/exe")
     except PermissionError:
-        return ProcessFiles(pid, uid, *started, arguments, denied=True)
+        return _denied(pid)
     except OSError:
         # Kernel threads have no executable; zombies have none any more.
         return None
     try:
-        # Opening asks for the rights; reading gives nothing once the process is ending.
-        os.close(os.open(f"{base}/environ", os.O_RDONLY | os.O_CLOEXEC))
+        uid = os.stat(base).st_uid
+        fd = os.open(f"{base}/environ", os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError:
-        denied = True
+        # Its executable is shown, what it does is not.
+        return _denied(pid, executable)
     except OSError:
         return None
-    else:
-        denied = False
-    content = _read(f"{base}/environ", _MAX_TEXT)
+    try:
+        environ = _read_open(fd, _MAX_TEXT) or b""
+    finally:
+        os.close(fd)
     return ProcessFiles(
         pid,
         uid,
-        *started,
-        arguments,
+        _read(f"{base}/cmdline", _MAX_TEXT) or b"",
         executable=executable.removesuffix(" (deleted)"),
         folder=_link(f"{base}/cwd"),
-        environment=_environment(content or b""),
-        mapped=_mapped(base),
+        environ=environ,
+        mapped=frozenset() if mapped is None else _mapped(base, mapped),
         descriptors=_descriptors(base),
         other_mounts=_link(f"{base}/ns/mnt") != own_mounts,
-        denied=denied,
     )
 
 
-def _mapped(base: str) -> tuple[str, ...]:
-    content = _read(f"{base}/maps", _MAX_MAPS) or b""
-    # Looked at as one block first: hardly any process maps the cache.
-    if not any(mark in content for mark in MARKS):
-        return ()
-    paths = {
-        line[line.index(b"/") :]
-        for line in content.splitlines()
-        if b"/" in line and any(mark in line for mark in MARKS)
-    }
-    return tuple(os.fsdecode(path).removesuffix(" (deleted)") for path in paths)
+def _denied(pid: int, executable: str = "") -> ProcessFiles | None:
+    try:
+        uid = os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+    command_line = _read(f"/proc/{pid}/cmdline", _MAX_TEXT) or b""
+    return ProcessFiles(pid, uid, command_line, executable=executable, denied=True)
 
 
-# What a path into a cache has in it; `.tmp` for folders in the cache's root.
-MARKS = (b"/archive-v", b"/environments-v", b"/builds-v", b"/.tmp")
+def _mapped(base: str, mapped: re.Pattern[bytes]) -> frozenset[bytes]:
+    return frozenset(mapped.findall(_read(f"{base}/maps", _MAX_MAPS) or b""))
 
 
 def _descriptors(base: str) -> tuple[str, ...]:
@@ -137,25 +196,21 @@ def _link(path: str) -> str:
 
 def _read(path: str, limit: int) -> bytes | None:
     try:
-        with open(path, "rb", buffering=0) as file:
-            parts = []
-            while limit > 0:
-                part = file.read(min(limit, 1 << 20))
-                if not part:
-                    break
-                parts.append(part)
-                limit -= len(part)
-            return b"".join(parts)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        return _read_open(fd, limit)
+    finally:
+        os.close(fd)
 
 
-def _strings(content: bytes) -> tuple[str, ...]:
-    return (
-        tuple(os.fsdecode(part) for part in content.rstrip(b"\0").split(b"\0")) if content else ()
-    )
-
-
-def _environment(content: bytes) -> dict[str, str]:
-    pairs = (part.partition("=") for part in _strings(content))
-    return {name: value for name, separator, value in pairs if separator}
+def _read_open(fd: int, limit: int) -> bytes | None:
+    parts = []
+    try:
+        while limit > 0 and (part := os.read(fd, min(limit, 1 << 16))):
+            parts.append(part)
+            limit -= len(part)
+    except OSError:
+        return None
+    return b"".join(parts)

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.proc_reading import (
-    MARKS,
     ProcessFiles,
+    children_of,
+    device_in_maps,
+    mapped_files,
     process_ids,
     read_process,
     start_of,
@@ -34,6 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _COMMAND_LENGTH = 120
+
+# What a path into a cache has in it; `.tmp` for folders in the cache's root.
+_MARKS = (b"/archive-v", b"/environments-v", b"/builds-v", b"/.tmp")
+_DELETED = " (deleted)"
+
+# Paths remembered while the processes are read: mapped libraries, mostly.
+_MAX_REMEMBERED = 65_536
 _NAMED = ("VIRTUAL_ENV", "PATH", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTHONHOME")
 
 
@@ -46,100 +55,143 @@ def read_processes(
     earlier look. Also returned are processes that run from an environment
     somewhere else (``Process.environments``), for the scan.
     """
-    boot_ns = _boot_ns()
+    boot = boot_ns()
     own_mounts = os.readlink("/proc/self/ns/mnt")
-    files: dict[int, ProcessFiles] = {}
+    mapped = mapped_files(device_in_maps(locator.identity.path))
+    uses = _Uses(locator)
+    processes = []
+    denied = []
     for pid in process_ids():
         if pid == os.getpid():
             continue
         if known:
             started = start_of(pid)
-            if started is None or (pid, _started_ns(started[1], boot_ns)) in known:
+            if started is None or (pid, started_ns(started[1], boot)) in known:
                 continue
-        found = read_process(pid, own_mounts)
-        if found is not None:
-            files[pid] = found
-    children: dict[int, list[ProcessFiles]] = defaultdict(list)
-    for found in files.values():
-        children[found.parent].append(found)
-    processes = [
-        process
-        for found in files.values()
-        if (process := _process(found, children[found.pid], locator, boot_ns)) is not None
-    ]
-    return tuple(processes), tuple(_unseen(files.values()))
+        found = read_process(pid, own_mounts, mapped)
+        if found is None:
+            continue
+        if found.denied:
+            denied.append(found)
+        process = _process(found, uses, boot)
+        if process is not None:
+            processes.append(process)
+    return tuple(processes), tuple(_unseen(denied))
 
 
 def known_processes() -> frozenset[tuple[int, int]]:
     """Return (pid, start in ns) of every process there is now."""
-    boot_ns = _boot_ns()
+    boot = boot_ns()
     found = ((pid, start_of(pid)) for pid in process_ids())
     return frozenset(
-        (pid, _started_ns(started[1], boot_ns)) for pid, started in found if started is not None
+        (pid, started_ns(started[1], boot)) for pid, started in found if started is not None
     )
 
 
-def _process(
-    found: ProcessFiles, children: list[ProcessFiles], locator: CacheLocator, boot_ns: int
-) -> Process | None:
+def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
     # Seen through the process's own root, a container's names resolve.
     root = f"/proc/{found.pid}/root" if found.other_mounts else ""
-    uses: dict[str, str] = {}
-    for path, through in _paths(found):
-        located = locator.locate(path, found.folder or "/")
-        if located.place is not Place.INSIDE and root:
-            located = locator.locate(root + path, "/")
-        if located.entry is not None:
-            uses.setdefault(located.entry, through)
-    identity = (locator.identity.device, locator.identity.inode)
+    used = uses.of(found, root)
+    identity = (uses.locator.identity.device, uses.locator.identity.inode)
     uv = is_uv(found) and not names_another_cache(found, root, identity)
     environments = _environments(found, root)
-    if not uses and not uv and not environments:
+    if not used and not uv and not environments:
+        return None
+    started = start_of(found.pid)
+    if started is None:
         return None
     version = release_of(found, root) if uv else None
     return Process(
         pid=found.pid,
         uid=found.uid,
-        started_ns=_started_ns(found.start_ticks, boot_ns),
+        started_ns=started_ns(started[1], boot),
         command=" ".join(found.arguments)[:_COMMAND_LENGTH] or found.executable,
-        uses=tuple(UseOfEntry(entry, through) for entry, through in sorted(uses.items())),
+        uses=tuple(UseOfEntry(entry, through) for entry, through in sorted(used.items())),
         is_uv=uv,
         uv_version=version,
         takes_cache_lock=takes_cache_lock(version) if version else None,
-        parked=uv and is_parked(found, children),
+        parked=uv and is_parked(found, _children(found.pid)),
         environments=environments,
+        start_ticks=started[1],
     )
 
 
-def _paths(found: ProcessFiles) -> Iterator[tuple[str, str]]:
-    """Yield every path a process names that could lie in a cache, and where it does."""
-    if _marked(found.executable):
+def _children(pid: int) -> list[ProcessFiles]:
+    found = (read_process(child, "") for child in children_of(pid))
+    return [child for child in found if child is not None]
+
+
+class _Uses:
+    """Tells which entries of one cache a process uses; remembers what leads nowhere there."""
+
+    def __init__(self, locator: CacheLocator) -> None:
+        self.locator = locator
+        self._elsewhere: set[str] = set()
+        self._mapped_elsewhere: set[bytes] = set()
+
+    def of(self, found: ProcessFiles, root: str) -> dict[str, str]:
+        """Return the entries, each with what in the process shows its use."""
+        uses: dict[str, str] = {}
+        for path, through in _named_by_kernel(found):
+            self._note(path, root, through, uses)
+        # Hundreds of libraries a process, the same ones in most of them.
+        for mapped in found.mapped if root else found.mapped - self._mapped_elsewhere:
+            path = os.fsdecode(mapped).removesuffix(_DELETED)
+            if not self._note(path, root, "mapped file", uses) and not root:
+                self._mapped_elsewhere.add(mapped)
+        for path, through in _named_by_itself(found):
+            located = self.locator.locate(path, found.folder or "/")
+            if located.place is not Place.INSIDE and root:
+                located = self.locator.locate(root + path, "/")
+            if located.entry is not None:
+                uses.setdefault(located.entry, through)
+        return uses
+
+    def _note(self, path: str, root: str, through: str, uses: dict[str, str]) -> bool:
+        path = root + path
+        if path in self._elsewhere:
+            return False
+        entry = self.locator.locate_file(path).entry
+        if entry is None:
+            if len(self._elsewhere) < _MAX_REMEMBERED:
+                self._elsewhere.add(path)
+            return False
+        uses.setdefault(entry, through)
+        return True
+
+
+def _named_by_kernel(found: ProcessFiles) -> Iterator[tuple[str, str]]:
+    """Yield paths that the kernel tells: resolved, and right for sure."""
+    if found.executable:
         yield found.executable, "executable"
-    if _marked(found.folder + "/"):
+    if found.folder:
         yield found.folder, "working directory"
-    for path in found.mapped:
-        yield path, "mapped file"
     for path in found.descriptors:
-        if _marked(path):
+        if not path.startswith(("/dev/", "/proc/", "/sys/")):
             yield path, "open file"
-    for argument in found.arguments:
-        if _marked(argument):
-            yield argument[argument.index("/") :], "argument"
-    for name in _NAMED:
-        for path in found.environment.get(name, "").split(":"):
-            if path.startswith("/") and _marked(path + "/"):
-                yield path, f"variable {name}"
 
 
-def _marked(path: str) -> bool:
-    text = os.fsencode(path)
-    return b"/" in text and any(mark in text for mark in MARKS)
+def _named_by_itself(found: ProcessFiles) -> Iterator[tuple[str, str]]:
+    """Yield paths that a process was told, and which could lie in a cache."""
+    if _marked(found.command_line):
+        for argument in found.arguments:
+            if "/" in argument and _marked(os.fsencode(argument)):
+                yield argument[argument.index("/") :], "argument"
+    if _marked(found.environ):
+        for name in _NAMED:
+            for path in found.variable(name).split(":"):
+                if path.startswith("/") and _marked(os.fsencode(path) + b"/"):
+                    yield path, f"variable {name}"
+
+
+def _marked(text: bytes) -> bool:
+    return any(mark in text for mark in _MARKS)
 
 
 def _environments(found: ProcessFiles, root: str) -> tuple[str, ...]:
     """Return folders with a ``pyvenv.cfg`` that a process runs from."""
-    candidates = [found.environment.get("VIRTUAL_ENV", "")]
-    interpreter = found.arguments[0] if found.arguments else ""
+    candidates = [found.variable("VIRTUAL_ENV")]
+    interpreter = os.fsdecode(found.command_line.partition(b"\0")[0])
     if "/bin/" in interpreter:
         path = interpreter if interpreter.startswith("/") else f"{found.folder}/{interpreter}"
         candidates.append(os.path.dirname(os.path.dirname(path)))
@@ -156,7 +208,7 @@ def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
     denied: dict[int, int] = defaultdict(int)
     for found in files:
         # Some machines shield their init even from root: it runs from no environment.
-        if found.denied and not (found.pid == 1 and os.geteuid() == 0):
+        if not (found.pid == 1 and os.geteuid() == 0):
             denied[found.uid] += 1
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {_user(uid)}'s processes may only be looked at by root"
@@ -170,7 +222,8 @@ def _user(uid: int) -> str:
         return f"uid {uid}"
 
 
-def _boot_ns() -> int:
+def boot_ns() -> int:
+    """Return when the machine started, in ns since the epoch, by its present clock."""
     with open("/proc/stat", "rb") as file:
         for line in file:
             if line.startswith(b"btime "):
@@ -178,5 +231,6 @@ def _boot_ns() -> int:
     return 0
 
 
-def _started_ns(ticks: int, boot_ns: int) -> int:
-    return boot_ns + ticks * NANOSECONDS // os.sysconf("SC_CLK_TCK")
+def started_ns(ticks: int, boot: int) -> int:
+    """Return a start in clock ticks since boot as ns since the epoch."""
+    return boot + ticks * NANOSECONDS // os.sysconf("SC_CLK_TCK")

@@ -9,6 +9,7 @@ interpreter question running also has a child, and is at work.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 from cacheadmin.uv.executables import release_beside, version_in
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.proc_reading import ProcessFiles
 
-_NAMES = frozenset({"uv", "uvx"})
+# `uv`, `uvx`, and copies kept by release: `uv-0.8.5`, `uv_0.9`.
+_NAME = re.compile(r"uv[xw]?(?:[-_@]?v?\d[\w.]*)?(?:\.exe)?", re.ASCII)
 
-# uv's own children: interpreter questions, and the hooks of PEP 517 builds.
+# uv's own children: interpreter questions, hooks of PEP 517 builds, helpers
+# that it asks for passwords.
 _WORKING = (
+    "keyring",
     "get_interpreter_info",
     "build_wheel",
     "build_editable",
@@ -30,12 +34,13 @@ _WORKING = (
     "get_requires_for_build",
 )
 
+_HELPERS = frozenset({"git", "git-remote-https", "git-lfs", "ssh", "ldd", "codesign"})
+
 
 def is_uv(process: ProcessFiles) -> bool:
     """Whether a process is uv or uvx, by its executable's name."""
-    if process.executable:
-        return os.path.basename(process.executable) in _NAMES
-    return bool(process.arguments) and os.path.basename(process.arguments[0]) in _NAMES
+    program = process.executable or (process.arguments[0] if process.arguments else "")
+    return _NAME.fullmatch(os.path.basename(program)) is not None
 
 
 def release_of(process: ProcessFiles, root: str = "") -> str | None:
@@ -63,7 +68,7 @@ def names_another_cache(process: ProcessFiles, root: str, identity: tuple[int, i
     Those two override any ``uv.toml``; a default location proves nothing,
     because a ``uv.toml`` may name this cache.
     """
-    named = process.environment.get("UV_CACHE_DIR", "")
+    named = process.variable("UV_CACHE_DIR")
     arguments = process.arguments
     for position, argument in enumerate(arguments):
         if argument == "--":
@@ -93,13 +98,13 @@ def is_parked(process: ProcessFiles, children: Sequence[ProcessFiles]) -> bool:
         text = " ".join(child.arguments)
         if any(mark in text for mark in _WORKING) or is_uv(child):
             return False
-        if os.path.basename(child.executable) in ("git", "git-remote-https"):
+        if os.path.basename(child.executable) in _HELPERS:
             return False
     return True
 
 
 def _runs_a_program(process: ProcessFiles) -> bool:
-    if os.path.basename(process.executable) == "uvx":
+    if os.path.basename(process.executable).startswith("uvx"):
         return True
     words = [argument for argument in process.arguments[1:] if not argument.startswith("-")]
     return "run" in words[:4] or "x" in words[:1] or words[:2] == ["tool", "uvx"]

@@ -48,14 +48,21 @@ class Case:
     def lock_free_uv(self) -> tuple[Process, ...]:
         """Running uv processes that our lock does not stop and that may be at work.
 
-        Before 0.8.19 uv takes no lock (facts section 4); a release that could
-        not be told is treated alike.
+        Before 0.8.19 uv takes no lock (facts section 4), and its prune deletes
+        the lock of those that do; a release that could not be told is treated
+        alike.
         """
+        unlinked = {holder.pid for holder in self.evidence.lock_holders if holder.unlinked}
         return tuple(
             process
-            for process in self.evidence.processes
-            if process.is_uv and process.takes_cache_lock is not True and not process.parked
+            for process in self.working_uv
+            if process.takes_cache_lock is not True or process.pid in unlinked
         )
+
+    @cached_property
+    def working_uv(self) -> tuple[Process, ...]:
+        """Running uv processes that do more than wait for the program they started."""
+        return tuple(p for p in self.evidence.processes if p.is_uv and not p.parked)
 
     @cached_property
     def lock_proves_absence(self) -> bool:

@@ -22,6 +22,7 @@ def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     yield from _remembered(case, live)
     yield from _processes(case)
     yield from _lock_free_uv(case)
+    yield from _lock_holders(case)
     yield from _other_hosts(case)
     yield from _unknown(case)
 
@@ -123,6 +124,27 @@ def _lock_free_uv(case: Case) -> Iterator[Limit]:
             + ", ".join(named),
             "wait until they end, or upgrade these users to uv 0.8.19 or later",
         )
+
+
+def _lock_holders(case: Case) -> Iterator[Limit]:
+    for holder in case.evidence.lock_holders:
+        who = f"process {holder.pid} of {case.user(holder.uid)} ({holder.command})"
+        if holder.unlinked:
+            yield Limit(
+                "lock.unlinked",
+                Verdict.LIMITED,
+                f"{who} holds a .lock that was deleted since, by the prune of a uv before 0.8.19: "
+                "it keeps nobody out, and nobody's lock stops it",
+                "wait until it ends; ask users of such releases to upgrade",
+            )
+        elif holder.exclusive and holder.is_uv is False:
+            yield Limit(
+                "lock.foreign",
+                Verdict.LIMITED,
+                f"{who}, which is no uv, holds the cache's lock exclusively: every uv command of "
+                "every user waits for it",
+                f"ask {case.user(holder.uid)} what it is for, or end it",
+            )
 
 
 def _other_hosts(case: Case) -> Iterator[Limit]:

@@ -17,6 +17,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.plan import Plan, Verdict
+from cacheadmin.report.locks import holder_words
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
 
 if TYPE_CHECKING:
@@ -93,25 +94,27 @@ def _attributes(subject: Subject) -> Iterator[Check]:
 
 def _lock(subject: Subject) -> Iterator[Check]:
     title = "Cache lock"
-    holders = subject.case.evidence.lock_holders
+    alarms = [limit for limit in subject.plan.limits if limit.id.startswith("lock.")]
+    for limit in alarms:
+        status = Status.FAIL if limit.id == "lock.foreign" else Status.WARN
+        yield Check(limit.id, status, title, limit.detail, limit.fix)
+    holders = [h for h in subject.case.evidence.lock_holders if not h.unlinked]
     if not holders:
         yield Check("lock.holders", Status.PASS, title, "nobody holds the cache's .lock")
         return
-    named = name_some(
-        [
-            f"{'exclusive' if holder.exclusive else 'shared'}"
-            f"{', waiting' if holder.waiting else ''}: "
-            f"process {holder.pid} of {subject.case.user(holder.uid)}"
-            + (f" ({holder.command})" if holder.command else "")
-            for holder in holders
-        ]
-    )
+    named = name_some([holder_words(holder, subject.case.user) for holder in holders])
+    lock = subject.case.policy.lock
+    waits = {
+        "wait": f"a prune waits up to {lock.timeout} for it, then leaves with code 3",
+        "skip": "a prune leaves with code 3 as long as it is held",
+        "concurrent": "a prune works beside it; what the holder may know waits for its end",
+    }
     yield Check(
         "lock.holders",
         Status.WARN,
         title,
-        "held by " + "; ".join(named),
-        f"a prune waits up to {subject.case.policy.lock.timeout} for it, then leaves with code 3",
+        "held " + "; ".join(named),
+        waits[lock.busy],
     )
 
 

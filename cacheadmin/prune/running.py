@@ -9,7 +9,6 @@ remembers what was seen of environments.
 from __future__ import annotations
 
 import errno
-import pwd
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +33,7 @@ from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import discard_empty, purge_due, restore
 from cacheadmin.prune.transaction import Steps, carry_out
 from cacheadmin.prune.verification import Verified, verify
+from cacheadmin.report.locks import account_name, holder_words
 from cacheadmin.report.plans import decisions_json
 from cacheadmin.timestamps import now_ns, rfc3339
 from cacheadmin.uv.cache_lock import ExclusiveLock
@@ -156,7 +156,7 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
     @contextmanager
     def locked() -> Iterator[None]:
         lock = ExclusiveLock(cache.fd, path)
-        lock.acquire(policy.lock.timeout.total_seconds(), lambda: _holders(path, _account))
+        lock.acquire(policy.lock.timeout.total_seconds(), lambda: _holders(path, account_name))
         try:
             yield
         finally:
@@ -225,18 +225,10 @@ def _acquire(situation: Situation) -> Callable[[ExclusiveLock], None]:
 
 def _holders(path: str, user: Callable[[int | None], str]) -> tuple[str, ...]:
     return tuple(
-        f"held by process {holder.pid} of {user(holder.uid)}: "
-        f"{holder.command or 'not on this host, or not ours to see'}"
+        f"held {holder_words(holder, user)}"
         for holder in lock_holders(path)
-        if not holder.waiting
+        if not (holder.waiting or holder.unlinked)
     )
-
-
-def _account(uid: int | None) -> str:
-    try:
-        return "nobody in particular" if uid is None else pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return f"uid {uid}"
 
 
 def _unwritable(quarantine: Quarantine, error: OSError) -> CacheadminError:

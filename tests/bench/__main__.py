@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.bench_processes import looking_at_processes
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import run_uv
@@ -31,21 +32,19 @@ PRUNED_WHEELS = 100
 PRUNED_FILES_A_WHEEL = 260
 
 
-def main() -> None:
-    """Run all comparisons."""
+def main(names: list[str]) -> None:
+    """Run the comparisons of these names, or all."""
     folder = open_temporary_folder("cacheadmin-bench-")
     cacheadmin = Cacheadmin(folder / "cacheadmin")
     cacheadmin.folder.mkdir()
     try:
-        start_up(cacheadmin)
-        looking(folder / "looking", cacheadmin)
-        locking(folder / "locking", cacheadmin)
-        simulating(folder / "simulating", cacheadmin)
+        for name in names or COMPARISONS:
+            COMPARISONS[name](folder / name, cacheadmin)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def start_up(cacheadmin: Cacheadmin) -> None:
+def start_up(_folder: Path, cacheadmin: Cacheadmin) -> None:
     """Compare the program's start with Python's own."""
     environment = cacheadmin.environment()
 
@@ -80,6 +79,11 @@ def looking(folder: Path, cacheadmin: Cacheadmin) -> None:
         )
         wanted = "at least 8 times faster" if command != "plan" else "for information"
         report(command, ours, "find -type l -lname", theirs, wanted)
+
+
+def processes(folder: Path, _cacheadmin: Cacheadmin) -> None:
+    """Compare the look at all processes with lsof's."""
+    looking_at_processes(build_cache(folder, 1, 10), side_by_side, report)
 
 
 def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
@@ -160,10 +164,12 @@ def watch_lock(lock: Path, process: subprocess.Popen[bytes]) -> float:
     return last - first
 
 
-def side_by_side(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
+def side_by_side(
+    one: Callable[[], object], other: Callable[[], object], rounds: int = ROUNDS
+) -> tuple[float, float]:
     """Return the median seconds of both, run in turn after one warm-up each."""
     taken: tuple[list[float], list[float]] = ([], [])
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for call, times in zip((one, other), taken, strict=True):
             begun = time.perf_counter()
             call()
@@ -185,7 +191,16 @@ def report(ours: str, our_seconds: float, theirs: str, their_seconds: float, wan
     )
 
 
+COMPARISONS = {
+    "start_up": start_up,
+    "looking": looking,
+    "processes": processes,
+    "locking": locking,
+    "simulating": simulating,
+}
+
+
 if __name__ == "__main__":
     os.umask(0o022)
     run_uv(NEWEST, "--version", cache="/nonexistent", home="/")
-    main()
+    main(sys.argv[1:])

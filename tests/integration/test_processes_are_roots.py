@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ctypes
 import os
 import shutil
 import subprocess
@@ -170,3 +171,130 @@ def test_who_holds_the_lock_is_named(shared: SharedCache) -> None:
     assert holder.pid == process.pid
     assert (holder.exclusive, holder.waiting) == (False, False)
     assert " run --no-project" in holder.command
+
+
+@contextmanager
+def holding(lock: Path, how: str) -> Iterator[subprocess.Popen]:
+    """A program that is no uv, and holds a flock."""
+    program = (
+        f"import fcntl, time; file = open({str(lock)!r}, 'r+'); "
+        f"fcntl.flock(file, fcntl.{how}); {SLEEP}"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_foreign_exclusive_holder_of_the_lock_is_an_alarm(
+    shared: SharedCache, cacheadmin
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path, "lock:\n  timeout: 0s\n")
+    with holding(shared.path / ".lock", "LOCK_EX") as process:
+        checks = cacheadmin("preflight", policy, "--format", "json", code=4).json["checks"]
+        (alarm,) = [check for check in checks if check["id"] == "lock.foreign"]
+        assert alarm["status"] == "fail"
+        assert f"process {process.pid} of" in alarm["detail"]
+        (shared.path / "archive-v0" / ".tmprubbish").write_text("x")
+        busy = cacheadmin("prune", policy, code=3)
+        assert f"process {process.pid} of" in busy.stderr
+        assert "which is no uv" in busy.stderr
+    with holding(shared.path / ".lock", "LOCK_SH"):
+        checks = cacheadmin("preflight", policy, "--format", "json").json["checks"]
+        assert "lock.foreign" not in {check["id"] for check in checks}
+
+
+def test_a_lock_that_an_older_prune_deleted_is_seen_to_be_held(
+    shared: SharedCache, cacheadmin
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    shutil.rmtree(next(shared.path.glob("wheels-v*")))
+    archives = {f"archive-v0/{name}" for name in os.listdir(shared.path / "archive-v0")}
+    shutil.rmtree(shared.home() / "proj")
+    policy = cacheadmin.policy(shared.path)
+
+    def removed() -> set[str]:
+        plan = cacheadmin("plan", policy, "--format", "json").json
+        return {row["path"] for row in plan["removals"]}
+
+    assert removed() >= archives
+    with holding(shared.path / ".lock", "LOCK_SH") as process:
+        (shared.path / ".lock").unlink()
+        (holder,) = lock_holders(str(shared.path))
+        assert (holder.pid, holder.unlinked, holder.is_uv) == (process.pid, True, False)
+        (shared.path / ".lock").touch()
+        assert [one.unlinked for one in lock_holders(str(shared.path))] == [True]
+    # A uv at work behind such a lock counts as one that takes none.
+    with working_uv(shared) as uv:
+        assert removed() >= archives
+        (shared.path / ".lock").unlink()
+        assert [one.pid for one in lock_holders(str(shared.path))] == [uv.pid]
+        assert not removed() & archives
+        checks = cacheadmin("preflight", policy, "--format", "json", code=4).json["checks"]
+        assert "lock.unlinked" in {check["id"] for check in checks}
+
+
+@contextmanager
+def working_uv(shared: SharedCache) -> Iterator[subprocess.Popen]:
+    """A uv that takes the lock and is at work: building, in a hook that takes its time."""
+    project = shared.home() / "slow"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        "[project]\nname = 'slow'\nversion = '1'\n"
+        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    )
+    (project / "backend.py").write_text(
+        "import time, pathlib\n"
+        "def get_requires_for_build_wheel(settings=None):\n"
+        "    pathlib.Path('up').touch()\n    time.sleep(300)\n    return []\n"
+    )
+    process = subprocess.Popen(
+        [binary_for(NEWEST), "build", "--wheel", "--no-config", str(project)],
+        env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
+        cwd=shared.home(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not (project / "up").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield process
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+@pytest.mark.root
+def test_a_compiled_module_is_known_by_the_identity_of_its_archive(
+    shared: SharedCache, open_folder: Path
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    with looking_at(shared.path) as look:
+        (archive,) = look.inventory.archives.values()
+    library = shared.path / archive.path / "library.so"
+    shutil.copy(_ctypes.__file__, library)
+    inside = open_folder / "packages"
+    inside.mkdir()
+    map_it = f"import ctypes; held = ctypes.CDLL('{inside}/library.so'); {SLEEP}"
+    program = f'mount --bind {library.parent} {inside} && exec {sys.executable} -c "{map_it}"'
+    command = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", program]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"up\n":
+            pytest.skip("namespaces or mounts are not allowed here")
+        used = {(use.entry, use.through) for one in processes_of(shared) for use in one.uses}
+        assert (archive.path, "mapped file") in used
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()

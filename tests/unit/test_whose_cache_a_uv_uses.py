@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,9 +32,10 @@ def test_the_cache_a_uv_was_told_of(
         (tmp_path / name).mkdir()
     (tmp_path / "lnk").symlink_to("ours")
     status = (tmp_path / "ours").stat()
-    environment = {} if variable is None else {"UV_CACHE_DIR": str(tmp_path / variable)}
-    process = ProcessFiles(
-        1, 0, 1, 0, ("uv", *arguments), folder=str(tmp_path), environment=environment
+    environ = (
+        b"" if variable is None else os.fsencode(f"UV_CACHE_DIR={tmp_path / variable}") + b"\0"
     )
+    command_line = b"".join(part.encode() + b"\0" for part in ("uv", *arguments))
+    process = ProcessFiles(1, 0, command_line, folder=str(tmp_path), environ=environ)
     identity = (status.st_dev, status.st_ino)
     assert names_another_cache(process, "", identity) is another
