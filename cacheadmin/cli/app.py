@@ -31,6 +31,7 @@ _COMMANDS = {
     "scan": False,
     "schemas": False,
     "protect": False,
+    "guard": False,
     "runs": True,
     "venv": True,
     "policy": True,

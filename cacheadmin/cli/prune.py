@@ -48,6 +48,7 @@ def prune(
     """
     from cacheadmin.cli.showing import progress_bar, show_plan
     from cacheadmin.policy.loading import load_policy
+    from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.protect.protecting import protect_after_prune, was_protected
     from cacheadmin.prune.running import recover_interrupted, run_prune
     from cacheadmin.prune.saved_plans import narrow
@@ -65,7 +66,8 @@ def prune(
         if dry_run:
             return show_plan("prune", situation, made, sizes, output_format)
         before = was_protected(situation)
-        result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
+        with guard_stands_aside(loaded.policy, situation.cache):
+            result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
         protection = protect_after_prune(situation, result.outcome, before)
         return _show(situation, made, sizes, result, output_format, protection)
 

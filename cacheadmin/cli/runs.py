@@ -104,10 +104,14 @@ def restore_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
+    from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.prune.running import restore_run
     from cacheadmin.report.tables import count_words
 
-    with _locked(policy, insecure_policy) as (loaded, cache, quarantine):
+    with (
+        _locked(policy, insecure_policy) as (loaded, cache, quarantine),
+        guard_stands_aside(loaded.policy, cache),
+    ):
         restored = restore_run(loaded.policy, cache, quarantine, run)
     for path, why in restored.left:
         output.warning(f"{path} stays in quarantine: {why}")

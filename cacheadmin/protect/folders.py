@@ -8,15 +8,13 @@ cache, or not at all.
 
 A folder that we make must be usable by everybody who uses the cache: uv opens
 ``sdists-v*/.git`` for writing in every command, and fails when it may not
-create it there (facts section 11). It gets owner, group and mode of the cache's
-root, before it gets its name.
+create it there (facts section 11). It gets owner, group and mode of the cache's root.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from dataclasses import dataclass
 
@@ -104,32 +102,31 @@ def open_or_make_own_folder(bucket_fd: int, rights: Rights) -> int:
 
 
 def _make_folder(parent_fd: int, name: str, rights: Rights) -> None:
-    """Make a folder under a name that uv gives to unfinished things, then rename it.
+    """Make a folder that everybody can use from its first moment, under its own name.
 
-    Until it has its rights nobody meets it; left behind by a kill, any prune
-    takes it for rubbish.
+    No other name for a while: a prune that lists the parent in that while
+    would fail at what it finds gone.
     """
-    temporary = f".tmp{ROOTS_FOLDER}{secrets.token_hex(4)}"
-    os.mkdir(temporary, 0o700, dir_fd=parent_fd)
+    old = os.umask(0)
     try:
-        fd = open_directory(temporary, parent_fd)
+        os.mkdir(name, rights.mode & 0o777, dir_fd=parent_fd)
+    except FileExistsError:
+        return
+    finally:
+        os.umask(old)
+    try:
+        fd = open_directory(name, parent_fd)
         try:
-            _give(fd, rights)
+            give(fd, rights)
         finally:
             os.close(fd)
-        # It replaces an empty folder at most: else somebody was quicker.
-        os.rename(temporary, name, src_dir_fd=parent_fd, dst_dir_fd=parent_fd)
-    except OSError as error:
-        try:
-            os.rmdir(temporary, dir_fd=parent_fd)
-        except OSError:
-            # Not ours any more: whoever took it away has it.
-            pass
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-            raise
+    except OSError:
+        os.rmdir(name, dir_fd=parent_fd)
+        raise
 
 
-def _give(fd: int, rights: Rights) -> None:
+def give(fd: int, rights: Rights) -> None:
+    """Give a folder these rights. Raises PermissionError."""
     status = os.fstat(fd)
     # Only root gives away; a member of the group shares what they make.
     uid = rights.uid if os.geteuid() == 0 else status.st_uid
@@ -142,7 +139,7 @@ def _give(fd: int, rights: Rights) -> None:
 def _correct_rights(fd: int, rights: Rights) -> None:
     """Give a folder that somebody else made the rights it should have, where we may."""
     try:
-        _give(fd, rights)
+        give(fd, rights)
     except PermissionError:
         pass
 

@@ -104,7 +104,7 @@ def plant(
     """
     rights = rights_of(cache_fd)
     return tuple(
-        _plant(cache_fd, bucket, wanted, rights, removable)
+        plant_bucket(cache_fd, bucket, wanted, rights, removable=removable)
         if bucket in wanted.buckets and wanted.archives
         else _withdraw(cache_fd, bucket, removable)
         for bucket in _all(cache_fd, wanted)
@@ -204,13 +204,18 @@ def _text(fd: int, name: str) -> str | None:
         return None
 
 
-def _plant(
+def plant_bucket(
     cache_fd: int,
     bucket: str,
     wanted: WantedRoots,
     rights: Rights,
-    removable: Collection[ArchiveId],
+    *,
+    removable: Collection[ArchiveId] | None,
 ) -> PlantedBucket:
+    """Plant in one bucket, which is made where it is missing.
+
+    Stale roots of ``removable`` archives are removed (None: all of them).
+    """
     try:
         bucket_fd = open_or_make_folder(cache_fd, bucket, rights)
         try:
@@ -226,35 +231,43 @@ def _plant(
 
 
 def _plant_in(
-    fd: int, bucket: str, wanted: WantedRoots, removable: Collection[ArchiveId]
+    fd: int, bucket: str, wanted: WantedRoots, removable: Collection[ArchiveId] | None
 ) -> PlantedBucket:
     found = _look(fd, wanted.links, wanted.seal_ns)
     problem = ""
+    going: list[str] = []
     planted = removed = 0
     try:
         for name in (*found.missing, *found.wrong):
             _link(fd, name, wanted.links[name])
             planted += 1
         # New roots first: at no moment is less protected than before and after.
-        going = [name for name, archive in found.stale.items() if archive in removable]
+        going = _going(found, removable)
         for name in (*going, *found.unfinished):
             _remove(fd, name)
         removed = len(going)
+    except FileNotFoundError:
+        # The folder itself was removed under our hands: nothing to complain of.
+        pass
     except OSError as error:
         problem = _words(error)
     else:
         if planted or removed or found.unfinished or not found.sealed:
-            _seal(fd, wanted.seal_ns)
+            seal(fd, wanted.seal_ns)
     return PlantedBucket(
         bucket,
         os.fstat(fd).st_mtime_ns,
         missing=len(found.missing) + len(found.wrong) - planted,
-        stale=frozenset(a for a in found.stale.values() if a not in removable),
+        stale=frozenset(found.stale[n] for n in found.stale.keys() - set(going)),
         planted=planted,
         removed=removed,
         foreign=found.foreign,
         problem=problem,
     )
+
+
+def _going(found: _Found, removable: Collection[ArchiveId] | None) -> list[str]:
+    return [n for n, archive in found.stale.items() if removable is None or archive in removable]
 
 
 def _link(fd: int, name: str, target: str) -> None:
@@ -283,7 +296,7 @@ def _remove(fd: int, name: str) -> None:
             raise OSError(errno.ENOTEMPTY, done.failures[0][1], name) from None
 
 
-def _seal(fd: int, seal_ns: int) -> None:
+def seal(fd: int, seal_ns: int) -> None:
     """Mark a folder whose links were all seen to be right; see ``WantedRoots.seal_ns``."""
     second = time.time_ns() // NANOSECONDS - 1
     try:
@@ -307,7 +320,7 @@ def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | Non
         fd = open_folder(bucket_fd, ROOTS_FOLDER)
         try:
             found = _look(fd, {}, 0)
-            going = [n for n, a in found.stale.items() if removable is None or a in removable]
+            going = _going(found, removable)
             for name in (*going, *found.unfinished):
                 _remove(fd, name)
                 removed += 1

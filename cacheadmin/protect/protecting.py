@@ -132,16 +132,21 @@ def plant_wanted(
     removable: Collection[ArchiveId],
     timeout_seconds: float,
 ) -> tuple[PlantedBucket, ...]:
-    """Plant under the run lock; see ``protect``. Roots never lead to nothing.
+    """Plant under the run lock; see ``protect``."""
+    with _undisturbed(policy, cache, timeout_seconds):
+        return plant(cache.fd, leading_somewhere(cache, wanted), removable=removable)
+
+
+def leading_somewhere(cache: OpenCache, wanted: WantedRoots) -> WantedRoots:
+    """Return what is wanted without the archives that don't exist (any more).
 
     Before 0.2.28 a link that leads nowhere ends uv's prune with an error.
     """
-    with _undisturbed(policy, cache, timeout_seconds):
-        there = existing_archives(cache.fd)
-        archives = frozenset(archive for archive in wanted.archives if archive in there)
-        if len(archives) != len(wanted.archives):
-            wanted = WantedRoots(wanted.buckets, archives)
-        return plant(cache.fd, wanted, removable=removable)
+    there = existing_archives(cache.fd)
+    archives = frozenset(archive for archive in wanted.archives if archive in there)
+    if len(archives) == len(wanted.archives):
+        return wanted
+    return WantedRoots(wanted.buckets, archives)
 
 
 def unprotect(policy: Policy, cache: OpenCache) -> Protection:

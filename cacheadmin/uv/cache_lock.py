@@ -30,6 +30,8 @@ _MODE = 0o666
 class ExclusiveLock:
     """The cache's lock, exclusively. ``wait_seconds`` and ``held_seconds`` tell how long."""
 
+    _operation = fcntl.LOCK_EX
+
     def __init__(self, cache_fd: int, cache_path: str) -> None:
         self._cache_fd = cache_fd
         self._path = f"{cache_path}/{_NAME}"
@@ -65,6 +67,8 @@ class ExclusiveLock:
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
         if self._fd is not None:
+            # Not by closing alone: a child that was forked meanwhile has it too.
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = None
             self.held_seconds = time.monotonic() - self._taken_at
@@ -83,7 +87,7 @@ class ExclusiveLock:
     def _try(self) -> bool:
         fd = self._open()
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, self._operation | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
             return False
@@ -144,3 +148,9 @@ class ExclusiveLock:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             return Refused(f"{self._path} is not a file", hint="remove it: uv makes it again")
         return Refused(f"{self._path} can't be opened: {error.strerror}")
+
+
+class SharedLock(ExclusiveLock):
+    """The cache's lock as every uv command takes it: only `cache prune` and `clean` wait for it."""
+
+    _operation = fcntl.LOCK_SH

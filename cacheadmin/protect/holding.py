@@ -1,0 +1,158 @@
+"""The guard's hold on uv's lock, and how a prune of ours asks for it.
+
+Held shared, uv's lock makes every `uv cache prune` and `clean` of 0.8.19 and
+later wait; all other commands share it (facts section 4). Our own prune needs
+it alone. The two meet at two files in the quarantine folder, where only root
+and the cache's owner can write, and each says its part by ``flock``:
+
+- ``guard.wanted``: locked (shared) by whoever wants the guard to let go;
+- ``guard.holding``: locked (shared) by a guard for as long as it holds on.
+
+The kernel frees both when their holder dies, so nobody waits for the dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheBusy
+from cacheadmin.prune.quarantine import open_quarantine
+from cacheadmin.prune.running import existing_quarantine
+from cacheadmin.uv.cache_lock import SharedLock
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
+
+_WANTED = "guard.wanted"
+_HOLDING = "guard.holding"
+
+# How often a guard looks whether it is asked (seconds), and how long a prune
+# waits for a guard that should have noticed long ago.
+INTERVAL_SECONDS = 0.2
+_PATIENCE_SECONDS = 5.0
+
+
+class Hold:
+    """One guard's hold on the lock of one cache. Call ``keep`` every ``INTERVAL_SECONDS``."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._files: tuple[int, int] | None = None
+        self._lock: SharedLock | None = None
+        self._cache_fd = -1
+
+    @property
+    def is_held(self) -> bool:
+        """Whether uv's lock is held now."""
+        return self._lock is not None
+
+    def keep(self, cache: OpenCache) -> None:
+        """Take the lock, keep it, or let it go, as things are.
+
+        Held by somebody else alone, it is tried again the next time. Raises
+        NotPermitted and Refused when there can be no quarantine or no lock.
+        """
+        wanted_fd, holding_fd = self._opened(cache)
+        if _is_wanted(wanted_fd):
+            self.let_go()
+            return
+        if self._lock is not None and self._lock.is_current():
+            return
+        self.let_go()
+        fcntl.flock(holding_fd, fcntl.LOCK_SH)
+        self._cache_fd = os.dup(cache.fd)
+        lock = SharedLock(self._cache_fd, cache.identity.path)
+        try:
+            lock.acquire(0.0)
+        except CacheBusy:
+            self.let_go()
+        except BaseException:
+            self.let_go()
+            raise
+        else:
+            self._lock = lock
+
+    def let_go(self) -> None:
+        """Give the lock back, and say so."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+        if self._cache_fd >= 0:
+            os.close(self._cache_fd)
+            self._cache_fd = -1
+        if self._files is not None:
+            fcntl.flock(self._files[1], fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.let_go()
+        for fd in self._files or ():
+            os.close(fd)
+        self._files = None
+
+    def _opened(self, cache: OpenCache) -> tuple[int, int]:
+        """Return both files, opened anew when somebody has removed them."""
+        if self._files is not None:
+            if all(os.fstat(fd).st_nlink for fd in self._files):
+                return self._files
+            self.close()
+        with open_quarantine(self._policy, cache) as quarantine:
+            self._files = _open(quarantine.fd, _WANTED), _open(quarantine.fd, _HOLDING)
+        return self._files
+
+
+@contextmanager
+def guard_stands_aside(policy: Policy, cache: OpenCache) -> Iterator[None]:
+    """Have a guard of this cache let go of uv's lock until the end.
+
+    Without a guard that holds it, nothing happens. Raises what opening an
+    existing quarantine raises.
+    """
+    with existing_quarantine(policy, cache) as quarantine:
+        if quarantine is None:
+            # A guard that holds on has made one.
+            yield
+            return
+        wanted_fd = _open(quarantine.fd, _WANTED)
+        try:
+            fcntl.flock(wanted_fd, fcntl.LOCK_SH)
+            holding_fd = _open(quarantine.fd, _HOLDING)
+            try:
+                _wait_until_free(holding_fd)
+            finally:
+                os.close(holding_fd)
+            yield
+        finally:
+            os.close(wanted_fd)
+
+
+def _wait_until_free(fd: int) -> None:
+    """Wait for the guard; one that is stopped is left to the prune's own wait for uv's lock."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(INTERVAL_SECONDS / 10)
+        else:
+            return
+
+
+def _is_wanted(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+def _open(folder_fd: int, name: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(name, flags, 0o600, dir_fd=folder_fd)

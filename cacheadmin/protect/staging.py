@@ -1,0 +1,111 @@
+"""Whole buckets in stock, to be given back at once when somebody's prune deletes them.
+
+A prune deletes one bucket after the other while a guard puts them back. Roots
+planted in a bucket that it has not quite deleted yet would end it with an
+error ("Directory not empty"), and so would a folder that it lists and finds
+gone. So a bucket is made elsewhere, with all its roots, and appears in one
+rename: a prune sees either nothing or a whole bucket, which it may delete. And
+one rename takes microseconds, for 50,000 roots too, while a prune of another
+release may be just about to count them.
+
+Elsewhere is the quarantine folder, on the cache's filesystem, where nobody
+else can write.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.removal import remove_tree
+from cacheadmin.protect.folders import Rights, open_folder
+from cacheadmin.protect.planting import PlantedBucket, plant_bucket
+from cacheadmin.protect.roots import ROOTS_FOLDER, WantedRoots
+
+if TYPE_CHECKING:
+    from cacheadmin.prune.quarantine import Quarantine
+
+_STOCK = "guard.roots"
+
+# Somebody else made the bucket first.
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
+
+class Stock:
+    """One complete bucket of each name, in a folder of quarantine. Raises OSError."""
+
+    def __init__(self, quarantine: Quarantine) -> None:
+        self._quarantine_fd = os.dup(quarantine.fd)
+        self._device = quarantine.device
+        try:
+            os.mkdir(_STOCK, 0o700, dir_fd=self._quarantine_fd)
+        except FileExistsError:
+            pass
+        self._fd = open_directory(_STOCK, self._quarantine_fd)
+        self._ready: dict[str, WantedRoots] = {}
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed it."""
+        return os.fstat(self._fd).st_nlink > 0
+
+    def close(self) -> None:
+        """Remove it."""
+        os.close(self._fd)
+        remove_tree(self._quarantine_fd, _STOCK, device=self._device)
+        os.close(self._quarantine_fd)
+
+    def lacks(self, wanted: WantedRoots) -> str | None:
+        """Return a bucket that is not in stock as wanted; None when all are."""
+        for bucket in reversed(wanted.buckets):
+            if self._ready.get(bucket) != wanted:
+                return bucket
+        return None
+
+    def fill(self, bucket: str, wanted: WantedRoots, rights: Rights) -> PlantedBucket:
+        """Put a bucket in stock, or bring it up to date."""
+        made = plant_bucket(self._fd, bucket, wanted, rights, removable=None)
+        # Also with a problem: it would be the same the next moment.
+        self._ready[bucket] = wanted
+        return made
+
+    def give_back(
+        self, cache_fd: int, bucket: str, wanted: WantedRoots, rights: Rights
+    ) -> PlantedBucket:
+        """Put a bucket, or our folder in one, where it is missing, in one step."""
+        if self._ready.get(bucket) != wanted:
+            self.fill(bucket, wanted, rights)
+        del self._ready[bucket]
+        total = len(wanted.archives)
+        try:
+            os.rename(bucket, bucket, src_dir_fd=self._fd, dst_dir_fd=cache_fd)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                return PlantedBucket(bucket, None, total, problem=_words(error))
+        else:
+            return PlantedBucket(bucket, None, 0, planted=total)
+        return self._give_back_folder(cache_fd, bucket, total)
+
+    def _give_back_folder(self, cache_fd: int, bucket: str, total: int) -> PlantedBucket:
+        try:
+            bucket_fd = open_folder(cache_fd, bucket)
+        except OSError:
+            return PlantedBucket(bucket, None, total)
+        try:
+            with_roots = open_folder(self._fd, bucket)
+            try:
+                os.rename(ROOTS_FOLDER, ROOTS_FOLDER, src_dir_fd=with_roots, dst_dir_fd=bucket_fd)
+            finally:
+                os.close(with_roots)
+        except OSError:
+            # Something is there; planting by single links is more thorough.
+            return PlantedBucket(bucket, None, total)
+        finally:
+            os.close(bucket_fd)
+        return PlantedBucket(bucket, None, 0, planted=total)
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or type(error).__name__

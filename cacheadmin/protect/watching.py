@@ -1,0 +1,209 @@
+"""Notice at once when roots vanish: inotify, and a cheap comparison where there is none.
+
+The kernel tells of what happens on this host alone. On a network filesystem
+another host's prune is noticed by comparing times and inodes of the folders,
+two dozen calls; the same is done now and then on a local one, in case a
+notice was lost.
+
+Folders are watched by descriptor (``/proc/self/fd``), never by path: a user
+who puts a link in a bucket's place must not have us watch somebody's home.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from cacheadmin.protect.folders import open_folder
+from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER
+from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
+
+# From <sys/inotify.h>.
+_MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
+_OVERFLOW, _ONLYDIR = 0x4000, 0x0100_0000
+_CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
+
+_COMES_AND_GOES = _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
+# A root that is planted is no news; one that goes, or is renamed over, is.
+_GOES = _MOVED_FROM | _MOVED_TO | _DELETE
+
+# Real source buckets have six folders.
+_LOOKED_AT = 64
+
+_HEADER = struct.Struct("iIII")
+_BUFFER_BYTES = 64 * 1024
+
+
+class News(Enum):
+    """What happened, as far as a guard is concerned.
+
+    ``BUCKET``: a bucket, our folder in one, or the lock came or went.
+    ``ROOTS``: roots went. ``ARCHIVES``: archives came or went.
+    """
+
+    BUCKET = 1
+    ROOTS = 2
+    ARCHIVES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    kind: News
+    path: str
+
+
+class Watches:
+    """inotify on a cache's root, its archives, the buckets with roots, and our folders there.
+
+    ``fd`` becomes readable when something happens. Raises OSError where the
+    kernel has no inotify, or no more of it for this user.
+    """
+
+    def __init__(self) -> None:
+        self.fd: int = _checked(_libc().inotify_init1(_CLOEXEC | _NONBLOCK))
+        self._watched: dict[int, _Watched] = {}
+
+    def close(self) -> None:
+        """Forget everything."""
+        os.close(self.fd)
+
+    def renew(self, cache_fd: int, buckets: tuple[str, ...]) -> None:
+        """Watch everything that is there now; what is watched already costs a call.
+
+        A folder that was removed is not watched any more, and one made in its
+        place is new. What can't be watched is left to the comparison.
+        """
+        self._watch(cache_fd, News.BUCKET, "", _COMES_AND_GOES)
+        try:
+            self._watch_inside(cache_fd, ARCHIVES, News.ARCHIVES, _COMES_AND_GOES)
+            for bucket in buckets:
+                fd = self._watch_inside(cache_fd, bucket, News.BUCKET, _COMES_AND_GOES, keep=True)
+                if fd is not None:
+                    try:
+                        self._watch_inside(fd, ROOTS_FOLDER, News.ROOTS, _GOES)
+                    finally:
+                        os.close(fd)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+
+    def read(self) -> frozenset[News]:
+        """Return what happened since the last time; nothing when nothing did."""
+        news: set[News] = set()
+        while True:
+            try:
+                data = os.read(self.fd, _BUFFER_BYTES)
+            except BlockingIOError:
+                return frozenset(news)
+            news.update(self._news(data))
+
+    def _news(self, data: bytes) -> Iterator[News]:
+        position = 0
+        while position < len(data):
+            watch, mask, _, length = _HEADER.unpack_from(data, position)
+            position += _HEADER.size
+            name = os.fsdecode(data[position : position + length].rstrip(b"\0"))
+            position += length
+            if mask & _OVERFLOW:
+                yield from News
+                continue
+            watched = self._watched.get(watch)
+            if watched is not None and mask & _COMES_AND_GOES and _concerns(watched, name):
+                yield watched.kind
+
+    def _watch_inside(
+        self, parent_fd: int, name: str, kind: News, mask: int, *, keep: bool = False
+    ) -> int | None:
+        try:
+            fd = open_folder(parent_fd, name)
+        except OSError:
+            return None
+        try:
+            self._watch(fd, kind, name, mask)
+        except OSError:
+            os.close(fd)
+            raise
+        if keep:
+            return fd
+        os.close(fd)
+        return None
+
+    def _watch(self, fd: int, kind: News, path: str, mask: int) -> None:
+        place = f"/proc/self/fd/{fd}".encode()
+        watch = _checked(_libc().inotify_add_watch(self.fd, place, mask | _ONLYDIR))
+        self._watched[watch] = _Watched(kind, path)
+
+
+def _concerns(watched: _Watched, name: str) -> bool:
+    """Whether something of this name matters there: every install makes `.tmp*` in the root."""
+    if watched.kind is not News.BUCKET:
+        return True
+    if watched.path:
+        return name == ROOTS_FOLDER
+    parsed = parse_bucket_name(name)
+    return name == ".lock" or (parsed is not None and parsed[0] in ROOTS_KINDS | {"archive"})
+
+
+Fingerprint = tuple[tuple[int, int], ...]
+
+
+def fingerprint(cache_fd: int, buckets: tuple[str, ...]) -> Fingerprint:
+    """Return inode and change time (ns) of our folders, and of the archives' bucket, the last.
+
+    Nobody can set a change time: equal fingerprints mean equal folders, to the
+    grain of the filesystem's clock.
+    """
+    places = [f"{bucket}/{ROOTS_FOLDER}" for bucket in buckets]
+    return tuple(identity(cache_fd, place) for place in (*places, ARCHIVES))
+
+
+def changed_since(cache_fd: int, bucket: str, moment_ns: int) -> bool:
+    """Whether a bucket, or a folder right in it, changed after a moment: somebody is at it."""
+    try:
+        fd = open_folder(cache_fd, bucket)
+    except OSError:
+        return False
+    try:
+        with os.scandir(fd) as entries:
+            statuses = [entry.stat(follow_symlinks=False) for entry in islice(entries, _LOOKED_AT)]
+        return any(one.st_ctime_ns > moment_ns for one in (os.fstat(fd), *statuses))
+    except OSError:
+        # It goes as we look.
+        return True
+    finally:
+        os.close(fd)
+
+
+def identity(cache_fd: int, place: str) -> tuple[int, int]:
+    """Return inode and change time (ns) of what is there, (0, 0) when nothing is."""
+    try:
+        # Only compared: a link on the way would make it look changed, no more.
+        status = os.stat(place, dir_fd=cache_fd, follow_symlinks=False)
+    except OSError:
+        return (0, 0)
+    return status.st_ino, status.st_ctime_ns
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+@cache
+def _libc() -> Any:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "inotify_init1"):
+        raise OSError(errno.ENOSYS, "there is no inotify")
+    libc.inotify_init1.argtypes = (ctypes.c_int,)
+    libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
+    return libc
