@@ -17,11 +17,14 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.plan import Plan, Verdict
+from cacheadmin.protect.roots import releases_of
 from cacheadmin.report.locks import holder_words
-from cacheadmin.uv.releases import parse_release, takes_cache_lock
+from cacheadmin.timestamps import rfc3339
+from cacheadmin.uv.releases import newest_known, parse_release, takes_cache_lock
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.protect.protecting import Protection
 
 
 class Status(StrEnum):
@@ -46,12 +49,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the checks look at: the case, its plan, and where removals would go."""
+    """What the checks look at: the case, its plan, where removals would go, what is planted."""
 
     case: Case
     plan: Plan
     quarantine: str
     quarantine_warning: str
+    protection: Protection
 
 
 def run_checks(subject: Subject) -> tuple[Check, ...]:
@@ -277,6 +281,32 @@ def _cached(subject: Subject) -> Iterator[Check]:
     )
 
 
+def _protection(subject: Subject) -> Iterator[Check]:
+    title = "Protection from uv's own prune"
+    protection = subject.protection
+    total = protection.archives
+    fix = "run `cacheadmin protect`, and `cacheadmin guard` to keep it so"
+    if not protection.is_there:
+        status = Status.WARN if subject.case.policy.protect.enabled else Status.SKIP
+        detail = f"none of {total} archives in use is protected: anybody's prune may delete them"
+        yield Check("protection", status, title, detail, fix)
+        return
+    short = [bucket for bucket in protection.buckets if bucket.missing]
+    if short:
+        exposed = "; ".join(f"{releases_of(b.name)} ({b.missing} of {total})" for b in short)
+        detail = f"archives in use are not protected from {exposed}"
+        yield Check("protection", Status.WARN, title, detail, fix)
+        return
+    since = (
+        "" if protection.since_ns is None else f", unchanged since {rfc3339(protection.since_ns)}"
+    )
+    detail = (
+        f"{total} archives in use are protected from every release up to uv {newest_known()} "
+        f"and {subject.case.policy.protect.ahead} bucket versions ahead{since}"
+    )
+    yield Check("protection", Status.PASS, title, detail)
+
+
 CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _filesystem,
     _hosts,
@@ -291,4 +321,5 @@ CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _minimum,
     _buckets,
     _quarantine,
+    _protection,
 )

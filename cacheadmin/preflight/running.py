@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.preflight.checks import Check, Subject, run_checks
+from cacheadmin.protect.protecting import check_protection
 from cacheadmin.prune.quarantine import choose_quarantine
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def run_preflight(situation: Situation) -> Preflight:
     """Run every check on one situation; nothing is changed and no lock taken."""
     plan = situation.plan()
     place = choose_quarantine(situation.policy, situation.cache)
-    checks = run_checks(Subject(situation.case, plan, place.path, place.warning))
+    protection = check_protection(situation)
+    checks = run_checks(Subject(situation.case, plan, place.path, place.warning, protection))
     removals = Counter(decision.kind.value for decision in plan.removals)
     return Preflight(
         verdict=plan.verdict,

@@ -305,3 +305,27 @@ def test_an_installation_made_beside_the_roots_is_seen(own: Protected) -> None:
     )
     buckets = plans(own)[2]
     assert ("sdists-v5", "needed") in buckets
+
+
+def protection_check(protected: Protected) -> dict:
+    checks = protected.cacheadmin("preflight", protected.policy, "--format", "json").json["checks"]
+    (found,) = [check for check in checks if check["id"] == "protection"]
+    return found
+
+
+def test_preflight_tells_what_is_protected_from_whom_and_since_when(own: Protected) -> None:
+    assert protection_check(own)["status"] == "skip"
+    own.protect()
+    found = protection_check(own)
+    assert found["status"] == "pass"
+    assert f"up to uv {NEWEST} and 2 bucket versions ahead" in found["detail"]
+    assert "since 20" in found["detail"]
+    own.shared.uv(NEWEST, "cache", "prune", user=me())
+    found = protection_check(own)
+    assert found["status"] == "warn"
+    assert "uv 0.6.8 to before 0.13.0 (4 of 4)" in found["detail"]
+    assert "0.13.0 and later" not in found["detail"]
+    own.protect("--remove")
+    text = f"venvs:\n  include: ['{own.shared.homes}/*/*']\nprotect: {{enabled: true}}\n"
+    own.policy = own.cacheadmin.policy(own.shared.path, text)
+    assert protection_check(own)["status"] == "warn"
