@@ -293,6 +293,7 @@ class _Guard:
         except (CacheadminError, OSError) as error:
             message = error.message if isinstance(error, CacheadminError) else str(error)
             self._tell(f"could not plant: {message}")
+            self._renew_at = time.monotonic() + _TRY_CACHE_AGAIN
 
     def _is_being_deleted(self, cache: OpenCache, buckets: tuple[PlantedBucket, ...]) -> bool:
         """Whether a bucket that lacks roots still changes, for as long as that is bearable."""
@@ -307,8 +308,10 @@ class _Guard:
     def _plant_and_watch(self, cache: OpenCache, found: Found) -> None:
         self._make_stock(cache)
         wanted = leading_somewhere(cache, found.wanted)
-        # Watched first, then looked at: what goes in between is news.
+        # First watched and remembered, then looked at: what goes in between is news.
         self._watch(cache, wanted)
+        self._seen = fingerprint(cache.fd, wanted.buckets)
+        self._inodes = {bucket: identity(cache.fd, bucket)[0] for bucket in wanted.buckets}
         planned = examine(cache.fd, wanted)
         if self._is_being_deleted(cache, planned):
             self._renew_at = time.monotonic() + _SETTLE
@@ -323,8 +326,6 @@ class _Guard:
                 self._renew_at = time.monotonic() + _SETTLE
         else:
             self._told = ""
-        self._seen = fingerprint(cache.fd, wanted.buckets)
-        self._inodes = {bucket: identity(cache.fd, bucket)[0] for bucket in wanted.buckets}
 
     def _give_back(self, cache: OpenCache, found: Found) -> None:
         """Give back the buckets that a prune is done with, while it goes on."""
