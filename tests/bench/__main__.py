@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.bench_processes import looking_at_processes
+from tests.bench.bench_protection import planting, window
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import run_uv
@@ -191,12 +192,21 @@ def report(ours: str, our_seconds: float, theirs: str, their_seconds: float, wan
     )
 
 
+def protecting(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare planting and renewing with bare links and listings; count what a guard misses."""
+    folder.mkdir()
+    planting(folder / "planting", report)
+    (folder / "window").mkdir()
+    window(folder / "window", cacheadmin)
+
+
 COMPARISONS = {
     "start_up": start_up,
     "looking": looking,
     "processes": processes,
     "locking": locking,
     "simulating": simulating,
+    "protecting": protecting,
 }
 
 
