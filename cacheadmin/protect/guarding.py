@@ -31,11 +31,8 @@ from cacheadmin.policy.loading import load_policy
 from cacheadmin.protect.folders import rights_of
 from cacheadmin.protect.holding import INTERVAL_SECONDS, Hold
 from cacheadmin.protect.looking import Found, Look
-from cacheadmin.protect.planting import PlantedBucket, examine
-from cacheadmin.protect.protecting import (
-    leading_somewhere,
-    plant_wanted,
-)
+from cacheadmin.protect.planting import PlantedBucket, examine, leading_somewhere
+from cacheadmin.protect.protecting import plant_wanted
 from cacheadmin.protect.roots import ROOTS_FOLDER
 from cacheadmin.protect.staging import Stock
 from cacheadmin.protect.watching import (
@@ -71,6 +68,11 @@ _COMPARE_OTHER_HOSTS_EVERY = 1.0
 # But somebody may delete things all day long.
 _SETTLE = 0.25
 _SETTLE_AT_MOST = 5.0
+
+# Giving back at once: so often in a row, and then so often a second. Somebody
+# who deletes buckets in a loop must not keep a core busy.
+_AT_ONCE = 60.0
+_AT_ONCE_A_SECOND = 20.0
 
 # When the run lock is taken, or the cache is gone.
 _TRY_AGAIN = 0.2
@@ -117,6 +119,8 @@ class _Guard:
         self._renew_at: float | None = None
         self._settling_since: float | None = None
         self._settled_at: float | None = None
+        self._credit = _AT_ONCE
+        self._credited_at = now
 
     def close(self) -> None:
         """Let everything go."""
@@ -284,7 +288,8 @@ class _Guard:
         try:
             if self._settled_at is not None and time.monotonic() < self._settled_at:
                 self._renew_at = self._settled_at
-                self._give_back(self._cache, self._found)
+                if self._may_act_at_once():
+                    self._give_back(self._cache, self._found)
             else:
                 self._plant_and_watch(self._cache, self._found)
         except CacheBusy:
@@ -307,7 +312,7 @@ class _Guard:
 
     def _plant_and_watch(self, cache: OpenCache, found: Found) -> None:
         self._make_stock(cache)
-        wanted = leading_somewhere(cache, found.wanted)
+        wanted = leading_somewhere(cache.fd, found.wanted)
         # First watched and remembered, then looked at: what goes in between is news.
         self._watch(cache, wanted)
         self._seen = fingerprint(cache.fd, wanted.buckets)
@@ -329,7 +334,7 @@ class _Guard:
 
     def _give_back(self, cache: OpenCache, found: Found) -> None:
         """Give back the buckets that a prune is done with, while it goes on."""
-        if self._stock is None:
+        if self._stock is None or not self._stock[1].is_there:
             return
         quarantine, stock = self._stock
         gone = [b for b in found.wanted.buckets if self._is_gone(cache, b)]
@@ -340,6 +345,16 @@ class _Guard:
             done = [stock.give_back(cache.fd, b, found.wanted, rights) for b in reversed(gone)]
         self._watch(cache, found.wanted)
         self._report(tuple(done))
+
+    def _may_act_at_once(self) -> bool:
+        now = time.monotonic()
+        earned = (now - self._credited_at) * _AT_ONCE_A_SECOND
+        self._credit = min(_AT_ONCE, self._credit + earned) - 1
+        self._credited_at = now
+        if self._credit >= 0:
+            return True
+        self._credit = 0.0
+        return False
 
     def _is_gone(self, cache: OpenCache, bucket: str) -> bool:
         """Whether a bucket was deleted, or deleted and made anew: nobody is at work on it then."""

@@ -17,10 +17,10 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import CacheBusy
+from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.running import existing_quarantine
 from cacheadmin.uv.cache_lock import SharedLock
@@ -111,10 +111,14 @@ class Hold:
 def guard_stands_aside(policy: Policy, cache: OpenCache) -> Iterator[None]:
     """Have a guard of this cache let go of uv's lock until the end.
 
-    Without a guard that holds it, nothing happens. Raises what opening an
-    existing quarantine raises.
+    Without a guard that holds it, nothing happens. A quarantine that can't be
+    used is for those to complain of who need it.
     """
-    with existing_quarantine(policy, cache) as quarantine:
+    with ExitStack() as stack:
+        try:
+            quarantine = stack.enter_context(existing_quarantine(policy, cache))
+        except CacheadminError:
+            quarantine = None
         if quarantine is None:
             # A guard that holds on has made one.
             yield

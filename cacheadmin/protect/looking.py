@@ -147,7 +147,8 @@ def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
     return {
         "buckets": wanted.buckets,
         "archives": sorted(wanted.archives),
-        "removable": sorted(before),
+        # What is wanted is never removed: the guard need not keep it twice.
+        "removable": sorted(before - wanted.archives),
         "other_hosts": other_hosts,
         "note": note,
     }

@@ -30,9 +30,9 @@ from cacheadmin.protect.folders import (
     open_or_make_own_folder,
     rights_of,
 )
-from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER, WantedRoots, archive_of
+from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER, WantedRoots, archive_of, root_target
 from cacheadmin.timestamps import NANOSECONDS
-from cacheadmin.uv.layout import ROOTS_KINDS, is_archive_id, parse_bucket_name
+from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
@@ -62,16 +62,23 @@ class PlantedBucket:
     problem: str = ""
 
 
-def existing_archives(cache_fd: int) -> frozenset[str]:
-    """Return the ids of all archives that there are. Raises OSError."""
+def leading_somewhere(cache_fd: int, wanted: WantedRoots) -> WantedRoots:
+    """Return what is wanted without the archives that don't exist (any more).
+
+    Before 0.2.28 a link that leads nowhere ends uv's prune with an error.
+    Raises OSError when the archives can't be listed.
+    """
     try:
         fd = open_folder(cache_fd, ARCHIVES)
     except FileNotFoundError:
-        return frozenset()
+        return WantedRoots(wanted.buckets, frozenset())
     try:
-        return frozenset(name for name in os.listdir(fd) if is_archive_id(name))
+        names = os.listdir(fd)
     finally:
         os.close(fd)
+    if sum(map(wanted.archives.__contains__, names)) == len(wanted.archives):
+        return wanted
+    return WantedRoots(wanted.buckets, wanted.archives.intersection(names))
 
 
 def planted_archives(cache_fd: int) -> frozenset[ArchiveId]:
@@ -152,7 +159,7 @@ def _examine(cache_fd: int, bucket: str, wanted: WantedRoots) -> PlantedBucket:
     try:
         with _own_folder(cache_fd, bucket) as fd:
             since_ns = os.fstat(fd).st_mtime_ns
-            found = _look(fd, wanted.links if total else {}, wanted.seal_ns)
+            found = _look(fd, wanted.roots if total else {}, wanted.seal_ns)
             return PlantedBucket(
                 bucket,
                 since_ns,
@@ -178,18 +185,20 @@ class _Found:
     sealed: bool = False
 
 
-def _look(fd: int, links: Mapping[str, str], seal_ns: int) -> _Found:
-    """Compare an open folder of ours with the links that should be in it."""
-    sealed = bool(links) and os.fstat(fd).st_mtime_ns % NANOSECONDS == seal_ns
+def _look(fd: int, roots: Mapping[str, ArchiveId], seal_ns: int) -> _Found:
+    """Compare an open folder of ours with the roots that should be in it."""
+    sealed = bool(roots) and os.fstat(fd).st_mtime_ns % NANOSECONDS == seal_ns
     present = set(os.listdir(fd))
-    if sealed and present == links.keys():
+    if sealed and present == roots.keys():
         return _Found(sealed=True)
-    others = present - links.keys()
+    others = present - roots.keys()
     stale = {name: archive for name in others if (archive := archive_of(name)) is not None}
     unfinished = [name for name in others if name.startswith(_UNFINISHED)]
     return _Found(
-        missing=links.keys() - present,
-        wrong=() if sealed else [n for n in links.keys() & present if _text(fd, n) != links[n]],
+        missing=roots.keys() - present,
+        wrong=()
+        if sealed
+        else [n for n in roots.keys() & present if _text(fd, n) != root_target(roots[n])],
         stale=stale,
         unfinished=unfinished,
         foreign=len(others) - len(stale) - len(unfinished),
@@ -233,13 +242,13 @@ def plant_bucket(
 def _plant_in(
     fd: int, bucket: str, wanted: WantedRoots, removable: Collection[ArchiveId] | None
 ) -> PlantedBucket:
-    found = _look(fd, wanted.links, wanted.seal_ns)
+    found = _look(fd, wanted.roots, wanted.seal_ns)
     problem = ""
     going: list[str] = []
     planted = removed = 0
     try:
         for name in (*found.missing, *found.wrong):
-            _link(fd, name, wanted.links[name])
+            _link(fd, name, root_target(wanted.roots[name]))
             planted += 1
         # New roots first: at no moment is less protected than before and after.
         going = _going(found, removable)

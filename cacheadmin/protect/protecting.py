@@ -16,7 +16,7 @@ from cacheadmin.planner.in_use import archives_in_use
 from cacheadmin.protect.planting import (
     PlantedBucket,
     examine,
-    existing_archives,
+    leading_somewhere,
     plant,
     planted_archives,
     withdraw,
@@ -134,19 +134,7 @@ def plant_wanted(
 ) -> tuple[PlantedBucket, ...]:
     """Plant under the run lock; see ``protect``."""
     with _undisturbed(policy, cache, timeout_seconds):
-        return plant(cache.fd, leading_somewhere(cache, wanted), removable=removable)
-
-
-def leading_somewhere(cache: OpenCache, wanted: WantedRoots) -> WantedRoots:
-    """Return what is wanted without the archives that don't exist (any more).
-
-    Before 0.2.28 a link that leads nowhere ends uv's prune with an error.
-    """
-    there = existing_archives(cache.fd)
-    archives = frozenset(archive for archive in wanted.archives if archive in there)
-    if len(archives) == len(wanted.archives):
-        return wanted
-    return WantedRoots(wanted.buckets, archives)
+        return plant(cache.fd, leading_somewhere(cache.fd, wanted), removable=removable)
 
 
 def unprotect(policy: Policy, cache: OpenCache) -> Protection:

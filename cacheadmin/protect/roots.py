@@ -113,9 +113,9 @@ class WantedRoots:
     archives: frozenset[ArchiveId]
 
     @cached_property
-    def links(self) -> Mapping[str, str]:
-        """Names of the roots, each with what its link says."""
-        return {root_name(archive): root_target(archive) for archive in self.archives}
+    def roots(self) -> Mapping[str, ArchiveId]:
+        """Names of the roots, each with its archive (a guard keeps this: no more than needed)."""
+        return {root_name(archive): archive for archive in self.archives}
 
     @cached_property
     def seal_ns(self) -> int:

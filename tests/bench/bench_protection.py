@@ -14,7 +14,7 @@ from pathlib import Path
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.protect.planting import plant
-from cacheadmin.protect.roots import WantedRoots, root_buckets
+from cacheadmin.protect.roots import WantedRoots, root_buckets, root_target
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.guards import guarding, until
 from tests.support.packages import serve_index
@@ -36,13 +36,14 @@ def planting(folder: Path, report: Callable[..., None], archives: int = ARCHIVES
     (cache / "CACHEDIR.TAG").touch()
     (cache / ".gitignore").touch()
     wanted = WantedRoots(root_buckets(2), frozenset(map(ArchiveId, ids)))
+    links = {name: root_target(archive) for name, archive in wanted.roots.items()}
     print(f"\n{archives} archives in use, {len(wanted.buckets)} buckets")
 
     def bare_links() -> None:
         for bucket in wanted.buckets:
             place = folder / "bare" / bucket / "cacheadmin"
             place.mkdir(parents=True)
-            for name, target in wanted.links.items():
+            for name, target in links.items():
                 os.symlink(target, place / name)
 
     def bare_listings() -> None:

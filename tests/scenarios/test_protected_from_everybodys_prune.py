@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.mixed_cache import deleted_tops
 from tests.support.packages import Index
 from tests.support.running_uv import install
 from tests.support.shared_cache import (
@@ -289,6 +290,22 @@ def test_simulate_tells_what_protection_spares(built: Protected) -> None:
     assert {row["venv"] for row in bare} == {str(path) for path in built.shared.environments}
     told = built.cacheadmin("simulate", built.policy, "--uv", "0.9.0", code=0).stdout
     assert "without protection" in told
+
+
+@pytest.mark.parametrize(
+    ("release", "ci"),
+    [("0.2.37", ("--ci",)), ("0.5.10", ()), ("0.6.4", ()), ("0.8.5", ("--ci",)), (NEWEST, ())],
+)
+def test_simulate_counts_and_removes_roots_exactly_as_uv_does(
+    built: Protected, release: str, ci: tuple[str, ...]
+) -> None:
+    with copy_in_place_of(built.shared.path):
+        said = built.cacheadmin(
+            "simulate", built.policy, "--uv", release, *ci, "--format", "json", code=0
+        ).json
+        before = names_in(built.shared.path)
+        built.shared.uv(release, "cache", "prune", *ci, user=me())
+        assert said["removals"] == deleted_tops(before, names_in(built.shared.path))
 
 
 def test_an_installation_made_beside_the_roots_is_seen(own: Protected) -> None:
