@@ -213,6 +213,7 @@ class LockHolder:
     waiting: bool
     command: str = ""
     started_ns: int | None = None
+    start_ticks: int = 0
     unlinked: bool = False
     is_uv: bool | None = None
     host: str = ""

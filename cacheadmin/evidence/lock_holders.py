@@ -130,6 +130,7 @@ def _holder(found: FileLock, process: ProcessFiles | None, unlinked: bool, boot:
         waiting=found.waiting,
         command=" ".join(process.arguments)[:_COMMAND_LENGTH],
         started_ns=None if started is None else started_ns(started[1], boot),
+        start_ticks=0 if started is None else started[1],
         unlinked=unlinked,
         is_uv=is_uv(process),
         host=_host_of(process),

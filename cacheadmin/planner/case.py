@@ -64,6 +64,11 @@ class Case:
         """Running uv processes that do more than wait for the program they started."""
         return tuple(p for p in self.evidence.processes if p.is_uv and not p.parked)
 
+    @property
+    def works_beside(self) -> bool:
+        """Whether a prune leaves to grace periods what a uv at work may know."""
+        return self.policy.lock.busy == "concurrent"
+
     @cached_property
     def lock_proves_absence(self) -> bool:
         """Whether holding uv's lock shows that no other *host* is at work here."""

@@ -117,11 +117,13 @@ def _lock_free_uv(case: Case) -> Iterator[Limit]:
                 for p in case.lock_free_uv
             ]
         )
+        effect = "no archive is removed"
+        if case.works_beside:
+            effect = "archives are removed in a later run, once these have ended"
         yield Limit(
             "processes.lock_free_uv",
             Verdict.LIMITED,
-            "uv processes that take no cache lock are running, no archive is removed: "
-            + ", ".join(named),
+            f"uv processes that take no cache lock are running, {effect}: " + ", ".join(named),
             "wait until they end, or upgrade these users to uv 0.8.19 or later",
         )
 

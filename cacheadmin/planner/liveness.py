@@ -165,7 +165,8 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         if unseen.hides_archives:
             reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
             live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
-    for process in case.lock_free_uv:
+    # Beside a uv at work, what it may know waits for its end (`planner.grace`).
+    for process in () if case.works_beside else case.lock_free_uv:
         release = f"uv {process.uv_version}" if process.uv_version else "a uv of unknown release"
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
         reason = f"{release} is running and takes no cache lock: it may be about to use any archive"

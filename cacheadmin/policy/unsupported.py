@@ -21,7 +21,6 @@ _UNSUPPORTED: tuple[tuple[str, _Used], ...] = (
     ("prune.unused.after", lambda policy: policy.prune.unused.after is not None),
     ("prune.budget", lambda policy: any(v is not None for _, v in policy.prune.budget)),
     ("prune.limits", lambda policy: any(v is not None for _, v in policy.prune.limits)),
-    ("lock.busy", lambda policy: policy.lock.busy == "concurrent"),
     ("hosts.expect", lambda policy: bool(policy.hosts.expect)),
     ("scan.executor", lambda policy: policy.scan.executor != "threads"),
     ("scan.workers", lambda policy: policy.scan.workers is not None),

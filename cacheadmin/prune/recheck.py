@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import inodes_for, locator_for
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.processes import known_processes, read_processes
 from cacheadmin.evidence.registry import registered
 from cacheadmin.inventory.entries import EntryKind
@@ -27,6 +29,7 @@ from cacheadmin.prune.moving import led_to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cacheadmin.evidence.facts import Process
     from cacheadmin.planner.plan import Decision
     from cacheadmin.situation import Situation
 
@@ -55,13 +58,18 @@ class Recheck:
 class Rechecker:
     """Prepared before the lock is taken, so that under it only the look remains.
 
+    ``beside``: no exclusive lock keeps uv out (``planner.grace``).
+
     Preparing looks at all processes again: measuring a plan's sizes and waiting
     for the lock take time, and a process may have become another program by
     ``exec``, keeping its id and start.
     """
 
-    def __init__(self, situation: Situation, removals: Sequence[Decision]) -> None:
+    def __init__(
+        self, situation: Situation, removals: Sequence[Decision], *, beside: bool = False
+    ) -> None:
         self._situation = situation
+        self._beside = beside
         inventory, evidence = situation.inventory, situation.evidence
         self._locator = locator_for(situation.policy, inventory)
         self._inodes = inodes_for(inventory)
@@ -72,6 +80,7 @@ class Rechecker:
             **{build.path: build.changed_ns for build in inventory.builds},
             **{stray.path: stray.changed_ns for stray in inventory.strays},
         }
+        self._folders = {e.path for e in inventory.environments if e.archive is None}
         self._publishers: dict[str, list[str]] = {}
         for environment in inventory.environments:
             if environment.archive is not None:
@@ -90,7 +99,10 @@ class Rechecker:
     def look(self) -> Recheck:
         """Return what of the removals may still go."""
         alive = dict(self._alive_before)
-        for entry, why in (*self._pointers(), *self._environments(), *self._processes()):
+        looks = [self._pointers(), self._environments(), self._processes()]
+        if not self._beside:
+            looks.append(self._unlinked_locks())
+        for entry, why in chain.from_iterable(looks):
             alive.setdefault(entry, why)
         dropped = dict(self._dropped)
         for decision in self._removals:
@@ -237,10 +249,37 @@ class Rechecker:
                 if path not in environments:
                     outer = Candidate(path, EnvironmentKind.VENV, ("process",))
                     yield from self._used_by_environment(outer, why)
-            if process.is_uv and process.takes_cache_lock is not True and not process.parked:
-                yield from self._everything(
-                    f"process {process.pid}, a uv without lock, has started"
-                )
+            if process.is_uv and not process.parked:
+                if self._beside:
+                    yield from self._found_by_name(process)
+                elif process.takes_cache_lock is not True:
+                    why = f"process {process.pid}, a uv without lock, has started"
+                    yield from self._everything(why)
+
+    def _unlinked_locks(self) -> Iterator[tuple[str, str]]:
+        """Yield everything when a uv holds a lock that was deleted: ours does not stop it."""
+        planned = {h.pid for h in self._situation.evidence.lock_holders if h.unlinked}
+        for holder in lock_holders(self._situation.cache.identity.path):
+            if holder.unlinked and holder.pid not in planned:
+                why = f"process {holder.pid} works behind a .lock that was deleted"
+                yield from self._everything(why)
+
+    def _found_by_name(self, process: Process) -> Iterator[tuple[str, str]]:
+        """Yield what a uv that has just started may find, having no lock to wait for.
+
+        Archives are found through pointers only; what may go beside a uv at
+        work has none (``planner.grace``).
+        """
+        case = self._situation.case
+        version = process.uv_version
+        buckets = None if version is None else case.buckets_of(version)
+        why = f"process {process.pid}, a uv that has started, may look into it"
+        for decision in self._removals:
+            found = decision.path in self._folders
+            if decision.kind is EntryKind.BUCKET:
+                found = buckets is None or decision.path in buckets
+            if found:
+                yield decision.path, why
 
     def _everything(self, why: str) -> Iterator[tuple[str, str]]:
         inventory = self._situation.inventory

@@ -17,14 +17,14 @@ lose the newest of them, which leaves entries at their origin: safe.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.errors import Refused
+from cacheadmin.errors import CacheBusy, Refused
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
 from cacheadmin.prune.journal import JournalWriter, RunState
-from cacheadmin.prune.moving import ENTRIES, Moves, make_folders, move_out
+from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
 from cacheadmin.prune.parents import Parents
 from cacheadmin.prune.putting_back import put_back, uninterrupted
 from cacheadmin.prune.quarantine import Quarantine
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.recheck import Recheck
     from cacheadmin.uv.cache_lock import ExclusiveLock
+
+
+# Locks found deleted before a prune gives up.
+_STALE_LOCKS = 10
 
 
 @dataclass(slots=True)
@@ -56,11 +60,16 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a transaction asks of others: how to lock, look again, and verify."""
+    """What a transaction asks of others: how to lock, look again, and verify.
+
+    ``look_twice``: the lock keeps nobody out, so the look is repeated after the
+    renames, and what came alive meanwhile is put back.
+    """
 
     acquire: Callable[[ExclusiveLock], None]
     recheck: Callable[[], Recheck]
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
+    look_twice: bool = False
 
 
 @dataclass(slots=True)
@@ -145,9 +154,8 @@ def _move_under_lock(
     attempt: _Attempt, lock: ExclusiveLock, steps: Steps, source: Parents, target: Parents
 ) -> None:
     transaction = attempt.transaction
-    steps.acquire(lock)
     try:
-        recheck = steps.recheck()
+        recheck = _lock_and_look(lock, steps)
         attempt.before = source.times()
         try:
             paths = [decision.path for decision in recheck.removals]
@@ -155,19 +163,51 @@ def _move_under_lock(
         finally:
             # Also when it was interrupted: what is put back gets its time again.
             attempt.after = source.times()
-        early = set(moves.held) & set(moves.moved)
-        if early and not moves.crossed:
-            # Moved before what leads to them turned out to be immovable.
-            back = [path for path in paths if path in early]
+        # Moved before what leads to them turned out to be immovable.
+        early = set() if moves.crossed else set(moves.held) & set(moves.moved)
+        alive: dict[str, str] = {}
+        if steps.look_twice or not lock.is_current():
+            alive = _came_alive(steps, moves, recheck.leads)
+        back = [path for path in paths if path in early or path in alive]
+        if back:
             put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {})
             attempt.after = source.times()
-            moves.moved = [path for path in moves.moved if path not in early]
+            moves.moved = [path for path in moves.moved if path not in back]
     finally:
         lock.release()
-    transaction.dropped = list(recheck.dropped)
+    transaction.dropped = [*recheck.dropped, *alive.items()]
     transaction.failed = moves.failed
     transaction.dropped += [(path, "it is gone already") for path in moves.vanished]
     transaction.dropped += [(path, "what leads to it could not be removed") for path in moves.held]
+
+
+def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> Recheck:
+    """Take the lock and look again, until the lock held then is still the cache's own.
+
+    The prune of a uv before 0.8.19 deletes ``.lock``: whoever comes next locks
+    another file, and ours keeps nobody out any more.
+    """
+    for _ in range(_STALE_LOCKS):
+        steps.acquire(lock)
+        recheck = steps.recheck()
+        if lock.is_current():
+            return recheck
+        lock.release()
+    raise CacheBusy(
+        "the cache's .lock is deleted again and again, by the prune of a uv before 0.8.19",
+        details=("nothing was removed",),
+        hint="find who runs it: `cacheadmin schemas` names users of such releases",
+    )
+
+
+def _came_alive(
+    steps: Steps, moves: Moves, leading: Mapping[str, frozenset[str]]
+) -> dict[str, str]:
+    """Return what was moved and is used or needed after all, with why."""
+    found = {path: why for path, why in steps.recheck().dropped if path in set(moves.moved)}
+    for path in led_to(tuple(found), leading):
+        found.setdefault(path, "something that came alive leads to it")
+    return found
 
 
 def _note_moves(attempt: _Attempt) -> None:

@@ -10,10 +10,10 @@ from cacheadmin.report.plans import plan_json, plan_text
 from cacheadmin.report.tables import count_words, size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cacheadmin.fs.measuring import Size
-    from cacheadmin.planner.plan import Plan
+    from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.prune.running import PruneResult
 
 
@@ -26,6 +26,11 @@ def prune_json(plan: Plan, sizes: Mapping[str, Size], result: PruneResult) -> di
         **plan_json(_carried_out(plan, result), sizes),
         "dropped": [{"path": path, "reason": why} for path, why in result.dropped],
         "failed": [{"path": path, "reason": why} for path, why in result.failed],
+        "deferred": {
+            "paths": [decision.path for decision in result.deferred],
+            "bytes": _bytes(result.deferred, sizes),
+            "waits_for": list(result.waits_for),
+        },
         "lock": {
             "mode": result.lock_mode,
             "wait_seconds": round(result.wait_seconds, 6),
@@ -51,9 +56,10 @@ def prune_text(
 ) -> str:
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
-        return f"verdict: {plan.verdict.value}\nnothing to remove"
+        words = deferred_words(result, sizes) or "nothing to remove"
+        return f"verdict: {plan.verdict.value}\n{words}"
     parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
-    freed = sum(sizes[d.path].reclaimable_bytes for d in result.done if d.path in sizes)
+    freed = _bytes(result.done, sizes)
     entries = count_words(len(result.done), "entry", "entries")
     parts.append(
         f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
@@ -65,11 +71,30 @@ def prune_text(
             f"{count_words(result.verified.environments, 'environment')}, none broken; "
             f"lock held {result.held_seconds * 1000:.1f} ms"
         )
+    if result.deferred:
+        parts.append(deferred_words(result, sizes))
     if result.run_id is not None:
         parts.append(f"undo: cacheadmin runs restore POLICY {result.run_id}")
     if result.purged:
         parts.append(f"deleted for good: {', '.join(result.purged)}")
     return "\n".join(parts)
+
+
+def deferred_words(result: PruneResult, sizes: Mapping[str, Size]) -> str:
+    """Return what waits for a later run, and for whom; empty when nothing does."""
+    if not result.deferred:
+        return ""
+    entries = count_words(len(result.deferred), "entry", "entries")
+    until = "it has come again"
+    if result.waits_for:
+        until = f"it no longer has to wait for {', '.join(map(printable, result.waits_for))}"
+    return f"left for a later run, once {until}: {entries}, " + size_words(
+        _bytes(result.deferred, sizes)
+    )
+
+
+def _bytes(decisions: Iterable[Decision], sizes: Mapping[str, Size]) -> int:
+    return sum(sizes[d.path].reclaimable_bytes for d in decisions if d.path in sizes)
 
 
 def _carried_out(plan: Plan, result: PruneResult) -> Plan:

@@ -18,6 +18,7 @@ from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import Process
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.processes import known_processes, read_processes
+from tests.support.long_running import working_uv
 from tests.support.looking import looking_at
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
@@ -237,41 +238,6 @@ def test_a_lock_that_an_older_prune_deleted_is_seen_to_be_held(
         assert not removed() & archives
         checks = cacheadmin("preflight", policy, "--format", "json", code=4).json["checks"]
         assert "lock.unlinked" in {check["id"] for check in checks}
-
-
-@contextmanager
-def working_uv(shared: SharedCache) -> Iterator[subprocess.Popen]:
-    """A uv that takes the lock and is at work: building, in a hook that takes its time."""
-    project = shared.home() / "slow"
-    project.mkdir()
-    (project / "pyproject.toml").write_text(
-        "[project]\nname = 'slow'\nversion = '1'\n"
-        "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
-    )
-    (project / "backend.py").write_text(
-        "import time, pathlib\n"
-        "def get_requires_for_build_wheel(settings=None):\n"
-        "    pathlib.Path('up').touch()\n    time.sleep(300)\n    return []\n"
-    )
-    process = subprocess.Popen(
-        [binary_for(NEWEST), "build", "--wheel", "--no-config", str(project)],
-        env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
-        cwd=shared.home(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while not (project / "up").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        yield process
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()
 
 
 @pytest.mark.root

@@ -12,9 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.prune import transaction
+from cacheadmin.prune.moving import move_out
+from cacheadmin.prune.recheck import Recheck, Rechecker
+from cacheadmin.prune.running import run_prune
+from cacheadmin.situation import look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.users import me
 from tests.support.uv_releases import NEWEST
 
 MANY = 4000
@@ -135,3 +145,40 @@ def test_ours_gives_up_with_code_3_after_the_timeout_and_works_once_they_are_gon
     result = cacheadmin("prune", policy, "--format", "json", code=0).json
     assert result["outcome"] == "committed"
     assert result["lock"]["held_seconds"] < 5
+
+
+def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
+    shared: SharedCache, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0", link_mode="copy")
+    # That release does not know builds: what we want to remove survives its prune.
+    build = shared.path / "builds-v0" / ".tmpabcdef"
+    build.mkdir(parents=True)
+    policy = cacheadmin.policy(shared.path, "prune:\n  builds: {after: 0s}\n")
+    lock = shared.path / ".lock"
+    looks: list[int] = []
+    look = Rechecker.look
+
+    def look_while_somebody_prunes(rechecker: Rechecker) -> Recheck:
+        looks.append(lock.stat().st_ino)
+        if len(looks) == 1:
+            shared.uv("0.8.5", "cache", "prune", user=me())
+            assert not lock.exists()
+        return look(rechecker)
+
+    held: list[tuple[int, bool]] = []
+
+    def move(*arguments: object) -> object:
+        held.extend((one.pid, one.unlinked) for one in lock_holders(str(shared.path)))
+        return move_out(*arguments)
+
+    monkeypatch.setattr(Rechecker, "look", look_while_somebody_prunes)
+    monkeypatch.setattr(transaction, "move_out", move)
+    with look_with(load_policy(str(policy))) as situation:
+        plan = situation.plan()
+        assert "builds-v0/.tmpabcdef" in {decision.path for decision in plan.removals}
+        result = run_prune(situation, plan, situation.measure(plan, kept=False))
+    assert len(looks) == 2
+    assert held == [(os.getpid(), False)], "the moves were made under the lock as it is now"
+    assert not build.exists()
+    assert result.outcome == "committed"

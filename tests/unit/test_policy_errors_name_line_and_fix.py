@@ -38,7 +38,6 @@ def error_of(text: str | bytes) -> str:
         ("a: !!python/object:os.system x", "tags such as"),
         ("\tb: c", "not valid YAML"),
         ("a: [1, 2", "not valid YAML"),
-        ("lock: {busy: concurrent}", "lock.busy: not yet supported"),
         ("prune: {unused: {after: 90d}}", "prune.unused.after: not yet supported"),
         ("prune: {budget: {max_size: 1GB}}", "prune.budget: not yet supported"),
         ("hosts: {expect: [node1]}", "hosts.expect: not yet supported"),

@@ -52,7 +52,7 @@ def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
         return [Use("revision.current", revision.bucket, "it is the current revision")]
     if not case.policy.prune.revisions:
         return [Use("revision.policy", "policy", "prune.revisions is false")]
-    if case.lock_free_uv:
+    if case.lock_free_uv and not case.works_beside:
         # A build that began before the newer revision came works on in here.
         process = case.lock_free_uv[0]
         who = f"process {process.pid} of {case.user(process.uid)}"

@@ -1,0 +1,144 @@
+"""Prune beside a uv that never ends: ``lock.busy: concurrent``.
+
+The lock is never waited for. Where it happens to be free, and no uv is at work
+that takes none, the prune is an ordinary one. Otherwise what ``planner.grace``
+allows goes now, and the rest begins, or goes on with, its grace period.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheBusy
+from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.processes import read_processes
+from cacheadmin.planner.case import name_some
+from cacheadmin.planner.grace import Moment, Period, divide, marks, remaining
+from cacheadmin.prune.executing import transact
+from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
+from cacheadmin.timestamps import now_ns
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.measuring import Size
+    from cacheadmin.planner.plan import Decision
+    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.situation import Situation
+
+# The pid namespace of the machine itself (PROC_PID_INIT_INO of the kernel): in
+# any other, processes outside can't be seen.
+_WHOLE_MACHINE = "pid:[4026531836]"
+
+# A second change to a folder could hide behind the first for so long (ns).
+_GRAIN_NS = 20_000_000
+_COARSE_GRAIN_NS = 2_000_000_000
+_SECOND_NS = 1_000_000_000
+
+
+def prune_beside(
+    situation: Situation,
+    removals: Sequence[Decision],
+    sizes: Mapping[str, Size],
+    quarantine: Quarantine,
+    result: PruneResult,
+) -> None:
+    """Remove what may go now, and let the rest wait. Call it under the run lock.
+
+    Raises CacheBusy when another program holds the lock exclusively: that is
+    no ``uvx``, but somebody's prune.
+    """
+    if not situation.case.lock_free_uv:
+        try:
+            transact(situation, removals, sizes, quarantine, result, timeout_seconds=0.0)
+        except CacheBusy:
+            pass
+        else:
+            write_periods(quarantine, ())
+            return
+    evidence = situation.evidence
+    blind = _blind(situation)
+    moment = moment_of(evidence.processes, evidence.lock_holders)
+    periods = read_periods(quarantine)
+    division = divide(removals, situation.inventory, evidence, periods, moment, reclaim=not blind)
+    result.lock_mode = "concurrent"
+    if division.now:
+        transact(
+            situation,
+            division.now,
+            sizes,
+            quarantine,
+            result,
+            timeout_seconds=0.0,
+            beside=True,
+        )
+    gone = {decision.path for decision in result.done}
+    result.deferred = [d for d in removals if d.path not in gone and d in division.later]
+    if blind:
+        result.waits_for = (blind,)
+    elif result.outcome != "rolled_back":
+        result.waits_for = _begin_period(situation, result.deferred, periods, quarantine)
+
+
+def _blind(situation: Situation) -> str:
+    """Return why not everybody who may know an entry can be seen from here; empty: all can."""
+    if situation.evidence.filesystem.network:
+        return "processes of other hosts, which can't be seen from here: the lock must be free"
+    if os.readlink("/proc/self/ns/pid") != _WHOLE_MACHINE:
+        return "processes outside this container, which can't be seen: run it on the host itself"
+    return ""
+
+
+def _begin_period(
+    situation: Situation,
+    deferred: Sequence[Decision],
+    periods: Sequence[Period],
+    quarantine: Quarantine,
+) -> tuple[str, ...]:
+    """Write down who may know what waits; return them in words.
+
+    The order matters: folders' times first, processes afterwards. What is
+    published in between is then either seen as a change, or its reader is on
+    the list.
+    """
+    inventory = situation.inventory
+    begun_ns = now_ns()
+    times = dict(_times(situation))
+    coarse = any(moment % _SECOND_NS == 0 for moment in times.values())
+    fresh = marks(
+        deferred,
+        inventory,
+        times,
+        now_ns=begun_ns,
+        grain_ns=_COARSE_GRAIN_NS if coarse else _GRAIN_NS,
+    )
+    processes, _ = read_processes(locator_for(situation.policy, inventory))
+    moment = moment_of(processes, lock_holders(inventory.cache.path))
+    now = marks(deferred, inventory, times, now_ns=None)
+    kept, waiting = remaining(periods, moment, now)
+    new = {path: mark for path, mark in fresh.items() if path not in waiting}
+    all_periods = (*kept, Period(moment, new)) if new else kept
+    write_periods(quarantine, all_periods)
+    return _knowers(situation, all_periods, moment)
+
+
+def _times(situation: Situation) -> Iterator[tuple[str, int]]:
+    for folder in situation.inventory.watched:
+        try:
+            status = os.stat(folder, dir_fd=situation.cache.fd, follow_symlinks=False)
+        except OSError:
+            # It went with what was unpublished.
+            continue
+        yield folder, status.st_mtime_ns
+
+
+def _knowers(situation: Situation, periods: Sequence[Period], moment: Moment) -> tuple[str, ...]:
+    pids = {pid for period in periods for pid, _ in period.begun.working & moment.working}
+    words = {
+        process.pid: f"process {process.pid} of {situation.case.user(process.uid)} "
+        f"({process.command})"
+        for process in situation.evidence.processes
+    }
+    return name_some([words.get(pid, f"process {pid}") for pid in sorted(pids)])
