@@ -81,7 +81,8 @@ class Environment:
     ``complete`` is False when part of it could not be read; ``reason`` says
     which and why, for every status but ``ok``. ``tools`` is filled for cached
     environments: the distributions in it that no other one there requires,
-    which is what somebody asked ``uvx`` for.
+    which is what somebody asked ``uvx`` for. ``copied`` names distributions
+    (``six==1.16.0``) that share no inode with the cache: clones and copies.
     """
 
     path: str
@@ -104,6 +105,7 @@ class Environment:
     complete: bool = True
     reason: str = ""
     tools: tuple[str, ...] = ()
+    copied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class Unseen:
     """Something that could hide use, and was not seen.
 
     ``what`` is a short id (``environment``, ``process``, ``cache``,
-    ``discover``, ``interpreter-entry``, ``registry``). ``hides_archives`` is True where
+    ``discover``, ``interpreter-entry``, ``registry``, ``pin``). ``hides_archives`` is True where
     an unknown link or process could use any archive: then no archive may go.
     """
 
@@ -193,6 +195,36 @@ class Unseen:
     reason: str
     hides_archives: bool
     uid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Something in the cache that somebody wants kept.
+
+    Exactly one of ``path`` (an entry, what lies in it or above it, relative to
+    the cache) and ``package`` (with or without ``version``) is set; a package
+    stands for whatever the cache holds of it at the time. ``uid`` is the
+    owner of the file ``file`` that says so, never what that file claims.
+    ``expires_ns`` None: never. ``known_age_ns`` is for how long the pin has
+    surely existed, by clocks that nobody can set (`evidence.pin_ages`).
+    """
+
+    file: str
+    uid: int
+    path: str | None = None
+    package: str | None = None
+    version: str | None = None
+    reason: str = ""
+    created_ns: int = 0
+    expires_ns: int | None = None
+    known_age_ns: int = 0
+
+    @property
+    def target(self) -> str:
+        """What is pinned, as `cacheadmin pin add` takes it."""
+        if self.path is not None:
+            return self.path
+        return f"{self.package}=={self.version}" if self.version else str(self.package)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +249,11 @@ class LockHolder:
     unlinked: bool = False
     is_uv: bool | None = None
     host: str = ""
+
+    @property
+    def is_guard(self) -> bool:
+        """Whether it is our own `cacheadmin guard --hold`, by its command line."""
+        return "cacheadmin" in self.command and " guard" in self.command
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +286,10 @@ class Evidence:
     ``user_names`` maps the uids met to account names; a uid without an
     account (somebody who left) is not in it. ``learned`` holds the bucket
     names of releases that were read from their binaries (`uv learn`), for
-    releases that the table lacks.
+    releases that the table lacks. ``idle`` tells for how long (ns, at least)
+    nobody has used an archive; it lacks archives never observed before, and is
+    empty where the policy does not ask for it. ``clock_ahead_ns``: how far
+    the clock was set forward since the last run.
     """
 
     collected_at_ns: int
@@ -262,3 +302,6 @@ class Evidence:
     unseen: tuple[Unseen, ...] = ()
     user_names: Mapping[int, str] = field(default_factory=dict)
     learned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    pins: tuple[Pin, ...] = ()
+    idle: Mapping[ArchiveId, int] = field(default_factory=dict)
+    clock_ahead_ns: int = 0

@@ -35,7 +35,7 @@ def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> Mo
     working |= {
         (holder.pid, holder.start_ticks)
         for holder in holders
-        if holder.is_uv is False and not holder.waiting and not _is_guard(holder)
+        if holder.is_uv is False and not holder.waiting and not holder.is_guard
     }
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         boot = file.read().strip()
@@ -66,10 +66,6 @@ def write_periods(quarantine: Quarantine, periods: Iterable[Period]) -> None:
         os.fsync(file.fileno())
     os.rename(_NEW, _NAME, src_dir_fd=quarantine.fd, dst_dir_fd=quarantine.fd)
     os.fsync(quarantine.fd)
-
-
-def _is_guard(holder: LockHolder) -> bool:
-    return "cacheadmin" in holder.command and " guard" in holder.command
 
 
 def _row(period: Period) -> dict[str, Any]:

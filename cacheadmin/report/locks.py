@@ -23,7 +23,7 @@ def holder_words(holder: LockHolder, user: Callable[[int | None], str]) -> str:
     if not holder.command:
         return f"{how}: process {holder.pid}, not on this host, or not ours to see"
     since = f", since {rfc3339(holder.started_ns)}" if holder.started_ns is not None else ""
-    other = "" if holder.is_uv is not False else ", which is no uv"
+    other = "" if holder.is_uv is not False or holder.is_guard else ", which is no uv"
     where = f" on {holder.host}" if holder.host else ""
     return (
         f"{how}: process {holder.pid} of {user(holder.uid)}{where}{since}{other}: {holder.command}"
