@@ -18,7 +18,8 @@ from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured, Ranges
+    from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.reading import OpenCache
     from cacheadmin.planner.case import Case
@@ -94,12 +95,43 @@ class Situation:
 
         return team_of(self.policy, environment.path, environment.uid)
 
-    def measure(self, plan: Plan, *, kept: bool) -> dict[str, Size]:
-        """Return the sizes of a plan's removals (and of what it keeps), by path."""
-        from cacheadmin.fs.measuring import measure_many
+    def measure(self, plan: Plan, *, kept: bool) -> Measured[str]:
+        """Return the sizes of a plan's removals, alone and together, by path.
 
-        decisions = (*plan.removals, *plan.kept) if kept else plan.removals
-        return measure_many(self.cache.fd, [decision.path for decision in decisions])
+        With ``kept`` also of what it keeps, each entry by itself.
+        """
+        from cacheadmin.fs.accounting import Measured
+        from cacheadmin.fs.measuring import measure_each, measure_many
+
+        going = [decision.path for decision in plan.removals]
+        removals = measure_many(
+            self.cache.fd, going, self.charges, lambda: self.shared_elsewhere(going)
+        )
+        if not kept:
+            return removals
+        staying = [decision.path for decision in plan.kept]
+        sizes = measure_each(self.cache.fd, staying, self.charges)
+        return Measured({**sizes, **removals.sizes}, removals.common)
+
+    @property
+    def charges(self) -> Charges:
+        """What the cache's filesystem charges for files."""
+        from cacheadmin.fs.charges import charges_of
+
+        return charges_of(self.cache.fd, self.evidence.filesystem.kind)
+
+    def shared_elsewhere(self, but: Iterable[str]) -> Ranges:
+        """Return the shared extents of known environments, and of the cache ``but`` for entries."""
+        from cacheadmin.evidence.clones import extents_of_environments
+        from cacheadmin.fs.measuring import extents_below
+
+        leave_out = frozenset(but)
+        found = list(
+            extents_of_environments(self.evidence.environments, self.cache.identity.device)
+        )
+        for name in os.listdir(self.cache.fd):
+            found += extents_below(self.cache.fd, name, leave_out)
+        return found
 
 
 @contextmanager

@@ -12,9 +12,7 @@ from cacheadmin.cli.output import Format
 from cacheadmin.errors import CacheadminError, ExitCode, Refused, RolledBack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Plan
     from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.running import PruneResult
@@ -75,7 +73,7 @@ def prune(
 def _show(
     situation: Situation,
     plan: Plan,
-    sizes: Mapping[str, Size],
+    sizes: Measured[str],
     result: PruneResult,
     output_format: Format,
     protection: Protection | None,

@@ -14,7 +14,7 @@ def schemas(
 ) -> int:
     """Show users, the uv releases they use, and which buckets somebody needs."""
     from cacheadmin.cli.showing import document, progress_bar
-    from cacheadmin.fs.measuring import measure_many
+    from cacheadmin.fs.measuring import measure_each
     from cacheadmin.report.schemas import schemas_json, schemas_text
     from cacheadmin.situation import look_at
 
@@ -24,7 +24,7 @@ def schemas(
     ):
         case = situation.case
         names = [bucket.name for bucket in situation.inventory.buckets]
-        sizes = measure_many(situation.cache.fd, names)
+        sizes = measure_each(situation.cache.fd, names, situation.charges)
         if output_format is Format.JSON:
             output.data(document("schemas", situation, schemas_json(case, sizes)))
         else:

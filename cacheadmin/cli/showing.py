@@ -14,7 +14,7 @@ from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Plan, Verdict
     from cacheadmin.preflight.running import Preflight
     from cacheadmin.situation import Progress, Situation
@@ -49,7 +49,7 @@ def show_plan(
     command: str,
     situation: Situation,
     plan: Plan,
-    sizes: Mapping[str, Size],
+    sizes: Measured[str],
     output_format: Format,
 ) -> int:
     """Print a plan that was not carried out; return the exit code of its verdict."""

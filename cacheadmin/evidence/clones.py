@@ -1,4 +1,4 @@
-"""Tell a clone (shared extents) from a copy, by FIEMAP. For the report only.
+"""Tell a clone (shared extents) from a copy. For the report only.
 
 Both survive a prune alike; only the bytes that a removal frees differ. uv
 clones by default since 0.10.5, on filesystems that can (facts section 5).
@@ -6,36 +6,50 @@ clones by default since 0.10.5, on filesystems that can (facts section 5).
 
 from __future__ import annotations
 
-import fcntl
 import os
-import struct
+from collections.abc import Iterable
 
-_FS_IOC_FIEMAP = 0xC020660B
-_HEADER = struct.Struct("=QQIIII")
-_EXTENT = struct.Struct("=QQQQQIIII")
-_SHARED = 0x2000
-_EXTENTS = 32
+from cacheadmin.evidence.facts import Environment, EnvironmentKind, LinkMode
+from cacheadmin.fs.accounting import Ranges
+from cacheadmin.fs.extents import shared_extents
+from cacheadmin.fs.measuring import extents_below
+from cacheadmin.fs.reading import open_directory
 
 
 def shares_extents(path: str) -> bool:
-    """Whether a file's first extents are shared with another file.
+    """Whether a file's extents are shared with another file.
 
     False where the filesystem cannot tell, and for empty files.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return bool(shared_extents(path).ranges)
     except OSError:
         return False
-    try:
-        buffer = bytearray(_HEADER.size + _EXTENTS * _EXTENT.size)
-        _HEADER.pack_into(buffer, 0, 0, 2**64 - 1, 0, 0, _EXTENTS, 0)
-        fcntl.ioctl(fd, _FS_IOC_FIEMAP, buffer, True)
-        mapped = _HEADER.unpack_from(buffer, 0)[3]
-        return any(
-            _EXTENT.unpack_from(buffer, _HEADER.size + number * _EXTENT.size)[5] & _SHARED
-            for number in range(min(mapped, _EXTENTS))
-        )
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
+
+
+def extents_of_environments(environments: Iterable[Environment], device: int) -> Ranges:
+    """Return the shared extents of environments that clones may lie in.
+
+    Cached ones are left out: they are entries of the cache. So are those on
+    another filesystem than ``device``, by its number, which can't share.
+    """
+    found: list[tuple[int, int]] = []
+    for environment in environments:
+        modes = environment.link_modes
+        if environment.kind is EnvironmentKind.CACHED or not (
+            modes.get(LinkMode.COPY) or modes.get(LinkMode.CLONE)
+        ):
+            continue
+        try:
+            fd = open_directory(os.path.dirname(environment.path))
+        except OSError:
+            continue
+        try:
+            name = os.path.basename(environment.path)
+            if os.stat(name, dir_fd=fd, follow_symlinks=False).st_dev == device:
+                found += extents_below(fd, name)
+        except OSError:
+            pass
+        finally:
+            os.close(fd)
+    return found

@@ -8,7 +8,7 @@ allows goes now, and the rest begins, or goes on with, its grace period.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
@@ -22,7 +22,7 @@ from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
 from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.running import PruneResult
@@ -41,7 +41,7 @@ _SECOND_NS = 1_000_000_000
 def prune_beside(
     situation: Situation,
     removals: Sequence[Decision],
-    sizes: Mapping[str, Size],
+    sizes: Measured[str],
     quarantine: Quarantine,
     result: PruneResult,
 ) -> None:

@@ -25,7 +25,7 @@ from cacheadmin.uv.cache_lock import ExclusiveLock, SharedLock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.running import PruneResult

@@ -31,9 +31,7 @@ from cacheadmin.report.locks import account_name
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.model import Policy
@@ -105,7 +103,7 @@ def existing_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Quarantine
 def run_prune(
     situation: Situation,
     plan: Plan,
-    sizes: Mapping[str, Size],
+    sizes: Measured[str],
     *,
     recovered: tuple[Recovered, ...] = (),
     dropped: Sequence[tuple[str, str]] = (),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cacheadmin.errors import NotACache, NotPermitted, Refused, WrongUsage
+from cacheadmin.fs.accounting import Measured
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.consistency import without_dangling
 from cacheadmin.report.documents import dumps, header
@@ -58,7 +59,7 @@ def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) ->
     """
     content = {
         **header("plan", situation.loaded, situation.cache.identity),
-        **plan_json(plan, {}),
+        **plan_json(plan, Measured({})),
     }
     try:
         with open(path, "w", encoding="ascii") as file:

@@ -11,7 +11,7 @@ from cacheadmin.report.tables import count_words, size_words, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured, Size
     from cacheadmin.planner.plan import Decision, Plan
 
 # A person reads so many rows; the rest is counted, and whole in JSON.
@@ -40,19 +40,23 @@ def _decision_json(decision: Decision, size: Size | None) -> dict[str, Any]:
     }
 
 
-def totals_json(plan: Plan, sizes: Mapping[str, Size]) -> dict[str, Any]:
-    """Return the sums over removals, and the number kept."""
-    removed = [sizes[d.path] for d in plan.removals if d.path in sizes]
+def totals_json(plan: Plan, sizes: Measured[str]) -> dict[str, Any]:
+    """Return what all removals come to together, and the number kept.
+
+    That is not the sum of the rows: two entries may share what comes back
+    only when both go.
+    """
+    removed = sizes.together(decision.path for decision in plan.removals)
     return {
         "removals": len(plan.removals),
         "kept": len(plan.kept),
-        "bytes": sum(size.allocated_bytes for size in removed),
-        "reclaimable_bytes": sum(size.reclaimable_bytes for size in removed),
-        "files": sum(size.files for size in removed),
+        "bytes": removed.allocated_bytes,
+        "reclaimable_bytes": removed.reclaimable_bytes,
+        "files": removed.files,
     }
 
 
-def plan_json(plan: Plan, sizes: Mapping[str, Size]) -> dict[str, Any]:
+def plan_json(plan: Plan, sizes: Measured[str]) -> dict[str, Any]:
     """Return the part of the document that ``plan`` and ``prune`` share."""
     return {
         "verdict": plan.verdict.value,
@@ -71,7 +75,7 @@ def plan_json(plan: Plan, sizes: Mapping[str, Size]) -> dict[str, Any]:
     }
 
 
-def plan_text(plan: Plan, sizes: Mapping[str, Size], *, every_row: bool = False) -> str:
+def plan_text(plan: Plan, sizes: Measured[str], *, every_row: bool = False) -> str:
     """Return the plan for people: what goes, what stays and why, what limits it."""
     parts = [f"verdict: {plan.verdict.value}"]
     parts += [f"  {limit.id}: {printable(limit.detail)}" for limit in plan.limits]
@@ -83,9 +87,7 @@ def plan_text(plan: Plan, sizes: Mapping[str, Size], *, every_row: bool = False)
     return "\n".join(parts)
 
 
-def _removals_text(
-    removals: Sequence[Decision], sizes: Mapping[str, Size], *, every_row: bool
-) -> str:
+def _removals_text(removals: Sequence[Decision], sizes: Measured[str], *, every_row: bool) -> str:
     if not removals:
         return "nothing to remove"
     shown = removals if every_row else removals[:_ROWS]
@@ -102,10 +104,10 @@ def _removals_text(
     lines = [table(("remove", "what", "frees", "path", "because"), rows, right=("frees",))]
     if len(shown) < len(removals):
         lines.append(f"... and {len(removals) - len(shown)} more (--verbose shows all)")
-    freed = sum(sizes[d.path].reclaimable_bytes for d in removals if d.path in sizes)
-    files = sum(sizes[d.path].files for d in removals if d.path in sizes)
+    total = sizes.together(decision.path for decision in removals)
     entries = count_words(len(removals), "entry", "entries")
-    lines.append(f"{entries}, {count_words(files, 'file')}, {size_words(freed)} to be freed")
+    freed = size_words(total.reclaimable_bytes)
+    lines.append(f"{entries}, {count_words(total.files, 'file')}, {freed} to be freed")
     return "\n".join(lines)
 
 

@@ -10,14 +10,14 @@ from cacheadmin.report.plans import plan_json, plan_text
 from cacheadmin.report.tables import count_words, size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.prune.running import PruneResult
 
 
-def prune_json(plan: Plan, sizes: Mapping[str, Size], result: PruneResult) -> dict[str, Any]:
+def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[str, Any]:
     """Return the document's content; ``removals`` are those that were carried out."""
     verified = result.verified
     return {
@@ -51,9 +51,7 @@ def prune_json(plan: Plan, sizes: Mapping[str, Size], result: PruneResult) -> di
     }
 
 
-def prune_text(
-    plan: Plan, sizes: Mapping[str, Size], result: PruneResult, *, every_row: bool
-) -> str:
+def prune_text(plan: Plan, sizes: Measured[str], result: PruneResult, *, every_row: bool) -> str:
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
         words = deferred_words(result, sizes) or "nothing to remove"
@@ -80,7 +78,7 @@ def prune_text(
     return "\n".join(parts)
 
 
-def deferred_words(result: PruneResult, sizes: Mapping[str, Size]) -> str:
+def deferred_words(result: PruneResult, sizes: Measured[str]) -> str:
     """Return what waits for a later run, and for whom; empty when nothing does."""
     if not result.deferred:
         return ""
@@ -93,8 +91,8 @@ def deferred_words(result: PruneResult, sizes: Mapping[str, Size]) -> str:
     )
 
 
-def _bytes(decisions: Iterable[Decision], sizes: Mapping[str, Size]) -> int:
-    return sum(sizes[d.path].reclaimable_bytes for d in decisions if d.path in sizes)
+def _bytes(decisions: Iterable[Decision], sizes: Measured[str]) -> int:
+    return sizes.together(decision.path for decision in decisions).reclaimable_bytes
 
 
 def _carried_out(plan: Plan, result: PruneResult) -> Plan:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cacheadmin.evidence.facts import ReleaseTrace
-    from cacheadmin.fs.measuring import Size
+    from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.case import Case
 

@@ -1,0 +1,290 @@
+"""How many bytes come back when something goes. Pure: what was seen is handed in.
+
+Three things keep a removal from giving back what ``du`` says:
+
+- *hardlinks*: an inode frees its blocks when its last name goes. It counts
+  once, and only for what holds all its names;
+- *clones*: an extent that another file shares stays with that file. It counts
+  only when every file that was found on it goes, and there were at least two:
+  where one alone was found, the other is one that nobody has looked at;
+- *sparse and compressed files*: blocks count, not lengths.
+
+So the bytes of several entries are not the sum of their bytes: two entries
+may free together what neither frees alone, and an inode with a name in both
+is one inode. Whatever is counted belongs to a *group* (an entry of a plan, a
+package); :class:`Measured` holds each group's size by itself, and says what
+any set of groups comes to when it goes together.
+
+btrfs reports the blocks of compressed files as if they were not compressed
+(``st_blocks`` and FIEMAP both): bytes are then an upper bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+G = TypeVar("G", bound=Hashable)
+
+Ranges = Sequence[tuple[int, int]]
+
+# One extent in so many groups is somebody's trick, or a filesystem's own
+# deduplication; it then counts as staying.
+_MAX_GROUPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Sizes in bytes. ``files`` counts everything that has an inode here, folders too."""
+
+    logical_bytes: int
+    allocated_bytes: int
+    reclaimable_bytes: int
+    files: int
+
+
+NOTHING = Size(0, 0, 0, 0)
+
+
+@dataclass(slots=True)
+class _Linked:
+    """An inode of ``links`` names, ``seen`` of them here. ``shared`` are its shared extents."""
+
+    links: int
+    seen: int
+    logical: int
+    allocated: int
+    own: int
+    shared: Ranges
+
+
+class Tally:
+    """Adds up the inodes of one group."""
+
+    __slots__ = ("allocated", "files", "linked", "logical", "own", "shared")
+
+    def __init__(self) -> None:
+        self.logical = 0
+        self.allocated = 0
+        self.own = 0
+        self.files = 0
+        self.linked: dict[tuple[int, int], _Linked] = {}
+        self.shared: list[tuple[int, int]] = []
+
+    def add(
+        self, logical: int, allocated: int, shared: Ranges = (), own: int | None = None
+    ) -> None:
+        """Add an inode with one name, or a folder.
+
+        ``own`` are the bytes on which it is alone, without ``shared``; all by default.
+        """
+        self.files += 1
+        self.logical += logical
+        self.allocated += allocated
+        self.own += allocated if own is None else own
+        self.shared += shared
+
+    def knows(self, identity: tuple[int, int]) -> bool:
+        """Count one more name of an inode; False when it was not added yet."""
+        known = self.linked.get(identity)
+        if known is None:
+            return False
+        known.seen += 1
+        return True
+
+    def add_linked(
+        self,
+        identity: tuple[int, int],
+        links: int,
+        logical: int,
+        allocated: int,
+        shared: Ranges = (),
+        own: int | None = None,
+    ) -> None:
+        """Add the first name of an inode that has ``links`` of them."""
+        own = allocated if own is None else own
+        self.files += 1
+        self.logical += logical
+        self.allocated += allocated
+        self.linked[identity] = _Linked(links, 1, logical, allocated, own, shared)
+
+    def add_size(self, size: Size) -> None:
+        """Add what was measured before and shares nothing with anything."""
+        self.files += size.files
+        self.logical += size.logical_bytes
+        self.allocated += size.allocated_bytes
+        self.own += size.reclaimable_bytes
+
+    def merge(self, other: Tally) -> None:
+        """Add all that another tally of the same group holds."""
+        self.files += other.files
+        self.logical += other.logical
+        self.allocated += other.allocated
+        self.own += other.own
+        self.shared += other.shared
+        for identity, theirs in other.linked.items():
+            ours = self.linked.get(identity)
+            if ours is None:
+                self.linked[identity] = theirs
+                continue
+            ours.seen += theirs.seen
+            self.files -= 1
+            self.logical -= theirs.logical
+            self.allocated -= theirs.allocated
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether nothing in it has another name or shares an extent."""
+        return not self.linked and not self.shared and self.own == self.allocated
+
+
+@dataclass(slots=True)
+class _Together:
+    """What groups have in common: counted in each, and freed when all of them go."""
+
+    logical: int = 0
+    allocated: int = 0
+    files: int = 0
+    reclaimable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Mapping[G, Size], Generic[G]):
+    """The size of each group by itself; ``reclaimable_bytes`` if it alone went."""
+
+    sizes: Mapping[G, Size]
+    common: Mapping[frozenset[G], _Together] = field(default_factory=dict)
+
+    def __getitem__(self, group: G) -> Size:
+        return self.sizes[group]
+
+    def __iter__(self) -> Iterator[G]:
+        return iter(self.sizes)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def together(self, groups: Iterable[G]) -> Size:
+        """Return the size of a set of groups: what it frees when all of it goes.
+
+        Groups that were not measured count as nothing.
+        """
+        chosen = {group for group in groups if group in self.sizes}
+        logical = sum(self.sizes[group].logical_bytes for group in chosen)
+        allocated = sum(self.sizes[group].allocated_bytes for group in chosen)
+        reclaimable = sum(self.sizes[group].reclaimable_bytes for group in chosen)
+        files = sum(self.sizes[group].files for group in chosen)
+        for holders, common in self.common.items():
+            again = len(holders & chosen) - 1
+            if again > 0:
+                logical -= again * common.logical
+                allocated -= again * common.allocated
+                files -= again * common.files
+            if holders <= chosen:
+                reclaimable += common.reclaimable
+        return Size(logical, allocated, reclaimable, files)
+
+
+class Accounting(Generic[G]):
+    """The tallies of all groups, and what they amount to."""
+
+    def __init__(self) -> None:
+        self.tallies: dict[G, Tally] = {}
+
+    def add(self, group: G, tally: Tally) -> None:
+        """Add a tally to a group; groups may be added to again and again."""
+        known = self.tallies.get(group)
+        if known is None:
+            self.tallies[group] = tally
+        else:
+            known.merge(tally)
+
+    def shares_among_itself(self) -> bool:
+        """Whether an extent has two users here, so that it matters if there is another."""
+        return next(_shared_within(self._extents()[0]), None) is not None
+
+    def finish(self, held: Ranges = ()) -> Measured[G]:
+        """Return the sizes; ``held`` are extents that files elsewhere are known to share."""
+        own = {group: tally.own for group, tally in self.tallies.items()}
+        common: dict[frozenset[G], _Together] = {}
+        for holders, inode, complete in self._linked():
+            if len(holders) > 1:
+                shared = common.setdefault(holders, _Together())
+                shared.logical += inode.logical
+                shared.allocated += inode.allocated
+                shared.files += 1
+                shared.reclaimable += inode.own if complete else 0
+            elif complete:
+                own[next(iter(holders))] += inode.own
+        users, partly = self._extents()
+        users += [(start, end, None) for start, end in (*held, *partly)]
+        for holders, length in _shared_within(users):
+            if len(holders) > 1:
+                common.setdefault(holders, _Together()).reclaimable += length
+            else:
+                own[next(iter(holders))] += length
+        sizes = {
+            group: Size(tally.logical, tally.allocated, own[group], tally.files)
+            for group, tally in self.tallies.items()
+        }
+        return Measured(sizes, common)
+
+    def _linked(self) -> Iterator[tuple[frozenset[G], _Linked, bool]]:
+        """Yield each inode with several names, the groups they lie in, and if all were seen."""
+        several: dict[tuple[int, int], list[G]] = {}
+        for group, tally in self.tallies.items():
+            for identity, inode in tally.linked.items():
+                if inode.seen >= inode.links:
+                    yield frozenset((group,)), inode, True
+                else:
+                    several.setdefault(identity, []).append(group)
+        for identity, groups in several.items():
+            inodes = [self.tallies[group].linked[identity] for group in groups]
+            complete = sum(inode.seen for inode in inodes) >= inodes[0].links
+            yield frozenset(groups), inodes[0], complete
+
+    def _extents(self) -> tuple[list[tuple[int, int, frozenset[G] | None]], list[tuple[int, int]]]:
+        """Return shared extents with the groups that must go to free them, and those that stay.
+
+        The latter are of inodes that keep a name elsewhere.
+        """
+        users: list[tuple[int, int, frozenset[G] | None]] = []
+        partly: list[tuple[int, int]] = []
+        for group, tally in self.tallies.items():
+            alone = frozenset((group,))
+            users += [(start, end, alone) for start, end in tally.shared]
+        for holders, inode, complete in self._linked():
+            if complete:
+                users += [(start, end, holders) for start, end in inode.shared]
+            else:
+                partly += inode.shared
+        return users, partly
+
+
+def _shared_within(
+    users: Sequence[tuple[int, int, frozenset[G] | None]],
+) -> Iterator[tuple[frozenset[G], int]]:
+    """Yield (groups that must all go, bytes) for what several users here share.
+
+    A user None stays, whatever goes.
+    """
+    points: list[tuple[int, bool, frozenset[G] | None]] = []
+    for start, end, groups in users:
+        points += [(start, True, groups), (end, False, groups)]
+    points.sort(key=lambda point: point[0])
+    active: Counter[frozenset[G] | None] = Counter()
+    number, last = 0, 0
+    for position, begins, groups in points:
+        if position > last and number > 1 and not active[None] and len(active) <= _MAX_GROUPS:
+            yield frozenset().union(*(found for found in active if found)), position - last
+        last = position
+        if begins:
+            active[groups] += 1
+            number += 1
+        else:
+            number -= 1
+            active[groups] -= 1
+            if not active[groups]:
+                del active[groups]
