@@ -35,6 +35,17 @@ def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadF
 
     The last component is never followed when it is a link.
     """
+    found = read_file_and_status(name, limit, dir_fd)
+    return found if isinstance(found, ReadFailure) else found[0]
+
+
+def read_file_and_status(
+    name: str, limit: int, dir_fd: int | None = None
+) -> tuple[bytes, os.stat_result] | ReadFailure:
+    """Return a file's content as `read_file` does, with the status of that very file.
+
+    Whoever could swap the file between two calls can't make its owner another.
+    """
     try:
         fd = _open_quietly(name, _BASE_FLAGS, dir_fd)
     except OSError as error:
@@ -45,7 +56,8 @@ def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadF
             return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
         if status.st_size > limit:
             return ReadFailure(name, f"larger than {limit} bytes")
-        return _read_at_most(fd, name, status.st_size, limit)
+        content = _read_at_most(fd, name, status.st_size, limit)
+        return content if isinstance(content, ReadFailure) else (content, status)
     except OSError as error:
         return failure(name, error)
     finally:

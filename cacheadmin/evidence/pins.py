@@ -1,0 +1,232 @@
+"""Pins and leases: files that ask for something in the cache to be kept.
+
+A pin is a small JSON file in one of two folders. ``CACHE.pins``, beside the
+cache, is its administrators'. The registry (``venvs.registry``), sticky and
+world-writable, is everybody's: a pin there is a *lease*, which anybody may take
+out. The owner of a file is the author of its pin, whatever the file claims.
+
+Files, not the state: losing the state must never lead to removing more, and
+every host that sees the cache sees what was pinned.
+
+Root reads what users wrote. A file is opened without following links or
+waiting (a FIFO), is read up to a bound (a terabyte), and counts only for its
+own owner. A pin can only keep something; nobody can make anything go with one,
+except what their own pin had kept. What can't be understood is said; in an
+administrator's file it keeps everything, in another user's nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.evidence.facts import Pin, Unseen
+from cacheadmin.fs.reading import (
+    ReadFailure,
+    failure,
+    kind_words,
+    open_directory,
+    read_file_and_status,
+)
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
+
+SUFFIX = ".pin"
+
+# A path has at most 4096 bytes, six times as many characters when escaped.
+MAX_BYTES = 32 * 1024
+MAX_REASON = 500
+
+# Of one user in the registry, and of all together; more are not read.
+MAX_OF_ONE = 1000
+_MAX_FILES = 100_000
+
+# So many unreadable files of one user are named: a report must stay readable.
+_NAMED = 5
+
+_FORMAT = 1
+_MOST_NS = 2**63 - 1
+
+
+class NotAPin(ValueError):
+    """A file's content is no pin: why, in words."""
+
+
+def own_folder(cache: CacheIdentity) -> str:
+    """Return the folder of the administrators' pins: beside the cache, where no uv deletes it."""
+    return f"{cache.path}.pins"
+
+
+def read_pins(
+    cache: CacheIdentity,
+    registry: str | None,
+    aliases: Iterable[str] = (),
+    trusted: frozenset[int] = frozenset({0}),
+) -> tuple[tuple[Pin, ...], tuple[Unseen, ...]]:
+    """Return every pin of a cache, expired or not, and what could not be understood.
+
+    ``aliases`` are other names of the cache. A file of a ``trusted`` uid that
+    can't be read may pin anything.
+    """
+    pins: list[Pin] = []
+    unseen: list[Unseen] = []
+    names = frozenset({cache.path, *aliases})
+    folders = [own_folder(cache), *([registry] if registry else [])]
+    for folder in folders:
+        for found in _read_folder(folder, names, cache.inode, trusted):
+            (pins if isinstance(found, Pin) else unseen).append(found)  # type: ignore[arg-type]
+    return tuple(sorted(pins, key=lambda pin: (pin.target, pin.file))), tuple(unseen)
+
+
+def _read_folder(
+    folder: str, names: frozenset[str], inode: int, trusted: frozenset[int]
+) -> Iterator[Pin | Unseen]:
+    try:
+        # A registry may be reached by an admin's link, as for environments.
+        fd = open_directory(folder, follow=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield Unseen("pin", folder, failure(folder, error).reason, hides_archives=True)
+        return
+    try:
+        yield from _read_files(fd, folder, names, inode, trusted)
+    except OSError as error:
+        yield Unseen("pin", folder, failure(folder, error).reason, hides_archives=True)
+    finally:
+        os.close(fd)
+
+
+def _read_files(
+    fd: int, folder: str, names: frozenset[str], inode: int, trusted: frozenset[int]
+) -> Iterator[Pin | Unseen]:
+    count: Counter[int] = Counter()
+    bad: Counter[int] = Counter()
+    for name in _pin_names(fd):
+        try:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            continue
+        count[status.st_uid] += 1
+        if count[status.st_uid] > MAX_OF_ONE and status.st_uid not in trusted:
+            if count[status.st_uid] == MAX_OF_ONE + 1:
+                reason = f"more than {MAX_OF_ONE} pins of one user"
+                yield Unseen("pin", folder, reason, hides_archives=False, uid=status.st_uid)
+            continue
+        found = _read_one(fd, name, folder, status)
+        if isinstance(found, ReadFailure):
+            bad[status.st_uid] += not found.missing
+            if not found.missing and bad[status.st_uid] <= _NAMED:
+                hides = status.st_uid in trusted
+                yield Unseen("pin", found.path, found.reason, hides, uid=status.st_uid)
+        elif _concerns(found[1], names, inode):
+            yield found[0]
+    if sum(count.values()) >= _MAX_FILES:
+        yield Unseen("pin", folder, f"more than {_MAX_FILES} pins", hides_archives=True)
+
+
+def _pin_names(fd: int) -> list[str]:
+    found = []
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX):
+                found.append(entry.name)
+                if len(found) >= _MAX_FILES:
+                    break
+    return sorted(found)
+
+
+def _read_one(
+    fd: int, name: str, folder: str, seen: os.stat_result
+) -> tuple[Pin, dict[str, Any]] | ReadFailure:
+    path = f"{folder}/{name}"
+    if not stat.S_ISREG(seen.st_mode):
+        return ReadFailure(path, f"not a regular file but {kind_words(seen.st_mode)}")
+    found = read_file_and_status(name, MAX_BYTES, fd)
+    if isinstance(found, ReadFailure):
+        return ReadFailure(path, found.reason, found.missing, found.blocked)
+    content, status = found
+    try:
+        return parse_pin(content, path, status.st_uid)
+    except NotAPin as error:
+        return ReadFailure(path, str(error))
+
+
+def _concerns(claims: dict[str, Any], names: frozenset[str], inode: int) -> bool:
+    """Whether a pin is of this cache: by name, or by the folder that the name led to."""
+    return claims["cache"] in names or claims["inode"] == inode
+
+
+def parse_pin(content: bytes, file: str, uid: int) -> tuple[Pin, dict[str, Any]]:
+    """Return the pin that a file describes, and the whole document. Raises NotAPin."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise NotAPin("it is not JSON") from None
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        raise NotAPin("it is no pin of a format that is known here")
+    path, package = _text(document, "path", 4096), _text(document, "package", 300)
+    if (path is None) == (package is None):
+        raise NotAPin("it names neither an entry nor a package, or both")
+    if path is not None and not is_entry_path(path):
+        raise NotAPin("its path leads out of the cache")
+    if _text(document, "cache", 4096) is None or _number(document, "inode") is None:
+        raise NotAPin("it names no cache")
+    pin = Pin(
+        file=file,
+        uid=uid,
+        path=path,
+        package=package,
+        version=None if package is None else _text(document, "version", 300),
+        reason=_text(document, "reason", MAX_REASON) or "",
+        created_ns=_number(document, "created_ns") or 0,
+        expires_ns=_number(document, "expires_ns"),
+    )
+    return pin, document
+
+
+def pin_document(pin: Pin, cache: CacheIdentity) -> bytes:
+    """Return a pin as the content of its file."""
+    document = {
+        "format": _FORMAT,
+        "cache": cache.path,
+        "inode": cache.inode,
+        "path": pin.path,
+        "package": pin.package,
+        "version": pin.version,
+        "reason": pin.reason,
+        "created_ns": pin.created_ns,
+        "expires_ns": pin.expires_ns,
+    }
+    return json.dumps(document, indent=1).encode("ascii") + b"\n"
+
+
+def is_entry_path(path: str) -> bool:
+    """Whether a text is a plain path below the cache's root."""
+    parts = path.split("/")
+    return "\0" not in path and all(part not in ("", ".", "..") for part in parts)
+
+
+def _text(document: dict[str, Any], key: str, longest: int) -> str | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= longest:
+        if value == "" and key == "reason":
+            return ""
+        raise NotAPin(f"its {key} is no text of 1 to {longest} characters")
+    return value
+
+
+def _number(document: dict[str, Any], key: str) -> int | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_NS:
+        raise NotAPin(f"its {key} is no number of nanoseconds")
+    return value

@@ -1,0 +1,152 @@
+"""What a person means by a target: entries of the cache, by path or by package. Pure.
+
+A target is an archive id, a path in the cache (relative, or absolute under any
+name of the cache), a package, or ``name==version``. A path stands for the entry
+at it, for the entry it lies in, and for every entry below it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.package_names import normalized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cacheadmin.inventory.entries import ArchiveId, Inventory
+
+# What uv writes beside a wheel pointer's own name.
+POINTER_SUFFIXES = (".http", ".rev", ".msgpack")
+
+_NEAR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the cache, of whatever kind, and the archives that it points to."""
+
+    kind: EntryKind
+    path: str
+    package: str | None = None
+    version: str | None = None
+    archives: frozenset[ArchiveId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was meant: a ``path`` in the cache, or a ``package`` (and ``version``).
+
+    ``entries`` are those that it names now; empty when there is none.
+    """
+
+    path: str | None
+    package: str | None
+    version: str | None
+    entries: tuple[Entry, ...]
+
+
+def all_entries(inventory: Inventory) -> Iterator[Entry]:
+    """Yield every entry that a plan decides about, buckets first."""
+    for bucket in inventory.buckets:
+        yield Entry(EntryKind.BUCKET, bucket.name)
+    for pointer in inventory.wheel_pointers:
+        archives = pointer.archives
+        yield Entry(EntryKind.WHEEL, pointer.path, pointer.package, pointer.version, archives)
+    for environment in inventory.environments:
+        one = environment.archive
+        archives = frozenset() if one is None else frozenset({one})
+        yield Entry(EntryKind.ENVIRONMENT, environment.path, archives=archives)
+    for revision in inventory.revisions:
+        archives = revision.archives
+        yield Entry(EntryKind.REVISION, revision.path, revision.package, revision.version, archives)
+    for archive in inventory.archives.values():
+        yield Entry(EntryKind.ARCHIVE, archive.path, archive.package, archive.version)
+    for build in inventory.builds:
+        yield Entry(EntryKind.BUILD, build.path)
+    for stray in inventory.strays:
+        yield Entry(EntryKind.STRAY, stray.path)
+
+
+def resolve_target(text: str, inventory: Inventory, aliases: Iterable[str] = ()) -> Target:
+    """Return what a text names.
+
+    An archive id comes before a package of the same name; anything with a
+    slash, and any entry of the cache's root, is a path.
+    """
+    path = _path_in_cache(text, inventory, aliases)
+    if path is not None:
+        return Target(path, None, None, entries_at(inventory, path))
+    name, separator, version = (part.strip() for part in text.partition("=="))
+    package = normalized(name)
+    wanted = version if separator else None
+    return Target(None, package, wanted, entries_of_package(inventory, package, wanted))
+
+
+def entries_at(inventory: Inventory, path: str) -> tuple[Entry, ...]:
+    """Return the entry at a path, those below it, and the ones it lies in.
+
+    Where a path lies in an entry that lies in a bucket, the inner one is meant.
+    """
+    below = [e for e in all_entries(inventory) if covers(path, e)]
+    if below:
+        return tuple(below)
+    around = [entry for entry in all_entries(inventory) if path.startswith(entry.path + "/")]
+    return (max(around, key=lambda entry: len(entry.path)),) if around else ()
+
+
+def covers(path: str, entry: Entry) -> bool:
+    """Whether a path names an entry: as itself, as a file of a pointer, or from above."""
+    if entry.path == path or entry.path.startswith(path + "/"):
+        return True
+    return entry.kind is EntryKind.WHEEL and any(
+        path == entry.path + suffix for suffix in POINTER_SUFFIXES
+    )
+
+
+def entries_of_package(
+    inventory: Inventory, package: str, version: str | None
+) -> tuple[Entry, ...]:
+    """Return archives, pointers and source revisions of a package (of one version)."""
+    return tuple(
+        entry
+        for entry in all_entries(inventory)
+        if entry.package is not None
+        and normalized(entry.package) == package
+        and (version is None or entry.version == version)
+    )
+
+
+def near_names(text: str, inventory: Inventory, others: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return what somebody may have meant: packages, versions, archives, paths and ``others``."""
+    entries = list(all_entries(inventory))
+    packages = {normalized(entry.package) for entry in entries if entry.package is not None}
+    name, separator, _ = text.partition("==")
+    if separator and normalized(name) in packages:
+        found = entries_of_package(inventory, normalized(name), None)
+        versions = sorted({e.version for e in found if e.version})
+        return tuple(f"{normalized(name)}=={version}" for version in versions)
+    if "/" in text:
+        candidates = [*(entry.path for entry in entries), *others]
+    else:
+        candidates = [*packages, *inventory.archives, *(b.name for b in inventory.buckets)]
+    close = difflib.get_close_matches(text, sorted(candidates), n=_NEAR, cutoff=0.6)
+    begun = [one for one in sorted(candidates) if text and one.startswith(text)]
+    return tuple(dict.fromkeys([*begun[:_NEAR], *close]))
+
+
+def _path_in_cache(text: str, inventory: Inventory, aliases: Iterable[str]) -> str | None:
+    """Return a text as a path relative to the cache; None when it is no path."""
+    for root in (inventory.cache.path, *aliases):
+        if text.startswith(root.rstrip("/") + "/"):
+            return text.removeprefix(root.rstrip("/") + "/").strip("/")
+    archive = next((a for a in inventory.archives.values() if a.id == text), None)
+    if archive is not None:
+        return archive.path
+    if "/" in text:
+        return text.rstrip("/")
+    roots = {entry.path.partition("/")[0] for entry in all_entries(inventory)}
+    return text if text in roots else None
