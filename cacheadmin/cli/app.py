@@ -30,6 +30,7 @@ _COMMANDS = {
     "simulate": False,
     "scan": False,
     "schemas": False,
+    "usage": False,
     "protect": False,
     "guard": False,
     "runs": True,

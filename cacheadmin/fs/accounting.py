@@ -45,9 +45,6 @@ class Size:
     files: int
 
 
-NOTHING = Size(0, 0, 0, 0)
-
-
 @dataclass(slots=True)
 class _Linked:
     """An inode of ``links`` names, ``seen`` of them here. ``shared`` are its shared extents."""
@@ -133,6 +130,10 @@ class Tally:
             self.files -= 1
             self.logical -= theirs.logical
             self.allocated -= theirs.allocated
+
+    def alone(self) -> Size:
+        """Return the size of what stands alone."""
+        return Size(self.logical, self.allocated, self.own, self.files)
 
     @property
     def stands_alone(self) -> bool:

@@ -40,6 +40,11 @@ def read_learned_rows(file: str) -> list[tuple[str, str]]:
     return _rows(file, "SELECT version, buckets FROM learned_release", ())
 
 
+def read_size_rows(file: str, cache: str) -> list[tuple[str, str]]:
+    """Return (archive, record) of every archive measured in one cache."""
+    return _rows(file, "SELECT archive, record FROM archive_size WHERE cache = ?", (cache,))
+
+
 def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
     try:
         os.stat(file)

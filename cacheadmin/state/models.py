@@ -47,3 +47,13 @@ class EnvironmentRow(Base):
     fingerprint: Mapped[str] = mapped_column(Text)
     seen_ns: Mapped[int] = mapped_column(BigInteger)
     registered: Mapped[bool] = mapped_column(Boolean)
+
+
+class ArchiveSizeRow(Base):
+    """What an archive measured: a record of ``state.archive_sizes``."""
+
+    __tablename__ = "archive_size"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    archive: Mapped[str] = mapped_column(Text, primary_key=True)
+    record: Mapped[str] = mapped_column(Text)

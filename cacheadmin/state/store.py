@@ -61,6 +61,7 @@ class State:
 
     def __init__(self, url: str, cache: CacheIdentity) -> None:
         self.url = url
+        self.cache = cache
         self._key = cache_key(cache)
         self._engine: Engine | None = None
 

@@ -12,7 +12,9 @@ import pytest
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.fs.accounting import Size
+from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
+from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
 from cacheadmin.state.store import State, open_state
 from tests.support.facts import DAY, NOW, environment
 from tests.support.postgresql import binaries, running_postgresql
@@ -80,6 +82,21 @@ def test_registering_by_hand_survives_being_seen_and_ends_by_hand(url: str) -> N
     assert state.forget("/e")
     assert not state.forget("/e")
     assert state.rows() == ()
+
+
+def test_sizes_of_archives_come_back_and_gone_ones_are_forgotten(url: str) -> None:
+    def sizes(name: str) -> ArchiveSizes:
+        return ArchiveSizes(url, CacheIdentity(f"/srv/{name}", 1, 2))
+
+    first = RememberedSize(7, 2**62, "a-1.0.dist-info/METADATA", Size(2**41, 4096, 4096, 3))
+    second = RememberedSize(8, 1, "b-1.0.dist-info/METADATA", Size(1, 2, 2, 3))
+    assert sizes("sized").read() == {}
+    sizes("sized").replace({ArchiveId("a"): first, ArchiveId("b"): second})
+    sizes("other").replace({ArchiveId("a"): second})
+    assert sizes("sized").read() == {"a": first, "b": second}
+    sizes("sized").replace({ArchiveId("b"): first})
+    assert sizes("sized").read() == {"b": first}
+    assert sizes("other").read() == {"a": second}
 
 
 def test_fast_reading_equals_the_models(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""``cacheadmin usage``: how much room the cache takes, and for what or whom."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.usage.groups import By
+
+
+def usage(
+    policy: PolicyArgument = None,
+    by: Annotated[
+        By, typer.Option("--by", help="bucket, package, version, owner or team.")
+    ] = By.BUCKET,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Show how much room the cache takes, and how much of it is exclusively its own."""
+    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.report.usage import unread_words, usage_json, usage_text
+    from cacheadmin.situation import look_at
+    from cacheadmin.usage.measuring import measure_usage
+
+    with (
+        progress_bar() as progress,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+    ):
+        measured = measure_usage(situation, by)
+        for warning in (unread_words(measured), measured.warning):
+            if warning:
+                output.warning(warning)
+        if output_format is Format.JSON:
+            output.data(document("usage", situation, usage_json(measured)))
+        else:
+            output.data(usage_text(measured, every_row=output.settings.verbose))
+    return 0

@@ -1,0 +1,114 @@
+"""How usage looks as JSON and as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.tables import count_words, size_words, table
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Size
+    from cacheadmin.usage.groups import Group
+    from cacheadmin.usage.measuring import Usage
+
+# A person reads so many rows; the rest is summed up, and whole in JSON.
+_ROWS = 40
+_UNREAD_SHOWN = 5
+# Somebody may close a million folders; their number says enough.
+_UNREAD_LISTED = 1000
+
+_WITHOUT_NAME = {
+    "package": "(no package)",
+    "team": "(no team)",
+    "environment": "(cached environments)",
+    "build": "(builds)",
+    "metadata": "(metadata)",
+    "protection": "(protection roots)",
+    "other": "(other)",
+}
+
+
+def usage_json(usage: Usage) -> dict[str, Any]:
+    """Return the document's content; groups are the largest first."""
+    return {
+        "by": usage.by.value,
+        "groups": [
+            {
+                "kind": group.sort.value,
+                "name": group.name,
+                "version": group.version,
+                "archives": usage.archives.get(group, 0),
+                **_numbers(usage.groups[group]),
+            }
+            for group in _ordered(usage)
+        ],
+        "total": {"archives": sum(usage.archives.values()), **_numbers(usage.total)},
+        "unread": [
+            {"path": problem.path, "reason": problem.reason}
+            for problem in usage.unread[:_UNREAD_LISTED]
+        ],
+        "unread_count": len(usage.unread),
+        "archives_from_state": usage.from_state,
+    }
+
+
+def _numbers(size: Size) -> dict[str, int]:
+    return {
+        "logical_bytes": size.logical_bytes,
+        "bytes": size.allocated_bytes,
+        "reclaimable_bytes": size.reclaimable_bytes,
+        "files": size.files,
+    }
+
+
+def usage_text(usage: Usage, *, every_row: bool = False) -> str:
+    """Return one table: the largest groups first, and the total."""
+    groups = _ordered(usage)
+    shown = groups if every_row or len(groups) <= _ROWS + 1 else groups[:_ROWS]
+    rows = [
+        _row(_name(group), usage.archives.get(group, 0), usage.groups[group]) for group in shown
+    ]
+    rest = groups[len(shown) :]
+    if rest:
+        archives = sum(usage.archives.get(group, 0) for group in rest)
+        name = f"... and {len(rest)} more (--verbose shows all)"
+        rows.append(_row(name, archives, usage.groups.together(rest)))
+    rows.append(_row("total", sum(usage.archives.values()), usage.total))
+    columns = (usage.by.value, "archives", "files", "logical", "allocated", "exclusive")
+    return table(columns, rows, right=columns[1:])
+
+
+def unread_words(usage: Usage) -> str:
+    """Return what is in no number because it could not be read; empty when all could."""
+    if not usage.unread:
+        return ""
+    some = [f"{printable(p.path)}: {p.reason}" for p in usage.unread[:_UNREAD_SHOWN]]
+    more = len(usage.unread) - len(some)
+    words = "; ".join(some) + (f"; and {more} more" if more else "")
+    return f"{count_words(len(usage.unread), 'path')} could not be read in full: {words}"
+
+
+def _ordered(usage: Usage) -> list[Group]:
+    def key(group: Group) -> tuple[int, str, str, str]:
+        size = usage.groups[group]
+        return -size.allocated_bytes, group.sort.value, group.name or "", group.version or ""
+
+    return sorted(usage.groups, key=key)
+
+
+def _row(name: str, archives: int, size: Size) -> tuple[str, int, int, str, str, str]:
+    return (
+        name,
+        archives,
+        size.files,
+        size_words(size.logical_bytes),
+        size_words(size.allocated_bytes),
+        size_words(size.reclaimable_bytes),
+    )
+
+
+def _name(group: Group) -> str:
+    if group.name is None:
+        return _WITHOUT_NAME.get(group.sort.value, "-")
+    return group.name if group.version is None else f"{group.name} {group.version}"

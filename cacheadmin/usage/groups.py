@@ -1,0 +1,151 @@
+"""What something in a cache belongs to. Pure.
+
+An archive belongs to the package and version it holds, and to whoever owns
+its folder. Around archives lie pointers and sources, which belong to a package
+too; metadata of indexes and interpreters, cached environments and builds,
+which belong to none; and the roots that protection plants: those are ours,
+whatever the grouping, and never counted as anybody's package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
+from cacheadmin.uv.layout import (
+    OTHER_SUFFIXES,
+    POINTER_SUFFIXES,
+    ROOTS_FOLDER,
+    ROOTS_KINDS,
+    parse_bucket_name,
+)
+
+
+class By(StrEnum):
+    """What usage is grouped by (public)."""
+
+    BUCKET = "bucket"
+    PACKAGE = "package"
+    VERSION = "version"
+    OWNER = "owner"
+    TEAM = "team"
+
+
+class Sort(StrEnum):
+    """What a group is (public, ``kind`` in JSON)."""
+
+    BUCKET = "bucket"
+    PACKAGE = "package"
+    OWNER = "owner"
+    TEAM = "team"
+    ENVIRONMENT = "environment"
+    BUILD = "build"
+    METADATA = "metadata"
+    PROTECTION = "protection"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One line of the report. ``name`` is None for what no bucket, package or team has."""
+
+    sort: Sort
+    name: str | None = None
+    version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """What is known of a file or archive: ``sort`` is ``package`` where it has one."""
+
+    bucket: str | None
+    sort: Sort
+    package: str | None
+    version: str | None
+    uid: int
+
+
+PackageVersion = tuple[str, str | None]
+
+_SORT_OF_KIND = {
+    "archive": Sort.OTHER,
+    "environments": Sort.ENVIRONMENT,
+    "builds": Sort.BUILD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How things are grouped: the words for users and teams come from outside."""
+
+    by: By
+    user: Callable[[int], str]
+    team: Callable[[str | None, int], str | None]
+
+    def group_of(self, thing: Thing) -> Group:
+        """Return the group that a thing belongs to."""
+        if thing.sort is Sort.PROTECTION:
+            return Group(Sort.PROTECTION)
+        if self.by is By.BUCKET:
+            return Group(Sort.OTHER if thing.bucket is None else Sort.BUCKET, thing.bucket)
+        if self.by is By.OWNER:
+            return Group(Sort.OWNER, self.user(thing.uid))
+        if self.by is By.TEAM:
+            return Group(Sort.TEAM, self.team(thing.bucket, thing.uid))
+        if thing.sort is not Sort.PACKAGE:
+            return Group(thing.sort)
+        return Group(Sort.PACKAGE, thing.package, thing.version if self.by is By.VERSION else None)
+
+
+def thing_of_archive(archive: Archive) -> Thing:
+    """Return what an archive is."""
+    bucket = archive.path.partition("/")[0]
+    sort = Sort.PACKAGE if archive.package is not None else Sort.OTHER
+    if archive.content is ArchiveContent.ENVIRONMENT:
+        sort = Sort.ENVIRONMENT
+    return Thing(bucket, sort, archive.package, archive.version, archive.uid)
+
+
+def packages_of_paths(inventory: Inventory) -> Mapping[str, PackageVersion]:
+    """Return the package of each pointer file, and of each folder of a package's own."""
+    found: dict[str, PackageVersion] = {}
+    for pointer in inventory.wheel_pointers:
+        found[pointer.path.rpartition("/")[0]] = (pointer.package, None)
+        for suffix in ("", *POINTER_SUFFIXES, *OTHER_SUFFIXES):
+            found[pointer.path + suffix] = (pointer.package, pointer.version)
+    for revision in inventory.revisions:
+        if revision.package is not None:
+            package = (revision.package, revision.version)
+            found[revision.path] = package
+            found.setdefault(revision.path.rpartition("/")[0], package)
+    return found
+
+
+class Classifier:
+    """Tells what the files of a cache are, but for archives; folders are asked for first."""
+
+    def __init__(self, packages: Mapping[str, PackageVersion], *, ours: bool = False) -> None:
+        """With ``ours`` for a bucket that holds nothing but planted roots."""
+        self._packages = packages
+        self._ours = ours
+        self._inherited: dict[str, PackageVersion] = {}
+
+    def thing_at(self, path: str, uid: int, *, is_folder: bool) -> Thing:
+        """Return what lies at a path, relative to the cache's root."""
+        bucket, _, rest = path.partition("/")
+        parsed = parse_bucket_name(bucket)
+        if parsed is None:
+            sort = Sort.BUILD if bucket.startswith(".tmp") else Sort.OTHER
+            return Thing(None, sort, None, None, uid)
+        kind = parsed[0]
+        own = kind in ROOTS_KINDS and rest.partition("/")[0] == ROOTS_FOLDER
+        if own or self._ours:
+            return Thing(bucket, Sort.PROTECTION, None, None, uid)
+        package = self._packages.get(path) or self._inherited.get(path.rpartition("/")[0])
+        if package is None:
+            return Thing(bucket, _SORT_OF_KIND.get(kind, Sort.METADATA), None, None, uid)
+        if is_folder:
+            self._inherited[path] = package
+        return Thing(bucket, Sort.PACKAGE, *package, uid)
