@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Environment, Evidence
+    from cacheadmin.evidence.facts import Environment, Evidence, Pin, Unseen
+    from cacheadmin.evidence.idleness import HostTime
     from cacheadmin.fs.accounting import Measured, Ranges
     from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.entries import Inventory
@@ -35,7 +36,9 @@ Progress = Callable[[str, int, int], None]
 class Situation:
     """Everything known of one cache at one moment. ``cache`` is open while this lives.
 
-    ``known_processes`` holds (pid, start in ns) of those that were looked at.
+    ``now_ns`` is the clock, less by how far it was set forward since the last
+    run (``evidence.steady_time``). ``known_processes`` holds (pid, start in ns)
+    of those that were looked at.
     """
 
     loaded: LoadedPolicy
@@ -44,6 +47,7 @@ class Situation:
     evidence: Evidence
     state: State
     now_ns: int
+    host_time: HostTime
     known_processes: frozenset[tuple[int, int]]
 
     @property
@@ -59,10 +63,79 @@ class Situation:
         return Case(self.policy, self.inventory, self.evidence, self.now_ns)
 
     def plan(self) -> Plan:
-        """Decide what may go; pure from here on."""
+        """Decide what may go; pure from here on, but for sizes that the policy asks for."""
+        from cacheadmin.planner.budget import is_set
         from cacheadmin.planner.planning import make_plan
+        from cacheadmin.planner.run_limits import within
 
-        return make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
+        prune = self.policy.prune
+        plan = make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
+        if is_set(prune.budget):
+            plan = self._within_budget(plan)
+        sizes = {} if prune.limits.bytes is None else self.measure(plan, kept=False)
+        return within(plan, prune.limits, sizes, self.inventory, self.evidence)
+
+    def _within_budget(self, plan: Plan) -> Plan:
+        from cacheadmin.fs.measuring import measure_many
+        from cacheadmin.planner.budget import Room, built_archives, choose
+        from cacheadmin.planner.planning import make_plan, unused_wheels
+
+        unused = unused_wheels(self.case)
+        removed = self.measure(plan, kept=False)
+        whole = measure_many(self.cache.fd, os.listdir(self.cache.fd)).values()
+        free = os.fstatvfs(self.cache.fd)
+        room = Room(
+            sum(s.allocated_bytes for s in whole)
+            - sum(s.allocated_bytes for s in removed.values()),
+            sum(s.files for s in whole) - sum(s.files for s in removed.values()),
+            free.f_bavail * free.f_frsize + sum(s.reclaimable_bytes for s in removed.values()),
+            free.f_blocks * free.f_frsize,
+        )
+        choice = choose(
+            self.policy.prune.budget,
+            room,
+            [archive for archive in unused if archive.path not in removed],
+            measure_many(self.cache.fd, [archive.path for archive in unused]),
+            self.evidence.idle,
+            built_archives(self.inventory),
+            self.now_ns,
+        )
+        return make_plan(self.policy, self.inventory, self.evidence, self.now_ns, choice)
+
+    def record_uses(self) -> str:
+        """Remember which archives are used now, where the policy asks; return a warning or "".
+
+        Where absence of use can't be concluded, everything counts as used.
+        """
+        if not _observes_use(self.policy):
+            return ""
+        from cacheadmin.evidence.last_use import record_uses
+        from cacheadmin.planner.planning import unused_wheels
+
+        unused = {archive.id for archive in unused_wheels(self.case)}
+        rows, failures = record_uses(
+            self.cache,
+            self.inventory,
+            self.state.archive_uses(),
+            self.inventory.archives.keys() - unused,
+            self.host_time,
+            attributes=self.evidence.filesystem.keeps_user_xattrs is True,
+        )
+        self.state.note_archive_uses(rows)
+        if not failures:
+            return ""
+        return f"{failures} archives can't be given an attribute: they never count as unused"
+
+    def record_pin_ages(self) -> None:
+        """Remember for how long pins that can expire have been there."""
+        from cacheadmin.evidence.pin_ages import age_records
+
+        before = {}
+        if any(pin.expires_ns is not None for pin in self.evidence.pins):
+            before = self.state.pin_ages()
+        after = age_records(self.evidence.pins, before, self.host_time)
+        if after:
+            self.state.note_pin_ages(after)
 
     def require_writable(self) -> None:
         """Refuse what ends in a prune on a cache that can't be changed from here.
@@ -165,6 +238,7 @@ def look_with(
     """Look at the cache of a policy that is loaded already."""
     from cacheadmin.evidence.collecting import collect_evidence
     from cacheadmin.evidence.processes import known_processes
+    from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.state.store import open_state
 
@@ -173,7 +247,9 @@ def look_with(
         # Before anything is looked at: what starts from here on is new to us.
         known = known_processes()
         inventory = read_inventory(cache)
-        moment = now_ns()
+        here = host_time()
+        wall_ns = now_ns()
+        moment = steady_moment(wall_ns, state.clock(here.host), here)
         evidence = collect_evidence(
             loaded.policy,
             cache,
@@ -184,12 +260,42 @@ def look_with(
             deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,
             progress=progress,
         )
+        pins, unread = _pins(loaded.policy, cache, state, here)
+        evidence = replace(evidence, pins=pins, unseen=(*evidence.unseen, *unread))
         evidence = replace(
             evidence,
             user_names=_account_names(inventory, evidence),
             learned=state.learned_releases(),
+            clock_ahead_ns=wall_ns - moment,
         )
-        yield Situation(loaded, cache, inventory, evidence, state, moment, known)
+        if _observes_use(loaded.policy):
+            from cacheadmin.evidence.last_use import idle_times
+
+            attributes = evidence.filesystem.keeps_user_xattrs is True
+            uses = state.archive_uses()
+            idle = idle_times(cache, inventory, uses, here, attributes=attributes)
+            evidence = replace(evidence, idle=idle)
+        yield Situation(loaded, cache, inventory, evidence, state, moment, here, known)
+
+
+def _pins(
+    policy: Policy, cache: OpenCache, state: State, here: HostTime
+) -> tuple[tuple[Pin, ...], tuple[Unseen, ...]]:
+    """Return the pins of a cache with how old they surely are, and what could not be read."""
+    from cacheadmin.evidence.pin_ages import with_known_ages
+    from cacheadmin.evidence.pins import read_pins
+
+    trusted = frozenset({0, os.geteuid(), os.fstat(cache.fd).st_uid})
+    pins, unread = read_pins(cache.identity, policy.venvs.registry, policy.aliases, trusted)
+    if any(pin.expires_ns is not None for pin in pins):
+        pins = with_known_ages(pins, state.pin_ages(), here)
+    return pins, unread
+
+
+def _observes_use(policy: Policy) -> bool:
+    from cacheadmin.planner.budget import is_set
+
+    return policy.prune.unused.after is not None or is_set(policy.prune.budget)
 
 
 def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:
@@ -206,6 +312,7 @@ def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:
             evidence.releases,
             evidence.lock_holders,
             evidence.unseen,
+            evidence.pins,
         )
         for owner in group
     )

@@ -139,6 +139,7 @@ def purge_command(
     from cacheadmin.policy.quantities import parse_duration
     from cacheadmin.prune.runs import list_runs, purge, purge_due
     from cacheadmin.report.tables import count_words
+    from cacheadmin.timestamps import now_ns
 
     if (run is not None) + every + (older_than is not None) != 1:
         raise WrongUsage("name one run, or give --all or --older-than, and only one of them")
@@ -149,7 +150,7 @@ def purge_command(
     failures: list[tuple[str, str]] = []
     with _locked(policy, insecure_policy) as (_, _, quarantine):
         if age is not None:
-            purged = purge_due(quarantine, age)
+            purged = purge_due(quarantine, age, now_ns())
         else:
             names = [run] if run is not None else [r.run_id for r in list_runs(quarantine)]
             for name in names:

@@ -63,6 +63,7 @@ class _Findings:
     modes: dict[LinkMode, int] = field(default_factory=dict)
     archives: set[ArchiveId] = field(default_factory=set)
     hardlinked: set[ArchiveId] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)
     entries: set[str] = field(default_factory=set)
     links: int = 0
     foreign: int = 0
@@ -234,6 +235,8 @@ def _note_distribution(
             found.broken_packages.add(normalized(package))
     elif seen.archive is not None:
         found.hardlinked.add(seen.archive)
+    else:
+        found.copied.add(f"{normalized(package)}=={version}")
 
 
 def _installed_uv(version: str, dist_info: str) -> InstalledUv:
@@ -325,6 +328,7 @@ def _result(
         link_modes=found.modes,
         archives=frozenset(found.archives),
         hardlinked_archives=frozenset(found.hardlinked),
+        copied=frozenset(found.copied),
         entries=frozenset(found.entries),
         links=found.links,
         broken_links=found.broken,

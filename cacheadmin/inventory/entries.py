@@ -93,7 +93,8 @@ class WheelPointer:
     """What makes uv find a wheel's archive: ``<K>``, ``<K>.http``, ``<K>.rev``.
 
     ``path`` is the path of ``<K>``, without suffix, whether or not the
-    symlink exists. ``archives`` holds every id that the pointer file or the
+    symlink exists; ``files`` the names beside it that are part of it, metadata
+    included, locks not. ``archives`` holds every id that the pointer file or the
     symlink names; ``linked_archive`` the one of the symlink alone, which is
     all that uv's own prune looks at. ``understood`` is False for a pointer file
     of a shape that no known release writes: what it names is unknown, so
@@ -109,6 +110,7 @@ class WheelPointer:
     understood: bool
     uid: int
     mtime_ns: int
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ class SourceRevision:
     ``current`` says whether ``revision.http`` or ``revision.rev`` beside it
     names it; None where there is no such file, or an unreadable one (git
     sources have none): such a folder is never superseded. ``archives`` are
-    those its wheel symlinks lead to.
+    those its wheel symlinks lead to; ``links`` names each of these symlinks.
     """
 
     path: str
@@ -129,6 +131,7 @@ class SourceRevision:
     archives: frozenset[ArchiveId]
     uid: int
     mtime_ns: int
+    links: Mapping[str, ArchiveId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,8 @@ class _Reader:
             keys.setdefault(parsed[0], {})[parsed[1]] = name
         package = normalized(path.rpartition("/")[2])
         for key, names in keys.items():
+            if (metadata := f"{key}.msgpack") in listing.files:
+                names["metadata"] = metadata
             self._wheel(fd, f"{path}/{key}", key, package, names, listing)
 
     def _wheel(
@@ -236,6 +238,7 @@ class _Reader:
                 understood=understood,
                 uid=newest.st_uid,
                 mtime_ns=newest.st_mtime_ns,
+                files=tuple(sorted(names.values())),
             )
         )
 
@@ -323,6 +326,7 @@ class _Reader:
                 version=version,
                 current=current,
                 archives=frozenset(found for found in archives.values() if found is not None),
+                links={name: found for name, found in archives.items() if found is not None},
                 uid=status.st_uid,
                 mtime_ns=status.st_mtime_ns,
             )

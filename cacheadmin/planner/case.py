@@ -22,12 +22,18 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Case:
-    """Policy, inventory and evidence of one cache at one moment."""
+    """Policy, inventory and evidence of one cache at one moment.
+
+    ``over_budget``: unused archives that ``prune.budget`` gives up;
+    ``budget_unmet`` says what it still lacks then.
+    """
 
     policy: Policy
     inventory: Inventory
     evidence: Evidence
     now_ns: int
+    over_budget: frozenset[ArchiveId] = frozenset()
+    budget_unmet: str = ""
 
     @cached_property
     def outside_environments(self) -> tuple[Environment, ...]:

@@ -51,8 +51,8 @@ def leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
 
 def _pointer_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
     holders: Iterable[tuple[str, Iterable[str]]] = (
-        *((pointer.path, pointer.archives) for pointer in inventory.wheel_pointers),
-        *((revision.path, revision.archives) for revision in inventory.revisions),
+        *_wheel_holders(inventory),
+        *_built_wheel_holders(inventory),
     )
     for path, archives in holders:
         for archive in archives:
@@ -60,6 +60,21 @@ def _pointer_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
     for environment in inventory.environments:
         if environment.archive is not None:
             yield environment.path, f"archive-v0/{environment.archive}"
+
+
+def _wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yield each file of each pointer: any one of them is enough for some release."""
+    for pointer in inventory.wheel_pointers:
+        folder, _, name = pointer.path.rpartition("/")
+        for file in pointer.files or (name,):
+            yield f"{folder}/{file}", pointer.archives
+
+
+def _built_wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[str]]]:
+    for revision in inventory.revisions:
+        for name, archive in revision.links.items():
+            yield f"{revision.path}/{name}", (archive,)
+        yield revision.path, revision.archives.difference(revision.links.values())
 
 
 def _environment_leads(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.case import archive_id, name_some
 from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.timestamps import age_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,8 @@ def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     yield from _lock_holders(case)
     yield from _other_hosts(case)
     yield from _unknown(case)
+    yield from _clock(case)
+    yield from _retention(case)
 
 
 def _links(case: Case) -> Iterator[Limit]:
@@ -196,4 +199,34 @@ def _unknown(case: Case) -> Iterator[Limit]:
             Verdict.LIMITED,
             f"{failure.path} in the cache could not be read: {failure.reason}",
             "run it as root, or as the owner of the cache",
+        )
+
+
+def _clock(case: Case) -> Iterator[Limit]:
+    if case.evidence.clock_ahead_ns:
+        ahead = age_words(0, case.evidence.clock_ahead_ns)
+        yield Limit(
+            "clock.set",
+            Verdict.LIMITED,
+            f"the clock of this host was set forward by {ahead} since the last run: ages are "
+            "counted as if it had not been, until it is set back or the host starts anew",
+            "check the clock of this host",
+        )
+
+
+def _retention(case: Case) -> Iterator[Limit]:
+    if case.policy.prune.unused.after is not None and case.evidence.filesystem.network:
+        yield Limit(
+            "unused.other_hosts",
+            Verdict.LIMITED,
+            "environments of other hosts can't be seen from here, so no wheel counts as unused",
+            "leave prune.unused.after out for a cache on a network filesystem",
+        )
+    if case.budget_unmet:
+        yield Limit(
+            "budget.unmet",
+            Verdict.LIMITED,
+            f"prune.budget can't be met: {case.budget_unmet}; what is left is in use, or not "
+            "known to be unused",
+            "see `cacheadmin usage`, or raise the budget",
         )

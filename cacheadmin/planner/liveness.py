@@ -23,20 +23,23 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.inventory.entries import ArchiveContent, EntryKind
 from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.case import archive_id
+from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths, pinned_rule
+from cacheadmin.planner.retirement import goes, retired, unused_archives
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cacheadmin.evidence.facts import RememberedEnvironment
-    from cacheadmin.inventory.entries import ArchiveId, CachedEnvironment
+    from cacheadmin.evidence.facts import Pin, RememberedEnvironment
+    from cacheadmin.inventory.entries import Archive, ArchiveId, CachedEnvironment
     from cacheadmin.planner.bucket_needs import Need
     from cacheadmin.planner.case import Case
+    from cacheadmin.planner.targets import Entry
 
 # An installer moves an archive into place before it writes the pointer (facts
 # section 9). Where its lock can't be seen, a young archive may be such a one.
@@ -61,12 +64,18 @@ class Use:
 
 @dataclass(slots=True)
 class Liveness:
-    """The marks. Keys are archive ids, entry paths and bucket names."""
+    """The marks. Keys are archive ids, entry paths and bucket names.
+
+    ``unused`` are the wheels that nobody uses in any way, where that can be
+    concluded; ``retired`` those given up with their pointers: (rule, reason).
+    """
 
     archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
     entries: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
     buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
     hidden_uses: list[Use] = field(default_factory=list)
+    unused: tuple[Archive, ...] = ()
+    retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
 
 
 def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
@@ -74,8 +83,12 @@ def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     live = mark_uses(case)
     _mark_hidden_uses(case, live)
     _mark_buckets(case, needs, live)
-    _mark_pointers(case, live)
+    _mark_pinned_pointers(case, live)
     _mark_idle_rules(case, live)
+    _follow_cached_environments(case, live)
+    live.unused = tuple(unused_archives(case, live))
+    live.retired = retired(case, live)
+    _mark_pointers(case, live)
     _follow_cached_environments(case, live)
     return live
 
@@ -89,6 +102,7 @@ def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
     live = Liveness()
     for entry, use in (*_outside_roots(case), *also):
         _mark_entry(live, entry, use)
+    _mark_pins(case, live)
     _follow_cached_environments(case, live)
     return live
 
@@ -98,6 +112,36 @@ def _mark_entry(live: Liveness, entry: str, use: Use) -> None:
         marks = live.archives[archive_id(entry)]
     else:
         marks = live.entries[entry]
+    if use not in marks:
+        marks.append(use)
+
+
+def _mark_pins(case: Case, live: Liveness) -> None:
+    """Mark what is pinned by its path, whatever it is, and the archives of pinned packages."""
+    for entry, pin in pinned_paths(case):
+        _mark_pinned(case, live, entry, pin)
+    for entry, pin in pinned_packages(case):
+        if entry.kind is EntryKind.ARCHIVE:
+            _mark_pinned(case, live, entry, pin)
+
+
+def _mark_pinned_pointers(case: Case, live: Liveness) -> None:
+    """Mark pointers and revisions of pinned packages where their bucket stays anyway."""
+    for entry, pin in pinned_packages(case):
+        if entry.kind is not EntryKind.ARCHIVE and live.buckets[entry.path.partition("/")[0]]:
+            _mark_pinned(case, live, entry, pin)
+
+
+def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
+    use = Use(pinned_rule(entry.kind), f"pin of {case.user(pin.uid)}", pin_words(case, pin))
+    if entry.kind is EntryKind.ARCHIVE:
+        marks = live.archives[archive_id(entry.path)]
+    else:
+        marks = live.entries[entry.path]
+        # A pointer is pinned for what it leads to.
+        led = Use(pinned_rule(EntryKind.ARCHIVE), use.who, f"{use.reason} ({entry.path})")
+        for archive in entry.archives:
+            _mark_entry(live, f"archive-v0/{archive}", led)
     if use not in marks:
         marks.append(use)
 
@@ -186,7 +230,11 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
 
 
 def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
-    in_use = {entry.partition("/")[0] for entry in live.entries}
+    in_use = {
+        entry.partition("/")[0]
+        for entry, uses in live.entries.items()
+        if any(not use.rule.endswith(".pinned") for use in uses)
+    }
     for bucket in case.inventory.buckets:
         marks = live.buckets[bucket.name]
         if bucket.kind == "archive":
@@ -194,6 +242,7 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
         if not case.is_known(bucket):
             reason = "no known uv release writes it: teach it with `cacheadmin uv learn`"
             marks.append(Use("bucket.unknown", "unknown uv release", reason))
+        marks.extend(live.entries.get(bucket.name, ()))
         for need in needs.get(bucket.name, ()):
             marks.append(Use("bucket.needed", need.who, f"{need.who} {need.why}"))
         if bucket.name in in_use:
@@ -211,16 +260,23 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
     for pointer in case.inventory.wheel_pointers:
         if not live.buckets[pointer.bucket]:
             continue
+        if goes(pointer.archives, live.retired):
+            continue
         use = Use("archive.referenced", pointer.path, f"{pointer.bucket} points to it")
         for archive in pointer.archives:
             live.archives[archive].append(use)
         if not pointer.understood:
             unknown_packages.add((pointer.package, pointer.version))
     for revision in case.inventory.revisions:
-        superseded = revision.current is False and case.policy.prune.revisions
+        superseded = (
+            revision.current is False
+            and case.policy.prune.revisions
+            # A process works in it, or somebody has pinned it.
+            and not live.entries.get(revision.path)
+        )
         if live.buckets[revision.bucket] and not superseded:
             use = Use("archive.referenced", revision.path, f"{revision.bucket} points to it")
-            for archive in revision.archives:
+            for archive in revision.archives - live.retired.keys():
                 live.archives[archive].append(use)
     _mark_packages(case, live, unknown_packages)
     _mark_young(case, live)

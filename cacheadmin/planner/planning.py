@@ -6,6 +6,7 @@ report can say one thing and a prune do another.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import bucket_needs
@@ -17,11 +18,18 @@ from cacheadmin.planner.rules import RULES
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence
-    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.entries import Archive, Inventory
+    from cacheadmin.planner.budget import Choice
     from cacheadmin.policy.model import Policy
 
 
-def make_plan(policy: Policy, inventory: Inventory, evidence: Evidence, now_ns: int) -> Plan:
+def make_plan(
+    policy: Policy,
+    inventory: Inventory,
+    evidence: Evidence,
+    now_ns: int,
+    budget: Choice | None = None,
+) -> Plan:
     """Decide about every entry of the cache.
 
     Pure: the same arguments give the same plan. More evidence of use never
@@ -30,6 +38,8 @@ def make_plan(policy: Policy, inventory: Inventory, evidence: Evidence, now_ns: 
     it is the transaction's business to decline.
     """
     case = Case(policy, inventory, evidence, now_ns)
+    if budget is not None:
+        case = replace(case, over_budget=budget.archives, budget_unmet=budget.unmet)
     live = mark(case, bucket_needs(case))
     rulings = [ruling for rule in RULES for ruling in rule(case, live)]
     found = tuple(limits(case, live))
@@ -40,6 +50,11 @@ def make_plan(policy: Policy, inventory: Inventory, evidence: Evidence, now_ns: 
         limits=found,
         planned_at_ns=now_ns,
     )
+
+
+def unused_wheels(case: Case) -> tuple[Archive, ...]:
+    """Return the wheels that nobody uses in any way; none where that can't be concluded."""
+    return mark(case, bucket_needs(case)).unused
 
 
 def _worst(found: set[Verdict]) -> Verdict:

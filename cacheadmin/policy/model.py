@@ -223,7 +223,7 @@ class Limits(Section):
 
     entries: int | None = Field(None, ge=1, description="most entries removed in one run")
     bytes: Size | None = Field(None, description="most bytes removed in one run")
-    seconds: int | None = Field(None, ge=1, description="longest one run may take")
+    seconds: int | None = Field(None, ge=1, description="after so long no more is purged")
 
 
 class Prune(Section):

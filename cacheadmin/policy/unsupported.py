@@ -18,9 +18,6 @@ _Used = Callable[["Policy"], bool]
 
 _UNSUPPORTED: tuple[tuple[str, _Used], ...] = (
     ("run_as", lambda policy: policy.run_as not in (None, _caller())),
-    ("prune.unused.after", lambda policy: policy.prune.unused.after is not None),
-    ("prune.budget", lambda policy: any(v is not None for _, v in policy.prune.budget)),
-    ("prune.limits", lambda policy: any(v is not None for _, v in policy.prune.limits)),
     ("hosts.expect", lambda policy: bool(policy.hosts.expect)),
     ("scan.executor", lambda policy: policy.scan.executor != "threads"),
     ("scan.workers", lambda policy: policy.scan.workers is not None),

@@ -252,7 +252,14 @@ def _buckets(subject: Subject) -> Iterator[Check]:
         "nobody needs " + ", ".join(unneeded) if unneeded else "every bucket is needed by somebody"
     )
     yield from _from_limits(subject, "buckets", "Buckets", detail)
-    for prefix, title in (("pointers", "Pointers"), ("cache", "Cache")):
+    others = (
+        ("pointers", "Pointers"),
+        ("cache", "Cache"),
+        ("clock", "Clock"),
+        ("unused", "Unused wheels"),
+        ("budget", "Budget"),
+    )
+    for prefix, title in others:
         if any(limit.id.startswith(prefix) for limit in subject.plan.limits):
             yield from _from_limits(subject, prefix, title, "")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,14 @@ from cacheadmin.evidence.collecting import inodes_for, locator_for
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.pins import read_pins
 from cacheadmin.evidence.processes import known_processes, read_processes
 from cacheadmin.evidence.registry import registered
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.inventory.reading import interpreter_prefixes, read_pointer_folders
+from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
+from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
 from cacheadmin.prune.moving import led_to
 
 if TYPE_CHECKING:
@@ -99,7 +102,7 @@ class Rechecker:
     def look(self) -> Recheck:
         """Return what of the removals may still go."""
         alive = dict(self._alive_before)
-        looks = [self._pointers(), self._environments(), self._processes()]
+        looks = [self._pointers(), self._environments(), self._processes(), self._pins()]
         if not self._beside:
             looks.append(self._unlinked_locks())
         for entry, why in chain.from_iterable(looks):
@@ -190,6 +193,27 @@ class Rechecker:
         yield entry, why
         for publisher in self._publishers.get(entry, ()):
             yield publisher, why
+
+    def _pins(self) -> Iterator[tuple[str, str]]:
+        """Yield what was pinned since the plan."""
+        case = self._situation.case
+        known = {replace(pin, known_age_ns=0) for pin in case.evidence.pins}
+        policy = self._situation.policy
+        found, _ = read_pins(case.inventory.cache, policy.venvs.registry, policy.aliases)
+        new = tuple(pin for pin in found if pin not in known)
+        if new:
+            since = Case(policy, case.inventory, replace(case.evidence, pins=new), case.now_ns)
+            pinned = set()
+            for entry, pin in chain(pinned_paths(since), pinned_packages(since)):
+                pinned.add(entry.path)
+                yield entry.path, f"{pin_words(since, pin)}, since the plan"
+                for archive in entry.archives:
+                    yield f"archive-v0/{archive}", f"{entry.path} is pinned since the plan"
+            for decision in self._removals:
+                # A pointer goes file by file, a built wheel without its revision.
+                around = {decision.path.rpartition(mark)[0] for mark in "./"}
+                if around & pinned:
+                    yield decision.path, "what it is part of is pinned since the plan"
 
     def _changed_environments(self) -> Iterator[Candidate]:
         for environment in self._situation.evidence.environments:

@@ -125,6 +125,11 @@ def run_prune(
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
     situation.state.remember(situation.evidence.environments, situation.now_ns)
+    situation.state.note_clock(situation.host_time, situation.now_ns)
+    situation.record_pin_ages()
+    warning = situation.record_uses()
+    if warning:
+        result.warnings.append(warning)
     if plan.removals:
         with _begin(policy, cache) as (quarantine, _), terminable():
             if policy.lock.busy == "concurrent":
@@ -134,13 +139,13 @@ def run_prune(
                 transact(
                     situation, plan.removals, sizes, quarantine, result, timeout_seconds=timeout
                 )
-            result.purged = purge_due(quarantine, policy.quarantine.keep)
+            result.purged = _purge_due(situation, quarantine)
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
             try:
                 with run_lock(found, 0.0):
-                    result.purged = purge_due(found, policy.quarantine.keep)
+                    result.purged = _purge_due(situation, found)
             except CacheBusy:
                 # The run that is at work purges what is due itself.
                 pass
@@ -167,6 +172,12 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
             lock.release()
 
     return restore(cache, quarantine, run_id, locked())
+
+
+def _purge_due(situation: Situation, quarantine: Quarantine) -> tuple[str, ...]:
+    policy = situation.policy
+    seconds = policy.prune.limits.seconds
+    return purge_due(quarantine, policy.quarantine.keep, situation.now_ns, seconds)
 
 
 def _timeout(policy: Policy) -> float:

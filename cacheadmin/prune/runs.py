@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -142,11 +143,20 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
         os.close(run_fd)
 
 
-def purge_due(quarantine: Quarantine, keep: timedelta) -> tuple[str, ...]:
-    """Delete what settled runs older than ``keep`` moved; return their ids."""
-    purged = []
+def purge_due(
+    quarantine: Quarantine, keep: timedelta, moment_ns: int, seconds: float | None = None
+) -> tuple[str, ...]:
+    """Delete what settled runs older than ``keep`` moved; return their ids.
+
+    ``moment_ns`` is now, by a clock that can't be set forward. After
+    ``seconds`` no further run is begun.
+    """
+    purged: list[str] = []
+    begun = time.monotonic()
     for run in list(list_runs(quarantine)):
-        age_ns = now_ns() - _moment_ns(run.begun_at)
+        if seconds is not None and time.monotonic() - begun > seconds:
+            break
+        age_ns = moment_ns - _moment_ns(run.begun_at)
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
             purge(quarantine, run.run_id)
             purged.append(run.run_id)

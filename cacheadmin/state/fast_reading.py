@@ -40,6 +40,21 @@ def read_learned_rows(file: str) -> list[tuple[str, str]]:
     return _rows(file, "SELECT version, buckets FROM learned_release", ())
 
 
+def read_use_rows(file: str, cache: str) -> list[tuple[str, str]]:
+    """Return (archive, record) of every archive observed in one cache."""
+    return _rows(file, "SELECT archive, record FROM archive_use WHERE cache = ?", (cache,))
+
+
+def read_pin_rows(file: str, cache: str) -> list[tuple[str, str]]:
+    """Return (pin, record of its age) of every pin of a cache that can expire."""
+    return _rows(file, "SELECT pin, record FROM pin_age WHERE cache = ?", (cache,))
+
+
+def read_clock_rows(file: str, host: str) -> list[tuple[str, int, int]]:
+    """Return (boot, uptime in ns, wall clock in ns) of a host's last run."""
+    return _rows(file, "SELECT boot, uptime_ns, wall_ns FROM clock WHERE host = ?", (host,))
+
+
 def read_size_rows(file: str, cache: str) -> list[tuple[str, str]]:
     """Return (archive, record) of every archive measured in one cache."""
     return _rows(file, "SELECT archive, record FROM archive_size WHERE cache = ?", (cache,))

@@ -49,6 +49,37 @@ class EnvironmentRow(Base):
     registered: Mapped[bool] = mapped_column(Boolean)
 
 
+class ArchiveUseRow(Base):
+    """For how long nobody has used an archive: a record of ``evidence.idleness``."""
+
+    __tablename__ = "archive_use"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    archive: Mapped[str] = mapped_column(Text, primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+
+
+class PinAgeRow(Base):
+    """For how long a pin has surely existed: a record of ``evidence.idleness``."""
+
+    __tablename__ = "pin_age"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    pin: Mapped[str] = mapped_column(Text, primary_key=True)
+    record: Mapped[str] = mapped_column(Text)
+
+
+class ClockRow(Base):
+    """What a host's clock said at its last run, and what the kernel had counted since boot."""
+
+    __tablename__ = "clock"
+
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    boot: Mapped[str] = mapped_column(Text)
+    uptime_ns: Mapped[int] = mapped_column(BigInteger)
+    wall_ns: Mapped[int] = mapped_column(BigInteger)
+
+
 class ArchiveSizeRow(Base):
     """What an archive measured: a record of ``state.archive_sizes``."""
 

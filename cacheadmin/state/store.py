@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from cacheadmin.errors import CacheadminError, NotPermitted
@@ -18,12 +18,16 @@ from cacheadmin.evidence.facts import (
     EnvironmentStatus,
     RememberedEnvironment,
 )
+from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.fast_reading import (
     COLUMNS,
     Row,
+    read_clock_rows,
     read_environment_rows,
     read_learned_rows,
+    read_pin_rows,
+    read_use_rows,
 )
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
 
@@ -122,6 +126,86 @@ class State:
                     learned_ns=now_ns,
                 )
             )
+
+    def archive_uses(self) -> dict[str, str]:
+        """Return the record of each archive that was observed (``evidence.idleness``)."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            if file is not None:
+                return dict(read_use_rows(file, self._key))
+            return dict(self._selected("ArchiveUseRow", ("archive", "record"), cache=self._key))
+
+    def note_archive_uses(self, records: Mapping[str, str]) -> None:
+        """Replace the records of this cache's archives; those of others' are dropped."""
+        from sqlalchemy import delete, insert
+
+        from cacheadmin.state.models import ArchiveUseRow
+
+        rows = [
+            {"cache": self._key, "archive": archive, "record": record}
+            for archive, record in records.items()
+        ]
+        with self._session() as session:
+            session.execute(delete(ArchiveUseRow).where(ArchiveUseRow.cache == self._key))
+            if rows:
+                session.execute(insert(ArchiveUseRow), rows)
+
+    def pin_ages(self) -> dict[str, str]:
+        """Return the record of each pin's age (``evidence.pin_ages``)."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            if file is not None:
+                return dict(read_pin_rows(file, self._key))
+            return dict(self._selected("PinAgeRow", ("pin", "record"), cache=self._key))
+
+    def note_pin_ages(self, records: Mapping[str, str]) -> None:
+        """Replace the records of this cache's pins."""
+        from sqlalchemy import delete, insert
+
+        from cacheadmin.state.models import PinAgeRow
+
+        rows = [
+            {"cache": self._key, "pin": pin, "record": record} for pin, record in records.items()
+        ]
+        with self._session() as session:
+            session.execute(delete(PinAgeRow).where(PinAgeRow.cache == self._key))
+            if rows:
+                session.execute(insert(PinAgeRow), rows)
+
+    def clock(self, host: str) -> tuple[HostTime, int] | None:
+        """Return host time and wall clock (ns) of a host's last run; None before the first."""
+        columns = ("boot", "uptime_ns", "wall_ns")
+        with self._explained():
+            file = sqlite_path(self.url)
+            rows = (
+                self._selected("ClockRow", columns, host=host)
+                if file is None
+                else read_clock_rows(file, host)
+            )
+        for boot, uptime_ns, wall_ns in rows:
+            return HostTime(host, boot, uptime_ns), wall_ns
+        return None
+
+    def note_clock(self, now: HostTime, wall_ns: int) -> None:
+        """Remember what this host's clock says."""
+        from cacheadmin.state.models import ClockRow
+
+        with self._session() as session:
+            session.merge(
+                ClockRow(host=now.host, boot=now.boot, uptime_ns=now.uptime_ns, wall_ns=wall_ns)
+            )
+
+    def _selected(
+        self, model: str, columns: tuple[str, ...], **where: str
+    ) -> list[tuple[Any, ...]]:
+        from sqlalchemy import select
+
+        from cacheadmin.state import models
+
+        table = getattr(models, model)
+        query = select(*(getattr(table, name) for name in columns)).filter_by(**where)
+        with self._session() as session:
+            return [tuple(row) for row in session.execute(query)]
 
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""

@@ -38,12 +38,18 @@ def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
                 version=archive.version,
             )
         else:
-            yield _remove(archive, led_there)
+            yield _remove(archive, led_there, live.retired.get(archive.id))
 
 
-def _remove(archive: Archive, led_there: Mapping[ArchiveId, set[str]]) -> Ruling:
+def _remove(
+    archive: Archive,
+    led_there: Mapping[ArchiveId, set[str]],
+    retired: tuple[str, str] | None,
+) -> Ruling:
     sources = led_there.get(archive.id)
-    if sources:
+    if retired is not None:
+        rule, reason = retired[0].replace("wheel.", "archive."), retired[1]
+    elif sources:
         rule = "archive.pointers_gone"
         reason = f"only {', '.join(sorted(sources))}, removed as well, led to it; nothing uses it"
     else:

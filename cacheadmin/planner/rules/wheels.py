@@ -1,4 +1,4 @@
-"""Wheel pointers: they stay as long as their bucket does."""
+"""Wheel pointers: they stay as long as their bucket does, unless their archive is given up."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.liveness import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep
+from cacheadmin.planner.retirement import goes
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cacheadmin.inventory.entries import SourceRevision, WheelPointer
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.liveness import Liveness
 
@@ -19,7 +21,11 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
     """Rule on the pointers in buckets that stay; others go with their bucket."""
     for pointer in case.inventory.wheel_pointers:
         bucket_uses = live.buckets[pointer.bucket]
-        if bucket_uses:
+        if not bucket_uses:
+            continue
+        if goes(pointer.archives, live.retired):
+            yield from _whole(pointer, live)
+        else:
             use = Use("wheel.bucket_kept", bucket_uses[0].who, f"{pointer.bucket} is kept")
             yield keep(
                 EntryKind.WHEEL,
@@ -27,4 +33,32 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
                 [use],
                 package=pointer.package,
                 version=pointer.version,
+            )
+    for revision in case.inventory.revisions:
+        if live.buckets[revision.bucket] and revision.current is not False:
+            yield from _built(revision, live)
+
+
+def _whole(pointer: WheelPointer, live: Liveness) -> Iterator[Ruling]:
+    """Remove every file of a pointer: with one left, uv would never make the others again."""
+    rule, reason = live.retired[next(iter(pointer.archives))]
+    folder = pointer.path.rpartition("/")[0]
+    for file in pointer.files:
+        path = f"{folder}/{file}"
+        package, version = pointer.package, pointer.version
+        yield remove(EntryKind.WHEEL, path, rule, reason, package=package, version=version)
+
+
+def _built(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
+    """Remove what leads from a source to a wheel built of it; uv builds it again when asked."""
+    for name, archive in revision.links.items():
+        if archive in live.retired:
+            rule, reason = live.retired[archive]
+            yield remove(
+                EntryKind.WHEEL,
+                f"{revision.path}/{name}",
+                rule,
+                reason,
+                package=revision.package,
+                version=revision.version,
             )

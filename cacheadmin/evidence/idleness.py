@@ -1,0 +1,99 @@
+"""For how long nobody has used an archive, whatever the clocks say. Pure.
+
+uv notes no last use, access times tell of every backup and of our own scans,
+and a clock may be set. So use is what our own runs have seen, and time is what
+the kernel has counted since boot. A record holds one counter a host: how long
+that host has seen the archive unused, of time that certainly passed:
+
+- within one boot, the difference of the kernel's own count;
+- after a reboot, the time since that boot: the run before lies further back.
+
+Seen in use by any host, all counters go. The longest counter is a lower bound
+of the time since the last use; hosts are never added up, for they count the
+same hours. A lost or damaged record begins at nothing: more is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cacheadmin.timestamps import NANOSECONDS
+
+# More hosts than this share no cache; a longer record is somebody's joke.
+_MAX_HOSTS = 1000
+_MAX_LENGTH = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HostTime:
+    """Here and now: the host, its boot, and ns since that boot (suspended time included)."""
+
+    host: str
+    boot: str
+    uptime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What one host has counted: at that boot and uptime (ns), unused for ``idle_ns``."""
+
+    boot: str
+    uptime_ns: int
+    idle_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseRecord:
+    """Counters by host; none when the archive was in use at the last look."""
+
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+
+    @property
+    def idle_ns(self) -> int:
+        """How long nobody has used it, at least."""
+        return max((counter.idle_ns for counter in self.counters.values()), default=0)
+
+
+def observed(record: UseRecord | None, now: HostTime, *, used: bool) -> UseRecord:
+    """Return the record after a look; None before the first one."""
+    if used:
+        return UseRecord()
+    counters = dict(record.counters) if record is not None else {}
+    before = counters.get(now.host)
+    passed = 0
+    if before is not None:
+        passed = before.idle_ns + now.uptime_ns
+        if before.boot == now.boot:
+            passed = before.idle_ns + max(0, now.uptime_ns - before.uptime_ns)
+    counters[now.host] = Counter(now.boot, now.uptime_ns, passed)
+    return UseRecord(counters)
+
+
+def dumps(record: UseRecord) -> str:
+    """Return a record as text; times in whole seconds, idleness rounded down."""
+    rows = {
+        host: [c.boot, -(-c.uptime_ns // NANOSECONDS), c.idle_ns // NANOSECONDS]
+        for host, c in sorted(record.counters.items())
+    }
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def loads(text: str) -> UseRecord | None:
+    """Return a record that was written; None for anything else."""
+    if len(text) > _MAX_LENGTH:
+        return None
+    try:
+        rows = json.loads(text)
+        if not isinstance(rows, dict) or len(rows) > _MAX_HOSTS:
+            return None
+        return UseRecord({str(host): _counter(*row) for host, row in rows.items()})
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _counter(boot: str, uptime: int, idle: int) -> Counter:
+    if not (type(uptime) is int and type(idle) is int and uptime >= 0 and 0 <= idle <= 10**11):
+        raise ValueError("no counter")
+    return Counter(str(boot), uptime * NANOSECONDS, idle * NANOSECONDS)

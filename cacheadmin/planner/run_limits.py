@@ -1,0 +1,52 @@
+"""How much one run may do (``prune.limits``): the rest of a plan waits for the next. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.consistency import without_dangling
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cacheadmin.evidence.facts import Evidence
+    from cacheadmin.fs.accounting import Size
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.policy.model import Limits
+
+
+def within(
+    plan: Plan,
+    limits: Limits,
+    sizes: Mapping[str, Size],
+    inventory: Inventory,
+    evidence: Evidence,
+) -> Plan:
+    """Return the plan with as many of its removals as the limits allow, in their order.
+
+    Pointers come first in a plan, so what is left over never leaves a pointer
+    without its archive. An entry larger than ``bytes`` goes when it is the
+    first: otherwise it would never.
+    """
+    if limits.entries is None and limits.bytes is None:
+        return plan
+    chosen: list[Decision] = []
+    total = 0
+    for decision in plan.removals:
+        size = sizes.get(decision.path)
+        total += 0 if size is None else size.reclaimable_bytes
+        enough = limits.entries is not None and len(chosen) >= limits.entries
+        too_large = limits.bytes is not None and total > limits.bytes and chosen
+        if enough or too_large:
+            break
+        chosen.append(decision)
+    removals = without_dangling(chosen, inventory, evidence)
+    going = {decision.path for decision in removals}
+    waiting = tuple(
+        replace(decision, rule="limits.run", reason="prune.limits leaves it to the next run")
+        for decision in plan.removals
+        if decision.path not in going
+    )
+    return replace(plan, removals=removals, kept=(*plan.kept, *waiting))

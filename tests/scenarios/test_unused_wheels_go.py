@@ -1,0 +1,144 @@
+"""Unused means that no environment uses it: pointer and archive go together, in time.
+
+uv issue 10153: after one of two projects is deleted, people expect a prune to
+free what that project alone had.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from cacheadmin import situation as situation_module
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.situation import look_with
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.packages import Index
+from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.uv_releases import NEWEST
+
+UNUSED = "prune:\n  unused:\n    after: 1s\n"
+YEAR_NS = 365 * 86_400 * 10**9
+
+
+def size_of(cache: Path) -> int:
+    return sum(path.lstat().st_size for path in cache.rglob("*") if path.is_file())
+
+
+def packages_in(cache: Path) -> set[str]:
+    found = cache.glob("archive-v0/*/*.dist-info")
+    return {path.name.removesuffix(".dist-info") for path in found}
+
+
+def built_links(cache: Path) -> list[Path]:
+    return [path for path in cache.glob("sdists-v*/**/idna-3.6-*") if path.is_symlink()]
+
+
+def observe(cacheadmin: Cacheadmin, policy: Path) -> None:
+    """Let a run see what is used, and enough time pass."""
+    cacheadmin("prune", policy, code=0)
+    time.sleep(2.1)
+
+
+@pytest.mark.parametrize("link_mode", ["hardlink", "symlink", "copy"])
+def test_what_only_a_deleted_project_used_goes(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, link_mode: str
+) -> None:
+    shared = SharedCache.create(open_folder, index)
+    kept = shared.environment("kept", NEWEST, "pytz", "six==1.16.0", link_mode=link_mode)
+    shared.environment("gone", NEWEST, "pytz", "idna==3.7", "cowsay", link_mode=link_mode)
+    policy = cacheadmin.policy(shared.path, UNUSED)
+    observe(cacheadmin, policy)
+    cacheadmin("prune", policy, code=0)
+    before = packages_in(shared.path)
+    assert {"idna-3.7", "six-1.16.0"} < before
+    shutil.rmtree(shared.home() / "gone")
+    cacheadmin("prune", policy, code=0)
+    assert packages_in(shared.path) == before, "never on first sight"
+    time.sleep(2.1)
+    answer = cacheadmin("prune", policy, "--format", "json", code=0).json
+    rules = {row["rule"] for row in answer["removals"]}
+    assert rules == {"wheel.unused", "archive.unused"}
+    left = packages_in(shared.path)
+    assert {name.split("-")[0] for name in left} == {"pytz", "six"}
+    assert dangling_links(kept) == {}
+
+    (open_folder / "alone").mkdir()
+    alone = SharedCache.create(open_folder / "alone", index)
+    alone.environment("kept", NEWEST, "pytz", "six==1.16.0", link_mode=link_mode)
+    assert size_of(shared.path) == pytest.approx(size_of(alone.path), rel=0.01)
+
+    # uv finds nothing amiss: what went is fetched again, what stayed is used.
+    shared.environment("again", NEWEST, "pytz", "idna==3.7", "cowsay", link_mode=link_mode)
+    assert packages_in(shared.path) == before
+
+
+def test_a_wheel_built_here_goes_with_what_leads_to_it_and_is_built_again(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.environment("gone", NEWEST, "idna==3.6")
+    assert built_links(shared.path)
+    shutil.rmtree(shared.home() / "gone")
+    policy = cacheadmin.policy(shared.path, UNUSED)
+    observe(cacheadmin, policy)
+    cacheadmin("prune", policy, code=0)
+    assert "idna-3.6" not in packages_in(shared.path)
+    assert not built_links(shared.path)
+    again = shared.environment("again", NEWEST, "idna==3.6")
+    assert "idna-3.6" in packages_in(shared.path)
+    assert dangling_links(again) == {}
+
+
+@pytest.mark.parametrize("lost", ["attributes", "state", "both"])
+def test_a_lost_record_keeps_more(shared: SharedCache, cacheadmin: Cacheadmin, lost: str) -> None:
+    import xattr
+
+    shared.environment("gone", NEWEST, "six==1.16.0")
+    shutil.rmtree(shared.home() / "gone")
+    policy = cacheadmin.policy(shared.path, UNUSED)
+    observe(cacheadmin, policy)
+
+    def unused() -> set[str]:
+        plan = cacheadmin("plan", policy, "--format", "json").json
+        return {row["package"] for row in plan["removals"] if row["rule"] == "archive.unused"}
+
+    assert unused() == {"six"}
+    if lost in ("attributes", "both"):
+        for archive in (shared.path / "archive-v0").iterdir():
+            if xattr.list(archive, namespace=xattr.NS_USER):
+                xattr.remove(archive, b"user.cacheadmin.use")
+    if lost in ("state", "both"):
+        (state,) = cacheadmin.folder.glob("state/*.sqlite")
+        state.unlink()
+    assert unused() == set()
+    observe(cacheadmin, policy)
+    assert unused() == {"six"}
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+def test_a_clock_that_is_set_removes_nothing_that_a_steady_one_would_keep(
+    shared: SharedCache, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
+    shared.environment("old", "0.5.10", "six==1.16.0", link_mode="copy")
+    shared.environment("gone", NEWEST, "idna==3.7")
+    shutil.rmtree(shared.home() / "gone")
+    file = cacheadmin.policy(shared.path, "prune:\n  unused:\n    after: 30d\n")
+    policy = load_policy(os.fspath(file))
+    real = situation_module.now_ns
+    cacheadmin("prune", file, code=0)
+
+    def planned() -> set[str]:
+        with look_with(policy) as situation:
+            return {decision.path for decision in situation.plan().removals}
+
+    steady = planned()
+    monkeypatch.setattr(situation_module, "now_ns", lambda: real() + years * YEAR_NS)
+    assert planned() <= steady
+    with look_with(policy) as situation:
+        seen = {limit.id for limit in situation.plan().limits}
+    assert ("clock.set" in seen) is (years > 0)
