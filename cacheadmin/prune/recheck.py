@@ -203,16 +203,17 @@ class Rechecker:
         new = tuple(pin for pin in found if pin not in known)
         if new:
             since = Case(policy, case.inventory, replace(case.evidence, pins=new), case.now_ns)
-            pinned = set()
+            pointing = set()
             for entry, pin in chain(pinned_paths(since), pinned_packages(since)):
-                pinned.add(entry.path)
+                if entry.kind in (EntryKind.WHEEL, EntryKind.REVISION):
+                    pointing.add(entry.path)
                 yield entry.path, f"{pin_words(since, pin)}, since the plan"
                 for archive in entry.archives:
                     yield f"archive-v0/{archive}", f"{entry.path} is pinned since the plan"
             for decision in self._removals:
                 # A pointer goes file by file, a built wheel without its revision.
                 around = {decision.path.rpartition(mark)[0] for mark in "./"}
-                if around & pinned:
+                if around & pointing:
                     yield decision.path, "what it is part of is pinned since the plan"
 
     def _changed_environments(self) -> Iterator[Candidate]:

@@ -1,0 +1,93 @@
+"""``cacheadmin pin``: entries never to be removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import (
+    InsecurePolicyOption,
+    PolicyArgument,
+    RequiredPolicyArgument,
+    RowFormatOption,
+)
+from cacheadmin.cli.output import RowFormat
+
+if TYPE_CHECKING:
+    from cacheadmin.pinning import Pins
+
+pin_app = typer.Typer(help="Entries never to be removed.", no_args_is_help=True)
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="Archive id, path in the cache, package, or name==version."
+    ),
+]
+
+
+@pin_app.command("add")
+def add_command(
+    policy: RequiredPolicyArgument,
+    target: TargetArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why, for those who come after.")] = "",
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", help="When it ends: 30d, or 2027-01-31.", show_default=False),
+    ] = None,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Keep an archive, a path, or a package whatever comes, until it is taken back."""
+    with _pins(policy, insecure_policy) as pins:
+        added = pins.add(target, reason, expires)
+    entries = f"{added.entries} {'entry' if added.entries == 1 else 'entries'}"
+    output.note(f"pinned {added.pin.target}: {entries} ({added.pin.file})")
+    if added.warning:
+        output.warning(added.warning)
+
+
+@pin_app.command("remove")
+def remove_command(
+    policy: RequiredPolicyArgument,
+    target: TargetArgument,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Take your pin on a target back; root takes back everybody's."""
+    from cacheadmin.pinning import account
+
+    with _pins(policy, insecure_policy) as pins:
+        removed = pins.remove(target)
+    for pin in removed:
+        output.note(f"took back the pin of {account(pin.uid)} on {pin.target}")
+
+
+@pin_app.command("list")
+def list_command(
+    policy: PolicyArgument = None,
+    output_format: RowFormatOption = RowFormat.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """List what is pinned, by whom, why, and until when."""
+    from cacheadmin.report.pins import show_pins
+
+    with _pins(policy, insecure_policy) as pins:
+        rows = [(row.pin, row.author, row.status) for row in pins.rows()]
+        header, unread = pins.header(), pins.unread()
+    output.data(show_pins(rows, output_format.value, header))
+    for problem in unread:
+        output.warning(f"no pin that can be read: {problem}")
+
+
+@contextmanager
+def _pins(policy: str | None, insecure: bool) -> Iterator[Pins]:
+    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.pinning import Pins
+    from cacheadmin.policy.loading import load_policy
+
+    loaded = load_policy(policy, insecure=insecure)
+    with open_cache(loaded.policy.cache) as cache:
+        yield Pins(loaded, cache)
