@@ -1,0 +1,79 @@
+"""``cacheadmin explain``: why something is kept or removed, and who uses it through what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, RequiredPolicyArgument
+from cacheadmin.cli.output import Format
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.planner.explaining import Explanation
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.situation import Situation
+
+
+def explain(
+    policy: RequiredPolicyArgument,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="Archive id, path in the cache, package, name==version, or environment.",
+        ),
+    ],
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> None:
+    """Say why something is kept or removed, who uses it, and what would change that."""
+    import os
+    import socket
+
+    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.planner import explaining
+    from cacheadmin.report.explanations import explanation_json, explanation_text
+    from cacheadmin.situation import look_at
+
+    with (
+        progress_bar() as progress,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+    ):
+        plan = situation.plan()
+        found = explaining.explain(
+            situation.case,
+            plan,
+            target,
+            absolute=os.path.abspath(target),
+            host=socket.gethostname(),
+            replan=lambda evidence: replace(situation, evidence=evidence).plan(),
+        )
+        if not found.entries and not found.environments:
+            raise _nothing(situation, target)
+        sizes = _sizes(situation, plan, found)
+        if output_format is Format.JSON:
+            content = explanation_json(target, found, situation.case, sizes)
+            output.data(document("explain", situation, content))
+        else:
+            everything = output.settings.verbose
+            output.data(explanation_text(found, situation.case, sizes, everything=everything))
+
+
+def _nothing(situation: Situation, target: str) -> Exception:
+    from cacheadmin.pinning import no_such_target
+    from cacheadmin.planner.explaining import known_names
+    from cacheadmin.planner.targets import near_names
+
+    others = known_names(situation.case)
+    return no_such_target(target, near_names(target, situation.inventory, others))
+
+
+def _sizes(situation: Situation, plan: Plan, found: Explanation) -> Measured[str]:
+    """Measure what is explained, and what would come free, together."""
+    freed = tuple(one for story in found.environments for one in story.freed or ())
+    told = tuple(replace(story.decision, path=story.entry.path) for story in found.entries)
+    return situation.measure(replace(plan, removals=freed, kept=told), kept=True)

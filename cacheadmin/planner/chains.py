@@ -1,0 +1,180 @@
+"""Chains of evidence: from whoever uses something, step by step, to an entry. Pure.
+
+``/home/ana/proj/.venv -> archive Xyz (numpy 2.1.0), 312 links, seen 14:02 on node3``
+
+Marks (`liveness`) say for each entry who uses it directly; a chain follows them
+back to where the use begins: an environment, a process, a pin, the user of a uv
+release, a rule of the policy, or something that could not be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.case import archive_id
+from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.targets import Entry, all_entries
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.plan import Decision
+
+# An overlay runs from a cached environment, that from archives: no deeper.
+_DEPTH = 6
+
+# Two users of a bucket tell enough about each pointer in it.
+_USERS_OF_BUCKET = 2
+
+# People read a few, and scripts want no megabytes.
+MOST_CHAINS = 50
+
+
+class StepKind(StrEnum):
+    """What a step of a chain is (public, in JSON)."""
+
+    ENVIRONMENT = "environment"
+    PROCESS = "process"
+    PIN = "pin"
+    USER = "user"
+    RULE = "rule"
+    ENTRY = "entry"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what it is, its path or name, and what to know about it."""
+
+    kind: StepKind
+    name: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Steps from who uses it to the entry; ``rule`` keeps it; ``note`` is how that was seen."""
+
+    rule: str
+    steps: tuple[Step, ...]
+    note: str = ""
+
+    @property
+    def begins(self) -> Step:
+        """Where the use begins."""
+        return self.steps[0]
+
+
+class Chains:
+    """Finds the chains that lead to entries of one case."""
+
+    def __init__(self, case: Case, live: Liveness, host: str) -> None:
+        self._case = case
+        self._live = live
+        self._host = host
+        self._environments = {
+            f"{one.path} ({case.user(one.uid)})": one for one in case.outside_environments
+        }
+        self._remembered = {
+            f"{one.path} ({case.user(one.uid)})": one for one in case.evidence.remembered
+        }
+        self._entries = {entry.path: entry for entry in all_entries(case.inventory)}
+
+    def leading_to(self, entry: Entry, decision: Decision) -> tuple[Chain, ...]:
+        """Return what keeps an entry; ``decision`` stands in where nothing was marked."""
+        found = dict.fromkeys(islice(self._chains(entry, ()), MOST_CHAINS))
+        if not any(chain.rule == decision.rule for chain in found):
+            # A rule of its own kind of entry, such as the current revision.
+            who = ", ".join(decision.used_by) or decision.rule
+            step = Step(StepKind.RULE, who, decision.reason)
+            found[Chain(decision.rule, (step, entry_step(entry)))] = None
+        return tuple(found)
+
+    def uses(self, entry: Entry) -> list[Use]:
+        """Return the marks of an entry, what could hide a use of it included."""
+        if entry.kind is EntryKind.BUCKET:
+            return list(self._live.buckets.get(entry.path, ()))
+        marks: list[Use] = []
+        if entry.kind is EntryKind.ARCHIVE:
+            marks += self._live.archives.get(archive_id(entry.path), ())
+        else:
+            marks += self._live.entries.get(entry.path, ())
+        if entry.kind in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
+            marks += self._live.hidden_uses
+        return marks
+
+    def _chains(self, entry: Entry, visited: tuple[str, ...]) -> Iterator[Chain]:
+        if entry.path in visited or len(visited) > _DEPTH:
+            return
+        last = entry_step(entry)
+        for use in self.uses(entry):
+            for chain in self._beginnings(use, (*visited, entry.path)):
+                yield Chain(use.rule, (*chain.steps, last), chain.note)
+        if entry.kind is EntryKind.WHEEL:
+            bucket = self._entries.get(entry.path.partition("/")[0])
+            if bucket is not None:
+                for chain in islice(self._chains(bucket, visited), _USERS_OF_BUCKET):
+                    yield Chain("wheel.bucket_kept", (*chain.steps, last), chain.note)
+
+    def _beginnings(self, use: Use, visited: tuple[str, ...]) -> Iterator[Chain]:
+        """Yield the chains that end in the user that a mark names."""
+        inner = self._entries.get(use.who)
+        if inner is not None and use.rule in ("archive.referenced", "archive.cached_environment"):
+            yield from self._chains(inner, visited)
+            return
+        yield self._beginning(use)
+
+    def _beginning(self, use: Use) -> Chain:
+        environment = self._environments.get(use.who)
+        if environment is not None and use.rule.endswith(".linked"):
+            step = Step(StepKind.ENVIRONMENT, environment.path, self._owner(environment))
+            return Chain(use.rule, (step,), self._seen(environment))
+        memory = self._remembered.get(use.who)
+        if memory is not None and use.rule == "archive.remembered":
+            step = Step(StepKind.ENVIRONMENT, memory.path, self._case.user(memory.uid))
+            return Chain(use.rule, (step,), f"{use.reason}, last seen {rfc3339(memory.seen_ns)}")
+        kind = StepKind.RULE
+        if use.rule == "process.running":
+            kind = StepKind.PROCESS
+        elif use.rule.endswith(".pinned"):
+            kind = StepKind.PIN
+        elif use.rule == "bucket.needed":
+            kind = StepKind.USER
+        detail = use.reason.removeprefix(f"{use.who} ")
+        return Chain(use.rule, (Step(kind, use.who, detail),))
+
+    def _owner(self, environment: Environment) -> str:
+        release = f", uv {environment.uv_version}" if environment.uv_version else ""
+        return f"{self._case.user(environment.uid)}{release}"
+
+    def _seen(self, environment: Environment) -> str:
+        links = "1 link" if environment.links == 1 else f"{environment.links} links"
+        return f"{links}, seen {_time_words(self._case)} on {self._host}"
+
+
+def entry_step(entry: Entry) -> Step:
+    """Return an entry as the last step of a chain."""
+    name = entry.path
+    if entry.kind is EntryKind.ARCHIVE:
+        name = f"archive {archive_id(entry.path)}"
+    package = " ".join(part for part in (entry.package, entry.version) if part)
+    return Step(StepKind.ENTRY, name, package)
+
+
+def chain_words(chain: Chain) -> str:
+    """Return a chain in one line."""
+    steps = " -> ".join(
+        f"{step.name} ({step.detail})" if step.detail else step.name for step in chain.steps
+    )
+    return f"{steps}, {chain.note}" if chain.note else steps
+
+
+def _time_words(case: Case) -> str:
+    """Return when this look was taken (``14:02``, UTC)."""
+    return rfc3339(case.evidence.collected_at_ns)[11:16] + " UTC"

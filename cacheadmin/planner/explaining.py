@@ -1,0 +1,278 @@
+"""Why something is kept or removed, who uses it through what, and what would change it. Pure.
+
+Decisions come from the plan that a prune would carry out, never from a second
+opinion; marks (`liveness`) are asked only for *all* who keep an entry, where a
+plan names the first. What would come free is answered by planning once more
+without the environment in question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.advice import to_keep, to_let_go
+from cacheadmin.planner.bucket_needs import bucket_needs
+from cacheadmin.planner.case import archive_id, name_some
+from cacheadmin.planner.chains import Chain, Chains, StepKind
+from cacheadmin.planner.liveness import Liveness, Use, mark
+from cacheadmin.planner.targets import POINTER_SUFFIXES, Entry, all_entries, resolve_target
+from cacheadmin.timestamps import age_words, rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment, Evidence
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan import Decision, Plan
+
+Replan = Callable[["Evidence"], "Plan"]
+
+# Users, as opposed to what merely leads there from inside the cache.
+_LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
+
+
+@dataclass(frozen=True, slots=True)
+class EntryStory:
+    """One entry: what becomes of it and why.
+
+    ``decision`` is that of the bucket where the entry goes with it.
+    ``near_miss`` says how little keeps it, or is empty.
+    """
+
+    entry: Entry
+    removed: bool
+    decision: Decision
+    chains: tuple[Chain, ...]
+    near_miss: str
+    to_change: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptByEnvironment:
+    """An entry that an environment keeps alive, and who else does."""
+
+    entry: Entry
+    others: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentStory:
+    """One environment: every entry that it keeps alive, and what would go without it.
+
+    ``freed`` is what a prune would remove in addition, had the environment
+    gone; None for one inside the cache, which goes by rules of its own.
+    """
+
+    environment: Environment
+    keeps: tuple[KeptByEnvironment, ...]
+    freed: tuple[Decision, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer about one target; both empty when it names nothing."""
+
+    entries: tuple[EntryStory, ...]
+    environments: tuple[EnvironmentStory, ...]
+
+
+def explain(
+    case: Case, plan: Plan, target: str, *, absolute: str, host: str, replan: Replan
+) -> Explanation:
+    """Return all that is known about a target: entry, package, or an environment's path.
+
+    ``absolute`` is the target as a path in the caller's folder, ``host`` this
+    machine's name; ``replan`` makes the plan there would be with other evidence.
+    """
+    live = mark(case, bucket_needs(case))
+    chains = Chains(case, live, host)
+    entries = _meant(case, target)
+    decisions = _Decisions(plan)
+    stories = tuple(_entry_story(case, decisions, chains, entry) for entry in entries)
+    found = [
+        *_outside(case, absolute),
+        *(case.cached_environments[e.path] for e in entries if e.path in case.cached_environments),
+    ]
+    return Explanation(
+        stories, tuple(_environment_story(case, plan, live, one, replan) for one in found)
+    )
+
+
+def known_names(case: Case) -> list[str]:
+    """Return the paths of environments, for whoever misspelled one."""
+    return [environment.path for environment in case.outside_environments]
+
+
+def _meant(case: Case, target: str) -> tuple[Entry, ...]:
+    """Return the entries of a target; where a path is an entry itself, that one alone."""
+    found = resolve_target(target, case.inventory, case.policy.aliases)
+    exact = tuple(entry for entry in found.entries if entry.path == found.path)
+    return exact or found.entries
+
+
+def _outside(case: Case, absolute: str) -> Iterator[Environment]:
+    """Yield the environments at a path, around it, or below it."""
+    for environment in case.outside_environments:
+        path = environment.path.rstrip("/")
+        inside = absolute == path or absolute.startswith(path + "/")
+        if inside or (absolute != "/" and path.startswith(absolute.rstrip("/") + "/")):
+            yield environment
+
+
+def _entry_story(case: Case, decisions: _Decisions, chains: Chains, entry: Entry) -> EntryStory:
+    decision, removed = decisions.of(entry)
+    if removed:
+        return EntryStory(entry, True, decision, (), "", (to_keep(entry.path),))
+    uses = chains.uses(entry)
+    if not any(use.rule == decision.rule for use in uses):
+        who = ", ".join(decision.used_by)
+        uses.append(Use(decision.rule, who, decision.reason))
+    leading = chains.leading_to(entry, decision)
+    advice = [to_let_go(use, entry.path) for use in uses]
+    return EntryStory(
+        entry,
+        False,
+        decision,
+        leading,
+        _near_miss(case, entry, uses, leading),
+        tuple(dict.fromkeys(sentence for sentence in advice if sentence)),
+    )
+
+
+class _Decisions:
+    """The decisions of a plan, found by entry."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._removed = _by_entry(plan.removals)
+        self._kept = _by_entry(plan.kept)
+
+    def of(self, entry: Entry) -> tuple[Decision, bool]:
+        """Return what the plan says of an entry, and whether it goes."""
+        path = entry.path
+        while path:
+            if path in self._removed and (path == entry.path or path not in self._kept):
+                return self._removed[path], True
+            if path in self._kept:
+                return self._kept[path], False
+            path = path.rpartition("/")[0]
+        raise AssertionError("every entry is decided, or lies in one that is (property test)")
+
+
+def _by_entry(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    found: dict[str, Decision] = {}
+    for decision in decisions:
+        found.setdefault(decision.path, decision)
+        stem, _, suffix = decision.path.rpartition(".")
+        # A pointer goes file by file.
+        if decision.kind is EntryKind.WHEEL and f".{suffix}" in POINTER_SUFFIXES:
+            found.setdefault(stem, decision)
+    return found
+
+
+def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, ...]) -> str:
+    """Return how little keeps an entry, where that is one user, or none but pointers."""
+    if entry.kind not in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
+        return ""
+    leading = [use for use in uses if use.rule in _LEADS]
+    if leading and len(leading) == len(uses):
+        buckets = name_some(sorted({use.who.partition("/")[0] for use in leading}))
+        after = _unused_words(case)
+        return f"nobody uses it: only pointers in {', '.join(buckets)} keep it{after}"
+    users = {chain.begins for chain in chains if chain.rule not in _LEADS and len(chain.steps) > 1}
+    if len(users) != 1:
+        return ""
+    (user,) = users
+    words = f"{user.name} ({user.detail})" if user.detail else user.name
+    if user.kind is StepKind.ENVIRONMENT:
+        words = _untouched_words(case, user.name) or words
+    if leading:
+        return f"used only by {words}; without it, only pointers would keep it{_unused_words(case)}"
+    return f"kept only because of {words}"
+
+
+def _untouched_words(case: Case, path: str) -> str:
+    for environment in case.outside_environments:
+        if environment.path == path and environment.changed_ns is not None:
+            day = rfc3339(environment.changed_ns)[:10]
+            age = age_words(environment.changed_ns, case.now_ns)
+            owner = case.user(environment.uid)
+            return f"one environment, {path} ({owner}), untouched since {day} ({age} ago)"
+    return ""
+
+
+def _unused_words(case: Case) -> str:
+    after = case.policy.prune.unused.after
+    if after is None:
+        return "; with prune.unused.after they would go together after that time"
+    return f", for prune.unused.after ({after.days} d) from when it was last used"
+
+
+def _environment_story(
+    case: Case, plan: Plan, live: Liveness, environment: Environment, replan: Replan
+) -> EnvironmentStory:
+    entries = {entry.path: entry for entry in all_entries(case.inventory)}
+    reached = _reached(case, environment)
+    keeps = tuple(
+        KeptByEnvironment(entries[path], _others(live, entries[path], environment.path, reached))
+        for path in sorted(reached)
+        if path in entries
+    )
+    inside = environment.path.startswith(case.inventory.cache.path.rstrip("/") + "/")
+    freed = None if inside else _freed(case, plan, environment, replan)
+    return EnvironmentStory(environment, keeps, freed)
+
+
+def _reached(case: Case, environment: Environment) -> set[str]:
+    """Return every entry that an environment leads to, through cached ones too."""
+    publishers: Mapping[str, str] = {
+        e.path: f"archive-v0/{e.archive}" for e in case.inventory.environments if e.archive
+    }
+    waiting = [*(f"archive-v0/{one}" for one in environment.archives), *environment.entries]
+    reached: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in reached:
+            continue
+        reached.add(path)
+        if path in publishers:
+            waiting.append(publishers[path])
+        inner = case.cached_environments.get(path)
+        if inner is not None:
+            waiting += [*(f"archive-v0/{one}" for one in inner.archives), *inner.entries]
+    return reached
+
+
+def _others(live: Liveness, entry: Entry, path: str, reached: set[str]) -> tuple[str, ...]:
+    """Return who else uses an entry; pointers are no users."""
+    if entry.kind is EntryKind.ARCHIVE:
+        uses = live.archives.get(archive_id(entry.path), [])
+    else:
+        uses = live.entries.get(entry.path, [])
+    return name_some(
+        [
+            use.who
+            for use in uses
+            if use.rule not in _LEADS
+            and not use.who.startswith(f"{path} (")
+            and use.who not in reached
+            and not path.endswith(f"/{use.who}")
+        ]
+    )
+
+
+def _freed(
+    case: Case, plan: Plan, environment: Environment, replan: Replan
+) -> tuple[Decision, ...]:
+    """Return what would go in addition, had the environment gone for good."""
+    evidence = case.evidence
+    without = replan(
+        replace(
+            evidence,
+            environments=tuple(e for e in evidence.environments if e.path != environment.path),
+            remembered=tuple(e for e in evidence.remembered if e.path != environment.path),
+            unseen=tuple(u for u in evidence.unseen if u.path != environment.path),
+        )
+    )
+    going = {decision.path for decision in plan.removals}
+    return tuple(decision for decision in without.removals if decision.path not in going)
