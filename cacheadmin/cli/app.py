@@ -28,6 +28,7 @@ _COMMANDS = {
     "plan": False,
     "prune": False,
     "simulate": False,
+    "explain": False,
     "scan": False,
     "schemas": False,
     "usage": False,
@@ -35,6 +36,7 @@ _COMMANDS = {
     "guard": False,
     "runs": True,
     "venv": True,
+    "pin": True,
     "policy": True,
     "uv": True,
 }

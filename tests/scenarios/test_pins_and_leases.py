@@ -1,0 +1,294 @@
+"""What somebody pinned stays: root's pins beside the cache, everybody's leases in the registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.packages import Index
+from tests.support.shared_cache import SharedCache
+from tests.support.users import User
+from tests.support.uv_releases import NEWEST
+
+PACKAGES = {"six": "six==1.16.0", "idna": "idna==3.7", "cowsay": "cowsay==6.0"}
+
+
+def abandon_everything(shared: SharedCache) -> dict[str, str]:
+    """Let real uv fill the cache, then lose environment and pointers; return archives by package.
+
+    That is what a host that others can't see looks like from here: nothing in
+    the cache and no environment tells that the archives are used.
+    """
+    environment = shared.environment("proj", NEWEST, *PACKAGES.values())
+    shared.remove_environment(environment)
+    for pointer in shared.path.glob("wheels-v*/*/*/*/*"):
+        pointer.unlink()
+    found = {}
+    for metadata in shared.path.glob("archive-v0/*/*.dist-info"):
+        archive = str(metadata.parent.relative_to(shared.path))
+        found[metadata.name.partition("-")[0].lower()] = archive
+    return {name: found[name] for name in PACKAGES}
+
+
+def removals(cacheadmin: Cacheadmin, policy: Path) -> set[str]:
+    rows = cacheadmin("plan", policy, "--format", "json").json["removals"]
+    return {row["path"] for row in rows if row["kind"] == "archive"}
+
+
+def statuses(cacheadmin: Cacheadmin, policy: Path) -> dict[str, str]:
+    rows = cacheadmin("pin", "list", policy, "--format", "json", code=0).json["pins"]
+    return {row["target"]: row["status"] for row in rows}
+
+
+def test_a_pin_keeps_an_archive_until_it_is_taken_back(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    assert removals(cacheadmin, policy) == set(archives.values())
+
+    archive_id = archives["six"].partition("/")[2]
+    cacheadmin("pin", "add", policy, archive_id, "--reason", "the paper", code=0)
+    cacheadmin("pin", "add", policy, "idna==3.7", code=0)
+    assert removals(cacheadmin, policy) == {archives["cowsay"]}
+    (row,) = [
+        row
+        for row in cacheadmin("plan", policy, "--format", "json").json["kept"]
+        if row["path"] == archives["six"]
+    ]
+    assert row["rule"] == "archive.pinned"
+    assert "the paper" in row["reason"]
+
+    cacheadmin("prune", policy, code=0)
+    left = {str(path.relative_to(shared.path)) for path in shared.path.glob("archive-v0/*")}
+    assert left & set(archives.values()) == {archives["six"], archives["idna"]}
+
+    cacheadmin("pin", "remove", policy, archive_id, code=0)
+    assert removals(cacheadmin, policy) == {archives["six"]}
+    assert cacheadmin("pin", "remove", policy, archive_id).code == 66
+
+
+def test_losing_the_state_loses_no_pin_and_pinning_again_replaces(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    cacheadmin("pin", "add", policy, "six", "--reason", "first", "--expires", "30d", code=0)
+    cacheadmin("pin", "add", policy, "six", "--reason", "second", "--expires", "30d", code=0)
+    for file in (cacheadmin.folder / "state").iterdir():
+        file.unlink()
+    assert archives["six"] not in removals(cacheadmin, policy)
+    (row,) = cacheadmin("pin", "list", policy, "--format", "json", code=0).json["pins"]
+    assert row["reason"] == "second"
+    assert row["expires_at"] > row["created_at"]
+
+
+def test_a_pin_ends_when_its_time_has_really_passed_and_not_when_a_clock_says_so(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    cacheadmin("pin", "add", policy, "six", "--expires", "3s", code=0)
+    cacheadmin("pin", "add", policy, "idna", "--expires", "30d", code=0)
+    # As if the clock had been set forward by a year: by the calendar it is long over.
+    for file in Path(f"{shared.path}.pins").iterdir():
+        document = json.loads(file.read_text())
+        if document["package"] == "idna":
+            document["created_ns"] -= 365 * 86400 * 10**9
+            document["expires_ns"] -= 365 * 86400 * 10**9
+            file.write_text(json.dumps(document))
+    assert archives["six"] not in removals(cacheadmin, policy)
+    time.sleep(6)
+    assert removals(cacheadmin, policy) == {archives["six"], archives["cowsay"]}
+    assert statuses(cacheadmin, policy) == {"six": "expired", "idna": "overdue"}
+    text = cacheadmin("pin", "list", policy, code=0).stdout
+    assert "expired, keeps nothing" in text
+    # Without the state nobody knows how old it is: it keeps again.
+    for file in (cacheadmin.folder / "state").iterdir():
+        file.unlink()
+    assert archives["six"] not in removals(cacheadmin, policy)
+
+
+def test_wrong_targets_and_times_are_told_with_what_may_have_been_meant(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    unknown = cacheadmin("pin", "add", policy, "idma", code=66)
+    assert "idna" in unknown.stderr
+    assert "idna==3.7" in cacheadmin("pin", "add", policy, "idna==9", code=66).stderr
+    cacheadmin("pin", "add", policy, "six", "--expires", "soon", code=2)
+    cacheadmin("pin", "add", policy, "six", "--expires", "2020-01-01", code=2)
+    assert "nothing is pinned" in cacheadmin("pin", "list", policy, code=0).stdout
+
+
+@pytest.fixture
+def registry(open_folder: Path) -> Path:
+    """A registry as the manual says: sticky, and everybody may write."""
+    folder = open_folder / "registry"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    return folder
+
+
+@pytest.fixture
+def leased(
+    open_folder: Path, index: Index, three_users: list[User], registry: Path, cacheadmin: Cacheadmin
+) -> tuple[SharedCache, dict[str, str], Path]:
+    """A shared cache whose archives nothing keeps, with a registry."""
+    shared = SharedCache.create(open_folder, index, three_users)
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
+    return shared, archives, policy
+
+
+Leased = tuple[SharedCache, dict[str, str], Path]
+
+
+@pytest.mark.root
+def test_users_without_rights_keep_what_they_need_and_nobody_else_takes_it_away(
+    leased: Leased, cacheadmin: Cacheadmin, registry: Path
+) -> None:
+    shared, archives, policy = leased
+    ana, ben, _ = shared.users
+    cacheadmin("pin", "add", policy, "six", "--reason", "node3", user=ana, code=0)
+    cacheadmin("pin", "add", policy, "idna", user=ben, code=0)
+    assert {file.stat().st_uid for file in registry.iterdir()} == {ana.uid, ben.uid}
+    assert removals(cacheadmin, policy) == {archives["cowsay"]}
+
+    refused = cacheadmin("pin", "remove", policy, "six", user=ben, code=77)
+    assert f"uid {ana.uid}" in refused.stderr
+    for file in registry.iterdir():
+        if file.stat().st_uid == ana.uid:
+            stolen = subprocess.run(
+                ["rm", "-f", file], check=False, capture_output=True, **ben.process_arguments()
+            )
+            assert stolen.returncode != 0
+
+    # Everybody sees who keeps what; root's own pins too.
+    cacheadmin("pin", "add", policy, "cowsay", code=0)
+    listed = cacheadmin("pin", "list", policy, "--format", "json", user=ben, code=0).json["pins"]
+    assert {row["target"]: row["uid"] for row in listed} == {
+        "six": ana.uid,
+        "idna": ben.uid,
+        "cowsay": 0,
+    }
+    assert removals(cacheadmin, policy) == set()
+    cacheadmin("pin", "remove", policy, "six", user=ana, code=0)
+    assert removals(cacheadmin, policy) == {archives["six"]}
+
+
+@pytest.mark.root
+def test_a_lease_that_ends_counts_from_the_first_prune_that_saw_it(
+    leased: Leased, cacheadmin: Cacheadmin
+) -> None:
+    shared, archives, policy = leased
+    cacheadmin("pin", "add", policy, "six", "--expires", "1s", user=shared.users[0], code=0)
+    time.sleep(4)
+    assert archives["six"] not in removals(cacheadmin, policy)
+    cacheadmin("prune", policy, code=0)
+    time.sleep(4)
+    assert removals(cacheadmin, policy) == {archives["six"]}
+
+
+@pytest.mark.root
+def test_without_a_registry_a_user_is_told_where_a_lease_could_go(
+    open_folder: Path, index: Index, three_users: list[User], cacheadmin: Cacheadmin
+) -> None:
+    shared = SharedCache.create(open_folder, index, three_users)
+    abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    refused = cacheadmin("pin", "add", policy, "six", user=three_users[0], code=77)
+    assert "venvs.registry" in refused.stderr
+
+
+@pytest.mark.root
+def test_hostile_files_in_the_registry_keep_nothing_and_stop_nobody(
+    leased: Leased, cacheadmin: Cacheadmin, registry: Path
+) -> None:
+    shared, archives, policy = leased
+    ana, _, eve = shared.users
+    cacheadmin("pin", "add", policy, "six", user=ana, code=0)
+    (own,) = registry.iterdir()
+    document = json.loads(own.read_text())
+    hostile = {
+        "garbage.pin": b"\x00\xff[[[[",
+        "deep.pin": b"[" * 30_000,
+        "away.pin": json.dumps(document | {"path": "../../etc", "package": None}).encode(),
+        "claims.pin": json.dumps(document | {"uid": 0, "package": "nothing"}).encode(),
+        "\x1b[31mred\n.pin": b"{}",
+        "other-cache.pin": json.dumps(
+            document | {"cache": "/srv/other", "inode": 1, "package": "idna"}
+        ).encode(),
+    }
+    for name, content in hostile.items():
+        (registry / name).write_bytes(content)
+    os.mkfifo(registry / "a-fifo.pin")
+    (registry / "folder.pin").mkdir()
+    (registry / "shadow.pin").symlink_to("/etc/shadow")
+    with (registry / "a-terabyte.pin").open("wb") as file:
+        file.truncate(2**40)
+    for number in range(1200):
+        (registry / f"many{number:04}.pin").write_text(
+            json.dumps(document | {"package": f"p{number}"})
+        )
+    for path in registry.iterdir():
+        if path != own:
+            os.lchown(path, eve.uid, eve.gid)
+
+    begun = time.monotonic()
+    plan = cacheadmin("plan", policy, "--format", "json", timeout=60)
+    assert time.monotonic() - begun < 30
+    gone = {row["path"] for row in plan.json["removals"] if row["kind"] == "archive"}
+    # Ana's pin holds, eve's rubbish neither keeps nor removes anything.
+    assert gone == {archives["idna"], archives["cowsay"]}
+    limits = str(plan.json["limits"])
+    for name in ("a-fifo.pin", "a-terabyte.pin", "more than 1000 pins"):
+        assert name in limits
+    # Not one line for each.
+    assert len(plan.json["limits"]) < 20
+    listed = cacheadmin("pin", "list", policy, code=0)
+    assert "\x1b" not in listed.stdout + listed.stderr
+    assert "claims.pin" not in listed.stdout
+    rows = cacheadmin("pin", "list", policy, "--format", "json", code=0).json["pins"]
+    assert {row["uid"] for row in rows if row["package"] == "nothing"} <= {eve.uid}
+    cacheadmin("prune", policy, code=0)
+    assert (shared.path / archives["six"]).is_dir()
+    assert not (shared.path / archives["idna"]).exists()
+
+
+@pytest.mark.root
+def test_a_pin_folder_that_others_could_empty_is_not_used(
+    shared: SharedCache, cacheadmin: Cacheadmin, three_users: list[User]
+) -> None:
+    abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    folder = Path(f"{shared.path}.pins")
+    folder.mkdir()
+    os.chown(folder, three_users[2].uid, three_users[2].gid)
+    refused = cacheadmin("pin", "add", policy, "six", code=77)
+    assert "others could take pins away" in refused.stderr
+    assert list(folder.iterdir()) == []
+    shutil.rmtree(folder)
+    folder.symlink_to("/etc")
+    cacheadmin("pin", "add", policy, "six", code=77)
+    folder.unlink()
+
+
+def test_an_unreadable_pin_of_an_administrator_keeps_everything(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    cacheadmin("pin", "add", policy, "six", code=0)
+    (file,) = Path(f"{shared.path}.pins").iterdir()
+    file.write_text("damaged by the disk")
+    assert removals(cacheadmin, policy) == set()
+    assert str(file) in cacheadmin("plan", policy, code=4).stdout
