@@ -50,11 +50,19 @@ _TO_LET_GO = {
     "limits.run": "nothing: the next run removes it",
 }
 
+# Buckets are needed by more than people.
+_SPECIAL = {
+    ("bucket.needed", "cache"): "a newer bucket of its kind would have to appear",
+    ("bucket.needed", "policy"): "uv.keep in the policy would have to name that release no more",
+}
+
 
 def to_let_go(use: Use, target: str) -> str:
     """Return what would have to change for one use to end; empty where nobody can tell."""
     if use.rule.endswith(".pinned"):
         return f"`cacheadmin pin remove` for it, or the pin's end ({use.reason})"
+    if (use.rule, use.who) in _SPECIAL:
+        return _SPECIAL[use.rule, use.who]
     sentence = _TO_LET_GO.get(use.rule, "")
     return sentence.format(who=use.who or target)
 

@@ -19,7 +19,7 @@ from cacheadmin.planner.case import archive_id, name_some
 from cacheadmin.planner.chains import Chain, Chains, StepKind
 from cacheadmin.planner.liveness import Liveness, Use, mark
 from cacheadmin.planner.targets import POINTER_SUFFIXES, Entry, all_entries, resolve_target
-from cacheadmin.timestamps import age_words, rfc3339
+from cacheadmin.timestamps import NANOSECONDS, age_words, rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Replan = Callable[["Evidence"], "Plan"]
 
 # Users, as opposed to what merely leads there from inside the cache.
+# An environment that nobody has changed for so long may well be forgotten.
+_LONG_NS = 30 * 86_400 * NANOSECONDS
+
 _LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
 
 
@@ -108,7 +111,8 @@ def _meant(case: Case, target: str) -> tuple[Entry, ...]:
     """Return the entries of a target; where a path is an entry itself, that one alone."""
     found = resolve_target(target, case.inventory, case.policy.aliases)
     exact = tuple(entry for entry in found.entries if entry.path == found.path)
-    return exact or found.entries
+    # Archives first: what people ask about is the bytes.
+    return exact or tuple(sorted(found.entries, key=lambda e: e.kind is not EntryKind.ARCHIVE))
 
 
 def _outside(case: Case, absolute: str) -> Iterator[Environment]:
@@ -194,10 +198,11 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
 def _untouched_words(case: Case, path: str) -> str:
     for environment in case.outside_environments:
         if environment.path == path and environment.changed_ns is not None:
-            day = rfc3339(environment.changed_ns)[:10]
             age = age_words(environment.changed_ns, case.now_ns)
-            owner = case.user(environment.uid)
-            return f"one environment, {path} ({owner}), untouched since {day} ({age} ago)"
+            words = f"one environment, {path} ({case.user(environment.uid)})"
+            if case.now_ns - environment.changed_ns < _LONG_NS:
+                return f"{words}, changed {age} ago"
+            return f"{words}, untouched since {rfc3339(environment.changed_ns)[:10]} ({age} ago)"
     return ""
 
 

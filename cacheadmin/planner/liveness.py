@@ -141,7 +141,9 @@ def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
         # A pointer is pinned for what it leads to.
         led = Use(pinned_rule(EntryKind.ARCHIVE), use.who, f"{use.reason} ({entry.path})")
         for archive in entry.archives:
-            _mark_entry(live, f"archive-v0/{archive}", led)
+            # Not twice for one pin: that of a package names both.
+            if all(known.reason != use.reason for known in live.archives[archive]):
+                _mark_entry(live, f"archive-v0/{archive}", led)
     if use not in marks:
         marks.append(use)
 

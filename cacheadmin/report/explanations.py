@@ -164,7 +164,7 @@ def _environment_text(
         lines.append(f"  without it {count} would go, {size_words(total.reclaimable_bytes)}:")
         lines += [f"    {printable(one.path)}: {printable(one.reason)}" for one in story.freed]
     else:
-        lines.append("  without it nothing would go at once: what it uses is kept by others too")
+        lines.append("  without it nothing would go at once: others, or pointers, keep it all")
     return "\n".join(lines)
 
 
