@@ -126,7 +126,9 @@ class Pins:
 
     def rows(self) -> list[PinRow]:
         """Return all pins, by target, with what has become of them."""
-        pins = with_known_ages(self._read(), self._state.pin_ages(), host_time())
+        pins = self._read()
+        if any(pin.expires_ns is not None for pin in pins):
+            pins = with_known_ages(pins, self._state.pin_ages(), host_time())
         moment = now_ns()
         rows = []
         for pin in pins:
