@@ -64,14 +64,16 @@ class Situation:
 
     def plan(self) -> Plan:
         """Decide what may go; pure from here on, but for sizes that the policy asks for."""
-        from cacheadmin.planner.budget import is_set
         from cacheadmin.planner.planning import make_plan
-        from cacheadmin.planner.run_limits import within
 
         prune = self.policy.prune
         plan = make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
-        if is_set(prune.budget):
+        if prune.budget.is_set:
             plan = self._within_budget(plan)
+        if prune.limits.entries is None and prune.limits.bytes is None:
+            return plan
+        from cacheadmin.planner.run_limits import within
+
         sizes = {} if prune.limits.bytes is None else self.measure(plan, kept=False)
         return within(plan, prune.limits, sizes, self.inventory, self.evidence)
 
@@ -82,20 +84,24 @@ class Situation:
 
         unused = unused_wheels(self.case)
         removed = self.measure(plan, kept=False)
-        whole = measure_many(self.cache.fd, os.listdir(self.cache.fd)).values()
+        going = removed.together(removed)
+        # Archives one by one, to choose among them; everything else as it is.
+        archives = [archive.path for archive in self.inventory.archives.values()]
+        others = [name for name in os.listdir(self.cache.fd) if not name.startswith("archive-v")]
+        sizes = measure_many(self.cache.fd, [*others, *archives], self.charges)
+        whole = sizes.together(sizes)
         free = os.fstatvfs(self.cache.fd)
         room = Room(
-            sum(s.allocated_bytes for s in whole)
-            - sum(s.allocated_bytes for s in removed.values()),
-            sum(s.files for s in whole) - sum(s.files for s in removed.values()),
-            free.f_bavail * free.f_frsize + sum(s.reclaimable_bytes for s in removed.values()),
+            whole.allocated_bytes - going.allocated_bytes,
+            whole.files - going.files,
+            free.f_bavail * free.f_frsize + going.reclaimable_bytes,
             free.f_blocks * free.f_frsize,
         )
         choice = choose(
             self.policy.prune.budget,
             room,
             [archive for archive in unused if archive.path not in removed],
-            measure_many(self.cache.fd, [archive.path for archive in unused]),
+            sizes,
             self.evidence.idle,
             built_archives(self.inventory),
             self.now_ns,
@@ -293,9 +299,7 @@ def _pins(
 
 
 def _observes_use(policy: Policy) -> bool:
-    from cacheadmin.planner.budget import is_set
-
-    return policy.prune.unused.after is not None or is_set(policy.prune.budget)
+    return policy.prune.unused.after is not None or policy.prune.budget.is_set
 
 
 def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:

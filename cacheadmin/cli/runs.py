@@ -37,7 +37,7 @@ def _opened(
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine | None]]:
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.prune.running import existing_quarantine
+    from cacheadmin.prune.quarantine import existing_quarantine
 
     loaded = load_policy(policy, insecure=insecure)
     with (

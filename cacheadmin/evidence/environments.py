@@ -13,7 +13,6 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from cacheadmin.evidence.clones import shares_extents
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import (
     Environment,
@@ -218,6 +217,8 @@ def _note_distribution(
 ) -> None:
     mode = seen.mode
     if mode is LinkMode.COPY and options.report_clones:
+        from cacheadmin.evidence.clones import shares_extents
+
         metadata = f"{folder}/{seen.name}{_DIST_INFO}/METADATA"
         mode = LinkMode.CLONE if shares_extents(metadata) else LinkMode.COPY
     found.modes[mode] = found.modes.get(mode, 0) + 1

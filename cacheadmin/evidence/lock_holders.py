@@ -10,7 +10,6 @@ looked at: one of them is, or was, this cache's ``.lock``.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -145,7 +144,7 @@ def _host_of(process: ProcessFiles) -> str:
             return process.variable("HOSTNAME") or "a container"
     except OSError:
         pass
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 def parse_lock(line: bytes) -> FileLock | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import time
 
 from cacheadmin.evidence.idleness import HostTime
@@ -34,6 +34,6 @@ def steady_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTi
 def _host() -> str:
     try:
         with open("/etc/machine-id", encoding="ascii") as file:
-            return file.read(64).strip() or socket.gethostname()
+            return file.read(64).strip() or os.uname().nodename
     except (OSError, UnicodeDecodeError):
-        return socket.gethostname()
+        return os.uname().nodename

@@ -79,11 +79,6 @@ def built_archives(inventory: Inventory) -> frozenset[ArchiveId]:
     return frozenset(a for revision in inventory.revisions for a in revision.archives)
 
 
-def is_set(budget: Budget) -> bool:
-    """Whether the policy asks for any budget."""
-    return any(value is not None for _, value in budget)
-
-
 def _lacking(budget: Budget, room: Room) -> list[str]:
     """Return what is over, in words."""
     found = []

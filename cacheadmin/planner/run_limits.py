@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.planner.consistency import without_dangling
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.consistency import leads, without_dangling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,17 +25,22 @@ def within(
     inventory: Inventory,
     evidence: Evidence,
 ) -> Plan:
-    """Return the plan with as many of its removals as the limits allow, in their order.
+    """Return the plan with as many of its removals as the limits allow.
 
-    Pointers come first in a plan, so what is left over never leaves a pointer
-    without its archive. An entry larger than ``bytes`` goes when it is the
-    first: otherwise it would never.
+    Archives that nothing leads to any more come first, so that a package whose
+    pointers come back every day can't hold up the others; then pointers, in
+    the plan's order. What is left over never leaves a pointer without its
+    archive. An entry larger than ``bytes`` goes when it is the first:
+    otherwise it would never.
     """
-    if limits.entries is None and limits.bytes is None:
-        return plan
+    led_to = {target for _, target in leads(inventory, evidence)}
+    ordered = sorted(
+        plan.removals,
+        key=lambda d: d.kind is not EntryKind.ARCHIVE or d.path in led_to,
+    )
     chosen: list[Decision] = []
     total = 0
-    for decision in plan.removals:
+    for decision in ordered:
         size = sizes.get(decision.path)
         total += 0 if size is None else size.reclaimable_bytes
         enough = limits.entries is not None and len(chosen) >= limits.entries
@@ -42,8 +48,8 @@ def within(
         if enough or too_large:
             break
         chosen.append(decision)
-    removals = without_dangling(chosen, inventory, evidence)
-    going = {decision.path for decision in removals}
+    going = {decision.path for decision in without_dangling(chosen, inventory, evidence)}
+    removals = tuple(decision for decision in plan.removals if decision.path in going)
     waiting = tuple(
         replace(decision, rule="limits.run", reason="prune.limits leaves it to the next run")
         for decision in plan.removals

@@ -217,6 +217,11 @@ class Budget(Section):
     max_files: int | None = Field(None, ge=0, description="largest number of files")
     min_free: SizeOrShare | None = Field(None, description="free space to leave on the filesystem")
 
+    @property
+    def is_set(self) -> bool:
+        """Whether any of these sizes is to be met."""
+        return any(value is not None for _, value in self)
+
 
 class Limits(Section):
     """How much one run may do."""

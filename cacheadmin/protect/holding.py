@@ -21,8 +21,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
-from cacheadmin.prune.quarantine import open_quarantine
-from cacheadmin.prune.running import existing_quarantine
+from cacheadmin.prune.quarantine import existing_quarantine, open_quarantine
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -284,7 +283,7 @@ def _link(fd: int, name: str, target: str) -> None:
     try:
         os.symlink(target, name, dir_fd=fd)
     except FileExistsError:
-        unfinished = f"{_UNFINISHED}{secrets.token_hex(4)}"
+        unfinished = f"{_UNFINISHED}{os.urandom(4).hex()}"
         os.symlink(target, unfinished, dir_fd=fd)
         try:
             os.replace(unfinished, name, src_dir_fd=fd, dst_dir_fd=fd)

@@ -22,8 +22,8 @@ from cacheadmin.protect.planting import (
     withdraw,
 )
 from cacheadmin.protect.roots import WantedRoots, root_buckets
+from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
-from cacheadmin.prune.running import existing_quarantine
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId

@@ -19,6 +19,7 @@ from cacheadmin.planner.case import name_some
 from cacheadmin.planner.grace import Moment, Period, divide, marks, remaining
 from cacheadmin.prune.executing import transact
 from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
+from cacheadmin.prune.recheck import grain_ns
 from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 # The pid namespace of the machine itself (PROC_PID_INIT_INO of the kernel): in
 # any other, processes outside can't be seen.
 _WHOLE_MACHINE = "pid:[4026531836]"
-
-# A second change to a folder could hide behind the first for so long (ns).
-_GRAIN_NS = 20_000_000
-_COARSE_GRAIN_NS = 2_000_000_000
-_SECOND_NS = 1_000_000_000
 
 
 def prune_beside(
@@ -106,13 +102,12 @@ def _begin_period(
     inventory = situation.inventory
     begun_ns = now_ns()
     times = dict(_times(situation))
-    coarse = any(moment % _SECOND_NS == 0 for moment in times.values())
     fresh = marks(
         deferred,
         inventory,
         times,
         now_ns=begun_ns,
-        grain_ns=_COARSE_GRAIN_NS if coarse else _GRAIN_NS,
+        grain_ns=max(map(grain_ns, times.values()), default=0),
     )
     processes, _ = read_processes(locator_for(situation.policy, inventory))
     moment = moment_of(processes, lock_holders(inventory.cache.path))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -67,7 +66,7 @@ class Quarantine:
 def new_run_id(now_ns: int) -> str:
     """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
-    return f"{moment}-{secrets.token_hex(3)}"
+    return f"{moment}-{os.urandom(3).hex()}"
 
 
 def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
@@ -108,6 +107,21 @@ def open_quarantine(
         yield Quarantine(fd, place.path, place.warning, status.st_dev)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def existing_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Quarantine | None]:
+    """Open a quarantine for looking at it; None when nothing was pruned yet."""
+    try:
+        manager = open_quarantine(policy, cache, create=False)
+        quarantine = manager.__enter__()
+    except NotACache:
+        yield None
+        return
+    try:
+        yield quarantine
+    finally:
+        manager.__exit__(None, None, None)
 
 
 def _open(path: str, cache: OpenCache, *, create: bool) -> int:

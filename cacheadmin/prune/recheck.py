@@ -121,10 +121,8 @@ class Rechecker:
 
     def _moved_on(self, now_ns: int, seen_ns: int) -> bool:
         """Whether a folder may have changed since it was read, by its times."""
-        # A time of whole seconds comes from a filesystem that has no finer ones.
-        coarse = self._coarse or now_ns % _SECOND_NS == 0
-        grain_ns = _COARSE_GRAIN_NS if coarse else _GRAIN_NS
-        return now_ns != seen_ns or now_ns > self._situation.inventory.read_at_ns - grain_ns
+        grain = grain_ns(now_ns, coarse=self._coarse)
+        return now_ns != seen_ns or now_ns > self._situation.inventory.read_at_ns - grain
 
     def _changed_folders(self) -> Iterator[str]:
         cache_fd = self._situation.cache.fd
@@ -323,6 +321,12 @@ class Rechecker:
         except OSError:
             return False
         return max(status.st_mtime_ns, status.st_ctime_ns) > self._changed_ns.get(path, 0)
+
+
+def grain_ns(moment_ns: int, *, coarse: bool = False) -> int:
+    """Return for how long a folder's time may hide a second change; ``coarse``: at least so."""
+    # A time of whole seconds comes from a filesystem that has no finer ones.
+    return _COARSE_GRAIN_NS if coarse or moment_ns % _SECOND_NS == 0 else _GRAIN_NS
 
 
 def _leads_among(

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import CacheBusy, NotACache
+from cacheadmin.errors import CacheBusy
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.beside import prune_beside
@@ -21,6 +21,7 @@ from cacheadmin.prune.executing import holders, terminable, transact
 from cacheadmin.prune.quarantine import (
     Quarantine,
     choose_quarantine,
+    existing_quarantine,
     open_quarantine,
 )
 from cacheadmin.prune.recovery import Recovered, recover
@@ -83,21 +84,6 @@ def recover_interrupted(policy: Policy) -> tuple[Recovered, ...]:
                 return ()
         with _begin(policy, cache) as (_, recovered):
             return recovered
-
-
-@contextmanager
-def existing_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Quarantine | None]:
-    """Open a quarantine for looking at it; None when nothing was pruned yet."""
-    try:
-        manager = open_quarantine(policy, cache, create=False)
-        quarantine = manager.__enter__()
-    except NotACache:
-        yield None
-        return
-    try:
-        yield quarantine
-    finally:
-        manager.__exit__(None, None, None)
 
 
 def run_prune(
