@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.consistency import leads, without_dangling
 
 if TYPE_CHECKING:
@@ -27,17 +26,16 @@ def within(
 ) -> Plan:
     """Return the plan with as many of its removals as the limits allow.
 
-    Archives that nothing leads to any more come first, so that a package whose
-    pointers come back every day can't hold up the others; then pointers, in
-    the plan's order. What is left over never leaves a pointer without its
-    archive. An entry larger than ``bytes`` goes when it is the first:
-    otherwise it would never.
+    The oldest archives come first, with what leads to them, so that a package
+    which comes back every day can't hold up the others. What is left over
+    never leaves a pointer without its archive. An entry larger than ``bytes``
+    goes when it is the first: otherwise it would never.
     """
-    led_to = {target for _, target in leads(inventory, evidence)}
-    ordered = sorted(
-        plan.removals,
-        key=lambda d: d.kind is not EntryKind.ARCHIVE or d.path in led_to,
-    )
+    made = {archive.path: archive.mtime_ns for archive in inventory.archives.values()}
+    for source, target in leads(inventory, evidence):
+        if target in made:
+            made[source] = min(made[target], made.get(source, made[target]))
+    ordered = sorted(plan.removals, key=lambda decision: made.get(decision.path, 0))
     chosen: list[Decision] = []
     total = 0
     for decision in ordered:
