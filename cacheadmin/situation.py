@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.timestamps import now_ns
+from cacheadmin.timestamps import NANOSECONDS, now_ns
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Pin, Unseen
@@ -107,6 +107,15 @@ class Situation:
             self.now_ns,
         )
         return make_plan(self.policy, self.inventory, self.evidence, self.now_ns, choice)
+
+    def record_clock(self) -> None:
+        """Remember what this host's clock says, once an hour: later runs are held against it."""
+        anchor = self.state.clock(self.host_time.host)
+        if anchor is not None and anchor[0].boot == self.host_time.boot:
+            passed_ns = self.host_time.uptime_ns - anchor[0].uptime_ns
+            if 0 <= passed_ns < 3600 * NANOSECONDS:
+                return
+        self.state.note_clock(self.host_time, self.now_ns)
 
     def record_uses(self) -> str:
         """Remember which archives are used now, where the policy asks; return a warning or "".

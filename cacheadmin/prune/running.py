@@ -111,7 +111,7 @@ def run_prune(
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
     situation.state.remember(situation.evidence.environments, situation.now_ns)
-    situation.state.note_clock(situation.host_time, situation.now_ns)
+    situation.record_clock()
     situation.record_pin_ages()
     warning = situation.record_uses()
     if warning:
