@@ -40,6 +40,7 @@ def test_links_go_and_what_they_lead_to_stays(tmp_path: Path) -> None:
     assert (precious / "file").exists()
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_folders_deep(tmp_path: Path) -> None:
     folder = os.open(tmp_path, os.O_RDONLY)
     for _ in range(100_000):

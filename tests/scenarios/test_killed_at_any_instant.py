@@ -1,4 +1,4 @@
-"""kill -9 at 50 random instants of a prune: nothing dangles, nothing is lost.
+"""kill -9 at random instants of a prune: nothing dangles, nothing is lost.
 
 A prune moves for milliseconds only, after looking for much longer: most kills
 are aimed at the time from its first move to its end, the others come at any
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import random
 import time
+
+import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
@@ -21,10 +23,11 @@ from tests.support.kills import (
 )
 from tests.support.shared_cache import names_in
 
-KILLS = 50
 
-
-def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: Cacheadmin) -> None:
+@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.long)])
+def test_kills_lose_nothing_and_break_nobody(
+    incident: Incident, cacheadmin: Cacheadmin, kills: int
+) -> None:
     cache = incident.shared.path
     add_leftover_archives(cache)
     policy = cacheadmin.policy(cache, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n")
@@ -41,7 +44,7 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
     print(f"seed {seed}")
     instants = random.Random(seed)
     half_done = 0
-    for number in range(KILLS):
+    for number in range(kills):
         known = runs_in(quarantine)
         process = cacheadmin.start("prune", policy)
         if number % 5:
@@ -60,4 +63,4 @@ def test_50_kills_lose_nothing_and_break_nobody(incident: Incident, cacheadmin: 
         assert names_in(cache) == pruned
         put_back_all_runs(policy)
         assert names_in(cache) == everything
-    print(f"{half_done} of {KILLS} kills left a half-done removal")
+    print(f"{half_done} of {kills} kills left a half-done removal")

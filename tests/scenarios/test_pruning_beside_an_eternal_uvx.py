@@ -27,7 +27,7 @@ IDLE_TOOLS = "prune:\n  environments: {idle: 0s, keep_latest: false}\n"
 CONCURRENT = "lock:\n  busy: concurrent\n"
 
 # The longest that three users work beside our prunes (seconds).
-BUSY_SECONDS = 25
+BUSY_SECONDS = 15
 LONG_BUSY_SECONDS = 120
 
 
