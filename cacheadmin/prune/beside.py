@@ -8,7 +8,7 @@ allows goes now, and the rest begins, or goes on with, its grace period.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
@@ -16,13 +16,14 @@ from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.processes import read_processes
 from cacheadmin.planner.case import name_some
-from cacheadmin.planner.grace import Moment, Period, divide, marks, remaining
+from cacheadmin.planner.grace import Period, divide, marks, remaining
 from cacheadmin.prune.executing import transact
 from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
 from cacheadmin.prune.recheck import grain_ns
 from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import LockHolder, Process
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.quarantine import Quarantine
@@ -110,13 +111,15 @@ def _begin_period(
         grain_ns=max(map(grain_ns, times.values()), default=0),
     )
     processes, _ = read_processes(locator_for(situation.policy, inventory))
-    moment = moment_of(processes, lock_holders(inventory.cache.path))
+    holders = lock_holders(inventory.cache.path)
+    moment = moment_of(processes, holders)
     now = marks(deferred, inventory, times, now_ns=None)
     kept, waiting = remaining(periods, moment, now)
     new = {path: mark for path, mark in fresh.items() if path not in waiting}
     all_periods = (*kept, Period(moment, new)) if new else kept
     write_periods(quarantine, all_periods)
-    return _knowers(situation, all_periods, moment)
+    knowers = {pid for period in all_periods for pid, _ in period.begun.working & moment.working}
+    return _named(situation, knowers, (*holders, *processes))
 
 
 def _times(situation: Situation) -> Iterator[tuple[str, int]]:
@@ -129,11 +132,11 @@ def _times(situation: Situation) -> Iterator[tuple[str, int]]:
         yield folder, status.st_mtime_ns
 
 
-def _knowers(situation: Situation, periods: Sequence[Period], moment: Moment) -> tuple[str, ...]:
-    pids = {pid for period in periods for pid, _ in period.begun.working & moment.working}
+def _named(
+    situation: Situation, pids: set[int], seen: Iterable[Process | LockHolder]
+) -> tuple[str, ...]:
     words = {
-        process.pid: f"process {process.pid} of {situation.case.user(process.uid)} "
-        f"({process.command})"
-        for process in situation.evidence.processes
+        one.pid: f"process {one.pid} of {situation.case.user(one.uid)} ({one.command})"
+        for one in seen
     }
-    return name_some([words.get(pid, f"process {pid}") for pid in sorted(pids)])
+    return name_some([words[pid] for pid in sorted(pids)])
