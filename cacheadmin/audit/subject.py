@@ -1,0 +1,40 @@
+"""What audit rules look at: one situation, and what is costly to find out, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.situation import Situation
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One cache under audit. Its cached properties are found out when first asked for."""
+
+    situation: Situation
+
+    @property
+    def policy(self) -> Policy:
+        """The effective policy."""
+        return self.situation.policy
+
+    @property
+    def cache_path(self) -> str:
+        """The cache's absolute path."""
+        return self.situation.cache.identity.path
+
+    @cached_property
+    def case(self) -> Case:
+        """Policy, inventory and evidence, as the planner sees them."""
+        return self.situation.case
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What a prune would remove and keep now."""
+        return self.situation.plan()

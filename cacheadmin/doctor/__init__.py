@@ -1,0 +1,1 @@
+"""Environments that are broken already, and the command that repairs each."""

@@ -1,0 +1,1 @@
+"""Are archives still what their wheels said they are?"""
