@@ -32,6 +32,7 @@ _COMMANDS = {
     "scan": False,
     "schemas": False,
     "usage": False,
+    "audit": False,
     "protect": False,
     "guard": False,
     "runs": True,
