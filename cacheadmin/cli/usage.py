@@ -24,14 +24,18 @@ def usage(
     from cacheadmin.cli.showing import document, progress_bar
     from cacheadmin.report.usage import unread_words, usage_json, usage_text
     from cacheadmin.situation import look_at
-    from cacheadmin.usage.measuring import measure_usage
+    from cacheadmin.usage.history import remember_size
+    from cacheadmin.usage.measuring import measure_cache
 
     with (
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
     ):
-        measured = measure_usage(situation, by)
-        for warning in (unread_words(measured), measured.warning):
+        whole = measure_cache(situation)
+        measured = whole.by(by)
+        # One reason why nothing can be remembered is said once.
+        unsaved = dict.fromkeys((whole.warning, remember_size(situation, whole)))
+        for warning in (unread_words(measured), *unsaved):
             if warning:
                 output.warning(warning)
         if output_format is Format.JSON:

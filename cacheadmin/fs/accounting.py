@@ -22,11 +22,12 @@ btrfs reports the blocks of compressed files as if they were not compressed
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 G = TypeVar("G", bound=Hashable)
+H = TypeVar("H", bound=Hashable)
 
 Ranges = Sequence[tuple[int, int]]
 
@@ -186,6 +187,33 @@ class Measured(Mapping[G, Size], Generic[G]):
             if holders <= chosen:
                 reclaimable += common.reclaimable
         return Size(logical, allocated, reclaimable, files)
+
+    def regrouped(self, group_of: Callable[[G], H]) -> Measured[H]:
+        """Return the same in larger groups: as if they had been measured as such."""
+        target = {group: group_of(group) for group in self.sizes}
+        numbers: dict[H, list[int]] = {}
+        for group, size in self.sizes.items():
+            sums = numbers.setdefault(target[group], [0, 0, 0, 0])
+            sums[0] += size.logical_bytes
+            sums[1] += size.allocated_bytes
+            sums[2] += size.reclaimable_bytes
+            sums[3] += size.files
+        common: dict[frozenset[H], _Together] = {}
+        for holders, shared in self.common.items():
+            counts = Counter(target[group] for group in holders)
+            for larger, count in counts.items():
+                numbers[larger][0] -= (count - 1) * shared.logical
+                numbers[larger][1] -= (count - 1) * shared.allocated
+                numbers[larger][3] -= (count - 1) * shared.files
+            if len(counts) == 1:
+                numbers[next(iter(counts))][2] += shared.reclaimable
+                continue
+            still = common.setdefault(frozenset(counts), _Together())
+            still.logical += shared.logical
+            still.allocated += shared.allocated
+            still.files += shared.files
+            still.reclaimable += shared.reclaimable
+        return Measured({group: Size(*sums) for group, sums in numbers.items()}, common)
 
 
 class Accounting(Generic[G]):

@@ -60,6 +60,12 @@ def read_size_rows(file: str, cache: str) -> list[tuple[str, str]]:
     return _rows(file, "SELECT archive, record FROM archive_size WHERE cache = ?", (cache,))
 
 
+def read_history_rows(file: str, cache: str) -> list[tuple[int, str]]:
+    """Return (time in ns, record) of everything one cache measured, oldest first."""
+    query = "SELECT taken_ns, record FROM size_history WHERE cache = ? ORDER BY taken_ns"
+    return _rows(file, query, (cache,))
+
+
 def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
     try:
         os.stat(file)

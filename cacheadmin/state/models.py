@@ -88,3 +88,13 @@ class ArchiveSizeRow(Base):
     cache: Mapped[str] = mapped_column(Text, primary_key=True)
     archive: Mapped[str] = mapped_column(Text, primary_key=True)
     record: Mapped[str] = mapped_column(Text)
+
+
+class SizeHistoryRow(Base):
+    """What a cache took at one moment: a record of ``state.size_history``."""
+
+    __tablename__ = "size_history"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    taken_ns: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    record: Mapped[str] = mapped_column(Text)

@@ -1,11 +1,16 @@
-"""Measure a whole cache, and say what belongs to whom."""
+"""Measure a whole cache once, and say what belongs to whom in every way that is asked.
+
+Files are counted in the smallest groups there are: one for each archive, one
+for each sort of thing around archives. Whatever a report groups by is made of
+these afterwards, exactly as if it had been measured so.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache as remembering
 from typing import TYPE_CHECKING
@@ -33,6 +38,7 @@ from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
 
 
@@ -55,25 +61,68 @@ class Usage:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The smallest group: one archive, or all of one sort around archives."""
+
+    thing: Thing
+    archive: ArchiveId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredCache:
+    """A cache that was measured once; `Usage` says what the other fields mean."""
+
+    pieces: Measured[Piece]
+    total: Size
+    unread: tuple[ReadFailure, ...]
+    from_state: int
+    warning: str
+    policy: Policy
+    root: str
+    user: Callable[[int], str]
+
+    def by(self, by: By) -> Usage:
+        """Return the usage in one grouping."""
+        grouping = _grouping(self.policy, self.root, self.user, by)
+        of_piece = {piece: grouping.group_of(piece.thing) for piece in self.pieces}
+        return Usage(
+            by=by,
+            groups=self.pieces.regrouped(of_piece.__getitem__),
+            archives=Counter(
+                group for piece, group in of_piece.items() if piece.archive is not None
+            ),
+            total=self.total,
+            unread=self.unread,
+            from_state=self.from_state,
+            warning=self.warning,
+        )
+
+    def archives(self) -> Measured[ArchiveId | None]:
+        """Return the size of each archive; None stands for all the rest."""
+        return self.pieces.regrouped(lambda piece: piece.archive)
+
+
 def measure_usage(situation: Situation, by: By) -> Usage:
     """Return the usage of a cache, and remember the sizes of its archives."""
-    grouping = _grouping(situation, by)
-    accounting: Accounting[Group] = Accounting()
+    return measure_cache(situation).by(by)
+
+
+def measure_cache(situation: Situation) -> MeasuredCache:
+    """Measure a cache for any grouping, and remember the sizes of its archives."""
+    accounting: Accounting[Piece] = Accounting()
     store = open_archive_sizes(situation.state)
     known = store.read()
     archives = _measure_archives(situation, known)
-    count: Counter[Group] = Counter()
     for one in archives:
-        group = grouping.group_of(thing_of_archive(one.archive))
-        accounting.add(group, one.tally)
-        count[group] += 1
-    others = _measure_others(situation, grouping, accounting)
+        accounting.add(Piece(thing_of_archive(one.archive), one.archive.id), one.tally)
+    others = _measure_others(situation, accounting)
     unread = [*(problem for one in archives for problem in one.failures), *others]
     held: Ranges = ()
     if accounting.shares_among_itself():
         environments = situation.evidence.environments
         held = extents_of_environments(environments, situation.cache.identity.device)
-    groups = accounting.finish(held)
+    pieces = accounting.finish(held)
     remember = {one.archive.id: one.remember for one in archives if one.remember is not None}
     warning = ""
     try:
@@ -82,25 +131,24 @@ def measure_usage(situation: Situation, by: By) -> Usage:
     except CacheadminError as error:
         # Everything was measured: only the next time takes as long again.
         warning = error.message
-    return Usage(
-        by=by,
-        groups=groups,
-        archives=count,
-        total=groups.together(groups),
+    return MeasuredCache(
+        pieces=pieces,
+        total=pieces.together(pieces),
         unread=tuple({problem.path: problem for problem in unread}.values()),
         from_state=sum(one.from_state for one in archives),
         warning=warning,
+        policy=situation.policy,
+        root=situation.cache.identity.path,
+        user=situation.case.user,
     )
 
 
-def _grouping(situation: Situation, by: By) -> Grouping:
-    policy, root = situation.policy, situation.cache.identity.path
-
+def _grouping(policy: Policy, root: str, user: Callable[[int], str], by: By) -> Grouping:
     @remembering
     def team(bucket: str | None, uid: int) -> str | None:
         return team_of(policy, root if bucket is None else f"{root}/{bucket}", uid)
 
-    return Grouping(by, situation.case.user, team)
+    return Grouping(by, user, team)
 
 
 def _measure_archives(
@@ -111,9 +159,7 @@ def _measure_archives(
     return in_threads(lambda archive: measure_archive(fd, archive, known, charges), archives)
 
 
-def _measure_others(
-    situation: Situation, grouping: Grouping, accounting: Accounting[Group]
-) -> list[ReadFailure]:
+def _measure_others(situation: Situation, accounting: Accounting[Piece]) -> list[ReadFailure]:
     """Count everything but archives, the root folder itself included."""
     cache, inventory = situation.cache, situation.inventory
     leave_out = frozenset(archive.path for archive in inventory.archives.values())
@@ -126,7 +172,7 @@ def _measure_others(
         return [failure(cache.identity.path, error)]
 
     def count(name: str) -> tuple[_Counting, list[ReadFailure]]:
-        counting = _Counting(grouping, packages, _is_ours_alone(name, buckets))
+        counting = _Counting(packages, _is_ours_alone(name, buckets))
         walk = Walk(counting.choose, charges, leave_out)
         walk.count(cache.fd, name)
         return counting, walk.failures
@@ -134,12 +180,12 @@ def _measure_others(
     root = os.fstat(cache.fd)
     tally = Tally()
     tally.add(root.st_size, root.st_blocks * 512 + charges.inode_bytes)
-    accounting.add(grouping.group_of(Thing(None, Sort.OTHER, None, None, root.st_uid)), tally)
+    accounting.add(Piece(Thing(None, Sort.OTHER, None, None, root.st_uid)), tally)
     unread: list[ReadFailure] = []
     for counting, failures in in_threads(count, names):
         unread += failures
-        for group, found in counting.tallies.items():
-            accounting.add(group, found)
+        for thing, found in counting.tallies.items():
+            accounting.add(Piece(thing), found)
     return unread
 
 
@@ -155,20 +201,15 @@ def _is_ours_alone(name: str, buckets: set[str]) -> bool:
 class _Counting:
     """Chooses the tally for each file of one walk."""
 
-    def __init__(
-        self, grouping: Grouping, packages: Mapping[str, PackageVersion], ours: bool
-    ) -> None:
-        self.tallies: dict[Group, Tally] = {}
-        self._of_thing: dict[Thing, Tally] = {}
-        self._grouping = grouping
+    def __init__(self, packages: Mapping[str, PackageVersion], ours: bool) -> None:
+        self.tallies: dict[Thing, Tally] = {}
         self._classifier = Classifier(packages, ours=ours)
 
     def choose(self, path: str, status: os.stat_result) -> Tally:
         """Return the tally of whatever lies at a path."""
         is_folder = stat.S_ISDIR(status.st_mode)
         thing = self._classifier.thing_at(path, status.st_uid, is_folder=is_folder)
-        tally = self._of_thing.get(thing)
+        tally = self.tallies.get(thing)
         if tally is None:
-            tally = self.tallies.setdefault(self._grouping.group_of(thing), Tally())
-            self._of_thing[thing] = tally
+            tally = self.tallies[thing] = Tally()
         return tally

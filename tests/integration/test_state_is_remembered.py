@@ -15,8 +15,9 @@ from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
+from cacheadmin.state.size_history import SizeHistory, SizeRecord
 from cacheadmin.state.store import State, open_state
-from tests.support.facts import DAY, NOW, environment
+from tests.support.facts import DAY, HOUR, NOW, environment
 from tests.support.postgresql import binaries, running_postgresql
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST, REPOSITORY
@@ -97,6 +98,28 @@ def test_sizes_of_archives_come_back_and_gone_ones_are_forgotten(url: str) -> No
     sizes("sized").replace({ArchiveId("b"): first})
     assert sizes("sized").read() == {"b": first}
     assert sizes("other").read() == {"a": second}
+
+
+def test_sizes_over_time_come_back_at_most_one_an_hour(url: str) -> None:
+    def history(name: str) -> SizeHistory:
+        return SizeHistory(url, CacheIdentity(f"/srv/{name}", 1, 2))
+
+    def record(taken_ns: int, size: int) -> SizeRecord:
+        packages = {"six": 5, os.fsdecode(b"\xff"): 6, "<script>": 7}
+        return SizeRecord(taken_ns, size, 3, {"archive-v0": size}, {"ml": 9}, packages)
+
+    first, second = record(NOW, 2**41), record(NOW + HOUR, 7)
+    assert history("grown").read() == ()
+    assert history("grown").note(first)
+    assert not history("grown").note(record(NOW + HOUR - 1, 1))
+    assert history("grown").note(second)
+    assert history("other").note(second)
+    assert history("grown").read() == (first, second)
+    # A year later the two are one day's, and the last of a day stays.
+    late = record(NOW + 300 * DAY, 8)
+    assert history("grown").note(late)
+    assert history("grown").read() == (second, late)
+    assert history("other").read() == (second,)
 
 
 def test_fast_reading_equals_the_models(tmp_path: Path) -> None:

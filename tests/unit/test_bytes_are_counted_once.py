@@ -138,6 +138,10 @@ def test_any_set_frees_what_a_disk_of_blocks_would(seed: int) -> None:
         assert sizes[group].reclaimable_bytes == _freed(alone, blocks, private)
     there = {inode for inode, places in names.items() if set(places) & set(chosen)}
     assert sizes.together(chosen).files == len(there)
+    larger = sizes.regrouped(lambda name: "ab" if name in "ab" else name)
+    for group in larger:
+        assert larger[group] == sizes.together(group)
+    assert larger.together(larger) == sizes.together(sizes)
 
 
 def _freed(gone: set[int], blocks: Mapping[int, list[int]], private: Mapping[int, int]) -> int:

@@ -1,0 +1,132 @@
+"""What a cache took over time: at most a record an hour, and fewer the older they are.
+
+Records are thinned by whole hours, days and weeks of the calendar in UTC, and
+the last of each stays. So a record that is kept once is the one that would be
+kept later too, however often and in whatever steps somebody thins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from cacheadmin.state.fast_reading import read_history_rows
+from cacheadmin.state.location import sqlite_path
+from cacheadmin.state.store import State
+from cacheadmin.timestamps import NANOSECONDS
+
+_HOUR_NS = 3600 * NANOSECONDS
+_DAY_NS = 24 * _HOUR_NS
+_WEEK_NS = 7 * _DAY_NS
+
+# One for each so long, in the last so many of these. Whole days, then whole
+# weeks, grow old at once: thinning twice comes to the same as thinning once.
+_STEPS = ((_HOUR_NS, 2, _DAY_NS), (_DAY_NS, 52, _WEEK_NS), (_WEEK_NS, 520, _WEEK_NS))
+
+
+@dataclass(frozen=True, slots=True)
+class SizeRecord:
+    """The allocated bytes of a cache at one moment (ns), and of what it consists.
+
+    Teams and packages: those that have one; only the largest packages. What
+    the parts lack of ``allocated_bytes`` belongs to no part.
+    """
+
+    taken_ns: int
+    allocated_bytes: int
+    files: int
+    buckets: Mapping[str, int]
+    teams: Mapping[str, int]
+    packages: Mapping[str, int]
+
+
+class SizeHistory(State):
+    """The sizes of one cache over time, in the same state as everything else."""
+
+    def read(self) -> tuple[SizeRecord, ...]:
+        """Return what is remembered, oldest first. Raises StateUnusable, NotPermitted."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            rows = (
+                self._read_by_sqlalchemy() if file is None else read_history_rows(file, self._key)
+            )
+        return tuple(_parsed(taken_ns, text) for taken_ns, text in rows)
+
+    def note(self, record: SizeRecord) -> bool:
+        """Remember a record and thin out older ones; False within an hour of the last.
+
+        Raises StateUnusable, NotPermitted.
+        """
+        from sqlalchemy import delete
+
+        from cacheadmin.state.models import SizeHistoryRow
+
+        known = [one.taken_ns for one in self.read()]
+        if any(0 <= record.taken_ns - taken_ns < _HOUR_NS for taken_ns in known):
+            return False
+        stays = worth_keeping([*known, record.taken_ns], record.taken_ns)
+        table = SizeHistoryRow
+        with self._session() as session:
+            for taken_ns in known:
+                if taken_ns not in stays:
+                    session.execute(
+                        delete(table).where(table.cache == self._key, table.taken_ns == taken_ns)
+                    )
+            row = table(cache=self._key, taken_ns=record.taken_ns, record=_text(record))
+            session.merge(row)
+        return True
+
+    def _read_by_sqlalchemy(self) -> list[tuple[int, str]]:
+        from sqlalchemy import select
+
+        from cacheadmin.state.models import SizeHistoryRow
+
+        query = select(SizeHistoryRow.taken_ns, SizeHistoryRow.record)
+        mine = query.where(SizeHistoryRow.cache == self._key).order_by(SizeHistoryRow.taken_ns)
+        with self._session() as session:
+            return [(taken_ns, record) for taken_ns, record in session.execute(mine)]
+
+
+def open_size_history(state: State) -> SizeHistory:
+    """Return the history that belongs to a cache's state."""
+    return SizeHistory(state.url, state.cache)
+
+
+def worth_keeping(times_ns: Iterable[int], now_ns: int) -> frozenset[int]:
+    """Return the times that stay: one an hour for 2 days, a day for a year, then a week.
+
+    After ten years none. What seems to lie in the future (a clock was wrong) stays.
+    """
+    last: dict[tuple[int, int], int] = {}
+    for taken_ns in times_ns:
+        for each_ns, number, unit_ns in _STEPS:
+            if now_ns // unit_ns - taken_ns // unit_ns <= number:
+                period = (each_ns, taken_ns // each_ns)
+                last[period] = max(last.get(period, taken_ns), taken_ns)
+                break
+    return frozenset(last.values())
+
+
+def _text(record: SizeRecord) -> str:
+    return json.dumps(
+        {
+            "bytes": record.allocated_bytes,
+            "files": record.files,
+            "buckets": dict(record.buckets),
+            "teams": dict(record.teams),
+            "packages": dict(record.packages),
+        }
+    )
+
+
+def _parsed(taken_ns: int, text: str) -> SizeRecord:
+    record = json.loads(text)
+    return SizeRecord(
+        taken_ns,
+        record["bytes"],
+        record["files"],
+        record["buckets"],
+        record["teams"],
+        record["packages"],
+    )
