@@ -5,6 +5,7 @@
 
 Each runner has its own state folder and home; nothing of the caller's
 environment reaches the child. ``user`` runs it as somebody else (needs root).
+A call as oneself starts warm (``warm_start``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from tests.support.users import User, open_temporary_folder, python_for_everyone
 from tests.support.uv_releases import REPOSITORY
+from tests.support.warm_start import run_warm, starts_alike
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,11 @@ class Result:
     code: int
     stdout: str
     stderr: str
+
+    @classmethod
+    def of(cls, code: int, stdout: bytes, stderr: bytes) -> Result:
+        """Return a result from a process's bytes."""
+        return cls(code, _text(stdout), _text(stderr))
 
     @property
     def json(self) -> Any:
@@ -63,19 +70,23 @@ class Cacheadmin:
         timeout: float = 120,
     ) -> Result:
         """Run one command; with ``code`` assert that exit code."""
-        finished = subprocess.run(
-            self.command(*arguments, user=user),
-            env=self.environment(user) | (environment or {}),
-            cwd=cwd or self._home_of(user),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=timeout,
-            check=False,
-            **(user.process_arguments() if user else {}),
-        )
-        result = Result(finished.returncode, finished.stdout, finished.stderr)
+        where = os.fspath(cwd or self._home_of(user))
+        variables = self.environment(user) | (environment or {})
+        if not _somebody_else(user) and starts_alike(environment or {}):
+            call = [os.fspath(argument) for argument in arguments]
+            result = Result.of(*run_warm(call, variables, where, timeout))
+        else:
+            finished = subprocess.run(
+                self.command(*arguments, user=user),
+                env=variables,
+                cwd=where,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+                **(user.process_arguments() if user else {}),
+            )
+            result = Result.of(finished.returncode, finished.stdout, finished.stderr)
         if code is not None and result.code != code:
             words = " ".join(map(os.fspath, arguments))
             raise AssertionError(
@@ -147,6 +158,10 @@ class Cacheadmin:
             if user and os.geteuid() == 0:
                 os.chown(home, user.uid, user.gid)
         return home
+
+
+def _text(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
 
 
 @cache

@@ -1,0 +1,149 @@
+"""The command line in a process of its own, without importing it anew each time.
+
+    code, stdout, stderr = run_warm(arguments, environment, cwd, timeout)
+
+Half of the time of a call is imports, and tests make hundreds of calls. One
+server for each thread that asks imports everything once, and forks for each
+call: a real process with its own exit code, output, environment and folder.
+What depends on how an interpreter is started needs a cold start; so does
+another user, who has a Python of his own.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+
+from tests.support.uv_releases import REPOSITORY
+
+_STARTING = ("PYTHON", "LC_", "LANG", "LD_")
+_servers = threading.local()
+
+
+def starts_alike(environment: Mapping[str, str]) -> bool:
+    """Whether an interpreter started with these extra variables is the server's."""
+    return not any(name.startswith(_STARTING) for name in environment)
+
+
+def run_warm(
+    arguments: Sequence[str], environment: Mapping[str, str], cwd: str, timeout: float
+) -> tuple[int, bytes, bytes]:
+    """Run one command; return its exit code (negative: the signal) and both outputs.
+
+    Raises subprocess.TimeoutExpired when it took longer; it is killed then.
+    """
+    server = getattr(_servers, "own", None)
+    if server is None or server.pid != os.getpid():
+        server = _servers.own = _Server()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        request = {"arguments": list(arguments), "environment": dict(environment), "cwd": cwd}
+        code = server.ask(request, out.fileno(), err.fileno(), timeout)
+        out.seek(0)
+        err.seek(0)
+        return code, out.read(), err.read()
+
+
+class _Server:
+    """Our end of one server; it ends when this end is closed."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.warm_start", str(theirs.fileno())],
+            env={
+                "PATH": "/usr/local/bin:/usr/bin:/bin",
+                "LC_ALL": "C.UTF-8",
+                "PYTHONPATH": os.fspath(REPOSITORY),
+            },
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+        theirs.close()
+
+    def ask(self, request: object, out: int, err: int, timeout: float) -> int:
+        fds = array.array("i", [out, err])
+        self.socket.sendmsg(
+            [json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)]
+        )
+        pid = int(self.socket.recv(64))
+        self.socket.settimeout(timeout)
+        try:
+            return int(self.socket.recv(64))
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self.socket.settimeout(None)
+            self.socket.recv(64)
+            raise subprocess.TimeoutExpired(str(request), timeout) from None
+        finally:
+            self.socket.settimeout(None)
+
+
+def _serve(connection: socket.socket) -> None:
+    import importlib
+    import pkgutil
+
+    import cacheadmin
+
+    for module in pkgutil.walk_packages(cacheadmin.__path__, "cacheadmin."):
+        importlib.import_module(module.name)
+    while True:
+        message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
+        if not message:
+            return
+        child = os.fork()
+        if child == 0:
+            connection.close()
+            _become(json.loads(message), *fds)
+        for fd in fds:
+            os.close(fd)
+        connection.send(str(child).encode())
+        _, status = os.waitpid(child, 0)
+        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _become(request: dict[str, object], out: int, err: int) -> None:
+    """Be a process that was started for this request alone; never return."""
+    code = 1
+    try:
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        os.close(out)
+        os.close(err)
+        environment = request["environment"]
+        os.environ.clear()
+        os.environ.update(environment)  # type: ignore[arg-type]
+        os.chdir(str(request["cwd"]))
+        sys.argv = ["cacheadmin", *request["arguments"]]  # type: ignore[misc]
+        from cacheadmin.__main__ import main
+
+        try:
+            main()
+            code = 0
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
