@@ -1,0 +1,167 @@
+"""POSIX access control lists, and what they grant to a group or a user.
+
+Mode bits alone deceive where a list is set: the group bits of ``st_mode`` then
+show the list's *mask*, the most that anybody but owner and others may have,
+not what the owning group has. Whoever judges rights has to read the list.
+
+The kernel hands a list out as an extended attribute: a version number, then
+entries of tag, rights and id, all little-endian (``linux/posix_acl_xattr.h``;
+the rules of evaluation are those of acl(5)). An attribute of another shape is
+no list: `parse_access_list` says None, and so does a file that has none.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+READ, WRITE, ENTER = 4, 2, 1
+ALL = READ | WRITE | ENTER
+
+_ACCESS = "system.posix_acl_access"
+_DEFAULT = "system.posix_acl_default"
+
+_HEADER = struct.Struct("<I")
+_ENTRY = struct.Struct("<HHI")
+_VERSION = 2
+_OWNER, _USER, _GROUP, _NAMED_GROUP, _MASK, _OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+# A list on a filesystem that keeps none, or on a link.
+_NONE_THERE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+_EMPTY: Mapping[int, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class AccessList:
+    """Who may do what: rights are sums of READ, WRITE and ENTER.
+
+    ``users`` and ``groups`` are the named ones, by id. ``mask`` limits them
+    and the owning group; None where there is no such entry.
+    """
+
+    owner: int
+    group: int
+    others: int
+    mask: int | None = None
+    users: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
+    groups: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
+
+    def limited(self, rights: int) -> int:
+        """Return what the mask leaves of some rights."""
+        return rights if self.mask is None else rights & self.mask
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An entry's owner, group, and the list that decides: its own, or its mode bits."""
+
+    uid: int
+    gid: int
+    rules: AccessList
+
+    def group_may(self, gid: int, wanted: int) -> bool:
+        """Whether somebody who is in this group, and nothing else here, may do all of it.
+
+        By acl(5), one entry that matches has to grant it all.
+        """
+        granted = self._granted_to((gid,))
+        if not granted:
+            return _has(self.rules.others, wanted)
+        return any(_has(self.rules.limited(rights), wanted) for rights in granted)
+
+    def user_may(self, uid: int, gids: Collection[int], wanted: int) -> bool:
+        """Whether a user who is in exactly these groups may do all of it."""
+        rules = self.rules
+        if uid == 0:
+            return True
+        if uid == self.uid:
+            return _has(rules.owner, wanted)
+        if uid in rules.users:
+            return _has(rules.limited(rules.users[uid]), wanted)
+        granted = self._granted_to(gids)
+        if not granted:
+            return _has(rules.others, wanted)
+        return any(_has(rules.limited(rights), wanted) for rights in granted)
+
+    def _granted_to(self, gids: Collection[int]) -> list[int]:
+        granted = [self.rules.groups[gid] for gid in gids if gid in self.rules.groups]
+        if self.gid in gids:
+            granted.append(self.rules.group)
+        return granted
+
+
+def _has(rights: int, wanted: int) -> bool:
+    return rights & wanted == wanted
+
+
+def access_of(status: os.stat_result, listed: AccessList | None) -> Access:
+    """Return the access to an entry from its status, and its list where it has one."""
+    return Access(status.st_uid, status.st_gid, listed or rules_of_mode(status.st_mode))
+
+
+def rules_of_mode(mode: int) -> AccessList:
+    """Return mode bits as the list that they stand for."""
+    return AccessList((mode >> 6) & 7, (mode >> 3) & 7, mode & 7)
+
+
+def read_access_lists(fd: int) -> tuple[AccessList | None, AccessList | None]:
+    """Return the access list and the default list of an open folder, None for what it lacks.
+
+    Raises OSError where they can't be read.
+    """
+    # One question instead of two that mostly fail.
+    try:
+        names = os.listxattr(fd)
+    except OSError as error:
+        if error.errno in _NONE_THERE:
+            return None, None
+        raise
+    access = _read(fd, _ACCESS) if _ACCESS in names else None
+    default = _read(fd, _DEFAULT) if _DEFAULT in names else None
+    return access, default
+
+
+def read_access_list_at(folder_fd: int, name: str) -> AccessList | None:
+    """Return the access list of an entry in an open folder; a link is not followed.
+
+    Raises OSError where it can't be read.
+    """
+    # There is no getxattrat(2) before Linux 6.13: the folder is what is open.
+    return _read(f"/proc/self/fd/{folder_fd}/{name}", _ACCESS, follow=False)
+
+
+def parse_access_list(content: bytes) -> AccessList | None:
+    """Return the list in an attribute's bytes; None where they are none."""
+    if len(content) < _HEADER.size or _HEADER.unpack_from(content)[0] != _VERSION:
+        return None
+    if (len(content) - _HEADER.size) % _ENTRY.size:
+        return None
+    single: dict[int, int] = {}
+    users: dict[int, int] = {}
+    groups: dict[int, int] = {}
+    for tag, rights, identity in _ENTRY.iter_unpack(content[_HEADER.size :]):
+        if tag == _USER:
+            users[identity] = rights & ALL
+        elif tag == _NAMED_GROUP:
+            groups[identity] = rights & ALL
+        else:
+            single[tag] = rights & ALL
+    if not {_OWNER, _GROUP, _OTHERS} <= single.keys():
+        return None
+    return AccessList(
+        single[_OWNER], single[_GROUP], single[_OTHERS], single.get(_MASK), users, groups
+    )
+
+
+def _read(place: int | str, attribute: str, *, follow: bool = True) -> AccessList | None:
+    try:
+        return parse_access_list(os.getxattr(place, attribute, follow_symlinks=follow))
+    except OSError as error:
+        if error.errno in _NONE_THERE:
+            return None
+        raise
