@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
 Replan = Callable[["Evidence"], "Plan"]
 
-# Users, as opposed to what merely leads there from inside the cache.
 # An environment that nobody has changed for so long may well be forgotten.
 _LONG_NS = 30 * 86_400 * NANOSECONDS
 
-_LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
+# Rules by which something merely leads there from inside the cache: no users.
+LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +178,12 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
     """Return how little keeps an entry, where that is one user, or none but pointers."""
     if entry.kind not in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
         return ""
-    leading = [use for use in uses if use.rule in _LEADS]
+    leading = [use for use in uses if use.rule in LEADS]
     if leading and len(leading) == len(uses):
         buckets = name_some(sorted({use.who.partition("/")[0] for use in leading}))
         after = _unused_words(case)
         return f"nobody uses it: only pointers in {', '.join(buckets)} keep it{after}"
-    users = {chain.begins for chain in chains if chain.rule not in _LEADS and len(chain.steps) > 1}
+    users = {chain.begins for chain in chains if chain.rule not in LEADS and len(chain.steps) > 1}
     if len(users) != 1:
         return ""
     (user,) = users
@@ -217,7 +217,7 @@ def _environment_story(
     case: Case, plan: Plan, live: Liveness, environment: Environment, replan: Replan
 ) -> EnvironmentStory:
     entries = {entry.path: entry for entry in all_entries(case.inventory)}
-    reached = _reached(case, environment)
+    reached = reached_by(case, environment)
     keeps = tuple(
         KeptByEnvironment(entries[path], _others(live, entries[path], environment.path, reached))
         for path in sorted(reached)
@@ -228,7 +228,7 @@ def _environment_story(
     return EnvironmentStory(environment, keeps, freed)
 
 
-def _reached(case: Case, environment: Environment) -> set[str]:
+def reached_by(case: Case, environment: Environment) -> set[str]:
     """Return every entry that an environment leads to, through cached ones too."""
     publishers: Mapping[str, str] = {
         e.path: f"archive-v0/{e.archive}" for e in case.inventory.environments if e.archive
@@ -258,7 +258,7 @@ def _others(live: Liveness, entry: Entry, path: str, reached: set[str]) -> tuple
         [
             use.who
             for use in uses
-            if use.rule not in _LEADS
+            if use.rule not in LEADS
             and not use.who.startswith(f"{path} (")
             and use.who not in reached
             and not path.endswith(f"/{use.who}")

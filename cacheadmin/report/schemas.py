@@ -68,7 +68,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
     """Return one row for each release and sort of evidence: the newest trace, and how many."""
     alike: dict[tuple[str, str], list[ReleaseTrace]] = {}
     for trace in sorted(traces, key=lambda trace: -trace.seen_ns):
-        version = trace.version or _version_words(trace)
+        version = trace.version or version_words(trace)
         alike.setdefault((version, trace.evidence), []).append(trace)
     return [_version(case, found[0], len(found)) for found in alike.values()]
 
@@ -76,7 +76,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
 def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     return {
         "traces": traces,
-        "version": trace.version or _version_words(trace),
+        "version": trace.version or version_words(trace),
         "exact": trace.version is not None,
         "evidence": trace.evidence,
         "path": trace.path,
@@ -88,7 +88,8 @@ def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     }
 
 
-def _version_words(trace: ReleaseTrace) -> str:
+def version_words(trace: ReleaseTrace) -> str:
+    """Return which releases can have left a trace that names none exactly."""
     return f"{trace.at_least} or later" if trace.at_least else _range_words(trace.bucket)
 
 

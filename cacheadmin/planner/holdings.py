@@ -1,0 +1,92 @@
+"""Who holds what: the archives that only one environment, owner or team keeps. Pure.
+
+Two numbers answer two questions, and both come from the marks that a plan is
+made of:
+
+- *alone*: who is the last user? Nobody else's environment, process or pin
+  uses these archives. Pointers in the cache may still lead to them.
+- *freed*: what would a prune remove in addition, had these environments gone?
+  Those of the former that nothing in the cache leads to either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from cacheadmin.planner.case import archive_id
+from cacheadmin.planner.explaining import LEADS, reached_by
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.liveness import Liveness, Use
+
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The archives that environments lead to; see the module for ``alone`` and ``freed``."""
+
+    environments: int
+    archives: frozenset[ArchiveId]
+    alone: frozenset[ArchiveId]
+    freed: frozenset[ArchiveId]
+
+
+def holdings(case: Case, live: Liveness, key: Callable[[Environment], K]) -> dict[K, Holding]:
+    """Return what the environments of people hold, grouped by ``key`` (path, owner, team)."""
+    groups: dict[K, list[Environment]] = {}
+    for environment in case.outside_environments:
+        groups.setdefault(key(environment), []).append(environment)
+    return {name: _holding(case, live, members) for name, members in groups.items()}
+
+
+def _holding(case: Case, live: Liveness, environments: list[Environment]) -> Holding:
+    reached: set[str] = set()
+    for environment in environments:
+        reached |= reached_by(case, environment)
+    own = _Own(live, frozenset(f"{e.path} ({case.user(e.uid)})" for e in environments), reached)
+    paths = {path for path in reached if path.startswith("archive-v")}
+    paths = {path for path in paths if archive_id(path) in case.inventory.archives}
+    alone = {path for path in paths if own.alone(path)}
+    removable = case.policy.prune.archives and not live.hidden_uses
+    freed = {path for path in alone if removable and not own.is_led_to(path)}
+    return Holding(
+        len(environments), *(frozenset(map(archive_id, p)) for p in (paths, alone, freed))
+    )
+
+
+class _Own:
+    """Tells whether only certain environments, by ``users``, keep an entry in use."""
+
+    def __init__(self, live: Liveness, users: frozenset[str], reached: set[str]) -> None:
+        self._live = live
+        self._users = users
+        self._reached = reached
+        self._alone: dict[str, bool] = {}
+
+    def alone(self, path: str) -> bool:
+        """Whether no one else uses an entry, through cached environments either."""
+        if path not in self._alone:
+            # Until it is known: environments in a cache may lead to each other.
+            self._alone[path] = True
+            self._alone[path] = all(
+                use.rule in LEADS
+                or use.who in self._users
+                or (use.who in self._reached and self.alone(use.who))
+                for use in self._uses(path)
+            )
+        return self._alone[path]
+
+    def is_led_to(self, path: str) -> bool:
+        """Whether a pointer in the cache leads to an entry."""
+        return any(use.rule in LEADS for use in self._uses(path))
+
+    def _uses(self, path: str) -> list[Use]:
+        if path.startswith("archive-v"):
+            return self._live.archives.get(archive_id(path), [])
+        return self._live.entries.get(path, [])
