@@ -6,16 +6,26 @@ finding is attributed to is applied afterwards, here, for all rules alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+import pwd
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.rules import RULES
+from cacheadmin.audit.rules.not_audited import NotAudited
+from cacheadmin.audit.rules.suppression_unused import SuppressionUnused
+from cacheadmin.audit.settings import Setting, settings_of
 from cacheadmin.audit.subject import Subject
+from cacheadmin.audit.suppressions import Suppressed, suppress
+from cacheadmin.errors import CacheadminError
 from cacheadmin.findings import Finding, worst_first
+from cacheadmin.policy.teams import team_of
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
 
 
@@ -23,20 +33,96 @@ if TYPE_CHECKING:
 class Audit:
     """What an audit found, worst first.
 
-    ``loaded`` and ``cache`` are what was audited; None for what could not be
-    looked at. ``argument`` is what the caller named.
+    ``suppressed`` is what the policy accepts. ``loaded`` and ``cache`` are what
+    was audited, None where they could not be had. ``subject`` names it to
+    people: the policy's file or name, else the cache.
     """
 
     findings: tuple[Finding, ...]
+    suppressed: tuple[Suppressed, ...] = ()
     loaded: LoadedPolicy | None = None
     cache: CacheIdentity | None = None
-    argument: str = ""
+    subject: str = ""
 
 
-def run_audit(situation: Situation) -> Audit:
-    """Check every rule on one situation; nothing is changed."""
+def run_audit(situation: Situation, only: Collection[str] = ()) -> Audit:
+    """Check every rule, or ``only`` those of these ids, on one situation; nothing is changed.
+
+    Raises PolicyInvalid for settings of rules or thresholds that don't exist.
+    """
+    settings = settings_of(situation.loaded)
+    chosen = {name: s for name, s in settings.items() if not only or name in only}
     subject = Subject(situation)
     found: list[Finding] = []
     for rule in RULES:
-        found += rule().check(subject, rule.thresholds)
-    return Audit(worst_first(found), situation.loaded, situation.cache.identity)
+        setting = chosen.get(rule.id)
+        if setting is not None:
+            found += [setting.judged(f) for f in _checked(subject, setting, settings)]
+    return _judged(situation, found, settings, complete=not only)
+
+
+def _judged(
+    situation: Situation,
+    found: list[Finding],
+    settings: Mapping[str, Setting],
+    *,
+    complete: bool,
+) -> Audit:
+    loaded, policy = situation.loaded, situation.policy
+    found = [_attributed(policy, finding) for finding in found]
+    result = suppress(found, policy.audit.suppress, situation.now_ns)
+    shown = list(result.shown)
+    setting = settings.get(SuppressionUnused.id)
+    if complete and setting is not None:
+        where = loaded.path or policy.name
+        for suppression in result.unused:
+            finding = setting.judged(SuppressionUnused().unused(suppression, where))
+            shown.append(_attributed(policy, finding))
+    hidden = sorted(result.hidden, key=lambda s: (s.finding.severity.rank, s.finding.rule))
+    return Audit(
+        worst_first(shown),
+        tuple(hidden),
+        loaded,
+        situation.cache.identity,
+        loaded.path or situation.cache.identity.path,
+    )
+
+
+def _checked(
+    subject: Subject, setting: Setting, settings: Mapping[str, Setting]
+) -> Iterator[Finding]:
+    """Yield what a rule finds; that it could not look is a finding too."""
+    try:
+        yield from setting.rule().check(subject, setting.thresholds)
+    except (CacheadminError, OSError) as error:
+        failing = settings.get(NotAudited.id)
+        if failing is None:
+            return
+        message = error.message if isinstance(error, CacheadminError) else _words(error)
+        hint = error.hint if isinstance(error, CacheadminError) else ""
+        reason = f"{setting.rule.id} could not be checked: {message}"
+        yield failing.judged(NotAudited().failed(subject.cache_path, reason, hint))
+
+
+def _words(error: OSError) -> str:
+    where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    return where + (error.strerror or type(error).__name__)
+
+
+def _attributed(policy: Policy, finding: Finding) -> Finding:
+    """Return a finding with its team: that of its path or owner, else of the cache."""
+    if finding.team is not None:
+        return finding
+    uid = None if finding.owner is None else _uid(finding.owner)
+    team = team_of(policy, finding.subject, uid)
+    return replace(finding, team=team or (policy.team if finding.owner is None else None) or None)
+
+
+def _uid(owner: str) -> int | None:
+    number = owner.removeprefix("uid ")
+    if number.isdecimal() and number.isascii():
+        return int(number)
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except (KeyError, ValueError):
+        return None

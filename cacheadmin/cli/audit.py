@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.output import Format
+from cacheadmin.cli.options import InsecurePolicyOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheadmin.audit.running import Audit
+    from cacheadmin.findings import Severity
+
+
+class AuditFormat(StrEnum):
+    """How an audit is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    MARKDOWN = "markdown"
+    SARIF = "sarif"
+
+
+class FailOn(StrEnum):
+    """From which severity on an audit fails."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NEVER = "never"
 
 
 def audit(
@@ -20,26 +44,91 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Leave with 8 on: error, warning or never.")
+    ] = FailOn.ERROR,
+    rules: Annotated[
+        list[str] | None,
+        typer.Option("--rule", metavar="ID", help="Check only this rule; may be repeated."),
+    ] = None,
+    list_rules: Annotated[
+        bool, typer.Option("--list-rules", help="Print what is checked and why, and leave.")
+    ] = False,
+    output_format: Annotated[
+        AuditFormat, typer.Option("--format", help="table, json, csv, markdown or sarif.")
+    ] = AuditFormat.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
-    """Check one or many caches against the audit rules; leaves with 8 on an error."""
-    from cacheadmin.audit.running import run_audit
+    """Check one or many caches against the audit rules; leaves with 8 when they fail."""
+    from cacheadmin.audit.auditing import audit_caches
+    from cacheadmin.audit.settings import chosen_rules
+    from cacheadmin.cli.showing import progress_bar
     from cacheadmin.errors import ExitCode
     from cacheadmin.findings import Severity, any_at_least
-    from cacheadmin.report.audits import audit_document
-    from cacheadmin.report.documents import dumps
-    from cacheadmin.report.findings import findings_table
-    from cacheadmin.situation import look_at
 
-    audits = []
-    for policy in policies or (None,):
-        with look_at(policy, insecure_policy=insecure_policy, report_clones=True) as situation:
-            audits.append(run_audit(situation))
-    findings = [finding for audit in audits for finding in audit.findings]
-    if output_format is Format.JSON:
-        output.data(dumps(audit_document(audits)))
-    elif findings or not output.settings.quiet:
-        output.data(findings_table(findings))
-    failing = any_at_least(findings, Severity.ERROR)
+    if list_rules:
+        _list_rules(output_format)
+        return int(ExitCode.DONE)
+    only = chosen_rules(rules) if rules else ()
+    with progress_bar() as progress:
+        audits, several = audit_caches(
+            policies or (), only=only, insecure_policy=insecure_policy, progress=progress
+        )
+    failing = fail_on is not FailOn.NEVER and any_at_least(
+        [finding for audit in audits for finding in audit.findings], Severity(fail_on.value)
+    )
+    # A document is whole even when all is well: whatever reads it expects one.
+    document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
+    if failing or document or not output.settings.quiet:
+        _show(audits, output_format, several=several)
     return int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+
+
+def _show(audits: Sequence[Audit], output_format: AuditFormat, *, several: bool) -> None:
+    from cacheadmin.audit.rules import RULES
+    from cacheadmin.audit.summary import by_team
+    from cacheadmin.report import audits as report
+    from cacheadmin.report.documents import dumps
+    from cacheadmin.report.markdown import audit_markdown
+    from cacheadmin.report.sarif import sarif_log
+
+    verbose = output.settings.verbose
+    if output_format is AuditFormat.JSON:
+        output.data(dumps(report.audit_document(audits, by_team, several=several)))
+    elif output_format is AuditFormat.SARIF:
+        output.data(dumps(sarif_log(audits, RULES)))
+    elif output_format is AuditFormat.CSV:
+        output.data(report.audit_csv(audits))
+    elif output_format is AuditFormat.MARKDOWN:
+        output.data(audit_markdown(audits, by_team, several=several))
+    else:
+        output.data(report.audit_text(audits, by_team, _coloured, several=several, verbose=verbose))
+
+
+def _coloured(text: str, severity: Severity) -> str:
+    colours = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
+    colour = colours.get(severity.value)
+    return typer.style(text, fg=colour) if colour and output.colour_stdout() else text
+
+
+def _list_rules(output_format: AuditFormat) -> None:
+    from cacheadmin.audit.rules import RULES
+    from cacheadmin.audit.thresholds import default_words, kind_of
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.report.audit_rules import rules_json, rules_text
+    from cacheadmin.report.documents import dumps, header
+
+    thresholds = {
+        rule.id: [
+            (name, default_words(default), kind_of(default).value)
+            for name, default in rule.thresholds.items()
+        ]
+        for rule in RULES
+    }
+    if output_format is AuditFormat.JSON:
+        rows = rules_json(RULES, thresholds)
+        output.data(dumps({**header("audit-rules", None, None), "rules": rows}))
+    elif output_format is AuditFormat.TABLE:
+        output.data(rules_text(RULES, thresholds))
+    else:
+        raise WrongUsage("--list-rules is printed as table or json")

@@ -59,6 +59,7 @@ def check_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check policies: syntax, keys, values, and who could have written them."""
+    from cacheadmin.audit.settings import settings_of
     from cacheadmin.errors import CacheadminError
     from cacheadmin.policy.loading import load_policy
 
@@ -66,6 +67,7 @@ def check_command(
     for policy in policies:
         try:
             loaded = load_policy(policy, insecure=insecure_policy)
+            settings_of(loaded)
         except CacheadminError as error:
             output.failure(error)
             code = max(code, int(error.exit_code))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -32,18 +32,27 @@ def _flat(model: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+    # What audits are told of rules: their names are not the model's.
+    for name, value in (model.model_extra or {}).items():
+        if isinstance(value, BaseModel):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def plain(value: Any) -> Any:
     """Return a value as JSON and YAML spell it; durations and shares as in a policy."""
+    shown = value
     if isinstance(value, timedelta):
-        return duration_words(value)
-    if isinstance(value, Share):
-        return f"{value.percent:g}%"
-    if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return value
+        shown = duration_words(value)
+    elif isinstance(value, Share):
+        shown = f"{value.percent:g}%"
+    elif isinstance(value, date):
+        shown = value.isoformat()
+    elif isinstance(value, BaseModel):
+        shown = {name: plain(getattr(value, name)) for name in type(value).model_fields}
+    elif isinstance(value, dict):
+        shown = {key: plain(inner) for key, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        shown = [plain(inner) for inner in value]
+    return shown

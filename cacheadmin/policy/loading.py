@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -27,6 +27,7 @@ _WANTED = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "tuple_type": "must be a list",
+    "date_type": "must be a date such as 2027-06-30",
     "dict_type": "must be a mapping of keys",
     "model_type": "must be a mapping of keys",
     "model_attributes_type": "must be a mapping of keys",
@@ -38,12 +39,13 @@ class LoadedPolicy:
     """A policy with its file (None: the built-in one) and where each value came from.
 
     ``origins`` maps dotted keys to ``FILE:LINE``; keys not in it have their
-    default.
+    default. ``positions`` maps them to line and column.
     """
 
     policy: Policy
     path: str | None
     origins: Mapping[str, str]
+    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
@@ -71,22 +73,27 @@ def parse_policy(content: bytes, path: str) -> LoadedPolicy:
     try:
         policy = Policy.model_validate(_lists_to_tuples(document.value))
     except ValidationError as error:
-        raise _invalid(path, sorted(_problems(error, document))) from None
+        raise invalid(path, sorted(_problems(error, document))) from None
     problems = sorted((*_semantic(policy, document), *_unsupported(policy, document)))
     if problems:
-        raise _invalid(path, problems)
+        raise invalid(path, problems)
     origins = {
         ".".join(str(part) for part in key): f"{path}:{line}"
         for key, (line, _) in document.positions.items()
         if key
     }
-    return LoadedPolicy(policy, path, origins)
+    positions = {
+        ".".join(str(part) for part in key): position
+        for key, position in document.positions.items()
+    }
+    return LoadedPolicy(policy, path, origins, positions)
 
 
 Problem = tuple[int, int, str]
 
 
-def _invalid(path: str, problems: list[Problem]) -> PolicyInvalid:
+def invalid(path: str, problems: list[Problem]) -> PolicyInvalid:
+    """Return the error that tells all problems of a file, in the order given."""
     lines = [f"{path}:{line}:{column}: {text}" for line, column, text in problems]
     return PolicyInvalid(lines[0], details=tuple(lines[1:]))
 
@@ -125,7 +132,7 @@ def _describe(detail: Mapping[str, Any], key: Key) -> str:
     name = ".".join(str(part) for part in key) or "the policy"
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return f"unknown key {name}{_nearest(str(detail['loc'][-1]))}"
+        return f"unknown key {name}{nearest(str(detail['loc'][-1]), _all_keys())}"
     if kind == "value_error":
         return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
     given = f", not {_shown(detail['input'])}" if kind != "missing" else ""
@@ -141,8 +148,9 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nearest(key: str) -> str:
-    close = difflib.get_close_matches(key, sorted(_all_keys()), n=1)
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``: did you mean WORD?`` for a known word that looks alike; else nothing."""
+    close = difflib.get_close_matches(word, sorted(known), n=1)
     return f": did you mean {close[0]}?" if close else ""
 
 
@@ -150,9 +158,9 @@ def _all_keys() -> set[str]:
     keys: set[str] = set()
     waiting: list[type[BaseModel]] = [Policy]
     while waiting:
-        for name, field in waiting.pop().model_fields.items():
+        for name, found in waiting.pop().model_fields.items():
             keys.add(name)
-            waiting += _models_in(field.annotation)
+            waiting += _models_in(found.annotation)
     return keys
 
 

@@ -9,124 +9,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    WithJsonSchema,
-    field_validator,
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+
+from cacheadmin.policy.values import (
+    AbsolutePath,
+    AbsolutePathOrOff,
+    Date,
+    Duration,
+    OptionalDuration,
+    Release,
+    Section,
+    Size,
+    SizeOrShare,
+    off,
 )
-
-from cacheadmin.policy.quantities import (
-    DURATION_PATTERN,
-    SHARE_PATTERN,
-    SIZE_PATTERN,
-    Share,
-    duration_words,
-    parse_duration,
-    parse_share,
-    parse_size,
-)
-from cacheadmin.uv.releases import parse_release
-
-
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else _reject_number(value, "30d")
-
-
-def _size(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-        return value
-    return parse_size(value) if isinstance(value, str) else _reject_number(value, "200GiB")
-
-
-def _size_or_share(value: object) -> object:
-    if isinstance(value, str) and value.strip().endswith("%"):
-        return parse_share(value)
-    return _size(value)
-
-
-def _off(value: object) -> object:
-    return None if value in ("off", False) else value
-
-
-def _reject_number(value: object, example: str) -> object:
-    if isinstance(value, timedelta | Share):
-        return value
-    raise ValueError(f"write a number with its unit, such as {example}")
-
-
-def _absolute(value: str) -> str:
-    if not value.startswith("/"):
-        raise ValueError(f"{value!r} is relative: write an absolute path")
-    if "\0" in value or any(part in (".", "..") for part in value.split("/")):
-        raise ValueError(f"{value!r} must not hold '.' or '..' parts or NUL")
-    return value.rstrip("/") or "/"
-
-
-def _release(value: str) -> str:
-    if parse_release(value) is None:
-        raise ValueError(f"{value!r} is no uv release: write three numbers, such as 0.8.19")
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    PlainSerializer(duration_words),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["30d", "1d 12h"]}),
-]
-OptionalDuration = Annotated[
-    timedelta | None,
-    BeforeValidator(lambda value: None if _off(value) is None else _duration(value)),
-    PlainSerializer(lambda value: "off" if value is None else duration_words(value)),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": "off"}]}),
-]
-Size = Annotated[
-    int,
-    BeforeValidator(_size),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}
-    ),
-]
-SizeOrShare = Annotated[
-    int | Share,
-    BeforeValidator(_size_or_share),
-    PlainSerializer(lambda value: f"{value.percent:g}%" if isinstance(value, Share) else value),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": SIZE_PATTERN},
-                {"type": "string", "pattern": SHARE_PATTERN},
-                {"type": "integer", "minimum": 0},
-            ]
-        }
-    ),
-]
-AbsolutePath = Annotated[
-    str,
-    Field(json_schema_extra={"pattern": "^/"}),
-    BeforeValidator(lambda value: _absolute(value) if isinstance(value, str) else value),
-]
-Release = Annotated[
-    str,
-    Field(json_schema_extra={"pattern": r"^\d+\.\d+\.\d+$"}),
-    BeforeValidator(lambda value: _release(value) if isinstance(value, str) else value),
-]
-
-
-class Section(BaseModel):
-    """A part of a policy: frozen, and strict about its keys and types.
-
-    Defaults are made by ``model_construct`` and schemas built on first use:
-    every command imports this module, and start-up time is felt.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True
-    )
 
 
 class Team(Section):
@@ -252,7 +148,7 @@ class Prune(Section):
     @field_validator("budget", mode="before")
     @classmethod
     def _budget_off(cls, value: object) -> object:
-        return Budget.model_construct() if _off(value) is None else value
+        return Budget.model_construct() if off(value) is None else value
 
 
 class Lock(Section):
@@ -288,6 +184,20 @@ class Hosts(Section):
     max_age: Duration = Field(timedelta(days=1), description="how old an observation may be")
 
 
+class Log(Section):
+    """Where it is told what commands changed."""
+
+    trail: AbsolutePathOrOff | None = Field(
+        None,
+        description="file that gets a JSON object a line, or off; left out: "
+        "/var/log/cacheadmin/trail.jsonl for policies in /etc/cacheadmin that root runs",
+    )
+    system: Literal["syslog", "journald", "off"] = Field("off", description="also tell the system")
+    socket: AbsolutePath | None = Field(
+        None, description="socket of the system log, if it is not where it usually is"
+    )
+
+
 class Scan(Section):
     """How environments are scanned."""
 
@@ -298,7 +208,75 @@ class Scan(Section):
     address: str | None = Field(None, description="address of a dask scheduler")
 
 
-AuditSetting = Literal["error", "warning", "info", "off"] | dict[str, Any]
+_SEVERITIES = ("error", "warning", "info", "off")
+
+
+class RuleSetting(Section):
+    """What the policy says of one audit rule: a severity, and thresholds by their names.
+
+    Written as a word, it is the severity. Which rules and thresholds there
+    are is known to ``cacheadmin.audit.settings``, which checks the names.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Any] = Field(init=False)
+
+    severity: Literal["error", "warning", "info", "off"] | None = Field(
+        None, description="severity of what the rule finds, or off; left out: the rule's own"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_word(cls, value: object) -> object:
+        # YAML 1.1 editors turn `off` into false.
+        word = "off" if value is False else value
+        return {"severity": word} if isinstance(word, str) else word
+
+
+class Suppression(Section):
+    """Findings that are known and accepted, for a time."""
+
+    rule: str = Field(description="id of the rule")
+    subject: str = Field("*", description="glob of the findings' subjects")
+    owner: str | None = Field(None, description="only findings of this account")
+    reason: str = Field(min_length=1, description="why they are accepted")
+    expires: Date = Field(description="last day (UTC) on which they are hidden: YYYY-MM-DD")
+
+
+class AuditSettings(Section):
+    """What the policy says of audits: rules by their ids, and suppressions."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[
+        str,
+        Annotated[
+            RuleSetting,
+            WithJsonSchema(
+                {
+                    "anyOf": [
+                        {"enum": list(_SEVERITIES)},
+                        {
+                            "type": "object",
+                            "properties": {"severity": {"enum": list(_SEVERITIES)}},
+                            "additionalProperties": {
+                                "type": ["string", "integer", "number", "boolean", "array"]
+                            },
+                        },
+                    ],
+                    "description": "severity of a rule or off, or its severity and thresholds",
+                }
+            ),
+        ],
+    ] = Field(init=False)
+
+    suppress: tuple[Suppression, ...] = Field(
+        (), description="findings that are known and accepted, for a time"
+    )
+
+    @property
+    def rules(self) -> dict[str, RuleSetting]:
+        """What is said of rules, by id."""
+        return dict(self.__pydantic_extra__ or {})
 
 
 class Policy(Section):
@@ -333,6 +311,5 @@ class Policy(Section):
         None, description="SQLAlchemy URL; left out: SQLite in the state folder"
     )
     scan: Scan = Scan.model_construct()
-    audit: dict[str, AuditSetting] = Field(
-        {}, description="audit rules: severity or off, and their thresholds"
-    )
+    log: Log = Log.model_construct()
+    audit: AuditSettings = AuditSettings.model_construct()

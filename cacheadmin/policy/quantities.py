@@ -1,10 +1,10 @@
-"""Durations, sizes and shares as people write them: ``30d 12h``, ``200GiB``, ``10%``."""
+"""Durations, sizes, shares and dates as people write them: ``30d 12h``, ``200GiB``, ``10%``."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?\s*(w|d|h|m|min|s)\s*)+$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTP]i?)?B?\s*$"
@@ -13,6 +13,7 @@ SHARE_PATTERN = r"^\s*\d+(\.\d+)?\s*%\s*$"
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|min|m|s)", re.ASCII)
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(i?))?B?", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
 # timedelta ends at 999,999,999 days; nobody keeps a cache a thousand years.
@@ -63,6 +64,16 @@ def parse_share(text: str) -> Share:
     if not 0 <= percent <= 100:
         raise ValueError(f"{text!r} is no share: it must lie between 0% and 100%")
     return Share(percent)
+
+
+def parse_date(text: str) -> date:
+    """Return ``2027-06-30`` as a date. Raises ValueError with what is wanted."""
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError(f"{text!r} is no date: write YYYY-MM-DD, such as 2027-06-30")
 
 
 def duration_words(duration: timedelta) -> str:

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from cacheadmin.policy.effective import plain
-from cacheadmin.policy.model import Policy, Section
+from cacheadmin.policy.model import Policy
+from cacheadmin.policy.values import Section
 
 _REQUIRED = ("version", "name", "cache")
 

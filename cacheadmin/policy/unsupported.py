@@ -22,7 +22,6 @@ _UNSUPPORTED: tuple[tuple[str, _Used], ...] = (
     ("scan.executor", lambda policy: policy.scan.executor != "threads"),
     ("scan.workers", lambda policy: policy.scan.workers is not None),
     ("scan.address", lambda policy: policy.scan.address is not None),
-    ("audit", lambda policy: bool(policy.audit)),
 )
 
 

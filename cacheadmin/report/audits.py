@@ -1,34 +1,157 @@
-"""How the audit of one or many caches looks as JSON."""
+"""How the audit of one or many caches looks: as JSON, as rows, and to people."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.findings import Severity
+from cacheadmin.planner.case import name_some
 from cacheadmin.report.documents import Document, header
-from cacheadmin.report.findings import finding_json
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.findings import count_by_severity, finding_json, findings_text
+from cacheadmin.report.tables import Cell, comma_separated, count_words, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cacheadmin.audit.running import Audit
+    from cacheadmin.audit.summary import TeamSummary
+    from cacheadmin.audit.suppressions import Suppressed
+    from cacheadmin.findings import Finding
+
+    Summaries = Callable[[Iterable[Finding]], Sequence[TeamSummary]]
+    Colour = Callable[[str, Severity], str]
+
+_COLUMNS = (
+    *("policy", "cache", "severity", "rule", "owner", "team"),
+    *("subject", "detail", "fix", "count"),
+)
 
 
-def audit_document(audits: Sequence[Audit]) -> Document:
-    """Return one document: of the one cache, or with a list of ``caches``."""
-    if len(audits) == 1:
-        audit = audits[0]
-        return {**header("audit", audit.loaded, audit.cache), **_content(audit)}
+def audit_document(audits: Sequence[Audit], summaries: Summaries, *, several: bool) -> Document:
+    """Return one document: of the one cache, or of all with a list of ``caches``."""
+    if not several:
+        (audit,) = audits
+        return {**header("audit", audit.loaded, audit.cache), **_content([audit], summaries)}
     return {
         **header("audit", None, None),
-        "findings": [finding_json(finding) for audit in audits for finding in audit.findings],
-        "caches": [_one_of_many(audit) for audit in audits],
+        **_content(audits, summaries),
+        "caches": [_one_of_many(audit, summaries) for audit in audits],
     }
 
 
-def _one_of_many(audit: Audit) -> dict[str, Any]:
+def _one_of_many(audit: Audit, summaries: Summaries) -> dict[str, Any]:
     whole = header("audit", audit.loaded, audit.cache)
-    return {"policy": whole["policy"], "cache": whole["cache"], **_content(audit)}
+    # One whose policy could not be read still has the path it was looked for at.
+    policy = whole["policy"] or {"name": None, "path": audit.subject}
+    return {"policy": policy, "cache": whole["cache"], **_content([audit], summaries)}
 
 
-def _content(audit: Audit) -> dict[str, Any]:
-    return {"findings": [finding_json(finding) for finding in audit.findings]}
+def _content(audits: Sequence[Audit], summaries: Summaries) -> dict[str, Any]:
+    findings = [finding for audit in audits for finding in audit.findings]
+    suppressed = [one for audit in audits for one in audit.suppressed]
+    counts = Counter(finding.severity for finding in findings)
+    return {
+        "findings": [finding_json(finding) for finding in findings],
+        "suppressed": [_suppressed_json(one) for one in suppressed],
+        "counts": {
+            **{severity.value: counts[severity] for severity in Severity},
+            "suppressed": len(suppressed),
+        },
+        "teams": [
+            {
+                "team": summary.team,
+                "owners": list(summary.owners),
+                "error": summary.errors,
+                "warning": summary.warnings,
+                "info": summary.infos,
+            }
+            for summary in summaries(findings)
+        ],
+    }
+
+
+def _suppressed_json(one: Suppressed) -> dict[str, Any]:
+    return {
+        **finding_json(one.finding),
+        "reason": one.suppression.reason,
+        "expires": one.suppression.expires.isoformat(),
+    }
+
+
+def audit_csv(audits: Sequence[Audit]) -> str:
+    """Return every finding as one row, with its policy and cache."""
+    rows = [(*_names(audit), *_row(f)) for audit in audits for f in audit.findings]
+    return comma_separated(_COLUMNS, rows)
+
+
+def _names(audit: Audit) -> tuple[Cell, Cell]:
+    policy = audit.subject if audit.loaded is None else audit.loaded.policy.name
+    if audit.cache is not None:
+        return policy, audit.cache.path
+    return policy, None if audit.loaded is None else audit.loaded.policy.cache
+
+
+def _row(finding: Finding) -> tuple[Cell, ...]:
+    return (
+        *(finding.severity.value, finding.rule, finding.owner, finding.team),
+        *(finding.subject, finding.detail, finding.fix, finding.count),
+    )
+
+
+def audit_text(
+    audits: Sequence[Audit], summaries: Summaries, colour: Colour, *, several: bool, verbose: bool
+) -> str:
+    """Return what people read: findings by severity, teams, and a line of counts."""
+    parts = []
+    for audit in audits:
+        lines = [audit_title(audit)] if several else []
+        if several and not audit.findings:
+            lines.append("  no findings")
+        if audit.findings:
+            lines.append(findings_text(audit.findings, colour))
+        if verbose and audit.suppressed:
+            lines.append(_suppressed_text(audit.suppressed))
+        if lines:
+            parts.append("\n".join(lines))
+    findings = [finding for audit in audits for finding in audit.findings]
+    teams = summaries(findings)
+    owners = {finding.owner for finding in findings if finding.owner is not None}
+    if len(teams) > 1 or len(owners) > 1:
+        parts.append(_teams_table(teams))
+    parts.append(closing_line(audits, several=several))
+    return "\n\n".join(parts)
+
+
+def audit_title(audit: Audit) -> str:
+    """Return the line that says which cache, of several, is spoken of."""
+    policy, cache = _names(audit)
+    return printable(str(policy) + (f": {cache}" if cache is not None else ""))
+
+
+def closing_line(audits: Sequence[Audit], *, several: bool) -> str:
+    """Return ``2 errors, 1 warning in 3 caches; 4 findings suppressed``."""
+    line = count_by_severity([finding for audit in audits for finding in audit.findings])
+    if several:
+        line += f" in {count_words(len(audits), 'cache')}"
+    suppressed = sum(len(audit.suppressed) for audit in audits)
+    return line + (f"; {count_words(suppressed, 'finding')} suppressed" if suppressed else "")
+
+
+def _suppressed_text(suppressed: Sequence[Suppressed]) -> str:
+    lines = ["suppressed"]
+    for one in suppressed:
+        finding, suppression = one.finding, one.suppression
+        lines.append(printable(f"  {finding.rule}: {finding.detail} ({finding.subject})"))
+        lines.append(printable(f"      until {suppression.expires}: {suppression.reason}"))
+    return "\n".join(lines)
+
+
+def _teams_table(teams: Sequence[TeamSummary]) -> str:
+    columns = ("team", "errors", "warnings", "remarks", "whose")
+    rows = [
+        (s.team, s.errors, s.warnings, s.infos, ", ".join(name_some(list(s.owners))) or None)
+        for s in teams
+    ]
+    return table(columns, rows, right=columns[1:4])

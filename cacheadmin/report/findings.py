@@ -6,10 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
+from cacheadmin.report.escaping import printable
 from cacheadmin.report.tables import Cell, count_words, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from cacheadmin.findings import Finding
 
@@ -42,13 +43,15 @@ def finding_row(finding: Finding) -> tuple[Cell, ...]:
     )
 
 
+_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
+
+
 def count_by_severity(findings: Sequence[Finding]) -> str:
     """Return ``2 errors, 1 warning``, or ``no findings``."""
     counts = Counter(finding.severity for finding in findings)
-    words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
     return (
         ", ".join(
-            count_words(counts[severity], words[severity])
+            count_words(counts[severity], _WORDS[severity])
             for severity in Severity
             if counts[severity]
         )
@@ -59,3 +62,30 @@ def count_by_severity(findings: Sequence[Finding]) -> str:
 def findings_table(findings: Sequence[Finding]) -> str:
     """Return findings as a plain table."""
     return table(COLUMNS, [finding_row(finding) for finding in findings])
+
+
+def findings_text(
+    findings: Sequence[Finding], colour: Callable[[str, Severity], str] | None = None
+) -> str:
+    """Return findings grouped by severity: a line for what was seen, an indented one for its fix.
+
+    ``colour`` paints the headings.
+    """
+    lines: list[str] = []
+    for severity in Severity:
+        group = [finding for finding in findings if finding.severity is severity]
+        if group:
+            heading = count_words(len(group), _WORDS[severity])
+            lines.append(colour(heading, severity) if colour else heading)
+        for finding in group:
+            lines.append(printable(f"  {finding_line(finding)}"))
+            lines += [printable(f"      {line}") for line in finding.fix.splitlines()]
+    return "\n".join(lines)
+
+
+def finding_line(finding: Finding) -> str:
+    """Return ``RULE: what was seen (subject, owner)``, without saying anything twice."""
+    said = [finding.subject] if finding.subject not in finding.detail else []
+    if finding.owner is not None and finding.owner not in finding.detail.split():
+        said.append(finding.owner)
+    return f"{finding.rule}: {finding.detail}" + (f" ({', '.join(said)})" if said else "")

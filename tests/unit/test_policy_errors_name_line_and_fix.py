@@ -41,7 +41,21 @@ def error_of(text: str | bytes) -> str:
         ("prune: {unused: {after: soon}}", "prune.unused.after"),
         ("prune: {budget: {max_files: -1}}", "prune.budget.max_files"),
         ("hosts: {expect: [node1]}", "hosts.expect: not yet supported"),
-        ("audit: {links: off}", "audit: not yet supported"),
+        (
+            "audit: {links: loud}",
+            "p.yaml:4:9: audit.links must be 'error', 'warning', 'info' or 'off', not 'loud'",
+        ),
+        ("audit: {links: 5}", "p.yaml:4:9: audit.links must be a mapping of keys, not 5"),
+        ("audit: {suppress: {}}", "p.yaml:4:9: audit.suppress must be a list"),
+        ("audit:\n  suppress: [{rule: x}]", "p.yaml:5:14: audit.suppress.0.reason is required"),
+        (
+            "audit:\n  suppress: [{rule: x, reason: y, expires: soon}]",
+            "p.yaml:5:35: audit.suppress.0.expires: 'soon' is no date: write YYYY-MM-DD",
+        ),
+        (
+            "audit:\n  suppress: [{rule: x, reason: y, expires: 2026-02-30, sbject: z}]",
+            "unknown key audit.suppress.0.sbject: did you mean subject?",
+        ),
     ],
 )
 def test_one_line_says_where_and_what(added: str, expected: str) -> None:

@@ -9,7 +9,14 @@ import pytest
 from pydantic import BaseModel
 
 from cacheadmin.policy.loading import parse_policy
-from cacheadmin.policy.model import CachedEnvironmentRule, DiscoverRoot, Policy, Team
+from cacheadmin.policy.model import (
+    CachedEnvironmentRule,
+    DiscoverRoot,
+    Policy,
+    RuleSetting,
+    Suppression,
+    Team,
+)
 from cacheadmin.policy.starter import starter_policy
 from tests.support.uv_releases import REPOSITORY
 
@@ -27,6 +34,8 @@ def keys(model: type[BaseModel] = Policy, prefix: str = "") -> Iterator[str]:
         yield from keys(CachedEnvironmentRule, "prune.environments.")
         yield from keys(DiscoverRoot, "venvs.discover[].")
         yield from keys(Team, "teams.NAME.")
+        yield from keys(RuleSetting, "audit.RULE.")
+        yield from keys(Suppression, "audit.suppress[].")
 
 
 @pytest.mark.parametrize("key", sorted(set(keys())))
@@ -38,7 +47,7 @@ def test_the_manual_page_names_every_key(key: str) -> None:
 def test_the_starter_names_every_key_and_is_valid_with_all_its_defaults() -> None:
     text = starter_policy("shared", "/srv/uv")
     for key in keys():
-        if "[]" not in key and "NAME" not in key:
+        if not any(word in key for word in ("[]", "NAME", "RULE")):
             assert re.search(rf"^#? *{key.rpartition('.')[2]}:", text, re.MULTILINE), key
     uncommented = re.sub(r"^#( *[a-z_]+:)", r"\1", text, flags=re.MULTILINE)
     loaded = parse_policy(uncommented.encode(), "starter.yaml")

@@ -1,0 +1,118 @@
+"""Audits of one cache or a hundred, as a command line names them.
+
+Of several, each is looked at and let go before the next, and one that can't be
+looked at is a finding of its own: a site's audit does not end at the first
+policy that somebody broke.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.audit.rules.not_audited import NotAudited
+from cacheadmin.audit.running import Audit, run_audit
+from cacheadmin.audit.settings import settings_of
+from cacheadmin.errors import CacheadminError, NotACache, NotPermitted
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.policy.locating import policy_path
+from cacheadmin.situation import look_with
+
+if TYPE_CHECKING:
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.situation import Progress
+
+
+def audit_caches(
+    arguments: Sequence[str],
+    *,
+    only: Collection[str] = (),
+    insecure_policy: bool = False,
+    progress: Progress | None = None,
+) -> tuple[tuple[Audit, ...], bool]:
+    """Return the audit of each policy, and whether several were asked for.
+
+    An argument is a policy, or a folder that stands for every ``*.yaml`` in
+    it; none is the caller's own cache. Asking for one raises PolicyInvalid,
+    NotACache and NotPermitted as every command does; with several these are
+    findings. A folder counts as several whatever it holds.
+    """
+    several = len(arguments) > 1 or any(_is_folder(argument) for argument in arguments)
+    if not several:
+        loaded = load_policy(arguments[0] if arguments else None, insecure=insecure_policy)
+        return (_audit(loaded, only, progress),), False
+    audits: dict[str, Audit] = {}
+    for argument in arguments:
+        try:
+            policies = list(_policies(argument))
+        except CacheadminError as error:
+            if len(arguments) == 1:
+                raise
+            audits[argument] = _failed(argument, _one_line(error), error.hint)
+            continue
+        for policy in policies:
+            if policy not in audits:
+                audits[policy] = _audit_of_many(policy, only, insecure_policy, progress)
+    return tuple(audits.values()), True
+
+
+def _audit(loaded: LoadedPolicy, only: Collection[str], progress: Progress | None) -> Audit:
+    # Before a long look: a misspelled rule is said at once.
+    settings_of(loaded)
+    with look_with(loaded, report_clones=True, progress=progress) as situation:
+        return run_audit(situation, only)
+
+
+def _audit_of_many(
+    policy: str, only: Collection[str], insecure: bool, progress: Progress | None
+) -> Audit:
+    loaded = None
+    try:
+        loaded = load_policy(policy, insecure=insecure)
+        return _audit(loaded, only, progress)
+    except CacheadminError as error:
+        return _failed(policy, _one_line(error), error.hint, loaded)
+    except OSError as error:
+        return _failed(policy, error.strerror or type(error).__name__, "", loaded)
+
+
+def _failed(subject: str, reason: str, hint: str, loaded: LoadedPolicy | None = None) -> Audit:
+    finding = NotAudited().failed(subject, reason, hint)
+    if loaded is not None and loaded.policy.team:
+        finding = replace(finding, team=loaded.policy.team)
+    return Audit((finding,), loaded=loaded, subject=subject)
+
+
+def _one_line(error: CacheadminError) -> str:
+    more = len(error.details)
+    return error.message + (f" (and {more} more)" if more else "")
+
+
+def _is_folder(argument: str) -> bool:
+    # A bare name is a policy's, whatever lies in the current folder.
+    return ("/" in argument or argument in (".", "..")) and os.path.isdir(argument)
+
+
+def _policies(argument: str) -> Iterator[str]:
+    """Yield the absolute paths of the policies an argument stands for.
+
+    What can't be found is yielded as it was named, to fail when it is loaded.
+    """
+    if not _is_folder(argument):
+        try:
+            yield policy_path(argument, os.environ)
+        except NotACache:
+            yield argument
+        return
+    folder = os.path.abspath(argument)
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise NotPermitted(f"the folder {folder} can't be read: {error.strerror}") from None
+    found = sorted(name for name in names if name.endswith(".yaml") and not name.startswith("."))
+    if not found:
+        raise NotACache(f"no policy (*.yaml) lies in {folder}")
+    for name in found:
+        yield os.path.join(folder, name)

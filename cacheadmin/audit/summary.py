@@ -1,0 +1,53 @@
+"""How many findings each team has: whom to ask first. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.findings import Severity
+
+if TYPE_CHECKING:
+    from cacheadmin.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSummary:
+    """What one team has to do; ``team`` None are findings of no team.
+
+    ``owners`` are the accounts with findings, most of them first.
+    """
+
+    team: str | None
+    owners: tuple[str, ...]
+    errors: int
+    warnings: int
+    infos: int
+
+
+def by_team(findings: Iterable[Finding]) -> tuple[TeamSummary, ...]:
+    """Return a summary of each team that has findings, the worst off first."""
+    of_team: dict[str | None, list[Finding]] = {}
+    for finding in findings:
+        of_team.setdefault(finding.team, []).append(finding)
+    summaries = [_summary(team, found) for team, found in of_team.items()]
+    return tuple(sorted(summaries, key=lambda s: (-s.errors, -s.warnings, -s.infos, s.team or "")))
+
+
+def _summary(team: str | None, findings: list[Finding]) -> TeamSummary:
+    def number(severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in findings)
+
+    of_owner: dict[str, int] = {}
+    for finding in findings:
+        if finding.owner is not None:
+            of_owner[finding.owner] = of_owner.get(finding.owner, 0) + 1
+    owners = sorted(of_owner, key=lambda owner: (-of_owner[owner], owner))
+    return TeamSummary(
+        team,
+        tuple(owners),
+        number(Severity.ERROR),
+        number(Severity.WARNING),
+        number(Severity.INFO),
+    )

@@ -1,0 +1,73 @@
+"""Findings that a policy accepts for a time. Pure.
+
+Each suppression has a reason and a last day, so that nothing is hidden for
+ever, and nobody has to guess why it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from cacheadmin.timestamps import NANOSECONDS
+
+if TYPE_CHECKING:
+    from cacheadmin.findings import Finding
+    from cacheadmin.policy.model import Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A finding and the suppression that hides it."""
+
+    finding: Finding
+    suppression: Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Findings that are shown, those that are hidden, and suppressions that hid none."""
+
+    shown: tuple[Finding, ...]
+    hidden: tuple[Suppressed, ...]
+    unused: tuple[Suppression, ...]
+
+
+def has_expired(suppression: Suppression, now_ns: int) -> bool:
+    """Whether its last day, in UTC, is over."""
+    today = datetime.fromtimestamp(now_ns // NANOSECONDS, tz=UTC).date()
+    return today > suppression.expires
+
+
+def suppress(
+    findings: Iterable[Finding], suppressions: Iterable[Suppression], now_ns: int
+) -> Sorted:
+    """Sort findings by whether a suppression that has not expired hides them.
+
+    The first one that fits is named with a hidden finding; every one that fits
+    counts as used.
+    """
+    valid = [s for s in suppressions if not has_expired(s, now_ns)]
+    used: set[int] = set()
+    shown: list[Finding] = []
+    hidden: list[Suppressed] = []
+    for finding in findings:
+        fitting = [number for number, s in enumerate(valid) if _fits(s, finding)]
+        used.update(fitting)
+        if fitting:
+            hidden.append(Suppressed(finding, valid[fitting[0]]))
+        else:
+            shown.append(finding)
+    unused = tuple(s for number, s in enumerate(valid) if number not in used)
+    return Sorted(tuple(shown), tuple(hidden), unused)
+
+
+def _fits(suppression: Suppression, finding: Finding) -> bool:
+    return (
+        suppression.rule == finding.rule
+        and fnmatchcase(finding.subject, suppression.subject)
+        and suppression.owner in (None, finding.owner)
+    )

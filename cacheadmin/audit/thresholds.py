@@ -1,0 +1,141 @@
+"""The numbers of audit rules: what kind each is, and how a policy writes it.
+
+A rule declares each threshold by its default alone. The default's type says
+what a policy may write there; ``FromPolicy`` is a default that stands
+elsewhere in the policy, so that one number need not be written twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.policy.quantities import (
+    Share,
+    duration_words,
+    parse_duration,
+    parse_share,
+    parse_size,
+)
+
+if TYPE_CHECKING:
+    from cacheadmin.policy.model import Policy
+
+
+class Kind(StrEnum):
+    """What a threshold may be; the word is for people."""
+
+    YES_OR_NO = "true or false"
+    COUNT = "whole number"
+    NUMBER = "number"
+    SIZE = "size such as 200GiB"
+    SIZE_OR_SHARE = "size such as 200GiB, or share such as 10%"
+    SHARE = "share such as 10%"
+    DURATION = "duration such as 30d"
+    TEXT = "text"
+    LIST = "list of texts"
+
+
+@dataclass(frozen=True, slots=True)
+class FromPolicy:
+    """A default that the policy has under another, dotted key (``prune.budget.max_size``).
+
+    Where the policy has nothing there, the threshold is None.
+    """
+
+    key: str
+    kind: Kind
+
+
+def kind_of(default: Any) -> Kind:
+    """Return what a policy may write for a threshold of this default."""
+    if isinstance(default, FromPolicy):
+        return default.kind
+    for kind, type_ in _TYPES:
+        if isinstance(default, type_):
+            return kind
+    raise TypeError(f"no threshold can have the default {default!r}")
+
+
+# bool before int, which it is a kind of.
+_TYPES: tuple[tuple[Kind, type], ...] = (
+    (Kind.YES_OR_NO, bool),
+    (Kind.COUNT, int),
+    (Kind.NUMBER, float),
+    (Kind.SHARE, Share),
+    (Kind.DURATION, timedelta),
+    (Kind.TEXT, str),
+    (Kind.LIST, tuple),
+)
+
+
+def default_in(policy: Policy, default: Any) -> Any:
+    """Return what a threshold is when the policy does not name it."""
+    if not isinstance(default, FromPolicy):
+        return default
+    value: Any = policy
+    for part in default.key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def default_words(default: Any) -> str:
+    """Return a default as the policy would write it, or the key it is taken from."""
+    if isinstance(default, FromPolicy):
+        return default.key
+    if isinstance(default, timedelta):
+        return duration_words(default)
+    if isinstance(default, Share):
+        return f"{default.percent:g}%"
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    return " ".join(default) if isinstance(default, tuple) else str(default)
+
+
+def read_threshold(default: Any, value: object) -> Any:
+    """Return what a policy wrote, as the rule takes it. Raises ValueError with what is wanted."""
+    kind = kind_of(default)
+    read = _READERS[kind](value)
+    if read is None:
+        raise ValueError(f"must be a {kind.value}, not {value!r}"[:200])
+    return read
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and value >= 0 else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if type(value) in (int, float) and value >= 0 else None  # type: ignore[arg-type,operator]
+
+
+def _size(value: object) -> int | None:
+    return parse_size(value) if isinstance(value, str) else _count(value)
+
+
+def _size_or_share(value: object) -> int | Share | None:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return parse_share(value)
+    return _size(value)
+
+
+def _list(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, tuple) or not all(isinstance(item, str) for item in value):
+        return None
+    return value
+
+
+_READERS: Mapping[Kind, Callable[[object], Any]] = {
+    Kind.YES_OR_NO: lambda value: value if isinstance(value, bool) else None,
+    Kind.COUNT: _count,
+    Kind.NUMBER: _number,
+    Kind.SIZE: _size,
+    Kind.SIZE_OR_SHARE: _size_or_share,
+    Kind.SHARE: lambda value: parse_share(value) if isinstance(value, str) else None,
+    Kind.DURATION: lambda value: parse_duration(value) if isinstance(value, str) else None,
+    Kind.TEXT: lambda value: value if isinstance(value, str) else None,
+    Kind.LIST: _list,
+}

@@ -1,0 +1,143 @@
+"""The kinds of values a policy may hold, as pydantic reads, prints and describes them.
+
+Durations, sizes and shares are written with their units (``quantities``);
+paths are absolute, releases have three numbers, dates are days.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+
+from cacheadmin.policy.quantities import (
+    DURATION_PATTERN,
+    SHARE_PATTERN,
+    SIZE_PATTERN,
+    Share,
+    duration_words,
+    parse_date,
+    parse_duration,
+    parse_share,
+    parse_size,
+)
+from cacheadmin.uv.releases import parse_release
+
+
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else _reject_number(value, "30d")
+
+
+def _size(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return parse_size(value) if isinstance(value, str) else _reject_number(value, "200GiB")
+
+
+def _size_or_share(value: object) -> object:
+    if isinstance(value, str) and value.strip().endswith("%"):
+        return parse_share(value)
+    return _size(value)
+
+
+def off(value: object) -> object:
+    """Return None for the word that turns something off, else the value."""
+    return None if value in ("off", False) else value
+
+
+def _reject_number(value: object, example: str) -> object:
+    if isinstance(value, timedelta | Share):
+        return value
+    raise ValueError(f"write a number with its unit, such as {example}")
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        raise ValueError(f"{value!r} is relative: write an absolute path")
+    if "\0" in value or any(part in (".", "..") for part in value.split("/")):
+        raise ValueError(f"{value!r} must not hold '.' or '..' parts or NUL")
+    return value.rstrip("/") or "/"
+
+
+def _release(value: str) -> str:
+    if parse_release(value) is None:
+        raise ValueError(f"{value!r} is no uv release: write three numbers, such as 0.8.19")
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(duration_words),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["30d", "1d 12h"]}),
+]
+OptionalDuration = Annotated[
+    timedelta | None,
+    BeforeValidator(lambda value: None if off(value) is None else _duration(value)),
+    PlainSerializer(lambda value: "off" if value is None else duration_words(value)),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": "off"}]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": SIZE_PATTERN}, {"type": "integer", "minimum": 0}]}
+    ),
+]
+SizeOrShare = Annotated[
+    int | Share,
+    BeforeValidator(_size_or_share),
+    PlainSerializer(lambda value: f"{value.percent:g}%" if isinstance(value, Share) else value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SIZE_PATTERN},
+                {"type": "string", "pattern": SHARE_PATTERN},
+                {"type": "integer", "minimum": 0},
+            ]
+        }
+    ),
+]
+AbsolutePath = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": "^/"}),
+    BeforeValidator(lambda value: _absolute(value) if isinstance(value, str) else value),
+]
+AbsolutePathOrOff = Annotated[
+    str,
+    BeforeValidator(
+        lambda value: _absolute(value) if isinstance(value, str) and value != "off" else value
+    ),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^/"}, {"const": "off"}]}),
+]
+Release = Annotated[
+    str,
+    Field(json_schema_extra={"pattern": r"^\d+\.\d+\.\d+$"}),
+    BeforeValidator(lambda value: _release(value) if isinstance(value, str) else value),
+]
+Date = Annotated[
+    date,
+    BeforeValidator(lambda value: parse_date(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: value.isoformat()),
+    WithJsonSchema({"type": "string", "format": "date", "examples": ["2027-06-30"]}),
+]
+
+
+class Section(BaseModel):
+    """A part of a policy: frozen, and strict about its keys and types.
+
+    Defaults are made by ``model_construct`` and schemas built on first use:
+    every command imports this module, and start-up time is felt.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, defer_build=True
+    )
