@@ -262,8 +262,9 @@ class Filesystem:
 
     ``kind`` as in the mount table (``ext4``, ``nfs4``). ``network`` is True
     where other hosts may write to it. ``locks_reach_other_hosts`` is None on
-    a local filesystem, where no other host matters. ``keeps_access_times``
-    and ``keeps_user_xattrs`` as the mount tells (None: unknown).
+    a local filesystem, where no other host matters, and where it is unknown;
+    ``lock_note`` says what is known then. ``keeps_access_times`` and
+    ``keeps_user_xattrs`` as the mount tells (None: unknown).
     """
 
     kind: str

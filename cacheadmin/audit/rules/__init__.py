@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 from cacheadmin.audit.rule import Rule
+from cacheadmin.audit.rules.access_times import AccessTimes
+from cacheadmin.audit.rules.environment_broken import EnvironmentBroken
+from cacheadmin.audit.rules.environment_missing import EnvironmentMissing
+from cacheadmin.audit.rules.environment_unreadable import EnvironmentUnreadable
+from cacheadmin.audit.rules.environment_unregistered import EnvironmentUnregistered
+from cacheadmin.audit.rules.link_mode import LinkModeUnwanted
+from cacheadmin.audit.rules.lock_held_long import LockHeldLong
+from cacheadmin.audit.rules.locks_unreliable import LocksUnreliable
+from cacheadmin.audit.rules.no_user_xattrs import NoUserXattrs
 from cacheadmin.audit.rules.not_audited import NotAudited
+from cacheadmin.audit.rules.pins_broken import PinsBroken
+from cacheadmin.audit.rules.pins_expired import PinsExpired
+from cacheadmin.audit.rules.process_from_cache import ProcessFromCache
+from cacheadmin.audit.rules.read_only_cache import ReadOnlyCache
+from cacheadmin.audit.rules.registry_coverage import RegistryCoverage
+from cacheadmin.audit.rules.registry_entry_wrong import RegistryEntryWrong
 from cacheadmin.audit.rules.suppression_expired import SuppressionExpired
 from cacheadmin.audit.rules.suppression_unused import SuppressionUnused
 from cacheadmin.audit.rules.unknown_bucket import UnknownBucket
+from cacheadmin.audit.rules.unknown_release import UnknownRelease
+from cacheadmin.audit.rules.uv_below_minimum import UvBelowMinimum
+from cacheadmin.audit.rules.uv_without_lock import UvWithoutLock
 
 RULES: tuple[type[Rule], ...] = (
     UnknownBucket,
+    LocksUnreliable,
+    ReadOnlyCache,
+    AccessTimes,
+    NoUserXattrs,
+    LockHeldLong,
+    ProcessFromCache,
+    UvWithoutLock,
+    UvBelowMinimum,
+    UnknownRelease,
+    EnvironmentBroken,
+    EnvironmentUnreadable,
+    EnvironmentMissing,
+    EnvironmentUnregistered,
+    RegistryCoverage,
+    RegistryEntryWrong,
+    LinkModeUnwanted,
+    PinsBroken,
+    PinsExpired,
     SuppressionExpired,
     SuppressionUnused,
     NotAudited,

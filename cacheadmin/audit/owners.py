@@ -1,0 +1,78 @@
+"""Findings about environments and people: one for each owner, not one for each thing.
+
+Whoever has three hundred environments on a wrong link mode has one thing to
+do, once. So environments are grouped by owner and team, counted, and a few of
+them are named. Also here: our own commands, as they can be copied into a shell.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.case import name_some
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.evidence.facts import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Environments of one owner in one team, by path; never empty.
+
+    ``owner`` is an account name, or ``uid 1234``; None where nobody is known.
+    """
+
+    owner: str | None
+    team: str | None
+    environments: tuple[Environment, ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """The environments' paths."""
+        return [environment.path for environment in self.environments]
+
+    def named(self, words: Callable[[Environment], str] | None = None) -> str:
+        """Return a few of them by path, each with ``words`` in parentheses, and count the rest."""
+        names = [
+            environment.path + (f" ({words(environment)})" if words else "")
+            for environment in self.environments
+        ]
+        return ", ".join(name_some(names))
+
+
+def by_owner(subject: Subject, environments: Iterable[Environment]) -> Iterator[Owned]:
+    """Yield environments by owner and team."""
+    groups: dict[tuple[str | None, str | None], list[Environment]] = defaultdict(list)
+    for environment in environments:
+        situation = subject.situation
+        groups[situation.owner_of(environment), situation.team_of(environment)].append(environment)
+    for (owner, team), found in groups.items():
+        yield Owned(owner, team, tuple(sorted(found, key=lambda e: e.path)))
+
+
+def leads_into_cache(environment: Environment) -> bool:
+    """Whether it would break, or lose something, when the cache does."""
+    return bool(environment.archives or environment.entries)
+
+
+def is_declared(environment: Environment) -> bool:
+    """Whether the policy finds it by itself: registered, included or in a tree of its own."""
+    return not {"registry", "include", "discover"}.isdisjoint(environment.sources)
+
+
+def declares_environments(subject: Subject) -> bool:
+    """Whether the policy says where environments are."""
+    venvs = subject.policy.venvs
+    return bool(venvs.registry or venvs.include or venvs.discover)
+
+
+def command(subject: Subject, words: str, *arguments: str) -> str:
+    """Return a command of ours on this policy, with arguments, quoted for a shell."""
+    path = subject.situation.loaded.path
+    return shlex.join(["cacheadmin", *words.split(), *([path] if path else []), *arguments])

@@ -1,0 +1,111 @@
+"""Which users still use which uv releases, as audit rules ask it.
+
+A trace names a release exactly, or a bucket that a range of releases writes;
+the second counts as old only when the whole range is. Who has upgraded since,
+or has not been seen within ``uv.active_within``, counts for nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.bucket_needs import is_active
+from cacheadmin.planner.case import name_some
+from cacheadmin.uv.releases import Release, parse_release, release_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.evidence.facts import ReleaseTrace
+
+_SITE_PACKAGES = "site-packages"
+
+
+@dataclass(frozen=True, slots=True)
+class UsersTraces:
+    """The active traces of one user that a rule asked for; newest first, exact ones before ranges.
+
+    ``uid`` None: a uv that everybody on the host can run.
+    """
+
+    uid: int | None
+    traces: tuple[ReleaseTrace, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether one of them names its release."""
+        return any(trace.version is not None for trace in self.traces)
+
+    @property
+    def words(self) -> str:
+        """The releases, each with its newest evidence and where it can be looked at."""
+        newest: dict[str, ReleaseTrace] = {}
+        for trace in self.traces:
+            newest.setdefault(release_words(trace), trace)
+        return "; ".join(
+            name_some([f"{words} ({t.evidence}: {t.path})" for words, t in newest.items()])
+        )
+
+
+def users_with(
+    subject: Subject, is_wanted: Callable[[ReleaseTrace], bool]
+) -> Iterator[UsersTraces]:
+    """Yield each user with active traces of the wanted sort."""
+    by_user: dict[int | None, list[ReleaseTrace]] = defaultdict(list)
+    for trace in subject.case.evidence.releases:
+        if is_wanted(trace) and is_active(subject.case, trace):
+            by_user[trace.uid].append(trace)
+    for uid, traces in by_user.items():
+        yield UsersTraces(uid, tuple(sorted(traces, key=_exact_and_newest_first)))
+
+
+def is_before(trace: ReleaseTrace, release: str) -> bool:
+    """Whether a trace surely is of a release before this one."""
+    limit = parse_release(release) or ()
+    if trace.version is not None:
+        version = parse_release(trace.version)
+        return version is not None and version < limit
+    end = _first_release_without(trace.bucket)
+    return end is not None and end <= limit
+
+
+def release_words(trace: ReleaseTrace) -> str:
+    """Return ``uv 0.5.10``, or the range of releases a trace may be of."""
+    if trace.version is not None:
+        return f"uv {trace.version}"
+    if trace.at_least is not None:
+        return f"uv {trace.at_least} or later"
+    releases = None if trace.bucket is None else release_range(trace.bucket)
+    if releases is None:
+        return "an unknown uv"
+    return f"a uv from {releases.first} to {releases.last or 'the newest'}"
+
+
+def upgrade_words(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
+    """Return the command that upgrades what left the first trace of a program, else any uv."""
+    wanted = shlex.quote(f"uv>={minimum}")
+    program = next((trace.path for trace in traces if trace.is_program), None)
+    if program is None:
+        return f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it"
+    folders = program.split("/")
+    if _SITE_PACKAGES in folders:
+        # ENV/lib/python3.x/site-packages/uv-X.dist-info
+        environment = "/".join(folders[: max(folders.index(_SITE_PACKAGES) - 2, 0)])
+        return f"uv pip install --python {shlex.quote(environment)} --upgrade {wanted}"
+    return f"{shlex.quote(program)} self update, or upgrade it with what installed it"
+
+
+def _exact_and_newest_first(trace: ReleaseTrace) -> tuple[bool, int]:
+    return trace.version is None, -trace.seen_ns
+
+
+def _first_release_without(bucket: str | None) -> Release | None:
+    """Return the release that gave a bucket up; None while the newest uses it, or none is known."""
+    releases = None if bucket is None else release_range(bucket)
+    if releases is None or releases.last is None:
+        return None
+    return parse_release(releases.last.removeprefix("before "))

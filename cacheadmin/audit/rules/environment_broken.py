@@ -1,0 +1,45 @@
+"""Environments whose links into this cache lead nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.audit.owners import command
+from cacheadmin.audit.rule import Rule
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.planner.case import name_some
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+
+
+class EnvironmentBroken(Rule):
+    """What it links is gone from the cache: an import fails, or will."""
+
+    id = "environment-broken"
+    severity = Severity.ERROR
+    title = "Broken environment"
+    rationale = (
+        "Somebody pruned or cleaned the cache while this environment linked into it. uv does not "
+        "notice: `uv sync` says that all is in sync."
+    )
+    fix = "cacheadmin doctor POLICY says how to repair each"
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield one finding an environment, with its packages; it counts links."""
+        for environment in subject.case.outside_environments:
+            if not environment.broken_links:
+                continue
+            packages = name_some(list(environment.broken_packages))
+            of_what = f": {', '.join(packages)}" if packages else ""
+            yield self.finding(
+                environment.path,
+                f"{count_words(environment.broken_links, 'link')} into this cache lead"
+                f"{'s' if environment.broken_links == 1 else ''} nowhere{of_what}",
+                owner=subject.situation.owner_of(environment),
+                fix=f"{command(subject, 'doctor')} says how to repair it",
+                count=environment.broken_links,
+                team=subject.situation.team_of(environment),
+            )

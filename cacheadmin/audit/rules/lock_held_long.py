@@ -1,0 +1,63 @@
+"""The cache's lock, held for long by a uv."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cacheadmin.audit.rule import Rule
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.report.locks import holder_words
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.evidence.facts import LockHolder
+
+
+class LockHeldLong(Rule):
+    """A process older than ``older_than`` holds the lock: since when exactly, nobody can tell.
+
+    A shared lock makes every prune wait: a warning, good to know only where
+    ``lock.busy`` is ``concurrent``. An exclusive one stops every uv command
+    of everybody: an error. Our own guard lets go when asked.
+    """
+
+    id = "lock-held-long"
+    severity = Severity.WARNING
+    title = "Lock held for long"
+    rationale = (
+        "uv holds the shared lock as long as the program it started runs. Each prune waits for it "
+        "up to lock.timeout, then gives up."
+    )
+    fix = "end or restart it, or set lock.busy: concurrent to prune beside it"
+    thresholds: ClassVar[Mapping[str, Any]] = {"older_than": timedelta(days=1)}
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield one finding a holder."""
+        case = subject.case
+        longest_ago = case.now_ns - nanoseconds(thresholds["older_than"])
+        for holder in case.evidence.lock_holders:
+            if not _holds(holder) or (holder.started_ns or longest_ago + 1) > longest_ago:
+                continue
+            since = age_words(holder.started_ns or 0, case.now_ns)
+            found = self.finding(
+                f"process {holder.pid}",
+                f"the cache's lock is held, by a process {since} old, "
+                + holder_words(holder, case.user),
+                owner=None if holder.uid is None else case.user(holder.uid),
+            )
+            if holder.exclusive:
+                fix = "every uv command waits for it: end it"
+                yield replace(found, severity=Severity.ERROR, fix=fix)
+            elif case.works_beside:
+                fix = "nothing has to be done: lock.busy is concurrent"
+                yield replace(found, severity=Severity.INFO, fix=fix)
+            else:
+                yield found
+
+
+def _holds(holder: LockHolder) -> bool:
+    return not (holder.waiting or holder.unlinked or holder.is_guard)

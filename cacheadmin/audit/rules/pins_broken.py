@@ -1,0 +1,72 @@
+"""Pins that can't be understood, or that pin nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.audit.owners import command
+from cacheadmin.audit.rule import Rule
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.planner.case import name_some
+from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.evidence.facts import Pin, Unseen
+
+
+class PinsBroken(Rule):
+    """A pin that can't be read, and a pin of what the cache does not hold."""
+
+    id = "pins-broken"
+    severity = Severity.WARNING
+    title = "Pin that is unreadable or pins nothing"
+    rationale = (
+        "Its author believes something to be kept. One of an administrator's that can't be read "
+        "might pin anything, so then nothing is pruned at all."
+    )
+    fix = "cacheadmin pin list POLICY shows them; remove it, or pin what was meant"
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield one finding an unreadable file, and one an author for pins of nothing."""
+        for unseen in subject.case.evidence.unseen:
+            if unseen.what == "pin":
+                yield self._unreadable(subject, unseen)
+        by_author: dict[int, list[Pin]] = defaultdict(list)
+        for pin in _pins_of_nothing(subject):
+            by_author[pin.uid].append(pin)
+        for uid, pins in by_author.items():
+            author = subject.case.user(uid)
+            named = ", ".join(name_some([pin.target for pin in pins]))
+            remove = command(subject, "pin remove", pins[0].target)
+            yield self.finding(
+                pins[0].file,
+                f"{count_words(len(pins), 'pin')} of {author} on what is not in the cache: {named}",
+                owner=author,
+                fix=f"as {author}: {remove}, or pin what was meant",
+                count=len(pins),
+            )
+
+    def _unreadable(self, subject: Subject, unseen: Unseen) -> Finding:
+        effect = "; it could pin anything, so nothing is pruned" if unseen.hides_archives else ""
+        return self.finding(
+            unseen.path,
+            f"can't be understood as a pin: {unseen.reason}{effect}",
+            owner=None if unseen.uid is None else subject.case.user(unseen.uid),
+            fix="remove the file, and pin anew what was meant: " + command(subject, "pin list"),
+        )
+
+
+def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
+    """Yield the pins in force that keep no entry; those of one target are all alike."""
+    case = subject.case
+    if not case.evidence.pins:
+        return
+    kept = {pin.target for _, pin in pinned_paths(case)}
+    kept |= {pin.target for _, pin in pinned_packages(case)}
+    for pin in case.evidence.pins:
+        if pin.target not in kept and not is_expired(pin, case.now_ns):
+            yield pin

@@ -1,0 +1,59 @@
+"""Programs that have been running from the cache for long."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cacheadmin.audit.rule import Rule
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.planner.case import name_some
+from cacheadmin.report.tables import count_words
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.evidence.facts import Process
+
+
+class ProcessFromCache(Rule):
+    """A server that `uvx` or `uv run` started, or a program that maps the cache's files.
+
+    ``older_than``: how long it must have been running.
+    """
+
+    id = "process-from-cache"
+    severity = Severity.INFO
+    title = "Program that runs from the cache"
+    rationale = (
+        "What it uses is kept, old releases of it too, until it ends; and its uv holds the lock "
+        "that a prune waits for."
+    )
+    fix = "start it anew now and then, or give it an environment of its own: uv tool install"
+    thresholds: ClassVar[Mapping[str, Any]] = {"older_than": timedelta(days=7)}
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield one finding a user, the oldest first; it counts processes."""
+        case = subject.case
+        longest_ago = case.now_ns - nanoseconds(thresholds["older_than"])
+        by_user: dict[int, list[Process]] = defaultdict(list)
+        for process in sorted(case.evidence.processes, key=lambda one: one.started_ns):
+            if process.uses and not process.is_uv and process.started_ns <= longest_ago:
+                by_user[process.uid].append(process)
+        for uid, processes in by_user.items():
+            named = name_some(
+                [
+                    f"{p.pid}, {age_words(p.started_ns, case.now_ns)} old, {p.command} "
+                    f"(uses {p.uses[0].entry})"
+                    for p in processes
+                ]
+            )
+            yield self.finding(
+                case.user(uid),
+                f"{count_words(len(processes), 'process', 'processes')} of {case.user(uid)} "
+                f"running from the cache: {'; '.join(named)}",
+                owner=case.user(uid),
+                count=len(processes),
+            )
