@@ -9,12 +9,14 @@ import typer
 
 from cacheadmin.cli import output
 from cacheadmin.cli.options import InsecurePolicyOption
+from cacheadmin.cli.recording import MetricsOption, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.audit.running import Audit
     from cacheadmin.findings import Severity
+    from cacheadmin.operations.account import Account
 
 
 class AuditFormat(StrEnum):
@@ -54,6 +56,7 @@ def audit(
     list_rules: Annotated[
         bool, typer.Option("--list-rules", help="Print what is checked and why, and leave.")
     ] = False,
+    metrics: MetricsOption = None,
     output_format: Annotated[
         AuditFormat, typer.Option("--format", help="table, json, csv, markdown or sarif.")
     ] = AuditFormat.TABLE,
@@ -70,18 +73,34 @@ def audit(
         _list_rules(output_format)
         return int(ExitCode.DONE)
     only = chosen_rules(rules) if rules else ()
-    with progress_bar() as progress:
-        audits, several = audit_caches(
-            policies or (), only=only, insecure_policy=insecure_policy, progress=progress
+    with recorded("audit", policies[0] if policies else None, metrics=metrics, changes=False) as it:
+        with progress_bar() as progress:
+            audits, several = audit_caches(
+                policies or (), only=only, insecure_policy=insecure_policy, progress=progress
+            )
+        failing = fail_on is not FailOn.NEVER and any_at_least(
+            [finding for audit in audits for finding in audit.findings], Severity(fail_on.value)
         )
-    failing = fail_on is not FailOn.NEVER and any_at_least(
-        [finding for audit in audits for finding in audit.findings], Severity(fail_on.value)
-    )
-    # A document is whole even when all is well: whatever reads it expects one.
-    document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
-    if failing or document or not output.settings.quiet:
-        _show(audits, output_format, several=several)
-    return int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+        # A document is whole even when all is well: whatever reads it expects one.
+        document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
+        if failing or document or not output.settings.quiet:
+            _show(audits, output_format, several=several)
+        it.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+        _note(it, audits)
+    return it.exit_code
+
+
+def _note(account: Account, audits: Sequence[Audit]) -> None:
+    """Note what metrics tell of each cache; it did its job whatever it found."""
+    from cacheadmin.operations.account import Look, name_of
+    from cacheadmin.operations.figures import of_findings
+
+    account.outcome = "done"
+    for audit in audits:
+        policy = audit.loaded.policy if audit.loaded is not None else None
+        name, cache = (policy.name, policy.cache) if policy else (name_of(audit.subject), "")
+        samples = list(of_findings(audit.findings))
+        account.looks.append(Look(name, cache, samples, reached=audit.cache is not None))
 
 
 def _show(audits: Sequence[Audit], output_format: AuditFormat, *, several: bool) -> None:

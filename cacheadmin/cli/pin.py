@@ -16,8 +16,10 @@ from cacheadmin.cli.options import (
     RowFormatOption,
 )
 from cacheadmin.cli.output import RowFormat
+from cacheadmin.cli.recording import recorded
 
 if TYPE_CHECKING:
+    from cacheadmin.operations.account import Account
     from cacheadmin.pinning import Pins
 
 pin_app = typer.Typer(help="Entries never to be removed.", no_args_is_help=True)
@@ -42,8 +44,11 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
-    with _pins(policy, insecure_policy) as pins:
-        added = pins.add(target, reason, expires)
+    with recorded("pin add", policy) as account:
+        account.subject = target
+        with _pins(policy, insecure_policy, account) as pins:
+            added = pins.add(target, reason, expires)
+        account.counts = {"entries": added.entries}
     entries = f"{added.entries} {'entry' if added.entries == 1 else 'entries'}"
     output.note(f"pinned {added.pin.target}: {entries} ({added.pin.file})")
     if added.warning:
@@ -57,12 +62,15 @@ def remove_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take your pin on a target back; root takes back everybody's."""
-    from cacheadmin.pinning import account
+    from cacheadmin.pinning import account as account_name
 
-    with _pins(policy, insecure_policy) as pins:
-        removed = pins.remove(target)
+    with recorded("pin remove", policy) as account:
+        account.subject = target
+        with _pins(policy, insecure_policy, account) as pins:
+            removed = pins.remove(target)
+        account.counts = {"pins": len(removed)}
     for pin in removed:
-        output.note(f"took back the pin of {account(pin.uid)} on {pin.target}")
+        output.note(f"took back the pin of {account_name(pin.uid)} on {pin.target}")
 
 
 @pin_app.command("list")
@@ -83,11 +91,13 @@ def list_command(
 
 
 @contextmanager
-def _pins(policy: str | None, insecure: bool) -> Iterator[Pins]:
+def _pins(policy: str | None, insecure: bool, account: Account | None = None) -> Iterator[Pins]:
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.pinning import Pins
     from cacheadmin.policy.loading import load_policy
 
     loaded = load_policy(policy, insecure=insecure)
+    if account is not None:
+        account.loaded = loaded
     with open_cache(loaded.policy.cache) as cache:
         yield Pins(loaded, cache)

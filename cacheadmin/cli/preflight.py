@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
+from cacheadmin.cli.recording import MetricsOption, recorded
+
+if TYPE_CHECKING:
+    from cacheadmin.operations.account import Account
+    from cacheadmin.preflight.running import Preflight
+    from cacheadmin.situation import Situation
 
 
 def preflight(
@@ -20,6 +26,7 @@ def preflight(
             show_default=False,
         ),
     ] = None,
+    metrics: MetricsOption = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
@@ -28,13 +35,33 @@ def preflight(
     Leaves with 0 when safe, 4 when limited, 5 when refused; changes nothing.
     """
     from cacheadmin.cli.showing import show_preflight
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.loading import load_policy
     from cacheadmin.preflight.running import run_preflight, run_preflight_for_release
-    from cacheadmin.situation import look_at
+    from cacheadmin.situation import look_with
 
-    with look_at(policy, insecure_policy=insecure_policy) as situation:
-        situation.require_writable()
-        if for_uv is None:
-            answer = run_preflight(situation)
-        else:
-            answer = run_preflight_for_release(situation, for_uv)
-        return show_preflight(situation, answer, output_format)
+    if for_uv is not None and metrics is not None:
+        raise WrongUsage("--metrics tells of our own prune, not of --for-uv")
+    with recorded("preflight", policy, metrics=metrics, changes=False) as account:
+        account.loaded = load_policy(policy, insecure=insecure_policy)
+        with look_with(account.loaded) as situation:
+            situation.require_writable()
+            if for_uv is None:
+                answer = run_preflight(situation)
+            else:
+                answer = run_preflight_for_release(situation, for_uv)
+            if account.wants_figures:
+                _note(account, situation, answer)
+            account.exit_code = show_preflight(situation, answer, output_format)
+            # It came to a verdict, which is all it has to do.
+            account.outcome = "done"
+    return account.exit_code
+
+
+def _note(account: Account, situation: Situation, answer: Preflight) -> None:
+    from cacheadmin.operations.figures import of_quarantine, of_situation, of_verdict
+
+    samples = account.look().samples
+    samples += of_situation(situation)
+    samples += of_verdict(answer.verdict, answer.kept)
+    samples += of_quarantine(situation.policy, situation.cache)

@@ -9,9 +9,11 @@ import typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
+from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode
 
 if TYPE_CHECKING:
+    from cacheadmin.operations.account import Account
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
 
@@ -32,18 +34,27 @@ def protect(
     They are links in uv's own buckets, one an archive for each uv release's
     bucket; whatever is not in use any more loses its own.
     """
-    from cacheadmin.cli.showing import progress_bar
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.loading import load_policy
+
+    if remove and check:
+        raise WrongUsage("--remove and --check don't go together")
+    command = "protect --remove" if remove else "protect"
+    with recorded(command, policy, changes=not check) as account:
+        loaded = account.loaded = load_policy(policy, insecure=insecure_policy)
+        if remove:
+            account.exit_code = _remove(account, loaded, output_format)
+        else:
+            account.exit_code = _protect(account, loaded, output_format, check=check)
+    return account.exit_code
+
+
+def _protect(account: Account, loaded: LoadedPolicy, output_format: Format, *, check: bool) -> int:
+    from cacheadmin.cli.showing import progress_bar
     from cacheadmin.protect.protecting import check_protection, planted_before
     from cacheadmin.protect.protecting import protect as plant
     from cacheadmin.situation import look_with
 
-    if remove and check:
-        raise WrongUsage("--remove and --check don't go together")
-    loaded = load_policy(policy, insecure=insecure_policy)
-    if remove:
-        return _remove(loaded, output_format)
     before = planted_before(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         if check:
@@ -57,6 +68,7 @@ def protect(
     from cacheadmin.report.protections import protection_json, protection_text
 
     code = _code(protection, check=check)
+    account.counts = _counts(protection)
     if output_format is Format.JSON:
         content = protection_json(protection, releases_of)
         output.data(dumps({**header("protect", loaded, cache), **content}))
@@ -65,7 +77,7 @@ def protect(
     return int(code)
 
 
-def _remove(loaded: LoadedPolicy, output_format: Format) -> int:
+def _remove(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.protect.protecting import unprotect
     from cacheadmin.protect.roots import releases_of
@@ -74,6 +86,7 @@ def _remove(loaded: LoadedPolicy, output_format: Format) -> int:
 
     with open_cache(loaded.policy.cache) as cache:
         protection = unprotect(loaded.policy, cache)
+    account.counts = _counts(protection)
     for bucket, problem in protection.problems:
         output.warning(f"{bucket}: {problem}")
     if output_format is Format.JSON:
@@ -82,6 +95,14 @@ def _remove(loaded: LoadedPolicy, output_format: Format) -> int:
     elif not output.settings.quiet:
         output.data(removed_words(protection))
     return int(ExitCode.PARTIAL if protection.problems else ExitCode.DONE)
+
+
+def _counts(protection: Protection) -> dict[str, int]:
+    return {
+        "planted": protection.planted,
+        "removed": protection.removed,
+        "missing": protection.missing,
+    }
 
 
 def _code(protection: Protection, *, check: bool) -> ExitCode:

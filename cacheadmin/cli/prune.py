@@ -9,10 +9,12 @@ import typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
-from cacheadmin.errors import CacheadminError, ExitCode, Refused, RolledBack
+from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.errors import CacheadminError, ExitCode, Refused, RolledBack, WrongUsage
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
+    from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
     from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.running import PruneResult
@@ -36,6 +38,7 @@ def prune(
         str | None,
         typer.Option("--plan", help="Carry out a plan saved by `plan --out`.", show_default=False),
     ] = None,
+    metrics: MetricsOption = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
@@ -44,6 +47,23 @@ def prune(
     Everything is moved to quarantine under the cache's lock, checked, and
     deleted for good only after quarantine.keep; `runs restore` undoes it.
     """
+    if dry_run and metrics is not None:
+        raise WrongUsage("--metrics tells of prunes that were carried out, not of --dry-run")
+    with recorded("prune", policy, metrics=metrics, changes=not dry_run) as account:
+        account.exit_code = _prune(
+            account, dry_run, plan_file, output_format, insecure_policy=insecure_policy
+        )
+    return account.exit_code
+
+
+def _prune(
+    account: Account,
+    dry_run: bool,
+    plan_file: str | None,
+    output_format: Format,
+    *,
+    insecure_policy: bool,
+) -> int:
     from cacheadmin.cli.showing import progress_bar, show_plan
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.holding import guard_stands_aside
@@ -52,11 +72,13 @@ def prune(
     from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
 
-    loaded = load_policy(policy, insecure=insecure_policy)
+    loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         situation.require_writable()
         made = situation.plan()
+        if account.wants_figures:
+            _note_situation(account, situation, made)
         dropped: tuple[tuple[str, str], ...] = ()
         if plan_file is not None:
             made, dropped = narrow(made, plan_file, situation)
@@ -66,8 +88,39 @@ def prune(
         before = was_protected(situation)
         with guard_stands_aside(loaded.policy, situation.cache):
             result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
+        _note_result(account, situation, sizes, result)
         protection = protect_after_prune(situation, result.outcome, before)
         return _show(situation, made, sizes, result, output_format, protection)
+
+
+def _note_situation(account: Account, situation: Situation, plan: Plan) -> None:
+    from cacheadmin.operations.figures import of_situation, of_verdict
+
+    samples = account.look().samples
+    samples += of_situation(situation)
+    samples += of_verdict(plan.verdict, len(plan.kept))
+
+
+def _note_result(
+    account: Account, situation: Situation, sizes: Measured[str], result: PruneResult
+) -> None:
+    removed = sizes.together(decision.path for decision in result.done).reclaimable_bytes
+    undone = result.outcome in ("refused", "rolled_back")
+    account.outcome = result.outcome
+    account.run_id = result.run_id
+    account.counts = {
+        "removed_entries": 0 if undone else len(result.done),
+        "removed_bytes": 0 if undone else removed,
+        "failed_entries": len(result.failed),
+        "purged_runs": len(result.purged),
+        "recovered_runs": len(result.recovered),
+    }
+    if account.wants_figures:
+        from cacheadmin.operations.figures import of_prune, of_quarantine
+
+        for look in account.looks:
+            look.samples += of_prune(result, removed)
+            look.samples += of_quarantine(situation.policy, situation.cache)
 
 
 def _show(

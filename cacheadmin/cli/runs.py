@@ -16,10 +16,12 @@ from cacheadmin.cli.options import (
     RequiredPolicyArgument,
 )
 from cacheadmin.cli.output import Format
+from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.operations.account import Account
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.runs import Run
@@ -33,13 +35,15 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, 
 
 @contextmanager
 def _opened(
-    policy: str | None, insecure: bool
+    policy: str | None, insecure: bool, account: Account | None = None
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine | None]]:
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.prune.quarantine import existing_quarantine
 
     loaded = load_policy(policy, insecure=insecure)
+    if account is not None:
+        account.loaded = loaded
     with (
         open_cache(loaded.policy.cache) as cache,
         existing_quarantine(loaded.policy, cache) as quarantine,
@@ -49,12 +53,12 @@ def _opened(
 
 @contextmanager
 def _locked(
-    policy: str | None, insecure: bool
+    policy: str | None, insecure: bool, account: Account
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine]]:
     from cacheadmin.errors import NotACache
     from cacheadmin.prune.run_lock import run_lock
 
-    with _opened(policy, insecure) as (loaded, cache, quarantine):
+    with _opened(policy, insecure, account) as (loaded, cache, quarantine):
         if quarantine is None:
             raise NotACache("nothing was pruned on this cache yet, there are no runs")
         with run_lock(quarantine, loaded.policy.lock.timeout.total_seconds()):
@@ -108,17 +112,25 @@ def restore_command(
     from cacheadmin.prune.running import restore_run
     from cacheadmin.report.tables import count_words
 
-    with (
-        _locked(policy, insecure_policy) as (loaded, cache, quarantine),
-        guard_stands_aside(loaded.policy, cache),
-    ):
-        restored = restore_run(loaded.policy, cache, quarantine, run)
+    with recorded("runs restore", policy) as account:
+        account.run_id = run
+        with (
+            _locked(policy, insecure_policy, account) as (loaded, cache, quarantine),
+            guard_stands_aside(loaded.policy, cache),
+        ):
+            restored = restore_run(loaded.policy, cache, quarantine, run)
+        whole = not (restored.left or restored.absent)
+        account.exit_code = int(ExitCode.DONE if whole else ExitCode.PARTIAL)
+        account.counts = {
+            "restored_entries": len(restored.moved),
+            "failed_entries": len(restored.left) + len(restored.absent),
+        }
     for path, why in restored.left:
         output.warning(f"{path} stays in quarantine: {why}")
     for path in restored.absent:
         output.warning(f"{path} is not in quarantine any more")
     output.note(f"run {run}: {count_words(len(restored.moved), 'entry', 'entries')} put back")
-    return int(ExitCode.PARTIAL if restored.left or restored.absent else ExitCode.DONE)
+    return account.exit_code
 
 
 @runs_app.command("purge")
@@ -148,18 +160,23 @@ def purge_command(
     except ValueError as error:
         raise WrongUsage(f"--older-than: {error}") from None
     failures: list[tuple[str, str]] = []
-    with _locked(policy, insecure_policy) as (_, _, quarantine):
-        if age is not None:
-            purged = purge_due(quarantine, age, now_ns())
-        else:
-            names = [run] if run is not None else [r.run_id for r in list_runs(quarantine)]
-            for name in names:
-                failures += purge(quarantine, name).failures
-            purged = tuple(names)
+    with recorded("runs purge", policy) as account:
+        account.run_id = run
+        with _locked(policy, insecure_policy, account) as (_, _, quarantine):
+            if age is not None:
+                purged = purge_due(quarantine, age, now_ns())
+            else:
+                names = [run] if run is not None else [r.run_id for r in list_runs(quarantine)]
+                for name in names:
+                    failures += purge(quarantine, name).failures
+                purged = tuple(names)
+        account.subject = ", ".join(purged)
+        account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
+        account.counts = {"purged_runs": len(purged), "failed_entries": len(failures)}
     for path, why in failures:
         output.warning(f"{path} could not be deleted: {why}")
     output.note(f"{count_words(len(purged), 'run')} deleted for good")
-    return int(ExitCode.PARTIAL if failures else ExitCode.DONE)
+    return account.exit_code
 
 
 def _find(quarantine: Quarantine | None, run_id: str) -> Run:

@@ -15,8 +15,10 @@ from cacheadmin.cli.options import (
     RowFormatOption,
 )
 from cacheadmin.cli.output import RowFormat
+from cacheadmin.cli.recording import recorded
 
 if TYPE_CHECKING:
+    from cacheadmin.operations.account import Account
     from cacheadmin.registration import Registry
 
 venv_app = typer.Typer(help="The registry of environments.", no_args_is_help=True)
@@ -31,8 +33,9 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Register an environment, so that every scan finds it."""
-    registry = _registry(policy, insecure_policy)
-    registry.add(os.path.abspath(path))
+    with recorded("venv add", policy) as account:
+        account.subject = os.path.abspath(path)
+        _registry(policy, insecure_policy, account).add(account.subject)
     output.note(f"registered {os.path.abspath(path)}")
 
 
@@ -43,8 +46,9 @@ def remove_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take an environment out of the registry, and forget what it last linked."""
-    registry = _registry(policy, insecure_policy)
-    registry.remove(os.path.abspath(path))
+    with recorded("venv remove", policy) as account:
+        account.subject = os.path.abspath(path)
+        _registry(policy, insecure_policy, account).remove(account.subject)
     output.note(f"removed {os.path.abspath(path)} from the registry")
 
 
@@ -85,15 +89,20 @@ def discover_command(
     for environment in found:
         output.data(f"{printable(environment.path)}\t{','.join(environment.sources)}")
     if register:
-        registry = _registry(policy, insecure_policy)
-        for environment in found:
-            if "registry" not in environment.sources:
-                registry.add(environment.path)
+        with recorded("venv discover", policy) as account:
+            registry = _registry(policy, insecure_policy, account)
+            new = [e.path for e in found if "registry" not in e.sources]
+            for path in new:
+                registry.add(path)
+            account.counts = {"registered": len(new)}
         output.note(f"{len(found)} environments registered")
 
 
-def _registry(policy: str | None, insecure: bool) -> Registry:
+def _registry(policy: str | None, insecure: bool, account: Account | None = None) -> Registry:
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.registration import open_registry
 
-    return open_registry(load_policy(policy, insecure=insecure))
+    loaded = load_policy(policy, insecure=insecure)
+    if account is not None:
+        account.loaded = loaded
+    return open_registry(loaded)

@@ -1,1 +1,1 @@
-"""What a site runs around cacheadmin: metrics, logs, and a trail of what was changed."""
+"""What a site runs around a command: metrics, an audit trail, the system log, completion."""

@@ -1,0 +1,137 @@
+"""The account of one command: what it was asked, what it did, how it ended.
+
+A command fills it in while it works; afterwards metrics, the audit trail and
+the system log are written from it, also when the command failed half-way.
+What is not known yet when it fails is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheadminError, ExitCode
+from cacheadmin.timestamps import now_ns
+
+if TYPE_CHECKING:
+    from cacheadmin.operations.exposition import Sample
+    from cacheadmin.policy.loading import LoadedPolicy
+
+INTERRUPTED = 130
+
+_OUTCOME_OF_CODE = {
+    ExitCode.USAGE: "wrong_usage",
+    ExitCode.BUSY: "busy",
+    ExitCode.REFUSED: "refused",
+    ExitCode.ROLLED_BACK: "rolled_back",
+    ExitCode.PARTIAL: "partial",
+    ExitCode.NOT_FOUND: "not_found",
+    ExitCode.NOT_PERMITTED: "not_permitted",
+    ExitCode.POLICY_INVALID: "policy_invalid",
+}
+
+# The command did its job, whatever it had to say.
+SUCCESSES = frozenset({"done", "committed", "nothing_to_do"})
+
+# Every outcome there is; names are public (metrics, trail).
+OUTCOMES = (
+    "done",
+    "committed",
+    "nothing_to_do",
+    *_OUTCOME_OF_CODE.values(),
+    "interrupted",
+    "failed",
+)
+
+
+@dataclass(slots=True)
+class Look:
+    """What metrics tell of one cache. ``reached``: it could be looked at."""
+
+    policy: str
+    cache: str
+    samples: list[Sample] = field(default_factory=list)
+    reached: bool = True
+
+
+@dataclass(slots=True)
+class Account:
+    """One command. ``counts`` are numbers for the trail, ``subject`` what it was about.
+
+    ``argument`` is the policy as it was named; ``loaded`` is it once it could
+    be read. ``wants_figures``: somebody will read ``looks``.
+    """
+
+    command: str
+    argument: str | None
+    wants_figures: bool = False
+    loaded: LoadedPolicy | None = None
+    subject: str = ""
+    run_id: str | None = None
+    outcome: str = ""
+    exit_code: int = int(ExitCode.DONE)
+    error: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    looks: list[Look] = field(default_factory=list)
+    begun_ns: int = field(default_factory=now_ns)
+    ended_ns: int = 0
+    duration_seconds: float = 0.0
+    _begun: float = field(default_factory=time.monotonic)
+
+    @property
+    def policy(self) -> str:
+        """The policy's name; before it could be read, what it was called on the command line."""
+        if self.loaded is not None:
+            return self.loaded.policy.name
+        return name_of(self.argument)
+
+    @property
+    def cache(self) -> str:
+        """The cache's path as the policy spells it; empty while that is not known."""
+        return "" if self.loaded is None else self.loaded.policy.cache
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it did its job."""
+        return self.outcome in SUCCESSES
+
+    def look(self) -> Look:
+        """Begin what metrics tell of the account's own cache."""
+        look = Look(self.policy, self.cache)
+        self.looks.append(look)
+        return look
+
+    def end(self, error: BaseException | None) -> None:
+        """Note how it ended, and when."""
+        self.ended_ns = now_ns()
+        self.duration_seconds = time.monotonic() - self._begun
+        if error is not None:
+            self.exit_code, self.error = _ending(error)
+            self.outcome = ""
+        self.outcome = self.outcome or _outcome(self.exit_code)
+
+
+def name_of(argument: str | None) -> str:
+    """Return what a policy is called that can't be read: by its file, or its bare name."""
+    if argument is None:
+        return "default"
+    stem, extension = os.path.splitext(os.path.basename(argument.rstrip("/")))
+    return stem if extension in (".yaml", ".yml") else stem + extension
+
+
+def _ending(error: BaseException) -> tuple[int, str]:
+    if isinstance(error, CacheadminError):
+        return int(error.exit_code), error.message
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED, "interrupted"
+    return int(ExitCode.UNEXPECTED), f"{type(error).__name__}: {error}"
+
+
+def _outcome(exit_code: int) -> str:
+    if exit_code == INTERRUPTED:
+        return "interrupted"
+    if exit_code == ExitCode.UNEXPECTED:
+        return "failed"
+    return next((name for code, name in _OUTCOME_OF_CODE.items() if code == exit_code), "done")

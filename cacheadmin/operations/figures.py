@@ -1,0 +1,88 @@
+"""Numbers for metrics, taken from what a command saw and did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.operations.exposition import Sample
+from cacheadmin.planner.bucket_needs import is_active
+from cacheadmin.planner.plan import Verdict
+from cacheadmin.prune.quarantine import existing_quarantine
+from cacheadmin.prune.runs import list_runs
+from cacheadmin.uv.releases import takes_cache_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cacheadmin.findings import Finding
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.planner.case import Case
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.situation import Situation
+
+
+def of_situation(situation: Situation) -> Iterator[Sample]:
+    """Yield what a look at the cache says of its users."""
+    case = situation.case
+    environments = case.outside_environments
+    statuses = Counter(environment.status for environment in environments)
+    for status in EnvironmentStatus:
+        labels = {"status": status.value}
+        yield Sample("cacheadmin_environments", statuses[status], labels)
+    yield Sample("cacheadmin_links", sum(e.links for e in environments))
+    yield Sample("cacheadmin_broken_links", sum(e.broken_links for e in environments))
+    yield Sample("cacheadmin_users_without_lock", _users_without_lock(case))
+
+
+def of_verdict(verdict: Verdict, kept: int) -> Iterator[Sample]:
+    """Yield what a prune would come to."""
+    for possible in Verdict:
+        labels = {"verdict": possible.value}
+        yield Sample("cacheadmin_verdict", float(verdict is possible), labels)
+    yield Sample("cacheadmin_kept_entries", kept)
+
+
+def of_prune(result: PruneResult, removed_bytes: int) -> Iterator[Sample]:
+    """Yield what a prune did; one that was undone has removed nothing."""
+    undone = result.outcome in ("refused", "rolled_back")
+    yield Sample("cacheadmin_lock_wait_seconds", round(result.wait_seconds, 6))
+    yield Sample("cacheadmin_lock_held_seconds", round(result.held_seconds, 6))
+    yield Sample("cacheadmin_removed_entries", 0 if undone else len(result.done))
+    yield Sample("cacheadmin_removed_bytes", 0 if undone else removed_bytes)
+    yield Sample("cacheadmin_deferred_entries", len(result.deferred))
+    yield Sample("cacheadmin_failed_entries", len(result.failed))
+
+
+def of_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Sample]:
+    """Yield what lies in quarantine; nothing where it can't be looked at."""
+    try:
+        with existing_quarantine(policy, cache) as quarantine:
+            runs = [] if quarantine is None else [r for r in list_runs(quarantine) if r.holds]
+    except (CacheadminError, OSError):
+        return
+    yield Sample("cacheadmin_quarantine_runs", len(runs))
+    yield Sample("cacheadmin_quarantine_bytes", sum(run.bytes for run in runs))
+
+
+def of_findings(findings: Iterable[Finding]) -> Iterator[Sample]:
+    """Yield the number of findings by rule and severity."""
+    counts = Counter((finding.rule, finding.severity) for finding in findings)
+    for (rule, severity), number in sorted(counts.items()):
+        labels = {"rule": rule, "severity": severity.value}
+        yield Sample("cacheadmin_findings", number, labels)
+
+
+def _users_without_lock(case: Case) -> int:
+    return len(
+        {
+            trace.uid
+            for trace in case.evidence.releases
+            if trace.version is not None
+            and takes_cache_lock(trace.version) is False
+            and is_active(case, trace)
+        }
+    )

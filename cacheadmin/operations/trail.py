@@ -1,0 +1,157 @@
+"""The audit trail: who changed what on a shared cache, one JSON object a line.
+
+Each line is written with one ``write`` to a file opened for appending, so
+lines of several runs never mix (on a local filesystem), and opened anew for
+each, so that logrotate may move it away at any time. The file may lie where
+root alone should write, but need not: a link, a device, a file with a second
+name or of another owner is never written to.
+
+Keys are public: add freely, never rename. ``login_uid`` is the kernel's
+(``/proc/self/loginuid``): who logged in, whatever ``su`` and ``sudo`` made of
+them since. ``sudo_user`` is only what the environment says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import socket
+import stat
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.fs.reading import failure, kind_words
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.operations.account import Account
+    from cacheadmin.policy.loading import LoadedPolicy
+
+SYSTEM_TRAIL = "/var/log/cacheadmin/trail.jsonl"
+_SYSTEM_POLICIES = "/etc/cacheadmin/"
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_MODE = 0o640
+_NOBODY = 0xFFFFFFFF
+# What a command line may add to a line: arguments are the caller's to choose.
+_MAX_ARGUMENTS = 64
+_MAX_ARGUMENT = 1024
+
+
+def trail_file(loaded: LoadedPolicy) -> str | None:
+    """Return the file that a policy's trail goes to; None: there is none.
+
+    Left out, it is the system's for policies of the system that root runs,
+    where its folder is there.
+    """
+    named = loaded.policy.log.trail
+    if named == "off":
+        return None
+    if named is not None:
+        return named
+    of_the_system = (loaded.path or "").startswith(_SYSTEM_POLICIES) and os.geteuid() == 0
+    there = of_the_system and os.path.isdir(os.path.dirname(SYSTEM_TRAIL))
+    return SYSTEM_TRAIL if there else None
+
+
+def trail_entry(account: Account) -> dict[str, Any]:
+    """Return what is said of one command."""
+    return {
+        "schema": "cacheadmin/trail/1",
+        "time": rfc3339(account.ended_ns),
+        "host": socket.gethostname(),
+        **_who(),
+        "command": account.command,
+        "policy": {"name": account.policy, "path": account.loaded and account.loaded.path},
+        "cache": account.cache,
+        "subject": account.subject or None,
+        "run_id": account.run_id,
+        "outcome": account.outcome,
+        "counts": account.counts,
+        "exit_code": account.exit_code,
+        "error": account.error or None,
+        "duration_seconds": round(account.duration_seconds, 6),
+        "argv": [argument[:_MAX_ARGUMENT] for argument in sys.argv[1 : _MAX_ARGUMENTS + 1]],
+    }
+
+
+def append_to_trail(path: str, entry: dict[str, Any]) -> None:
+    """Add one line. Raises CacheadminError where that can't be done, or is not safe."""
+    line = json.dumps(entry, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+    try:
+        fd = _open(path)
+    except OSError as error:
+        raise CacheadminError(f"{path} can't be written: {failure(path, error).reason}") from error
+    try:
+        _check(path, os.fstat(fd))
+        written = os.write(fd, line)
+    except OSError as error:
+        raise CacheadminError(f"{path} can't be written: {failure(path, error).reason}") from error
+    finally:
+        os.close(fd)
+    if written < len(line):
+        raise CacheadminError(f"{path}: only {written} of {len(line)} bytes were written")
+
+
+def _open(path: str) -> int:
+    folder, name = os.path.split(path)
+    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _check_folder(folder, os.fstat(folder_fd))
+        # Twice: logrotate may take it away between the two attempts.
+        for _ in range(2):
+            try:
+                return os.open(name, _FLAGS, dir_fd=folder_fd)
+            except FileNotFoundError:
+                pass
+            try:
+                fd = os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, _MODE, dir_fd=folder_fd)
+            except FileExistsError:
+                continue
+            os.fchmod(fd, _MODE)
+            return fd
+        raise FileNotFoundError(2, "it comes and goes", path)
+    finally:
+        os.close(folder_fd)
+
+
+def _check_folder(path: str, status: os.stat_result) -> None:
+    open_to_all = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
+    if open_to_all or status.st_uid not in (0, os.geteuid()):
+        raise CacheadminError(
+            f"{path}: others could replace a trail in this folder",
+            hint="keep it in a folder of root's, such as /var/log/cacheadmin",
+        )
+
+
+def _check(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise CacheadminError(f"{path} is {kind_words(status.st_mode)}, no file to add lines to")
+    if status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
+        raise CacheadminError(f"{path} is not ours alone: it has another owner, or a second name")
+
+
+def _who() -> dict[str, Any]:
+    uid = os.getuid()
+    try:
+        user: str | None = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = None
+    return {
+        "pid": os.getpid(),
+        "uid": uid,
+        "user": user,
+        "sudo_user": os.environ.get("SUDO_USER"),
+        "login_uid": _login_uid(),
+    }
+
+
+def _login_uid() -> int | None:
+    try:
+        with open("/proc/self/loginuid", encoding="ascii") as file:
+            number = int(file.read(32))
+    except (OSError, ValueError):
+        # A kernel without auditing.
+        return None
+    return None if number == _NOBODY else number
