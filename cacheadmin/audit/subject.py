@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
@@ -38,3 +39,14 @@ class Subject:
     def plan(self) -> Plan:
         """What a prune would remove and keep now."""
         return self.situation.plan()
+
+    @cached_property
+    def size(self) -> Size:
+        """What the whole cache takes, as ``prune.budget`` counts it; every file is looked at."""
+        import os
+
+        from cacheadmin.fs.measuring import measure_many
+
+        situation = self.situation
+        sizes = measure_many(situation.cache.fd, os.listdir(situation.cache.fd), situation.charges)
+        return sizes.together(sizes)

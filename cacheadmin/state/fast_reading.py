@@ -55,6 +55,11 @@ def read_clock_rows(file: str, host: str) -> list[tuple[str, int, int]]:
     return _rows(file, "SELECT boot, uptime_ns, wall_ns FROM clock WHERE host = ?", (host,))
 
 
+def read_moment_rows(file: str) -> list[tuple[str, int]]:
+    """Return (host, wall clock in ns of its last run) of every host."""
+    return _rows(file, "SELECT host, wall_ns FROM clock", ())
+
+
 def read_size_rows(file: str, cache: str) -> list[tuple[str, str]]:
     """Return (archive, record) of every archive measured in one cache."""
     return _rows(file, "SELECT archive, record FROM archive_size WHERE cache = ?", (cache,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.rules.access_times import AccessTimes
+from cacheadmin.audit.rules.cache_size import CacheSize
 from cacheadmin.audit.rules.environment_broken import EnvironmentBroken
 from cacheadmin.audit.rules.environment_missing import EnvironmentMissing
 from cacheadmin.audit.rules.environment_unreadable import EnvironmentUnreadable
@@ -15,10 +16,14 @@ from cacheadmin.audit.rules.no_user_xattrs import NoUserXattrs
 from cacheadmin.audit.rules.not_audited import NotAudited
 from cacheadmin.audit.rules.pins_broken import PinsBroken
 from cacheadmin.audit.rules.pins_expired import PinsExpired
+from cacheadmin.audit.rules.policy_file import PolicyFile
 from cacheadmin.audit.rules.process_from_cache import ProcessFromCache
+from cacheadmin.audit.rules.protection_missing import ProtectionMissing
+from cacheadmin.audit.rules.quarantine_overdue import QuarantineOverdue
 from cacheadmin.audit.rules.read_only_cache import ReadOnlyCache
 from cacheadmin.audit.rules.registry_coverage import RegistryCoverage
 from cacheadmin.audit.rules.registry_entry_wrong import RegistryEntryWrong
+from cacheadmin.audit.rules.stale_observation import StaleObservation
 from cacheadmin.audit.rules.suppression_expired import SuppressionExpired
 from cacheadmin.audit.rules.suppression_unused import SuppressionUnused
 from cacheadmin.audit.rules.unknown_bucket import UnknownBucket
@@ -46,6 +51,11 @@ RULES: tuple[type[Rule], ...] = (
     LinkModeUnwanted,
     PinsBroken,
     PinsExpired,
+    CacheSize,
+    QuarantineOverdue,
+    PolicyFile,
+    StaleObservation,
+    ProtectionMissing,
     SuppressionExpired,
     SuppressionUnused,
     NotAudited,

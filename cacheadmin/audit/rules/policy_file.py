@@ -1,0 +1,133 @@
+"""Rights of what cacheadmin itself relies on: policy, state, quarantine, registry."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.audit.rights import other_writer, other_writers, writers_of_folders
+from cacheadmin.audit.rule import Rule
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.prune.quarantine import choose_quarantine
+from cacheadmin.state.location import sqlite_path
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.rights import Writer
+    from cacheadmin.audit.subject import Subject
+
+_REGISTRY_MODE = 0o1777
+
+
+class PolicyFile(Rule):
+    """Somebody else can change what decides what root deletes, or what was moved aside."""
+
+    id = "policy-file"
+    severity = Severity.ERROR
+    title = "Policy, state, quarantine or registry that others can change"
+    rationale = (
+        "The policy decides what is deleted, the state how long something was unused, quarantine "
+        "holds what can come back, and the registry names who needs what: whoever can change "
+        "one of them can make others lose their files."
+    )
+    fix = "chmod go-w it, and give it to root"
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield one finding a path and person; a folder above several of them once."""
+        seen: set[str] = set()
+        for what, path in self._own_paths(subject):
+            try:
+                writers = list(other_writers(path))
+            except FileNotFoundError:
+                continue
+            for writer in writers:
+                if writer.path not in seen:
+                    seen.add(writer.path)
+                    yield self._writable(what, path, writer)
+        yield from self._readable_state(subject)
+        registry = subject.policy.venvs.registry
+        if registry is not None:
+            yield from self._registry(registry, seen)
+
+    @staticmethod
+    def _own_paths(subject: Subject) -> Iterator[tuple[str, str]]:
+        loaded = subject.situation.loaded
+        if loaded.path is not None:
+            yield "the policy", loaded.path
+        state = sqlite_path(subject.situation.state.url)
+        if state is not None:
+            yield "the state", state
+        quarantine = choose_quarantine(subject.policy, subject.situation.cache).path
+        # In a cache that is a mount point, everybody may write above it, and every
+        # report says so already.
+        if not quarantine.startswith(f"{subject.cache_path}/"):
+            yield "quarantine", quarantine
+
+    def _writable(self, what: str, path: str, writer: Writer) -> Finding:
+        above = "" if writer.path == os.path.realpath(path) else f", the folder above {path},"
+        return self.finding(
+            writer.path,
+            f"{what}: {writer.path}{above} {writer.who}",
+            owner=writer.owner,
+            fix=writer.fix,
+        )
+
+    def _readable_state(self, subject: Subject) -> Iterator[Finding]:
+        """Yield a remark when everybody can read of everybody's environments."""
+        path = sqlite_path(subject.situation.state.url)
+        if path is None:
+            return
+        try:
+            mode = stat.S_IMODE(os.stat(path).st_mode)
+            above = stat.S_IMODE(os.stat(os.path.dirname(path) or "/").st_mode)
+        except FileNotFoundError:
+            return
+        if (mode & 0o040 and above & 0o010) or (mode & 0o004 and above & 0o001):
+            yield replace(
+                self.finding(
+                    path,
+                    f"the state: {path} can be read by others than its owner (mode {mode:04o}): "
+                    "it names everybody's environments",
+                    fix=f"chmod 0600 {shlex.quote(path)}",
+                ),
+                severity=Severity.INFO,
+            )
+
+    def _registry(self, folder: str, seen: set[str]) -> Iterator[Finding]:
+        quoted = shlex.quote(folder)
+        try:
+            status = os.stat(folder)
+            real = os.path.realpath(folder, strict=True)
+        except FileNotFoundError:
+            missing = self.finding(
+                folder,
+                f"the registry: there is no folder {folder}, so nobody can register environments",
+                fix=f"install -d -m 1777 -o root {quoted}",
+            )
+            yield replace(missing, severity=Severity.WARNING)
+            return
+        for writer in writers_of_folders(os.path.dirname(real)):
+            if writer.path not in seen:
+                yield self._writable("the registry", folder, writer)
+        mode = stat.S_IMODE(status.st_mode)
+        owner = other_writer(real, status)
+        if owner is not None and owner.owner is not None:
+            yield self._writable("the registry", folder, owner)
+        if mode & 0o022 and not mode & stat.S_ISVTX:
+            yield self.finding(
+                folder,
+                f"the registry: {folder} is not sticky (mode {mode:04o}): whoever can write to it "
+                "can remove what others registered",
+                fix=f"chmod {_REGISTRY_MODE:o} {quoted}",
+            )
+        elif not mode & 0o002:
+            closed = self.finding(
+                folder,
+                f"the registry: not everybody can write to {folder} (mode {mode:04o}), so not "
+                "everybody can register environments",
+                fix=f"chmod {_REGISTRY_MODE:o} {quoted}",
+            )
+            yield replace(closed, severity=Severity.WARNING)
