@@ -33,6 +33,7 @@ _COMMANDS = {
     "schemas": False,
     "usage": False,
     "audit": False,
+    "verify": False,
     "protect": False,
     "guard": False,
     "runs": True,

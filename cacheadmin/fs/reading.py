@@ -46,14 +46,11 @@ def read_file_and_status(
 
     Whoever could swap the file between two calls can't make its owner another.
     """
+    opened = open_file(name, dir_fd)
+    if isinstance(opened, ReadFailure):
+        return opened
+    fd, status = opened
     try:
-        fd = _open_quietly(name, _BASE_FLAGS, dir_fd)
-    except OSError as error:
-        return failure(name, error)
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
         if status.st_size > limit:
             return ReadFailure(name, f"larger than {limit} bytes")
         content = _read_at_most(fd, name, status.st_size, limit)
@@ -62,6 +59,25 @@ def read_file_and_status(
         return failure(name, error)
     finally:
         os.close(fd)
+
+
+def open_file(name: str, dir_fd: int | None = None) -> tuple[int, os.stat_result] | ReadFailure:
+    """Return a descriptor of a regular file and its status, for what is too large to read whole.
+
+    Never waits for a FIFO's other end, never follows the last component.
+    """
+    fd = -1
+    try:
+        fd = _open_quietly(name, _BASE_FLAGS, dir_fd)
+        status = os.fstat(fd)
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        return failure(name, error)
+    if stat.S_ISREG(status.st_mode):
+        return fd, status
+    os.close(fd)
+    return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
 
 
 def _read_at_most(fd: int, name: str, size: int, limit: int) -> bytes | ReadFailure:

@@ -1,0 +1,276 @@
+"""Check one archive against its RECORDs: every file, link and folder in it.
+
+Users can write in what is checked. Everything is reached from the cache's
+descriptor, folder by folder, following no link; a file is opened without
+waiting for a FIFO's other end and read no further than RECORD says it is
+long; a tree is entered no deeper than any uv release writes. A file that is
+swapped while it is read is judged as the one that was opened. What is wrong
+is counted, and a few are named: a user can make millions of wrong files.
+
+An archive that somebody's prune removes meanwhile has nothing wrong with it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cacheadmin.findings import Severity
+from cacheadmin.fs.reading import (
+    failure,
+    kind_words,
+    open_directory,
+    open_directory_beneath,
+)
+from cacheadmin.inventory.entries import Archive
+from cacheadmin.verify.comparing import compare, touched_now, unreadable
+from cacheadmin.verify.compiled import inspect_compiled
+from cacheadmin.verify.contents import Contents, read_contents
+from cacheadmin.verify.problems import Problem, VerifyRule, is_code
+from cacheadmin.verify.records import Line
+from cacheadmin.verify.rights import touched
+
+# Hashed by other threads, while this one goes on.
+DEFERRED = 8 * 1024 * 1024
+
+# Real archives are 30 folders deep; each level holds a descriptor.
+_MAX_DEPTH = 64
+
+_EXAMPLES = 3
+
+# Where a link's text leads, read in a folder (absolute): whether into this cache's archives.
+LeadsToArchive = Callable[[str, str], bool]
+
+Key = tuple[VerifyRule, Severity]
+
+
+@dataclass(slots=True)
+class Found:
+    """How many problems of one rule and severity, and the first few."""
+
+    count: int = 0
+    examples: list[Problem] = field(default_factory=list)
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem; keep it while there are few."""
+        self.count += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(problem)
+
+
+@dataclass(slots=True)
+class Checked:
+    """What checking one archive gave.
+
+    ``files`` and ``bytes`` were read and compared. ``deferred`` are large files
+    that are still to be checked, with `check_deferred`. ``gone``: the archive
+    was removed meanwhile. ``folder_changed_ns`` is the ctime of its folder.
+    """
+
+    archive: Archive
+    found: dict[Key, Found] = field(default_factory=dict)
+    files: int = 0
+    bytes: int = 0
+    deferred: list[tuple[str, Line]] = field(default_factory=list)
+    gone: bool = False
+    name: str | None = None
+    version: str | None = None
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem."""
+        self.found.setdefault((problem.rule, problem.severity), Found()).add(problem)
+
+
+def check_archive(
+    cache_fd: int, cache_path: str, archive: Archive, leads_to_archive: LeadsToArchive
+) -> Checked:
+    """Return what is wrong with an archive; its largest files are left to the caller."""
+    checked = Checked(archive)
+    try:
+        fd = open_directory_beneath(cache_fd, archive.path)
+    except OSError as error:
+        problem = failure(archive.path, error)
+        checked.gone = problem.missing
+        if not problem.missing:
+            checked.add(unreadable("", problem))
+        return checked
+    try:
+        root = f"{cache_path.rstrip('/')}/{archive.path}"
+        _Walk(fd, root, checked, leads_to_archive).check()
+        if _is_gone(cache_fd, archive.path, fd):
+            return Checked(archive, gone=True)
+    except OSError as error:
+        checked.add(unreadable("", failure(archive.path, error)))
+    finally:
+        os.close(fd)
+    return checked
+
+
+def check_deferred(cache_fd: int, archive: Archive, path: str, line: Line) -> list[Problem]:
+    """Check one file that `check_archive` left; return what is wrong with it."""
+    folder, _, name = f"{archive.path}/{path}".rpartition("/")
+    try:
+        fd = open_directory_beneath(cache_fd, folder)
+    except OSError:
+        # Gone, or being swapped: the walk has just seen a folder there.
+        return []
+    try:
+        problem = compare(fd, name, path, line)
+    finally:
+        os.close(fd)
+    return [] if problem is None else [problem]
+
+
+class _Walk:
+    """One walk through one archive."""
+
+    def __init__(
+        self, fd: int, root: str, checked: Checked, leads_to_archive: LeadsToArchive
+    ) -> None:
+        self._fd = fd
+        self._root = root
+        self._checked = checked
+        self._leads_to_archive = leads_to_archive
+        self._device = os.fstat(fd).st_dev
+        self._unread: list[str] = []
+        self._contents: Contents = read_contents(fd, checked.archive.uid)
+        self._left = dict(self._contents.lines)
+
+    def check(self) -> None:
+        checked, contents = self._checked, self._contents
+        checked.name, checked.version = contents.name, contents.version
+        for problem in contents.problems:
+            checked.add(problem)
+        # Without a list nothing in it is extra: that there is none is the finding.
+        if contents.lines or contents.is_environment:
+            self._folder(self._fd, "", 0)
+            self._missing()
+
+    def _missing(self) -> None:
+        for path in self._left:
+            if path.endswith(".pyc") or any(path.startswith(f"{one}/") for one in self._unread):
+                continue
+            rule = VerifyRule.FILE_MISSING
+            self._checked.add(Problem(rule, Severity.ERROR, path, "not there"))
+
+    def _folder(self, fd: int, path: str, depth: int) -> None:
+        folders = []
+        # In the order of inodes: near each other on disks that turn.
+        for entry in sorted(os.scandir(fd), key=os.DirEntry.inode):
+            inner = f"{path}/{entry.name}" if path else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                folders.append((entry.name, inner))
+            elif entry.is_symlink():
+                self._link(fd, entry.name, inner, path)
+            else:
+                self._file(fd, entry.name, inner)
+        for name, inner in folders:
+            if inner in self._left:
+                del self._left[inner]
+                self._changed(fd, name, inner, "a folder")
+            if depth >= _MAX_DEPTH:
+                self._unread.append(inner)
+                what = "deeper than any uv release writes"
+                rule = VerifyRule.UNREADABLE
+                self._checked.add(Problem(rule, Severity.ERROR, inner, what))
+                continue
+            self._enter(fd, name, inner, depth)
+
+    def _enter(self, parent_fd: int, name: str, path: str, depth: int) -> None:
+        try:
+            fd = open_directory(name, parent_fd)
+        except OSError as error:
+            problem = failure(path, error)
+            if not problem.missing:
+                self._unread.append(path)
+                self._checked.add(unreadable(path, problem))
+            return
+        try:
+            if os.fstat(fd).st_dev != self._device:
+                self._unread.append(path)
+                what = "another filesystem is mounted there"
+                rule = VerifyRule.UNREADABLE
+                self._checked.add(Problem(rule, Severity.ERROR, path, what))
+                return
+            self._folder(fd, path, depth + 1)
+        except OSError as error:
+            self._unread.append(path)
+            self._checked.add(unreadable(path, failure(path, error)))
+        finally:
+            os.close(fd)
+
+    def _file(self, fd: int, name: str, path: str) -> None:
+        line = self._left.pop(path, None)
+        if line is None:
+            self._extra(fd, name, path)
+            return
+        if line.digest is None and line.size_bytes is None:
+            return
+        size = line.size_bytes
+        self._checked.files += 1
+        self._checked.bytes += size or 0
+        if size is not None and size > DEFERRED:
+            self._checked.deferred.append((path, line))
+            return
+        problem = compare(fd, name, path, line)
+        if problem is not None:
+            self._checked.add(problem)
+
+    def _changed(self, fd: int, name: str, path: str, what: str) -> None:
+        when = touched_now(fd, name)
+        rule = VerifyRule.FILE_CHANGED
+        self._checked.add(Problem(rule, Severity.ERROR, path, what, when))
+
+    def _link(self, fd: int, name: str, path: str, folder: str) -> None:
+        self._left.pop(path, None)
+        try:
+            text = os.readlink(name, dir_fd=fd)
+        except OSError:
+            return
+        if self._contents.belongs_to_environment(path):
+            return
+        absolute = f"{self._root}/{folder}".rstrip("/")
+        if self._contents.is_environment and self._leads_to_archive(text, absolute):
+            # As uv links in symlink mode; the file is checked where it lies.
+            return
+        resolved = os.path.normpath(os.path.join(absolute, text))
+        leaves = not resolved.startswith(f"{self._root}/")
+        severity = Severity.ERROR if leaves else Severity.WARNING
+        what = f"leads to {text[:200]}" + ("" if leaves else ", in the archive")
+        rule = VerifyRule.LINK_IN_ARCHIVE
+        self._checked.add(Problem(rule, severity, path, what, touched_now(fd, name)))
+
+    def _extra(self, fd: int, name: str, path: str) -> None:
+        contents = self._contents
+        if name.endswith(".pyc"):
+            owner = self._checked.archive.uid
+            problem = inspect_compiled(fd, name, path, owner)
+            if problem is not None:
+                self._checked.add(problem)
+            return
+        if contents.belongs_to_environment(path):
+            return
+        # A signature is never listed, and RECORD need not be.
+        folder = path.rpartition("/")[0]
+        if name in ("RECORD", "RECORD.jws", "RECORD.p7s") and folder.endswith(".dist-info"):
+            return
+        try:
+            status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return
+        special = not stat.S_ISREG(status.st_mode)
+        severity = Severity.ERROR if special or is_code(path) else Severity.WARNING
+        what = kind_words(status.st_mode) if special else "not in RECORD"
+        when = touched(status, name, fd)
+        self._checked.add(Problem(VerifyRule.FILE_EXTRA, severity, path, what, when))
+
+
+def _is_gone(cache_fd: int, path: str, fd: int) -> bool:
+    """Whether an archive is no longer where it was opened."""
+    try:
+        now = os.stat(path, dir_fd=cache_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    return now.st_ino != os.fstat(fd).st_ino

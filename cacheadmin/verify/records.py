@@ -1,0 +1,150 @@
+"""RECORD: what a wheel says its files are. Pure, over hostile bytes.
+
+A RECORD is a CSV file beside METADATA: ``path,algorithm=digest,size`` a line.
+In a wheel's archive paths start at the archive; in an environment they start
+at site-packages and may climb to ``bin`` (``../../../bin/cowsay``). Whoever
+could write in the cache could write this file, so a path is turned into one
+inside the archive here, by text, or is reported and never opened.
+
+Source: PEP 376, PEP 427 and the "Recording installed projects" page of the
+packaging specifications; uv 0.5.10 to 0.13.8 leave RECORD in the archive as it
+was in the wheel, and write RECORDs of that form into environments.
+"""
+
+from __future__ import annotations
+
+import binascii
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# The largest RECORD seen (a package with 30,000 files) is 4 MiB.
+MAX_BYTES = 64 * 1024 * 1024
+
+# What the specifications allow: sha256 or better. Digests of fixed length only.
+ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
+
+# What RECORD cannot hold a hash of: itself, and its signatures.
+UNHASHED = ("RECORD", "RECORD.jws", "RECORD.p7s")
+
+_PATH_LIMIT = 4096
+_TRANSLATION = str.maketrans("-_", "+/")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What RECORD says of one file.
+
+    ``digest`` and ``algorithm`` are None and "" where it gives no hash that
+    may be relied on; ``size_bytes`` is None where it gives no size.
+    """
+
+    algorithm: str = ""
+    digest: bytes | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One RECORD, read. ``lines`` are by path inside the archive.
+
+    ``unsafe`` are paths that lead out of the archive, ``repeated`` those that
+    lines say different things of, ``unhashed`` those without a hash that may
+    be relied on (and should have one). ``unreadable`` counts what is no line.
+    """
+
+    lines: dict[str, Line]
+    unsafe: tuple[str, ...] = ()
+    repeated: tuple[str, ...] = ()
+    unhashed: tuple[str, ...] = ()
+    unreadable: int = 0
+
+
+def parse_record(content: bytes, base: str = "") -> Record:
+    """Return what a RECORD says. ``base`` is the folder its paths start at, "" for the archive.
+
+    Never raises. Names keep their bytes: what is not UTF-8 becomes surrogate
+    escapes, as in every name that the system returns.
+    """
+    lines: dict[str, Line] = {}
+    unsafe: list[str] = []
+    repeated: list[str] = []
+    unhashed: list[str] = []
+    unreadable = 0
+    for row in _rows(os.fsdecode(content)):
+        if row is None or len(row) > 3:
+            unreadable += 1
+            continue
+        path = inside(row[0], base)
+        if path is None:
+            unsafe.append(row[0])
+            continue
+        line = _line(row[1] if len(row) > 1 else "", row[2] if len(row) > 2 else "")
+        if not path or (row[0].endswith("/") and line.digest is None):
+            continue
+        if lines.setdefault(path, line) != line:
+            repeated.append(path)
+        if line.digest is None and not may_lack_hash(path):
+            unhashed.append(path)
+    return Record(lines, tuple(unsafe), tuple(repeated), tuple(unhashed), unreadable)
+
+
+def may_lack_hash(path: str) -> bool:
+    """Whether a file may stand in RECORD without a hash: RECORD itself, compiled files."""
+    folder, _, name = path.rpartition("/")
+    return (name in UNHASHED and folder.endswith(".dist-info")) or name.endswith(".pyc")
+
+
+def inside(path: str, base: str) -> str | None:
+    """Return a path of RECORD as one inside the archive; None when it would leave it.
+
+    By text: ``..`` takes back a part, never more than there are.
+    """
+    if not path or path.startswith("/") or "\0" in path or len(path) > _PATH_LIMIT:
+        return None
+    # The plain case, nearly always.
+    if "." not in (path[0], path[-1]) and "/." not in path and "//" not in path:
+        return f"{base}/{path}".strip("/") if base else path.rstrip("/")
+    parts = base.split("/") if base else []
+    for part in path.split("/"):
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _rows(text: str) -> Iterator[list[str] | None]:
+    """Yield each row; None for one that is no CSV."""
+    reader = csv.reader(io.StringIO(text, newline=""))
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield None
+            continue
+        if row:
+            yield row
+
+
+def _line(named: str, size: str) -> Line:
+    size_bytes = int(size) if size.isascii() and size.isdigit() and len(size) < 19 else None
+    algorithm, _, encoded = named.partition("=")
+    if algorithm not in ALGORITHMS:
+        return Line(size_bytes=size_bytes)
+    try:
+        # Without padding, as written; with one that is there already, as some tools write it.
+        text = encoded.rstrip("=").translate(_TRANSLATION)
+        digest = binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except (ValueError, binascii.Error):
+        return Line(size_bytes=size_bytes)
+    if len(digest) != hashlib.new(algorithm).digest_size:
+        return Line(size_bytes=size_bytes)
+    return Line(algorithm, digest, size_bytes)

@@ -1,0 +1,238 @@
+"""Verify a cache: choose archives, check them in parallel, gather what is wrong.
+
+One archive is one piece of work; its largest files are pieces of their own, so
+that one huge wheel does not leave all but one core idle. Threads do: hashing
+and reading leave Python's lock alone.
+
+What a RECORD says is all that an archive can be held against. uv's pointers
+may know the hash of the whole wheel, which can't be compared with unpacked
+files: who changes a file and its line in RECORD alike is not found here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.evidence.locating import Place
+from cacheadmin.findings import Severity, worst_first
+from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.package_names import normalized
+from cacheadmin.pinning import no_such_target
+from cacheadmin.planner.targets import near_names, resolve_target
+from cacheadmin.verify.checking import Checked, check_archive, check_deferred
+from cacheadmin.verify.problems import Problem, VerifyRule
+from cacheadmin.verify.sampling import in_sample
+from cacheadmin.verify.telling import Telling
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.findings import Finding
+    from cacheadmin.inventory.entries import Archive, ArchiveId, Inventory
+    from cacheadmin.situation import Progress, Situation
+
+# Work handed out ahead, for each thread: enough to keep it busy, little to hold.
+_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a verification found, worst first.
+
+    ``archives`` were checked, of ``candidates`` that the targets name; ``files``
+    and ``bytes`` were compared with RECORD. ``share`` (0 to 1) and ``seed``
+    chose the sample.
+    """
+
+    findings: tuple[Finding, ...]
+    archives: int
+    candidates: int
+    files: int
+    bytes: int
+    seconds: float
+    share: float
+    seed: int
+
+
+def run_verify(
+    situation: Situation,
+    targets: Sequence[str] = (),
+    *,
+    share: float = 1.0,
+    seed: int | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Check the archives that ``targets`` name (all, without), or a share of them.
+
+    ``seed`` stands for the day, which is counted from the epoch. Raises
+    NotACache for a target that names no archive.
+    """
+    begun = time.monotonic()
+    day = situation.now_ns // (86_400 * 10**9) if seed is None else seed
+    candidates = _candidates(situation, targets)
+    chosen = [archive for archive in candidates if in_sample(archive.id, share, day)]
+    checked = _check_all(situation, chosen, jobs or os.cpu_count() or 1, progress)
+    telling = Telling(situation)
+    pointers = _named_by_pointers(situation.inventory)
+    findings: list[Finding] = []
+    for one in checked:
+        for problem in _wrong_package(one, pointers.get(one.archive.id, [])):
+            one.add(problem)
+        findings += telling.findings(one)
+    return Verification(
+        findings=worst_first(findings),
+        archives=sum(not one.gone for one in checked),
+        candidates=len(candidates),
+        files=sum(one.files for one in checked),
+        bytes=sum(one.bytes for one in checked),
+        seconds=time.monotonic() - begun,
+        share=share,
+        seed=day,
+    )
+
+
+def _candidates(situation: Situation, targets: Sequence[str]) -> list[Archive]:
+    inventory = situation.inventory
+    if not targets:
+        return list(inventory.archives.values())
+    wanted: set[ArchiveId] = set()
+    for target in targets:
+        archives = set(_archives_of(situation, target)) & inventory.archives.keys()
+        if not archives:
+            others = [environment.path for environment in situation.evidence.environments]
+            raise no_such_target(target, near_names(target, inventory, others))
+        wanted |= archives
+    return [archive for archive in inventory.archives.values() if archive.id in wanted]
+
+
+def _archives_of(situation: Situation, target: str) -> Iterator[ArchiveId]:
+    """Yield the archives of entries that a target names, or of an environment at that path."""
+    inventory = situation.inventory
+    found = resolve_target(target, inventory, situation.policy.aliases)
+    by_path = {archive.path: archive.id for archive in inventory.archives.values()}
+    for entry in found.entries:
+        if entry.path in by_path:
+            yield by_path[entry.path]
+        yield from entry.archives
+    absolute = os.path.abspath(target)
+    for environment in situation.evidence.environments:
+        if environment.path == absolute:
+            yield from _linked(environment)
+
+
+def _linked(environment: Environment) -> frozenset[ArchiveId]:
+    return environment.archives | environment.hardlinked_archives
+
+
+def _check_all(
+    situation: Situation, archives: Sequence[Archive], jobs: int, progress: Progress | None
+) -> list[Checked]:
+    """Return each archive checked, with its large files."""
+    cache = situation.cache
+    locator = locator_for(situation.policy, situation.inventory)
+
+    def leads_to_archive(text: str, folder: str) -> bool:
+        located = locator.locate(text, folder)
+        entry = located.entry or ""
+        return located.place is Place.INSIDE and entry.startswith("archive-v")
+
+    def check(archive: Archive) -> Checked:
+        return check_archive(cache.fd, cache.identity.path, archive, leads_to_archive)
+
+    if jobs == 1:
+        return list(_one_by_one(cache.fd, archives, check, progress))
+    waiting = deque(archives)
+    results: list[Checked] = []
+    with ThreadPoolExecutor(jobs) as pool:
+        running: dict[Future[Any], Checked | None] = {}
+        while waiting or running:
+            while waiting and len(running) < jobs * _AHEAD:
+                running[pool.submit(check, waiting.popleft())] = None
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                owner = running.pop(future)
+                found = future.result()
+                if isinstance(found, Checked):
+                    results.append(found)
+                    for path, line in found.deferred:
+                        later = pool.submit(check_deferred, cache.fd, found.archive, path, line)
+                        running[later] = found
+                elif owner is not None:
+                    for problem in found:
+                        owner.add(problem)
+            if progress is not None:
+                progress("archives", len(results), len(archives))
+    return results
+
+
+def _one_by_one(
+    cache_fd: int,
+    archives: Sequence[Archive],
+    check: Callable[[Archive], Checked],
+    progress: Progress | None,
+) -> Iterator[Checked]:
+    for number, archive in enumerate(archives, 1):
+        checked = check(archive)
+        for path, line in checked.deferred:
+            for problem in check_deferred(cache_fd, archive, path, line):
+                checked.add(problem)
+        yield checked
+        if progress is not None:
+            progress("archives", number, len(archives))
+
+
+def _named_by_pointers(inventory: Inventory) -> dict[ArchiveId, list[tuple[str, str, str | None]]]:
+    """Return path, package and version of each wheel pointer and revision, by archive."""
+    named: dict[ArchiveId, list[tuple[str, str, str | None]]] = {}
+    for pointer in inventory.wheel_pointers:
+        for archive in pointer.archives:
+            row = (pointer.path, pointer.package, pointer.version)
+            named.setdefault(archive, []).append(row)
+    for revision in inventory.revisions:
+        if revision.package is None:
+            continue
+        for archive in revision.archives:
+            row = (revision.path, revision.package, revision.version)
+            named.setdefault(archive, []).append(row)
+    return named
+
+
+def _wrong_package(
+    checked: Checked, pointers: Sequence[tuple[str, str, str | None]]
+) -> Iterator[Problem]:
+    """Yield what is not the package that a pointer, or its own folder, says it is."""
+    archive = checked.archive
+    if checked.gone or archive.content is not ArchiveContent.WHEEL:
+        return
+    claims = [
+        (f"its {archive.package} dist-info", archive.package or "", archive.version),
+        *pointers,
+    ]
+    for where, package, version in claims:
+        name = checked.name
+        wrong = name is not None and normalized(name) != normalized(package)
+        if not wrong and version is not None and checked.version is not None:
+            wrong = not same_version(version, checked.version)
+        if wrong:
+            what = f"METADATA says {name} {checked.version}, {where} says {package} {version or ''}"
+            rule = VerifyRule.WRONG_PACKAGE
+            yield Problem(rule, Severity.ERROR, "", what.strip()[:500])
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two spellings mean one version (``1.0`` and ``1.0.0``)."""
+    from packaging.version import InvalidVersion, Version
+
+    # A folder's name has `_` for what a file name can't hold.
+    texts = [text.replace("_", "-") for text in (one, other)]
+    try:
+        return Version(texts[0]) == Version(texts[1])
+    except InvalidVersion:
+        return texts[0].lower() == texts[1].lower()
