@@ -75,7 +75,7 @@ def _of_block(
     elif language not in ("sh", "cron", *_SILENT):
         raise AssertionError(f"{name}:{number}: a block of no known language: {language!r}")
     if language not in _SILENT or (lines and lines[0][1] == "version: 1"):
-        yield from _of_lines(name, lines)
+        yield from _of_lines(name, lines, prompts=language == "console")
 
 
 def _of_manual(name: str, text: str) -> Iterator[Command]:
@@ -97,7 +97,9 @@ def _of_manual(name: str, text: str) -> Iterator[Command]:
             code = code if going_on else ""
 
 
-def _of_lines(name: str, lines: list[tuple[int, str]]) -> Iterator[Command]:
+def _of_lines(
+    name: str, lines: list[tuple[int, str]], *, prompts: bool = False
+) -> Iterator[Command]:
     if lines and lines[0][1].strip() == "version: 1":
         # A whole policy: what a reader does with it is to write and check it.
         content = "\n".join(line for _, line in lines)
@@ -106,7 +108,7 @@ def _of_lines(name: str, lines: list[tuple[int, str]]) -> Iterator[Command]:
         return
     waiting = iter(lines)
     for number, first in waiting:
-        prompt = _PROMPT.match(first)
+        prompt = _PROMPT.match(first) if prompts else None
         user = (prompt["user"] or "root") if prompt else "root"
         text = (prompt["text"] if prompt else first).strip()
         while text.endswith("\\"):

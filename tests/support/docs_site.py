@@ -166,15 +166,16 @@ def missing_for_machines() -> str:
 
 
 @contextmanager
-def built_site(index: Index) -> Iterator[Site]:
-    """Build the site with real uv releases; removed afterwards."""
+def built_site(index: Index, *, lived_in: bool = True) -> Iterator[Site]:
+    """Build the site; removed afterwards. Without ``lived_in`` there is no cache yet."""
     folder = open_temporary_folder("cacheadmin-docs-site-")
     try:
         _write_programs(folder)
         _write_wheel(folder / "wheels", "torch", "2.4.0")
-        with open_machine(folder, index) as machine:
-            _live_in(machine)
-            _keep(machine, folder / "kept.tar")
+        if lived_in:
+            with open_machine(folder, index) as machine:
+                _live_in(machine)
+                _keep(machine, folder / "kept.tar")
         yield Site(folder, index)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

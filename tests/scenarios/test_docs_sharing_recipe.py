@@ -1,0 +1,130 @@
+"""docs/sharing-a-uv-cache.md lets members with umask 022 share a cache, and audit agrees.
+
+Everything is done by the page's own commands, on a private machine; only the
+uv releases are more than it shows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.docs_commands import commands_in
+from tests.support.docs_site import OLD_RELEASES, Machine, built_site, missing_for_machines
+from tests.support.packages import Index
+from tests.support.uv_releases import NEWEST, REPOSITORY
+
+pytestmark = pytest.mark.root
+
+PAGE = REPOSITORY / "docs" / "sharing-a-uv-cache.md"
+RELEASES = (*OLD_RELEASES, NEWEST)
+
+
+def page_commands(*, section: str) -> list[str]:
+    """Return root's commands of one section of the page, by a word of its heading."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    headings = [number for number, line in enumerate(lines, 1) if line.startswith("## ")]
+    begin = next(number for number in headings if section in lines[number - 1])
+    end = min((number for number in headings if number > begin), default=len(lines) + 1)
+    return [
+        command.text
+        for command in commands_in(PAGE)
+        if command.user == "root" and begin < int(command.place.rpartition(":")[2]) < end
+    ]
+
+
+@pytest.fixture(scope="module")
+def fresh(index: Index) -> Iterator[Machine]:
+    """A machine without a cache, and with a policy for the one that will be."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: private mounts")
+    missing = missing_for_machines()
+    if missing:
+        pytest.skip(missing)
+    with built_site(index, lived_in=False) as site, site.machine() as machine:
+        machine.must("sed -i /^uvcache:/d /etc/group")
+        machine.must("install -d -m 755 /etc/cacheadmin/policies.d")
+        machine.must(
+            "printf 'version: 1\\nname: ml-team\\ncache: /srv/uv-cache\\n'"
+            " > /etc/cacheadmin/policies.d/ml-team.yaml"
+        )
+        yield machine
+
+
+def by(release: str) -> str:
+    return "uv" if release == NEWEST else f"uv-{release}"
+
+
+def new_environment(machine: Machine, user: str, name: str, release: str) -> None:
+    machine.must(f"{by(release)} venv -q {name}", user=user)
+
+
+def install(machine: Machine, user: str, name: str, release: str, words: str) -> None:
+    uv = by(release)
+    machine.must(f"{uv} pip install -q --python {name}/bin/python {words}", user=user)
+    assert machine.must(f"find {name} -xtype l", user=user) == ""
+
+
+def test_members_with_umask_022_use_what_each_other_cached(fresh: Machine) -> None:
+    for command in page_commands(section="1.") + page_commands(section="2."):
+        fresh.must(command)
+    for release in RELEASES:
+        name = f"by-{release}"
+        for user in ("ana", "ben"):
+            new_environment(fresh, user, name, release)
+        # Ana fetches two wheels and builds one from source; ben needs no index.
+        install(fresh, "ana", name, release, "six==1.16.0 pytz==2024.1 docopt==0.6.2")
+        install(fresh, "ben", name, release, "--offline six==1.16.0 pytz==2024.1 docopt==0.6.2")
+        # The other way round: ben upgrades, and builds; ana follows from the cache.
+        install(fresh, "ben", name, release, "six==1.17.0 idna==3.6")
+        install(fresh, "ana", name, release, "--offline six==1.17.0 idna==3.6")
+        # Both look at the index anew, over what the other wrote.
+        for user in ("ana", "ben"):
+            install(fresh, user, name, release, "--refresh --reinstall six pytz idna")
+
+    links = fresh.must("find by-* -lname '/srv/uv-cache/archive-v0/*'", user="ben")
+    assert "six.py" in links, "no environment links into the shared cache"
+
+    findings = audited(fresh)
+    assert findings == [], json.dumps(findings, indent=1)
+
+
+def test_a_cache_that_grew_wrong_is_put_right(fresh: Machine) -> None:
+    fresh.must("rm -rf /srv/uv-cache by-*; install -d -m 2775 -g uvcache /srv/uv-cache")
+    fresh.must("rm -rf by-*; uv venv -q wrong; uv pip install -q --python wrong six", user="ana")
+    fresh.must("rm -rf by-*", user="ben")
+    refused = fresh.run("uv venv -q wrong", user="ben")
+    assert "Permission denied" in refused.output, "it is not wrong at all: nothing was tested"
+
+    for command in page_commands(section="grew wrong"):
+        fresh.must(command)
+
+    fresh.must("uv venv -q wrong", user="ben")
+    install(fresh, "ben", "wrong", NEWEST, "--offline six")
+    install(fresh, "ben", "wrong", NEWEST, "idna==3.7")
+    install(fresh, "ana", "wrong", NEWEST, "--offline idna==3.7")
+    assert audited(fresh) == []
+
+
+def test_a_sticky_bit_keeps_members_from_each_others_entries(fresh: Machine) -> None:
+    fresh.must("rm -rf /srv/uv-cache")
+    for command in page_commands(section="1."):
+        fresh.must(command)
+    for user in ("ana", "ben"):
+        fresh.must("uv venv -q --clear sticky", user=user)
+    install(fresh, "ana", "sticky", NEWEST, "six")
+    fresh.must("find /srv/uv-cache -type d -exec chmod +t {} +")
+
+    refused = fresh.run("uv pip install --refresh --python sticky six", user="ben")
+
+    assert refused.code == 2
+    assert "Operation not permitted" in refused.output
+
+
+def audited(machine: Machine) -> list[dict[str, object]]:
+    """Return the findings about how the cache is shared: not those about old releases."""
+    answer = json.loads(machine.run("cacheadmin audit ml-team --format json").output)
+    return [finding for finding in answer["findings"] if not str(finding["rule"]).startswith("uv-")]
