@@ -10,10 +10,10 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long bench demo man-check clean
+.PHONY: help dev lint format test test-long bench demo man-check completions deb clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: $(VENV)/.ready ## build the development environment .venv-dev
 
@@ -58,6 +58,12 @@ man-check: dev ## check the manual pages
 	  problems=$$(groff -man -ww -z -Tutf8 $$page 2>&1); \
 	  if [ -n "$$problems" ]; then echo "$$page: $$problems"; exit 1; fi; done
 	$(PYTEST) -q tests/unit/test_manual_pages.py
+
+completions: dev ## write the completion files of bash, zsh and fish anew
+	$(BIN)/python -m cacheadmin.cli.completion_files docs/operations/completions
+
+deb: dev ## build a Debian package in dist, for the Python of this system
+	$(BIN)/python docs/operations/debian/build.py dist
 
 clean: ## remove everything that the targets made
 	rm -rf $(VENV) .uv-releases .test-packages .demo dist build

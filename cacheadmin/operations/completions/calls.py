@@ -1,0 +1,101 @@
+"""What can be typed after ``cacheadmin``: commands, options and what they take.
+
+Completion files hold all of it as text, so that pressing TAB starts no Python:
+it is quick, and root's shell runs nothing that a cache could have an influence
+on. Only the names of policies are looked up, in the folders where bare names
+are found. ``make completions`` writes the files; a test tells when they are
+out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+POLICY = "policy"
+FILE = "file"
+OTHER = "other"
+
+# Arguments by what they are called in --help; what is not here can't be completed.
+_KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option with all its spellings. ``takes``: POLICY, FILE, OTHER or "" for no value."""
+
+    names: tuple[str, ...]
+    help: str
+    takes: str = ""
+    choices: tuple[str, ...] = ()
+    repeats: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command or group. ``words`` call it; ``commands`` are (name, help) of a group.
+
+    ``arguments`` are the kinds of its arguments in order; the last one
+    ``repeats`` or not.
+    """
+
+    words: tuple[str, ...]
+    help: str
+    options: tuple[Option, ...]
+    commands: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+    repeats: bool = False
+
+
+def calls_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[Call]:
+    """Yield every call of a program, given as click's command, groups before their commands."""
+    inner = {
+        name: found
+        for name, found in getattr(command, "commands", {}).items()
+        if not getattr(found, "hidden", False)
+    }
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    yield Call(
+        words,
+        _sentence(command.get_short_help_str(100)),
+        (*map(_option, _options(command)), _HELP),
+        tuple((name, _sentence(found.get_short_help_str(100))) for name, found in inner.items()),
+        tuple(_KINDS.get(argument.metavar or "", OTHER) for argument in arguments),
+        any(argument.nargs == -1 for argument in arguments),
+    )
+    for name, found in inner.items():
+        yield from calls_of(found, (*words, name))
+
+
+_HELP = Option(("-h", "--help"), "Print help and leave")
+
+
+def _options(command: Any) -> Iterator[Any]:
+    for parameter in command.params:
+        if parameter.param_type_name == "option" and not parameter.hidden:
+            yield parameter
+
+
+def _option(parameter: Any) -> Option:
+    names = (*parameter.opts, *parameter.secondary_opts)
+    text = _sentence(parameter.help or "")
+    if parameter.is_flag or parameter.count:
+        return Option(names, text)
+    choices = _choices(parameter)
+    takes = POLICY if "--policy" in names else OTHER if choices else FILE
+    return Option(names, text, takes, choices, parameter.multiple)
+
+
+def _choices(parameter: Any) -> tuple[str, ...]:
+    # typer 0.29 keeps the annotation, before it made one of click's types of it.
+    descriptor = getattr(parameter, "type_descriptor", None)
+    members = getattr(descriptor, "annotation", None)
+    if isinstance(members, type) and issubclass(members, Enum):
+        return tuple(str(member.value) for member in members)
+    return tuple(map(str, getattr(getattr(parameter, "type", None), "choices", ())))
+
+
+def _sentence(text: str) -> str:
+    return " ".join(text.split()).rstrip(".")

@@ -1,0 +1,100 @@
+"""The completion file for zsh: a function a call, each an ``_arguments`` of its options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.operations.completions.calls import FILE, POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cacheadmin.operations.completions.calls import Call, Option
+
+_HEAD = """\
+#compdef cacheadmin
+# zsh completion of cacheadmin. Made by `make completions`: do not edit.
+
+_cacheadmin_policies() {
+  local -a folders names
+  folders=("${CACHEADMIN_POLICY_DIR-}" "${XDG_CONFIG_HOME:-$HOME/.config}/cacheadmin" \\
+    /etc/cacheadmin/policies.d)
+  names=(${^${(M)folders:#/*}}/[A-Za-z0-9]*.yaml(N.:t:r))
+  _alternative 'policies:policy:compadd -a names' 'files:policy file:_files'
+}
+"""
+
+_TAIL = """\
+
+_cacheadmin "$@"
+"""
+
+_ACTIONS = {POLICY: "policy:_cacheadmin_policies", FILE: "file:_files"}
+
+
+def zsh_completion(calls: Iterable[Call]) -> str:
+    """Return the file for zsh."""
+    functions = ["\n".join(_function(call)) for call in calls]
+    return _HEAD + "\n" + "\n\n".join(functions) + "\n" + _TAIL
+
+
+def _function(call: Call) -> Iterator[str]:
+    yield f"{_name(call.words)}() {{"
+    if call.commands:
+        yield "  local curcontext=$curcontext state line ret=1"
+        yield "  local -a commands"
+        yield "  commands=("
+        for name, text in call.commands:
+            yield f"    {_quoted(f'{name}:{_plain(text)}')}"
+        yield "  )"
+    specifications = [*map(_option, call.options), *_arguments(call)]
+    yield f"  _arguments {'-C ' if call.commands else ''}-s \\"
+    ending = " && ret=0" if call.commands else ""
+    yield " \\\n".join(f"    {words}" for words in specifications) + ending
+    if call.commands:
+        yield "  case $state in"
+        yield "    command) _describe -t commands command commands && ret=0 ;;"
+        yield f"    rest) _call_function ret {_name(call.words)}_${{words[1]}} ;;"
+        yield "  esac"
+        yield "  return ret"
+    yield "}"
+
+
+def _name(words: tuple[str, ...]) -> str:
+    return "_".join(("_cacheadmin", *words))
+
+
+def _option(option: Option) -> str:
+    value = ""
+    if option.choices:
+        value = f":value:({' '.join(option.choices)})"
+    elif option.takes:
+        value = ":" + _ACTIONS.get(option.takes, "value: ")
+    text = f"[{_plain(option.help)}]{value}"
+    if option.repeats:
+        name = option.names[0]
+        return _quoted(f"*{name}{text}")
+    if len(option.names) == 1:
+        return _quoted(option.names[0] + text)
+    names = " ".join(option.names)
+    return f"'({names})'{{{','.join(option.names)}}}{_quoted(text)}"
+
+
+def _arguments(call: Call) -> Iterator[str]:
+    if call.commands:
+        yield "'1:command:->command'"
+        yield "'*::argument:->rest'"
+        return
+    for number, kind in enumerate(call.arguments, 1):
+        last = number == len(call.arguments)
+        place = "*" if call.repeats and last else f"{number}"
+        yield _quoted(f"{place}:{_ACTIONS.get(kind, 'argument: ')}")
+
+
+def _plain(text: str) -> str:
+    """Return text without what ``_arguments`` and ``_describe`` take for their own."""
+    return text.replace("\\", "").replace("[", "(").replace("]", ")").replace(":", " -")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "'\\''") + "'"

@@ -1,0 +1,251 @@
+# fish completion of cacheadmin. Made by `make completions`: do not edit.
+
+function __cacheadmin_policies
+    set -l home $HOME/.config
+    set -q XDG_CONFIG_HOME; and set home $XDG_CONFIG_HOME
+    for folder in $CACHEADMIN_POLICY_DIR $home/cacheadmin /etc/cacheadmin/policies.d
+        string match -q '/*' -- $folder; or continue
+        for file in $folder/*.yaml
+            string match -rg '/([A-Za-z0-9][A-Za-z0-9._-]*)\.yaml$' -- $file
+        end
+    end
+end
+
+# Whether the words so far are this call, and with so many arguments, if that is asked.
+function __cacheadmin_at
+    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l valued --color --for-uv --metrics --format --out --plan --uv --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
+    set -l call
+    set -l place 0
+    set -l skip 0
+    for word in (commandline -opc)[2..]
+        if test $skip = 1
+            set skip 0
+        else if string match -q -- '-*' $word
+            contains -- $word $valued; and set skip 1
+        else if contains -- (string join ' ' $call $word) $calls
+            set call $call $word
+        else
+            set place (math $place + 1)
+        end
+    end
+    test "$call" = "$argv[1]"; or return 1
+    set -q argv[2]; or return 0
+    string match -q '*+' -- $argv[2]; and return 0
+    test $place = $argv[2]
+end
+
+complete -c cacheadmin -f
+complete -c cacheadmin -n '__cacheadmin_at ""' -a preflight -d 'Say whether it is safe to prune this cache now, and every check behind it'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a plan -d 'Show what prune would remove and keep, each with its reason; changes nothing'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a prune -d 'Remove what the plan allows: all of it, undoable, or nothing'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a simulate -d 'Show exactly what `uv cache prune` of a release would delete, and whom it breaks'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a explain -d 'Say why something is kept or removed, who uses it, and what would change that'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a scan -d 'List the environments, their owners, link modes, uv versions and broken links'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a schemas -d 'Show users, the uv releases they use, and which buckets somebody needs'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a usage -d 'Show how much room the cache takes, and how much of it is exclusively its own'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a report -d 'Show a cache at a glance: verdict, sizes, who holds what, findings, past prunes'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a audit -d 'Check one or many caches against the audit rules; leaves with 8 when they fail'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a doctor -d 'Find broken environments, and the exact command that repairs each'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a verify -d 'Compare archives with their own RECORD, and say who may have changed what is not so'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a protect -d 'Plant roots for the archives in use, so that any `uv cache prune` keeps them'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a guard -d 'Keep a cache protected: plant again at once what somebody\'s prune has removed'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a runs -d 'Past prunes: what each moved, undo, final deletion'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a venv -d 'The registry of environments'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a pin -d 'Entries never to be removed'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a policy -d 'Write, check and explain policies'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a uv -d 'What is known of uv releases'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l install-completion -d 'Install completion for the current shell'
+complete -c cacheadmin -n '__cacheadmin_at ""' -l show-completion -d 'Show completion for the current shell, to copy it or customize the installation'
+complete -c cacheadmin -n '__cacheadmin_at ""' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l for-uv -r -F -d 'Ask about `uv cache prune` of a release, or of a uv binary, instead'
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -l out -r -F -d 'Save the plan for `prune --plan FILE`'
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "prune" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "prune" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l dry-run -s n -d 'Only show what would be removed (as `plan`)'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l plan -r -F -d 'Carry out a plan saved by `plan --out`'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "simulate" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "simulate" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l uv -r -F -d 'Release, such as 0.8.5, or path of a uv binary'
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l ci -d 'As `uv cache prune --ci`'
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "explain"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "explain"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "explain"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "scan" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "scan" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "scan"' -l deep -d 'Look at every file, not at one a distribution'
+complete -c cacheadmin -n '__cacheadmin_at "scan"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "scan"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "scan"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "schemas" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "schemas" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "schemas"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -l by -x -a 'bucket package version owner team' -d 'bucket, package, version, owner or team'
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "report" 0+' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "report" 0+' -F
+complete -c cacheadmin -n '__cacheadmin_at "report"' -l html -r -F -d 'Write one self-contained page instead; - for stdout'
+complete -c cacheadmin -n '__cacheadmin_at "report"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "report"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "report"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -F
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l fail-on -x -a 'error warning never' -d 'Leave with 8 on: error, warning or never'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l rule -r -F -d 'Check only this rule; may be repeated'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l list-rules -d 'Print what is checked and why, and leave'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l format -x -a 'table json csv markdown sarif' -d 'table, json, csv, markdown or sarif'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fix-script -r -F -d 'Write the repairs as one shell script a user; \'-\' prints the only one'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fail-on -x -a 'error warning info' -d 'Leave with 8 from this severity on'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "verify" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "verify" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l sample -r -F -d 'Check so much (10%), each day another'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l seed -r -F -d 'Which sample; the day\'s by default'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l fail-on -x -a 'error warning info' -d 'Leave with 8 at findings as bad as this'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l jobs -r -F -d 'Threads; one a core by default'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "protect" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "protect" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -l remove -d 'Take everything away that was planted'
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -l check -d 'Only say whether all is planted (0), or not (4)'
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "guard" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "guard" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "guard"' -l hold -d 'Hold uv\'s lock too: prunes of uv 0.8.19 and later wait'
+complete -c cacheadmin -n '__cacheadmin_at "guard"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "guard"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "runs"' -a list -d 'List past prunes, the oldest first'
+complete -c cacheadmin -n '__cacheadmin_at "runs"' -a show -d 'Show what one prune moved, and why'
+complete -c cacheadmin -n '__cacheadmin_at "runs"' -a restore -d 'Undo a prune: put everything it moved back where it was'
+complete -c cacheadmin -n '__cacheadmin_at "runs"' -a purge -d 'Delete for good what prunes moved; they can\'t be undone afterwards'
+complete -c cacheadmin -n '__cacheadmin_at "runs"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "runs list" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "runs list" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "runs list"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "runs show" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "runs show" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "runs show"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "runs restore" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "runs restore" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "runs restore"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "runs restore"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "runs purge" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "runs purge" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l all -d 'Every run there is'
+complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l older-than -r -F -d 'Runs older than this, such as 3d'
+complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "venv"' -a add -d 'Register an environment, so that every scan finds it'
+complete -c cacheadmin -n '__cacheadmin_at "venv"' -a remove -d 'Take an environment out of the registry, and forget what it last linked'
+complete -c cacheadmin -n '__cacheadmin_at "venv"' -a list -d 'List registered and remembered environments, without scanning them'
+complete -c cacheadmin -n '__cacheadmin_at "venv"' -a discover -d 'Search the policy\'s trees, patterns and the cache for environments'
+complete -c cacheadmin -n '__cacheadmin_at "venv"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "venv add" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "venv add" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv add" 1' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv add"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "venv add"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "venv remove" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "venv remove" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv remove" 1' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv remove"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "venv remove"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "venv list" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "venv list" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "venv list"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "venv discover" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "venv discover" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l register -d 'Register everything that was found'
+complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "pin"' -a add -d 'Keep an archive, a path, or a package whatever comes, until it is taken back'
+complete -c cacheadmin -n '__cacheadmin_at "pin"' -a remove -d 'Take your pin on a target back; root takes back everybody\'s'
+complete -c cacheadmin -n '__cacheadmin_at "pin"' -a list -d 'List what is pinned, by whom, why, and until when'
+complete -c cacheadmin -n '__cacheadmin_at "pin"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "pin add" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "pin add" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "pin add"' -l reason -r -F -d 'Why, for those who come after'
+complete -c cacheadmin -n '__cacheadmin_at "pin add"' -l expires -r -F -d 'When it ends: 30d, or 2027-01-31'
+complete -c cacheadmin -n '__cacheadmin_at "pin add"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "pin add"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "pin remove" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "pin remove" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "pin remove"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "pin remove"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "pin list" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "pin list" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "pin list"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -a init -d 'Write a commented starter policy; an existing file is never overwritten'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -a check -d 'Check policies: syntax, keys, values, and who could have written them'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -a schema -d 'Print the JSON Schema of policies'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -a show -d 'Show the effective policy, and where each value came from'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy init" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "policy init"' -l cache -r -F -d 'The cache\'s absolute path'
+complete -c cacheadmin -n '__cacheadmin_at "policy init"' -l name -r -F -d 'The policy\'s name'
+complete -c cacheadmin -n '__cacheadmin_at "policy init"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "policy check"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy show" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "policy show" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "policy show"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "uv"' -a learn -d 'Read a uv binary\'s version and bucket names from its bytes, and remember them'
+complete -c cacheadmin -n '__cacheadmin_at "uv"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l policy -x -a '(__cacheadmin_policies)' -d 'Store it in this policy\'s state'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l store -l no-store -d 'Remember it, or only print it'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -s h -l help -d 'Print help and leave'
