@@ -1,0 +1,111 @@
+"""``cacheadmin doctor``: environments already broken, and what repairs each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.findings import Severity
+
+if TYPE_CHECKING:
+    from cacheadmin.doctor.diagnosing import Checkup
+    from cacheadmin.situation import Situation
+
+
+def doctor(
+    policy: PolicyArgument = None,
+    fix_script: Annotated[
+        str | None,
+        typer.Option(
+            "--fix-script",
+            metavar="DIR",
+            help="Write the repairs as one shell script a user; '-' prints the only one.",
+            show_default=False,
+        ),
+    ] = None,
+    fail_on: Annotated[
+        Severity, typer.Option("--fail-on", help="Leave with 8 from this severity on.")
+    ] = Severity.ERROR,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Find broken environments, and the exact command that repairs each."""
+    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.doctor.diagnosing import diagnose
+    from cacheadmin.errors import ExitCode, WrongUsage
+    from cacheadmin.findings import any_at_least
+    from cacheadmin.situation import look_at
+
+    if fix_script == "-" and output_format is not Format.TABLE:
+        raise WrongUsage("--fix-script - prints a script: it goes with no other --format")
+    with (
+        progress_bar() as progress,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+    ):
+        checkup = diagnose(situation, progress)
+        if fix_script != "-":
+            _show(situation, checkup, policy, output_format)
+        if fix_script is not None:
+            _write_scripts(fix_script, situation, checkup)
+    failing = any_at_least(checkup.findings, fail_on)
+    return int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+
+
+def _show(
+    situation: Situation, checkup: Checkup, policy: str | None, output_format: Format
+) -> None:
+    from cacheadmin.cli.showing import document
+    from cacheadmin.doctor.repairs import shell_words
+    from cacheadmin.report.doctor import checkup_json, checkup_text
+
+    if output_format is Format.JSON:
+        output.data(document("doctor", situation, checkup_json(checkup)))
+    elif checkup.findings or not output.settings.quiet:
+        output.data(
+            checkup_text(
+                checkup, policy or "POLICY", lambda one: shell_words(one.repair), _emphasised
+            )
+        )
+
+
+def _emphasised(text: str) -> str:
+    return typer.style(text, bold=True) if output.colour_stdout() else text
+
+
+def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> None:
+    from itertools import groupby
+
+    from cacheadmin.doctor.script_files import script_name, write_scripts
+    from cacheadmin.doctor.scripts import script_for
+    from cacheadmin.errors import WrongUsage
+
+    by_uid = sorted(checkup.diagnoses, key=lambda one: one.examination.uid)
+    scripts: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for uid, group in groupby(by_uid, key=lambda one: one.examination.uid):
+        own = list(group)
+        name = script_name(own[0].owner, uid)
+        scripts[name] = script_for(uid, situation.cache.identity.path, own)
+        owners[name] = own[0].owner
+    if target == "-":
+        if len(scripts) > 1:
+            raise WrongUsage(
+                f"there are scripts for {len(scripts)} users: {', '.join(owners.values())}",
+                hint="name a folder: each of them gets a script",
+            )
+        for text in scripts.values():
+            # Names in it may be no UTF-8: their bytes, as they are on the disk.
+            sys.stdout.buffer.write(os.fsencode(text))
+        return
+    if not scripts:
+        output.note("nothing is broken: no script was written")
+        return
+    for path in write_scripts(target, scripts):
+        output.note(f"wrote {path}")
+    output.note("each is for its user alone; as root: su - USER -s /bin/sh -c 'exec sh -s' < FILE")

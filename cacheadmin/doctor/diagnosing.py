@@ -1,0 +1,213 @@
+"""From one look at a cache to what is broken, whose it is, and how to repair it.
+
+Undoing comes first: what a run of ours took is put back by one command for
+everybody at once. Then come repairs, environment by environment, by their
+owners. An environment that could not be read is a finding of its own: it must
+not pass for a healthy one.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.doctor.examining import examine
+from cacheadmin.doctor.quarantined import Holding, holdings
+from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
+from cacheadmin.doctor.trust import why_unsafe
+from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.planner.case import name_some
+from cacheadmin.policy.teams import team_of
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cacheadmin.doctor.damage import Damaged, Examination
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.situation import Progress, Situation
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One environment that is not well.
+
+    ``findings`` are its own. ``restore`` is the run whose undoing brings back
+    all it has lost, "" when there is none; ``held`` the runs that hold a part.
+    ``unsafe`` says why its repair is left out of its owner's script, "" when
+    it isn't.
+    """
+
+    examination: Examination
+    repair: Repair
+    owner: str
+    team: str | None
+    restore: str
+    held: tuple[str, ...]
+    unsafe: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What doctor found in one cache.
+
+    ``diagnoses`` are by owner, then path. ``unread`` are findings about
+    environments that could not be looked at, or not wholly.
+    ``quarantine_closed`` says why past runs could not be looked at, or "".
+    """
+
+    diagnoses: tuple[Diagnosis, ...]
+    unread: tuple[Finding, ...]
+    holdings: tuple[Holding, ...]
+    examined: int
+    quarantine_closed: str = ""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every finding."""
+        return (*(f for one in self.diagnoses for f in one.findings), *self.unread)
+
+    def healed_by(self, run_id: str) -> tuple[Diagnosis, ...]:
+        """Return the environments that get back all they have lost when a run is undone."""
+        return tuple(one for one in self.diagnoses if one.restore == run_id)
+
+
+def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
+    """Examine every known environment; nothing is changed or run."""
+    locator = locator_for(situation.policy, situation.inventory)
+    found: list[Examination] = []
+    unread: list[Finding] = []
+    environments = situation.evidence.environments
+    for number, environment in enumerate(environments):
+        if progress is not None:
+            progress("environments examined", number, len(environments))
+        seen = examine(environment, locator)
+        if seen is not None and not seen.is_well:
+            found.append(seen)
+        problems = seen.problems if seen is not None else ()
+        reasons = [] if environment.complete else [environment.reason]
+        reasons = list(dict.fromkeys([*reasons, *problems]))
+        if reasons:
+            uid = environment.uid if seen is None else seen.uid
+            unread.append(_unread(situation, environment.path, uid, reasons))
+    unread += _unseen(situation, {finding.subject for finding in unread})
+    missed = {entry for one in found for entry in one.lost_entries}
+    held, closed = holdings(situation.policy, situation.cache, missed)
+    misleading = _misleads(situation.inventory)
+    distinct = {one.path: one for one in found}
+    diagnoses = [_diagnosis(situation, one, held, misleading) for one in distinct.values()]
+    return Checkup(
+        tuple(sorted(diagnoses, key=lambda d: (d.owner, d.examination.path))),
+        tuple(unread),
+        held,
+        len(environments),
+        closed,
+    )
+
+
+def _misleads(inventory: Inventory) -> bool:
+    """Whether a pointer in the cache names an archive that is not there.
+
+    uv believes it wherever it does not ask an index (docs/repairing-environments.md).
+    """
+    there = inventory.archives.keys()
+    return any(pointer.archives - there for pointer in inventory.wheel_pointers)
+
+
+def _diagnosis(
+    situation: Situation, found: Examination, held: Sequence[Holding], misleading: bool
+) -> Diagnosis:
+    repair = repair_of(found, past_the_cache=misleading)
+    owner = situation.case.user(found.uid)
+    team = team_of(situation.policy, found.path, found.uid)
+    whole = [run.run_id for run in held if found.lost_entries and found.lost_entries <= run.entries]
+    part = tuple(run.run_id for run in held if run.entries & found.lost_entries)
+    restore = whole[0] if whole else ""
+    # What is cached is run from the cache anyway: whoever owns that is trusted by its users.
+    cached = found.environment.kind is EnvironmentKind.CACHED
+    trusted = (_cache_owner(situation),) if cached else ()
+    parts = (f"{found.path}/pyvenv.cfg", f"{found.path}/bin", *found.sites)
+    unsafe = why_unsafe(found.path, repair.folder, found.uid, parts, trusted)
+    findings = tuple(_findings(situation, found, repair, owner, team, restore))
+    return Diagnosis(found, repair, owner, team, restore, part, unsafe, findings)
+
+
+def _cache_owner(situation: Situation) -> int:
+    return os.fstat(situation.cache.fd).st_uid
+
+
+def _findings(
+    situation: Situation,
+    found: Examination,
+    repair: Repair,
+    owner: str,
+    team: str | None,
+    restore: str,
+) -> Iterator[Finding]:
+    command = shell_words(repair)
+    fix = "; ".join(part for part in (command, repair.note) if part)
+
+    def finding(rule: str, severity: Severity, detail: str, words: str, count: int) -> Finding:
+        return Finding(rule, severity, found.path, owner, detail, words, count, team)
+
+    links = sum(len(one.lost) for one in found.damaged)
+    if links or found.dangling_target:
+        detail = (
+            f"it is a link to {found.dangling_target} in the cache, which is gone"
+            if found.dangling_target
+            else f"{count_words(links, 'link')} into the cache lead nowhere: {_titles(found.lost)}"
+        )
+        words = fix
+        if restore:
+            policy = situation.loaded.path or "POLICY"
+            words = f"cacheadmin runs restore {policy} {restore}; or {fix}"
+        yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
+    half = found.half_installed
+    if half:
+        files = sum(len(one.absent) for one in half)
+        severity = Severity.WARNING
+        if any(one.keeps_from_importing for one in half):
+            severity = Severity.ERROR
+        detail = f"{count_words(files, 'file')} that RECORD names are not there: {_titles(half)}"
+        yield finding("environment-half-installed", severity, detail, fix, files)
+    if found.interpreter_missing:
+        severity = Severity.ERROR
+        detail = f"its Python {found.python} is gone".replace("  ", " ")
+        if _is_on_a_network(found.path):
+            severity = Severity.WARNING
+            detail += " on this host; another host may have it"
+        yield finding("interpreter-missing", severity, detail, fix, 1)
+
+
+def _titles(damaged: Sequence[Damaged]) -> str:
+    return ", ".join(name_some([one.title for one in damaged]))
+
+
+def _is_on_a_network(path: str) -> bool:
+    from cacheadmin.evidence.filesystem import describe_filesystem
+
+    return describe_filesystem(path).network
+
+
+def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[str]) -> Finding:
+    return Finding(
+        "environment-unreadable",
+        Severity.WARNING,
+        path,
+        None if uid is None else situation.case.user(uid),
+        f"it may be broken too: {'; '.join(name_some(list(reasons)))}",
+        "run doctor as root, or as its owner",
+        len(reasons),
+        team_of(situation.policy, path, uid),
+    )
+
+
+def _unseen(situation: Situation, known: set[str]) -> Iterator[Finding]:
+    """Yield what hides environments: closed folders that discovery could not enter."""
+    for unseen in situation.evidence.unseen:
+        if unseen.what in ("environment", "discover", "registry") and unseen.path not in known:
+            yield _unread(situation, unseen.path, unseen.uid, [unseen.reason])

@@ -1,0 +1,252 @@
+"""Look at every file of one environment: what is lost, what is absent, of which package.
+
+The scan that every command starts with probes one file a distribution: that
+tells how it is linked, but not that half of it is gone. Here each link is
+resolved and each line of each RECORD compared with what is there. Nothing is
+imported (a dead package imports as an empty namespace) and nothing is run.
+
+Everything looked at belongs to somebody else. Links are resolved to learn
+whether they lead anywhere; their content is never read.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.doctor.damage import Damaged, Examination
+from cacheadmin.doctor.records import recorded_files
+from cacheadmin.evidence.facts import EnvironmentKind, LinkMode
+from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.site_packages import find_package_folders
+from cacheadmin.fs.reading import ReadFailure, failure, read_file, read_file_and_status
+from cacheadmin.package_names import normalized
+from cacheadmin.uv.environment_config import MAX_BYTES
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.evidence.locating import CacheLocator
+
+_MAX_DEPTH = 64
+_DIST_INFO = ".dist-info"
+_PYTHON_FOLDER = re.compile(r"(python|pypy|graalpy)(\d+\.\d+)t?")
+_PYTHON_TAG = re.compile(r"\.(?:cpython-|cp)(\d)(\d+)")
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Every file below an environment. ``lost`` maps links to (entry, whether that is there)."""
+
+    present: set[str] = field(default_factory=set)
+    lost: dict[str, tuple[str, bool]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+
+def examine(environment: Environment, locator: CacheLocator) -> Examination | None:
+    """Return what is wrong with an environment; None for one that is not there, or closed."""
+    try:
+        status = os.stat(environment.path)
+    except OSError as error:
+        return _dangling(environment, locator, error)
+    path = os.path.realpath(environment.path)
+    walk = _walk(path, locator)
+    folders = find_package_folders(path, target=environment.kind is EnvironmentKind.TARGET)
+    walk.problems += folders.problems
+    config = _config(path)
+    installed: dict[str, str] = {}
+    damaged = list(_damaged(path, folders.paths, walk, installed))
+    return Examination(
+        environment=environment,
+        path=path,
+        uid=status.st_uid,
+        damaged=tuple(sorted(damaged, key=lambda one: (one.site, one.name, one.version))),
+        mode=_mode(environment, damaged),
+        installed=installed,
+        python=_python_version(folders.paths, walk),
+        interpreter_missing=bool(config) and _interpreter_is_missing(path),
+        partly=frozenset(entry for entry, there in walk.lost.values() if there),
+        config=config,
+        problems=tuple(walk.problems),
+        sites=tuple(folders.paths),
+    )
+
+
+def _dangling(
+    environment: Environment, locator: CacheLocator, error: OSError
+) -> Examination | None:
+    """Return the examination of a link into the cache that leads nowhere.
+
+    uv's centralised project environments: ``.venv`` is a link to a folder in
+    ``environments-v2``, which any ``uv cache prune`` deletes (facts section 7).
+    """
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return None
+    try:
+        target = os.readlink(environment.path)
+        uid = os.lstat(environment.path).st_uid
+    except OSError:
+        return None
+    folder = os.path.realpath(os.path.dirname(environment.path))
+    located = locator.follow(target, folder)
+    if located.entry is None:
+        return None
+    path = os.path.join(folder, os.path.basename(environment.path))
+    return Examination(environment, path, uid, (), LinkMode.SYMLINK, dangling_target=located.entry)
+
+
+def _walk(path: str, locator: CacheLocator) -> _Walk:
+    walk = _Walk()
+    waiting = [(path, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    walk.present.add(entry.path)
+                    if entry.is_symlink():
+                        _note_link(entry.path, folder, locator, walk)
+                    elif entry.is_dir(follow_symlinks=False):
+                        if depth < _MAX_DEPTH:
+                            waiting.append((entry.path, depth + 1))
+                        else:
+                            walk.problems.append(f"{entry.path} lies too deep to be looked into")
+        except OSError as error:
+            walk.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
+    return walk
+
+
+def _note_link(path: str, folder: str, locator: CacheLocator, walk: _Walk) -> None:
+    problem = _why_not_there(path)
+    if problem is None:
+        return
+    if not problem.missing:
+        walk.problems.append(f"{path} can't be followed: {problem.reason}")
+        return
+    try:
+        located = locator.follow(os.readlink(path), folder)
+    except OSError:
+        return
+    if located.place is not Place.INSIDE or located.entry is None:
+        return
+    if locator.is_gone(located, path):
+        there = os.path.isdir(f"{locator.identity.path}/{located.entry}")
+        walk.lost[path] = (located.entry, there)
+
+
+def _why_not_there(path: str) -> ReadFailure | None:
+    """Return why a path leads nowhere, every link followed; None for one that does."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return failure(path, error)
+    return None
+
+
+def _damaged(
+    root: str, sites: list[str], walk: _Walk, installed: dict[str, str]
+) -> Iterator[Damaged]:
+    """Yield each distribution that lacks files; lost links that nobody claims come last."""
+    unclaimed = dict(walk.lost)
+    by_entry: dict[str, tuple[str, str, str]] = {}
+    for site in sites:
+        for folder in _dist_infos(site, walk):
+            name, _, version = os.path.basename(folder).removesuffix(_DIST_INFO).partition("-")
+            installed[normalized(name)] = version
+            files = recorded_files(folder, root)
+            if isinstance(files, ReadFailure):
+                if not files.missing:
+                    walk.problems.append(f"{folder}/RECORD can't be read: {files.reason}")
+                files = ()
+            own = (path for path in walk.lost if path.startswith(f"{folder}/"))
+            lost = sorted({path for path in files if path in walk.lost} | set(own))
+            absent = tuple(path for path in files if not _is_there(path, walk))
+            for path in lost:
+                unclaimed.pop(path, None)
+                by_entry[walk.lost[path][0]] = (name, version, site)
+            if lost or absent:
+                entries = tuple(sorted({walk.lost[path][0] for path in lost}))
+                origin, uids = _origin(folder)
+                yield Damaged(name, version, site, tuple(lost), absent, entries, origin, uids)
+    strangers = [path for path, (entry, _) in unclaimed.items() if entry not in by_entry]
+    if strangers:
+        entries = tuple(sorted({unclaimed[path][0] for path in strangers}))
+        yield Damaged("", "", root, tuple(sorted(strangers)), (), entries)
+
+
+def _dist_infos(site: str, walk: _Walk) -> list[str]:
+    try:
+        names = os.listdir(site)
+    except OSError as error:
+        walk.problems.append(f"{site} can't be read: {failure(site, error).reason}")
+        return []
+    return [f"{site}/{name}" for name in sorted(names) if name.endswith(_DIST_INFO)]
+
+
+def _is_there(path: str, walk: _Walk) -> bool:
+    # What lies behind a linked folder was not walked.
+    return path in walk.present or os.path.lexists(path)
+
+
+def _origin(dist_info: str) -> tuple[Mapping[str, object] | None, frozenset[int]]:
+    """Return ``direct_url.json`` and who owns it and its folder.
+
+    uv writes it as a regular file in every link mode (facts section 5).
+    """
+    try:
+        uids = frozenset({os.lstat(dist_info).st_uid})
+    except OSError:
+        return {}, frozenset({-1})
+    read = read_file_and_status(f"{dist_info}/direct_url.json", MAX_BYTES)
+    if isinstance(read, ReadFailure):
+        # One that is there, and can't be read, hides where the package came from.
+        return (None if read.missing else {}), uids
+    try:
+        found = json.loads(read[0])
+    except (ValueError, RecursionError):
+        found = {}
+    return (found if isinstance(found, dict) else {}), uids | {read[1].st_uid}
+
+
+def _config(path: str) -> dict[str, str]:
+    content = read_file(f"{path}/pyvenv.cfg", MAX_BYTES)
+    if isinstance(content, ReadFailure):
+        return {}
+    lines = (line.partition("=") for line in os.fsdecode(content).splitlines())
+    return {key.strip().lower(): value.strip() for key, sign, value in lines if sign}
+
+
+def _interpreter_is_missing(path: str) -> bool:
+    """Whether none of the names a venv has for its Python leads anywhere.
+
+    One that can't be followed for want of rights may well be there.
+    """
+    for name in ("python", "python3"):
+        problem = _why_not_there(f"{path}/bin/{name}")
+        if problem is None or not problem.missing:
+            return False
+    return True
+
+
+def _python_version(sites: list[str], walk: _Walk) -> str:
+    for site in sites:
+        found = _PYTHON_FOLDER.fullmatch(os.path.basename(os.path.dirname(site)))
+        if found is not None:
+            return found[2] if found[1] == "python" else f"{found[1]}{found[2]}"
+    # A --target folder: compiled files name the Python they are for.
+    for path in walk.present:
+        tag = _PYTHON_TAG.search(os.path.basename(path))
+        if tag is not None:
+            return f"{tag[1]}.{tag[2]}"
+    return ""
+
+
+def _mode(environment: Environment, damaged: list[Damaged]) -> LinkMode:
+    if any(one.lost for one in damaged):
+        return LinkMode.SYMLINK
+    modes = environment.link_modes
+    return max(modes, key=lambda mode: modes[mode]) if modes else LinkMode.COPY

@@ -1,0 +1,82 @@
+"""Which past runs still hold what environments miss.
+
+Only a run of ours can be undone. What any uv's own prune deleted is gone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.fs.reading import open_directory
+from cacheadmin.prune.moving import ENTRIES
+from cacheadmin.prune.quarantine import existing_quarantine
+from cacheadmin.prune.runs import list_runs
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A run that can be restored, and which of the missed entries it holds."""
+
+    run_id: str
+    begun_at: str
+    entries: frozenset[str]
+
+
+def holdings(
+    policy: Policy, cache: OpenCache, missed: Iterable[str]
+) -> tuple[tuple[Holding, ...], str]:
+    """Return the runs that hold some of ``missed`` (relative paths), and what kept us from looking.
+
+    The newest run first. A quarantine that the caller may not enter is no
+    error: the reason is returned, else "".
+    """
+    wanted = frozenset(missed)
+    if not wanted:
+        return (), ""
+    found = []
+    try:
+        with existing_quarantine(policy, cache) as quarantine:
+            if quarantine is None:
+                return (), ""
+            for run in list_runs(quarantine):
+                if not run.restorable:
+                    continue
+                run_fd = quarantine.open_run(run.run_id)
+                try:
+                    held = _held(run_fd, wanted)
+                finally:
+                    os.close(run_fd)
+                if held:
+                    found.append(Holding(run.run_id, run.begun_at, held))
+    except CacheadminError as error:
+        return (), error.message
+    except OSError as error:
+        return (), error.strerror or type(error).__name__
+    return tuple(reversed(found)), ""
+
+
+def _held(run_fd: int, wanted: frozenset[str]) -> frozenset[str]:
+    try:
+        fd = open_directory(ENTRIES, run_fd)
+    except OSError:
+        return frozenset()
+    try:
+        return frozenset(entry for entry in wanted if _is_folder(entry, fd))
+    finally:
+        os.close(fd)
+
+
+def _is_folder(entry: str, fd: int) -> bool:
+    try:
+        os.stat(f"{entry}/.", dir_fd=fd)
+    except OSError:
+        return False
+    return True

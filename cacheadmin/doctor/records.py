@@ -1,0 +1,46 @@
+"""Which files belong to an installed distribution: its ``RECORD``.
+
+uv and pip write it as a regular file into every environment, whatever the
+link mode (facts section 5), so it survives the loss of the archive. It is its
+owner's to write: bounded, never followed out of the environment.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+
+from cacheadmin.fs.reading import ReadFailure, read_file
+
+_MAX_BYTES = 64 * 1024 * 1024
+_MAX_ROWS = 1_000_000
+
+# Python writes and deletes these by itself.
+_TRANSIENT = ("__pycache__/", ".pyc")
+
+
+def recorded_files(dist_info: str, root: str) -> tuple[str, ...] | ReadFailure:
+    """Return the absolute paths that the RECORD of a ``*.dist-info`` folder names.
+
+    Only those in ``root``, the environment: a RECORD may claim any file.
+    Compiled Python is left out, it comes and goes.
+    """
+    content = read_file(f"{dist_info}/RECORD", _MAX_BYTES)
+    if isinstance(content, ReadFailure):
+        return content
+    site = os.path.dirname(dist_info)
+    found = []
+    try:
+        for number, row in enumerate(csv.reader(os.fsdecode(content).splitlines())):
+            if number >= _MAX_ROWS:
+                break
+            if not row or not row[0] or "\0" in row[0] or row[0].endswith("/"):
+                continue
+            if any(part in row[0] for part in _TRANSIENT):
+                continue
+            path = os.path.normpath(os.path.join(site, row[0]))
+            if path.startswith(f"{root}/"):
+                found.append(path)
+    except csv.Error as error:
+        return ReadFailure(f"{dist_info}/RECORD", f"it is no RECORD: {error}")
+    return tuple(found)

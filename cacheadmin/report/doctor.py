@@ -1,0 +1,156 @@
+"""How a checkup looks: by user, then by environment, with the command that repairs it."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.findings import count_by_severity, finding_json
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cacheadmin.doctor.diagnosing import Checkup, Diagnosis
+
+_NAMED_PACKAGES = 12
+_NAMED_UNREAD = 20
+
+
+def checkup_json(checkup: Checkup) -> dict[str, Any]:
+    """Return the content of doctor's document."""
+    rows = [
+        {**finding_json(finding), **_repair_json(diagnosis)}
+        for diagnosis in checkup.diagnoses
+        for finding in diagnosis.findings
+    ]
+    return {
+        "findings": [*rows, *map(finding_json, checkup.unread)],
+        "restores": [
+            {
+                "run": run.run_id,
+                "begun_at": run.begun_at,
+                "archives": sorted(run.entries),
+                "heals": [d.examination.path for d in checkup.healed_by(run.run_id)],
+            }
+            for run in checkup.holdings
+        ],
+        "examined": checkup.examined,
+    }
+
+
+def _repair_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    found, repair = diagnosis.examination, diagnosis.repair
+    return {
+        "packages": [
+            {
+                "name": one.name or None,
+                "version": one.version or None,
+                "lost": len(one.lost),
+                "absent": len(one.absent),
+                "archives": list(one.archives),
+            }
+            for one in found.damaged
+        ],
+        "archives": sorted(found.lost_entries),
+        "command": list(repair.commands[0]) if repair.commands else None,
+        "commands": [list(words) for words in repair.commands],
+        "cwd": repair.folder,
+        "run_as": diagnosis.owner,
+        "uid": found.uid,
+        "restore": diagnosis.restore or None,
+        "partly_held_by": list(diagnosis.held),
+        "link_mode": found.mode.value,
+        "kind": found.environment.kind.value,
+        "uv_version": found.environment.uv_version,
+        "note": repair.note or None,
+        "not_in_script": diagnosis.unsafe or None,
+    }
+
+
+def checkup_text(
+    checkup: Checkup, policy: str, command: Callable[[Diagnosis], str], bold: Callable[[str], str]
+) -> str:
+    """Return a checkup for people.
+
+    ``command`` gives a diagnosis's repair as one line for a shell; ``policy``
+    is what to call the policy in commands.
+    """
+    lines = _restores(checkup, policy)
+    for owner, group in groupby(checkup.diagnoses, key=lambda one: one.owner):
+        own = list(group)
+        team = f" ({printable(own[0].team)})" if own[0].team not in (None, owner) else ""
+        verb = "is" if len(own) == 1 else "are"
+        broken = f"{count_words(len(own), 'environment')} {verb} broken"
+        lines.append(bold(f"{printable(owner)}{team}: {broken}"))
+        for diagnosis in own:
+            lines += _one(diagnosis, command(diagnosis))
+        lines.append("")
+    lines += _unread(checkup)
+    lines.append(_closing(checkup))
+    return "\n".join(lines)
+
+
+def _restores(checkup: Checkup, policy: str) -> list[str]:
+    lines = []
+    for run in checkup.holdings:
+        healed = checkup.healed_by(run.run_id)
+        if not healed:
+            continue
+        words = count_words(len(healed), "environment")
+        verb = "comes" if len(healed) == 1 else "come"
+        lines += [
+            f"FIRST: {words} {verb} back by undoing the prune of {run.begun_at}:",
+            f"  cacheadmin runs restore {printable(policy)} {run.run_id}",
+            *(f"    {printable(one.examination.path)}" for one in healed),
+        ]
+    if lines:
+        lines += ["Then run doctor again; what is still broken needs the commands below.", ""]
+    if checkup.quarantine_closed:
+        lines += [f"past runs could not be looked at: {printable(checkup.quarantine_closed)}", ""]
+    return lines
+
+
+def _one(diagnosis: Diagnosis, command: str) -> list[str]:
+    found = diagnosis.examination
+    facts = [found.environment.kind.value, found.mode.value]
+    if found.environment.uv_version:
+        facts.append(f"made by uv {found.environment.uv_version}")
+    lines = [f"  {printable(found.path)}  ({', '.join(facts)})"]
+    lines += [f"    {f.severity.value}: {printable(f.detail)}" for f in diagnosis.findings]
+    names = [one.title for one in found.damaged]
+    if len(names) > 4:
+        more = f", and {len(names) - _NAMED_PACKAGES} more" if len(names) > _NAMED_PACKAGES else ""
+        lines.append(f"    packages: {printable(', '.join(names[:_NAMED_PACKAGES]))}{more}")
+    if diagnosis.restore:
+        lines.append(f"    comes back with run {diagnosis.restore}")
+    if command:
+        lines.append(f"    $ {command}")
+    if diagnosis.repair.note:
+        lines.append(f"    note: {printable(diagnosis.repair.note)}")
+    if diagnosis.unsafe:
+        lines.append(f"    in no script: {printable(diagnosis.unsafe)}")
+    return lines
+
+
+def _unread(checkup: Checkup) -> list[str]:
+    if not checkup.unread:
+        return []
+    lines = ["Not looked at, or not wholly:"]
+    for finding in checkup.unread[:_NAMED_UNREAD]:
+        owner = f" ({printable(finding.owner)})" if finding.owner else ""
+        lines.append(f"  {printable(finding.subject)}{owner}: {printable(finding.detail)}")
+    if len(checkup.unread) > _NAMED_UNREAD:
+        lines.append(f"  and {len(checkup.unread) - _NAMED_UNREAD} more")
+    return [*lines, ""]
+
+
+def _closing(checkup: Checkup) -> str:
+    examined = count_words(checkup.examined, "environment")
+    if not checkup.findings:
+        return f"{examined} examined, none is broken"
+    return (
+        f"{examined} examined, {len(checkup.diagnoses)} broken; "
+        f"{count_by_severity(checkup.findings)}"
+    )
