@@ -28,8 +28,9 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         return wheel.namelist()
 
 
-def test_the_wheel_installs_both_manual_pages(wheel_names: list[str]) -> None:
-    for page in ("man1/cacheadmin.1", "man5/cacheadmin-policy.5"):
+def test_the_wheel_installs_every_manual_page(wheel_names: list[str]) -> None:
+    for path in (REPOSITORY / "man").iterdir():
+        page = f"man{path.suffix[1:]}/{path.name}"
         assert any(name.endswith(f".data/data/share/man/{page}") for name in wheel_names)
 
 

@@ -23,17 +23,19 @@ PAGE = REPOSITORY / "docs" / "sharing-a-uv-cache.md"
 RELEASES = (*OLD_RELEASES, NEWEST)
 
 
-def page_commands(*, section: str) -> list[str]:
-    """Return root's commands of one section of the page, by a word of its heading."""
+def follow(machine: Machine, *, section: str, only_root: bool = True) -> None:
+    """Run the commands of one section of the page, found by a word of its heading."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     headings = [number for number, line in enumerate(lines, 1) if line.startswith("## ")]
     begin = next(number for number in headings if section in lines[number - 1])
     end = min((number for number in headings if number > begin), default=len(lines) + 1)
-    return [
-        command.text
-        for command in commands_in(PAGE)
-        if command.user == "root" and begin < int(command.place.rpartition(":")[2]) < end
-    ]
+    followed = 0
+    for command in commands_in(PAGE):
+        inside = begin < int(command.place.rpartition(":")[2]) < end
+        if inside and (command.user == "root" or not only_root):
+            machine.must(command.text, user=command.user)
+            followed += 1
+    assert followed, f"no commands in the section {section}"
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +71,8 @@ def install(machine: Machine, user: str, name: str, release: str, words: str) ->
 
 
 def test_members_with_umask_022_use_what_each_other_cached(fresh: Machine) -> None:
-    for command in page_commands(section="1.") + page_commands(section="2."):
-        fresh.must(command)
+    follow(fresh, section="1.")
+    follow(fresh, section="2.")
     for release in RELEASES:
         name = f"by-{release}"
         for user in ("ana", "ben"):
@@ -98,9 +100,9 @@ def test_a_cache_that_grew_wrong_is_put_right(fresh: Machine) -> None:
     fresh.must("rm -rf by-*", user="ben")
     refused = fresh.run("uv venv -q wrong", user="ben")
     assert "Permission denied" in refused.output, "it is not wrong at all: nothing was tested"
+    assert "not-group-writable" in {finding["rule"] for finding in audited(fresh)}
 
-    for command in page_commands(section="grew wrong"):
-        fresh.must(command)
+    follow(fresh, section="grew wrong", only_root=False)
 
     fresh.must("uv venv -q wrong", user="ben")
     install(fresh, "ben", "wrong", NEWEST, "--offline six")
@@ -111,8 +113,7 @@ def test_a_cache_that_grew_wrong_is_put_right(fresh: Machine) -> None:
 
 def test_a_sticky_bit_keeps_members_from_each_others_entries(fresh: Machine) -> None:
     fresh.must("rm -rf /srv/uv-cache")
-    for command in page_commands(section="1."):
-        fresh.must(command)
+    follow(fresh, section="1.")
     for user in ("ana", "ben"):
         fresh.must("uv venv -q --clear sticky", user=user)
     install(fresh, "ana", "sticky", NEWEST, "six")

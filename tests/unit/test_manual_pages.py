@@ -90,7 +90,9 @@ def test_every_exit_code_is_listed() -> None:
         assert f".B {code.value}\n" in status
 
 
-@pytest.mark.parametrize("page", ["cacheadmin.1", "cacheadmin-policy.5"])
+@pytest.mark.parametrize(
+    "page", ["cacheadmin.1", "cacheadmin-policy.5", "cacheadmin.7", "cacheadmin.8"]
+)
 def test_groff_has_nothing_to_complain_about(page: str) -> None:
     if shutil.which("groff") is None:
         pytest.skip("groff is not installed")
@@ -98,3 +100,25 @@ def test_groff_has_nothing_to_complain_about(page: str) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.stderr == ""
     assert finished.returncode == 0
+
+
+def rule_entries() -> dict[str, list[str]]:
+    """Return the audit rules that cacheadmin(7) lists: id to the lines of its entry."""
+    text = (MANUAL.with_name("cacheadmin.7")).read_text(encoding="utf-8")
+    listed = text.partition('.\\" BEGIN RULES')[2].partition('.\\" END RULES')[0]
+    entries: dict[str, list[str]] = {}
+    for entry in listed.split(".TP\n")[1:]:
+        head, *rest = plain(entry).splitlines()
+        entries[head.split()[1]] = [head, *rest]
+    return entries
+
+
+def test_the_manual_lists_every_audit_rule_with_its_severity() -> None:
+    from cacheadmin.audit.rules import RULES
+
+    entries = rule_entries()
+    assert set(entries) == {rule.id for rule in RULES}
+    for rule in RULES:
+        head, *words = entries[rule.id]
+        assert rule.severity.value in head, rule.id
+        assert words, rule.id
