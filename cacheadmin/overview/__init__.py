@@ -1,1 +1,5 @@
-"""One cache at a glance: sizes, who holds what, what was found; for people who decide."""
+"""One look at a cache for people: everything that a report shows, gathered once.
+
+``facts`` says what there is to show, ``gathering`` makes it from a situation.
+How it looks is for ``report`` to say.
+"""

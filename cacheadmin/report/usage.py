@@ -67,7 +67,8 @@ def usage_text(usage: Usage, *, every_row: bool = False) -> str:
     groups = _ordered(usage)
     shown = groups if every_row or len(groups) <= _ROWS + 1 else groups[:_ROWS]
     rows = [
-        _row(_name(group), usage.archives.get(group, 0), usage.groups[group]) for group in shown
+        _row(group_name(group), usage.archives.get(group, 0), usage.groups[group])
+        for group in shown
     ]
     rest = groups[len(shown) :]
     if rest:
@@ -108,7 +109,8 @@ def _row(name: str, archives: int, size: Size) -> tuple[str, int, int, str, str,
     )
 
 
-def _name(group: Group) -> str:
+def group_name(group: Group) -> str:
+    """Return how a group is called; not escaped."""
     if group.name is None:
         return _WITHOUT_NAME.get(group.sort.value, "-")
     return group.name if group.version is None else f"{group.name} {group.version}"

@@ -1,0 +1,144 @@
+"""Gather everything that a report shows of one cache, measuring it once.
+
+Nothing in the cache is changed. The state gets the sizes for the chart of the
+next report; where it can't be written, that is a warning, never a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cacheadmin.audit.running import run_audit
+from cacheadmin.errors import CacheadminError
+from cacheadmin.overview.environments import all_holders, known_environments
+from cacheadmin.overview.facts import Disk, Goal, Going, Overview, Part, Parts, ReleaseInUse
+from cacheadmin.overview.past_runs import quarantine_of
+from cacheadmin.planner.bucket_needs import bucket_needs, is_active
+from cacheadmin.planner.liveness import mark
+from cacheadmin.policy.quantities import Share
+from cacheadmin.report.schemas import version_words
+from cacheadmin.state.size_history import open_size_history
+from cacheadmin.usage.groups import By
+from cacheadmin.usage.history import remember_size, size_record
+from cacheadmin.usage.measuring import MeasuredCache, measure_cache
+from cacheadmin.uv.releases import takes_cache_lock
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.situation import Situation
+    from cacheadmin.state.size_history import SizeRecord
+
+
+def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
+    """Return the overview of a cache, and what could not be had, as warnings.
+
+    Raises StateUnusable where the state can't even be read.
+    """
+    measured = measure_cache(situation)
+    case, plan = situation.case, situation.plan()
+    live = mark(case, bucket_needs(case))
+    history, warnings = _history(situation, measured)
+    archives = measured.archives()
+    buckets = measured.by(By.BUCKET)
+    disk = _disk(situation)
+    overview = Overview(
+        loaded=situation.loaded,
+        cache=situation.cache.identity,
+        taken_ns=situation.now_ns,
+        verdict=plan.verdict,
+        limits=plan.limits,
+        going=_going(situation, plan),
+        kept=len(plan.kept),
+        total=measured.total,
+        archives=sum(buckets.archives.values()),
+        unread=len(measured.unread),
+        disk=disk,
+        budget=tuple(_goals(situation, measured, disk)),
+        parts=Parts(*(_parts(measured, by) for by in (By.BUCKET, By.PACKAGE, By.OWNER, By.TEAM))),
+        environments=known_environments(situation, live, archives),
+        holding_owners=all_holders(case, live, archives, situation.owner_of),
+        holding_teams=all_holders(case, live, archives, situation.team_of),
+        releases=_releases(case),
+        findings=run_audit(situation).findings,
+        quarantine=quarantine_of(situation),
+        history=history,
+    )
+    return overview, warnings
+
+
+def _history(
+    situation: Situation, measured: MeasuredCache
+) -> tuple[tuple[SizeRecord, ...], tuple[str, ...]]:
+    """Return the records of the past and the present one, and warnings."""
+    unsaved = dict.fromkeys((measured.warning, remember_size(situation, measured)))
+    present = size_record(situation.now_ns, measured)
+    try:
+        past = open_size_history(situation.state).read()
+    except CacheadminError as error:
+        past = ()
+        unsaved[error.message] = None
+    earlier = tuple(record for record in past if record.taken_ns < present.taken_ns)
+    return (*earlier, present), tuple(warning for warning in unsaved if warning)
+
+
+def _going(situation: Situation, plan: Plan) -> Going:
+    sizes = situation.measure(plan, kept=False)
+    return Going(len(plan.removals), sizes.together(sizes))
+
+
+def _disk(situation: Situation) -> Disk:
+    filesystem = situation.evidence.filesystem
+    room = os.fstatvfs(situation.cache.fd)
+    return Disk(
+        filesystem.kind,
+        filesystem.mount_point,
+        room.f_bavail * room.f_frsize,
+        room.f_blocks * room.f_frsize,
+    )
+
+
+def _goals(situation: Situation, measured: MeasuredCache, disk: Disk) -> list[Goal]:
+    budget, total = situation.policy.prune.budget, measured.total
+    goals = []
+    if budget.max_size is not None:
+        goals.append(Goal("max_size", total.allocated_bytes, budget.max_size, "bytes"))
+    if budget.max_files is not None:
+        goals.append(Goal("max_files", total.files, budget.max_files, "files"))
+    if budget.min_free is not None:
+        wanted = budget.min_free
+        if isinstance(wanted, Share):
+            wanted = int(disk.size_bytes * wanted.percent / 100)
+        goals.append(Goal("min_free", disk.free_bytes, wanted, "bytes", at_least=True))
+    return goals
+
+
+def _parts(measured: MeasuredCache, by: By) -> tuple[Part, ...]:
+    usage = measured.by(by)
+    parts = [
+        Part(group, size, usage.archives.get(group, 0)) for group, size in usage.groups.items()
+    ]
+    return tuple(
+        sorted(parts, key=lambda p: (-p.size.allocated_bytes, p.group.sort, p.group.name or ""))
+    )
+
+
+def _releases(case: Case) -> tuple[ReleaseInUse, ...]:
+    """Return the releases in use: those known exactly first, the most recently seen first."""
+    traces: dict[str, list[ReleaseTrace]] = {}
+    for trace in case.evidence.releases:
+        if is_active(case, trace):
+            traces.setdefault(trace.version or version_words(trace), []).append(trace)
+    found = [
+        ReleaseInUse(
+            version,
+            tuple(sorted({case.user(trace.uid) for trace in seen})),
+            None if seen[0].version is None else takes_cache_lock(seen[0].version),
+            max(trace.seen_ns for trace in seen),
+        )
+        for version, seen in traces.items()
+    ]
+    exact = {trace.version for trace in case.evidence.releases}
+    return tuple(sorted(found, key=lambda r: (r.version not in exact, -r.seen_ns, r.version)))

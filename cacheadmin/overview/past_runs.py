@@ -1,0 +1,51 @@
+"""Past prunes in a report: what each moved, and until when it can be undone."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.overview.facts import PastRun, Quarantine
+from cacheadmin.prune.quarantine import choose_quarantine, existing_quarantine
+from cacheadmin.prune.runs import list_runs
+from cacheadmin.timestamps import NANOSECONDS, nanoseconds
+
+if TYPE_CHECKING:
+    from cacheadmin.prune.runs import Run
+    from cacheadmin.situation import Situation
+
+
+def quarantine_of(situation: Situation) -> Quarantine:
+    """Return the past prunes of a cache, or why they can't be read (it is often root's)."""
+    policy, cache = situation.policy, situation.cache
+    path = choose_quarantine(policy, cache).path
+    keep_ns = nanoseconds(policy.quarantine.keep)
+    try:
+        with existing_quarantine(policy, cache) as quarantine:
+            runs = [] if quarantine is None else list(list_runs(quarantine))
+    except CacheadminError as error:
+        return Quarantine(path, (), unread=error.message)
+    except OSError as error:
+        return Quarantine(path, (), unread=error.strerror or "unreadable")
+    return Quarantine(path, tuple(_past(run, keep_ns) for run in reversed(runs)))
+
+
+def _past(run: Run, keep_ns: int) -> PastRun:
+    begun_ns = _moment_ns(run.begun_at)
+    return PastRun(
+        run_id=run.run_id,
+        state=run.state.value,
+        begun_at=run.begun_at,
+        host=run.host,
+        entries=len(run.entries),
+        size_bytes=run.bytes,
+        until_ns=begun_ns + keep_ns if run.restorable and begun_ns is not None else None,
+    )
+
+
+def _moment_ns(text: str) -> int | None:
+    try:
+        return int(datetime.fromisoformat(text).timestamp()) * NANOSECONDS
+    except ValueError:
+        return None

@@ -1,0 +1,95 @@
+"""Sizes over time on a page: a chart by team, one by package, and their numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.report.html_text import Cell, counted, escaped, table_html
+from cacheadmin.report.svg_charts import area_chart, layers
+from cacheadmin.report.tables import size_words
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cacheadmin.overview.facts import Overview
+    from cacheadmin.state.size_history import SizeRecord
+
+# As many points as a chart of this width can show, and as a table can be read.
+_POINTS = 240
+_ROWS = 60
+
+
+def history_html(overview: Overview, identity: str) -> str:
+    """Return the charts; with one record yet, a sentence that says so."""
+    records = _thinned(overview.history, _POINTS)
+    if len(records) < 2:
+        told = (
+            "This is the first measurement. The chart begins with the next one, an hour from now "
+            "or later; a report made by a timer fills it."
+        )
+        return _card(f"{identity}-time", "Size over time", f"<p>{told}</p>")
+    charts = [
+        _chart(
+            f"{identity}-packages-time",
+            "Size over time, by package",
+            records,
+            [record.packages for record in records],
+            "all other packages and metadata",
+        )
+    ]
+    if any(record.teams for record in records):
+        by_team = _chart(
+            f"{identity}-teams-time",
+            "Size over time, by team",
+            records,
+            [record.teams for record in records],
+            "no team",
+        )
+        charts.insert(0, by_team)
+    return f'<div class="grid2">{"".join(charts)}</div>{_numbers(overview.history, identity)}'
+
+
+def _chart(
+    identity: str,
+    title: str,
+    records: Sequence[SizeRecord],
+    parts: Sequence[Mapping[str, int]],
+    others: str,
+) -> str:
+    found = layers([record.allocated_bytes for record in records], parts, others)
+    times = [record.taken_ns for record in records]
+    return _card(identity, title, area_chart(f"{identity}-chart", title, times, found))
+
+
+def _card(identity: str, title: str, content: str) -> str:
+    return (
+        f'<section class="card" aria-labelledby="{identity}">'
+        f'<h2 id="{identity}">{escaped(title)}</h2>{content}</section>\n'
+    )
+
+
+def _numbers(history: Sequence[SizeRecord], identity: str) -> str:
+    records = _thinned(history, _ROWS)
+    rows = [
+        (
+            Cell(rfc3339(one.taken_ns)[:16].replace("T", " "), one.taken_ns // 10**9),
+            Cell(size_words(one.allocated_bytes), one.allocated_bytes),
+            counted(one.files),
+        )
+        for one in reversed(records)
+    ]
+    table = table_html("Size over time", ("time (UTC)", "on disk", "files"), rows)
+    return (
+        f'<section class="card" aria-labelledby="{identity}-numbers">'
+        f'<h2 class="unseen" id="{identity}-numbers">Sizes over time in numbers</h2>'
+        f"<details><summary>Sizes over time in numbers</summary>{table}</details></section>\n"
+    )
+
+
+def _thinned(records: Sequence[SizeRecord], number: int) -> list[SizeRecord]:
+    """Return at most so many records, evenly chosen, the first and the last among them."""
+    if len(records) <= number:
+        return list(records)
+    step = (len(records) - 1) / (number - 1)
+    return [records[round(index * step)] for index in range(number)]

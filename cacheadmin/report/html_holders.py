@@ -1,0 +1,110 @@
+"""Who holds what on a page: teams, owners and environments, and those that are broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import LinkMode
+from cacheadmin.report.html_text import Cell, counted, escaped, named, path_html, table_html
+from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheadmin.overview.facts import Holder, KnownEnvironment, Overview
+
+_HOLDERS = 25
+_ENVIRONMENTS = 200
+_NUMBERS = ("uses", "alone", "frees")
+
+
+def holders_html(overview: Overview, identity: str) -> str:
+    """Return who keeps what in use, and every environment."""
+    tables = [
+        _holders("Teams", "team", overview.holding_teams),
+        _holders("Owners", "owner", overview.holding_owners),
+    ]
+    told = (
+        "<p>Packages that are symlinked live in the cache alone, for as long as an environment "
+        "uses them. <em>Alone</em> is what nobody else uses; <em>frees</em> is what the next prune "
+        "would free if it went.</p>"
+    )
+    grid = "".join(f"<div>{table}</div>" for table in tables if table)
+    holding = ""
+    if grid:
+        holding = (
+            f'<section class="card" aria-labelledby="{identity}-holders">'
+            f'<h2 id="{identity}-holders">Who holds what</h2>{told}'
+            f'<div class="grid2">{grid}</div></section>\n'
+        )
+    return holding + _environments(overview, identity)
+
+
+def _holders(title: str, word: str, holders: Sequence[Holder]) -> str:
+    shown = holders[:_HOLDERS]
+    rows = [(named(one.name), counted(one.environments), *_numbers(one)) for one in shown]
+    table = table_html(
+        f"{title} and what they hold",
+        (word, "environments", *_NUMBERS),
+        rows,
+        left_out=len(holders) - len(shown),
+    )
+    return f"<h3>{escaped(title)}</h3>{table}" if table else ""
+
+
+def _environments(overview: Overview, identity: str) -> str:
+    holding = overview.holders
+    known = {one.path for one in holding}
+    # Broken ones first: somebody can't work there.
+    ordered = sorted(
+        (*holding, *(one for one in overview.environments if one.path not in known)),
+        key=lambda one: not one.broken_links,
+    )
+    shown = ordered[:_ENVIRONMENTS]
+    columns = ("environment", "owner", "team", "status", "links", *_NUMBERS, "changed")
+    table = table_html(
+        "Environments",
+        columns,
+        [_environment(one) for one in shown],
+        left_out=len(ordered) - len(shown),
+    )
+    repair = ""
+    if overview.broken:
+        words = count_words(len(overview.broken), "environment")
+        repair = (
+            f'<p><span class="badge broken">broken</span> {words} with links that lead nowhere: '
+            "<code>cacheadmin doctor</code> says how to repair each.</p>"
+        )
+    content = repair + (table or "<p>No environment is known.</p>")
+    return (
+        f'<section class="card wide" aria-labelledby="{identity}-environments">'
+        f'<h2 id="{identity}-environments">Environments</h2>{content}</section>\n'
+    )
+
+
+def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:
+    modes = [
+        f"{one.link_modes[mode]} {mode.value}" for mode in LinkMode if one.link_modes.get(mode)
+    ]
+    status = one.status.value
+    badge = "ok" if status == "ok" else "broken" if status == "broken" else "warning"
+    numbers = (Cell("–", 0), Cell("–", 0), Cell("–", 0))
+    return (
+        Cell(path_html(one.path)),
+        named(one.owner),
+        named(one.team),
+        Cell(f'<span class="badge {badge}">{status}</span>'),
+        Cell(escaped(", ".join(modes)) or "–"),
+        *(numbers if one.holder is None else _numbers(one.holder)),
+        Cell("–" if one.changed_ns is None else rfc3339(one.changed_ns)[:10]),
+    )
+
+
+def _numbers(holder: Holder) -> tuple[Cell, Cell, Cell]:
+    held, alone = holder.held.allocated_bytes, holder.alone.reclaimable_bytes
+    return (
+        Cell(size_words(held), held),
+        Cell(size_words(alone), alone),
+        Cell(size_words(holder.freed_bytes), holder.freed_bytes),
+    )

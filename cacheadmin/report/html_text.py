@@ -1,0 +1,93 @@
+"""HTML that is made of text others have written: every word passes through here.
+
+Names come from people who may wish to run a script in the browser of whoever
+reads the page, or to make one name look like another. `escaped` leaves no
+markup and no invisible character; `name_html` keeps letters that run from
+right to left from turning what stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cacheadmin.report.escaping import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its HTML, and the number by which a column is sorted, if it is one."""
+
+    html: str
+    number: int | None = None
+
+
+def escaped(text: str) -> str:
+    """Return any text as HTML that shows exactly it, in text and in attributes."""
+    return escape(printable(text), quote=True)
+
+
+def name_html(text: str | None) -> str:
+    """Return a name that somebody chose, apart from what surrounds it."""
+    return "<bdi>–</bdi>" if text is None else f"<bdi>{escaped(text)}</bdi>"
+
+
+def path_html(path: str) -> str:
+    """Return a path or a command."""
+    return f"<code><bdi>{escaped(path)}</bdi></code>"
+
+
+def named(text: str | None) -> Cell:
+    """Return a cell with a name."""
+    return Cell(name_html(text))
+
+
+def counted(number: int) -> Cell:
+    """Return a cell with a count."""
+    return Cell(f"{number:,}", number)
+
+
+def table_html(
+    caption: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    left_out: int = 0,
+) -> str:
+    """Return a table with headers for columns and rows; ``caption`` is for those who can't see it.
+
+    A column is one of numbers when its first cell is. Beneath it stands how
+    many rows were left out.
+    """
+    if not rows:
+        return ""
+    numbers = [cell.number is not None for cell in rows[0]]
+    head = "".join(
+        f'<th scope="col"{_numeric(number)}>{escaped(column)}</th>'
+        for column, number in zip(columns, numbers, strict=True)
+    )
+    body = "".join(_row(row) for row in rows)
+    more = f'<p class="faint">and {left_out:,} more, which are not shown here</p>'
+    return (
+        f'<div class="scroll" role="region" aria-label="{escaped(caption)}" tabindex="0">'
+        f'<table class="sortable"><caption class="unseen">{escaped(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"{more if left_out else ''}\n"
+    )
+
+
+def _row(row: Sequence[Cell]) -> str:
+    first, *others = row
+    cells = "".join(
+        f"<td{_numeric(cell.number is not None)}{_value(cell)}>{cell.html}</td>" for cell in others
+    )
+    return f'<tr><th scope="row"{_value(first)}>{first.html}</th>{cells}</tr>'
+
+
+def _numeric(is_number: bool) -> str:
+    return ' class="number"' if is_number else ""
+
+
+def _value(cell: Cell) -> str:
+    return "" if cell.number is None else f' data-value="{cell.number}"'

@@ -1,0 +1,96 @@
+"""The sentences that reports share, on a terminal and on a page. Names in them are not escaped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import LinkMode
+from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.report.terminal import Style
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from cacheadmin.overview.facts import Goal, Overview, PastRun, ReleaseInUse
+
+VERDICT_STYLES = {"safe": Style.GOOD, "limited": Style.WARN, "refused": Style.BAD}
+SEVERITY_STYLES = {"error": Style.BAD, "warning": Style.WARN, "info": Style.FAINT}
+
+_MODE_WORDS = {
+    LinkMode.SYMLINK: "symlinked",
+    LinkMode.HARDLINK: "hardlinked",
+    LinkMode.CLONE: "cloned",
+    LinkMode.COPY: "copied",
+}
+
+
+def going_words(overview: Overview) -> str:
+    """Return what a prune would do now, in a sentence."""
+    if overview.verdict.value == "refused":
+        return "a prune would change nothing now"
+    if not overview.going.entries:
+        return "nothing to remove now"
+    entries = count_words(overview.going.entries, "entry", "entries")
+    freed = size_words(overview.going.size.reclaimable_bytes)
+    return f"a prune would remove {entries} and free {freed}"
+
+
+def goal_words(goal: Goal) -> str:
+    """Return how a size stands to what the policy's budget asks for."""
+    if goal.unit == "files":
+        value, wanted = f"{goal.value:,}", f"{goal.goal:,} files"
+    else:
+        value, wanted = size_words(goal.value), size_words(goal.goal)
+    if goal.at_least:
+        return f"{value} free, {wanted} wanted" + ("" if goal.is_met else ": too little")
+    return f"{value} of {wanted}" + ("" if goal.is_met else ": over budget")
+
+
+def growth_words(overview: Overview) -> str:
+    """Return how the size changed since the first record; empty for one record."""
+    if len(overview.history) < 2:
+        return ""
+    first, last = overview.history[0], overview.history[-1]
+    change = last.allocated_bytes - first.allocated_bytes
+    sign = "+" if change >= 0 else "-"
+    return f"{sign}{size_words(abs(change))} since {rfc3339(first.taken_ns)[:10]}"
+
+
+def links_words(overview: Overview) -> str:
+    """Return how many installed distributions are linked in which way."""
+    environments = count_words(len(overview.environments), "environment")
+    modes = [
+        f"{number:,} {_MODE_WORDS[mode]}" for mode, number in overview.link_modes.items() if number
+    ]
+    if not modes:
+        return f"{environments}, no installed distribution came from here"
+    return f"{environments}; distributions in them: {', '.join(modes)}"
+
+
+def release_words(release: ReleaseInUse) -> str:
+    """Return who uses a release, and whether it can harm the others."""
+    users = list(release.users[:4])
+    if len(release.users) > 4:
+        users.append(f"and {len(release.users) - 4} more")
+    lock = "" if release.takes_cache_lock is not False else "; takes no cache lock"
+    return f"{', '.join(users)}; last seen {rfc3339(release.seen_ns)[:10]}{lock}"
+
+
+def quarantine_words(overview: Overview) -> str:
+    """Return what waits in quarantine, and until when it can be put back."""
+    quarantine = overview.quarantine
+    if quarantine.unread:
+        return f"can't be read: {quarantine.unread}"
+    waiting = quarantine.waiting
+    if not waiting:
+        return "empty" if quarantine.runs else "nothing was pruned yet"
+    until = rfc3339(min(run.until_ns or 0 for run in waiting))[:10]
+    size = sum(run.size_bytes for run in waiting)
+    held = f", {size_words(size)}" if size else ""
+    return f"{count_words(len(waiting), 'run')}{held} can be undone; the first until {until}"
+
+
+def run_words(run: PastRun) -> str:
+    """Return what a past prune moved, and whether it can be undone."""
+    size = f", {size_words(run.size_bytes)}" if run.size_bytes else ""
+    undo = f"; `runs restore` until {rfc3339(run.until_ns)[:10]}" if run.until_ns else ""
+    return f"{run.state}: {count_words(run.entries, 'entry', 'entries')}{size} on {run.host}{undo}"
