@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
 from cacheadmin.report.tables import count_words
@@ -61,12 +63,16 @@ class PinsBroken(Rule):
 
 
 def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
-    """Yield the pins in force that keep no entry; those of one target are all alike."""
+    """Yield the pins in force that keep no entry; those of one target are all alike.
+
+    A pin of a path keeps the bucket it lies in as well, be the path there or not.
+    """
     case = subject.case
     if not case.evidence.pins:
         return
-    kept = {pin.target for _, pin in pinned_paths(case)}
+    kept = {pin.target for entry, pin in pinned_paths(case) if entry.kind is not EntryKind.BUCKET}
     kept |= {pin.target for _, pin in pinned_packages(case)}
     for pin in case.evidence.pins:
-        if pin.target not in kept and not is_expired(pin, case.now_ns):
+        there = pin.path is not None and os.path.lexists(f"{subject.cache_path}/{pin.path}")
+        if not there and pin.target not in kept and not is_expired(pin, case.now_ns):
             yield pin
