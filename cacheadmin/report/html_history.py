@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.html_text import Cell, counted, escaped, table_html
+from cacheadmin.report.html_text import Cell, counted, dated, escaped, table_html
 from cacheadmin.report.svg_charts import area_chart, layers
 from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import rfc3339
@@ -73,7 +73,7 @@ def _numbers(history: Sequence[SizeRecord], identity: str) -> str:
     records = _thinned(history, _ROWS)
     rows = [
         (
-            Cell(rfc3339(one.taken_ns)[:16].replace("T", " "), one.taken_ns // 10**9),
+            dated(rfc3339(one.taken_ns)[:16].replace("T", " ")),
             Cell(size_words(one.allocated_bytes), one.allocated_bytes),
             counted(one.files),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import LinkMode
-from cacheadmin.report.html_text import Cell, counted, escaped, named, path_html, table_html
+from cacheadmin.report.html_text import Cell, counted, dated, escaped, named, path_html, table_html
 from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.timestamps import rfc3339
 
@@ -97,7 +97,7 @@ def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:
         Cell(f'<span class="badge {badge}">{status}</span>'),
         Cell(escaped(", ".join(modes)) or "–"),
         *(numbers if one.holder is None else _numbers(one.holder)),
-        Cell("–" if one.changed_ns is None else rfc3339(one.changed_ns)[:10]),
+        dated(None if one.changed_ns is None else rfc3339(one.changed_ns)[:10]),
     )
 
 

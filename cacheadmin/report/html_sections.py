@@ -10,6 +10,7 @@ from cacheadmin.report.html_holders import holders_html
 from cacheadmin.report.html_text import (
     Cell,
     counted,
+    dated,
     escaped,
     name_html,
     named,
@@ -130,7 +131,7 @@ def _facts(overview: Overview) -> str:
         f"<code>{goal.key}</code> {escaped(goal_words(goal))}</li>"
         for goal in overview.budget
     )
-    budget = f'<ul class="legend card">{goals}</ul>' if goals else ""
+    budget = f'<ul class="legend card goals">{goals}</ul>' if goals else ""
     unread = ""
     if overview.unread:
         words = f"{count_words(overview.unread, 'path')} could not be read and is in no number."
@@ -182,6 +183,7 @@ def _findings(findings: Sequence[Finding], identity: str) -> str:
             Cell(
                 f'<span class="badge {one.severity.value}">{one.severity.value}</span>',
                 one.severity.rank,
+                words=True,
             ),
             named(one.owner),
             named(one.detail),
@@ -203,7 +205,7 @@ def _releases(overview: Overview, identity: str) -> str:
             named(one.version),
             named(", ".join(one.users)),
             Cell(lock[one.takes_cache_lock]),
-            Cell(rfc3339(one.seen_ns)[:10]),
+            dated(rfc3339(one.seen_ns)[:10]),
         )
         for one in shown
     ]
@@ -226,10 +228,10 @@ def _past(overview: Overview, identity: str) -> str:
 def _run(run: PastRun) -> tuple[Cell, ...]:
     return (
         Cell(f"<code>{escaped(run.run_id)}</code>"),
-        Cell(escaped(run.begun_at[:16].replace("T", " "))),
+        dated(run.begun_at[:16].replace("T", " ")),
         Cell(escaped(run.state)),
         counted(run.entries),
         Cell(size_words(run.size_bytes) if run.size_bytes else "–", run.size_bytes),
-        Cell(rfc3339(run.until_ns)[:10] if run.until_ns else "–"),
+        dated(rfc3339(run.until_ns)[:10] if run.until_ns else None),
         named(run.host),
     )

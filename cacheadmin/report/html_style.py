@@ -36,6 +36,8 @@ outline:2px solid var(--link);outline-offset:2px}
 code{font:0.92em ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;
 overflow-wrap:anywhere}
 bdi{overflow-wrap:anywhere}
+time,thead th,.findings code{white-space:nowrap}
+.card.goals{margin:0 0 16px;padding:10px 20px}
 .faint{color:var(--faint)}
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
 white-space:nowrap}
@@ -45,6 +47,7 @@ margin:0 0 16px}
 .grid2{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr))}
 .grid2>.card{margin:0;min-width:0}
 .grid2{margin-bottom:16px}
+.card>.grid2{gap:16px 32px;margin:0}
 .facts{display:grid;gap:12px;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));
 margin:0 0 16px;padding:0}
 .facts>div{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:12px 16px;
@@ -71,15 +74,16 @@ th,td{padding:6px 12px 6px 0;text-align:left;vertical-align:top;border-bottom:1p
 th:last-child,td:last-child{padding-right:0}
 tbody tr:last-child>*{border-bottom:0}
 thead th{color:var(--faint);font-weight:600;font-size:.85rem;white-space:nowrap}
-tbody th{font-weight:500}
+tbody th{font-weight:500;min-width:130px}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.wide th[scope=row]{min-width:200px}
+.wide th[scope=row]{min-width:220px}
+.wide td:nth-child(2),.wide td:nth-child(5){white-space:nowrap}
 .findings td:nth-child(4),.findings td:nth-child(5){min-width:220px}
 thead button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 thead button::after{content:"\\2195";margin-left:4px;opacity:.45}
 th[aria-sort=ascending] button::after{content:"\\2191";opacity:1}
 th[aria-sort=descending] button::after{content:"\\2193";opacity:1}
-.chart{display:block;width:100%;min-width:520px;height:auto}
+.chart{display:block;width:100%;min-width:420px;height:auto}
 .tick{font-size:12px;fill:var(--faint)}
 .grid{stroke:var(--line);stroke-width:1}
 .share{display:block;width:100%;min-width:70px;height:8px;border-radius:4px;margin-top:7px}

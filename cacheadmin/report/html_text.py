@@ -17,10 +17,19 @@ from cacheadmin.report.escaping import printable
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its HTML, and the number by which a column is sorted, if it is one."""
+    """One cell: its HTML, and the number by which a column is sorted, if it is one.
+
+    ``words`` is True where that number only orders what reads as words.
+    """
 
     html: str
     number: int | None = None
+    words: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a reader sees a number."""
+        return self.number is not None and not self.words
 
 
 def escaped(text: str) -> str:
@@ -43,6 +52,11 @@ def named(text: str | None) -> Cell:
     return Cell(name_html(text))
 
 
+def dated(day: str | None) -> Cell:
+    """Return a cell with a day or a moment (RFC 3339 or a part of it); None: there is none."""
+    return Cell("–" if day is None else f"<time>{escaped(day)}</time>")
+
+
 def counted(number: int) -> Cell:
     """Return a cell with a count."""
     return Cell(f"{number:,}", number)
@@ -62,7 +76,7 @@ def table_html(
     """
     if not rows:
         return ""
-    numbers = [cell.number is not None for cell in rows[0]]
+    numbers = [cell.is_number for cell in rows[0]]
     head = "".join(
         f'<th scope="col"{_numeric(number)}>{escaped(column)}</th>'
         for column, number in zip(columns, numbers, strict=True)
@@ -80,7 +94,7 @@ def table_html(
 def _row(row: Sequence[Cell]) -> str:
     first, *others = row
     cells = "".join(
-        f"<td{_numeric(cell.number is not None)}{_value(cell)}>{cell.html}</td>" for cell in others
+        f"<td{_numeric(cell.is_number)}{_value(cell)}>{cell.html}</td>" for cell in others
     )
     return f'<tr><th scope="row"{_value(first)}>{first.html}</th>{cells}</tr>'
 

@@ -15,7 +15,7 @@ from cacheadmin.report.html_text import escaped, name_html
 from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import NANOSECONDS, rfc3339
 
-_WIDTH, _HEIGHT = 760, 260
+_WIDTH, _HEIGHT = 560, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 12, 28
 _COLOURS = 8
 _DAY_NS = 86_400 * NANOSECONDS
@@ -134,10 +134,10 @@ def _time_axis(times_ns: Sequence[int]) -> str:
     first, last = times_ns[0], times_ns[-1]
     hours = last - first < 2 * _DAY_NS
     labels = []
-    for number in range(5):
-        time_ns = first + (last - first) * number // 4
+    for number in range(4):
+        time_ns = first + (last - first) * number // 3
         words = rfc3339(time_ns)[11:16] if hours else _date(time_ns)
-        anchor = ("start", "middle", "middle", "middle", "end")[number]
+        anchor = ("start", "middle", "middle", "end")[number]
         labels.append(
             f'<text class="tick" x="{_x(time_ns, times_ns):.1f}" y="{_HEIGHT - 8}" '
             f'text-anchor="{anchor}">{words}</text>'
