@@ -22,7 +22,11 @@ def effective_values(loaded: LoadedPolicy) -> Iterator[tuple[str, Any, str]]:
     """
     fallback = "default" if loaded.path is not None else "built-in"
     for key, value in _flat(loaded.policy, ""):
-        yield key, plain(value), loaded.origins.get(key, fallback)
+        origin = loaded.origins.get(key, fallback)
+        if isinstance(value, str) and key.startswith("audit.") and origin == fallback:
+            # A rule's severity may be written as a word, without a key of its own.
+            origin = loaded.origins.get(key.removesuffix(".severity"), fallback)
+        yield key, plain(value), origin
 
 
 def _flat(model: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
