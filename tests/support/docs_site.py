@@ -34,7 +34,9 @@ from tests.support.users import open_temporary_folder, other_users, python_for_e
 from tests.support.uv_releases import NEWEST, REPOSITORY
 
 TEAM_CACHE = "/srv/uv-cache"
-OLD_RELEASES = ("0.5.10", "0.8.5")
+
+#: Releases that machines have as ``uv-X``; ``uv`` is the newest.
+OLD_RELEASES = ("0.5.10", "0.8.5", "0.9.30")
 
 _UNSHARE = ("unshare", "--mount", "--propagation", "private")
 _NEEDED = (REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
@@ -59,7 +61,7 @@ rm -rf /etc/cacheadmin /etc/uv /etc/xdg/uv /var/lib/cacheadmin /root/.config /ro
 echo "ana:x:61991:61991::/home/ana:/bin/bash" >> /etc/passwd
 echo "ben:x:61992:61992::/home/ben:/bin/bash" >> /etc/passwd
 printf "ana:x:61991:\\nben:x:61992:\\nuvcache:x:61990:ana,ben\\n" >> /etc/group
-install -m 755 "$2"/bin/* /usr/bin
+cp -P "$2"/bin/* /usr/bin
 cp -r "$2/wheels" /usr/share/wheels
 for page in "$3"/man/*.[1-9]; do
   install -D -m 644 "$page" "/usr/share/man/man${page##*.}/${page##*/}"
@@ -216,9 +218,8 @@ def _write_programs(folder: Path) -> None:
     )
     for name, release in (("uv", NEWEST), *((f"uv-{old}", old) for old in OLD_RELEASES)):
         binary = binary_for(release, anybody)
-        (programs / name).write_text(f'#!/bin/sh\nexec {binary} "$@"\n')
-    for program in programs.iterdir():
-        program.chmod(0o755)
+        (programs / name).symlink_to(binary)
+    (programs / "cacheadmin").chmod(0o755)
 
 
 def _write_wheel(folder: Path, name: str, version: str) -> None:
@@ -255,10 +256,10 @@ def _live_in(machine: Machine) -> None:
     machine.must(
         f'printf \'cache-dir = "{TEAM_CACHE}"\nlink-mode = "symlink"\n\' > /etc/uv/uv.toml'
     )
-    old, newer = OLD_RELEASES
+    old = "0.5.10"
     for user, release, packages in (
         ("ana", old, "six==1.15.0"),
-        ("ana", newer, "six==1.16.0 torch==2.4.0"),
+        ("ana", "0.9.30", "six==1.16.0 torch==2.4.0"),
         ("ben", NEWEST, "six==1.16.0 idna==3.7 torch==2.4.0"),
     ):
         uv = "uv" if release == NEWEST else f"uv-{release}"
