@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cacheadmin.audit.survey import Survey
     from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.plan import Plan
@@ -50,3 +51,10 @@ class Subject:
         situation = self.situation
         sizes = measure_many(situation.cache.fd, os.listdir(situation.cache.fd), situation.charges)
         return sizes.together(sizes)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What one walk over all files of the cache counted."""
+        from cacheadmin.audit.survey import take_survey
+
+        return take_survey(self)

@@ -1,0 +1,109 @@
+"""Folders and lock files that other members of a shared cache can't write to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.audit.rule import Rule
+from cacheadmin.audit.sharing import members_words
+from cacheadmin.audit.survey_tallies import Count, Problem
+from cacheadmin.audit.survey_words import (
+    examples_words,
+    find_as_owner,
+    of_owner,
+    owner_of,
+    subject_of,
+)
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+
+_WORDS = {
+    Problem.CLOSED_FOLDER: ("folder",),
+    Problem.CLOSED_LOCK: ("lock file",),
+    Problem.CLOSED_INNER_FOLDER: (
+        "folder inside finished entries",
+        "folders inside finished entries",
+    ),
+}
+
+
+class NotGroupWritable(Rule):
+    """What uv makes entries in, or opens for writing, and only its maker can.
+
+    ``audit.survey_zones`` says which folders those are, and how that was found out.
+    """
+
+    id = "not-group-writable"
+    severity = Severity.ERROR
+    title = "Members can't write what others made"
+    rationale = (
+        "uv makes files and folders with its user's umask. With the usual 022, whoever comes "
+        'second gets "Permission denied" from every install that needs the same folder.'
+    )
+    fix = (
+        "give the root folder a default access list, or the members umask 002; then repair "
+        "what was made before"
+    )
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield a finding for each owner and bucket, and one for what could not be looked at."""
+        survey = subject.survey
+        if survey.sharing.is_shared:
+            for counts in survey.tallies.of(
+                Problem.CLOSED_FOLDER, Problem.CLOSED_LOCK, Problem.CLOSED_INNER_FOLDER
+            ):
+                yield self._closed(subject, counts)
+        if survey.tallies.unread_count:
+            yield self._unread(subject)
+
+    def _closed(self, subject: Subject, counts: Mapping[Problem, Count]) -> Finding:
+        first = next(iter(counts.values()))
+        number = " and ".join(
+            count_words(count.count, *_WORDS[problem]) for problem, count in counts.items()
+        )
+        examples = ", ".join(examples_words(count) for count in counts.values())
+        harmless = counts.keys() == {Problem.CLOSED_INNER_FOLDER}
+        effect = (
+            "installs work, but only root and their owner can remove them"
+            if harmless
+            else "whose uv fails there"
+        )
+        finding = self.finding(
+            subject_of(subject, first),
+            f"{number}{of_owner(first)} can't be written by {members_words(subject.survey.sharing)}"
+            f", {effect}: {examples}",
+            owner=owner_of(first),
+            fix=find_as_owner(subject, first, *_repair(counts)),
+            count=sum(count.count for count in counts.values()),
+        )
+        return replace(finding, severity=Severity.INFO) if harmless else finding
+
+    def _unread(self, subject: Subject) -> Finding:
+        tallies = subject.survey.tallies
+        named = ", ".join(f"{failure.path} ({failure.reason})" for failure in tallies.unread)
+        more = tallies.unread_count - len(tallies.unread)
+        number = tallies.unread_count
+        places = count_words(number, "place")
+        finding = self.finding(
+            subject.cache_path,
+            f"{places} could not be looked at, so nothing is known of what lies there: {named}"
+            + (f" and {more} more" if more else ""),
+            fix="run the audit as root; remove what no uv put there",
+            count=number,
+        )
+        return replace(finding, severity=Severity.WARNING)
+
+
+def _repair(counts: Mapping[Problem, Count]) -> tuple[str, str]:
+    folders = ("-type d", "-exec chmod g+rwxs {} +")
+    locks = ("-type f -name '*.lock'", "-exec chmod a+rw {} +")
+    if Problem.CLOSED_LOCK not in counts:
+        return folders
+    if len(counts) == 1:
+        return locks
+    return rf"\( {' '.join(folders)} -o {' '.join(locks)} \)", ""

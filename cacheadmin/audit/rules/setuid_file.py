@@ -1,0 +1,49 @@
+"""Setuid and setgid files, device nodes, sockets and FIFOs in a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.audit.rule import Rule
+from cacheadmin.audit.survey_tallies import Problem
+from cacheadmin.audit.survey_words import examples_words, owner_of, subject_of
+from cacheadmin.findings import Finding, Severity
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+
+_WORDS = {
+    Problem.SETUID: ("setuid or setgid file",),
+    Problem.SPECIAL: ("device, socket or FIFO", "devices, sockets or FIFOs"),
+}
+
+
+class SetuidFile(Rule):
+    """Files that no uv release makes, and that somebody may have hidden here."""
+
+    id = "setuid-file"
+    severity = Severity.ERROR
+    title = "A file that gives rights, or is none"
+    rationale = (
+        "No package needs a setuid file, a device, a socket or a FIFO in the cache, and uv makes "
+        "none: somebody put it there, perhaps to come back with their owner's rights, or to make "
+        "whoever reads the cache hang."
+    )
+    fix = "find out who put it there, then remove it"
+
+    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield a finding for each owner and bucket."""
+        for counts in subject.survey.tallies.of(*_WORDS):
+            first = next(iter(counts.values()))
+            said = [
+                f"{count_words(count.count, *_WORDS[problem])}: {examples_words(count)}"
+                for problem, count in counts.items()
+            ]
+            yield self.finding(
+                subject_of(subject, first),
+                f"owned by {owner_of(first) or 'many'}: " + "; ".join(said),
+                owner=owner_of(first),
+                count=sum(count.count for count in counts.values()),
+            )

@@ -1,0 +1,331 @@
+"""One walk over a whole cache, for all rules that ask about its files.
+
+Problem: a cache has millions of files, a dozen rules want to know something of
+each, and users can write in it while we look, as root. So there is one walk; it
+goes through descriptors, follows no link, enters no other mount and no tree
+deeper than any release writes; and it counts instead of listing
+(``survey_tallies``). What could not be looked at is named, never left out.
+
+Every entry is judged by the status the kernel gave for that very entry:
+folders by their open descriptor, everything else as listed. Somebody who swaps
+one for another meanwhile gets the other one judged.
+
+Of our own folders only a quarantine that nobody else can write to is left
+out. Roots that `cacheadmin protect` plants are looked at as all else: a folder of
+that name would be too good a place to hide things.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.audit.sharing import Sharing, sharing_of
+from cacheadmin.audit.survey_links import LinkJudge, is_followed, is_interpreter
+from cacheadmin.audit.survey_tallies import Linked, Problem, Tallies
+from cacheadmin.audit.survey_zones import Place, Zone
+from cacheadmin.fs.access_lists import (
+    ALL,
+    READ,
+    WRITE,
+    access_of,
+    read_access_list_at,
+    read_access_lists,
+)
+from cacheadmin.fs.measuring import in_threads
+from cacheadmin.fs.mounts import read_mounts
+from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
+from cacheadmin.uv.layout import SOURCE_KINDS
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+
+# Each level holds a descriptor, in each of several threads; real caches are 30 deep.
+_MAX_DEPTH = 64
+
+# More parts than threads, so that one large part does not leave the others idle.
+_PARTS = 64
+
+_OWN_QUARANTINE = ".cacheadmin"
+_SUSPICIOUS = stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH
+_LOCK, _MARKER = ".lock", ".git"
+_OTHER_FILESYSTEM = "another filesystem is mounted there, which is not looked at"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What the walk counted; ``sharing`` is what it was held against."""
+
+    sharing: Sharing
+    tallies: Tallies
+
+
+def take_survey(subject: Subject) -> Survey:
+    """Walk over the cache of an audit. Raises OSError when its root can't be read."""
+    from cacheadmin.evidence.collecting import locator_for
+
+    situation = subject.situation
+    evidence = situation.evidence
+    root_fd, identity = situation.cache.fd, situation.cache.identity
+    standard = _Standard(
+        sharing=sharing_of(root_fd, evidence.filesystem),
+        device=os.fstat(root_fd).st_dev,
+        mounts=_mounts_below(identity.path),
+        links=LinkJudge(
+            identity.path,
+            subject.policy.aliases,
+            locator_for(subject.policy, situation.inventory),
+        ),
+        explained=frozenset(
+            archive
+            for environment in evidence.environments
+            for archive in environment.hardlinked_archives
+        ),
+    )
+    return Survey(standard.sharing, _walk(root_fd, standard))
+
+
+@dataclass(frozen=True, slots=True)
+class _Standard:
+    """What entries are held against.
+
+    ``mounts`` are paths, relative to the cache, that something is mounted on;
+    ``explained`` the archives that known environments hold hard links to.
+    """
+
+    sharing: Sharing
+    device: int
+    mounts: Collection[str]
+    links: LinkJudge
+    explained: Collection[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is still to be looked into; ``path`` is relative to the cache."""
+
+    path: str
+    place: Place
+
+
+def _walk(root_fd: int, standard: _Standard) -> Tallies:
+    tallies = Tallies()
+    top = _Walk(root_fd, standard, tallies)
+    # The root and the archive buckets here, all below in parts of about equal size.
+    pending: list[_Folder] = []
+    for folder in top.look_into(root_fd, _Folder("", Place())):
+        if folder.place.kind == "archive":
+            pending += top.visit(root_fd, folder)
+        else:
+            pending.append(folder)
+
+    def walk_part(part: Sequence[_Folder]) -> Tallies:
+        counted = Tallies()
+        walk = _Walk(root_fd, standard, counted)
+        for folder in part:
+            walk.descend(root_fd, folder, folder.path, 0)
+        return counted
+
+    parts = [pending[start::_PARTS] for start in range(min(_PARTS, len(pending)))]
+    for counted in in_threads(walk_part, parts):
+        tallies.merge(counted)
+    tallies.settle_links()
+    return tallies
+
+
+@dataclass(slots=True)
+class _Walk:
+    root_fd: int
+    standard: _Standard
+    tallies: Tallies
+    _expected_gid: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        sharing = self.standard.sharing
+        self._expected_gid = sharing.root.gid if sharing.by_owning_group else -1
+
+    def visit(self, parent_fd: int, folder: _Folder) -> list[_Folder]:
+        """Look into one folder, by its path from an open one; return the folders in it."""
+        fd = self._open(parent_fd, folder.path, folder)
+        if fd is None:
+            return []
+        try:
+            return self.look_into(fd, folder)
+        finally:
+            os.close(fd)
+
+    def descend(self, parent_fd: int, folder: _Folder, name: str, depth: int) -> None:
+        """Look into a folder and everything below it.
+
+        ``name`` leads there from the open parent; only the first one has
+        several parts, through folders the walk has been in.
+        """
+        fd = self._open(parent_fd, name, folder)
+        if fd is None:
+            return
+        try:
+            inner = self.look_into(fd, folder)
+            if inner and depth >= _MAX_DEPTH:
+                reason = "deeper than any uv release writes"
+                self.tallies.add_unread(ReadFailure(folder.path, reason, blocked=True))
+                return
+            for found in inner:
+                self.descend(fd, found, found.path.rpartition("/")[2], depth + 1)
+        finally:
+            os.close(fd)
+
+    def look_into(self, fd: int, folder: _Folder) -> list[_Folder]:
+        """Judge an open folder and what it holds that is no folder; return those in it."""
+        inner: list[_Folder] = []
+        owners: dict[int, list[str]] = {}
+        counted: dict[int, int] = {}
+        path, place = folder.path, folder.place
+        needed = place.zone is Zone.NEEDED
+        # The names of git's locks have no ending of their own.
+        endings = ("",) if place.kind == "git" else (_LOCK, _MARKER)
+        gid = self._expected_gid
+        judges_group = gid != -1 and place.zone is not Zone.LOOSE
+        try:
+            self._judge_folder(fd, folder)
+            with os.scandir(fd) as entries:
+                for entry in entries:
+                    name = entry.name
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except OSError as error:
+                        self._note(_joined(path, name), error)
+                        continue
+                    mode, uid = status.st_mode, status.st_uid
+                    counted[uid] = counted.get(uid, 0) + 1
+                    if uid not in owners:
+                        owners[uid] = [_joined(path, name)]
+                    if stat.S_ISDIR(mode):
+                        if self._is_to_be_entered(path, name, status):
+                            inner.append(_Folder(_joined(path, name), place.below(name)))
+                    elif not stat.S_ISREG(mode):
+                        self._judge_other(fd, folder, name, status)
+                    elif (
+                        mode & _SUSPICIOUS
+                        or status.st_nlink > 1
+                        or (judges_group and status.st_gid != gid)
+                        or (needed and name.endswith(endings))
+                    ):
+                        self._judge_file(fd, folder, name, status)
+        except OSError as error:
+            self._note(path, error)
+        for uid, count in counted.items():
+            self.tallies.add(Problem.OWNED, uid, place.bucket, owners[uid], count)
+            self.tallies.entries += count
+        return inner
+
+    def _open(self, parent_fd: int, name: str, folder: _Folder) -> int | None:
+        try:
+            if "/" in name:
+                fd = open_directory_beneath(parent_fd, name)
+            else:
+                fd = open_directory(name, parent_fd)
+        except OSError as error:
+            self._note(folder.path, error)
+            return None
+        if os.fstat(fd).st_dev == self.standard.device:
+            return fd
+        os.close(fd)
+        self.tallies.add_unread(ReadFailure(folder.path, _OTHER_FILESYSTEM, blocked=True))
+        return None
+
+    def _is_to_be_entered(self, path: str, name: str, status: os.stat_result) -> bool:
+        full = _joined(path, name)
+        if status.st_dev != self.standard.device or full in self.standard.mounts:
+            self.tallies.add_unread(ReadFailure(full, _OTHER_FILESYSTEM, blocked=True))
+            return False
+        ours = (0, os.geteuid())
+        return not (
+            full == _OWN_QUARANTINE and status.st_uid in ours and not status.st_mode & 0o022
+        )
+
+    def _judge_folder(self, fd: int, folder: _Folder) -> None:
+        status = os.fstat(fd)
+        place, path, sharing = folder.place, folder.path, self.standard.sharing
+        if status.st_mode & stat.S_IWOTH:
+            self._count(Problem.WORLD_WRITABLE, status, place, path)
+        if place.zone is Zone.LOOSE or not path:
+            return
+        listed, default = read_access_lists(fd)
+        needed = place.zone is Zone.NEEDED
+        if not sharing.members_may(access_of(status, listed), ALL):
+            problem = Problem.CLOSED_FOLDER if needed else Problem.CLOSED_INNER_FOLDER
+            self._count(problem, status, place, path)
+        if self._expected_gid != -1:
+            if status.st_gid != self._expected_gid:
+                self._count(Problem.OTHER_GROUP, status, place, path)
+            elif needed and not status.st_mode & stat.S_ISGID and not sharing.inherits:
+                self._count(Problem.NO_SETGID, status, place, path)
+        if sharing.default is not None and not sharing.has_default_for_members(default):
+            self._count(Problem.NO_DEFAULT_LIST, status, place, path)
+
+    def _judge_file(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
+        path, place = _joined(folder.path, name), folder.place
+        mode = status.st_mode
+        if mode & (stat.S_ISUID | stat.S_ISGID):
+            self._count(Problem.SETUID, status, place, path)
+        is_lock = name.endswith(_LOCK) or (place.kind == "git" and folder.path.endswith("/locks"))
+        is_marker = name == _MARKER and place.depth == 0 and place.kind in SOURCE_KINDS
+        # uv makes its locks 0666 on purpose, and empty; the markers need the same.
+        meant = (is_lock or is_marker) and not status.st_size
+        if mode & stat.S_IWOTH and not meant:
+            self._count(Problem.WORLD_WRITABLE, status, place, path)
+        if self._expected_gid not in (-1, status.st_gid) and place.zone is not Zone.LOOSE:
+            self._count(Problem.OTHER_GROUP, status, place, path)
+        if place.zone is Zone.NEEDED and place.depth >= 0 and (is_lock or is_marker):
+            listed = read_access_list_at(fd, name)
+            if not self.standard.sharing.members_may(access_of(status, listed), READ | WRITE):
+                problem = Problem.CLOSED_MARKER if is_marker else Problem.CLOSED_LOCK
+                self._count(problem, status, place, path)
+        if status.st_nlink > 1 and place.archive not in self.standard.explained:
+            self.tallies.add_linked(
+                status.st_ino,
+                Linked(status.st_nlink, 1, status.st_uid, place.bucket, status.st_size, path),
+            )
+
+    def _judge_other(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
+        path, place = _joined(folder.path, name), folder.place
+        if not stat.S_ISLNK(status.st_mode):
+            self._count(Problem.SPECIAL, status, place, path)
+            return
+        if is_interpreter(name, place):
+            return
+        try:
+            text = os.readlink(name, dir_fd=fd)
+        except OSError as error:
+            self._note(path, error)
+            return
+        if self.standard.links.leads_out(text, folder.path):
+            followed = is_followed(name, place)
+            problem = Problem.LINK_FOLLOWED if followed else Problem.LINK_OUT
+            self._count(problem, status, place, path)
+
+    def _count(self, problem: Problem, status: os.stat_result, place: Place, path: str) -> None:
+        self.tallies.add(problem, status.st_uid, place.bucket, (path,))
+
+    def _note(self, path: str, error: OSError) -> None:
+        # Gone, or swapped for something else, meanwhile: that is no riddle.
+        problem = failure(path, error)
+        if not problem.missing:
+            self.tallies.add_unread(problem)
+
+
+def _joined(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
+
+
+def _mounts_below(cache_path: str) -> frozenset[str]:
+    """Return the paths in the cache that something is mounted on, bind mounts included."""
+    prefix = cache_path.rstrip("/") + "/"
+    return frozenset(
+        mount.mount_point.removeprefix(prefix)
+        for mount in read_mounts()
+        if mount.mount_point.startswith(prefix)
+    )

@@ -1,0 +1,173 @@
+"""What a survey counts: per problem, owner and bucket a number and a few examples.
+
+A cache has millions of entries, and one wrong umask makes half of them wrong:
+so nothing is listed, everything is counted. What users can multiply at will
+(owners through user namespaces, buckets, links) is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from cacheadmin.fs.reading import ReadFailure
+
+_EXAMPLES = 3
+_MAX_KEYS = 2000
+
+# Inodes with several names that are matched with each other. More are counted
+# as if each name were an inode of its own; a survey takes no memory without end.
+MAX_TRACKED = 500_000
+
+
+class Problem(Enum):
+    """What an entry is counted for; rules turn these into findings."""
+
+    CLOSED_FOLDER = auto()
+    CLOSED_INNER_FOLDER = auto()
+    CLOSED_LOCK = auto()
+    CLOSED_MARKER = auto()
+    OTHER_GROUP = auto()
+    NO_SETGID = auto()
+    NO_DEFAULT_LIST = auto()
+    WORLD_WRITABLE = auto()
+    SETUID = auto()
+    SPECIAL = auto()
+    LINK_FOLLOWED = auto()
+    LINK_OUT = auto()
+    HARDLINKED = auto()
+    OWNED = auto()
+
+
+@dataclass(slots=True)
+class Count:
+    """How many entries of one owner in one bucket; examples are paths relative to the cache.
+
+    ``uid`` None: of too many different owners to tell. ``bucket`` is empty for
+    what lies in no known bucket.
+    """
+
+    problem: Problem
+    uid: int | None
+    bucket: str
+    count: int = 0
+    size_bytes: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, count: int, examples: Iterable[str], size_bytes: int = 0) -> None:
+        """Count some more."""
+        self.count += count
+        self.size_bytes += size_bytes
+        for example in examples:
+            if len(self.examples) >= _EXAMPLES:
+                break
+            self.examples.append(example)
+
+
+@dataclass(slots=True)
+class Linked:
+    """A file with several names: how many it has, and how many of them were met."""
+
+    links: int
+    met: int
+    uid: int
+    bucket: str
+    size_bytes: int
+    example: str
+
+
+@dataclass(slots=True)
+class Tallies:
+    """The counts of one part of a walk, or of all of it.
+
+    ``unread`` are the first of ``unread_count`` places that were not looked at.
+    """
+
+    counts: dict[tuple[Problem, int | None, str], Count] = field(default_factory=dict)
+    linked: dict[int, Linked] = field(default_factory=dict)
+    unread: list[ReadFailure] = field(default_factory=list)
+    unread_count: int = 0
+    entries: int = 0
+
+    def add(
+        self,
+        problem: Problem,
+        uid: int | None,
+        bucket: str,
+        examples: Iterable[str],
+        count: int = 1,
+        size_bytes: int = 0,
+    ) -> None:
+        """Count entries of one owner in one bucket."""
+        key = (problem, uid, bucket)
+        found = self.counts.get(key)
+        if found is None:
+            if len(self.counts) >= _MAX_KEYS:
+                key = (problem, None, "")
+            found = self.counts.setdefault(key, Count(*key))
+        found.add(count, examples, size_bytes)
+
+    def add_unread(self, failure: ReadFailure) -> None:
+        """Count a place that could not be looked at."""
+        self.unread_count += 1
+        if len(self.unread) < _EXAMPLES:
+            self.unread.append(failure)
+
+    def add_linked(self, inode: int, found: Linked) -> None:
+        """Count one name, or several, of a file that has more."""
+        known = self.linked.get(inode)
+        if known is not None:
+            known.met += found.met
+        elif len(self.linked) < MAX_TRACKED:
+            self.linked[inode] = found
+        elif found.links > found.met:
+            self._add_outside(found)
+
+    def merge(self, other: Tallies) -> None:
+        """Add the counts of another part of the walk."""
+        for count in other.counts.values():
+            self.add(
+                count.problem,
+                count.uid,
+                count.bucket,
+                count.examples,
+                count.count,
+                count.size_bytes,
+            )
+        for inode, linked in other.linked.items():
+            self.add_linked(inode, linked)
+        self.unread = [*self.unread, *other.unread][:_EXAMPLES]
+        self.unread_count += other.unread_count
+        self.entries += other.entries
+
+    def settle_links(self) -> None:
+        """Count the files that have names nobody met; call it when all is merged."""
+        for linked in self.linked.values():
+            if linked.links > linked.met:
+                self._add_outside(linked)
+        self.linked = {}
+
+    def of(self, *problems: Problem) -> Iterator[dict[Problem, Count]]:
+        """Yield the counts of some problems for each bucket and owner that has any of them."""
+        found: dict[tuple[str, int], dict[Problem, Count]] = {}
+        for count in self.counts.values():
+            if count.problem in problems:
+                place = (count.bucket, -1 if count.uid is None else count.uid)
+                found.setdefault(place, {})[count.problem] = count
+        for _, counts in sorted(found.items()):
+            yield {problem: counts[problem] for problem in problems if problem in counts}
+
+    def each(self, problem: Problem) -> Iterator[Count]:
+        """Yield the counts of one problem, by bucket and owner."""
+        for counts in self.of(problem):
+            yield counts[problem]
+
+    def _add_outside(self, linked: Linked) -> None:
+        self.add(
+            Problem.HARDLINKED,
+            linked.uid,
+            linked.bucket,
+            (linked.example,),
+            size_bytes=linked.size_bytes,
+        )

@@ -1,0 +1,82 @@
+"""What a survey counted, in words and commands, for the rules that report it.
+
+A finding stands for all entries of one owner in one bucket, so its subject is
+the bucket's folder: the same tomorrow, when other entries are the examples, and
+a suppression can name it.
+
+Fixes run as the owner of the entries wherever there is one. ``chmod`` as root over
+folders that others may rename follows whatever they put in its way; as the
+owner, nobody's rights are at stake but their own.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from cacheadmin.audit.sharing import has_account
+from cacheadmin.report.locks import account_name
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.survey_tallies import Count
+    from cacheadmin.fs.access_lists import AccessList
+
+
+def owner_of(count: Count) -> str | None:
+    """Return whose the entries are; None where too many owners were met to tell them apart."""
+    return None if count.uid is None else account_name(count.uid)
+
+
+def subject_of(subject: Subject, count: Count) -> str:
+    """Return the folder a count is about: its bucket's, or the cache's."""
+    return f"{subject.cache_path}/{count.bucket}" if count.bucket else subject.cache_path
+
+
+def examples_words(count: Count) -> str:
+    """Return the examples, by their paths in the cache, and how many more there are."""
+    names = [example or "the cache's root folder" for example in count.examples]
+    more = count.count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def of_owner(count: Count) -> str:
+    """Return `` of ana``; "" where too many owners were met to tell them apart."""
+    owner = owner_of(count)
+    return "" if owner is None else f" of {owner}"
+
+
+def number_words(count: Count, singular: str, plural: str = "") -> str:
+    """Return ``1 folder of ana`` or ``3 folders of ana``."""
+    return count_words(count.count, singular, plural) + of_owner(count)
+
+
+def find_as_owner(subject: Subject, count: Count, tests: str, action: str) -> str:
+    """Return a `find` over the owner's entries of a bucket that runs as their owner."""
+    folder = shlex.quote(subject_of(subject, count))
+    what = f"{tests} {action}".rstrip()
+    if count.uid is None:
+        return f"as each owner: find {folder} -user OWNER {what}"
+    if count.uid == 0:
+        return f"find {folder} -user root {what}"
+    known = has_account(count.uid)
+    user = shlex.quote(account_name(count.uid) if known else f"#{count.uid}")
+    name = user if known else str(count.uid)
+    return f"sudo -u {user} find {folder} -user {name} {what}"
+
+
+def list_words(rules: AccessList) -> str:
+    """Return an access list as `setfacl` takes it, ids as numbers."""
+    entries = [("u:", rules.owner), ("g:", rules.group), ("o:", rules.others)]
+    entries += [(f"u:{uid}", rights) for uid, rights in sorted(rules.users.items())]
+    entries += [(f"g:{gid}", rights) for gid, rights in sorted(rules.groups.items())]
+    if rules.mask is not None:
+        entries.append(("m:", rules.mask))
+    return ",".join(f"{who}:{_letters(rights)}" for who, rights in entries)
+
+
+def _letters(rights: int) -> str:
+    return "".join(
+        letter if rights & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1))
+    )

@@ -1,0 +1,88 @@
+"""Which folders of a cache must be writable for everybody who shares it? Pure.
+
+Tried with real releases (0.5.10 and 0.13.8): a cache of one user, where one
+kind of folder at a time was made unwritable for a second user.
+
+- In pointer, index and interpreter buckets, at every level, installing, building
+  or running a tool fails with "Permission denied" at the first new entry. So it
+  does in ``archive-v0`` itself, ``builds-v0`` itself and
+  ``environments-v*/<digest>``.
+- In a finished archive, and below what git checked out or a script's environment
+  holds, nothing is made any more: every install works, and only a plain
+  user's own `uv cache prune` or `clean` fails there.
+- What a source archive unpacked (``src``) keeps the modes its author packed,
+  whatever the umask; temporary folders belong to one uv process. Neither says
+  anything about how the cache is kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cacheadmin.uv.layout import ROOTS_FOLDER, ROOTS_KINDS, SOURCE_KINDS, parse_bucket_name
+from cacheadmin.uv.releases import known_kinds
+
+_TEMPORARY = ".tmp"
+
+# uv's own name for an unpacked source archive, since 0.5 and before it.
+_UNPACKED = frozenset({"src", "source"})
+
+# The shallowest is `sdists-v9/url/<digest>/<revision>/src`; a package may be called src.
+_UNPACKED_DEPTH = 4
+
+# Buckets whose first levels are uv's, and all else a program's or a person's.
+_SHALLOW = {"archive": 0, "git": 1, "python": 0, "binaries": 0}
+
+
+class Zone(Enum):
+    """How much the rights of a folder matter."""
+
+    NEEDED = "every member's uv makes entries here"
+    INNER = "finished: only whoever removes it writes here"
+    LOOSE = "one process's or an author's own"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a folder lies. ``depth`` is 0 for what lies in the cache's root.
+
+    ``bucket`` and ``kind`` are empty outside known buckets. ``archive`` is the
+    name below ``archive-v*``.
+    """
+
+    bucket: str = ""
+    kind: str = ""
+    depth: int = -1
+    zone: Zone = Zone.NEEDED
+    archive: str = ""
+    in_bin: bool = False
+
+    def below(self, name: str) -> Place:
+        """Return the place of a folder in this one."""
+        depth = self.depth + 1
+        if depth == 0:
+            parsed = parse_bucket_name(name)
+            if parsed is None or parsed[0] not in known_kinds():
+                return Place(depth=0, zone=Zone.LOOSE, in_bin=name == "bin")
+            return Place(name, parsed[0], 0)
+        archive = name if self.kind == "archive" and depth == 1 else self.archive
+        zone = self._zone_below(name, depth)
+        return Place(self.bucket, self.kind, depth, zone, archive, name == "bin")
+
+    def _zone_below(self, name: str, depth: int) -> Zone:
+        if self.zone is Zone.LOOSE or self.kind == "builds" or name.startswith(_TEMPORARY):
+            return Zone.LOOSE
+        if self.zone is Zone.INNER:
+            return Zone.INNER
+        if depth == 1 and name == ROOTS_FOLDER and self.kind in ROOTS_KINDS:
+            return Zone.LOOSE
+        if self.kind in SOURCE_KINDS and depth >= _UNPACKED_DEPTH and name in _UNPACKED:
+            return Zone.LOOSE
+        if self.kind == "environments":
+            return Zone.NEEDED if depth == 1 and _is_digest(name) else Zone.INNER
+        return Zone.INNER if depth > _SHALLOW.get(self.kind, depth) else Zone.NEEDED
+
+
+def _is_digest(name: str) -> bool:
+    return len(name) == 16 and all(character in "0123456789abcdef" for character in name)
