@@ -8,8 +8,8 @@ them are named. Also here: our own commands, as they can be copied into a shell.
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.case import name_some
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from cacheadmin.audit.subject import Subject
     from cacheadmin.evidence.facts import Environment
+    from cacheadmin.findings import Finding
+
+# So many findings of one rule and owner are told one by one.
+_ONE_BY_ONE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,15 @@ class Owned:
     owner: str | None
     team: str | None
     environments: tuple[Environment, ...]
+
+    @property
+    def subject(self) -> str:
+        """What a finding about all of them is about: the owner, the first path if there is none.
+
+        Never a path where there is an owner: who suppresses findings below a
+        folder must not hide what else the owner has.
+        """
+        return self.owner or self.paths[0]
 
     @property
     def paths(self) -> list[str]:
@@ -54,6 +67,31 @@ def by_owner(subject: Subject, environments: Iterable[Environment]) -> Iterator[
         groups[situation.owner_of(environment), situation.team_of(environment)].append(environment)
     for (owner, team), found in groups.items():
         yield Owned(owner, team, tuple(sorted(found, key=lambda e: e.path)))
+
+
+def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings one by one up to a number for each owner, then one for all others of theirs.
+
+    The registry is everybody's: a hundred thousand links of one user must not
+    bury what else was found.
+    """
+    seen: Counter[str | None] = Counter()
+    last: dict[str | None, Finding] = {}
+    for finding in findings:
+        seen[finding.owner] += 1
+        if seen[finding.owner] <= _ONE_BY_ONE:
+            yield finding
+        else:
+            last[finding.owner] = finding
+    for owner, finding in last.items():
+        more = seen[owner] - _ONE_BY_ONE
+        yield replace(
+            finding,
+            subject=owner or finding.subject,
+            detail=f"and {more} more of {owner or 'nobody known'}, such as {finding.subject}: "
+            + finding.detail,
+            count=more,
+        )
 
 
 def leads_into_cache(environment: Environment) -> bool:

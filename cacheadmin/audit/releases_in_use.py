@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
     from cacheadmin.evidence.facts import ReleaseTrace
 
-_SITE_PACKAGES = "site-packages"
+_METADATA = ".dist-info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +86,33 @@ def release_words(trace: ReleaseTrace) -> str:
 
 
 def upgrade_words(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
-    """Return the command that upgrades what left the first trace of a program, else any uv."""
+    """Return the command that upgrades the program that left the first trace, else any uv."""
     wanted = shlex.quote(f"uv>={minimum}")
-    program = next((trace.path for trace in traces if trace.is_program), None)
-    if program is None:
-        return f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it"
-    folders = program.split("/")
-    if _SITE_PACKAGES in folders:
-        # ENV/lib/python3.x/site-packages/uv-X.dist-info
-        environment = "/".join(folders[: max(folders.index(_SITE_PACKAGES) - 2, 0)])
+    program = next((trace.path for trace in traces if trace.is_program), "")
+    environment = _environment_of(program)
+    if environment:
         return f"uv pip install --python {shlex.quote(environment)} --upgrade {wanted}"
-    return f"{shlex.quote(program)} self update, or upgrade it with what installed it"
+    if program and not program.endswith(_METADATA):
+        return f"{shlex.quote(program)} self update, or upgrade it with what installed it"
+    return f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it"
+
+
+def binary_of(trace: ReleaseTrace) -> str | None:
+    """Return the path of the uv that a trace is of; None for traces that name no program."""
+    if not trace.is_program:
+        return None
+    environment = _environment_of(trace.path)
+    if environment:
+        return f"{environment}/bin/uv"
+    return None if trace.path.endswith(_METADATA) else trace.path
+
+
+def _environment_of(path: str) -> str:
+    """Return ENV of ``ENV/lib/python3.x/site-packages/uv-X.dist-info``; empty for other paths."""
+    folders = path.split("/")
+    if not path.endswith(_METADATA) or folders[-2] != "site-packages":
+        return ""
+    return "/".join(folders[:-4])
 
 
 def _exact_and_newest_first(trace: ReleaseTrace) -> tuple[bool, int]:

@@ -177,7 +177,7 @@ def test_a_pin_past_its_end_is_told_once_it_is_surely_that_old(site: Site) -> No
             situation.state.note_pin_ages(age_records(situation.evidence.pins, {}, then))
         (found,) = site.findings("pins-expired", site.where)
         assert (found.severity, found.owner) == (Severity.INFO, name_of(site.ana))
-        assert found.subject == str(pin)
+        assert found.subject == name_of(site.ana)
         assert "1 pin of uid" in found.detail
         assert f"cacheadmin pin remove {site.folder}/policy.yaml six" in found.fix
         assert site.findings("pins-broken", site.where) == []

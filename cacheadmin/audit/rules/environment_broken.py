@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import command
+from cacheadmin.audit.owners import bounded, command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -28,8 +28,11 @@ class EnvironmentBroken(Rule):
     fix = "cacheadmin doctor POLICY says how to repair each"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield one finding an environment, with its packages; it counts links."""
-        for environment in subject.case.outside_environments:
+        """Yield one finding an environment, cached ones too; it counts links."""
+        yield from bounded(self._found(subject))
+
+    def _found(self, subject: Subject) -> Iterator[Finding]:
+        for environment in subject.case.evidence.environments:
             if not environment.broken_links:
                 continue
             packages = name_some(list(environment.broken_packages))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import command
+from cacheadmin.audit.owners import bounded, command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Finding, Severity
@@ -37,6 +37,9 @@ class EnvironmentMissing(Rule):
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an environment, with how it is known and what it last linked."""
+        yield from bounded(self._found(subject))
+
+    def _found(self, subject: Subject) -> Iterator[Finding]:
         remembered = {memory.path: memory for memory in subject.case.evidence.remembered}
         for environment in subject.case.outside_environments:
             if environment.status is not EnvironmentStatus.MISSING:

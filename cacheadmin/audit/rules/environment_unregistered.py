@@ -45,7 +45,7 @@ class EnvironmentUnregistered(Rule):
         for owned in by_owner(subject, found):
             number = len(owned.environments)
             yield self.finding(
-                owned.environments[0].path,
+                owned.subject,
                 f"{count_words(number, 'environment')} linked into the cache, in no registry, "
                 "include or discover: " + owned.named(lambda e: "by " + ", ".join(e.sources)),
                 owner=owned.owner,

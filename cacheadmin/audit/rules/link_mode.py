@@ -46,7 +46,7 @@ class LinkModeUnwanted(Rule):
         for owned in by_owner(subject, wrong):
             number = len(owned.environments)
             yield self.finding(
-                owned.environments[0].path,
+                owned.subject,
                 f"{count_words(number, 'environment')} not linked by "
                 f"{' or '.join(mode.value for mode in LinkMode if mode in allowed)}: "
                 + owned.named(lambda e: _words(e, allowed)),

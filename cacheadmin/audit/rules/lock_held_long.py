@@ -45,8 +45,7 @@ class LockHeldLong(Rule):
             since = age_words(holder.started_ns or 0, case.now_ns)
             found = self.finding(
                 f"process {holder.pid}",
-                f"the cache's lock is held, by a process {since} old, "
-                + holder_words(holder, case.user),
+                f"the cache's lock is held for up to {since}: {holder_words(holder, case.user)}",
                 owner=None if holder.uid is None else case.user(holder.uid),
             )
             if holder.exclusive:

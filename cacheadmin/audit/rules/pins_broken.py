@@ -45,7 +45,7 @@ class PinsBroken(Rule):
             named = ", ".join(name_some([pin.target for pin in pins]))
             remove = command(subject, "pin remove", pins[0].target)
             yield self.finding(
-                pins[0].file,
+                author,
                 f"{count_words(len(pins), 'pin')} of {author} on what is not in the cache: {named}",
                 owner=author,
                 fix=f"as {author}: {remove}, or pin what was meant",

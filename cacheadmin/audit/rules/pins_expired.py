@@ -40,7 +40,7 @@ class PinsExpired(Rule):
             author = case.user(uid)
             remove = command(subject, "pin remove", pins[0].target)
             yield self.finding(
-                pins[0].file,
+                author,
                 f"{count_words(len(pins), 'pin')} of {author} past the end: {', '.join(named)}",
                 owner=author,
                 fix=f"as {author}: {remove}, or pin it anew with a later end",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.kinds import is_closed, kind_of
+from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import registered
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -38,17 +38,20 @@ class RegistryEntryWrong(Rule):
     fix = "register the folder with pyvenv.cfg in it, and remove the wrong link"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield one finding a registrant; it counts links. Looks at the registry again."""
+        """Yield one finding a registrant; it counts links."""
         folder = subject.policy.venvs.registry
+        targets = set(_no_environments(subject))
+        if folder is None or not targets:
+            return
         wrong: dict[int | None, list[str]] = defaultdict(list)
-        for found in registered(folder) if folder is not None else ():
-            if isinstance(found, Candidate) and _is_no_environment(found.path):
+        for found in registered(folder):
+            if isinstance(found, Candidate) and found.path in targets:
                 wrong[found.registrant].append(found.path)
         for uid, paths in wrong.items():
             owner = account_name(uid)
             paths.sort()
             yield self.finding(
-                paths[0],
+                owner,
                 f"{count_words(len(paths), 'registry link')} of {owner} to what is no "
                 f"environment: {', '.join(name_some([_hint(path) for path in paths]))}",
                 owner=owner,
@@ -58,9 +61,15 @@ class RegistryEntryWrong(Rule):
             )
 
 
-def _is_no_environment(path: str) -> bool:
-    """Whether something is there that can be seen to be no environment."""
-    return os.path.exists(path) and not is_closed(path) and kind_of(path) is None
+def _no_environments(subject: Subject) -> Iterator[str]:
+    """Yield what is in the registry, was looked at, and is no environment.
+
+    From the scan, which looks at each folder once however many links lead there.
+    """
+    for found in subject.case.evidence.environments:
+        seen = found.complete and found.status is not EnvironmentStatus.MISSING
+        if "registry" in found.sources and seen and kind_of(found.path) is None:
+            yield found.path
 
 
 def _hint(path: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.releases_in_use import users_with
+from cacheadmin.audit.releases_in_use import binary_of, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -40,10 +41,12 @@ class UnknownRelease(Rule):
         for version, traces in by_version.items():
             users = sorted({case.user(trace.uid) for trace in traces})
             first = traces[0]
+            binary = next(filter(None, map(binary_of, traces)), None)
             yield self.finding(
                 f"uv {version}",
                 f"uv {version} is used by {', '.join(name_some(users))} ({first.evidence}: "
                 f"{first.path}); this cacheadmin knows releases up to {newest_known()}",
                 owner=users[0] if len(users) == 1 and first.uid is not None else None,
+                fix=f"cacheadmin uv learn {shlex.quote(binary)}" if binary else "",
                 count=len(users),
             )
