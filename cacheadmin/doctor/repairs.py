@@ -62,7 +62,9 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
 
     ``past_the_cache``: pointers in the cache name archives that are not there.
     """
-    folder = os.path.dirname(found.path)
+    # uv refuses to work in a folder of the cache.
+    cached = found.environment.kind is EnvironmentKind.CACHED
+    folder = "/" if cached else os.path.dirname(found.path)
     if found.dangling_target:
         return _recreate(found, folder)
     commands: list[Command] = []
