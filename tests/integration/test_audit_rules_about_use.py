@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -156,13 +158,21 @@ def test_a_server_of_uvx_is_named_with_the_lock_it_holds(site: Site) -> None:
         assert site.findings("lock-held-long") == []
 
 
-def test_an_exclusive_lock_held_for_long_is_an_error(site: Site) -> None:
+def test_an_exclusive_lock_that_a_uv_holds_for_long_is_an_error(site: Site) -> None:
     at_once = "audit: {lock-held-long: {older_than: 0d}}\n"
-    program = "import fcntl, os, sys, time; f = open(sys.argv[1]); fcntl.flock(f, fcntl.LOCK_EX)"
-    with _holding(site.cache / ".lock", program, site.ben):
+    # No real prune takes long enough: flock(1), which is called uv.
+    stand_in = site.folder / "uv"
+    shutil.copy("/usr/bin/flock", stand_in)
+    with _holding(site.cache / ".lock", stand_in, site.ben):
         (found,) = site.findings("lock-held-long", at_once)
         assert (found.severity, found.owner) == (Severity.ERROR, name_of(site.ben))
+        assert "exclusive: process" in found.detail
         assert found.fix == "every uv command waits for it: end it"
+        assert site.findings("lock-held-long") == []
+    # Of any other program it is said at once, by another rule.
+    with _holding(site.cache / ".lock", Path("/usr/bin/flock"), site.ben):
+        assert site.findings("lock-held-long", at_once) == []
+        assert any("is no uv" in f.detail for f in site.findings("lock-file", owner=site.ben))
 
 
 def test_a_pin_past_its_end_is_told_once_it_is_surely_that_old(site: Site) -> None:
@@ -241,12 +251,13 @@ def _pin(
 
 
 @contextmanager
-def _holding(lock: Path, program: str, user: User) -> Iterator[None]:
-    """A user's program that takes the lock and keeps it until the block ends."""
+def _holding(lock: Path, program: Path, user: User) -> Iterator[None]:
+    """A program of a user, in the manner of flock(1), that holds the lock until the block ends."""
     process = subprocess.Popen(
-        ["/usr/bin/python3", "-c", f"{program}; print('held', flush=True); time.sleep(300)", lock],
+        [program, "--exclusive", lock, "sh", "-c", "echo held; exec sleep 300"],
         stdout=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         **user.process_arguments(),
     )
     try:
@@ -254,6 +265,6 @@ def _holding(lock: Path, program: str, user: User) -> Iterator[None]:
         assert process.stdout.readline() == "held\n"
         yield
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()

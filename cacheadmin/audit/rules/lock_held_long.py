@@ -22,7 +22,8 @@ class LockHeldLong(Rule):
 
     A shared lock makes every prune wait: a warning, good to know only where
     ``lock.busy`` is ``concurrent``. An exclusive one stops every uv command
-    of everybody: an error. Our own guard lets go when asked.
+    of everybody: an error (by a program that is no uv it is one at once, see
+    ``lock-file``). Our own guard lets go when asked.
     """
 
     id = "lock-held-long"
@@ -59,4 +60,6 @@ class LockHeldLong(Rule):
 
 
 def _holds(holder: LockHolder) -> bool:
-    return not (holder.waiting or holder.unlinked or holder.is_guard)
+    """Whether a uv, or one that might be, holds it; any other program is ``lock-file``'s."""
+    foreign = holder.exclusive and holder.is_uv is False
+    return not (holder.waiting or holder.unlinked or holder.is_guard or foreign)
