@@ -114,8 +114,10 @@ def check_deferred(cache_fd: int, archive: Archive, path: str, line: Line) -> li
     try:
         fd = open_directory_beneath(cache_fd, folder)
     except OSError:
-        # Gone, or being swapped: the walk has just seen a folder there.
-        return []
+        # The walk has just seen that folder: it goes with the archive, or somebody swaps it.
+        if not os.path.lexists(f"/proc/self/fd/{cache_fd}/{archive.path}"):
+            return []
+        return [Problem(VerifyRule.FILE_MISSING, Severity.ERROR, path, "swapped, or gone")]
     try:
         problem = compare(fd, name, path, line)
     finally:
@@ -224,10 +226,13 @@ class _Walk:
         self._checked.add(Problem(rule, Severity.ERROR, path, what, when))
 
     def _link(self, fd: int, name: str, path: str, folder: str) -> None:
-        self._left.pop(path, None)
+        listed = self._left.pop(path, None) is not None
         try:
             text = os.readlink(name, dir_fd=fd)
         except OSError:
+            # Gone, or no link any more: who swaps what is listed hides nothing by that.
+            if listed:
+                self._changed(fd, name, path, "swapped while it was looked at")
             return
         if self._contents.belongs_to_environment(path):
             return

@@ -1,8 +1,4 @@
-"""Verify a cache: choose archives, check them in parallel, gather what is wrong.
-
-One archive is one piece of work; its largest files are pieces of their own, so
-that one huge wheel does not leave all but one core idle. Threads do: hashing
-and reading leave Python's lock alone.
+"""Verify a cache: choose archives, check them, gather what is wrong.
 
 What a RECORD says is all that an archive can be held against. uv's pointers
 may know the hash of the whole wheel, which can't be compared with unpacked
@@ -13,20 +9,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import locator_for
-from cacheadmin.evidence.locating import Place
 from cacheadmin.findings import Severity, worst_first
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.package_names import normalized
 from cacheadmin.pinning import no_such_target
 from cacheadmin.planner.targets import near_names, resolve_target
-from cacheadmin.verify.checking import Checked, check_archive, check_deferred
+from cacheadmin.verify.parallel import Workplace, check_all
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.sampling import in_sample
 from cacheadmin.verify.telling import Telling
@@ -36,9 +29,7 @@ if TYPE_CHECKING:
     from cacheadmin.findings import Finding
     from cacheadmin.inventory.entries import Archive, ArchiveId, Inventory
     from cacheadmin.situation import Progress, Situation
-
-# Work handed out ahead, for each thread: enough to keep it busy, little to hold.
-_AHEAD = 4
+    from cacheadmin.verify.checking import Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,58 +125,15 @@ def _linked(environment: Environment) -> frozenset[ArchiveId]:
 def _check_all(
     situation: Situation, archives: Sequence[Archive], jobs: int, progress: Progress | None
 ) -> list[Checked]:
-    """Return each archive checked, with its large files."""
     cache = situation.cache
     locator = locator_for(situation.policy, situation.inventory)
+    place = Workplace(cache.fd, cache.identity.path, locator)
 
-    def leads_to_archive(text: str, folder: str) -> bool:
-        located = locator.locate(text, folder)
-        entry = located.entry or ""
-        return located.place is Place.INSIDE and entry.startswith("archive-v")
-
-    def check(archive: Archive) -> Checked:
-        return check_archive(cache.fd, cache.identity.path, archive, leads_to_archive)
-
-    if jobs == 1:
-        return list(_one_by_one(cache.fd, archives, check, progress))
-    waiting = deque(archives)
-    results: list[Checked] = []
-    with ThreadPoolExecutor(jobs) as pool:
-        running: dict[Future[Any], Checked | None] = {}
-        while waiting or running:
-            while waiting and len(running) < jobs * _AHEAD:
-                running[pool.submit(check, waiting.popleft())] = None
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                owner = running.pop(future)
-                found = future.result()
-                if isinstance(found, Checked):
-                    results.append(found)
-                    for path, line in found.deferred:
-                        later = pool.submit(check_deferred, cache.fd, found.archive, path, line)
-                        running[later] = found
-                elif owner is not None:
-                    for problem in found:
-                        owner.add(problem)
-            if progress is not None:
-                progress("archives", len(results), len(archives))
-    return results
-
-
-def _one_by_one(
-    cache_fd: int,
-    archives: Sequence[Archive],
-    check: Callable[[Archive], Checked],
-    progress: Progress | None,
-) -> Iterator[Checked]:
-    for number, archive in enumerate(archives, 1):
-        checked = check(archive)
-        for path, line in checked.deferred:
-            for problem in check_deferred(cache_fd, archive, path, line):
-                checked.add(problem)
-        yield checked
+    def done(number: int) -> None:
         if progress is not None:
             progress("archives", number, len(archives))
+
+    return check_all(place, archives, jobs, done)
 
 
 def _named_by_pointers(inventory: Inventory) -> dict[ArchiveId, list[tuple[str, str, str | None]]]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.bench.bench_processes import looking_at_processes
 from tests.bench.bench_protection import planting, window
+from tests.bench.bench_verify import verifying as verifying_archives
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import run_uv
@@ -233,6 +234,11 @@ def protecting(folder: Path, cacheadmin: Cacheadmin) -> None:
     window(folder / "window", cacheadmin)
 
 
+def verifying(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare verify with sha256sum over the same files."""
+    verifying_archives(folder, cacheadmin, side_by_side, report)
+
+
 COMPARISONS = {
     "start_up": start_up,
     "looking": looking,
@@ -241,6 +247,7 @@ COMPARISONS = {
     "simulating": simulating,
     "protecting": protecting,
     "retaining": retaining,
+    "verifying": verifying,
 }
 
 

@@ -1,0 +1,156 @@
+"""Check many archives at once.
+
+One archive is one piece of work; its largest files are pieces of their own, so
+that one huge wheel does not leave all but one core idle.
+
+Hashing leaves Python's lock alone, but opening and reading a small file is
+mostly Python: with threads, a cache of small files is checked *slower* than by
+one (`make bench ARGS=verifying`). So the work is done by forked processes. They
+inherit the cache's descriptor and read nothing else of ours; they say what
+they found through a pipe. Where the system has no shared memory to set that up
+(``/dev/shm``), or for a handful of archives, threads do it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.verify.checking import Checked, check_archive, check_deferred
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.inventory.entries import Archive
+    from cacheadmin.verify.problems import Problem
+    from cacheadmin.verify.records import Line
+
+# Work handed out ahead, for each worker: enough to keep it busy, little to hold.
+_AHEAD = 4
+
+# Forking a worker takes as long as checking a few wheels.
+_FEW = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """What every worker needs: the open cache, its path, and where links lead."""
+
+    cache_fd: int
+    cache_path: str
+    locator: CacheLocator
+
+    def check(self, archive: Archive) -> Checked:
+        """Check one archive, but for its largest files."""
+        return check_archive(self.cache_fd, self.cache_path, archive, self._leads_to_archive)
+
+    def check_later(self, archive: Archive, path: str, line: Line) -> list[Problem]:
+        """Check one large file of an archive."""
+        return check_deferred(self.cache_fd, archive, path, line)
+
+    def _leads_to_archive(self, text: str, folder: str) -> bool:
+        entry = self.locator.locate(text, folder).entry
+        return entry is not None and entry.startswith("archive-v")
+
+
+# A forked worker's own; nothing of it can be sent through a pipe.
+_places: list[Workplace] = []
+
+
+def check_all(
+    place: Workplace,
+    archives: Sequence[Archive],
+    jobs: int,
+    done: Callable[[int], None],
+) -> list[Checked]:
+    """Return each archive checked, with its large files, by so many workers.
+
+    ``done`` is told how many archives are finished.
+    """
+    if jobs == 1:
+        return _one_by_one(place, archives, done)
+    if len(archives) > _FEW:
+        try:
+            pool = _processes(place, min(jobs, len(archives)))
+        except (ImportError, OSError):
+            # No semaphores here: a container without /dev/shm.
+            pool = None
+        if pool is not None:
+            with pool:
+                return _gather(pool, _check_here, _check_later_here, archives, jobs, done)
+    with ThreadPoolExecutor(jobs) as threads:
+        return _gather(threads, place.check, place.check_later, archives, jobs, done)
+
+
+def _one_by_one(
+    place: Workplace, archives: Sequence[Archive], done: Callable[[int], None]
+) -> list[Checked]:
+    results = []
+    for archive in archives:
+        checked = place.check(archive)
+        for path, line in checked.deferred:
+            for problem in place.check_later(archive, path, line):
+                checked.add(problem)
+        results.append(checked)
+        done(len(results))
+    return results
+
+
+def _processes(place: Workplace, workers: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("fork")
+    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(place,))
+
+
+def _begin(place: Workplace) -> None:
+    # Ctrl-C reaches every process of the terminal; the first one says so for all.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _places[:] = [place]
+
+
+def _check_here(archive: Archive) -> Checked:
+    return _places[0].check(archive)
+
+
+def _check_later_here(archive: Archive, path: str, line: Line) -> list[Problem]:
+    return _places[0].check_later(archive, path, line)
+
+
+def _gather(
+    pool: Executor,
+    check: Callable[[Archive], Checked],
+    check_later: Callable[[Archive, str, Line], list[Problem]],
+    archives: Sequence[Archive],
+    jobs: int,
+    done: Callable[[int], None],
+) -> list[Checked]:
+    waiting = deque(archives)
+    results: list[Checked] = []
+    # Large files by the archive they belong to; archives by None.
+    running: dict[Future[Any], Checked | None] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs * _AHEAD:
+            running[pool.submit(check, waiting.popleft())] = None
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            owner = running.pop(future)
+            if owner is None:
+                checked: Checked = future.result()
+                results.append(checked)
+                for path, line in checked.deferred:
+                    running[pool.submit(check_later, checked.archive, path, line)] = checked
+                continue
+            for problem in future.result():
+                owner.add(problem)
+        done(len(results))
+    return results

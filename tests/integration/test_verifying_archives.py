@@ -1,0 +1,317 @@
+"""What ``verify`` finds in one archive: damage, additions, and what attackers leave."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import py_compile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.users import other_users
+from tests.support.wheel_archives import checked, empty_cache, record_line, write_archive
+
+MODULE = b"value = 1\n"
+FILES = {"demo/__init__.py": MODULE, "demo/data.txt": b"data", "demo/empty.py": b""}
+
+
+@pytest.fixture
+def cache(open_folder: Path) -> Path:
+    return empty_cache(open_folder / "cache")
+
+
+@pytest.fixture
+def archive(cache: Path) -> Path:
+    return write_archive(cache, "demo", FILES)
+
+
+def test_an_untouched_archive_has_nothing_wrong(cache: Path, archive: Path) -> None:
+    assert checked(cache) == {}
+
+
+def append(archive: Path) -> None:
+    with (archive / "demo/data.txt").open("ab") as file:
+        file.write(b"more")
+
+
+def swap_a_byte(archive: Path) -> None:
+    (archive / "demo/data.txt").write_bytes(b"dato")
+
+
+def sparse_terabyte(archive: Path) -> None:
+    os.truncate(archive / "demo/data.txt", 1 << 40)
+
+
+def fifo(archive: Path) -> None:
+    (archive / "demo/data.txt").unlink()
+    os.mkfifo(archive / "demo/data.txt")
+
+
+def folder(archive: Path) -> None:
+    (archive / "demo/data.txt").unlink()
+    (archive / "demo/data.txt").mkdir()
+
+
+def extra_fifo(archive: Path) -> None:
+    os.mkfifo(archive / "demo/pipe")
+
+
+def link_out(archive: Path) -> None:
+    (archive / "demo/data.txt").unlink()
+    os.symlink("/etc/shadow", archive / "demo/data.txt")
+
+
+def link_inside(archive: Path) -> None:
+    os.symlink("data.txt", archive / "demo/other.txt")
+
+
+def linked_folder(archive: Path) -> None:
+    os.symlink("/etc", archive / "demo/etc")
+
+
+def module(archive: Path) -> None:
+    (archive / "demo/evil.py").write_bytes(b"")
+
+
+def path_file(archive: Path) -> None:
+    (archive / "demo.pth").write_text("import evil")
+
+
+def entry_points(archive: Path) -> None:
+    (archive / "demo-1.0.dist-info/entry_points.txt").write_text("[console_scripts]\nls=x:y\n")
+
+
+def note(archive: Path) -> None:
+    (archive / "demo/notes").write_bytes(b"x")
+
+
+def missing(archive: Path) -> None:
+    (archive / "demo/data.txt").unlink()
+
+
+def emptied(archive: Path) -> None:
+    os.truncate(archive / "demo/data.txt", 0)
+
+
+def no_record(archive: Path) -> None:
+    (archive / "demo-1.0.dist-info/RECORD").unlink()
+
+
+def empty_record(archive: Path) -> None:
+    os.truncate(archive / "demo-1.0.dist-info/RECORD", 0)
+
+
+def linked_record(archive: Path) -> None:
+    (archive / "demo-1.0.dist-info/RECORD").unlink()
+    os.symlink("/etc/passwd", archive / "demo-1.0.dist-info/RECORD")
+
+
+def no_information(archive: Path) -> None:
+    (archive / "demo-1.0.dist-info").rename(archive / "information")
+
+
+def second_information(archive: Path) -> None:
+    other = archive / "evil-1.0.dist-info"
+    other.mkdir()
+    (archive / "evil.py").write_bytes(MODULE)
+    rows = [record_line("evil.py", MODULE), ["evil-1.0.dist-info/RECORD", "", ""]]
+    (other / "RECORD").write_text("".join(",".join(row) + "\n" for row in rows))
+
+
+def deep_tree(archive: Path) -> None:
+    os.chdir(archive)
+    try:
+        for _ in range(300):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir("/")
+
+
+@pytest.mark.parametrize(
+    ("act", "rule", "severity", "path", "what"),
+    [
+        (append, "file-changed", "error", "demo/data.txt", "8 bytes, not 4"),
+        (swap_a_byte, "file-changed", "error", "demo/data.txt", "other content"),
+        (sparse_terabyte, "file-changed", "error", "demo/data.txt", "1099511627776 bytes, not 4"),
+        (fifo, "file-changed", "error", "demo/data.txt", "a FIFO"),
+        (folder, "file-changed", "error", "demo/data.txt", "a folder"),
+        (extra_fifo, "file-extra", "error", "demo/pipe", "a FIFO"),
+        (link_out, "link-in-archive", "error", "demo/data.txt", "leads to /etc/shadow"),
+        (linked_folder, "link-in-archive", "error", "demo/etc", "leads to /etc"),
+        (link_inside, "link-in-archive", "warning", "demo/other.txt", "in the archive"),
+        (module, "file-extra", "error", "demo/evil.py", "not in RECORD"),
+        (path_file, "file-extra", "error", "demo.pth", "not in RECORD"),
+        (entry_points, "file-extra", "error", "demo-1.0.dist-info/entry_points.txt", ""),
+        (note, "file-extra", "warning", "demo/notes", "not in RECORD"),
+        (missing, "file-missing", "error", "demo/data.txt", "not there"),
+        (emptied, "archive-half-written", "error", "demo/data.txt", "empty, not 4 bytes"),
+        (no_record, "record-missing", "error", "demo-1.0.dist-info/RECORD", "there is none"),
+        (empty_record, "archive-half-written", "error", "demo-1.0.dist-info/RECORD", "empty"),
+        (linked_record, "record-missing", "error", "demo-1.0.dist-info/RECORD", "link"),
+        (no_information, "archive-half-written", "error", "", "no dist-info"),
+        (second_information, "file-extra", "error", "evil-1.0.dist-info", "another dist-info"),
+        (deep_tree, "unreadable", "error", "d" + "/d" * 64, "deeper than any uv release"),
+    ],
+)
+def test_each_kind_of_harm_is_named(
+    cache: Path,
+    archive: Path,
+    act: Callable[[Path], None],
+    rule: str,
+    severity: str,
+    path: str,
+    what: str,
+) -> None:
+    act(archive)
+    found = checked(cache)
+    assert list(found) == [(rule, severity)]
+    (problem,) = found[rule, severity].examples
+    assert problem.path == path
+    assert what in problem.what
+
+
+def test_a_large_file_is_compared_piece_by_piece(cache: Path) -> None:
+    content = os.urandom(9 * 1024 * 1024)
+    archive = write_archive(cache, "demo", {"demo/large.bin": content})
+    assert checked(cache) == {}
+    with (archive / "demo/large.bin").open("r+b") as file:
+        file.seek(8 * 1024 * 1024)
+        file.write(bytes([content[8 * 1024 * 1024] ^ 1]))
+    found = checked(cache)
+    assert found["file-changed", "error"].examples[0].path == "demo/large.bin"
+    assert list(found) == [("file-changed", "error")]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_every_hash_that_the_specification_allows_is_compared(cache: Path, algorithm: str) -> None:
+    rows = [record_line('demo/a,"b".py', MODULE, algorithm)]
+    archive = write_archive(cache, "demo", {'demo/a,"b".py': MODULE}, rows=rows)
+    for name in ("METADATA", "WHEEL"):
+        (archive / "demo-1.0.dist-info" / name).unlink()
+    assert checked(cache) == {}
+    (archive / "demo" / 'a,"b".py').write_bytes(b"value = 2\n")
+    assert list(checked(cache)) == [("file-changed", "error")]
+
+
+def test_names_that_are_no_utf_8_are_found(cache: Path) -> None:
+    name = os.fsdecode(b"demo/\xff\xfe.py")
+    archive = write_archive(cache, "demo", {name: MODULE})
+    assert checked(cache) == {}
+    Path(os.fsdecode(os.fsencode(archive) + b"/demo/\xff\xfe.py")).write_bytes(b"value = 3\n")
+    assert checked(cache)["file-changed", "error"].examples[0].path == name
+
+
+def test_paths_that_lead_out_are_never_opened(cache: Path, open_folder: Path) -> None:
+    secret = open_folder / "secret"
+    os.mkfifo(secret)
+    outside = [
+        record_line("../../../secret", MODULE),
+        record_line(str(secret), MODULE),
+        record_line("demo/../../demo/__init__.py", MODULE),
+    ]
+    write_archive(cache, "demo", FILES, more_rows=tuple(outside))
+    found = checked(cache)
+    assert list(found) == [("record-unsafe", "error")]
+    assert found["record-unsafe", "error"].count == 3
+
+
+def test_lines_that_differ_and_hashes_that_prove_nothing_are_named(cache: Path) -> None:
+    other = record_line("demo/data.txt", b"dato")
+    weak = ["demo/weak.txt", "md5=jXd_OF09_siBXSD3SWAm3A", "4"]
+    write_archive(cache, "demo", {**FILES, "demo/weak.txt": b"data"}, more_rows=(other, weak))
+    found = checked(cache)
+    assert found["record-unsafe", "error"].count == 2
+    assert {p.path for p in found["record-unsafe", "error"].examples} == {
+        "demo/data.txt",
+        "demo/weak.txt",
+    }
+    assert [p.path for p in found["record-unsafe", "warning"].examples] == ["demo/weak.txt"]
+
+
+def compile_module(archive: Path, mode: py_compile.PycInvalidationMode) -> Path:
+    source = archive / "demo/__init__.py"
+    return Path(str(py_compile.compile(str(source), invalidation_mode=mode)))
+
+
+MODES = py_compile.PycInvalidationMode
+
+
+def test_compiled_files_that_fit_are_a_remark(cache: Path, archive: Path) -> None:
+    compile_module(archive, MODES.TIMESTAMP)
+    found = checked(cache)
+    assert list(found) == [("file-extra", "info")]
+    compile_module(archive, MODES.CHECKED_HASH)
+    assert list(checked(cache)) == [("file-extra", "info")]
+
+
+def test_compiled_files_that_smuggle_code_are_found(cache: Path, archive: Path) -> None:
+    compiled = compile_module(archive, MODES.UNCHECKED_HASH)
+    assert list(checked(cache)) == [("bytecode-stale", "error")]
+    # Imported in the place of a module that is not there.
+    compiled.rename(archive / "demo/hidden.pyc")
+    found = checked(cache)
+    assert list(found) == [("bytecode-stale", "error")]
+    assert "imports it as it is" in found["bytecode-stale", "error"].examples[0].what
+
+
+def test_compiled_files_of_another_source_are_stale(cache: Path, archive: Path) -> None:
+    compiled = compile_module(archive, MODES.TIMESTAMP)
+    content = bytearray(compiled.read_bytes())
+    content[8] ^= 1
+    compiled.write_bytes(content)
+    assert list(checked(cache)) == [("bytecode-stale", "warning")]
+    digest = importlib.util.source_hash(b"other")
+    compiled.write_bytes(bytes(content[:4]) + b"\x03\0\0\0" + digest + bytes(content[16:]))
+    assert list(checked(cache)) == [("bytecode-stale", "warning")]
+
+
+@pytest.mark.root
+def test_what_somebody_else_compiled_is_not_trusted(cache: Path, archive: Path) -> None:
+    ana, ben = other_users(2)
+    os.chown(archive, ana.uid, ana.gid)
+    compiled = compile_module(archive, MODES.TIMESTAMP)
+    os.chown(compiled, ana.uid, ana.gid)
+    assert list(checked(cache)) == [("file-extra", "info")]
+    os.chown(compiled, ben.uid, ben.gid)
+    (problem,) = checked(cache)["bytecode-stale", "warning"].examples
+    assert problem.touched is not None
+    assert problem.touched.uid == ben.uid
+
+
+@pytest.mark.root
+def test_a_record_of_somebody_else_is_not_trusted(cache: Path, archive: Path) -> None:
+    ana, ben = other_users(2)
+    os.chown(archive, ana.uid, ana.gid)
+    os.chown(archive / "demo-1.0.dist-info/RECORD", ben.uid, ben.gid)
+    assert list(checked(cache)) == [("record-unsafe", "warning")]
+
+
+def test_a_file_that_is_swapped_all_the_time_stops_nothing(cache: Path, archive: Path) -> None:
+    import threading
+
+    stop = threading.Event()
+    victim, spare = archive / "demo/data.txt", archive.parent.parent / "spare"
+
+    def swap() -> None:
+        while not stop.is_set():
+            for make in (lambda: os.mkfifo(spare), lambda: os.symlink("/etc/shadow", spare)):
+                make()
+                os.replace(spare, victim)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _ in range(20):
+            # An archive that changes is never found to be right.
+            assert {rule for rule, _ in checked(cache)} <= {
+                "file-changed",
+                "link-in-archive",
+                "file-missing",
+            }
+            assert checked(cache)
+    finally:
+        stop.set()
+        thread.join()
