@@ -165,6 +165,27 @@ def test_a_registered_environment_that_is_gone_is_missing(site: Site) -> None:
         assert site.findings("environment-missing", site.where) == []
 
 
+def test_one_user_can_not_bury_what_else_is_found(site: Site) -> None:
+    links = [site.register(site.folder / "nowhere" / str(n), site.ben) for n in range(60)]
+    try:
+        found = site.findings("environment-missing", site.where)
+        assert len(found) == 51
+        (rest,) = [finding for finding in found if finding.count > 1]
+        assert (rest.subject, rest.count) == (name_of(site.ben), 10)
+        assert "and 10 more of" in rest.detail
+    finally:
+        for link in links:
+            link.unlink()
+
+
+def test_a_tree_that_is_not_there_can_not_be_searched(site: Site) -> None:
+    nowhere = f"venvs: {{discover: [{{root: {site.folder}/nowhere}}]}}\n"
+    (found,) = site.findings("environment-unreadable", nowhere)
+    assert (found.severity, found.owner) == (Severity.WARNING, None)
+    assert found.subject == f"{site.folder}/nowhere"
+    assert "a folder of venvs.discover that could not be looked at" in found.detail
+
+
 def test_a_closed_environment_is_unreadable_to_who_is_not_root(
     site: Site, cacheadmin: Cacheadmin
 ) -> None:
