@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.rules.not_audited import NotAudited
@@ -74,8 +75,10 @@ def _audit_of_many(
         return _audit(loaded, only, progress)
     except CacheadminError as error:
         return _failed(policy, _one_line(error), error.hint, loaded)
-    except OSError as error:
-        return _failed(policy, error.strerror or type(error).__name__, "", loaded)
+    except Exception as error:
+        # A bug that one cache brings out must not hide what is wrong with the others.
+        reason = f"unexpected error: {type(error).__name__}: {error}"
+        return _failed(policy, reason, f"cacheadmin --verbose audit {quote(policy)}", loaded)
 
 
 def _failed(subject: str, reason: str, hint: str, loaded: LoadedPolicy | None = None) -> Audit:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class Audit:
     """What an audit found, worst first.
 
-    ``suppressed`` is what the policy accepts. ``loaded`` and ``cache`` are what
+    ``suppressed`` is what the policy accepts, ``off`` the rules that were wanted
+    and that it turns off. ``loaded`` and ``cache`` are what
     was audited, None where they could not be had. ``subject`` names it to
     people: the policy's file or name, else the cache.
     """
@@ -43,6 +44,7 @@ class Audit:
     loaded: LoadedPolicy | None = None
     cache: CacheIdentity | None = None
     subject: str = ""
+    off: tuple[str, ...] = ()
 
 
 def run_audit(situation: Situation, only: Collection[str] = ()) -> Audit:
@@ -58,7 +60,9 @@ def run_audit(situation: Situation, only: Collection[str] = ()) -> Audit:
         setting = chosen.get(rule.id)
         if setting is not None:
             found += [setting.judged(f) for f in _checked(subject, setting, settings)]
-    return _judged(situation, found, settings, complete=not only)
+    off = tuple(rule.id for rule in RULES if rule.id not in settings)
+    audit = _judged(situation, found, settings, complete=not only)
+    return replace(audit, off=tuple(name for name in off if not only or name in only))
 
 
 def _judged(

@@ -78,6 +78,9 @@ def audit(
             audits, several = audit_caches(
                 policies or (), only=only, insecure_policy=insecure_policy, progress=progress
             )
+        for audited in audits if only else ():
+            for name in audited.off:
+                output.note(f"{name} is off in {audited.subject}: it was not checked")
         failing = fail_on is not FailOn.NEVER and any_at_least(
             [finding for audit in audits for finding in audit.findings], Severity(fail_on.value)
         )

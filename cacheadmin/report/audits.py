@@ -59,6 +59,7 @@ def _content(audits: Sequence[Audit], summaries: Summaries) -> dict[str, Any]:
             **{severity.value: counts[severity] for severity in Severity},
             "suppressed": len(suppressed),
         },
+        "off": sorted({name for audit in audits for name in audit.off}),
         "teams": [
             {
                 "team": summary.team,

@@ -47,7 +47,9 @@ def test_what_fails_an_audit_is_said_on_the_command_line(cacheadmin: Cacheadmin,
     assert result.stdout.splitlines()[0] == "1 error"
     assert f"({odd}/zork-v9)" in result.stdout
     off = cacheadmin.policy(odd, "audit: {unknown-bucket: off}\n")
-    assert cacheadmin("audit", off, *RULE, code=0).stdout == "no findings\n"
+    silent = cacheadmin("audit", off, *RULE, code=0)
+    assert silent.stdout == "no findings\n"
+    assert f"unknown-bucket is off in {off}: it was not checked" in silent.stderr
 
 
 def test_cron_hears_nothing_unless_the_audit_fails(cacheadmin: Cacheadmin, odd: Path) -> None:
@@ -64,7 +66,7 @@ def test_one_cache_as_json(cacheadmin: Cacheadmin, odd: Path) -> None:
     text = "team: ml\naudit: {suppress: [{rule: unknown-bucket, reason: r, expires: 2999-01-01}]}\n"
     before = tree_snapshot(odd)
     document = cacheadmin("audit", cacheadmin.policy(odd), *RULE, "--format", "json", code=0).json
-    assert set(document) == {*KEYS, "findings", "suppressed", "counts", "teams"}
+    assert set(document) == {*KEYS, "findings", "suppressed", "counts", "teams", "off"}
     assert document["schema"] == "cacheadmin/audit/1"
     assert document["cache"]["path"] == str(odd)
     (finding,) = document["findings"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,18 @@ def test_an_acl_that_lets_somebody_write_is_seen(
     assert "by an ACL" in finding.detail
 
 
+def test_who_can_move_quarantine_away_is_a_warning(cacheadmin: Cacheadmin, cache: Path) -> None:
+    inner = cache.parent / "team" / "cache"
+    inner.parent.mkdir()
+    cache.rename(inner)
+    policy = cacheadmin.policy(inner)
+    pruned(cacheadmin, policy)
+    (cacheadmin.folder / "state" / "test.sqlite").chmod(0o600)
+    assert rights(policy) == []
+    inner.parent.chmod(0o777)
+    assert rights(policy) == [("warning", str(inner.parent))]
+
+
 def test_a_state_that_others_can_read_is_a_remark(cacheadmin: Cacheadmin, cache: Path) -> None:
     policy = cacheadmin.policy(cache)
     state = cacheadmin.folder / "state" / "test.sqlite"
@@ -218,6 +231,19 @@ def test_a_state_that_others_can_read_is_a_remark(cacheadmin: Cacheadmin, cache:
     assert rights(policy) == [("info", str(state))]
     state.parent.chmod(0o700)
     assert rights(policy) == []
+
+
+def test_a_password_that_others_can_read_is_a_warning(cacheadmin: Cacheadmin, cache: Path) -> None:
+    path = cacheadmin.policy(cache)
+    with look_at(str(path)) as situation:
+        url = "postgresql+psycopg://cacheadmin:secret@db/state"
+        policy = situation.policy.model_copy(update={"state": url})
+        told = replace(situation, loaded=replace(situation.loaded, policy=policy))
+        (finding,) = run_audit(told, ["policy-file"]).findings
+        assert (finding.severity, finding.subject) == (Severity.WARNING, str(path))
+        assert "secret" not in finding.detail
+        path.chmod(0o600)
+        assert run_audit(told, ["policy-file"]).findings == ()
 
 
 @pytest.mark.root

@@ -12,6 +12,7 @@ import pytest
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
@@ -120,6 +121,14 @@ def test_sizes_over_time_come_back_at_most_one_an_hour(url: str) -> None:
     assert history("grown").note(late)
     assert history("grown").read() == (second, late)
     assert history("other").read() == (second,)
+
+
+def test_the_last_run_of_every_host_comes_back(url: str) -> None:
+    state = a_state(url, "clocks")
+    for moment in (NOW - DAY, NOW):
+        state.note_clock(HostTime("node7", "boot", 1), moment)
+    state.note_clock(HostTime("node8", "boot", 1), NOW - 2 * DAY)
+    assert state.clocks() == {"node7": NOW, "node8": NOW - 2 * DAY}
 
 
 def test_fast_reading_equals_the_models(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
 
 _REGISTRY_MODE = 0o1777
+_QUARANTINE = "quarantine"
 
 
 class PolicyFile(Rule):
@@ -46,8 +47,12 @@ class PolicyFile(Rule):
             for writer in writers:
                 if writer.path not in seen:
                     seen.add(writer.path)
-                    yield self._writable(what, path, writer)
+                    finding = self._writable(what, path, writer)
+                    above = what == _QUARANTINE and writer.path != os.path.realpath(path)
+                    # A prune checks the folder itself: who can move that away ends the undo.
+                    yield replace(finding, severity=Severity.WARNING) if above else finding
         yield from self._readable_state(subject)
+        yield from self._readable_password(subject)
         registry = subject.policy.venvs.registry
         if registry is not None:
             yield from self._registry(registry, seen)
@@ -64,7 +69,7 @@ class PolicyFile(Rule):
         # In a cache that is a mount point, everybody may write above it, and every
         # report says so already.
         if not quarantine.startswith(f"{subject.cache_path}/"):
-            yield "quarantine", quarantine
+            yield _QUARANTINE, quarantine
 
     def _writable(self, what: str, path: str, writer: Writer) -> Finding:
         above = "" if writer.path == os.path.realpath(path) else f", the folder above {path},"
@@ -95,6 +100,20 @@ class PolicyFile(Rule):
                 ),
                 severity=Severity.INFO,
             )
+
+    def _readable_password(self, subject: Subject) -> Iterator[Finding]:
+        """Yield a warning when the state's password stands where everybody can read it."""
+        path = subject.situation.loaded.path
+        credentials = (subject.policy.state or "").partition("://")[2].rpartition("@")[0]
+        if path is None or not credentials.partition(":")[2]:
+            return
+        if stat.S_IMODE(os.stat(path).st_mode) & 0o044:
+            said = self.finding(
+                path,
+                f"the policy: {path} holds the password of the state, and others can read it",
+                fix=f"chmod 0600 {shlex.quote(path)}, and change the password",
+            )
+            yield replace(said, severity=Severity.WARNING)
 
     def _registry(self, folder: str, seen: set[str]) -> Iterator[Finding]:
         quoted = shlex.quote(folder)
