@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # Two workers by default: real uv, copies of caches and locks keep a disk busy.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest
-CHECKED := cacheadmin tests
+CHECKED := cacheadmin tests docs/operations/debian
 
 .DEFAULT_GOAL := help
 .PHONY: help dev lint format test test-long bench demo man-check completions deb clean
