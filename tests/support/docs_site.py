@@ -60,6 +60,7 @@ mount -o remount,bind,ro /
 rm -rf /etc/cacheadmin /etc/uv /etc/xdg/uv /var/lib/cacheadmin /root/.config /root/.cache
 echo "ana:x:61991:61991::/home/ana:/bin/bash" >> /etc/passwd
 echo "ben:x:61992:61992::/home/ben:/bin/bash" >> /etc/passwd
+printf "ana:*:20000:0:99999:7:::\\nben:*:20000:0:99999:7:::\\n" >> /etc/shadow
 printf "ana:x:61991:\\nben:x:61992:\\nuvcache:x:61990:ana,ben\\n" >> /etc/group
 cp -P "$2"/bin/* /usr/bin
 cp -r "$2/wheels" /usr/share/wheels
@@ -67,7 +68,10 @@ for page in "$3"/man/*.[1-9]; do
   install -D -m 644 "$page" "/usr/share/man/man${page##*.}/${page##*/}"
 done
 cp -r "$3/docs" "$3/policies" "$3/man" /root
-if [ -e "$2/kept.tar" ]; then tar -x --acls --same-owner -p -f "$2/kept.tar" -C /; fi
+if [ -e "$2/kept.tar" ]; then
+  tar -x --acls --same-owner -p -f "$2/kept.tar" -C /
+  install -D -m 644 "$2/uv.toml" /etc/uv/uv.toml
+fi
 echo ready
 exec cat
 """
@@ -174,9 +178,13 @@ def built_site(index: Index, *, lived_in: bool = True) -> Iterator[Site]:
     try:
         _write_programs(folder)
         _write_wheel(folder / "wheels", "torch", "2.4.0")
+        (folder / "uv.toml").write_text(
+            f'cache-dir = "{TEAM_CACHE}"\nlink-mode = "symlink"\n'
+            f'index-url = "{index.url}"\nfind-links = ["/usr/share/wheels"]\n'
+        )
         if lived_in:
             with open_machine(folder, index) as machine:
-                _live_in(machine)
+                _live_in(machine, folder / "uv.toml")
                 _keep(machine, folder / "kept.tar")
         yield Site(folder, index)
     finally:
@@ -244,7 +252,7 @@ def _digest(text: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def _live_in(machine: Machine) -> None:
+def _live_in(machine: Machine, settings: Path) -> None:
     """Let ana and ben work: two releases, one project each, and leftovers of an old one.
 
     Root has a cache of its own, for examples without a policy.
@@ -252,10 +260,7 @@ def _live_in(machine: Machine) -> None:
     machine.must("uv venv -q own && rm -r own")
     machine.must(f"install -d -m 2775 -g uvcache {TEAM_CACHE}")
     machine.must(f"setfacl -d -m u::rwx,g::rwx,o::rx {TEAM_CACHE}")
-    machine.must("mkdir -p /etc/uv /etc/cacheadmin/policies.d")
-    machine.must(
-        f'printf \'cache-dir = "{TEAM_CACHE}"\nlink-mode = "symlink"\n\' > /etc/uv/uv.toml'
-    )
+    machine.must(f"install -D -m 644 {settings} /etc/uv/uv.toml")
     old = "0.5.10"
     for user, release, packages in (
         ("ana", old, "six==1.15.0"),
@@ -271,7 +276,6 @@ def _live_in(machine: Machine) -> None:
             machine.must(
                 f"find {TEAM_CACHE} -exec touch --no-dereference --date='60 days ago' {{}} +"
             )
-    machine.must("rm -r /etc/uv")
 
 
 def _keep(machine: Machine, archive: Path) -> None:
