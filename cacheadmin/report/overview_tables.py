@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.report.overview_words import release_words
 from cacheadmin.report.tables import count_words, size_words
-from cacheadmin.report.terminal import Line, Style, Terminal, plain
+from cacheadmin.report.terminal import Line, Style, Terminal
 from cacheadmin.report.usage import group_name
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -
     if owner:
         head += "  " + "owner".ljust(owner)
     head += "".join(f"  {word:>{_SIZE}}" for word in ("uses", "alone", "frees"))
-    lines: list[Line] = [plain(head, Style.FAINT)]
+    lines: list[Line] = [terminal.remark(head)]
     for one in environments:
         if one.holder is None:
             continue
@@ -83,7 +83,7 @@ def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -
 def release_lines(releases: Sequence[ReleaseInUse], label: int, terminal: Terminal) -> list[Line]:
     """Return a line for each of the releases seen last, who uses it, and if it takes no lock."""
     if not releases:
-        return [plain("uv".ljust(label) + "no release in use was found", Style.FAINT)]
+        return [terminal.remark("uv".ljust(label) + "no release in use was found")]
     lines: list[Line] = []
     shown = releases if len(releases) <= _RELEASES + 1 else releases[:_RELEASES]
     width = min(20, max(len(release.version) for release in shown) + 2)
@@ -99,5 +99,5 @@ def release_lines(releases: Sequence[ReleaseInUse], label: int, terminal: Termin
         )
     if len(shown) < len(releases):
         words = f"and {count_words(len(releases) - len(shown), 'release')} more"
-        lines.append(plain(" " * label + f"{words}: see `cacheadmin schemas`", Style.FAINT))
+        lines.append(terminal.remark(" " * label + f"{words}: see `cacheadmin schemas`"))
     return lines

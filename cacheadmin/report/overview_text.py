@@ -17,7 +17,7 @@ from cacheadmin.report.overview_words import (
     run_words,
 )
 from cacheadmin.report.tables import count_words, size_words
-from cacheadmin.report.terminal import Line, Style, Terminal, plain, side_by_side, width_of
+from cacheadmin.report.terminal import Line, Style, Terminal, side_by_side, width_of
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _head(overview: Overview, host: str, terminal: Terminal) -> list[Line]:
     owner = f", team {terminal.shown(policy.team)}" if policy.team else ""
     return [
         ((title[: -len(moment)], Style.STRONG), (moment, Style.FAINT)),
-        plain(terminal.fitted_path(where + owner, terminal.width), Style.FAINT),
+        ((terminal.fitted_path(where + owner, terminal.width), Style.FAINT),),
     ]
 
 
@@ -81,10 +81,10 @@ def _verdict(overview: Overview, terminal: Terminal) -> list[Line]:
         )
     ]
     shown = overview.limits[:_LIMITS]
-    lines += [plain("  " + terminal.fitted(one.detail, terminal.width - 2)) for one in shown]
+    lines += [terminal.remark(f"  {one.detail}", Style.PLAIN) for one in shown]
     if len(overview.limits) > len(shown):
         more = len(overview.limits) - len(shown)
-        lines.append(plain(f"  and {more} more: see `cacheadmin preflight`", Style.FAINT))
+        lines.append(terminal.remark(f"  and {more} more: see `cacheadmin preflight`"))
     return lines
 
 
@@ -117,7 +117,7 @@ def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
         lines.append(_measure(goal.key, share, style, goal_words(goal), bar, terminal))
     if overview.unread:
         words = f"{count_words(overview.unread, 'path')} could not be read: in no number here"
-        lines.append(plain(" " * _LABEL + words, Style.WARN))
+        lines.append(terminal.remark(" " * _LABEL + words, Style.WARN))
     history = overview.history[-bar:]
     if len(history) > 1:
         spark = terminal.sparkline([record.allocated_bytes for record in history])
@@ -197,9 +197,9 @@ def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule("Who holds what"), *holder_lines(found[:5], terminal)]
     if len(found) > 5:
         words = f"and {count_words(len(found) - 5, 'environment')} more in `--format json`"
-        lines.append(plain(words, Style.FAINT))
+        lines.append(terminal.remark(words))
     told = "alone: nobody else uses it; frees: by the next prune, if the environment went"
-    lines.append(plain(terminal.fitted(told, terminal.width), Style.FAINT))
+    lines.append(terminal.remark(told))
     return lines
 
 
@@ -231,7 +231,7 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
             lines.append(((" " * 9, Style.PLAIN), (fix, Style.FAINT)))
     more = len(overview.findings) - _FINDINGS
     if more > 0:
-        lines.append(plain(f"and {more} more: see `cacheadmin audit`", Style.FAINT))
+        lines.append(terminal.remark(f"and {more} more: see `cacheadmin audit`"))
     for broken in overview.broken[:_BROKEN]:
         words = f"{broken.broken_links} links lead nowhere: {broken.path} ({broken.owner})"
         lines.append(
@@ -241,7 +241,7 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
             )
         )
     if overview.broken:
-        lines.append(plain("`cacheadmin doctor` says how to repair them", Style.FAINT))
+        lines.append(terminal.remark("`cacheadmin doctor` says how to repair them"))
     return lines
 
 

@@ -94,6 +94,10 @@ class Terminal:
         filling = dash * max(0, self.width - columns_of(title) - 1)
         return ((title, Style.STRONG), (" ", Style.PLAIN), (filling, Style.FAINT))
 
+    def remark(self, text: str, style: Style = Style.FAINT) -> Line:
+        """Return a line in small voice, such as where to see the rest."""
+        return ((self.fitted(text, self.width), style),)
+
     def drawn(self, lines: Sequence[Line]) -> str:
         """Return lines as text, coloured, without blanks at their ends."""
         return "\n".join(self._drawn(line) for line in lines)
@@ -105,11 +109,6 @@ class Terminal:
         if spans:
             spans[-1] = (spans[-1][0].rstrip(), spans[-1][1])
         return "".join(self.paint(text, style) for text, style in spans)
-
-
-def plain(text: str, style: Style = Style.PLAIN) -> Line:
-    """Return a line of one span."""
-    return ((text, style),)
 
 
 def width_of(line: Line) -> int:
