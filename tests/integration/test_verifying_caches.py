@@ -1,0 +1,136 @@
+"""``cacheadmin verify`` as a command: targets, samples, exit codes, names that disagree."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.wheel_archives import empty_cache, write_archive
+
+ARCHIVES = 40
+
+
+def write_pointer(cache: Path, package: str, key: str, archive: Path) -> None:
+    folder = cache / "wheels-v7" / "pypi" / package
+    folder.mkdir(parents=True, exist_ok=True)
+    head = msgpack.packb([archive.name, [], f"{package}-{key}.whl", 0, None])
+    (folder / f"{key}.http").write_bytes(head + bytes(16) + len(head).to_bytes(8, "little"))
+    os.symlink(f"../../../archive-v0/{archive.name}", folder / key)
+
+
+@pytest.fixture
+def cache(open_folder: Path) -> Path:
+    return empty_cache(open_folder / "cache")
+
+
+def verified(cacheadmin: Cacheadmin, *arguments: Any, code: int | None = None) -> Any:
+    return cacheadmin("verify", *arguments, "--format", "json", code=code).json
+
+
+def test_a_round_of_samples_finds_everything_once(cache: Path, cacheadmin: Cacheadmin) -> None:
+    for number in range(ARCHIVES):
+        archive = write_archive(cache, f"demo{number}", {"demo.py": b"x = 1\n"})
+        (archive / "demo.py").write_bytes(b"x = 2\n")
+    policy = cacheadmin.policy(cache)
+    everything = verified(cacheadmin, policy, code=8)
+    assert everything["schema"] == "cacheadmin/verify/1"
+    assert everything["checked"]["archives"] == ARCHIVES
+    assert everything["checked"]["files"] == 3 * ARCHIVES
+    assert everything["checked"]["sampled_share"] == 1
+    subjects = {finding["subject"] for finding in everything["findings"]}
+    assert len(subjects) == ARCHIVES
+    seen: list[str] = []
+    for seed in range(4):
+        part = verified(cacheadmin, policy, "--sample", "25%", "--seed", str(seed))
+        assert part["checked"]["archives"] == len(part["findings"])
+        assert part["checked"]["candidates"] == ARCHIVES
+        assert (part["checked"]["sampled_share"], part["checked"]["seed"]) == (0.25, seed)
+        seen += [finding["subject"] for finding in part["findings"]]
+    assert len(seen) == ARCHIVES
+    assert set(seen) == subjects
+    alone = verified(cacheadmin, policy, "--jobs", "1", code=8)
+    assert alone["findings"] == everything["findings"]
+
+
+def test_targets_name_what_is_checked(cache: Path, cacheadmin: Cacheadmin) -> None:
+    good = write_archive(cache, "good", {"good.py": b""})
+    bad = write_archive(cache, "bad", {"bad.py": b"x"})
+    (bad / "bad.py").write_bytes(b"y")
+    write_pointer(cache, "good", "1.0-py3-none-any", good)
+    policy = cacheadmin.policy(cache)
+    for target in ("good", "good==1.0", good.name, good, "wheels-v7/pypi/good", "Good"):
+        assert verified(cacheadmin, policy, target, code=0)["checked"]["archives"] == 1
+    assert verified(cacheadmin, policy, "good", "bad", code=8)["checked"]["archives"] == 2
+    missing = cacheadmin("verify", policy, "goood", code=66)
+    assert "nothing in this cache is called goood" in missing.stderr
+    assert "near: good" in missing.stderr
+    # A bucket is an entry, but it holds no archive of its own.
+    cacheadmin("verify", policy, "simple-v27", code=66)
+
+
+def test_quiet_says_nothing_unless_it_fails(cache: Path, cacheadmin: Cacheadmin) -> None:
+    archive = write_archive(cache, "demo", {"demo.py": b"x = 1\n"})
+    policy = cacheadmin.policy(cache)
+    fine = cacheadmin("-q", "verify", policy, code=0)
+    assert (fine.stdout, fine.stderr) == ("", "")
+    assert "no findings in 1 archive (3 files" in cacheadmin("verify", policy, code=0).stdout
+    (archive / "notes\x1b[2J").write_bytes(b"x")
+    fine = cacheadmin("-q", "verify", policy, code=0)
+    assert (fine.stdout, fine.stderr) == ("", "")
+    loud = cacheadmin("-q", "verify", policy, "--fail-on", "warning", code=8)
+    assert loud.stdout.startswith("warning  file-extra  ")
+    assert "\x1b" not in loud.stdout
+    assert "notes\\x1b" in loud.stdout
+
+
+def test_a_share_that_is_none_is_refused(cache: Path, cacheadmin: Cacheadmin) -> None:
+    policy = cacheadmin.policy(cache)
+    for share in ("0%", "120%", "some"):
+        refused = cacheadmin("verify", policy, "--sample", share, code=2)
+        assert refused.stderr.startswith("cacheadmin: ")
+        assert "--sample" in refused.stderr
+
+
+def test_an_archive_under_another_name_is_an_error(cache: Path, cacheadmin: Cacheadmin) -> None:
+    good = write_archive(cache, "good", {"good.py": b""})
+    evil = write_archive(cache, "evil", {"evil.py": b""})
+    write_pointer(cache, "good", "1.0.0-py3-none-any", good)
+    policy = cacheadmin.policy(cache)
+    verified(cacheadmin, policy, code=0)
+    write_pointer(cache, "good", "1.1-py3-none-any", good)
+    write_pointer(cache, "six", "1.0-py3-none-any", evil)
+    findings = verified(cacheadmin, policy, code=8)["findings"]
+    assert [(one["rule"], one["subject"]) for one in findings] == [
+        ("wrong-package", str(evil)),
+        ("wrong-package", str(good)),
+    ]
+    assert (
+        "METADATA says evil 1.0, wheels-v7/pypi/six/1.0-py3-none-any says six 1.0"
+        in (findings[0]["detail"])
+    )
+
+
+@pytest.mark.root
+def test_who_may_not_read_learns_that_it_proves_nothing(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    from tests.support.users import other_users
+
+    (eve,) = other_users(1)
+    archive = write_archive(cache, "demo", {"demo/a.py": b"x", "demo/b.py": b"y"})
+    (archive / "demo" / "a.py").chmod(0o600)
+    policy = cacheadmin.policy(cache, f"state: sqlite:///{cacheadmin.folder}/eve/state.sqlite\n")
+    (cacheadmin.folder / "eve").mkdir()
+    os.chown(cacheadmin.folder / "eve", eve.uid, eve.gid)
+    document = cacheadmin(
+        "verify", policy, "--format", "json", "--insecure-policy", user=eve, code=0
+    ).json
+    (finding,) = document["findings"]
+    assert (finding["rule"], finding["severity"]) == ("unreadable", "warning")
+    assert "demo/a.py (Permission denied)" in finding["detail"]
+    assert finding["fix"].startswith("run it as root")
