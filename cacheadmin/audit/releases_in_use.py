@@ -2,7 +2,7 @@
 
 A trace names a release exactly, or a bucket that a range of releases writes;
 the second counts as old only when the whole range is. Who has upgraded since,
-or has not been seen within ``uv.active_within``, counts for nothing.
+or has left no trace at all within ``uv.active_within``, counts for nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _METADATA = ".dist-info"
 
 @dataclass(frozen=True, slots=True)
 class UsersTraces:
-    """The active traces of one user that a rule asked for; newest first, exact ones before ranges.
+    """The traces of one user that a rule asked for: exact ones before ranges, newest first.
 
     ``uid`` None: a uv that everybody on the host can run.
     """
@@ -54,10 +54,18 @@ class UsersTraces:
 def users_with(
     subject: Subject, is_wanted: Callable[[ReleaseTrace], bool]
 ) -> Iterator[UsersTraces]:
-    """Yield each user with active traces of the wanted sort."""
+    """Yield each user with traces of the wanted sort: active ones, and their executables.
+
+    An executable may have been installed years ago; while its user is active
+    here, by whatever trace, it is what they are likely to run.
+    """
+    case = subject.case
+    active = {id(trace): trace.uid for trace in case.evidence.releases if is_active(case, trace)}
+    users = set(active.values())
     by_user: dict[int | None, list[ReleaseTrace]] = defaultdict(list)
-    for trace in subject.case.evidence.releases:
-        if is_wanted(trace) and is_active(subject.case, trace):
+    for trace in filter(is_wanted, case.evidence.releases):
+        in_reach = trace.uid in users or (trace.uid is None and bool(users))
+        if id(trace) in active or (trace.is_program and in_reach):
             by_user[trace.uid].append(trace)
     for uid, traces in by_user.items():
         yield UsersTraces(uid, tuple(sorted(traces, key=_exact_and_newest_first)))

@@ -101,11 +101,21 @@ def test_an_installed_uv_is_upgraded_where_it_is_installed(site: Site) -> None:
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: uv\nVersion: 0.4.30\n")
     (environment / "pyvenv.cfg").write_text("home = /usr/bin\n")
     own(environment, site.eve)
+    bucket = max(site.cache.glob("wheels-v*/**/six"))
+    written = bucket / "1.17.0-py2.py3-none-any.http"
     try:
         policy = f"venvs: {{include: ['{environment}']}}\n"
         (found,) = site.findings("uv-below-minimum", policy, owner=site.eve)
         assert found.fix == f"uv pip install --python '{environment}' --upgrade 'uv>=0.8.19'"
+        # Installed long ago, it matters as long as eve does anything here.
+        age(environment, 400)
+        assert site.findings("uv-below-minimum", policy, owner=site.eve) == []
+        written.write_bytes(b"\x90")
+        own(written, site.eve)
+        (found,) = site.findings("uv-below-minimum", policy, owner=site.eve)
+        assert "uv 0.4.30 (it is installed there" in found.detail
     finally:
+        written.unlink(missing_ok=True)
         shutil.rmtree(environment)
 
 
