@@ -43,12 +43,13 @@ _NEEDED = (REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
 
 _LAY_OUT = """
 set -e
-place="$1"
-mount -t tmpfs -o mode=755 docs "$place"
+mount -t tmpfs -o mode=755 docs "$1"
+# By relative names from here on: an overlay may come to lie over the place itself.
+cd "$1"
 for folder in etc usr var home root; do
-  mkdir -p "$place/$folder/upper" "$place/$folder/work"
-  chmod --reference="/$folder" "$place/$folder/upper"
-  layers="lowerdir=/$folder,upperdir=$place/$folder/upper,workdir=$place/$folder/work"
+  mkdir -p "$folder/upper" "$folder/work"
+  chmod --reference="/$folder" "$folder/upper"
+  layers="lowerdir=/$folder,upperdir=$folder/upper,workdir=$folder/work"
   mount -t overlay -o "$layers" docs "/$folder"
 done
 mount -t tmpfs -o mode=755 docs /srv
