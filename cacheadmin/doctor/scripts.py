@@ -32,6 +32,9 @@ _HEAD = """\
 # refuses to run as anybody else. Read it; then run it as that user, or as root:
 #     su - USER -s /bin/sh -c 'exec sh -s' < THIS_FILE
 # UV names another uv than the one that is found first: UV=/path/to/uv sh THIS_FILE
+#
+# Names stand here letter by letter, so a $ in one means nothing:
+# shellcheck disable=SC2016
 set -u
 
 user={uid}

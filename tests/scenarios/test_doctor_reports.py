@@ -1,0 +1,143 @@
+"""`cacheadmin doctor` for the tired admin: undo first, and name what was not seen."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.packages import Index
+from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.users import User
+from tests.support.uv_releases import NEWEST
+
+
+def policy_of(cacheadmin: Cacheadmin, shared: SharedCache, *environments: Path) -> Path:
+    lines = "".join(f'    - "{path}"\n' for path in environments)
+    include = f"  include:\n{lines}" if environments else ""
+    return cacheadmin.policy(shared.path, f"venvs:\n  from_cache: false\n{include}")
+
+
+def site_of(environment: Path) -> Path:
+    (site,) = environment.glob("lib/*/site-packages")
+    return site
+
+
+def test_what_a_run_of_ours_took_is_offered_for_restoring_first(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    unknown = shared.environment("unknown", NEWEST, "six==1.16.0", "pytz==2024.1")
+    other = shared.environment("other", NEWEST, "cowsay==6.0")
+    for bucket in shared.path.glob("wheels-v*"):
+        shutil.rmtree(bucket)
+    for link in site_of(other).glob("cowsay/*.py"):
+        os.unlink(os.readlink(link))
+    run = cacheadmin(
+        "prune", policy_of(cacheadmin, shared, other), "--format", "json", code=0
+    ).json["run_id"]
+    assert dangling_links(unknown)
+    policy = policy_of(cacheadmin, shared, other, unknown)
+    document = cacheadmin("doctor", policy, "--format", "json", code=8).json
+    assert document["schema"] == "cacheadmin/doctor/1"
+    by_path = {row["subject"]: row for row in document["findings"]}
+    assert by_path[str(unknown)]["restore"] == run
+    assert by_path[str(other)]["restore"] is None
+    assert document["restores"][0]["heals"] == [str(unknown)]
+    assert by_path[str(unknown)]["fix"].startswith("cacheadmin runs restore ")
+    text = cacheadmin("doctor", policy, code=8).stdout
+    assert text.startswith("FIRST: 1 environment comes back")
+    cacheadmin("runs", "restore", policy, run, code=0)
+    assert dangling_links(unknown) == {}
+    (left,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert left["subject"] == str(other)
+
+
+def test_metadata_that_is_lost_too_still_gives_name_version_and_owner(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("env", NEWEST, "six==1.16.0", "python-dateutil==2.9.0.post0")
+    shutil.rmtree(shared.path / "archive-v0")
+    policy = policy_of(cacheadmin, shared, environment)
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert [(p["name"], p["version"]) for p in row["packages"]] == [
+        ("python_dateutil", "2.9.0.post0"),
+        ("six", "1.16.0"),
+    ]
+    assert row["uid"] == os.geteuid()
+    assert row["run_as"] == row["owner"]
+    assert (
+        row["count"] == sum(p["lost"] for p in row["packages"]) == len(dangling_links(environment))
+    )
+    assert all(archive.startswith("archive-v0/") for archive in row["archives"])
+    text = cacheadmin("doctor", policy, code=8).stdout
+    assert "six 1.16.0" in text
+    assert f"$ cd -- {environment.parent} && uv pip install" in text
+    assert cacheadmin("-q", "doctor", policy, code=8).stdout == text
+
+
+def test_files_that_record_names_and_nobody_has_are_found_in_every_link_mode(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("env", NEWEST, "pytz==2024.1", link_mode="hardlink")
+    policy = policy_of(cacheadmin, shared, environment)
+    (site_of(environment) / "pytz" / "zoneinfo" / "UTC").unlink()
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=0).json["findings"]
+    assert (row["rule"], row["severity"]) == ("environment-half-installed", "warning")
+    cacheadmin("doctor", policy, "--fail-on", "warning", code=8)
+    (site_of(environment) / "pytz" / "tzinfo.py").unlink()
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert (row["severity"], row["count"]) == ("error", 2)
+
+
+def test_compiled_files_come_and_go_and_nothing_is_said(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("env", NEWEST, "six==1.16.0")
+    record = site_of(environment) / "six-1.16.0.dist-info" / "RECORD"
+    with record.open("a") as file:
+        file.write("__pycache__/six.cpython-311.pyc,,\n../../../../../../etc/no-such-file,,\n")
+    policy = policy_of(cacheadmin, shared, environment)
+    assert cacheadmin("-q", "doctor", policy, code=0).stdout == ""
+    assert "none is broken" in cacheadmin("doctor", policy, code=0).stdout
+
+
+@pytest.mark.root
+def test_what_could_not_be_looked_at_is_named_and_not_called_healthy(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, three_users: list[User]
+) -> None:
+    ana, ben, _ = three_users
+    shared = SharedCache.create(open_folder, index, (ana, ben))
+    hers = shared.environment("env", NEWEST, "six==1.16.0", user=ana)
+    hidden = shared.environment("env", NEWEST, "six==1.16.0", user=ben)
+    site_of(hidden).chmod(0o700)
+    state = open_folder / "state-of-ana"
+    state.mkdir()
+    os.chown(state, ana.uid, ana.gid)
+    lines = f'venvs:\n  from_cache: false\n  include: ["{hers}", "{hidden}"]\n'
+    policy = cacheadmin.policy(shared.path, f"{lines}state: sqlite:///{state}/s.sqlite\n")
+    said = cacheadmin("-q", "doctor", policy, user=ana, code=0).stdout
+    assert str(hidden) in said
+    assert str(hers) not in said
+    rows = cacheadmin("doctor", policy, "--format", "json", user=ana, code=0).json["findings"]
+    assert {row["rule"] for row in rows} == {"environment-unreadable"}
+
+
+@pytest.mark.root
+def test_a_package_that_somebody_else_slipped_in_is_named_in_no_command(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, three_users: list[User]
+) -> None:
+    ana, _, eve = three_users
+    shared = SharedCache.create(open_folder, index, (ana, eve))
+    environment = shared.environment("env", NEWEST, "six==1.16.0", user=ana)
+    planted = site_of(environment) / "evil-6.6.6.dist-info"
+    planted.mkdir()
+    (planted / "RECORD").write_text("evil/__init__.py,,\n")
+    for path in (planted, planted / "RECORD"):
+        os.chown(path, eve.uid, eve.gid)
+    policy = policy_of(cacheadmin, shared, environment)
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert row["commands"] == []
+    assert "evil 6.6.6" in row["note"]
