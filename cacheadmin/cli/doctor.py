@@ -11,6 +11,7 @@ import typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
+from cacheadmin.cli.recording import recorded
 from cacheadmin.findings import Severity
 
 if TYPE_CHECKING:
@@ -44,17 +45,22 @@ def doctor(
 
     if fix_script == "-" and output_format is not Format.TABLE:
         raise WrongUsage("--fix-script - prints a script: it goes with no other --format")
+    writes = fix_script not in (None, "-")
     with (
+        recorded("doctor --fix-script", policy, changes=writes) as account,
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
     ):
+        account.loaded = situation.loaded
         checkup = diagnose(situation, progress)
         if fix_script != "-":
             _show(situation, checkup, policy, output_format)
         if fix_script is not None:
-            _write_scripts(fix_script, situation, checkup)
-    failing = any_at_least(checkup.findings, fail_on)
-    return int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+            account.subject = os.path.abspath(fix_script)
+            account.counts = {"scripts": _write_scripts(fix_script, situation, checkup)}
+        failing = any_at_least(checkup.findings, fail_on)
+        account.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+    return account.exit_code
 
 
 def _show(
@@ -78,7 +84,8 @@ def _emphasised(text: str) -> str:
     return typer.style(text, bold=True) if output.colour_stdout() else text
 
 
-def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> None:
+def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
+    """Write a script a user into a folder, or print the only one; return how many were written."""
     from itertools import groupby
 
     from cacheadmin.doctor.script_files import script_name, write_scripts
@@ -102,10 +109,11 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> None:
         for text in scripts.values():
             # Names in it may be no UTF-8: their bytes, as they are on the disk.
             sys.stdout.buffer.write(os.fsencode(text))
-        return
+        return 0
     if not scripts:
         output.note("nothing is broken: no script was written")
-        return
+        return 0
     for path in write_scripts(target, scripts):
         output.note(f"wrote {path}")
     output.note("each is for its user alone; as root: su - USER -s /bin/sh -c 'exec sh -s' < FILE")
+    return len(scripts)
