@@ -50,7 +50,8 @@ def fresh(index: Index) -> Iterator[Machine]:
         machine.must("sed -i /^uvcache:/d /etc/group")
         machine.must("install -d -m 755 /etc/cacheadmin/policies.d")
         machine.must(
-            "printf 'version: 1\\nname: ml-team\\ncache: /srv/uv-cache\\n'"
+            "printf 'version: 1\\nname: ml-team\\ncache: /srv/uv-cache\\n"
+            "venvs:\\n  discover:\\n    - root: /home\\n      depth: 3\\n'"
             " > /etc/cacheadmin/policies.d/ml-team.yaml"
         )
         yield machine
@@ -90,14 +91,30 @@ def test_members_with_umask_022_use_what_each_other_cached(fresh: Machine) -> No
     links = fresh.must("find by-* -lname '/srv/uv-cache/archive-v0/*'", user="ben")
     assert "six.py" in links, "no environment links into the shared cache"
 
-    findings = audited(fresh)
+    # That two of the releases are old is all there is to say.
+    findings = [found for found in audited(fresh) if not str(found["rule"]).startswith("uv-")]
     assert findings == [], json.dumps(findings, indent=1)
+
+    # Then the page's third step, and prunes of uv itself by a member and by root.
+    fresh.must("cacheadmin prune ml-team")
+    fresh.must("cacheadmin protect ml-team")
+    by_a_member = fresh.run("uv cache prune", user="ben")
+    assert "Permission denied" in by_a_member.output, "the page says that it stops half-way"
+    fresh.must("uv cache prune")
+    for user in ("ana", "ben"):
+        assert fresh.must("find by-* -xtype l", user=user) == ""
+        fresh.must("uv venv -q after", user=user)
+        install(fresh, user, "after", NEWEST, "six==1.17.0")
 
 
 def test_a_cache_that_grew_wrong_is_put_right(fresh: Machine) -> None:
     fresh.must("rm -rf /srv/uv-cache by-*; install -d -m 2775 -g uvcache /srv/uv-cache")
-    fresh.must("rm -rf by-*; uv venv -q wrong; uv pip install -q --python wrong six", user="ana")
-    fresh.must("rm -rf by-*", user="ben")
+    fresh.must(
+        "rm -rf by-* after; uv venv -q wrong; uv pip install -q --python wrong six", user="ana"
+    )
+    fresh.must("rm -rf by-* after", user="ben")
+    # What is remembered of the last cache is no part of this one.
+    fresh.must("rm -rf /var/lib/cacheadmin /srv/uv-cache.cacheadmin")
     refused = fresh.run("uv venv -q wrong", user="ben")
     assert "Permission denied" in refused.output, "it is not wrong at all: nothing was tested"
     assert "not-group-writable" in {finding["rule"] for finding in audited(fresh)}
