@@ -34,7 +34,7 @@ def verify(
         Severity, typer.Option("--fail-on", help="Leave with 8 at findings as bad as this.")
     ] = Severity.ERROR,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=256, help="Threads; one a core by default.")
+        int | None, typer.Option("--jobs", min=1, max=256, help="Workers; one a core by default.")
     ] = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,

@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from cacheadmin.findings import Severity
 from cacheadmin.fs.reading import (
@@ -40,8 +41,11 @@ _MAX_DEPTH = 64
 
 _EXAMPLES = 3
 
-# Where a link's text leads, read in a folder (absolute): whether into this cache's archives.
-LeadsToArchive = Callable[[str, str], bool]
+# No folder of a wheel has as many; each takes memory until all are sorted.
+_MAX_ENTRIES = 250_000
+
+# Where a link's text leads, read in a folder (absolute): relative to this cache, None outside it.
+WhereInCache = Callable[[str, str], str | None]
 
 Key = tuple[VerifyRule, Severity]
 
@@ -84,7 +88,7 @@ class Checked:
 
 
 def check_archive(
-    cache_fd: int, cache_path: str, archive: Archive, leads_to_archive: LeadsToArchive
+    cache_fd: int, cache_path: str, archive: Archive, where_in_cache: WhereInCache
 ) -> Checked:
     """Return what is wrong with an archive; its largest files are left to the caller."""
     checked = Checked(archive)
@@ -98,7 +102,7 @@ def check_archive(
         return checked
     try:
         root = f"{cache_path.rstrip('/')}/{archive.path}"
-        _Walk(fd, root, checked, leads_to_archive).check()
+        _Walk(fd, cache_fd, root, checked, where_in_cache).check()
         if _is_gone(cache_fd, archive.path, fd):
             return Checked(archive, gone=True)
     except OSError as error:
@@ -129,14 +133,15 @@ class _Walk:
     """One walk through one archive."""
 
     def __init__(
-        self, fd: int, root: str, checked: Checked, leads_to_archive: LeadsToArchive
+        self, fd: int, cache_fd: int, root: str, checked: Checked, where_in_cache: WhereInCache
     ) -> None:
         self._fd = fd
+        self._cache_fd = cache_fd
         self._root = root
         self._checked = checked
-        self._leads_to_archive = leads_to_archive
+        self._where_in_cache = where_in_cache
         self._device = os.fstat(fd).st_dev
-        self._unread: list[str] = []
+        self._unread: set[str] = set()
         self._contents: Contents = read_contents(fd, checked.archive.uid)
         self._left = dict(self._contents.lines)
 
@@ -152,15 +157,33 @@ class _Walk:
 
     def _missing(self) -> None:
         for path in self._left:
-            if path.endswith(".pyc") or any(path.startswith(f"{one}/") for one in self._unread):
+            if path.endswith(".pyc") or (self._unread and self._is_unread(path)):
                 continue
             rule = VerifyRule.FILE_MISSING
             self._checked.add(Problem(rule, Severity.ERROR, path, "not there"))
 
+    def _is_unread(self, path: str) -> bool:
+        """Whether a path lies in a folder that could not be looked at, "" being the archive."""
+        end = 0
+        for _ in range(_MAX_DEPTH + 2):
+            if path[:end] in self._unread:
+                return True
+            end = path.find("/", end + 1)
+            if end < 0:
+                break
+        return False
+
     def _folder(self, fd: int, path: str, depth: int) -> None:
         folders = []
+        with os.scandir(fd) as listing:
+            entries = list(islice(listing, _MAX_ENTRIES + 1))
+        if len(entries) > _MAX_ENTRIES:
+            self._unread.add(path)
+            what = f"more than the {_MAX_ENTRIES} entries that any wheel's folder has"
+            self._checked.add(Problem(VerifyRule.UNREADABLE, Severity.ERROR, path, what))
+            return
         # In the order of inodes: near each other on disks that turn.
-        for entry in sorted(os.scandir(fd), key=os.DirEntry.inode):
+        for entry in sorted(entries, key=os.DirEntry.inode):
             inner = f"{path}/{entry.name}" if path else entry.name
             if entry.is_dir(follow_symlinks=False):
                 folders.append((entry.name, inner))
@@ -173,7 +196,7 @@ class _Walk:
                 del self._left[inner]
                 self._changed(fd, name, inner, "a folder")
             if depth >= _MAX_DEPTH:
-                self._unread.append(inner)
+                self._unread.add(inner)
                 what = "deeper than any uv release writes"
                 rule = VerifyRule.UNREADABLE
                 self._checked.add(Problem(rule, Severity.ERROR, inner, what))
@@ -186,19 +209,19 @@ class _Walk:
         except OSError as error:
             problem = failure(path, error)
             if not problem.missing:
-                self._unread.append(path)
+                self._unread.add(path)
                 self._checked.add(unreadable(path, problem))
             return
         try:
             if os.fstat(fd).st_dev != self._device:
-                self._unread.append(path)
+                self._unread.add(path)
                 what = "another filesystem is mounted there"
                 rule = VerifyRule.UNREADABLE
                 self._checked.add(Problem(rule, Severity.ERROR, path, what))
                 return
             self._folder(fd, path, depth + 1)
         except OSError as error:
-            self._unread.append(path)
+            self._unread.add(path)
             self._checked.add(unreadable(path, failure(path, error)))
         finally:
             os.close(fd)
@@ -237,8 +260,9 @@ class _Walk:
         if self._contents.belongs_to_environment(path):
             return
         absolute = f"{self._root}/{folder}".rstrip("/")
-        if self._contents.is_environment and self._leads_to_archive(text, absolute):
-            # As uv links in symlink mode; the file is checked where it lies.
+        place = self._where_in_cache(text, absolute) if self._contents.is_environment else None
+        if place is not None and place.startswith("archive-v"):
+            self._link_to_archive(fd, name, path, place)
             return
         resolved = os.path.normpath(os.path.join(absolute, text))
         leaves = not resolved.startswith(f"{self._root}/")
@@ -246,6 +270,28 @@ class _Walk:
         what = f"leads to {text[:200]}" + ("" if leaves else ", in the archive")
         rule = VerifyRule.LINK_IN_ARCHIVE
         self._checked.add(Problem(rule, severity, path, what, touched_now(fd, name)))
+
+    def _link_to_archive(self, fd: int, name: str, path: str, place: str) -> None:
+        """Judge a link as uv makes them in symlink mode; the file is checked where it lies.
+
+        ``place`` is ``archive-v0/<id>/...``: the same way as in site-packages,
+        or the same name in a ``.data`` folder.
+        """
+        inner = place.split("/", 2)[-1]
+        own = path.partition("/site-packages/")[2] or path
+        moved = ".data/" in inner and inner.rpartition("/")[2] == name
+        if inner != own and not moved:
+            what = f"leads to another file, {place}"
+            rule = VerifyRule.LINK_IN_ARCHIVE
+            self._checked.add(Problem(rule, Severity.ERROR, path, what, touched_now(fd, name)))
+            return
+        try:
+            os.stat(place, dir_fd=self._cache_fd, follow_symlinks=False)
+        except OSError as error:
+            if failure(place, error).missing:
+                what = f"leads to {place}, which is gone"
+                rule = VerifyRule.FILE_MISSING
+                self._checked.add(Problem(rule, Severity.ERROR, path, what))
 
     def _extra(self, fd: int, name: str, path: str) -> None:
         contents = self._contents

@@ -23,7 +23,7 @@ from cacheadmin.fs.reading import (
     read_file_and_status,
 )
 from cacheadmin.verify.problems import Problem, VerifyRule
-from cacheadmin.verify.records import MAX_BYTES, Line, Record, parse_record
+from cacheadmin.verify.records import MAX_BYTES, MAX_LINES, Line, Record, parse_record
 
 _DIST_INFO = ".dist-info"
 _MAX_METADATA = 1024 * 1024
@@ -146,6 +146,8 @@ def _problems_of(record: Record, path: str) -> Iterator[Problem]:
         yield Problem(rule, error, name, f"{path} has two lines for it that differ")
     for name in record.unhashed:
         yield Problem(rule, warning, name, f"{path} gives no hash of it that can be relied on")
+    if record.too_long:
+        yield Problem(rule, error, path, f"more than the {MAX_LINES} lines that any wheel has")
     if record.unreadable:
         yield Problem(rule, warning, path, f"{record.unreadable} lines are no lines of a RECORD")
 

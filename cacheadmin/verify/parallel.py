@@ -28,6 +28,7 @@ from concurrent.futures import (
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.evidence.locating import Place
 from cacheadmin.verify.checking import Checked, check_archive, check_deferred
 
 if TYPE_CHECKING:
@@ -53,15 +54,15 @@ class Workplace:
 
     def check(self, archive: Archive) -> Checked:
         """Check one archive, but for its largest files."""
-        return check_archive(self.cache_fd, self.cache_path, archive, self._leads_to_archive)
+        return check_archive(self.cache_fd, self.cache_path, archive, self._where_in_cache)
 
     def check_later(self, archive: Archive, path: str, line: Line) -> list[Problem]:
         """Check one large file of an archive."""
         return check_deferred(self.cache_fd, archive, path, line)
 
-    def _leads_to_archive(self, text: str, folder: str) -> bool:
-        entry = self.locator.locate(text, folder).entry
-        return entry is not None and entry.startswith("archive-v")
+    def _where_in_cache(self, text: str, folder: str) -> str | None:
+        located = self.locator.locate(text, folder)
+        return located.path if located.place is Place.INSIDE else None
 
 
 # A forked worker's own; nothing of it can be sent through a pipe.

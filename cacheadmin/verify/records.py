@@ -20,9 +20,12 @@ import io
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-# The largest RECORD seen (a package with 30,000 files) is 4 MiB.
-MAX_BYTES = 64 * 1024 * 1024
+# The largest RECORD seen (a package with 30,000 files) is 4 MiB. A line takes
+# some hundred bytes of memory, however short it is.
+MAX_BYTES = 32 * 1024 * 1024
+MAX_LINES = 250_000
 
 # What the specifications allow: sha256 or better. Digests of fixed length only.
 ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
@@ -54,6 +57,7 @@ class Record:
     ``unsafe`` are paths that lead out of the archive, ``repeated`` those that
     lines say different things of, ``unhashed`` those without a hash that may
     be relied on (and should have one). ``unreadable`` counts what is no line.
+    ``too_long``: it goes on, and was read no further.
     """
 
     lines: dict[str, Line]
@@ -61,6 +65,7 @@ class Record:
     repeated: tuple[str, ...] = ()
     unhashed: tuple[str, ...] = ()
     unreadable: int = 0
+    too_long: bool = False
 
 
 def parse_record(content: bytes, base: str = "") -> Record:
@@ -74,7 +79,8 @@ def parse_record(content: bytes, base: str = "") -> Record:
     repeated: list[str] = []
     unhashed: list[str] = []
     unreadable = 0
-    for row in _rows(os.fsdecode(content)):
+    rows = _rows(os.fsdecode(content))
+    for row in islice(rows, MAX_LINES):
         if row is None or len(row) > 3:
             unreadable += 1
             continue
@@ -89,7 +95,8 @@ def parse_record(content: bytes, base: str = "") -> Record:
             repeated.append(path)
         if line.digest is None and not may_lack_hash(path):
             unhashed.append(path)
-    return Record(lines, tuple(unsafe), tuple(repeated), tuple(unhashed), unreadable)
+    too_long = next(rows, None) is not None
+    return Record(lines, tuple(unsafe), tuple(repeated), tuple(unhashed), unreadable, too_long)
 
 
 def may_lack_hash(path: str) -> bool:

@@ -13,7 +13,9 @@ import os
 import stat
 from functools import lru_cache
 
+from cacheadmin.fs.access_lists import WRITE, access_of, read_access_list_at
 from cacheadmin.pinning import account
+from cacheadmin.planner.case import name_some
 from cacheadmin.verify.problems import Touched
 
 
@@ -29,25 +31,23 @@ def touched(status: os.stat_result, name: str, folder_fd: int) -> Touched:
 
 
 def _writers(status: os.stat_result, name: str, folder_fd: int) -> str:
-    who = ["root"]
-    if status.st_uid and status.st_mode & stat.S_IWUSR:
-        who.append(account(status.st_uid))
-    if status.st_mode & stat.S_IWGRP:
-        # With an access list these bits are its mask: somebody named there may write.
-        listed = _has_access_list(name, folder_fd)
-        who.append("whoever its access list names" if listed else f"group {_group(status.st_gid)}")
-    if status.st_mode & stat.S_IWOTH:
-        who.append("everybody")
-    return ", ".join(who)
-
-
-def _has_access_list(name: str, folder_fd: int) -> bool:
     try:
-        # No system call reads it beneath a descriptor; the folder's own entry does.
-        path = f"/proc/self/fd/{folder_fd}/{name}"
-        return bool(os.getxattr(path, "system.posix_acl_access", follow_symlinks=False))
+        listed = read_access_list_at(folder_fd, name)
     except OSError:
-        return False
+        listed = None
+    rules = access_of(status, listed).rules
+    who = ["root"]
+    if status.st_uid and rules.owner & WRITE:
+        who.append(account(status.st_uid))
+    users = (uid for uid, rights in rules.users.items() if rules.limited(rights) & WRITE)
+    who += [account(uid) for uid in sorted(users)]
+    if rules.limited(rules.group) & WRITE:
+        who.append(f"group {_group(status.st_gid)}")
+    groups = (gid for gid, rights in rules.groups.items() if rules.limited(rights) & WRITE)
+    who += [f"group {_group(gid)}" for gid in sorted(groups)]
+    if rules.others & WRITE:
+        who.append("everybody")
+    return ", ".join(name_some(who))
 
 
 @lru_cache(maxsize=256)

@@ -69,7 +69,7 @@ def run_verify(
     day = situation.now_ns // (86_400 * 10**9) if seed is None else seed
     candidates = _candidates(situation, targets)
     chosen = [archive for archive in candidates if in_sample(archive.id, share, day)]
-    checked = _check_all(situation, chosen, jobs or os.cpu_count() or 1, progress)
+    checked = _check_all(situation, chosen, jobs or len(os.sched_getaffinity(0)), progress)
     telling = Telling(situation)
     pointers = _named_by_pointers(situation.inventory)
     findings: list[Finding] = []

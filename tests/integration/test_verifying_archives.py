@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import py_compile
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -301,6 +303,8 @@ def test_a_file_that_is_swapped_all_the_time_stops_nothing(cache: Path, archive:
                 make()
                 os.replace(spare, victim)
 
+    os.unlink(victim)
+    os.mkfifo(victim)
     thread = threading.Thread(target=swap)
     thread.start()
     try:
@@ -315,3 +319,48 @@ def test_a_file_that_is_swapped_all_the_time_stops_nothing(cache: Path, archive:
     finally:
         stop.set()
         thread.join()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(shutil.which("setfacl") is None, reason="needs setfacl")
+def test_who_may_write_is_told_by_mode_and_access_list(cache: Path, archive: Path) -> None:
+    ana, ben = other_users(2)
+    victim = archive / "demo/data.txt"
+    victim.write_bytes(b"dato")
+
+    def writers() -> str:
+        (problem,) = checked(cache)["file-changed", "error"].examples
+        assert problem.touched is not None
+        return problem.touched.writers
+
+    os.chown(victim, ana.uid, ana.gid)
+    victim.chmod(0o644)
+    assert writers() == f"root, uid {ana.uid}"
+    victim.chmod(0o664)
+    assert writers() == f"root, uid {ana.uid}, group {ana.gid}"
+    victim.chmod(0o646)
+    assert writers() == f"root, uid {ana.uid}, everybody"
+    victim.chmod(0o640)
+    subprocess.run(["setfacl", "-m", f"u:{ben.uid}:rw", victim], check=True)
+    assert writers() == f"root, uid {ana.uid}, uid {ben.uid}"
+    # What the mask takes back is no right.
+    subprocess.run(["setfacl", "-m", "m::r", victim], check=True)
+    assert writers() == f"root, uid {ana.uid}"
+
+
+def test_a_wheel_that_poses_as_an_environment_is_found(cache: Path, archive: Path) -> None:
+    (archive / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    (archive / "demo/__init__.py").write_bytes(b"evil = 1\n")
+    found = checked(cache)
+    assert {problem.path for problem in found["file-extra", "error"].examples} == {
+        "demo/__init__.py",
+        "demo/empty.py",
+    }
+
+
+def test_problems_without_end_are_counted_and_a_few_named(cache: Path, archive: Path) -> None:
+    for number in range(500):
+        (archive / f"demo/extra{number}.py").touch()
+    found = checked(cache)["file-extra", "error"]
+    assert found.count == 500
+    assert len(found.examples) == 3

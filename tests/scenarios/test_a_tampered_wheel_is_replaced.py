@@ -102,11 +102,14 @@ def test_one_user_changes_a_wheel_for_all_and_the_fix_heals_it(
     assert not any(is_evil(one) for one in (linked[ana], linked[ben], hard, copied))
     new = shared.environment("new", release, "six==1.16.0", user=eve)
     assert not is_evil(new)
-    # Nobody has the changed one any more: it goes as everything unused goes.
-    cacheadmin("prune", policy, code=0)
-    assert not archive.exists()
-    assert findings_of(cacheadmin, policy, code=0) == []
-    assert not any(is_evil(one) for one in (linked[ana], linked[ben], hard, copied, new))
+    # Nobody has the changed one any more, and no release finds it again.
+    (finding,) = findings_of(cacheadmin, policy, code=8)
+    assert finding["subject"] == str(archive)
+    assert "no known environment links to it" in finding["detail"]
+    assert not finding["fix"].startswith("rm ")
+    document = cacheadmin("explain", policy, archive.name, "--format", "json", code=0).json
+    assert [one["path"] for one in document["entries"]] == [f"archive-v0/{archive.name}"]
+    assert document["environments"] == []
 
 
 @pytest.mark.root
@@ -169,3 +172,22 @@ def test_cached_environments_are_checked_and_made_anew(
     again = shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
     assert "hello" in again.stdout
     assert "EVIL" not in again.stdout
+
+
+def test_links_of_a_cached_environment_lead_where_uv_led_them(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
+    (environment,) = {path.parent for path in shared.path.glob("archive-v0/*/pyvenv.cfg")}
+    policy = cacheadmin.policy(shared.path)
+    assert findings_of(cacheadmin, policy, code=0) == []
+    (package,) = environment.glob("lib/python*/site-packages/cowsay")
+    main, other = package / "main.py", package / "__main__.py"
+    wheel = main.readlink().parent
+    main.unlink()
+    main.symlink_to(other.readlink())
+    (wheel / "__main__.py").rename(shared.path / "kept")
+    found = {(one["rule"], one["subject"]): one for one in findings_of(cacheadmin, policy, code=8)}
+    assert "main.py (leads to another file" in found["link-in-archive", str(environment)]["detail"]
+    assert "which is gone" in found["file-missing", str(environment)]["detail"]
+    assert "__main__.py (not there)" in found["file-missing", str(wheel.parent)]["detail"]

@@ -73,7 +73,7 @@ def checked(cache: Path) -> dict[tuple[str, str], Found]:
     found: dict[tuple[str, str], Found] = {}
     with open_cache(str(cache)) as opened:
         for archive in read_inventory(opened).archives.values():
-            one = check_archive(opened.fd, opened.identity.path, archive, lambda *_: False)
+            one = check_archive(opened.fd, opened.identity.path, archive, lambda *_: None)
             for path, line in one.deferred:
                 for problem in check_deferred(opened.fd, archive, path, line):
                     one.add(problem)
