@@ -7,7 +7,7 @@ import os
 import socket
 import stat
 import subprocess
-import threading
+import sys
 from pathlib import Path
 
 import pytest
@@ -218,23 +218,27 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
     (place / "inner" / "own").chmod(0o666)
     link = audit.cache / "wheels-v6" / "link"
     link.symlink_to(outside)
-    done = threading.Event()
-
-    def swap() -> None:
-        while not done.is_set():
-            place.rename(aside)
-            link.rename(place)
-            place.rename(link)
-            aside.rename(place)
-
-    swapping = threading.Thread(target=swap)
-    swapping.start()
-    try:
-        with audit.look() as situation:
-            surveys = [Subject(situation).survey for _ in range(200)]
-    finally:
-        done.set()
-        swapping.join()
+    for number in range(1000):
+        # Some way to go between seeing the folder and opening it.
+        (audit.cache / "wheels-v6" / f"file{number}").touch()
+    swap = (
+        "import os, sys; place, aside, link = sys.argv[1:]; print('ready', flush=True)\n"
+        "while True:\n"
+        "    os.rename(place, aside); os.rename(link, place)\n"
+        "    os.rename(place, link); os.rename(aside, place)\n"
+    )
+    with (
+        audit.look() as situation,
+        subprocess.Popen(
+            [sys.executable, "-c", swap, place, aside, link], stdout=subprocess.PIPE, text=True
+        ) as swapping,
+    ):
+        try:
+            assert swapping.stdout is not None
+            assert swapping.stdout.readline() == "ready\n"
+            surveys = [Subject(situation).survey for _ in range(100)]
+        finally:
+            swapping.kill()
     examples = {e for s in surveys for count in s.tallies.counts.values() for e in count.examples}
     assert any(example.endswith("inner/own") for example in examples)
     assert not any("secret" in example for example in examples)

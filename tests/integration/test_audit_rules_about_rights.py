@@ -232,8 +232,10 @@ def test_a_group_that_a_list_names_shares_the_cache_whoever_owns_the_entries(
 ) -> None:
     cache = shared_audit.cache
     subprocess.run(["chown", "-R", ":0", cache], check=True)
-    setfacl("-R", "-m", f"g:{SHARED_GROUP}:rwX", cache)
-    setfacl("-R", "-d", "-m", f"g:{SHARED_GROUP}:rwx", cache)
+    setfacl("-R", "-m", f"g::rX,g:{SHARED_GROUP}:rwX", cache)
+    setfacl("-R", "-d", "-m", f"u::rwx,g::rx,g:{SHARED_GROUP}:rwx,o::rx", cache)
+    # Next to a group that is named, root's own group shares with nobody.
+    setfacl("-m", "g::rwx", cache)
     assert [f for rule in RULES for f in shared_audit.findings(rule)] == []
     setfacl("-x", f"g:{SHARED_GROUP}", cache / "wheels-v6")
     assert [f.count for f in shared_audit.findings("not-group-writable")] == [1]
