@@ -34,6 +34,15 @@ def test_the_wheel_installs_every_manual_page(wheel_names: list[str]) -> None:
         assert any(name.endswith(f".data/data/share/man/{page}") for name in wheel_names)
 
 
+def test_the_wheel_installs_completion_for_each_shell(wheel_names: list[str]) -> None:
+    for file in (
+        "bash-completion/completions/cacheadmin",
+        "zsh/site-functions/_cacheadmin",
+        "fish/vendor_completions.d/cacheadmin.fish",
+    ):
+        assert any(name.endswith(f".data/data/share/{file}") for name in wheel_names)
+
+
 def test_the_wheel_has_the_example_policies_and_the_release_table(wheel_names: list[str]) -> None:
     examples = [name for name in wheel_names if "/share/cacheadmin/policies/" in name]
     assert len(examples) >= 4

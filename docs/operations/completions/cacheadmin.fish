@@ -139,7 +139,7 @@ complete -c cacheadmin -n '__cacheadmin_at "verify" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l sample -r -F -d 'Check so much (10%), each day another'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l seed -r -F -d 'Which sample; the day\'s by default'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l fail-on -x -a 'error warning info' -d 'Leave with 8 at findings as bad as this'
-complete -c cacheadmin -n '__cacheadmin_at "verify"' -l jobs -r -F -d 'Threads; one a core by default'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l jobs -r -F -d 'Workers; one a core by default'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -s h -l help -d 'Print help and leave'
