@@ -14,7 +14,9 @@ they found through a pipe. Where the system has no shared memory to set that up
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import (
@@ -116,7 +118,16 @@ def _processes(place: Workplace, workers: int) -> ProcessPoolExecutor:
 def _begin(place: Workplace) -> None:
     # Ctrl-C reaches every process of the terminal; the first one says so for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _places[:] = [place]
+
+
+def _leave_with_parent() -> None:
+    # A worker waits for work forever, also for that of a process that was killed.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _check_here(archive: Archive) -> Checked:
@@ -128,6 +139,22 @@ def _check_later_here(archive: Archive, path: str, line: Line) -> list[Problem]:
 
 
 def _gather(
+    pool: Executor,
+    check: Callable[[Archive], Checked],
+    check_later: Callable[[Archive, str, Line], list[Problem]],
+    archives: Sequence[Archive],
+    jobs: int,
+    done: Callable[[int], None],
+) -> list[Checked]:
+    try:
+        return _results(pool, check, check_later, archives, jobs, done)
+    except BaseException:
+        # What was not begun is not wanted any more.
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _results(
     pool: Executor,
     check: Callable[[Archive], Checked],
     check_later: Callable[[Archive, str, Line], list[Problem]],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 import msgpack
+import psutil
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.wheel_archives import empty_cache, write_archive
+from tests.support.wheel_archives import empty_cache, record_line, write_archive
 
 ARCHIVES = 40
 
@@ -134,3 +136,25 @@ def test_who_may_not_read_learns_that_it_proves_nothing(
     assert (finding["rule"], finding["severity"]) == ("unreadable", "warning")
     assert "demo/a.py (Permission denied)" in finding["detail"]
     assert finding["fix"].startswith("run it as root")
+
+
+def test_killing_it_leaves_no_worker_behind(cache: Path, cacheadmin: Cacheadmin) -> None:
+    for number in range(20):
+        write_archive(cache, f"demo{number}", {"demo.py": b""})
+    rows = [["large.bin", record_line("large.bin", b"")[1], str(12 << 30)]]
+    archive = write_archive(cache, "large", {}, rows=rows)
+    with (archive / "large.bin").open("wb") as file:
+        # Takes seconds to read, and no room.
+        file.truncate(12 << 30)
+    policy = cacheadmin.policy(cache)
+    process = cacheadmin.start("verify", policy, "--jobs", "3")
+    try:
+        until = time.monotonic() + 60
+        while len(workers := psutil.Process(process.pid).children()) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert (len(gone), alive) == (3, [])
