@@ -107,7 +107,8 @@ class Account:
         """Note how it ended, and when."""
         self.ended_ns = now_ns()
         self.duration_seconds = time.monotonic() - self._begun
-        if error is not None:
+        # A reader who left (`| head`) has heard enough; the command did its work.
+        if error is not None and not isinstance(error, BrokenPipeError):
             self.exit_code, self.error = _ending(error)
             self.outcome = ""
         self.outcome = self.outcome or _outcome(self.exit_code)
