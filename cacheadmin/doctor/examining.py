@@ -115,6 +115,9 @@ def _walk(path: str, locator: CacheLocator) -> _Walk:
                             waiting.append((entry.path, depth + 1))
                         else:
                             walk.problems.append(f"{entry.path} lies too deep to be looked into")
+        except FileNotFoundError:
+            # Somebody is at work there, or an overlay of `uv run` has ended.
+            continue
         except OSError as error:
             walk.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
     return walk
@@ -181,6 +184,8 @@ def _damaged(
 def _dist_infos(site: str, walk: _Walk) -> list[str]:
     try:
         names = os.listdir(site)
+    except FileNotFoundError:
+        return []
     except OSError as error:
         walk.problems.append(f"{site} can't be read: {failure(site, error).reason}")
         return []
