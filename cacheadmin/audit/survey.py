@@ -258,6 +258,8 @@ class _Walk:
         if not sharing.members_may(access_of(status, listed), ALL):
             problem = Problem.CLOSED_FOLDER if needed else Problem.CLOSED_INNER_FOLDER
             self._count(problem, status, place, path)
+        elif needed and status.st_mode & stat.S_ISVTX:
+            self._count(Problem.STICKY_FOLDER, status, place, path)
         if self._expected_gid != -1:
             if status.st_gid != self._expected_gid:
                 self._count(Problem.OTHER_GROUP, status, place, path)

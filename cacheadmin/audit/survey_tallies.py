@@ -26,6 +26,7 @@ class Problem(Enum):
 
     CLOSED_FOLDER = auto()
     CLOSED_INNER_FOLDER = auto()
+    STICKY_FOLDER = auto()
     CLOSED_LOCK = auto()
     CLOSED_MARKER = auto()
     OTHER_GROUP = auto()

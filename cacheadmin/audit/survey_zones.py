@@ -7,6 +7,8 @@ kind of folder at a time was made unwritable for a second user.
   or running a tool fails with "Permission denied" at the first new entry. So it
   does in ``archive-v0`` itself, ``builds-v0`` itself and
   ``environments-v*/<digest>``.
+- With the sticky bit on these folders it fails as soon as uv renames a new file over
+  somebody else's: with `--refresh`, and for a tool that another member ran.
 - In a finished archive, and below what git checked out or a script's environment
   holds, nothing is made any more: every install works, and only a plain
   user's own `uv cache prune` or `clean` fails there.

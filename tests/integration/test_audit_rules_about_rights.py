@@ -127,17 +127,19 @@ def test_a_folder_above_that_keeps_members_out_is_named(open_folder: Path, ana: 
     assert "in the place of the cache" in found.detail
 
 
+@pytest.mark.parametrize("mode", [0o2755, 0o3775])
 def test_what_umask_022_leaves_closed_is_found_by_owner_and_bucket(
-    shared_audit: Audited, ana: User
+    shared_audit: Audited, ana: User, mode: int
 ) -> None:
     cache = shared_audit.cache
     closed = [cache / "wheels-v6/pypi", cache / "wheels-v6/pypi/six"]
-    for folder in closed:
-        folder.chmod(0o2755)
+    closed[0].chmod(0o2755)
+    closed[1].chmod(mode)
     (found,) = shared_audit.findings("not-group-writable", owner=ana)
     assert found.severity is Severity.ERROR
     assert (found.subject, found.count) == (f"{cache}/wheels-v6", 2)
     assert "wheels-v6/pypi, wheels-v6/pypi/six" in found.detail
+    assert ("sticky" in found.detail) is (mode == 0o3775)
     command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
     assert command != found.fix
     subprocess.run(command, shell=True, check=True, **ana.process_arguments())

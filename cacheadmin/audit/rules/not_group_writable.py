@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     Problem.CLOSED_FOLDER: ("folder",),
+    Problem.STICKY_FOLDER: ("sticky folder",),
     Problem.CLOSED_LOCK: ("lock file",),
     Problem.CLOSED_INNER_FOLDER: (
         "folder inside finished entries",
@@ -55,7 +56,10 @@ class NotGroupWritable(Rule):
         survey = subject.survey
         if survey.sharing.is_shared:
             for counts in survey.tallies.of(
-                Problem.CLOSED_FOLDER, Problem.CLOSED_LOCK, Problem.CLOSED_INNER_FOLDER
+                Problem.CLOSED_FOLDER,
+                Problem.STICKY_FOLDER,
+                Problem.CLOSED_LOCK,
+                Problem.CLOSED_INNER_FOLDER,
             ):
                 yield self._closed(subject, counts)
         if survey.tallies.unread_count:
@@ -75,7 +79,7 @@ class NotGroupWritable(Rule):
         )
         finding = self.finding(
             subject_of(subject, first),
-            f"{number}{of_owner(first)} can't be written by {members_words(subject.survey.sharing)}"
+            f"{number}{of_owner(first)} can't be changed by {members_words(subject.survey.sharing)}"
             f", {effect}: {examples}",
             owner=owner_of(first),
             fix=find_as_owner(subject, first, *_repair(counts)),
@@ -100,7 +104,7 @@ class NotGroupWritable(Rule):
 
 
 def _repair(counts: Mapping[Problem, Count]) -> tuple[str, str]:
-    folders = ("-type d", "-exec chmod g+rwxs {} +")
+    folders = ("-type d", "-exec chmod g+rwxs,-t {} +")
     locks = ("-type f -name '*.lock'", "-exec chmod a+rw {} +")
     if Problem.CLOSED_LOCK not in counts:
         return folders
