@@ -138,6 +138,7 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
         "./usr/share/man/man1/cacheadmin.1.gz",
         "./usr/share/man/man5/cacheadmin-policy.5.gz",
         "./usr/share/doc/cacheadmin/copyright",
+        "./usr/share/doc/cacheadmin/operations/README.md",
         "./usr/share/doc/cacheadmin/examples/cron.d/cacheadmin",
     ):
         assert f" {path}\n" in listed

@@ -135,7 +135,7 @@ def _files(root: Path, version: str, epoch: int) -> None:
         _compress(page.read_bytes(), root / f"usr/share/man/man{page.suffix[1:]}/{page.name}.gz")
     documents = root / "usr/share/doc/cacheadmin"
     _copy(HERE / "copyright", documents / "copyright")
-    _copy(OPERATIONS / "README.md", documents / "operations.md")
+    _copy(OPERATIONS / "README.md", documents / "operations" / "README.md")
     for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
         _copy(page, documents / page.name)
     _compress(_changelog().read_bytes(), documents / "changelog.gz")
