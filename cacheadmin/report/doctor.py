@@ -87,6 +87,13 @@ def checkup_text(
         for diagnosis in own:
             lines += _one(diagnosis, command(diagnosis))
         lines.append("")
+    if any(one.repair.commands for one in checkup.diagnoses):
+        lines += [
+            "Commands are for the owners, with the settings they use uv with here "
+            "(UV_CACHE_DIR, UV_LINK_MODE);",
+            "`--fix-script DIR` writes them as a script for each, settings included.",
+            "",
+        ]
     lines += _unread(checkup)
     lines.append(_closing(checkup))
     return "\n".join(lines)
