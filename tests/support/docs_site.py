@@ -5,8 +5,8 @@
             machine.run("cacheadmin preflight ml-team")       # as root, by bash
             machine.run("uv pip install six", user="ben")
 
-A machine is a private mount namespace: nothing that a command changes outside
-``/tmp`` is seen on the real one, or outlives it. ``/etc``, ``/usr``, ``/var``,
+A machine is a private namespace of mounts and processes: nothing that a command
+changes outside ``/tmp`` is seen on the real one, or outlives it. ``/etc``, ``/usr``, ``/var``,
 ``/home`` and ``/root`` are overlays, ``/srv`` and the homes of ana and ben are
 new; everything else but ``/tmp`` and kernel filesystems is read-only. The cache
 ``/srv/uv-cache`` was built by real uv releases, of two members with umask 022,
@@ -38,7 +38,8 @@ TEAM_CACHE = "/srv/uv-cache"
 #: Releases that machines have as ``uv-X``; ``uv`` is the newest.
 OLD_RELEASES = ("0.5.10", "0.8.5", "0.9.30")
 
-_UNSHARE = ("unshare", "--mount", "--propagation", "private")
+# Processes of its own too: an audit must not see what other tests run here.
+_UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private")
 _NEEDED = (REPOSITORY, Path(sys.prefix), Path(sys.base_prefix))
 
 _LAY_OUT = """
@@ -88,7 +89,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Machine:
-    """One private machine; ``pid`` lives in its mount namespace."""
+    """One private machine; ``pid`` holds its namespaces."""
 
     pid: int
     index: Index
@@ -104,12 +105,12 @@ class Machine:
     ) -> Ended:
         """Run one command line as somebody, in that user's home folder, with umask 022."""
         home = "/root" if user == "root" else f"/home/{user}"
-        become = [] if user == "root" else ["--reuid", user, "--regid", user, "--init-groups"]
+        become = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"]
         begin = f"umask 022; cd {home}; exec {shell} -c "
         quoted = "'" + text.replace("'", "'\\''") + "'"
-        command = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", "--", "setpriv", *become]
-        if user == "root":
-            command = command[:-1]
+        spaces = f"/proc/{self.pid}/ns"
+        command = ["nsenter", f"--mount={spaces}/mnt", f"--pid={spaces}/pid_for_children"]
+        command += ["--", *(become if user != "root" else [])]
         finished = subprocess.run(
             [*command, "bash", "-c", begin + quoted],
             env={
