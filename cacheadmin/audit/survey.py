@@ -19,26 +19,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.sharing import Sharing, sharing_of
-from cacheadmin.audit.survey_links import LinkJudge, is_followed, is_interpreter
-from cacheadmin.audit.survey_tallies import Linked, Problem, Tallies
+from cacheadmin.audit.survey_judging import LOCK, MARKER, Judge, Standard, joined
+from cacheadmin.audit.survey_links import LinkJudge
+from cacheadmin.audit.survey_tallies import Problem, Tallies
 from cacheadmin.audit.survey_zones import Place, Zone
-from cacheadmin.fs.access_lists import (
-    ALL,
-    READ,
-    WRITE,
-    access_of,
-    read_access_list_at,
-    read_access_lists,
-)
 from cacheadmin.fs.measuring import in_threads
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
-from cacheadmin.uv.layout import SOURCE_KINDS
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -51,7 +43,6 @@ _PARTS = 64
 
 _OWN_QUARANTINE = ".cacheadmin"
 _SUSPICIOUS = stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH
-_LOCK, _MARKER = ".lock", ".git"
 _OTHER_FILESYSTEM = "another filesystem is mounted there, which is not looked at"
 
 
@@ -70,7 +61,7 @@ def take_survey(subject: Subject) -> Survey:
     situation = subject.situation
     evidence = situation.evidence
     root_fd, identity = situation.cache.fd, situation.cache.identity
-    standard = _Standard(
+    standard = Standard(
         sharing=sharing_of(root_fd, evidence.filesystem),
         device=os.fstat(root_fd).st_dev,
         mounts=_mounts_below(identity.path),
@@ -89,21 +80,6 @@ def take_survey(subject: Subject) -> Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standard:
-    """What entries are held against.
-
-    ``mounts`` are paths, relative to the cache, that something is mounted on;
-    ``explained`` the archives that known environments hold hard links to.
-    """
-
-    sharing: Sharing
-    device: int
-    mounts: Collection[str]
-    links: LinkJudge
-    explained: Collection[str]
-
-
-@dataclass(frozen=True, slots=True)
 class _Folder:
     """A folder that is still to be looked into; ``path`` is relative to the cache."""
 
@@ -111,9 +87,9 @@ class _Folder:
     place: Place
 
 
-def _walk(root_fd: int, standard: _Standard) -> Tallies:
+def _walk(root_fd: int, standard: Standard) -> Tallies:
     tallies = Tallies()
-    top = _Walk(root_fd, standard, tallies)
+    top = _Walk(standard, tallies)
     # The root and the archive buckets here, all below in parts of about equal size.
     pending: list[_Folder] = []
     for folder in top.look_into(root_fd, _Folder("", Place())):
@@ -124,7 +100,7 @@ def _walk(root_fd: int, standard: _Standard) -> Tallies:
 
     def walk_part(part: Sequence[_Folder]) -> Tallies:
         counted = Tallies()
-        walk = _Walk(root_fd, standard, counted)
+        walk = _Walk(standard, counted)
         for folder in part:
             walk.descend(root_fd, folder, folder.path, 0)
         return counted
@@ -138,14 +114,12 @@ def _walk(root_fd: int, standard: _Standard) -> Tallies:
 
 @dataclass(slots=True)
 class _Walk:
-    root_fd: int
-    standard: _Standard
+    standard: Standard
     tallies: Tallies
-    _expected_gid: int = field(init=False)
+    judge: Judge = field(init=False)
 
     def __post_init__(self) -> None:
-        sharing = self.standard.sharing
-        self._expected_gid = sharing.root.gid if sharing.by_owning_group else -1
+        self.judge = Judge(self.standard, self.tallies)
 
     def visit(self, parent_fd: int, folder: _Folder) -> list[_Folder]:
         """Look into one folder, by its path from an open one; return the folders in it."""
@@ -185,35 +159,37 @@ class _Walk:
         path, place = folder.path, folder.place
         needed = place.zone is Zone.NEEDED
         # The names of git's locks have no ending of their own.
-        endings = ("",) if place.kind == "git" else (_LOCK, _MARKER)
-        gid = self._expected_gid
-        judges_group = gid != -1 and place.zone is not Zone.LOOSE
+        endings = ("",) if place.kind == "git" else (LOCK, MARKER)
+        gid = self.standard.gid
+        judges_group = gid is not None and place.zone is not Zone.LOOSE
         try:
-            self._judge_folder(fd, folder)
+            self.judge.folder(fd, path, place)
+        except OSError as error:
+            self._note(path, error)
+        try:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     name = entry.name
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except OSError as error:
-                        self._note(_joined(path, name), error)
+                        self._note(joined(path, name), error)
                         continue
                     mode, uid = status.st_mode, status.st_uid
                     counted[uid] = counted.get(uid, 0) + 1
                     if uid not in owners:
-                        owners[uid] = [_joined(path, name)]
+                        owners[uid] = [joined(path, name)]
                     if stat.S_ISDIR(mode):
                         if self._is_to_be_entered(path, name, status):
-                            inner.append(_Folder(_joined(path, name), place.below(name)))
-                    elif not stat.S_ISREG(mode):
-                        self._judge_other(fd, folder, name, status)
+                            inner.append(_Folder(joined(path, name), place.below(name)))
                     elif (
-                        mode & _SUSPICIOUS
+                        not stat.S_ISREG(mode)
+                        or mode & _SUSPICIOUS
                         or status.st_nlink > 1
                         or (judges_group and status.st_gid != gid)
                         or (needed and name.endswith(endings))
                     ):
-                        self._judge_file(fd, folder, name, status)
+                        self._judge(fd, folder, name, status)
         except OSError as error:
             self._note(path, error)
         for uid, count in counted.items():
@@ -227,6 +203,12 @@ class _Walk:
                 fd = open_directory_beneath(parent_fd, name)
             else:
                 fd = open_directory(name, parent_fd)
+        except NotADirectoryError:
+            # It was a folder when it was listed; uv never puts anything else in its place.
+            self.tallies.add_unread(
+                ReadFailure(folder.path, "replaced while we looked", blocked=True)
+            )
+            return None
         except OSError as error:
             self._note(folder.path, error)
             return None
@@ -237,7 +219,7 @@ class _Walk:
         return None
 
     def _is_to_be_entered(self, path: str, name: str, status: os.stat_result) -> bool:
-        full = _joined(path, name)
+        full = joined(path, name)
         if status.st_dev != self.standard.device or full in self.standard.mounts:
             self.tallies.add_unread(ReadFailure(full, _OTHER_FILESYSTEM, blocked=True))
             return False
@@ -246,81 +228,21 @@ class _Walk:
             full == _OWN_QUARANTINE and status.st_uid in ours and not status.st_mode & 0o022
         )
 
-    def _judge_folder(self, fd: int, folder: _Folder) -> None:
-        status = os.fstat(fd)
-        place, path, sharing = folder.place, folder.path, self.standard.sharing
-        if status.st_mode & stat.S_IWOTH:
-            self._count(Problem.WORLD_WRITABLE, status, place, path)
-        if place.zone is Zone.LOOSE or not path:
-            return
-        listed, default = read_access_lists(fd)
-        needed = place.zone is Zone.NEEDED
-        if not sharing.members_may(access_of(status, listed), ALL):
-            problem = Problem.CLOSED_FOLDER if needed else Problem.CLOSED_INNER_FOLDER
-            self._count(problem, status, place, path)
-        elif needed and status.st_mode & stat.S_ISVTX:
-            self._count(Problem.STICKY_FOLDER, status, place, path)
-        if self._expected_gid != -1:
-            if status.st_gid != self._expected_gid:
-                self._count(Problem.OTHER_GROUP, status, place, path)
-            elif needed and not status.st_mode & stat.S_ISGID and not sharing.inherits:
-                self._count(Problem.NO_SETGID, status, place, path)
-        if sharing.default is not None and not sharing.has_default_for_members(default):
-            self._count(Problem.NO_DEFAULT_LIST, status, place, path)
-
-    def _judge_file(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
-        path, place = _joined(folder.path, name), folder.place
-        mode = status.st_mode
-        if mode & (stat.S_ISUID | stat.S_ISGID):
-            self._count(Problem.SETUID, status, place, path)
-        is_lock = name.endswith(_LOCK) or (place.kind == "git" and folder.path.endswith("/locks"))
-        is_marker = name == _MARKER and place.depth == 0 and place.kind in SOURCE_KINDS
-        # uv makes its locks 0666 on purpose, and empty; the markers need the same.
-        meant = (is_lock or is_marker) and not status.st_size
-        if mode & stat.S_IWOTH and not meant:
-            self._count(Problem.WORLD_WRITABLE, status, place, path)
-        if self._expected_gid not in (-1, status.st_gid) and place.zone is not Zone.LOOSE:
-            self._count(Problem.OTHER_GROUP, status, place, path)
-        if place.zone is Zone.NEEDED and place.depth >= 0 and (is_lock or is_marker):
-            listed = read_access_list_at(fd, name)
-            if not self.standard.sharing.members_may(access_of(status, listed), READ | WRITE):
-                problem = Problem.CLOSED_MARKER if is_marker else Problem.CLOSED_LOCK
-                self._count(problem, status, place, path)
-        if status.st_nlink > 1 and place.archive not in self.standard.explained:
-            self.tallies.add_linked(
-                status.st_ino,
-                Linked(status.st_nlink, 1, status.st_uid, place.bucket, status.st_size, path),
-            )
-
-    def _judge_other(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
-        path, place = _joined(folder.path, name), folder.place
-        if not stat.S_ISLNK(status.st_mode):
-            self._count(Problem.SPECIAL, status, place, path)
-            return
-        if is_interpreter(name, place):
-            return
+    def _judge(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
+        # One at a time: an entry that vanishes here must not hide those after it.
         try:
-            text = os.readlink(name, dir_fd=fd)
+            if stat.S_ISREG(status.st_mode):
+                self.judge.file(fd, folder.path, folder.place, name, status)
+            else:
+                self.judge.other(fd, folder.path, folder.place, name, status)
         except OSError as error:
-            self._note(path, error)
-            return
-        if self.standard.links.leads_out(text, folder.path):
-            followed = is_followed(name, place)
-            problem = Problem.LINK_FOLLOWED if followed else Problem.LINK_OUT
-            self._count(problem, status, place, path)
-
-    def _count(self, problem: Problem, status: os.stat_result, place: Place, path: str) -> None:
-        self.tallies.add(problem, status.st_uid, place.bucket, (path,))
+            self._note(joined(folder.path, name), error)
 
     def _note(self, path: str, error: OSError) -> None:
         # Gone, or swapped for something else, meanwhile: that is no riddle.
         problem = failure(path, error)
         if not problem.missing:
             self.tallies.add_unread(problem)
-
-
-def _joined(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
 
 
 def _mounts_below(cache_path: str) -> frozenset[str]:

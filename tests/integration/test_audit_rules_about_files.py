@@ -242,6 +242,7 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
     examples = {e for s in surveys for count in s.tallies.counts.values() for e in count.examples}
     assert any(example.endswith("inner/own") for example in examples)
     assert not any("secret" in example for example in examples)
+    assert any(failure.path == "wheels-v6/swapped" for s in surveys for failure in s.tallies.unread)
 
 
 @pytest.mark.root
