@@ -142,7 +142,7 @@ def run(command: Command, machine: Machine) -> str:
     if begun:
         machine.must(f"rm -f {begun[1]}")
     if ENDLESS.search(text):
-        text = f"timeout --preserve-status --signal=TERM 3 {text}"
+        text = f"timeout --preserve-status --signal=TERM 8 {text}"
     ended = machine.run(
         text, user=command.user, shell="sh" if command.kind == "cron" else "bash -o pipefail"
     )

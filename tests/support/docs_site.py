@@ -100,8 +100,7 @@ class Machine:
         *,
         user: str = "root",
         shell: str = "bash -o pipefail",
-        timeout: float = 60,
-        extra_environment: dict[str, str] | None = None,
+        timeout: float = 120,
     ) -> Ended:
         """Run one command line as somebody, in that user's home folder, with umask 022."""
         home = "/root" if user == "root" else f"/home/{user}"
@@ -122,7 +121,6 @@ class Machine:
                 "UV_PYTHON": python_for_everyone() or sys.executable,
                 "UV_PYTHON_DOWNLOADS": "never",
                 "UV_NO_PROGRESS": "1",
-                **(extra_environment or {}),
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
