@@ -9,7 +9,7 @@ not pass for a healthy one.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.examining import examine
@@ -18,6 +18,7 @@ from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
 from cacheadmin.doctor.trust import why_unsafe
 from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cacheadmin.doctor.damage import Damaged, Examination
+    from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.situation import Progress, Situation
 
@@ -85,6 +87,10 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
     for number, environment in enumerate(environments):
         if progress is not None:
             progress("environments examined", number, len(environments))
+        if lies_in_another_root(environment.path):
+            # Our commands would name a path that means something else here.
+            unread += _of_another_root(situation, environment)
+            continue
         seen = examine(environment, locator)
         if seen is not None and not seen.is_well:
             found.append(seen)
@@ -204,6 +210,14 @@ def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[
         len(reasons),
         team_of(situation.policy, path, uid),
     )
+
+
+def _of_another_root(situation: Situation, environment: Environment) -> Iterator[Finding]:
+    if environment.broken_links:
+        lost = name_some(list(environment.broken_packages)) or ("links into the cache",)
+        reason = f"a process with mounts of its own runs from it, without {', '.join(lost)}"
+        finding = _unread(situation, environment.path, environment.uid, [reason])
+        yield replace(finding, fix="run doctor in the container that it lies in")
 
 
 def _unseen(situation: Situation, known: set[str]) -> Iterator[Finding]:

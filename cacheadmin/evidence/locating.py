@@ -31,6 +31,9 @@ _KINDS = frozenset({"archive", "environments", "builds"})
 
 _BUCKET = re.compile(r"/((?:archive|environments|builds)-v[0-9]{1,6})(?=/)")
 
+# How a process with other mounts is seen; its absolute links mean this root.
+_OTHER_ROOT = re.compile(r"/proc/[0-9]+/root(?=/)")
+
 # The kernel's own limit on a path; a longer target leads nowhere.
 _PATH_LIMIT = 4096
 
@@ -39,6 +42,9 @@ _MAX_MENTIONS = 4
 
 # Answers kept, by spelling. Real sites have a handful of spellings.
 _MAX_REMEMBERED = 4096
+
+# Told apart from None, which is an answer; no bucket is called that.
+_UNASKED = "?"
 
 _Answer = TypeVar("_Answer")
 
@@ -114,7 +120,7 @@ class CacheLocator:
         """
         if len(target) > _PATH_LIMIT:
             return _ELSEWHERE
-        return self._by_text(target if target.startswith("/") else f"{folder}/{target}")
+        return self._by_text(_read_in(folder, target))
 
     def follow(self, target: str, folder: str) -> Located:
         """Return where a link leads, through every other link on the way.
@@ -125,6 +131,9 @@ class CacheLocator:
         located = self.locate(target, folder)
         if located.place is Place.INSIDE or len(target) > _PATH_LIMIT:
             return located
+        if lies_in_another_root(f"{folder}/"):
+            # Resolving would leave that root at the first absolute link.
+            return self.locate_file(_read_in(folder, target))
         resolved = self.locate_resolved(os.path.join(folder, target))
         return resolved if resolved.place is Place.INSIDE else located
 
@@ -179,14 +188,20 @@ class CacheLocator:
         One that goes by the name the cache has on another host leads nowhere
         here; it is judged by what this cache holds.
         """
-        if os.path.exists(link):
+        if lies_in_another_root(link):
+            if os.path.lexists(_read_in(os.path.dirname(link), os.readlink(link))):
+                return False
+        elif os.path.exists(link):
             return False
         return not (located.by_alias and os.path.exists(f"{self.identity.path}/{located.path}"))
 
     def _bucket_at(self, prefix: str) -> str | None:
-        if prefix not in self._spellings:
-            _remember(self._spellings, prefix, self._buckets.get(_identity(prefix)))
-        return self._spellings[prefix]
+        # Read once: another thread may forget all answers in between.
+        answer = self._spellings.get(prefix, _UNASKED)
+        if answer is _UNASKED:
+            answer = self._buckets.get(_identity(prefix))
+            _remember(self._spellings, prefix, answer)
+        return answer
 
     def _may_be_ours(self, prefix: str, bucket: str, name: str) -> bool:
         # A folder that resolves, but is not ours, is another cache.
@@ -198,18 +213,22 @@ class CacheLocator:
         return os.path.lexists(f"{self.identity.path}/{bucket}/{name}")
 
     def _exists(self, prefix: str) -> bool:
-        if prefix not in self._folders:
-            _remember(self._folders, prefix, os.path.isdir(prefix))
-        return self._folders[prefix]
+        answer = self._folders.get(prefix)
+        if answer is None:
+            answer = os.path.isdir(prefix)
+            _remember(self._folders, prefix, answer)
+        return answer
 
     def _resolve(self, path: str) -> str:
         """Return a path without links; the way to its folder is remembered."""
         folder, _, name = path.rpartition("/")
         if not folder or name in ("", ".", ".."):
             return os.path.realpath(path)
-        if folder not in self._parents:
-            _remember(self._parents, folder, os.path.realpath(folder))
-        resolved = f"{self._parents[folder].rstrip('/')}/{name}"
+        parent = self._parents.get(folder)
+        if parent is None:
+            parent = os.path.realpath(folder)
+            _remember(self._parents, folder, parent)
+        resolved = f"{parent.rstrip('/')}/{name}"
         return os.path.realpath(resolved) if os.path.islink(resolved) else resolved
 
     def _way_inside(self, resolved: str) -> str | None:
@@ -221,8 +240,9 @@ class CacheLocator:
         way: str | None = None
         folder = resolved
         while folder and folder != "/":
-            if folder in self._ways:
-                way = self._ways[folder]
+            known = self._ways.get(folder, _UNASKED)
+            if known is not _UNASKED:
+                way = known
                 break
             way = self._entry_at(folder)
             if way is not None:
@@ -256,6 +276,19 @@ class CacheLocator:
                             yield (device, entry.inode()), f"{bucket}/{entry.name}"
             except OSError:
                 continue
+
+
+def lies_in_another_root(path: str) -> bool:
+    """Whether a path is seen through a process with mounts of its own, such as a container's."""
+    return _OTHER_ROOT.match(path) is not None
+
+
+def _read_in(folder: str, target: str) -> str:
+    """Return the path that a link's text in ``folder`` means, links left as they are."""
+    if not target.startswith("/"):
+        return f"{folder}/{target}"
+    root = _OTHER_ROOT.match(f"{folder}/")
+    return f"{root[0]}{target}" if root else target
 
 
 def _identity(path: str) -> tuple[int, int]:
