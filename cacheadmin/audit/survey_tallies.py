@@ -164,6 +164,30 @@ class Tallies:
         for counts in self.of(problem):
             yield counts[problem]
 
+    def of_owners(self, *problems: Problem) -> Iterator[dict[Problem, Count]]:
+        """Yield the counts of some problems for each owner, all buckets together.
+
+        For what one umask did everywhere, and one command repairs. The bucket
+        is named where there is only one, else it is empty.
+        """
+        found: dict[int, list[Count]] = {}
+        for counts in self.of(*problems):
+            for count in counts.values():
+                found.setdefault(-1 if count.uid is None else count.uid, []).append(count)
+        for _, of_one in sorted(found.items()):
+            buckets = {count.bucket for count in of_one}
+            bucket = buckets.pop() if len(buckets) == 1 else ""
+            merged: dict[Problem, Count] = {}
+            for count in of_one:
+                into = merged.setdefault(count.problem, Count(count.problem, count.uid, bucket))
+                into.add(count.count, count.examples, count.size_bytes)
+            yield {problem: merged[problem] for problem in problems if problem in merged}
+
+    def each_owner(self, problem: Problem) -> Iterator[Count]:
+        """Yield the counts of one problem by owner, all buckets together."""
+        for counts in self.of_owners(problem):
+            yield counts[problem]
+
     def _add_outside(self, linked: Linked) -> None:
         self.add(
             Problem.HARDLINKED,

@@ -1,8 +1,9 @@
 """What a survey counted, in words and commands, for the rules that report it.
 
-A finding stands for all entries of one owner in one bucket, so its subject is
-the bucket's folder: the same tomorrow, when other entries are the examples, and
-a suppression can name it.
+A finding stands for all entries of one owner, in one bucket or, where one umask
+did it everywhere, in all of them. Its subject is the bucket's folder, or the
+cache's: the same tomorrow, when other entries are the examples, and a
+suppression can name it.
 
 Fixes run as the owner of the entries wherever there is one. ``chmod`` as root over
 folders that others may rename follows whatever they put in its way; as the

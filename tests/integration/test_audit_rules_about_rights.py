@@ -127,8 +127,22 @@ def test_a_folder_above_that_keeps_members_out_is_named(open_folder: Path, ana: 
     assert "in the place of the cache" in found.detail
 
 
+def test_what_one_member_left_closed_everywhere_is_one_finding_with_one_command(
+    shared_audit: Audited, ana: User
+) -> None:
+    cache = shared_audit.cache
+    closed = [cache / "wheels-v6/pypi", cache / "archive-v0"]
+    for folder in closed:
+        folder.chmod(0o2755)
+    found = [f for f in shared_audit.findings("not-group-writable") if f.severity is Severity.ERROR]
+    assert sorted((f.subject, f.count) for f in found) == [(str(cache), 2)]
+    command = found[0].fix.removeprefix(f"sudo -u '#{ana.uid}' ")
+    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    assert shared_audit.findings("not-group-writable") == []
+
+
 @pytest.mark.parametrize("mode", [0o2755, 0o3775])
-def test_what_umask_022_leaves_closed_is_found_by_owner_and_bucket(
+def test_what_umask_022_leaves_closed_is_found_by_owner(
     shared_audit: Audited, ana: User, mode: int
 ) -> None:
     cache = shared_audit.cache

@@ -35,12 +35,12 @@ class DefaultAclMissing(Rule):
     fix = "give these folders the root's default access list"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner and bucket; nothing where the root has no such list."""
+        """Yield a finding for each owner; nothing where the root has no such list."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
         if sharing.default is None or not sharing.has_default_for_members(sharing.default):
             # What the root itself lacks is for `cache-root-mode` to say.
             return
-        for count in tallies.each(Problem.NO_DEFAULT_LIST):
+        for count in tallies.each_owner(Problem.NO_DEFAULT_LIST):
             words = number_words(count, "folder", "folders")
             yield self.finding(
                 subject_of(subject, count),

@@ -34,10 +34,10 @@ class ForeignOwner(Rule):
     thresholds: ClassVar[Mapping[str, Any]] = {"allow_users": ()}
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each such owner and bucket."""
+        """Yield a finding for each such owner."""
         sharing = subject.survey.sharing
         allowed = set(thresholds["allow_users"])
-        for count in subject.survey.tallies.each(Problem.OWNED):
+        for count in subject.survey.tallies.each_owner(Problem.OWNED):
             if count.uid is not None and {str(count.uid), account_name(count.uid)} & allowed:
                 continue
             reason = _why_foreign(sharing, count.uid)

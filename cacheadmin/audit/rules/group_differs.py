@@ -39,13 +39,13 @@ class GroupDiffers(Rule):
     fix = "set the setgid bit on every folder, and the group on what was made before"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner and bucket."""
+        """Yield a finding for each owner."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
         if not sharing.by_owning_group:
             return
         group = group_name(sharing.root.gid)
         quoted = shlex.quote(group)
-        for counts in tallies.of(Problem.OTHER_GROUP, Problem.NO_SETGID):
+        for counts in tallies.of_owners(Problem.OTHER_GROUP, Problem.NO_SETGID):
             first = next(iter(counts.values()))
             said, actions = [], []
             if (count := counts.get(Problem.OTHER_GROUP)) is not None:

@@ -52,10 +52,10 @@ class NotGroupWritable(Rule):
     )
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner and bucket, and one for what could not be looked at."""
+        """Yield a finding for each owner, and one for what could not be looked at."""
         survey = subject.survey
         if survey.sharing.is_shared:
-            for counts in survey.tallies.of(
+            for counts in survey.tallies.of_owners(
                 Problem.CLOSED_FOLDER,
                 Problem.STICKY_FOLDER,
                 Problem.CLOSED_LOCK,

@@ -36,9 +36,9 @@ class WorldWritable(Rule):
     fix = "take the right to write from others: chmod o-w"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner and bucket; a remark where nobody else gets that far."""
+        """Yield a finding for each owner; a remark where nobody else gets that far."""
         reachable = os.fstat(subject.situation.cache.fd).st_mode & stat.S_IXOTH
-        for count in subject.survey.tallies.each(Problem.WORLD_WRITABLE):
+        for count in subject.survey.tallies.each_owner(Problem.WORLD_WRITABLE):
             words = number_words(count, "entry", "entries")
             reason = "" if reachable else " (only the root folder keeps strangers out)"
             finding = self.finding(
