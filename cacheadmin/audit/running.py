@@ -23,6 +23,7 @@ from cacheadmin.findings import Finding, worst_first
 from cacheadmin.policy.teams import team_of
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.policy.model import Policy
@@ -47,14 +48,17 @@ class Audit:
     off: tuple[str, ...] = ()
 
 
-def run_audit(situation: Situation, only: Collection[str] = ()) -> Audit:
+def run_audit(
+    situation: Situation, only: Collection[str] = (), *, measured: Size | None = None
+) -> Audit:
     """Check every rule, or ``only`` those of these ids, on one situation; nothing is changed.
 
+    ``measured`` is what the whole cache takes, where that is known already.
     Raises PolicyInvalid for settings of rules or thresholds that don't exist.
     """
     settings = settings_of(situation.loaded)
     chosen = {name: s for name, s in settings.items() if not only or name in only}
-    subject = Subject(situation)
+    subject = Subject(situation, measured)
     found: list[Finding] = []
     for rule in RULES:
         setting = chosen.get(rule.id)

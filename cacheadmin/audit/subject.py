@@ -10,16 +10,19 @@ if TYPE_CHECKING:
     from cacheadmin.audit.survey import Survey
     from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One cache under audit. Its cached properties are found out when first asked for."""
+    """One cache under audit. Its cached properties are found out when first asked for.
+
+    ``measured``: what the whole cache takes, where the caller knows it already.
+    """
 
     situation: Situation
+    measured: Size | None = None
 
     @property
     def policy(self) -> Policy:
@@ -37,13 +40,10 @@ class Subject:
         return self.situation.case
 
     @cached_property
-    def plan(self) -> Plan:
-        """What a prune would remove and keep now."""
-        return self.situation.plan()
-
-    @cached_property
     def size(self) -> Size:
         """What the whole cache takes, as ``prune.budget`` counts it; every file is looked at."""
+        if self.measured is not None:
+            return self.measured
         import os
 
         from cacheadmin.fs.measuring import measure_many

@@ -62,7 +62,7 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
         holding_owners=all_holders(case, live, archives, situation.owner_of),
         holding_teams=all_holders(case, live, archives, situation.team_of),
         releases=_releases(case),
-        findings=run_audit(situation).findings,
+        findings=run_audit(situation, measured=measured.total).findings,
         quarantine=quarantine_of(situation),
         history=history,
     )
