@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 import secrets
 import stat
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
@@ -118,7 +118,7 @@ class Pins:
             raise NotACache(f"{target} is not pinned", hint="`cacheadmin pin list` shows what is")
         removable = [pin for pin in found if os.geteuid() in (0, pin.uid)]
         if not removable:
-            whose = ", ".join(sorted({account(pin.uid) for pin in found}))
+            whose = ", ".join(sorted({account_name(pin.uid) for pin in found}))
             raise NotPermitted(f"the pin on {target} is not yours, but of {whose}")
         for pin in removable:
             _unlink(pin)
@@ -137,7 +137,7 @@ class Pins:
                 status = "expired"
             elif pin.expires_ns is not None and moment >= pin.expires_ns:
                 status = "overdue"
-            rows.append(PinRow(pin, account(pin.uid), status))
+            rows.append(PinRow(pin, account_name(pin.uid), status))
         return rows
 
     def unread(self) -> list[str]:
@@ -243,14 +243,6 @@ def no_such_target(target: str, near: tuple[str, ...]) -> NotACache:
         details=(f"near: {', '.join(near)}",) if near else (),
         hint="give an archive id, a path in the cache, a package, or name==version",
     )
-
-
-def account(uid: int) -> str:
-    """Return an account's name, or ``uid 1234`` for one that has left."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def _write_new(folder_fd: int, content: bytes) -> str:

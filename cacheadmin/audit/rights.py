@@ -9,11 +9,12 @@ group bits, which then are its mask: so these bits say it all.
 from __future__ import annotations
 
 import os
-import pwd
 import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from cacheadmin.accounts import account_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,3 @@ def writers_of_folders(folder: str) -> Iterator[Writer]:
         if folder == os.path.dirname(folder):
             return
         folder = os.path.dirname(folder)
-
-
-def account_name(uid: int) -> str:
-    """Return an account's name, or ``uid 1234``."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return f"uid {uid}"

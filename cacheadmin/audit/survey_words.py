@@ -15,8 +15,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import account_name
 from cacheadmin.audit.sharing import has_account
-from cacheadmin.report.locks import account_name
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:

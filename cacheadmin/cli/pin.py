@@ -62,7 +62,7 @@ def remove_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take your pin on a target back; root takes back everybody's."""
-    from cacheadmin.pinning import account as account_name
+    from cacheadmin.accounts import account_name
 
     with recorded("pin remove", policy) as account:
         account.subject = target

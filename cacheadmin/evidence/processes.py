@@ -13,10 +13,10 @@ What rights do not let us see is said once for each user: it could be anything.
 from __future__ import annotations
 
 import os
-import pwd
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.proc_reading import (
@@ -211,15 +211,8 @@ def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
         if not (found.pid == 1 and os.geteuid() == 0):
             denied[found.uid] += 1
     for uid, count in sorted(denied.items()):
-        reason = f"{count} of {_user(uid)}'s processes may only be looked at by root"
+        reason = f"{count} of {account_name(uid)}'s processes may only be looked at by root"
         yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"
 
 
 def boot_ns() -> int:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.inventory.entries import CacheIdentity
@@ -83,7 +84,7 @@ def _open(path: str, resolved: str) -> int:
         return open_directory(resolved)
     except PermissionError:
         raise NotPermitted(
-            f"the cache {path} can't be read by {_caller()}",
+            f"the cache {path} can't be read by {account_name(os.geteuid())}",
             hint="run it as root, or as a member of the cache's group",
         ) from None
     except OSError as error:
@@ -111,7 +112,7 @@ def _refuse_other_folders(fd: int, path: str) -> None:
         os.stat(".", dir_fd=fd)
     except PermissionError:
         raise NotPermitted(
-            f"the cache {path} can't be listed and searched by {_caller()}",
+            f"the cache {path} can't be listed and searched by {account_name(os.geteuid())}",
             hint="run it as root, or as a member of the cache's group",
         ) from None
     buckets = [
@@ -125,10 +126,3 @@ def _refuse_other_folders(fd: int, path: str) -> None:
             details=(f"it holds {seen}{', ...' if len(names) > 4 else ''}",),
             hint=_HINT,
         )
-
-
-def _caller() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return f"uid {os.geteuid()}"

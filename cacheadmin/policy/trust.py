@@ -7,9 +7,9 @@ folder counts too, because whoever can write there can replace it.
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
 from cacheadmin.fs.reading import kind_words
 
@@ -51,17 +51,10 @@ def read_trusted(path: str, *, insecure: bool) -> bytes:
 def _check(path: str, status: os.stat_result, what: str) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in (0, os.geteuid()):
-        owner = _name(status.st_uid)
+        owner = account_name(status.st_uid)
         raise PolicyInvalid(
             f"{what} {path} belongs to {owner}, who is neither root nor you", hint=_HINT
         )
     if mode & 0o022:
         who = "others" if mode & 0o002 else "its group"
         raise PolicyInvalid(f"{what} {path} can be written by {who} (mode {mode:04o})", hint=_HINT)
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid {uid}"

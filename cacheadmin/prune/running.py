@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import CacheBusy
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
@@ -28,7 +29,6 @@ from cacheadmin.prune.recovery import Recovered, recover
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import purge_due, restore
 from cacheadmin.prune.verification import Verified
-from cacheadmin.report.locks import account_name
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pwd
 from typing import TYPE_CHECKING
 
 from cacheadmin.timestamps import rfc3339
@@ -28,11 +27,3 @@ def holder_words(holder: LockHolder, user: Callable[[int | None], str]) -> str:
     return (
         f"{how}: process {holder.pid} of {user(holder.uid)}{where}{since}{other}: {holder.command}"
     )
-
-
-def account_name(uid: int | None) -> str:
-    """Return an account's name by its number, or ``uid 1234`` where there is none."""
-    try:
-        return "nobody in particular" if uid is None else pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return f"uid {uid}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache as remembering
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.clones import extents_of_environments
 from cacheadmin.fs.accounting import Accounting, Measured, Ranges, Size, Tally
@@ -139,7 +140,7 @@ def measure_cache(situation: Situation) -> MeasuredCache:
         warning=warning,
         policy=situation.policy,
         root=situation.cache.identity.path,
-        user=situation.case.user,
+        user=remembering(account_name),
     )
 
 

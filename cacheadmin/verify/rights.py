@@ -13,8 +13,8 @@ import os
 import stat
 from functools import lru_cache
 
+from cacheadmin.accounts import account_name
 from cacheadmin.fs.access_lists import WRITE, access_of, read_access_list_at
-from cacheadmin.pinning import account
 from cacheadmin.planner.case import name_some
 from cacheadmin.verify.problems import Touched
 
@@ -38,9 +38,9 @@ def _writers(status: os.stat_result, name: str, folder_fd: int) -> str:
     rules = access_of(status, listed).rules
     who = ["root"]
     if status.st_uid and rules.owner & WRITE:
-        who.append(account(status.st_uid))
+        who.append(account_name(status.st_uid))
     users = (uid for uid, rights in rules.users.items() if rules.limited(rights) & WRITE)
-    who += [account(uid) for uid in sorted(users)]
+    who += [account_name(uid) for uid in sorted(users)]
     if rules.limited(rules.group) & WRITE:
         who.append(f"group {_group(status.st_gid)}")
     groups = (gid for gid, rights in rules.groups.items() if rules.limited(rights) & WRITE)

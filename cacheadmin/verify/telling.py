@@ -18,9 +18,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import account_name
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
-from cacheadmin.pinning import account
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.targets import POINTER_SUFFIXES
 from cacheadmin.report.tables import count_words
@@ -73,7 +73,7 @@ class Telling:
                 rule=rule.value,
                 severity=severity,
                 subject=f"{self._root}/{archive.path}",
-                owner=account(archive.uid),
+                owner=account_name(archive.uid),
                 detail=detail,
                 fix=self._fix(archive, rule, severity),
                 count=found.count,
@@ -116,7 +116,7 @@ class Telling:
                 )
         paths = {e.path for e in (*linked, *hard)}
         running = [
-            f"{process.pid} ({account(process.uid)})"
+            f"{process.pid} ({account_name(process.uid)})"
             for process in evidence.processes
             if any(use.entry == archive.path for use in process.uses)
             or not paths.isdisjoint(process.environments)
@@ -226,11 +226,10 @@ def _touches(archive: Archive, problems: list[Problem]) -> Iterator[str]:
 
 
 def _whose(archive: Archive, touched: Touched) -> str:
-    owner = account(touched.uid)
+    owner = account_name(touched.uid)
     if touched.uid != archive.uid:
-        words = (
-            f"it belongs to {owner}, the archive to {account(archive.uid)}: {owner} put it there"
-        )
+        whose = account_name(archive.uid)
+        words = f"it belongs to {owner}, the archive to {whose}: {owner} put it there"
     else:
         words = f"it belongs to {owner}, as the archive does"
     if touched.links > 1:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import (
     Sharing,
@@ -23,7 +24,6 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.locks import account_name
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject

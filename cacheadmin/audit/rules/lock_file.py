@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
 from cacheadmin.audit.survey_tallies import Problem
@@ -22,7 +23,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, READ, WRITE, access_of, read_access_list_at
 from cacheadmin.fs.reading import kind_words
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.locks import account_name, holder_words
+from cacheadmin.report.locks import holder_words
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:

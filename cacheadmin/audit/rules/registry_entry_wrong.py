@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.environments import Candidate
@@ -14,7 +15,6 @@ from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import registered
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.locks import account_name
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
