@@ -65,6 +65,7 @@ echo "ben:x:61992:61992::/home/ben:/bin/bash" >> /etc/passwd
 printf "ana:*:20000:0:99999:7:::\\nben:*:20000:0:99999:7:::\\n" >> /etc/shadow
 printf "ana:x:61991:\\nben:x:61992:\\nuvcache:x:61990:ana,ben\\n" >> /etc/group
 cp -P "$2"/bin/* /usr/bin
+cp "$2"/saying/* /usr/local/bin
 cp -r "$2/wheels" /usr/share/wheels
 for page in "$3"/man/*.[1-9]; do
   install -D -m 644 "$page" "/usr/share/man/man${page##*.}/${page##*/}"
@@ -76,6 +77,15 @@ if [ -e "$2/kept.tar" ]; then
 fi
 echo ready
 exec cat
+"""
+
+
+# uv may find its cache in a file. It is said aloud as well, so that a prune of
+# another test, which sees this process too, knows that it is not at work in its cache.
+_SAYS_WHERE = """#!/bin/sh
+UV_CACHE_DIR=$({binary} cache dir) || exec {binary} "$@"
+export UV_CACHE_DIR
+exec {binary} "$@"
 """
 
 
@@ -217,6 +227,8 @@ def _write_programs(folder: Path) -> None:
     """Put ``cacheadmin``, the newest ``uv`` and older ``uv-X`` where machines find them."""
     programs = folder / "bin"
     programs.mkdir()
+    saying = folder / "saying"
+    saying.mkdir()
     anybody = other_users(1)[0]
     modules = Cacheadmin(folder).environment(anybody)["PYTHONPATH"]
     python = python_for_everyone() or sys.executable
@@ -225,8 +237,9 @@ def _write_programs(folder: Path) -> None:
         f'exec {python} -m cacheadmin "$@"\n'
     )
     for name, release in (("uv", NEWEST), *((f"uv-{old}", old) for old in OLD_RELEASES)):
-        binary = binary_for(release, anybody)
-        (programs / name).symlink_to(binary)
+        (programs / name).symlink_to(binary_for(release, anybody))
+        (saying / name).write_text(_SAYS_WHERE.format(binary=f"/usr/bin/{name}"))
+        (saying / name).chmod(0o755)
     (programs / "cacheadmin").chmod(0o755)
 
 
