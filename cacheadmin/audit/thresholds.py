@@ -50,10 +50,20 @@ class FromPolicy:
     kind: Kind
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A default that is a list of some ``known`` words; others are an error."""
+
+    default: tuple[str, ...]
+    known: tuple[str, ...]
+
+
 def kind_of(default: Any) -> Kind:
     """Return what a policy may write for a threshold of this default."""
     if isinstance(default, FromPolicy):
         return default.kind
+    if isinstance(default, Words):
+        return Kind.LIST
     for kind, type_ in _TYPES:
         if isinstance(default, type_):
             return kind
@@ -74,6 +84,8 @@ _TYPES: tuple[tuple[Kind, type], ...] = (
 
 def default_in(policy: Policy, default: Any) -> Any:
     """Return what a threshold is when the policy does not name it."""
+    if isinstance(default, Words):
+        return default.default
     if not isinstance(default, FromPolicy):
         return default
     value: Any = policy
@@ -86,6 +98,8 @@ def default_words(default: Any) -> str:
     """Return a default as the policy would write it, or the key it is taken from."""
     if isinstance(default, FromPolicy):
         return default.key
+    if isinstance(default, Words):
+        return " ".join(default.default)
     if isinstance(default, timedelta):
         return duration_words(default)
     if isinstance(default, Share):
@@ -101,6 +115,10 @@ def read_threshold(default: Any, value: object) -> Any:
     read = _READERS[kind](value)
     if read is None:
         raise ValueError(f"must be a {kind.value}, not {value!r}"[:200])
+    if isinstance(default, Words):
+        unknown = [word for word in read if word not in default.known]
+        if unknown:
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(default.known)}"[:200])
     return read
 
 

@@ -116,11 +116,6 @@ def test_the_link_modes_that_are_allowed_can_be_named(site: Site) -> None:
         shutil.rmtree(copied)
 
 
-def test_a_link_mode_that_does_not_exist_is_not_taken_for_one(site: Site) -> None:
-    with pytest.raises(AssertionError, match=r"audit\.link-mode\.allow: .*symlnk"):
-        site.findings("link-mode", "audit: {link-mode: {allow: [symlnk]}}\n")
-
-
 def test_an_environment_that_was_met_by_chance_is_unregistered(site: Site) -> None:
     with site.environment("unknown", site.ana) as path, _running_in(path, site.ana):
         (found,) = site.findings("environment-unregistered", site.where)

@@ -56,6 +56,10 @@ def error_of(text: str) -> str:
             "p.yaml:5:3: unknown rule audit.supress: did you mean suppress?",
         ),
         (
+            "audit: {link-mode: {allow: [symlink, symlnk]}}",
+            "p.yaml:4:21: audit.link-mode.allow: 'symlnk' is none of symlink, hardlink, clone, copy",
+        ),
+        (
             "audit:\n  cache-size:\n    max_sise: 5GiB",
             "p.yaml:6:5: unknown threshold audit.cache-size.max_sise: did you mean max_size?",
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.owners import by_owner
 from cacheadmin.audit.rule import Rule
-from cacheadmin.errors import PolicyInvalid
+from cacheadmin.audit.thresholds import Words
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.report.tables import count_words
@@ -32,7 +32,9 @@ class LinkModeUnwanted(Rule):
         "being pruned; one of copies takes its room twice."
     )
     fix = "set `link-mode` in uv.toml or UV_LINK_MODE, then reinstall"
-    thresholds: ClassVar[Mapping[str, Any]] = {"allow": ()}
+    thresholds: ClassVar[Mapping[str, Any]] = {
+        "allow": Words((), tuple(mode.value for mode in LinkMode))
+    }
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an owner; it counts environments."""
@@ -68,11 +70,7 @@ def _allowed(subject: Subject, wanted: tuple[str, ...]) -> frozenset[LinkMode]:
     if not wanted:
         refused = subject.policy.links.symlink == "refuse"
         return frozenset(LinkMode) - ({LinkMode.SYMLINK} if refused else set())
-    try:
-        return frozenset(LinkMode(word) for word in wanted)
-    except ValueError:
-        known = ", ".join(mode.value for mode in LinkMode)
-        raise PolicyInvalid(f"audit.link-mode.allow: {wanted!r} is not a list of {known}") from None
+    return frozenset(LinkMode(word) for word in wanted)
 
 
 def _modes(environment: Environment) -> Iterator[tuple[LinkMode, int]]:
