@@ -57,7 +57,8 @@ def error_of(text: str) -> str:
         ),
         (
             "audit: {link-mode: {allow: [symlink, symlnk]}}",
-            "p.yaml:4:21: audit.link-mode.allow: 'symlnk' is none of symlink, hardlink, clone, copy",
+            "p.yaml:4:21: audit.link-mode.allow: 'symlnk' is none of symlink, hardlink, clone, "
+            "copy",
         ),
         (
             "audit:\n  cache-size:\n    max_sise: 5GiB",
