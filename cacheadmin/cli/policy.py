@@ -28,6 +28,7 @@ def init_command(
 ) -> None:
     """Write a commented starter policy; an existing file is never overwritten."""
     import os
+    import shlex
 
     from cacheadmin.errors import NotPermitted, WrongUsage
     from cacheadmin.policy.loading import parse_policy
@@ -44,6 +45,11 @@ def init_command(
         fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     except FileExistsError:
         raise WrongUsage(f"{file} exists already; it is not overwritten") from None
+    except FileNotFoundError:
+        folder = os.path.dirname(file) or "."
+        raise WrongUsage(
+            f"there is no folder {folder}", hint=f"make it first: install -d {shlex.quote(folder)}"
+        ) from None
     except OSError as error:
         raise NotPermitted(f"can't write {file}: {error.strerror}") from None
     with os.fdopen(fd, "w", encoding="utf-8") as stream:

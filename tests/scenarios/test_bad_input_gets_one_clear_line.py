@@ -143,3 +143,17 @@ def test_hostile_names_reach_no_terminal_unescaped(
             assert "\nred" not in text
     listed = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
     assert str(hostile) in {row["path"] for row in listed}
+
+
+def test_a_starter_policy_for_a_folder_that_is_not_there(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    file = open_folder / "not there" / "ml.yaml"
+    result = cacheadmin("policy", "init", "--cache", "/srv/uv", file)
+    assert is_one_clear_error(result, 2)
+    assert f"install -d '{file.parent}'" in result.stderr
+    file.parent.mkdir()
+    cacheadmin("policy", "init", "--cache", "/srv/uv", file, code=0)
+    again = cacheadmin("policy", "init", "--cache", "/srv/uv", file)
+    assert is_one_clear_error(again, 2)
+    assert "exists already" in again.stderr
