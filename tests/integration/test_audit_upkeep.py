@@ -258,6 +258,7 @@ def test_the_default_state_is_its_owners_alone(
     assert (folder / "state.db").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("mode", "severity"), [(0o777, "error"), (0o755, "warning"), (None, "warning")]
 )

@@ -72,6 +72,7 @@ def outcome(series: Series) -> str:
     return found[0]
 
 
+@pytest.mark.root
 def test_a_prune_says_what_it_removed_and_when(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_prune_says_what_it_removed_and_when(
     assert [path.name for path in open_folder.glob("*.prom*")] == ["prune.prom"]
 
 
+@pytest.mark.root
 def test_a_failed_run_is_told_and_keeps_when_the_last_was_well(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -130,6 +132,7 @@ def test_an_audit_tells_findings_of_each_cache_and_which_it_could_not_reach(
     assert any(("policy", "gone") in labels for labels in told)
 
 
+@pytest.mark.root
 def test_names_with_quotes_lines_and_odd_bytes_are_read_back(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_dry_run_takes_no_metrics(cacheadmin: Cacheadmin, cache: Path, tmp_pat
     assert not metrics.exists()
 
 
+@pytest.mark.root
 def test_the_trail_has_a_line_for_each_command_that_changes_something(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -264,6 +268,7 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.root
 def test_the_journal_gets_fields_and_no_value_can_forge_one(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -296,6 +301,7 @@ def journal_fields(datagram: bytes) -> dict[str, bytes]:
     return fields
 
 
+@pytest.mark.root
 def test_syslog_gets_one_line_with_a_warning_for_what_failed(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_the_report_agrees_with_usage_and_plan(reported: Reported) -> None:
     assert document["findings"] == audit["findings"]
 
 
+@pytest.mark.root
 def test_what_an_environment_would_free_is_what_the_next_plan_frees(reported: Reported) -> None:
     rows = {row["path"]: row for row in reported.json()["environments"]}
     mine = rows[os.fspath(reported.hostile)]

@@ -26,6 +26,7 @@ def site_of(environment: Path) -> Path:
     return site
 
 
+@pytest.mark.root
 def test_what_a_run_of_ours_took_is_offered_for_restoring_first(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
