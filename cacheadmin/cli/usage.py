@@ -9,7 +9,7 @@ import typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
-from cacheadmin.usage.groups import By
+from cacheadmin.usage.by import By
 
 
 def usage(

@@ -19,7 +19,7 @@ from cacheadmin.planner.liveness import mark
 from cacheadmin.policy.quantities import Share
 from cacheadmin.report.schemas import version_words
 from cacheadmin.state.size_history import open_size_history
-from cacheadmin.usage.groups import By
+from cacheadmin.usage.by import By
 from cacheadmin.usage.history import remember_size, size_record
 from cacheadmin.usage.measuring import MeasuredCache, measure_cache
 from cacheadmin.uv.releases import takes_cache_lock

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
+from cacheadmin.usage.by import By
 from cacheadmin.uv.layout import (
     OTHER_SUFFIXES,
     POINTER_SUFFIXES,
@@ -21,16 +22,6 @@ from cacheadmin.uv.layout import (
     ROOTS_KINDS,
     parse_bucket_name,
 )
-
-
-class By(StrEnum):
-    """What usage is grouped by (public)."""
-
-    BUCKET = "bucket"
-    PACKAGE = "package"
-    VERSION = "version"
-    OWNER = "owner"
-    TEAM = "team"
 
 
 class Sort(StrEnum):

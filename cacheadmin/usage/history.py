@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.state.size_history import SizeRecord, open_size_history
-from cacheadmin.usage.groups import By, Sort
+from cacheadmin.usage.by import By
+from cacheadmin.usage.groups import Sort
 
 if TYPE_CHECKING:
     from cacheadmin.situation import Situation

@@ -24,8 +24,8 @@ from cacheadmin.fs.reading import ReadFailure, failure
 from cacheadmin.policy.teams import team_of
 from cacheadmin.state.archive_sizes import RememberedSize, open_archive_sizes
 from cacheadmin.usage.archives import MeasuredArchive, measure_archive
+from cacheadmin.usage.by import By
 from cacheadmin.usage.groups import (
-    By,
     Classifier,
     Group,
     Grouping,
