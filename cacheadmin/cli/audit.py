@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import InsecurePolicyOption
+from cacheadmin.cli.options import FailOn, FailOnOption, InsecurePolicyOption
 from cacheadmin.cli.recording import MetricsOption, recorded
 
 if TYPE_CHECKING:
@@ -29,14 +29,6 @@ class AuditFormat(StrEnum):
     SARIF = "sarif"
 
 
-class FailOn(StrEnum):
-    """From which severity on an audit fails."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NEVER = "never"
-
-
 def audit(
     policies: Annotated[
         list[str] | None,
@@ -46,9 +38,7 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    fail_on: Annotated[
-        FailOn, typer.Option("--fail-on", help="Leave with 8 on: error, warning or never.")
-    ] = FailOn.ERROR,
+    fail_on: FailOnOption = FailOn.ERROR,
     rules: Annotated[
         list[str] | None,
         typer.Option("--rule", metavar="ID", help="Check only this rule; may be repeated."),
@@ -65,9 +55,8 @@ def audit(
     """Check one or many caches against the audit rules; leaves with 8 when they fail."""
     from cacheadmin.audit.auditing import audit_caches
     from cacheadmin.audit.settings import chosen_rules
-    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.cli.showing import fails, progress_bar
     from cacheadmin.errors import ExitCode
-    from cacheadmin.findings import Severity, any_at_least
 
     if list_rules:
         _list_rules(output_format)
@@ -81,9 +70,7 @@ def audit(
         for audited in audits if only else ():
             for name in audited.off:
                 output.note(f"{name} is off in {audited.subject}: it was not checked")
-        failing = fail_on is not FailOn.NEVER and any_at_least(
-            [finding for audit in audits for finding in audit.findings], Severity(fail_on.value)
-        )
+        failing = fails([finding for audit in audits for finding in audit.findings], fail_on)
         # A document is whole even when all is well: whatever reads it expects one.
         document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
         if failing or document or not output.settings.quiet:

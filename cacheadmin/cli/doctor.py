@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.options import (
+    FailOn,
+    FailOnOption,
+    FormatOption,
+    InsecurePolicyOption,
+    PolicyArgument,
+)
 from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
-from cacheadmin.findings import Severity
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.diagnosing import Checkup
@@ -30,17 +35,14 @@ def doctor(
             show_default=False,
         ),
     ] = None,
-    fail_on: Annotated[
-        Severity, typer.Option("--fail-on", help="Leave with 8 from this severity on.")
-    ] = Severity.ERROR,
+    fail_on: FailOnOption = FailOn.ERROR,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Find broken environments, and the exact command that repairs each."""
-    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.cli.showing import fails, progress_bar
     from cacheadmin.doctor.diagnosing import diagnose
     from cacheadmin.errors import ExitCode, WrongUsage
-    from cacheadmin.findings import any_at_least
     from cacheadmin.situation import look_at
 
     if fix_script == "-" and output_format is not Format.TABLE:
@@ -58,7 +60,7 @@ def doctor(
         if fix_script is not None:
             account.subject = os.path.abspath(fix_script)
             account.counts = {"scripts": _write_scripts(fix_script, situation, checkup)}
-        failing = any_at_least(checkup.findings, fail_on)
+        failing = fails(checkup.findings, fail_on)
         account.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
     return account.exit_code
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from cacheadmin.cli.output import Format, RowFormat
+
+
+class FailOn(StrEnum):
+    """From which severity on findings are a failure."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    NEVER = "never"
+
 
 PolicyArgument = Annotated[
     str | None,
@@ -25,3 +36,7 @@ InsecurePolicyOption = Annotated[
 ]
 FormatOption = Annotated[Format, typer.Option("--format", help="table or json.")]
 RowFormatOption = Annotated[RowFormat, typer.Option("--format", help="table, json, jsonl or csv.")]
+FailOnOption = Annotated[
+    FailOn,
+    typer.Option("--fail-on", help="Leave with 8 on findings from: error, warning, info, never."),
+]

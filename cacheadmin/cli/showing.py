@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cacheadmin.cli import output
+from cacheadmin.cli.options import FailOn
 from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
 
 if TYPE_CHECKING:
+    from cacheadmin.findings import Finding
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Plan, Verdict
     from cacheadmin.preflight.running import Preflight
@@ -36,6 +38,13 @@ def verdict_code(verdict: Verdict) -> int:
         "limited": int(ExitCode.LIMITED),
         "refused": int(ExitCode.REFUSED),
     }[verdict.value]
+
+
+def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
+    """Whether findings make a command leave with 8."""
+    from cacheadmin.findings import Severity, any_at_least
+
+    return fail_on is not FailOn.NEVER and any_at_least(findings, Severity(fail_on.value))
 
 
 def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:

@@ -7,9 +7,14 @@ from typing import Annotated
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.options import (
+    FailOn,
+    FailOnOption,
+    FormatOption,
+    InsecurePolicyOption,
+    PolicyArgument,
+)
 from cacheadmin.cli.output import Format
-from cacheadmin.findings import Severity
 
 
 def verify(
@@ -30,9 +35,7 @@ def verify(
         int | None,
         typer.Option("--seed", min=0, help="Which sample; the day's by default."),
     ] = None,
-    fail_on: Annotated[
-        Severity, typer.Option("--fail-on", help="Leave with 8 at findings as bad as this.")
-    ] = Severity.ERROR,
+    fail_on: FailOnOption = FailOn.ERROR,
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, max=256, help="Workers; one a core by default.")
     ] = None,
@@ -40,9 +43,9 @@ def verify(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Compare archives with their own RECORD, and say who may have changed what is not so."""
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import document, fails, progress_bar
     from cacheadmin.errors import ExitCode
-    from cacheadmin.findings import any_at_least
+    from cacheadmin.findings import Severity, any_at_least
     from cacheadmin.report.verifications import verification_json, verification_text
     from cacheadmin.situation import look_at
     from cacheadmin.verify.running import run_verify
@@ -57,12 +60,14 @@ def verify(
         found = run_verify(
             situation, targets or (), share=share, seed=seed, jobs=jobs, progress=progress
         )
-        failing = any_at_least(found.findings, fail_on)
+        failing = fails(found.findings, fail_on)
         if output_format is Format.JSON:
             output.data(document("verify", situation, verification_json(found)))
         elif failing or not output.settings.quiet:
             quiet, verbose = output.settings.quiet, output.settings.verbose
-            worst = fail_on if quiet else Severity.INFO if verbose else Severity.WARNING
+            worst = (
+                Severity(fail_on.value) if quiet else Severity.INFO if verbose else Severity.WARNING
+            )
             shown = [one for one in found.findings if any_at_least([one], worst)]
             output.data(verification_text(found, shown, summary=not quiet))
     return int(ExitCode.FINDINGS if failing else ExitCode.DONE)

@@ -200,11 +200,11 @@ _cacheadmin_values() {
         'usage --by') printf '%s\n' bucket package version owner team ;;
         'usage --format') printf '%s\n' table json ;;
         'report --format') printf '%s\n' table json ;;
-        'audit --fail-on') printf '%s\n' error warning never ;;
+        'audit --fail-on') printf '%s\n' error warning info never ;;
         'audit --format') printf '%s\n' table json csv markdown sarif ;;
-        'doctor --fail-on') printf '%s\n' error warning info ;;
+        'doctor --fail-on') printf '%s\n' error warning info never ;;
         'doctor --format') printf '%s\n' table json ;;
-        'verify --fail-on') printf '%s\n' error warning info ;;
+        'verify --fail-on') printf '%s\n' error warning info never ;;
         'verify --format') printf '%s\n' table json ;;
         'protect --format') printf '%s\n' table json ;;
         'runs list --format') printf '%s\n' table json ;;

@@ -120,7 +120,7 @@ complete -c cacheadmin -n '__cacheadmin_at "report"' -l insecure-policy -d 'Acce
 complete -c cacheadmin -n '__cacheadmin_at "report"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -F
-complete -c cacheadmin -n '__cacheadmin_at "audit"' -l fail-on -x -a 'error warning never' -d 'Leave with 8 on: error, warning or never'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l rule -r -F -d 'Check only this rule; may be repeated'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l list-rules -d 'Print what is checked and why, and leave'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
@@ -130,7 +130,7 @@ complete -c cacheadmin -n '__cacheadmin_at "audit"' -s h -l help -d 'Print help 
 complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fix-script -r -F -d 'Write the repairs as one shell script a user; \'-\' prints the only one'
-complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fail-on -x -a 'error warning info' -d 'Leave with 8 from this severity on'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -s h -l help -d 'Print help and leave'
@@ -138,7 +138,7 @@ complete -c cacheadmin -n '__cacheadmin_at "verify" 0' -a '(__cacheadmin_policie
 complete -c cacheadmin -n '__cacheadmin_at "verify" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l sample -r -F -d 'Check so much (10%), each day another'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l seed -r -F -d 'Which sample; the day\'s by default'
-complete -c cacheadmin -n '__cacheadmin_at "verify"' -l fail-on -x -a 'error warning info' -d 'Leave with 8 at findings as bad as this'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l jobs -r -F -d 'Workers; one a core by default'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l insecure-policy -d 'Accept a policy that others could have written'
