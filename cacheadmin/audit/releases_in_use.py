@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
-from cacheadmin.uv.releases import Release, parse_release, release_range
+from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,10 +42,16 @@ class UsersTraces:
 
     @property
     def words(self) -> str:
-        """The releases, each with its newest evidence and where it can be looked at."""
+        """The releases, each with its newest evidence and where it can be looked at.
+
+        What a release known exactly has written says nothing more.
+        """
+        exact = [trace.version for trace in self.traces if trace.version is not None]
+        explained = {bucket for version in exact for bucket in buckets_of(version) or ()}
         newest: dict[str, ReleaseTrace] = {}
         for trace in self.traces:
-            newest.setdefault(release_words(trace), trace)
+            if trace.version is not None or trace.bucket not in explained:
+                newest.setdefault(release_words(trace), trace)
         return "; ".join(
             name_some([f"{words} ({t.evidence}: {t.path})" for words, t in newest.items()])
         )

@@ -67,6 +67,7 @@ def test_an_old_release_is_told_with_its_evidence_and_how_to_upgrade(site: Site)
     assert f"uv {OLD} (an environment made with it: {site.shared.home(site.ana)}/old)" in (
         found.detail
     )
+    assert "a uv from" not in found.detail, "its own buckets say nothing more"
     assert "below uv.minimum 0.8.19" in found.detail
     assert "'uv>=0.8.19'" in found.fix
     assert site.findings("uv-below-minimum", owner=site.ben) == []
