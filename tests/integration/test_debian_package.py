@@ -128,6 +128,7 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
     for path in (
         "./usr/lib/systemd/system/cacheadmin@.timer",
         "./usr/lib/systemd/system/cacheadmin-audit@.service",
+        "./usr/lib/systemd/system/cacheadmin-report@.timer",
         "./usr/lib/systemd/system/cacheadmin-guard@.service",
         "./usr/lib/sysusers.d/cacheadmin.conf",
         "./usr/lib/tmpfiles.d/cacheadmin.conf",

@@ -129,14 +129,16 @@ def _of_lines(
 
 
 def _of_unit(name: str, text: str) -> Iterator[Command]:
-    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    joined = re.sub(r"\s*\\\n\s*", " ", text).replace("%i", "ml-team")
+    settings = re.findall(r'^Environment="(\w+=[^"]*)"$', joined, re.MULTILINE)
+    begin = "".join(f"{setting}; " for setting in settings)
     for number, line in enumerate(joined.splitlines(), 1):
         cron = _CRON.fullmatch(line)
         if cron:
             yield Command(f"{name}:{number}", cron["text"], cron["user"], 0, "cron")
         found = re.fullmatch(r"Exec\w+=[-@:+!]*(.*)", line)
         if found and found[1]:
-            yield Command(f"{name}:{number}", found[1].replace("%i", "ml-team"), kind="unit")
+            yield Command(f"{name}:{number}", begin + found[1], kind="unit")
 
 
 def _plain(line: str) -> str:
