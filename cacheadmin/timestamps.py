@@ -32,6 +32,14 @@ def rfc3339(moment_ns: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def parse_rfc3339(text: str) -> int | None:
+    """Return the moment that RFC 3339 text means, to the second; None for other text."""
+    try:
+        return int(datetime.fromisoformat(text).timestamp()) * NANOSECONDS
+    except ValueError:
+        return None
+
+
 def age_words(moment_ns: int, now: int) -> str:
     """Return how long ago a moment was, in the largest fitting unit (``3 d``)."""
     seconds = (now - moment_ns) // NANOSECONDS

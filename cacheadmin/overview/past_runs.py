@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.overview.facts import PastRun, Quarantine
 from cacheadmin.prune.quarantine import choose_quarantine, existing_quarantine
 from cacheadmin.prune.runs import list_runs
-from cacheadmin.timestamps import NANOSECONDS, nanoseconds
+from cacheadmin.timestamps import nanoseconds, parse_rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.prune.runs import Run
@@ -32,7 +31,7 @@ def quarantine_of(situation: Situation) -> Quarantine:
 
 
 def _past(run: Run, keep_ns: int) -> PastRun:
-    begun_ns = _moment_ns(run.begun_at)
+    begun_ns = parse_rfc3339(run.begun_at)
     return PastRun(
         run_id=run.run_id,
         state=run.state.value,
@@ -42,10 +41,3 @@ def _past(run: Run, keep_ns: int) -> PastRun:
         size_bytes=run.bytes,
         until_ns=begun_ns + keep_ns if run.restorable and begun_ns is not None else None,
     )
-
-
-def _moment_ns(text: str) -> int | None:
-    try:
-        return int(datetime.fromisoformat(text).timestamp()) * NANOSECONDS
-    except ValueError:
-        return None

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, Refused
@@ -16,7 +15,7 @@ from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
-from cacheadmin.timestamps import nanoseconds, now_ns, rfc3339
+from cacheadmin.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -156,7 +155,11 @@ def purge_due(
     for run in list(list_runs(quarantine)):
         if seconds is not None and time.monotonic() - begun > seconds:
             break
-        age_ns = moment_ns - _moment_ns(run.begun_at)
+        begun_ns = parse_rfc3339(run.begun_at)
+        if begun_ns is None:
+            # A damaged journal: how old it is can't be told, so it stays.
+            continue
+        age_ns = moment_ns - begun_ns
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
             purge(quarantine, run.run_id)
             purged.append(run.run_id)
@@ -200,10 +203,6 @@ def _remove_empty_folders(parent_fd: int, name: str) -> bool:
         return False
     os.rmdir(name, dir_fd=parent_fd)
     return True
-
-
-def _moment_ns(text: str) -> int:
-    return int(datetime.fromisoformat(text).timestamp()) * 10**9
 
 
 def _note(run_fd: int, state: RunState, **details: Any) -> None:
