@@ -2,12 +2,11 @@
 
 Whoever has three hundred environments on a wrong link mode has one thing to
 do, once. So environments are grouped by owner and team, counted, and a few of
-them are named. Also here: our own commands, as they can be copied into a shell.
+them are named.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -108,9 +107,3 @@ def declares_environments(subject: Subject) -> bool:
     """Whether the policy says where environments are."""
     venvs = subject.policy.venvs
     return bool(venvs.registry or venvs.include or venvs.discover)
-
-
-def command(subject: Subject, words: str, *arguments: str) -> str:
-    """Return a command of ours on this policy, with arguments, quoted for a shell."""
-    path = subject.situation.loaded.path
-    return shlex.join(["cacheadmin", *words.split(), *([path] if path else []), *arguments])

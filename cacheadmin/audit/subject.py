@@ -34,6 +34,10 @@ class Subject:
         """The cache's absolute path."""
         return self.situation.cache.identity.path
 
+    def command(self, words: str, *arguments: str) -> str:
+        """Return a command of ours on this cache's policy, as it can be copied into a shell."""
+        return self.situation.loaded.command(words, *arguments)
+
     @cached_property
     def case(self) -> Case:
         """Policy, inventory and evidence, as the planner sees them."""

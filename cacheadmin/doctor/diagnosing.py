@@ -169,8 +169,7 @@ def _findings(
         )
         words = fix
         if restore:
-            policy = situation.loaded.path or "POLICY"
-            words = f"cacheadmin runs restore {policy} {restore}; or {fix}"
+            words = f"{situation.loaded.command('runs restore', restore)}; or {fix}"
         yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
     half = found.half_installed
     if half:

@@ -47,6 +47,19 @@ class LoadedPolicy:
     origins: Mapping[str, str]
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
+    def command(self, words: str, *arguments: str) -> str:
+        """Return a command of ours on this policy, with arguments, quoted for a shell.
+
+        The built-in policy has no name. Where a command can't do without one,
+        ``POLICY`` stands for the file that has to be made first.
+        """
+        import shlex
+
+        calls = words.split()
+        needs_policy = len(calls) > 1 or bool(arguments)
+        policy = self.path or ("POLICY" if needs_policy else "")
+        return shlex.join(["cacheadmin", *calls, *([policy] if policy else []), *arguments])
+
 
 def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
     """Load the policy a command line names; None: the built-in one on the own cache.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def _restores(checkup: Checkup, policy: str) -> list[str]:
         verb = "comes" if len(healed) == 1 else "come"
         lines += [
             f"FIRST: {words} {verb} back by undoing the prune of {run.begun_at}:",
-            f"  cacheadmin runs restore {printable(policy)} {run.run_id}",
+            f"  cacheadmin runs restore {printable(shlex.quote(policy))} {run.run_id}",
             *(f"    {printable(one.examination.path)}" for one in healed),
         ]
     if lines:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import time
 from dataclasses import replace
@@ -114,6 +116,39 @@ def test_runs_beyond_their_time_in_quarantine_are_found_together(
     assert audited(patient, "quarantine-overdue") == []
     cacheadmin("runs", "purge", policy, f"{moment}-0a1b2c", code=0)
     assert audited(policy, "quarantine-overdue") == []
+
+
+def test_what_is_overdue_is_purged_by_the_command_that_is_printed(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    policy = cacheadmin.policy(cache, "quarantine: {keep: 1d 12h}\n")
+    run = pruned(cacheadmin, policy)
+    quarantine = cache.with_name("cache.cacheadmin") / "quarantine"
+    old = time.gmtime(time.time() - 9.5 * 86_400)
+    journal = quarantine / run / "journal.jsonl"
+    begun = time.strftime('"begun_at":"%Y-%m-%dT%H:%M:%SZ"', old)
+    text, changed = re.subn(r'"begun_at": ?"[^"]*"', begun, journal.read_text())
+    assert changed == 1
+    journal.write_text(text)
+    moved = quarantine / time.strftime("%Y%m%dT%H%M%SZ-0a1b2c", old)
+    (quarantine / run).rename(moved)
+    (finding,) = audited(policy, "quarantine-overdue")
+    program, *arguments = shlex.split(finding.fix)
+    assert program == "cacheadmin"
+    cacheadmin(*arguments, code=0)
+    assert audited(policy, "quarantine-overdue") == []
+
+
+def test_a_run_whose_age_can_not_be_told_stays_and_stops_no_prune(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    policy = cacheadmin.policy(cache, "quarantine: {keep: 0s}\n")
+    run = pruned(cacheadmin, policy)
+    journal = cache.with_name("cache.cacheadmin") / "quarantine" / run / "journal.jsonl"
+    journal.write_text(re.sub(r'"begun_at": ?"[^"]*"', '"begun_at":"once"', journal.read_text()))
+    cacheadmin("prune", policy, code=0)
+    assert journal.exists()
+    assert any(journal.with_name("entries").iterdir())
 
 
 def test_a_run_without_an_end_is_found_once_it_can_no_longer_be_at_work(

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import FromPolicy, Kind
 from cacheadmin.findings import Finding, Severity
@@ -71,7 +70,7 @@ class CacheSize(Rule):
         finding = self.finding(
             subject.cache_path,
             words,
-            fix=f"{command(subject, 'usage')}, then {command(subject, 'prune')}",
+            fix=f"{subject.command('usage')}, then {subject.command('prune')}",
         )
         yield finding if share > 1 else replace(finding, severity=Severity.WARNING)
 

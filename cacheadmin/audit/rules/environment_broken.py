@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import bounded, command
+from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -42,7 +42,7 @@ class EnvironmentBroken(Rule):
                 f"{count_words(environment.broken_links, 'link')} into this cache lead"
                 f"{'s' if environment.broken_links == 1 else ''} nowhere{of_what}",
                 owner=subject.situation.owner_of(environment),
-                fix=f"{command(subject, 'doctor')} says how to repair it",
+                fix=f"{subject.command('doctor')} says how to repair it",
                 count=environment.broken_links,
                 team=subject.situation.team_of(environment),
             )

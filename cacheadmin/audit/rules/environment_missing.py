@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import bounded, command
+from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Finding, Severity
@@ -62,7 +62,7 @@ class EnvironmentMissing(Rule):
         if memory is not None:
             uid = memory.uid if uid is None else uid
             last = f"; it last linked {count_words(len(memory.archives), 'archive')}"
-        remove = command(subject, "venv remove", path)
+        remove = subject.command("venv remove", path)
         fix = f"if it is gone for good: {remove}; else mount it here"
         if known == ["include"]:
             fix = "take it out of venvs.include, or mount it here"

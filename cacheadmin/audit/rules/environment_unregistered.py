@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.owners import (
     by_owner,
-    command,
     declares_environments,
     is_declared,
     leads_into_cache,
@@ -58,5 +57,5 @@ class EnvironmentUnregistered(Rule):
 def _fix(subject: Subject, owned: Owned) -> str:
     if subject.policy.venvs.registry is None:
         return "name it, or the tree it lies in, in venvs.include or venvs.discover"
-    add = command(subject, "venv add", owned.paths[0])
+    add = subject.command("venv add", owned.paths[0])
     return f"as {owned.owner}: {add}" + (", and so on" if len(owned.paths) > 1 else "")

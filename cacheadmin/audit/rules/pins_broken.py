@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
@@ -43,7 +42,7 @@ class PinsBroken(Rule):
         for uid, pins in by_author.items():
             author = subject.case.user(uid)
             named = ", ".join(name_some([pin.target for pin in pins]))
-            remove = command(subject, "pin remove", pins[0].target)
+            remove = subject.command("pin remove", pins[0].target)
             yield self.finding(
                 author,
                 f"{count_words(len(pins), 'pin')} of {author} on what is not in the cache: {named}",
@@ -58,7 +57,7 @@ class PinsBroken(Rule):
             unseen.path,
             f"can't be understood as a pin: {unseen.reason}{effect}",
             owner=None if unseen.uid is None else subject.case.user(unseen.uid),
-            fix="remove the file, and pin anew what was meant: " + command(subject, "pin list"),
+            fix="remove the file, and pin anew what was meant: " + subject.command("pin list"),
         )
 
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -38,7 +37,7 @@ class PinsExpired(Rule):
         for uid, pins in by_author.items():
             named = name_some([f"{p.target} (until {rfc3339(p.expires_ns or 0)})" for p in pins])
             author = case.user(uid)
-            remove = command(subject, "pin remove", pins[0].target)
+            remove = subject.command("pin remove", pins[0].target)
             yield self.finding(
                 author,
                 f"{count_words(len(pins), 'pin')} of {author} past the end: {', '.join(named)}",

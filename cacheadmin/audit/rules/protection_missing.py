@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.protect.protecting import check_protection
@@ -36,7 +35,7 @@ class ProtectionMissing(Rule):
         protection = check_protection(subject.situation)
         if not (subject.policy.protect.enabled or protection.is_there):
             return
-        fix = command(subject, "protect")
+        fix = subject.command("protect")
         if protection.missing:
             buckets = [bucket.name for bucket in protection.buckets if bucket.missing]
             yield self.finding(

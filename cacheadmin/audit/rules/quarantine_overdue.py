@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.errors import NotPermitted, Refused
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.policy.quantities import duration_words
 from cacheadmin.prune.journal import SETTLED
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
@@ -79,12 +79,13 @@ class QuarantineOverdue(Rule):
         now_ns = subject.situation.now_ns
         age = age_words(_begun_ns(runs[0].run_id), now_ns)
         size = size_words(sum(run.bytes for run in runs))
+        keep = duration_words(subject.policy.quarantine.keep)
         still = "still lies" if len(runs) == 1 else "still lie"
         return self.finding(
             quarantine.path,
             f"{count_words(len(runs), 'run')} of up to {age} ago {still} in quarantine ({size} "
             "when moved)",
-            fix=command(subject, "runs purge"),
+            fix=subject.command("runs purge", "--older-than", keep),
             count=len(runs),
         )
 
@@ -101,7 +102,7 @@ class QuarantineOverdue(Rule):
         return self.finding(
             f"{quarantine.path}/{run_id}",
             f"run {run_id} of {age} ago did not come to its end: {state}",
-            fix=command(subject, "prune"),
+            fix=subject.command("prune"),
         )
 
 

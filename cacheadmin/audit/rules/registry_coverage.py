@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.audit.owners import command, declares_environments, is_declared, leads_into_cache
+from cacheadmin.audit.owners import declares_environments, is_declared, leads_into_cache
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
@@ -51,7 +51,7 @@ class RegistryCoverage(Rule):
                 f"{len(environments)} environments ({covered:.0f}%, wanted {minimum:g}%) of "
                 f"{team or 'nobody'}'s that link into the cache; the others are of "
                 + ", ".join(name_some(owners)),
-                fix=f"see what is there: {command(subject, 'venv discover')}; then register it",
+                fix=f"see what is there: {subject.command('venv discover')}; then register it",
                 count=len(missed),
                 team=team,
             )

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.accounts import account_name
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentStatus
@@ -55,7 +54,7 @@ class RegistryEntryWrong(Rule):
                 f"{count_words(len(paths), 'registry link')} of {owner} to what is no "
                 f"environment: {', '.join(name_some([_hint(path) for path in paths]))}",
                 owner=owner,
-                fix=f"as {owner}: {command(subject, 'venv remove', paths[0])}; register the "
+                fix=f"as {owner}: {subject.command('venv remove', paths[0])}; register the "
                 "folder that has pyvenv.cfg in it",
                 count=len(paths),
             )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.audit.owners import command
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import FromPolicy, Kind
 from cacheadmin.findings import Finding, Severity
@@ -47,7 +46,7 @@ class StaleObservation(Rule):
             never = self.finding(
                 subject.cache_path,
                 "no prune has ever been recorded here, so nothing is known of earlier use",
-                fix=command(subject, "prune"),
+                fix=subject.command("prune"),
             )
             yield replace(never, severity=Severity.INFO)
         for host, wall_ns in sorted(moments.items()):
@@ -57,7 +56,7 @@ class StaleObservation(Rule):
                 yield self.finding(
                     name,
                     f"the last prune on host {name} was {age_words(wall_ns, situation.now_ns)} ago",
-                    fix=command(subject, "prune") if here else "",
+                    fix=subject.command("prune") if here else "",
                 )
 
     @staticmethod
