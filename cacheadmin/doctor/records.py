@@ -7,10 +7,11 @@ owner's to write: bounded, never followed out of the environment.
 
 from __future__ import annotations
 
-import csv
 import os
+from itertools import islice
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.record_rows import record_rows
 
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_ROWS = 1_000_000
@@ -30,17 +31,14 @@ def recorded_files(dist_info: str, root: str) -> tuple[str, ...] | ReadFailure:
         return content
     site = os.path.dirname(dist_info)
     found = []
-    try:
-        for number, row in enumerate(csv.reader(os.fsdecode(content).splitlines())):
-            if number >= _MAX_ROWS:
-                break
-            if not row or not row[0] or "\0" in row[0] or row[0].endswith("/"):
-                continue
-            if any(part in row[0] for part in _TRANSIENT):
-                continue
-            path = os.path.normpath(os.path.join(site, row[0]))
-            if path.startswith(f"{root}/"):
-                found.append(path)
-    except csv.Error as error:
-        return ReadFailure(f"{dist_info}/RECORD", f"it is no RECORD: {error}")
+    for row in islice(record_rows(content), _MAX_ROWS):
+        if row is None:
+            return ReadFailure(f"{dist_info}/RECORD", "it is no RECORD: a line is no CSV")
+        if not row[0] or "\0" in row[0] or row[0].endswith("/"):
+            continue
+        if any(part in row[0] for part in _TRANSIENT):
+            continue
+        path = os.path.normpath(os.path.join(site, row[0]))
+        if path.startswith(f"{root}/"):
+            found.append(path)
     return tuple(found)

@@ -14,13 +14,11 @@ was in the wheel, and write RECORDs of that form into environments.
 from __future__ import annotations
 
 import binascii
-import csv
 import hashlib
-import io
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+
+from cacheadmin.record_rows import record_rows
 
 # The largest RECORD seen (a package with 30,000 files) is 4 MiB. A line takes
 # some hundred bytes of memory, however short it is.
@@ -71,15 +69,14 @@ class Record:
 def parse_record(content: bytes, base: str = "") -> Record:
     """Return what a RECORD says. ``base`` is the folder its paths start at, "" for the archive.
 
-    Never raises. Names keep their bytes: what is not UTF-8 becomes surrogate
-    escapes, as in every name that the system returns.
+    Never raises. Names keep their bytes, as `record_rows` reads them.
     """
     lines: dict[str, Line] = {}
     unsafe: list[str] = []
     repeated: list[str] = []
     unhashed: list[str] = []
     unreadable = 0
-    rows = _rows(os.fsdecode(content))
+    rows = record_rows(content)
     for row in islice(rows, MAX_LINES):
         if row is None or len(row) > 3:
             unreadable += 1
@@ -124,21 +121,6 @@ def inside(path: str, base: str) -> str | None:
         elif part not in ("", "."):
             parts.append(part)
     return "/".join(parts)
-
-
-def _rows(text: str) -> Iterator[list[str] | None]:
-    """Yield each row; None for one that is no CSV."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            yield None
-            continue
-        if row:
-            yield row
 
 
 def _line(named: str, size: str) -> Line:
