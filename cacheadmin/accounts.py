@@ -1,7 +1,8 @@
-"""What people are called."""
+"""What people and groups are called."""
 
 from __future__ import annotations
 
+import grp
 import pwd
 
 
@@ -11,3 +12,11 @@ def account_name(uid: int | None) -> str:
         return "nobody in particular" if uid is None else pwd.getpwuid(uid).pw_name
     except (KeyError, OverflowError):
         return f"uid {uid}"
+
+
+def group_name(gid: int) -> str:
+    """Return a group's name, or its number where it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except (KeyError, OverflowError):
+        return str(gid)

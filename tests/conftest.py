@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.filesystems import filesystem
 from tests.support.incident import Incident, build_incident
 from tests.support.packages import Index, serve_index
 from tests.support.shared_cache import SharedCache
@@ -65,6 +66,17 @@ def shared(open_folder: Path, index: Index) -> SharedCache:
 def three_users() -> list[User]:
     """Three users who are nobody else (needs root)."""
     return other_users(3)
+
+
+@pytest.fixture(scope="module")
+def xfs() -> Iterator[Path]:
+    """A filesystem with shared extents, for one file of tests (needs root)."""
+    folder = open_temporary_folder("cacheadmin-filesystem-")
+    try:
+        with filesystem("xfs", folder) as path:
+            yield path
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

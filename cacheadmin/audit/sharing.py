@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import group_name
 from cacheadmin.fs.access_lists import ALL, Access, AccessList, access_of, read_access_lists
 
 if TYPE_CHECKING:
@@ -136,14 +137,6 @@ def members_of(gids: Collection[int]) -> tuple[int, ...]:
             except KeyError:
                 continue
     return tuple(sorted(uids - {0}))
-
-
-def group_name(gid: int) -> str:
-    """Return a group's name, or its number where it has none."""
-    try:
-        return grp.getgrgid(gid).gr_name
-    except (KeyError, OverflowError):
-        return str(gid)
 
 
 def members_words(sharing: Sharing) -> str:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,6 @@ class LinkJudge:
         self._path = cache_path.rstrip("/")
         self._roots = tuple(alias.rstrip("/") for alias in (self._path, *aliases))
         self._locator = locator
-        self._asking = threading.Lock()
 
     def leads_out(self, text: str, folder: str) -> bool:
         """Whether a link's text, read in a folder (relative to the cache), leads out of it.
@@ -55,9 +53,7 @@ class LinkJudge:
         target = posixpath.normpath(posixpath.join(self._path, folder, text))
         if any(target == root or target.startswith(f"{root}/") for root in self._roots):
             return False
-        # Its answers are remembered, and forgotten, for all who ask.
-        with self._asking:
-            located = self._locator.locate(text, os.path.join(self._path, folder))
+        located = self._locator.locate(text, os.path.join(self._path, folder))
         return located.place is not Location.INSIDE
 
 

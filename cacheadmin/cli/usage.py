@@ -24,7 +24,7 @@ def usage(
     from cacheadmin.cli.showing import document, progress_bar
     from cacheadmin.report.usage import unread_words, usage_json, usage_text
     from cacheadmin.situation import look_at
-    from cacheadmin.usage.history import remember_size
+    from cacheadmin.usage.history import remember_size, size_record
     from cacheadmin.usage.measuring import measure_cache
 
     with (
@@ -34,7 +34,8 @@ def usage(
         whole = measure_cache(situation)
         measured = whole.by(by)
         # One reason why nothing can be remembered is said once.
-        unsaved = dict.fromkeys((whole.warning, remember_size(situation, whole)))
+        record = size_record(situation.now_ns, whole)
+        unsaved = dict.fromkeys((whole.warning, remember_size(situation, record)))
         for warning in (unread_words(measured), *unsaved):
             if warning:
                 output.warning(warning)

@@ -26,7 +26,7 @@ from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.fs.reading import ReadFailure, failure, read_file, read_file_and_status
 from cacheadmin.package_names import normalized
-from cacheadmin.uv.environment_config import MAX_BYTES
+from cacheadmin.uv.environment_config import MAX_BYTES, config_values
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
@@ -219,10 +219,7 @@ def _origin(dist_info: str) -> tuple[Mapping[str, object] | None, frozenset[int]
 
 def _config(path: str) -> dict[str, str]:
     content = read_file(f"{path}/pyvenv.cfg", MAX_BYTES)
-    if isinstance(content, ReadFailure):
-        return {}
-    lines = (line.partition("=") for line in os.fsdecode(content).splitlines())
-    return {key.strip().lower(): value.strip() for key, sign, value in lines if sign}
+    return {} if isinstance(content, ReadFailure) else config_values(content)
 
 
 def _interpreter_is_missing(path: str) -> bool:

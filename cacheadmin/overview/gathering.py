@@ -73,8 +73,8 @@ def _history(
     situation: Situation, measured: MeasuredCache
 ) -> tuple[tuple[SizeRecord, ...], tuple[str, ...]]:
     """Return the records of the past and the present one, and warnings."""
-    unsaved = dict.fromkeys((measured.warning, remember_size(situation, measured)))
     present = size_record(situation.now_ns, measured)
+    unsaved = dict.fromkeys((measured.warning, remember_size(situation, present)))
     try:
         past = open_size_history(situation.state).read()
     except CacheadminError as error:

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 _PACKAGES = 50
 
 
-def remember_size(situation: Situation, measured: MeasuredCache) -> str:
+def remember_size(situation: Situation, record: SizeRecord) -> str:
     """Add a record to the history, at most once an hour; return a warning or "".
 
     It never fails: a report is worth more than its place in a chart.
     """
     try:
-        open_size_history(situation.state).note(size_record(situation.now_ns, measured))
+        open_size_history(situation.state).note(record)
     except CacheadminError as error:
         return error.message
     return ""

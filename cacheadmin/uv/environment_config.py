@@ -23,13 +23,19 @@ class EnvironmentConfig:
     extends_environment: str | None = None
 
 
-def parse_environment_config(content: bytes) -> EnvironmentConfig:
-    """Parse ``key = value`` lines; bytes that are not UTF-8 are kept as escapes."""
+def config_values(content: bytes) -> dict[str, str]:
+    """Return every ``key = value`` line; bytes that are not UTF-8 are kept as escapes."""
     values: dict[str, str] = {}
     for line in content.decode("utf-8", "surrogateescape").splitlines():
         key, separator, value = line.partition("=")
         if separator:
             values.setdefault(key.strip().lower(), value.strip())
+    return values
+
+
+def parse_environment_config(content: bytes) -> EnvironmentConfig:
+    """Return the keys that matter here, as `config_values` reads them."""
+    values = config_values(content)
     return EnvironmentConfig(
         uv_version=_version(values.get("uv", "")),
         home=values.get("home") or None,

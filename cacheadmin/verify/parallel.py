@@ -18,7 +18,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -27,6 +27,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +91,10 @@ def check_all(
             # No semaphores here: a container without /dev/shm.
             pool = None
         if pool is not None:
-            with pool:
-                return _gather(pool, _check_here, _check_later_here, archives, jobs, done)
-    with ThreadPoolExecutor(jobs) as threads:
-        return _gather(threads, place.check, place.check_later, archives, jobs, done)
+            with pool, _given_up_on_error(pool):
+                return _results(pool, _check_here, _check_later_here, archives, jobs, done)
+    with ThreadPoolExecutor(jobs) as threads, _given_up_on_error(threads):
+        return _results(threads, place.check, place.check_later, archives, jobs, done)
 
 
 def _one_by_one(
@@ -138,18 +139,12 @@ def _check_later_here(archive: Archive, path: str, line: Line) -> list[Problem]:
     return _places[0].check_later(archive, path, line)
 
 
-def _gather(
-    pool: Executor,
-    check: Callable[[Archive], Checked],
-    check_later: Callable[[Archive, str, Line], list[Problem]],
-    archives: Sequence[Archive],
-    jobs: int,
-    done: Callable[[int], None],
-) -> list[Checked]:
+@contextmanager
+def _given_up_on_error(pool: Executor) -> Iterator[None]:
+    """Cancel what was not begun when the results are not wanted any more."""
     try:
-        return _results(pool, check, check_later, archives, jobs, done)
+        yield
     except BaseException:
-        # What was not begun is not wanted any more.
         pool.shutdown(wait=False, cancel_futures=True)
         raise
 

@@ -8,12 +8,10 @@ what it is: the owner, the times, and all who may write.
 
 from __future__ import annotations
 
-import grp
 import os
 import stat
-from functools import lru_cache
 
-from cacheadmin.accounts import account_name
+from cacheadmin.accounts import account_name, group_name
 from cacheadmin.fs.access_lists import WRITE, access_of, read_access_list_at
 from cacheadmin.planner.case import name_some
 from cacheadmin.verify.problems import Touched
@@ -42,17 +40,9 @@ def _writers(status: os.stat_result, name: str, folder_fd: int) -> str:
     users = (uid for uid, rights in rules.users.items() if rules.limited(rights) & WRITE)
     who += [account_name(uid) for uid in sorted(users)]
     if rules.limited(rules.group) & WRITE:
-        who.append(f"group {_group(status.st_gid)}")
+        who.append(f"group {group_name(status.st_gid)}")
     groups = (gid for gid, rights in rules.groups.items() if rules.limited(rights) & WRITE)
-    who += [f"group {_group(gid)}" for gid in sorted(groups)]
+    who += [f"group {group_name(gid)}" for gid in sorted(groups)]
     if rules.others & WRITE:
         who.append("everybody")
     return ", ".join(name_some(who))
-
-
-@lru_cache(maxsize=256)
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except (KeyError, OverflowError):
-        return str(gid)

@@ -13,22 +13,10 @@ import pytest
 from cacheadmin.fs import extents
 from cacheadmin.fs.charges import Charges, charges_of
 from cacheadmin.fs.measuring import Walk, extents_below, measure, measure_many
-from tests.support.filesystems import filesystem
-from tests.support.users import open_temporary_folder
 
 pytestmark = pytest.mark.root
 
 BLOCK = 4096
-
-
-@pytest.fixture(scope="module")
-def xfs() -> Iterator[Path]:
-    folder = open_temporary_folder("cacheadmin-filesystem-")
-    try:
-        with filesystem("xfs", folder) as path:
-            yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

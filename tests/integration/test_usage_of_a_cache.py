@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.filesystems import filesystem
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache
-from tests.support.users import User, open_temporary_folder
+from tests.support.users import User
 from tests.support.uv_releases import NEWEST
 
 KEYS = ("bytes", "logical_bytes", "reclaimable_bytes", "files", "archives")
@@ -34,16 +32,6 @@ def du(path: Path, *options: str) -> int:
     return int(
         subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[0]
     )
-
-
-@pytest.fixture(scope="module")
-def xfs() -> Iterator[Path]:
-    folder = open_temporary_folder("cacheadmin-filesystem-")
-    try:
-        with filesystem("xfs", folder) as path:
-            yield path
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_every_grouping_adds_up_to_what_du_says(

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
+from cacheadmin.accounts import account_name, group_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import (
     Sharing,
-    group_name,
     groups_of,
     has_account,
     members_of,

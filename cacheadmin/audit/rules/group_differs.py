@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import group_name
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import group_name
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import (
     examples_words,
