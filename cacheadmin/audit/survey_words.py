@@ -55,16 +55,21 @@ def number_words(count: Count, singular: str, plural: str = "") -> str:
 
 def find_as_owner(subject: Subject, count: Count, tests: str, action: str) -> str:
     """Return a `find` over the owner's entries of a bucket that runs as their owner."""
-    folder = shlex.quote(subject_of(subject, count))
+    return find_below_as_owner(subject_of(subject, count), count.uid, tests, action)
+
+
+def find_below_as_owner(path: str, uid: int | None, tests: str, action: str) -> str:
+    """Return a `find` over what somebody has at a path that runs as that user; None: as each."""
+    quoted = shlex.quote(path)
     what = f"{tests} {action}".rstrip()
-    if count.uid is None:
-        return f"as each owner: find {folder} -user OWNER {what}"
-    if count.uid == 0:
-        return f"find {folder} -user root {what}"
-    known = has_account(count.uid)
-    user = shlex.quote(account_name(count.uid) if known else f"#{count.uid}")
-    name = user if known else str(count.uid)
-    return f"sudo -u {user} find {folder} -user {name} {what}"
+    if uid is None:
+        return f"as each owner: find {quoted} -user OWNER {what}"
+    if uid == 0:
+        return f"find {quoted} -user root {what}"
+    known = has_account(uid)
+    user = shlex.quote(account_name(uid) if known else f"#{uid}")
+    name = user if known else str(uid)
+    return f"sudo -u {user} find {quoted} -user {name} {what}"
 
 
 def list_words(rules: AccessList) -> str:

@@ -15,6 +15,7 @@ from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import (
     examples_words,
     find_as_owner,
+    find_below_as_owner,
     number_words,
     owner_of,
     subject_of,
@@ -48,7 +49,7 @@ class LockFile(Rule):
         "Every command of uv opens these files for writing. One that a member can't open, or that "
         "somebody holds for ever, stops all of that member's commands at their first step."
     )
-    fix = "chmod 0666 CACHE/.lock CACHE/sdists-v*/.git"
+    fix = "as their owner: chmod 0666 CACHE/.lock CACHE/sdists-v*/.git"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what is wrong with the files, and who holds the lock that is no uv."""
@@ -93,7 +94,8 @@ class LockFile(Rule):
                 f"the lock (mode {status.st_mode & 0o7777:04o}) can't be written by "
                 f"{members_words(sharing)}: every command of uv 0.8.19 and later fails for them",
                 owner=owner,
-                fix=f"chmod 0666 {shlex.quote(path)}",
+                # Members can put a link there: root's chmod would follow it.
+                fix=find_below_as_owner(path, status.st_uid, "-type f", "-exec chmod 0666 {} +"),
             )
 
     def _missing(self, subject: Subject, path: str) -> Iterator[Finding]:
