@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.html_text import Cell, counted, dated, escaped, table_html
+from cacheadmin.report.html_text import Cell, counted, dated, section, table_html
 from cacheadmin.report.svg_charts import area_chart, layers
 from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import rfc3339
@@ -28,7 +28,7 @@ def history_html(overview: Overview, identity: str) -> str:
             "This is the first measurement. The chart begins with the next one, an hour from now "
             "or later; a report made by a timer fills it."
         )
-        return _card(f"{identity}-time", "Size over time", f"<p>{told}</p>")
+        return section(f"{identity}-time", "Size over time", f"<p>{told}</p>")
     charts = [
         _chart(
             f"{identity}-packages-time",
@@ -59,14 +59,7 @@ def _chart(
 ) -> str:
     found = layers([record.allocated_bytes for record in records], parts, others)
     times = [record.taken_ns for record in records]
-    return _card(identity, title, area_chart(f"{identity}-chart", title, times, found))
-
-
-def _card(identity: str, title: str, content: str) -> str:
-    return (
-        f'<section class="card" aria-labelledby="{identity}">'
-        f'<h2 id="{identity}">{escaped(title)}</h2>{content}</section>\n'
-    )
+    return section(identity, title, area_chart(f"{identity}-chart", title, times, found))
 
 
 def _numbers(history: Sequence[SizeRecord], identity: str) -> str:

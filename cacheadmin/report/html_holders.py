@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import LinkMode
-from cacheadmin.report.html_text import Cell, counted, dated, escaped, named, path_html, table_html
+from cacheadmin.report.html_text import (
+    Cell,
+    counted,
+    dated,
+    escaped,
+    named,
+    path_html,
+    section,
+    table_html,
+)
 from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.timestamps import rfc3339
 
@@ -33,11 +42,8 @@ def holders_html(overview: Overview, identity: str) -> str:
     grid = "".join(f"<div>{table}</div>" for table in tables if table)
     holding = ""
     if grid:
-        holding = (
-            f'<section class="card" aria-labelledby="{identity}-holders">'
-            f'<h2 id="{identity}-holders">Who holds what</h2>{told}'
-            f'<div class="grid2">{grid}</div></section>\n'
-        )
+        content = f'{told}<div class="grid2">{grid}</div>'
+        holding = section(f"{identity}-holders", "Who holds what", content)
     return holding + _environments(overview, identity)
 
 
@@ -77,10 +83,7 @@ def _environments(overview: Overview, identity: str) -> str:
             "<code>cacheadmin doctor</code> says how to repair each.</p>"
         )
     content = repair + (table or "<p>No environment is known.</p>")
-    return (
-        f'<section class="card wide" aria-labelledby="{identity}-environments">'
-        f'<h2 id="{identity}-environments">Environments</h2>{content}</section>\n'
-    )
+    return section(f"{identity}-environments", "Environments", content, "wide")
 
 
 def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:

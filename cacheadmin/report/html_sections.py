@@ -15,6 +15,7 @@ from cacheadmin.report.html_text import (
     name_html,
     named,
     path_html,
+    section,
     table_html,
 )
 from cacheadmin.report.overview_words import (
@@ -66,16 +67,6 @@ def cache_html(overview: Overview, identity: str, *, alone: bool) -> str:
     return (
         f'<article class="cache" id="{identity}">{title}'
         f'<p class="faint">{" · ".join(about)}</p>{described}{"".join(parts)}</article>\n'
-    )
-
-
-def section(identity: str, title: str, content: str, classes: str = "") -> str:
-    """Return a card with a heading; nothing for no content."""
-    if not content:
-        return ""
-    return (
-        f'<section class="card {classes}" aria-labelledby="{identity}">'
-        f'<h2 id="{identity}">{escaped(title)}</h2>{content}</section>\n'
     )
 
 

@@ -62,6 +62,16 @@ def counted(number: int) -> Cell:
     return Cell(f"{number:,}", number)
 
 
+def section(identity: str, title: str, content: str, classes: str = "") -> str:
+    """Return a card with a heading; nothing for no content."""
+    if not content:
+        return ""
+    return (
+        f'<section class="card {classes}" aria-labelledby="{identity}">'
+        f'<h2 id="{identity}">{escaped(title)}</h2>{content}</section>\n'
+    )
+
+
 def table_html(
     caption: str,
     columns: Sequence[str],
