@@ -142,8 +142,8 @@ def test_what_is_overdue_is_purged_by_the_command_that_is_printed(
 def test_a_run_whose_age_can_not_be_told_stays_and_stops_no_prune(
     cacheadmin: Cacheadmin, cache: Path
 ) -> None:
+    run = pruned(cacheadmin, cacheadmin.policy(cache))
     policy = cacheadmin.policy(cache, "quarantine: {keep: 0s}\n")
-    run = pruned(cacheadmin, policy)
     journal = cache.with_name("cache.cacheadmin") / "quarantine" / run / "journal.jsonl"
     journal.write_text(re.sub(r'"begun_at": ?"[^"]*"', '"begun_at":"once"', journal.read_text()))
     cacheadmin("prune", policy, code=0)

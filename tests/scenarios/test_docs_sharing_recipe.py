@@ -75,6 +75,8 @@ def test_members_with_umask_022_use_what_each_other_cached(fresh: Machine) -> No
     follow(fresh, section="1.")
     follow(fresh, section="2.")
     for release in RELEASES:
+        # Past the programs of the tests, which say it aloud: uv itself reads the file.
+        assert fresh.must(f"/usr/bin/{by(release)} cache dir", user="ana") == "/srv/uv-cache\n"
         name = f"by-{release}"
         for user in ("ana", "ben"):
             new_environment(fresh, user, name, release)

@@ -55,7 +55,8 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     assert removals(cacheadmin, policy) == set(archives.values())
 
     archive_id = archives["six"].partition("/")[2]
-    cacheadmin("pin", "add", policy, archive_id, "--reason", "the paper", code=0)
+    # An id may begin with a dash.
+    cacheadmin("pin", "add", policy, "--reason", "the paper", "--", archive_id, code=0)
     cacheadmin("pin", "add", policy, "idna==3.7", code=0)
     assert removals(cacheadmin, policy) == {archives["cowsay"]}
     (row,) = [
@@ -70,9 +71,9 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     left = {str(path.relative_to(shared.path)) for path in shared.path.glob("archive-v0/*")}
     assert left & set(archives.values()) == {archives["six"], archives["idna"]}
 
-    cacheadmin("pin", "remove", policy, archive_id, code=0)
+    cacheadmin("pin", "remove", policy, "--", archive_id, code=0)
     assert removals(cacheadmin, policy) == {archives["six"]}
-    assert cacheadmin("pin", "remove", policy, archive_id).code == 66
+    assert cacheadmin("pin", "remove", policy, "--", archive_id).code == 66
 
 
 def test_losing_the_state_loses_no_pin_and_pinning_again_replaces(

@@ -81,9 +81,16 @@ exec cat
 
 
 # uv may find its cache in a file. It is said aloud as well, so that a prune of
-# another test, which sees this process too, knows that it is not at work in its cache.
+# another test, which sees this process too, knows that it is not at work in its
+# cache. uv is not asked: releases without locks would stand in the way meanwhile.
 _SAYS_WHERE = """#!/bin/sh
-UV_CACHE_DIR=$({binary} cache dir) || exec {binary} "$@"
+if [ -z "$UV_CACHE_DIR" ]; then
+  UV_CACHE_DIR=$(sed -n 's/^cache-dir = "\\(.*\\)"$/\\1/p' /etc/uv/uv.toml 2>/dev/null)
+  if [ -z "$UV_CACHE_DIR" ]; then
+    UV_CACHE_DIR=$HOME/.cache/uv
+    mkdir -p "$UV_CACHE_DIR"
+  fi
+fi
 export UV_CACHE_DIR
 exec {binary} "$@"
 """
