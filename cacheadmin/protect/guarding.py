@@ -158,6 +158,10 @@ class _Guard:
     def _catch_signals(self) -> None:
         def stop(_number: int, _frame: object) -> None:
             self._stopping = True
+            # Told twice, as timeout(1) does: the second must not kill us on our way out,
+            # where Python gives signals their deadly meaning back.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
         def look(_number: int, _frame: object) -> None:
             self._look_at = self._earliest_look = time.monotonic()

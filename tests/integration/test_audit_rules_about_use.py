@@ -266,6 +266,8 @@ def _holding(lock: Path, program: Path, user: User) -> Iterator[None]:
     """A program of a user, in the manner of flock(1), that holds the lock until the block ends."""
     process = subprocess.Popen(
         [program, "--exclusive", lock, "sh", "-c", "echo held; exec sleep 300"],
+        # Called uv, it would else seem to be at work in the caches of other tests.
+        env={**os.environ, "UV_CACHE_DIR": os.fspath(lock.parent)},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

@@ -253,6 +253,16 @@ def test_a_cache_that_is_cleaned_and_filled_again_is_guarded_again(
         assert guard.process.poll() is None
 
 
+def test_a_guard_that_is_told_twice_ends_as_one_that_is_told_once(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    fill(shared, (NEWEST,))
+    with guarding(cacheadmin, policy_for(shared, cacheadmin)) as guard:
+        while guard.process.poll() is None:
+            guard.process.send_signal(signal.SIGTERM)
+        assert guard.process.returncode == 0, guard.log()
+
+
 def test_what_cant_be_guarded_is_said_at_once(tmp_path: Path, cacheadmin: Cacheadmin) -> None:
     policy = cacheadmin.policy(tmp_path)
     result = cacheadmin("guard", policy, code=66, timeout=20)
