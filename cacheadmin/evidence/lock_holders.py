@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import LockHolder
-from cacheadmin.evidence.proc_reading import ProcessFiles, read_process, start_of
+from cacheadmin.evidence.proc_reading import (
+    ProcessFiles,
+    own_mount_namespace,
+    read_process,
+    start_of,
+)
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_uv
 
@@ -68,11 +73,12 @@ def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
 
 def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:
     boot = boot_ns()
+    own_mounts = own_mount_namespace()
     for line in lines:
         found = parse_lock(line)
         if found is None:
             continue
-        process = read_process(found.pid, "") if found.pid > 0 else None
+        process = read_process(found.pid, own_mounts) if found.pid > 0 else None
         held = found.file == lock.file and lock.inode is not None
         unlinked = False
         if not held and process is not None:
@@ -104,9 +110,8 @@ def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tu
 def _lay_in(name: str, process: ProcessFiles, lock: _Lock) -> bool:
     """Whether a deleted file lay in the cache's root, by whatever path its process knew it."""
     folder = os.path.dirname(name.removesuffix(_DELETED))
-    root = f"/proc/{process.pid}/root" if process.other_mounts else ""
     try:
-        return os.path.samefile(root + folder, lock.folder)
+        return os.path.samefile(process.root_for_kernel + folder, lock.folder)
     except OSError:
         return False
 

@@ -27,7 +27,7 @@ _BETWEEN_LOOKS = 0.001
 
 @dataclass(frozen=True)
 class ProcessFiles:
-    """What the kernel tells of one process. Paths are its own names for things.
+    """What the kernel tells of one process.
 
     ``command_line`` and ``environ`` are as the kernel has them, parts ended by
     NUL: most processes need no closer look. ``mapped`` are mapped files of the
@@ -44,7 +44,28 @@ class ProcessFiles:
     mapped: frozenset[bytes] = frozenset()
     descriptors: tuple[str, ...] = ()
     other_mounts: bool = False
+    other_root: bool = False
     denied: bool = False
+
+    @property
+    def root_for_kernel(self) -> str:
+        """What to put before a path that the kernel tells of it, "" for nothing.
+
+        In other mounts the same path is another file. For a process that only
+        lives in a ``chroot`` the kernel tells paths as we know them.
+        """
+        return f"/proc/{self.pid}/root" if self.other_mounts else ""
+
+    @property
+    def root_for_itself(self) -> str:
+        """What to put before a path that it names itself, as in its environment."""
+        return f"/proc/{self.pid}/root" if self.other_mounts or self.other_root else ""
+
+    def place_of(self, named: str) -> tuple[str, str]:
+        """Return (what to put before, absolute path) for a path that the process names."""
+        if named.startswith("/"):
+            return self.root_for_itself, named
+        return self.root_for_kernel, f"{self.folder}/{named}"
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -57,6 +78,11 @@ class ProcessFiles:
         mark = b"\0" + os.fsencode(name) + b"="
         found = (b"\0" + self.environ).partition(mark)[2]
         return os.fsdecode(found.partition(b"\0")[0])
+
+
+def own_mount_namespace() -> str:
+    """Return the name of the mount namespace that this process is in now."""
+    return os.readlink("/proc/self/ns/mnt")
 
 
 def process_ids() -> list[int]:
@@ -134,7 +160,7 @@ def read_process(
 ) -> ProcessFiles | None:
     """Read one process; None for kernel threads and those that are gone.
 
-    ``own_mounts`` is the caller's mount namespace (``/proc/self/ns/mnt``);
+    ``own_mounts`` is what ``own_mount_namespace`` tells;
     ``mapped`` (``mapped_files``) picks the mapped files that matter, None: none.
 
     In the midst of ``execve`` a process has its new executable, but no arguments
@@ -193,6 +219,7 @@ def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> Pro
         mapped=frozenset() if mapped is None else _mapped(base, mapped),
         descriptors=_descriptors(base),
         other_mounts=other_mounts,
+        other_root=_link(f"{base}/root") not in ("/", ""),
     )
 
 

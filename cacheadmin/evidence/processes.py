@@ -24,6 +24,7 @@ from cacheadmin.evidence.proc_reading import (
     children_of,
     device_in_maps,
     mapped_files,
+    own_mount_namespace,
     process_ids,
     read_process,
     start_of,
@@ -56,7 +57,7 @@ def read_processes(
     somewhere else (``Process.environments``), for the scan.
     """
     boot = boot_ns()
-    own_mounts = os.readlink("/proc/self/ns/mnt")
+    own_mounts = own_mount_namespace()
     mapped = mapped_files(device_in_maps(locator.identity.path))
     uses = _Uses(locator)
     processes = []
@@ -89,18 +90,16 @@ def known_processes() -> frozenset[tuple[int, int]]:
 
 
 def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
-    # Seen through the process's own root, a container's names resolve.
-    root = f"/proc/{found.pid}/root" if found.other_mounts else ""
-    used = uses.of(found, root)
+    used = uses.of(found)
     identity = (uses.locator.identity.device, uses.locator.identity.inode)
-    uv = is_uv(found) and not names_another_cache(found, root, identity)
-    environments = _environments(found, root)
+    uv = is_uv(found) and not names_another_cache(found, identity)
+    environments = _environments(found)
     if not used and not uv and not environments:
         return None
     started = start_of(found.pid)
     if started is None:
         return None
-    version = release_of(found, root) if uv else None
+    version = release_of(found) if uv else None
     return Process(
         pid=found.pid,
         uid=found.uid,
@@ -129,9 +128,10 @@ class _Uses:
         self._elsewhere: set[str] = set()
         self._mapped_elsewhere: set[bytes] = set()
 
-    def of(self, found: ProcessFiles, root: str) -> dict[str, str]:
+    def of(self, found: ProcessFiles) -> dict[str, str]:
         """Return the entries, each with what in the process shows its use."""
         uses: dict[str, str] = {}
+        root = found.root_for_kernel
         for path, through in _named_by_kernel(found):
             self._note(path, root, through, uses)
         # Hundreds of libraries a process, the same ones in most of them.
@@ -139,6 +139,7 @@ class _Uses:
             path = os.fsdecode(mapped).removesuffix(_DELETED)
             if not self._note(path, root, "mapped file", uses) and not root:
                 self._mapped_elsewhere.add(mapped)
+        root = found.root_for_itself
         for path, through in _named_by_itself(found):
             located = self.locator.locate(path, found.folder or "/")
             if located.place is not Place.INSIDE and root:
@@ -188,17 +189,19 @@ def _marked(text: bytes) -> bool:
     return any(mark in text for mark in _MARKS)
 
 
-def _environments(found: ProcessFiles, root: str) -> tuple[str, ...]:
+def _environments(found: ProcessFiles) -> tuple[str, ...]:
     """Return folders with a ``pyvenv.cfg`` that a process runs from."""
-    candidates = [found.variable("VIRTUAL_ENV")]
+    # Seen through the process's own root, a container's names resolve.
+    active = found.variable("VIRTUAL_ENV")
+    places = [found.place_of(active)] if active.startswith("/") else []
     interpreter = os.fsdecode(found.command_line.partition(b"\0")[0])
     if "/bin/" in interpreter:
-        path = interpreter if interpreter.startswith("/") else f"{found.folder}/{interpreter}"
-        candidates.append(os.path.dirname(os.path.dirname(path)))
+        root, path = found.place_of(interpreter)
+        places.append((root, os.path.dirname(os.path.dirname(path))))
     return tuple(
         dict.fromkeys(
             root + os.path.normpath(path)
-            for path in candidates
+            for root, path in places
             if path.startswith("/") and os.path.lexists(f"{root}{path}/pyvenv.cfg")
         )
     )

@@ -12,6 +12,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from cacheadmin.fs.other_roots import status_in_root
 from cacheadmin.uv.executables import release_beside, version_in
 
 if TYPE_CHECKING:
@@ -43,15 +44,16 @@ def is_uv(process: ProcessFiles) -> bool:
     return _NAME.fullmatch(os.path.basename(program)) is not None
 
 
-def release_of(process: ProcessFiles, root: str = "") -> str | None:
+def release_of(process: ProcessFiles) -> str | None:
     """Return the release a uv process runs: by metadata beside it, else by its bytes.
 
     ``/proc/PID/exe`` is the very file that runs, also when it was replaced or
     lies behind other mounts; it is read, never started.
     """
-    beside = release_beside(process.executable, root) if process.executable else None
-    if beside is not None:
-        return beside
+    if process.executable:
+        beside = release_beside(process.executable, process.root_for_kernel)
+        if beside is not None:
+            return beside
     try:
         fd = os.open(f"/proc/{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -62,7 +64,7 @@ def release_of(process: ProcessFiles, root: str = "") -> str | None:
         os.close(fd)
 
 
-def names_another_cache(process: ProcessFiles, root: str, identity: tuple[int, int]) -> bool:
+def names_another_cache(process: ProcessFiles, identity: tuple[int, int]) -> bool:
     """Whether a uv was told, by option or environment, to use a cache that is not this one.
 
     Those two override any ``uv.toml``; a default location proves nothing,
@@ -79,12 +81,12 @@ def names_another_cache(process: ProcessFiles, root: str, identity: tuple[int, i
             named = argument.removeprefix("--cache-dir=")
     if not named:
         return False
-    path = named if named.startswith("/") else f"{process.folder}/{named}"
+    root, path = process.place_of(named)
     try:
-        status = os.stat(root + path)
+        status = status_in_root(root, path) if root else os.stat(path)
     except FileNotFoundError:
-        # This cache exists. In a container a link may lead out of our sight.
-        return not root
+        # This cache exists.
+        return True
     except OSError:
         return False
     return (status.st_dev, status.st_ino) != identity

@@ -38,4 +38,4 @@ def test_the_cache_a_uv_was_told_of(
     command_line = b"".join(part.encode() + b"\0" for part in ("uv", *arguments))
     process = ProcessFiles(1, 0, command_line, folder=str(tmp_path), environ=environ)
     identity = (status.st_dev, status.st_ino)
-    assert names_another_cache(process, "", identity) is another
+    assert names_another_cache(process, identity) is another
