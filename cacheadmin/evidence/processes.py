@@ -29,6 +29,7 @@ from cacheadmin.evidence.proc_reading import (
     read_process,
     start_of,
 )
+from cacheadmin.evidence.reach import can_not_reach
 from cacheadmin.evidence.uv_processes import is_parked, is_uv, names_another_cache, release_of
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
@@ -91,8 +92,12 @@ def known_processes() -> frozenset[tuple[int, int]]:
 
 def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
     used = uses.of(found)
-    identity = (uses.locator.identity.device, uses.locator.identity.inode)
-    uv = is_uv(found) and not names_another_cache(found, identity)
+    cache = uses.locator.identity
+    uv = (
+        is_uv(found)
+        and not names_another_cache(found, (cache.device, cache.inode))
+        and not (found.root_for_itself and can_not_reach(found.pid, cache.path))
+    )
     environments = _environments(found)
     if not used and not uv and not environments:
         return None

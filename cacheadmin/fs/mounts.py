@@ -12,18 +12,23 @@ _MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line of ``/proc/self/mountinfo``; ``options`` are those of mount and filesystem."""
+    """One line of ``/proc/PID/mountinfo``; ``options`` are those of mount and filesystem.
+
+    ``root`` is the folder of the filesystem that is seen at ``mount_point``:
+    "/", or another one for bind mounts and subvolumes.
+    """
 
     mount_point: str
     device: int
     kind: str
     source: str
     options: tuple[str, ...]
+    root: str = "/"
 
 
-def read_mounts() -> tuple[Mount, ...]:
-    """Return the mounts this process sees, in the order they were made."""
-    with open("/proc/self/mountinfo", "rb") as file:
+def read_mounts(process: int | str = "self") -> tuple[Mount, ...]:
+    """Return the mounts a process sees below its root, in the order they were made."""
+    with open(f"/proc/{process}/mountinfo", "rb") as file:
         return tuple(parse_mount(line) for line in file)
 
 
@@ -41,6 +46,7 @@ def parse_mount(line: bytes) -> Mount:
         kind=_text(kind),
         source=_text(source),
         options=tuple(dict.fromkeys(_text(option) for option in options)),
+        root=_text(fields[3]),
     )
 
 

@@ -1,0 +1,112 @@
+"""Whether a process in a container can open the cache at all, told by its mounts.
+
+A uv that names no cache may have found ours in a ``uv.toml``. A site's other
+containers are full of such uv, though, and have no way to our cache: unless
+that is seen, the older ones, which take no lock, hold up every prune.
+
+It is proven from tables of mounts (proc_pid_mountinfo(5)) by what they are, a
+device and a folder of its filesystem, never by where. Whatever the tables do
+not tell for sure counts as a way to the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from cacheadmin.fs.mounts import mount_of, read_mounts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.fs.mounts import Mount
+
+# Filesystems that show what lies on their own device, and nothing else.
+_OF_ONE_DEVICE = frozenset(
+    {
+        *("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "jfs", "reiserfs", "bcachefs"),
+        *("vfat", "exfat", "ntfs3", "iso9660", "udf", "squashfs", "erofs"),
+        *("tmpfs", "ramfs", "devtmpfs", "hugetlbfs"),
+        *("sysfs", "devpts", "mqueue", "cgroup", "cgroup2", "cpuset", "securityfs", "selinuxfs"),
+        *("debugfs", "tracefs", "configfs", "bpf", "pstore", "efivarfs", "binfmt_misc"),
+        *("fusectl", "nsfs", "rpc_pipefs"),
+    }
+)
+_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
+
+
+def can_not_reach(pid: int, cache: str) -> bool:
+    """Whether no mount that a process sees leads to a cache (resolved absolute path).
+
+    False whenever the mounts leave a doubt: network and FUSE filesystems on
+    either side, a layer of an overlay that can't be told, a ``/proc`` with
+    processes of ours (it leads to their roots), a root that is no mount of its own.
+    """
+    try:
+        ours = read_mounts()
+        theirs = read_mounts(pid)
+        place = _Place.of(cache, ours)
+        if not any(mount.mount_point == "/" for mount in theirs):
+            return False
+        shows_us = {mount.device for mount in ours if mount.kind == "proc"}
+        if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid"):
+            shows_us |= {mount.device for mount in theirs if mount.kind == "proc"}
+        return not any(
+            mount.device in shows_us if mount.kind == "proc" else place.may_lie_on(mount, ours)
+            for mount in theirs
+        )
+    except (OSError, ValueError, _UnknownPlaceError):
+        return False
+
+
+class _UnknownPlaceError(Exception):
+    """Where something lies can't be told from a table of mounts."""
+
+
+class _Place:
+    """Where a folder lies: on which device, at which path of its filesystem."""
+
+    def __init__(self, device: int, path: str) -> None:
+        self._device = device
+        self._path = path
+
+    @classmethod
+    def of(cls, path: str, mounts: tuple[Mount, ...]) -> _Place:
+        mount = mount_of(path, mounts)
+        # Another device: a later mount hides this one. On btrfs each subvolume has its own.
+        hidden = mount.kind != "btrfs" and os.stat(path).st_dev != mount.device
+        if hidden or mount.kind not in _OF_ONE_DEVICE:
+            raise _UnknownPlaceError(path)
+        below = os.path.relpath(path, mount.mount_point)
+        return cls(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))
+
+    def may_lie_on(self, mount: Mount, mounts: tuple[Mount, ...]) -> bool:
+        """Whether a mount shows this folder, a part of it, or what nobody can tell."""
+        if mount.kind == "overlay":
+            return any(self._overlaps(_Place.of(layer, mounts)) for layer in _layers(mount))
+        if mount.kind not in _OF_ONE_DEVICE:
+            return True
+        return self._overlaps(_Place(mount.device, mount.root))
+
+    def _overlaps(self, other: _Place) -> bool:
+        mine, theirs = (f"{place._path.rstrip('/')}/" for place in (self, other))
+        return self._device == other._device and (
+            mine.startswith(theirs) or theirs.startswith(mine)
+        )
+
+
+def _layers(overlay: Mount) -> Iterator[str]:
+    """Yield the folders an overlay shows, resolved, as whoever mounted it named them."""
+    found = False
+    for option in overlay.options:
+        name, _, value = option.partition("=")
+        if name not in _LAYERS:
+            continue
+        for layer in value.split(":"):
+            # Relative to a folder of the past, or with signs of its own.
+            if not os.path.isabs(layer) or "\\" in layer or not os.path.isdir(layer):
+                raise _UnknownPlaceError(layer)
+            found = True
+            yield os.path.realpath(layer)
+    if not found:
+        raise _UnknownPlaceError(overlay.mount_point)
