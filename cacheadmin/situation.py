@@ -37,8 +37,7 @@ class Situation:
     """Everything known of one cache at one moment. ``cache`` is open while this lives.
 
     ``now_ns`` is the clock, less by how far it was set forward since the last
-    run (``evidence.steady_time``). ``known_processes`` holds (pid, start in ns)
-    of those that were looked at.
+    run (``evidence.steady_time``).
     """
 
     loaded: LoadedPolicy
@@ -48,7 +47,6 @@ class Situation:
     state: State
     now_ns: int
     host_time: HostTime
-    known_processes: frozenset[tuple[int, int]]
 
     @property
     def policy(self) -> Policy:
@@ -252,15 +250,12 @@ def look_with(
 ) -> Iterator[Situation]:
     """Look at the cache of a policy that is loaded already."""
     from cacheadmin.evidence.collecting import collect_evidence
-    from cacheadmin.evidence.processes import known_processes
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.state.store import open_state
 
     with open_cache(loaded.policy.cache) as cache:
         state = open_state(loaded.policy.state, cache=cache.identity)
-        # Before anything is looked at: what starts from here on is new to us.
-        known = known_processes()
         inventory = read_inventory(cache)
         here = host_time()
         wall_ns = now_ns()
@@ -290,7 +285,7 @@ def look_with(
             uses = state.archive_uses()
             idle = idle_times(cache, inventory, uses, here, attributes=attributes)
             evidence = replace(evidence, idle=idle)
-        yield Situation(loaded, cache, inventory, evidence, state, moment, here, known)
+        yield Situation(loaded, cache, inventory, evidence, state, moment, here)
 
 
 def _pins(

@@ -46,14 +46,12 @@ class Repair:
     """How to repair one environment.
 
     ``commands`` in their order, to be run in ``folder`` by the environment's
-    owner; empty where nothing certain can be said. ``unnamed`` are damaged
-    distributions that no command names, ``note`` says what to do about them,
-    or what to know beforehand.
+    owner; empty where nothing certain can be said. ``note`` says what to do
+    about distributions that no command names, or what to know beforehand.
     """
 
     commands: tuple[Command, ...]
     folder: str
-    unnamed: tuple[Damaged, ...] = ()
     note: str = ""
 
 
@@ -72,7 +70,7 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
     if found.interpreter_missing:
         if not _PYTHON.fullmatch(found.python):
             note = "its Python is gone and its packages name none: make it anew with `uv venv`"
-            return Repair((), folder, found.damaged, note)
+            return Repair((), folder, note)
         commands.append(_new_interpreter(found))
         notes.append(f"needs a Python {found.python}: `uv python install {found.python}`")
     extra = _PAST_THE_CACHE if past_the_cache or found.partly else ()
@@ -90,7 +88,7 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
     if unnamed:
         titles = ", ".join(one.title for one in unnamed[:5])
         notes.append(f"nothing that can be trusted tells where to get {titles}: install it by hand")
-    return Repair(tuple(commands), folder, tuple(unnamed), "; ".join(notes))
+    return Repair(tuple(commands), folder, "; ".join(notes))
 
 
 def _divide(
@@ -150,10 +148,10 @@ def _new_interpreter(found: Examination) -> Command:
 
 def _recreate(found: Examination, folder: str) -> Repair:
     if not has_lock(folder):
-        return Repair((), folder, (), "it led to an environment that is gone: make it anew")
+        return Repair((), folder, "it led to an environment that is gone: make it anew")
     # Releases that don't know such environments (before 0.11.25) fail at the link.
     commands = (("rm", "-f", "--", found.path), ("uv", "sync", "--frozen"))
-    return Repair(commands, folder, (), "extras and groups have to be named again")
+    return Repair(commands, folder, "extras and groups have to be named again")
 
 
 def shell_words(repair: Repair) -> str:

@@ -151,11 +151,6 @@ class ArchiveInodes:
             self._index = self._build()
         return self._index.get((device, inode))
 
-    def path_of(self, archive: ArchiveId) -> str | None:
-        """Return an archive's absolute path."""
-        path = self._archives.get(archive)
-        return None if path is None else f"{self._cache_path}/{path}"
-
     def _build(self) -> dict[tuple[int, int], ArchiveId]:
         index: dict[tuple[int, int], ArchiveId] = {}
         for archive, path in self._archives.items():

@@ -276,7 +276,6 @@ class Filesystem:
     read_only: bool
     keeps_access_times: bool
     keeps_user_xattrs: bool | None
-    is_mount_point: bool
     lock_note: str = ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from cacheadmin.evidence.facts import Filesystem
-from cacheadmin.fs.mounts import Mount, is_mount_point, mount_of
+from cacheadmin.fs.mounts import Mount, mount_of
 
 _NETWORK = frozenset(
     {
@@ -76,7 +76,6 @@ def describe_mount(mount: Mount, path: str) -> Filesystem:
         read_only="ro" in mount.options,
         keeps_access_times="noatime" not in mount.options,
         keeps_user_xattrs=_keeps_user_xattrs(path),
-        is_mount_point=is_mount_point(path),
         lock_note=note,
     )
 

@@ -75,7 +75,6 @@ class Account:
     error: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     looks: list[Look] = field(default_factory=list)
-    begun_ns: int = field(default_factory=now_ns)
     ended_ns: int = 0
     duration_seconds: float = 0.0
     _begun: float = field(default_factory=time.monotonic)

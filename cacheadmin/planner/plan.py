@@ -62,4 +62,3 @@ class Plan:
     removals: tuple[Decision, ...]
     kept: tuple[Decision, ...]
     limits: tuple[Limit, ...]
-    planned_at_ns: int

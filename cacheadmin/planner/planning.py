@@ -48,7 +48,6 @@ def make_plan(
         removals=tuple(ruling.decision for ruling in rulings if ruling.removal),
         kept=tuple(ruling.decision for ruling in rulings if not ruling.removal),
         limits=found,
-        planned_at_ns=now_ns,
     )
 
 

@@ -46,11 +46,6 @@ class Hold:
         self._lock: SharedLock | None = None
         self._cache_fd = -1
 
-    @property
-    def is_held(self) -> bool:
-        """Whether uv's lock is held now."""
-        return self._lock is not None
-
     def keep(self, cache: OpenCache) -> None:
         """Take the lock, keep it, or let it go, as things are.
 

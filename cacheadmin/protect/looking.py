@@ -34,7 +34,6 @@ class Found:
     wanted: WantedRoots
     removable: frozenset[ArchiveId]
     other_hosts: bool
-    note: str
 
 
 class Look:
@@ -75,7 +74,6 @@ class Look:
             WantedRoots(tuple(answer["buckets"]), _ids(answer["archives"])),
             _ids(answer["removable"]),
             bool(answer["other_hosts"]),
-            str(answer["note"]),
         )
 
     def close(self) -> None:
@@ -142,7 +140,7 @@ def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
     before = planted_before(loaded.policy)
     with look_with(loaded) as situation:
         situation.require_writable()
-        wanted, note = wanted_roots(situation)
+        wanted, _ = wanted_roots(situation)
         other_hosts = situation.evidence.filesystem.network
     return {
         "buckets": wanted.buckets,
@@ -150,5 +148,4 @@ def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
         # What is wanted is never removed: the guard need not keep it twice.
         "removable": sorted(before - wanted.archives),
         "other_hosts": other_hosts,
-        "note": note,
     }

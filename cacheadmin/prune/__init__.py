@@ -3,6 +3,6 @@
 ``running`` is the whole of one run; ``transaction`` the moves under uv's
 lock, ``recheck`` the last look before them, ``verification`` the look after;
 ``quarantine`` and ``journal`` hold what was moved and what was meant;
-``recovery`` ends what a killed run began, ``restoring`` undoes a run, and
-``purging`` deletes for good.
+``recovery`` ends what a killed run began; ``runs`` lists past runs, undoes one
+(``putting_back``), and deletes for good.
 """

@@ -59,8 +59,6 @@ class Journal:
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
     state: RunState = RunState.PLANNED
-    state_at: str = ""
-    notes: list[dict[str, Any]] = field(default_factory=list)
     not_moved: set[str] = field(default_factory=set)
 
     @property
@@ -153,6 +151,4 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
         journal.after.update(record["after"])
     elif kind == "state":
         journal.state = RunState(record["state"])
-        journal.state_at = record["at"]
         journal.not_moved.update(record.get("not_moved", ()))
-        journal.notes.append(record)

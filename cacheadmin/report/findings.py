@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
 from cacheadmin.report.escaping import printable
-from cacheadmin.report.tables import Cell, count_words, table
+from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cacheadmin.findings import Finding
-
-COLUMNS = ("severity", "rule", "owner", "subject", "detail", "fix")
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
@@ -31,18 +29,6 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
-def finding_row(finding: Finding) -> tuple[Cell, ...]:
-    """Return one finding as a row, in the order of ``COLUMNS``."""
-    return (
-        finding.severity.value,
-        finding.rule,
-        finding.owner,
-        finding.subject,
-        finding.detail,
-        finding.fix,
-    )
-
-
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
 
 
@@ -57,11 +43,6 @@ def count_by_severity(findings: Sequence[Finding]) -> str:
         )
         or "no findings"
     )
-
-
-def findings_table(findings: Sequence[Finding]) -> str:
-    """Return findings as a plain table."""
-    return table(COLUMNS, [finding_row(finding) for finding in findings])
 
 
 def findings_text(

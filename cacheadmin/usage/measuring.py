@@ -104,11 +104,6 @@ class MeasuredCache:
         return self.pieces.regrouped(lambda piece: piece.archive)
 
 
-def measure_usage(situation: Situation, by: By) -> Usage:
-    """Return the usage of a cache, and remember the sizes of its archives."""
-    return measure_cache(situation).by(by)
-
-
 def measure_cache(situation: Situation) -> MeasuredCache:
     """Measure a cache for any grouping, and remember the sizes of its archives."""
     accounting: Accounting[Piece] = Accounting()

@@ -37,7 +37,6 @@ class LearnedBinary:
     ambiguous or missing; empty when all is clear.
     """
 
-    path: str
     version: str | None
     buckets: frozenset[str]
     problem: str = ""
@@ -66,12 +65,12 @@ def read_binary(path: str) -> LearnedBinary:
         if status.st_size > LARGEST:
             raise WrongUsage(f"{path} is larger than {LARGEST} bytes, not a uv binary")
         with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:
-            return _read(path, content)
+            return _read(content)
     finally:
         os.close(fd)
 
 
-def _read(path: str, content: mmap.mmap) -> LearnedBinary:
+def _read(content: mmap.mmap) -> LearnedBinary:
     versions = {found[1].decode() for found in _VERSION.finditer(content)}
     names: dict[str, set[str]] = defaultdict(set)
     for found in _BUCKET.finditer(content):
@@ -89,7 +88,6 @@ def _read(path: str, content: mmap.mmap) -> LearnedBinary:
     if "archive" not in names or not {"sdists", "built-wheels"} & set(names):
         problems.append("it does not name uv's buckets")
     return LearnedBinary(
-        path=path,
         version=versions.pop() if len(versions) == 1 else None,
         buckets=frozenset(name for found in names.values() if len(found) == 1 for name in found),
         problem="; ".join(problems),

@@ -19,7 +19,6 @@ class EnvironmentConfig:
     """
 
     uv_version: str | None = None
-    home: str | None = None
     extends_environment: str | None = None
 
 
@@ -38,7 +37,6 @@ def parse_environment_config(content: bytes) -> EnvironmentConfig:
     values = config_values(content)
     return EnvironmentConfig(
         uv_version=_version(values.get("uv", "")),
-        home=values.get("home") or None,
         extends_environment=values.get("extends-environment") or None,
     )
 

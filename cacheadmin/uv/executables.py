@@ -35,7 +35,6 @@ class Executable:
 
     path: str
     version: str
-    uid: int
     installed_ns: int
 
 
@@ -69,7 +68,7 @@ def executable_at(path: str) -> Executable | None:
             return None
         # The time it came here: unpacking keeps the build's modification time.
         installed = max(status.st_mtime_ns, status.st_ctime_ns)
-        return Executable(path, version, status.st_uid, installed)
+        return Executable(path, version, installed)
     finally:
         os.close(fd)
 

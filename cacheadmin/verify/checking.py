@@ -70,7 +70,7 @@ class Checked:
 
     ``files`` and ``bytes`` were read and compared. ``deferred`` are large files
     that are still to be checked, with `check_deferred`. ``gone``: the archive
-    was removed meanwhile. ``folder_changed_ns`` is the ctime of its folder.
+    was removed meanwhile. ``name`` and ``version`` are METADATA's, for a wheel.
     """
 
     archive: Archive

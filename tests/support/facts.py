@@ -36,8 +36,8 @@ NOW = 1_795_000_000 * 10**9
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 
-LOCAL = Filesystem("ext4", "/", "/dev/vda", ("rw",), False, None, False, True, True, False)
-NFS = Filesystem("nfs4", "/srv", "host:/srv", ("rw",), True, True, False, True, False, False)
+LOCAL = Filesystem("ext4", "/", "/dev/vda", ("rw",), False, None, False, True, True)
+NFS = Filesystem("nfs4", "/srv", "host:/srv", ("rw",), True, True, False, True, False)
 
 
 def policy(**keys: Any) -> Policy:

@@ -31,9 +31,7 @@ from cacheadmin.planner.plan import Decision
 
 NEEDED, OLD = "wheels-v6", "wheels-v1"
 RUNS = 3
-EVIDENCE = Evidence(
-    0, Filesystem("ext4", "/", "/dev/x", (), False, None, False, False, None, False)
-)
+EVIDENCE = Evidence(0, Filesystem("ext4", "/", "/dev/x", (), False, None, False, False, None))
 
 
 class Broken(AssertionError):

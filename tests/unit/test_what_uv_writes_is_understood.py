@@ -187,7 +187,6 @@ def test_a_configuration_as_uv_writes_it() -> None:
     )
     config = parse_environment_config(content)
     assert config.uv_version == "0.8.5"
-    assert config.home == "/usr/bin"
     assert config.extends_environment == "/srv/uv/archive-v0/x"
 
 
