@@ -6,7 +6,6 @@ by a newer one has upgraded. Nothing found is run.
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import stat
@@ -22,6 +21,11 @@ _HOME_PLACES = (".local/bin/uv", ".cargo/bin/uv", "bin/uv", ".pyenv/shims/uv")
 # ``binaries``); searching for them is much quicker than for any number.
 _ANCHORS = (b"include-system-site-packages", b"version_info")
 _NUMBER = re.compile(rb"(?<![0-9.])(\d{1,3}\.\d{1,3}\.\d{1,3})$")
+_BEFORE_ANCHOR = 12
+_PIECE_BYTES = 1024 * 1024
+
+# Real ones have a dozen; a file of nothing else would take minutes.
+_MAX_ANCHORS = 1000
 
 # No uv binary is smaller (scripts and shims of that name are), and none larger:
 # a user could put a terabyte of zeros there.
@@ -78,16 +82,45 @@ def version_in(fd: int) -> str | None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or not _SMALLEST <= status.st_size <= LARGEST:
         return None
+    try:
+        versions = _versions_in(fd)
+    except OSError:
+        return None
+    return versions.pop() if len(versions) == 1 else None
+
+
+def _versions_in(fd: int) -> set[str]:
+    """Return every version at an anchor; none for a file of too many. Raises OSError."""
     versions: set[str] = set()
-    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:
+    anchors = 0
+    for content, fresh in _pieces(fd):
         for anchor in _ANCHORS:
-            position = content.find(anchor)
+            # One that ends before the fresh part was found in the piece before.
+            position = content.find(anchor, max(0, fresh - len(anchor) + 1))
             while position >= 0:
-                found = _NUMBER.search(content[max(0, position - 12) : position])
+                anchors += 1
+                if anchors > _MAX_ANCHORS:
+                    return set()
+                found = _NUMBER.search(content[max(0, position - _BEFORE_ANCHOR) : position])
                 if found is not None:
                     versions.add(found[1].decode())
                 position = content.find(anchor, position + 1)
-    return versions.pop() if len(versions) == 1 else None
+    return versions
+
+
+def _pieces(fd: int) -> Iterator[tuple[bytes, int]]:
+    """Yield a file's pieces, each after the end of the one before, and where the new part begins.
+
+    Read, not mapped: a file that its owner cuts short meanwhile would kill us (SIGBUS).
+    """
+    kept = _BEFORE_ANCHOR + max(map(len, _ANCHORS)) - 1
+    before = b""
+    for position in range(0, LARGEST, _PIECE_BYTES):
+        piece = os.pread(fd, _PIECE_BYTES, position)
+        yield before + piece, len(before)
+        if len(piece) < _PIECE_BYTES:
+            return
+        before = (before + piece)[-kept:]
 
 
 def release_beside(executable: str, root: str = "") -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,39 @@ def test_what_is_ambiguous_is_not_guessed(tmp_path: Path) -> None:
     assert found.version is None
     assert "several (0.9.1, 0.9.2)" in found.problem
     assert "wheels-v5, wheels-v6" in found.problem
+
+
+@pytest.mark.parametrize("cut", range(1, 45, 4))
+def test_a_version_is_found_wherever_it_lies(tmp_path: Path, cut: int) -> None:
+    """A binary is read in pieces of 1 MiB: the words may lie across two of them."""
+    path = tmp_path / "uv"
+    words = b"10.12.13include-system-site-packages"
+    path.write_bytes(b"\0" * (2**20 - cut) + words + b"\0" * 2**20)
+    found = executable_at(str(path))
+    assert found is not None
+    assert found.version == "10.12.13"
+
+
+def test_a_binary_cut_short_while_it_is_read_kills_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "uv"
+    path.touch()
+    cutter = (
+        "import os, sys, time\n"
+        "while True:\n"
+        "    os.truncate(sys.argv[1], 2**28); time.sleep(0.002); os.truncate(sys.argv[1], 2**10)\n"
+    )
+    reader = (
+        "import sys; from cacheadmin.uv.executables import executable_at\n"
+        "for _ in range(50): executable_at(sys.argv[1])\n"
+    )
+    cutting = subprocess.Popen([sys.executable, "-c", cutter, path])
+    try:
+        assert subprocess.run([sys.executable, "-c", reader, path], check=False).returncode == 0
+    finally:
+        cutting.kill()
+        cutting.wait()
+
+
+def test_a_file_of_nothing_but_the_words_is_given_up(tmp_path: Path) -> None:
+    path = a_binary(tmp_path / "uv", b"0.9.1version_info", *[b"version_info"] * 2000)
+    assert executable_at(str(path)) is None
