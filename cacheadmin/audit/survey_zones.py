@@ -22,13 +22,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from cacheadmin.uv.layout import ROOTS_FOLDER, ROOTS_KINDS, SOURCE_KINDS, parse_bucket_name
+from cacheadmin.uv.layout import (
+    ROOTS_FOLDER,
+    ROOTS_KINDS,
+    SOURCE_KINDS,
+    UNPACKED_SOURCES,
+    is_digest,
+    is_temporary,
+    parse_bucket_name,
+)
 from cacheadmin.uv.releases import known_kinds
-
-_TEMPORARY = ".tmp"
-
-# uv's own name for an unpacked source archive, since 0.5 and before it.
-_UNPACKED = frozenset({"src", "source"})
 
 # The shallowest is `sdists-v9/url/<digest>/<revision>/src`; a package may be called src.
 _UNPACKED_DEPTH = 4
@@ -73,18 +76,14 @@ class Place:
         return Place(self.bucket, self.kind, depth, zone, archive, name == "bin")
 
     def _zone_below(self, name: str, depth: int) -> Zone:
-        if self.zone is Zone.LOOSE or self.kind == "builds" or name.startswith(_TEMPORARY):
+        if self.zone is Zone.LOOSE or self.kind == "builds" or is_temporary(name):
             return Zone.LOOSE
         if self.zone is Zone.INNER:
             return Zone.INNER
         if depth == 1 and name == ROOTS_FOLDER and self.kind in ROOTS_KINDS:
             return Zone.LOOSE
-        if self.kind in SOURCE_KINDS and depth >= _UNPACKED_DEPTH and name in _UNPACKED:
+        if self.kind in SOURCE_KINDS and depth >= _UNPACKED_DEPTH and name in UNPACKED_SOURCES:
             return Zone.LOOSE
         if self.kind == "environments":
-            return Zone.NEEDED if depth == 1 and _is_digest(name) else Zone.INNER
+            return Zone.NEEDED if depth == 1 and is_digest(name) else Zone.INNER
         return Zone.INNER if depth > _SHALLOW.get(self.kind, depth) else Zone.NEEDED
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 16 and all(character in "0123456789abcdef" for character in name)

@@ -24,7 +24,7 @@ from enum import Enum
 from typing import TypeVar
 
 from cacheadmin.inventory.entries import CacheIdentity
-from cacheadmin.uv.layout import is_archive_id, parse_bucket_name
+from cacheadmin.uv.layout import is_archive_id, is_digest, parse_bucket_name
 
 # The buckets that something outside can lead into.
 _KINDS = frozenset({"archive", "environments", "builds"})
@@ -336,10 +336,6 @@ def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located
 def _entry(bucket: str, first: str, second: str | None) -> str:
     # `environments-v2/<interpreter digest>/<digest>` are links, two levels
     # down; a real environment there is one level down, with files below.
-    if bucket.startswith("environments-") and second and _is_digest(first) and _is_digest(second):
+    if bucket.startswith("environments-") and second and is_digest(first) and is_digest(second):
         return f"{bucket}/{first}/{second}"
     return f"{bucket}/{first}"
-
-
-def _is_digest(name: str) -> bool:
-    return len(name) == 16 and all(character in "0123456789abcdef" for character in name)

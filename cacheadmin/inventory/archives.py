@@ -20,7 +20,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
 )
 from cacheadmin.package_names import normalized
-from cacheadmin.uv.layout import is_archive_id
+from cacheadmin.uv.layout import is_archive_id, is_temporary
 
 _DIST_INFO = ".dist-info"
 
@@ -52,7 +52,7 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | Stray | Unr
             yield Unreadable(path, failure(path, error).reason)
             yield _archive(name, path, [], status)
             continue
-        temporary = name.startswith(".tmp")
+        temporary = is_temporary(name)
         if temporary or not names or not is_archive_id(name):
             what = "a temporary folder" if temporary else "an empty folder"
             if names and not temporary:

@@ -20,11 +20,6 @@ _DEPTH = 3
 _FILES = 2_000
 
 
-def is_temporary(name: str) -> bool:
-    """Whether a name is one that uv gives to what it has not finished."""
-    return name.startswith(".tmp")
-
-
 def read_build(folder_fd: int, name: str, path: str) -> Build | None:
     """Return a temporary folder, or file, with the newest time found in it; None if gone."""
     try:

@@ -25,7 +25,7 @@ from cacheadmin.fs.reading import (
     open_directory_beneath,
     read_file,
 )
-from cacheadmin.inventory.builds import is_temporary, read_build
+from cacheadmin.inventory.builds import read_build
 from cacheadmin.inventory.entries import (
     ArchiveId,
     Build,
@@ -37,10 +37,13 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.layout import (
+    METADATA_SUFFIX,
     ROOTS_FOLDER,
     SOURCE_KINDS,
+    UNPACKED_SOURCES,
     WHEEL_KINDS,
     is_archive_id,
+    is_temporary,
     parse_bucket_name,
     pointer_key,
     version_of_key,
@@ -50,10 +53,6 @@ from cacheadmin.uv.pointers import MAX_BYTES, archive_named_by, revision_named_b
 
 # Pointers lie at most five folders below their bucket (facts section 2).
 _MAX_DEPTH = 8
-
-# The unpacked source in a revision (``source`` before 0.5): a tree of somebody
-# else's making, with links of its own.
-_SOURCE_FOLDERS = frozenset({"src", "source"})
 
 _LINK_TO_ARCHIVE = re.compile(r"(?:^|/)archive-v\d+/([^/]+)/*$")
 
@@ -199,7 +198,7 @@ class _Reader:
             keys.setdefault(parsed[0], {})[parsed[1]] = name
         package = normalized(path.rpartition("/")[2])
         for key, names in keys.items():
-            if (metadata := f"{key}.msgpack") in listing.files:
+            if (metadata := key + METADATA_SUFFIX) in listing.files:
                 names["metadata"] = metadata
             self._wheel(fd, f"{path}/{key}", key, package, names, listing)
 
@@ -279,8 +278,9 @@ class _Reader:
             # Git and other sources without a revision file: the folder is the revision.
             self._add_revision(fd, path, list(listing.links), None)
         for name in listing.folders:
-            # A metadata file in the wrong place must not hide revisions below it.
-            if not (is_revision and name in _SOURCE_FOLDERS):
+            # An unpacked source is a tree of somebody else's making, with links of its own.
+            # But a metadata file in the wrong place must not hide revisions below it.
+            if not (is_revision and name in UNPACKED_SOURCES):
                 self._visit(fd, name, f"{path}/{name}", depth + 1)
 
     def _current_revisions(self, fd: int, pointers: Iterable[str]) -> set[str] | None:

@@ -17,7 +17,7 @@ from cacheadmin.errors import NotPermitted
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file
 from cacheadmin.fs.walking import files_below
 from cacheadmin.inventory.archives import read_archives
-from cacheadmin.inventory.builds import is_temporary, read_build
+from cacheadmin.inventory.builds import read_build
 from cacheadmin.inventory.entries import (
     Archive,
     ArchiveId,
@@ -37,6 +37,7 @@ from cacheadmin.uv.layout import (
     ROOTS_KINDS,
     SOURCE_KINDS,
     WHEEL_KINDS,
+    is_temporary,
     parse_bucket_name,
 )
 from cacheadmin.uv.releases import is_known_bucket

@@ -18,8 +18,9 @@ from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.case import archive_id, name_some
 from cacheadmin.planner.chains import Chain, Chains, StepKind
 from cacheadmin.planner.liveness import Liveness, Use, mark
-from cacheadmin.planner.targets import POINTER_SUFFIXES, Entry, all_entries, resolve_target
+from cacheadmin.planner.targets import Entry, all_entries, resolve_target
 from cacheadmin.timestamps import NANOSECONDS, age_words, rfc3339
+from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence
@@ -169,7 +170,7 @@ def _by_entry(decisions: Iterable[Decision]) -> dict[str, Decision]:
         found.setdefault(decision.path, decision)
         stem, _, suffix = decision.path.rpartition(".")
         # A pointer goes file by file.
-        if decision.kind is EntryKind.WHEEL and f".{suffix}" in POINTER_SUFFIXES:
+        if decision.kind is EntryKind.WHEEL and f".{suffix}" in WHEEL_SUFFIXES:
             found.setdefault(stem, decision)
     return found
 

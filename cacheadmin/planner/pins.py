@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.package_names import normalized
-from cacheadmin.planner.targets import POINTER_SUFFIXES, Entry, all_entries
+from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.timestamps import rfc3339
+from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,7 +81,7 @@ def _above(by_path: Mapping[str, list[Pin]]) -> Mapping[str, list[Pin]]:
             if len(above[prefix]) < _ENOUGH:
                 above[prefix].extend(pins)
         # uv keeps a wheel pointer in several files; the entry is all of them.
-        for suffix in POINTER_SUFFIXES:
+        for suffix in WHEEL_SUFFIXES:
             if path.endswith(suffix):
                 above[path.removesuffix(suffix)].extend(pins)
     return above

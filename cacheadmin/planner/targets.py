@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.package_names import normalized
+from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cacheadmin.inventory.entries import ArchiveId, Inventory
-
-# What uv writes beside a wheel pointer's own name.
-POINTER_SUFFIXES = (".http", ".rev", ".msgpack")
 
 _NEAR = 3
 
@@ -103,7 +101,7 @@ def covers(path: str, entry: Entry) -> bool:
     if entry.path == path or entry.path.startswith(path + "/"):
         return True
     return entry.kind is EntryKind.WHEEL and any(
-        path == entry.path + suffix for suffix in POINTER_SUFFIXES
+        path == entry.path + suffix for suffix in WHEEL_SUFFIXES
     )
 
 

@@ -20,6 +20,7 @@ from cacheadmin.uv.layout import (
     POINTER_SUFFIXES,
     ROOTS_FOLDER,
     ROOTS_KINDS,
+    is_temporary,
     parse_bucket_name,
 )
 
@@ -128,7 +129,7 @@ class Classifier:
         bucket, _, rest = path.partition("/")
         parsed = parse_bucket_name(bucket)
         if parsed is None:
-            sort = Sort.BUILD if bucket.startswith(".tmp") else Sort.OTHER
+            sort = Sort.BUILD if is_temporary(bucket) else Sort.OTHER
             return Thing(None, sort, None, None, uid)
         kind = parsed[0]
         own = kind in ROOTS_KINDS and rest.partition("/")[0] == ROOTS_FOLDER

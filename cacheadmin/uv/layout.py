@@ -24,7 +24,11 @@ import re
 # A key may hold dots (`1.0-cp311-manylinux_2_17.manylinux2014`), so only these
 # known endings may be cut off, never what follows the last dot.
 POINTER_SUFFIXES = (".http", ".rev")
-OTHER_SUFFIXES = (".msgpack", ".whl", ".lock")
+METADATA_SUFFIX = ".msgpack"
+OTHER_SUFFIXES = (METADATA_SUFFIX, ".whl", ".lock")
+
+# What a wheel pointer consists of, beside a link of its own name.
+WHEEL_SUFFIXES = (*POINTER_SUFFIXES, METADATA_SUFFIX)
 
 # What uv's prune spares in the root (`.lock` from 0.8.19 on), and our own
 # fallback quarantine in a cache that is a mount point.
@@ -33,6 +37,9 @@ ROOT_NAMES = frozenset({"CACHEDIR.TAG", ".gitignore", ".git", ".lock", ".cachead
 # Buckets with archive pointers, by kind.
 WHEEL_KINDS = frozenset({"wheels"})
 SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
+
+# The unpacked source archive in a revision: ``src``, before 0.5 ``source``.
+UNPACKED_SOURCES = frozenset({"src", "source"})
 
 # Our folder in buckets of these kinds: it holds the roots that protect archives
 # from uv's own prune (``protect.roots``). A shield, never evidence of use.
@@ -54,6 +61,16 @@ def parse_bucket_name(name: str) -> tuple[str, int] | None:
 def is_archive_id(text: str) -> bool:
     """Whether a name could be an archive's: 16 or 21 of ``[A-Za-z0-9_-]``, leniently."""
     return _ARCHIVE_ID.fullmatch(text) is not None
+
+
+def is_digest(name: str) -> bool:
+    """Whether a name could be a digest of uv's, as of an interpreter or a tool's requirements."""
+    return len(name) == 16 and all(character in "0123456789abcdef" for character in name)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a name is one that uv gives to what it has not finished."""
+    return name.startswith(".tmp")
 
 
 def pointer_key(name: str) -> tuple[str, str] | None:

@@ -22,9 +22,9 @@ from cacheadmin.accounts import account_name
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.planner.case import name_some
-from cacheadmin.planner.targets import POINTER_SUFFIXES
 from cacheadmin.report.tables import count_words
 from cacheadmin.timestamps import rfc3339
+from cacheadmin.uv.layout import POINTER_SUFFIXES
 from cacheadmin.verify.problems import VerifyRule
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Telling:
         for pointer in inventory.wheel_pointers:
             if archive.id in pointer.archives:
                 folder, _, key = pointer.path.rpartition("/")
-                names = {key, *(key + suffix for suffix in POINTER_SUFFIXES[:2])}
+                names = {key, *(key + suffix for suffix in POINTER_SUFFIXES)}
                 paths += [f"{folder}/{name}" for name in sorted(names & {key, *pointer.files})]
         for revision in inventory.revisions:
             for name, target in revision.links.items():
