@@ -84,7 +84,10 @@ def append_to_trail(path: str, entry: dict[str, Any]) -> None:
     except OSError as error:
         raise CacheadminError(f"{path} can't be written: {failure(path, error).reason}") from error
     try:
-        _check(path, os.fstat(fd))
+        status = os.fstat(fd)
+        _check(path, status)
+        if _ends_in_half_a_line(fd, status.st_size):
+            line = b"\n" + line
         written = os.write(fd, line)
     except OSError as error:
         raise CacheadminError(f"{path} can't be written: {failure(path, error).reason}") from error
@@ -130,6 +133,19 @@ def _check(path: str, status: os.stat_result) -> None:
         raise CacheadminError(f"{path} is {kind_words(status.st_mode)}, no file to add lines to")
     if status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
         raise CacheadminError(f"{path} is not ours alone: it has another owner, or a second name")
+
+
+def _ends_in_half_a_line(fd: int, size: int) -> bool:
+    """Whether a full disk cut the last line short: glued to it, the next would be lost too."""
+    try:
+        reading = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        # One that may be written and not read.
+        return False
+    try:
+        return size > 0 and os.pread(reading, 1, size - 1) != b"\n"
+    finally:
+        os.close(reading)
 
 
 def _who() -> dict[str, Any]:

@@ -36,6 +36,16 @@ def test_lines_of_many_writers_do_not_mix(tmp_path: Path) -> None:
     assert sorted(json.loads(line)["n"] for line in lines) == list(range(200))
 
 
+def test_a_line_that_a_full_disk_cut_short_spoils_no_other(tmp_path: Path) -> None:
+    trail = tmp_path / "trail.jsonl"
+    for number in (1, 2):
+        append_to_trail(str(trail), {"n": number})
+    trail.write_bytes(trail.read_bytes()[:-3])
+    for number in (3, 4):
+        append_to_trail(str(trail), {"n": number})
+    assert trail.read_text(encoding="utf-8") == '{"n":1}\n{"n":\n{"n":3}\n{"n":4}\n'
+
+
 def test_how_a_command_ended_is_told_by_its_error() -> None:
     account = Account("prune", "/etc/cacheadmin/policies.d/ml-team.yaml")
     account.outcome = "committed"
