@@ -71,12 +71,13 @@ def audit(
             for name in audited.off:
                 output.note(f"{name} is off in {audited.subject}: it was not checked")
         failing = fails([finding for audit in audits for finding in audit.findings], fail_on)
+        it.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
+        # Before anything is printed: a reader who leaves early takes nothing from the metrics.
+        _note(it, audits)
         # A document is whole even when all is well: whatever reads it expects one.
         document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
         if failing or document or not output.settings.quiet:
             _show(audits, output_format, several=several)
-        it.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
-        _note(it, audits)
     return it.exit_code
 
 

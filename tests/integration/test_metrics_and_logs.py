@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,6 +131,22 @@ def test_an_audit_tells_findings_of_each_cache_and_which_it_could_not_reach(
     assert value(series, "last_success_timestamp_seconds", policy="gone") is None
     told = [labels for (name, labels) in series if name == "findings"]
     assert any(("policy", "gone") in labels for labels in told)
+
+
+def test_an_audit_whose_reader_leaves_early_tells_its_findings_all_the_same(
+    cacheadmin: Cacheadmin, cache: Path, open_folder: Path
+) -> None:
+    metrics = open_folder / "audit.prom"
+    policy = cacheadmin.policy(cache, name="ml-team")
+    cache.chmod(0o777)
+    command = cacheadmin.command("audit", policy, "--format", "sarif", "--metrics", metrics)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody_reads:
+        subprocess.run(command, stdout=nobody_reads, env=cacheadmin.environment(), check=False)
+    series = read(metrics)
+    assert value(series, "findings", cache=str(cache), rule="world-writable") == 1
+    assert value(series, "last_success_timestamp_seconds", cache=str(cache)) is not None
 
 
 @pytest.mark.root
