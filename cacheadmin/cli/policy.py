@@ -60,7 +60,7 @@ def init_command(
 @policy_app.command("check")
 def check_command(
     policies: Annotated[
-        list[str], typer.Argument(metavar="POLICY...", help="Policy files or bare names.")
+        list[str], typer.Argument(metavar="POLICY", help="Policy files or bare names.")
     ],
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:

@@ -26,6 +26,7 @@ CASES = {
     "prune --metrics x ml": {"ml-team", "ml-test"},
     "runs show ml-te": {"ml-team", "ml-test"},
     "uv learn --policy ml-tea": {"ml-team"},
+    "policy check ml-team ml-tes": {"ml-test"},
 }
 
 

@@ -164,7 +164,7 @@ _cacheadmin_call() {
             ;;
         'policy check')
             options='--insecure-policy -h --help'
-            arguments='other...'
+            arguments='policy...'
             ;;
         'policy schema')
             options='-h --help'

@@ -233,6 +233,8 @@ complete -c cacheadmin -n '__cacheadmin_at "policy init" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "policy init"' -l cache -r -F -d 'The cache\'s absolute path'
 complete -c cacheadmin -n '__cacheadmin_at "policy init"' -l name -r -F -d 'The policy\'s name'
 complete -c cacheadmin -n '__cacheadmin_at "policy init"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy check" 0+' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "policy check" 0+' -F
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -s h -l help -d 'Print help and leave'
