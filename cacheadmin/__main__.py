@@ -13,6 +13,7 @@ import sys
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
         from cacheadmin import __version__
 
@@ -22,6 +23,19 @@ def main() -> None:
     from cacheadmin.cli.app import run
 
     sys.exit(run(sys.argv[1:]))
+
+
+def _open_closed_streams() -> None:
+    """Let a cron line close what it does not want to see (`>&-`).
+
+    Python has no stream then, and the next file opened would get its number.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _start_quickly() -> None:

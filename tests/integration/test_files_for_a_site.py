@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.operations.trail import append_to_trail
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.users import User
 from tests.support.uv_releases import REPOSITORY
@@ -188,6 +189,18 @@ def test_cron_with_nothing_to_do_prints_nothing_and_leaves_with_0(
         assert as_cron(cacheadmin, open_folder, prune) == (0, "")
 
 
+def test_a_cron_line_may_close_its_output_instead(
+    cacheadmin: Cacheadmin, cache: Path, open_folder: Path
+) -> None:
+    cacheadmin.policy(cache, name="ml-team")
+    for closed in (">&-", "2>&-", ">&- 2>&- <&-"):
+        call = f"cacheadmin prune ml-team {closed}"
+        code, words = as_cron(cacheadmin, open_folder, call)
+        assert code == 0, words
+        assert (words == "") is closed.startswith(">&-")
+    assert as_cron(cacheadmin, open_folder, "cacheadmin prune nothing 2>&-") == (66, "")
+
+
 def test_cron_prints_one_line_when_a_person_is_needed(
     cacheadmin: Cacheadmin, cache: Path, open_folder: Path
 ) -> None:
@@ -246,5 +259,9 @@ def test_sysusers_and_tmpfiles_make_the_group_and_the_folders(tmp_path: Path) ->
     assert found == {
         "etc/cacheadmin/policies.d": (0o755, 0),
         "var/lib/cacheadmin": (0o750, 0),
-        "var/log/cacheadmin": (0o750, 4),
+        "var/log/cacheadmin": (0o2750, 4),
     }
+    trail = root / "var" / "log" / "cacheadmin" / "trail.jsonl"
+    append_to_trail(str(trail), {"command": "prune"})
+    status = trail.stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o640, 4), "adm reads it"
