@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,12 @@ def test_it_installs_runs_and_leaves_nothing_behind(package: Path, root: Path) -
     assert policy.exists(), "what somebody wrote is not removed"
     assert state.exists(), "state is not removed before a purge"
     policy.unlink()
+    timers = root / "etc/systemd/system/timers.target.wants"
+    timers.mkdir(parents=True)
+    for unit in ("cacheadmin@ml-team.timer", "cacheadmin-audit@ml-team.timer", "other@x.timer"):
+        (timers / unit).symlink_to("/usr/lib/systemd/system/any@.timer")
     dpkg(root, "--purge", "cacheadmin")
+    assert os.listdir(timers) == ["other@x.timer"], "installed again, nothing starts unasked"
     left = {
         name
         for name in names_in(root) - before
@@ -148,6 +154,13 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
     assert not [line for line in lines if line[0][5] == "w" or line[0][8] == "w"]
     assert "__pycache__" not in listed
     assert output("dpkg-deb", "--info", package, "conffiles") == "/etc/logrotate.d/cacheadmin\n"
+
+
+def test_no_unit_outlives_the_modules_that_it_loads() -> None:
+    script = (BUILD.parent / "prerm").read_text(encoding="utf-8")
+    for unit in (BUILD.parent.parent / "systemd").iterdir():
+        stopped = re.search(rf"systemctl stop .*'{unit.name.replace('@', '@[*]')}'", script)
+        assert stopped is not None, unit.name
 
 
 @pytest.mark.long
