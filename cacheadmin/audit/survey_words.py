@@ -7,7 +7,9 @@ suppression can name it.
 
 Fixes run as the owner of the entries wherever there is one. ``chmod`` as root over
 folders that others may rename follows whatever they put in its way; as the
-owner, nobody's rights are at stake but their own.
+owner, nobody's rights are at stake but their own. [run: a member who swaps root's
+lock file for a link, again and again, gets root's ``chmod`` at the first try]
+So root's own entries in a shared cache are given to a member first.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ import shlex
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
-from cacheadmin.audit.sharing import has_account
+from cacheadmin.audit.sharing import groups_of, has_account, members_words
 from cacheadmin.report.tables import count_words
+from cacheadmin.uv.layout import ROOTS_FOLDER
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -55,21 +58,49 @@ def number_words(count: Count, singular: str, plural: str = "") -> str:
 
 def find_as_owner(subject: Subject, count: Count, tests: str, action: str) -> str:
     """Return a `find` over the owner's entries of a bucket that runs as their owner."""
-    return find_below_as_owner(subject_of(subject, count), count.uid, tests, action)
+    return find_below_as_owner(subject, subject_of(subject, count), count.uid, tests, action)
 
 
-def find_below_as_owner(path: str, uid: int | None, tests: str, action: str) -> str:
-    """Return a `find` over what somebody has at a path that runs as that user; None: as each."""
+def find_below_as_owner(
+    subject: Subject, path: str, uid: int | None, tests: str, action: str
+) -> str:
+    """Return a `find` over what somebody has at a path that runs as that user; None: as each.
+
+    From ``/``: find(1) gives up where its user can't enter the folder it was started in,
+    and root's home is such a one. With the members' group, without which chmod(1)
+    takes the setgid bit away.
+    """
     quoted = shlex.quote(path)
     what = f"{tests} {action}".rstrip()
     if uid is None:
         return f"as each owner: find {quoted} -user OWNER {what}"
     if uid == 0:
+        return _for_root(subject, path, what)
+    groups = subject.survey.sharing.groups
+    user = shlex.quote(account_name(uid)) if has_account(uid) else str(uid)
+    if has_account(uid) and (not groups or set(groups) & set(groups_of(uid))):
+        become = f"sudo -u {user}"
+    else:
+        # sudo(8) runs nothing as a number without an account.
+        become = f"setpriv --reuid={uid} --regid={groups[0] if groups else uid} --clear-groups"
+    return f"{become} env -C / find {quoted} -user {user} {what}"
+
+
+def _for_root(subject: Subject, path: str, what: str) -> str:
+    """Return what to do about root's entries at a path.
+
+    ``chown -h`` from the folder itself follows no link. Left out are the root folder,
+    our own folders, devices, and files that an environment of root's may have too.
+    """
+    quoted, sharing = shlex.quote(path), subject.survey.sharing
+    if not sharing.users and set(sharing.groups) <= {0}:
         return f"find {quoted} -user root {what}"
-    known = has_account(uid)
-    user = shlex.quote(account_name(uid) if known else f"#{uid}")
-    name = user if known else str(uid)
-    return f"sudo -u {user} find {quoted} -user {name} {what}"
+    below = " -mindepth 1" if path == subject.cache_path else ""
+    return (
+        f"give root's to one of {members_words(sharing)}, then audit again: find {quoted}{below} "
+        rf"-regex '.*/\(\.cacheadmin\|[a-z-]+-v[0-9]+/{ROOTS_FOLDER}\)' -prune -o "
+        r"-user root \( -type d,l -o -type f -links 1 \) -execdir chown -h MEMBER {} +"
+    )
 
 
 def list_words(rules: AccessList) -> str:

@@ -54,6 +54,9 @@ def test_what_everybody_can_write_is_an_error_but_for_locks(audit: Audited) -> N
 def test_the_command_that_repairs_what_everybody_can_write_does(audit: Audited) -> None:
     folder = audit.cache / "archive-v0" / ARCHIVE
     folder.chmod(0o2777)
+    # What is called a lock, and has content, is none of uv's.
+    (folder / "poetry.lock").write_text("x")
+    (folder / "poetry.lock").chmod(0o666)
     (found,) = audit.findings("world-writable")
     subprocess.run(_as_myself(found.fix), shell=True, check=True)
     assert audit.findings("world-writable") == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -136,8 +138,7 @@ def test_what_one_member_left_closed_everywhere_is_one_finding_with_one_command(
         folder.chmod(0o2755)
     found = [f for f in shared_audit.findings("not-group-writable") if f.severity is Severity.ERROR]
     assert sorted((f.subject, f.count) for f in found) == [(str(cache), 2)]
-    command = found[0].fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    subprocess.run(found[0].fix, shell=True, check=True)
     assert shared_audit.findings("not-group-writable") == []
 
 
@@ -154,9 +155,7 @@ def test_what_umask_022_leaves_closed_is_found_by_owner(
     assert (found.subject, found.count) == (f"{cache}/wheels-v6", 2)
     assert "wheels-v6/pypi, wheels-v6/pypi/six" in found.detail
     assert ("sticky" in found.detail) is (mode == 0o3775)
-    command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-    assert command != found.fix
-    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    subprocess.run(found.fix, shell=True, check=True)
     assert shared_audit.findings("not-group-writable") == []
 
 
@@ -210,8 +209,7 @@ def test_entries_of_another_group_and_folders_without_setgid_are_found(
     assert found.count == 2
     assert "not of the cache's group" in found.detail
     assert "without the setgid bit" in found.detail
-    command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    subprocess.run(found.fix, shell=True, check=True)
     assert shared_audit.findings("group-differs") == []
 
 
@@ -229,8 +227,7 @@ def test_a_folder_that_was_moved_in_lacks_the_default_list(
     moved.rename(cache / "wheels-v6" / "pypi" / "pytz")
     (found,) = shared_audit.findings("default-acl-missing", owner=ana)
     assert (found.subject, found.count) == (f"{cache}/wheels-v6", 2)
-    command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    subprocess.run(found.fix, shell=True, check=True)
     assert shared_audit.findings("default-acl-missing") == []
 
 
@@ -264,9 +261,9 @@ def test_a_lock_that_members_cannot_open_is_an_error(shared_audit: Audited, ana:
     (found,) = shared_audit.findings("lock-file", owner=ana)
     assert found.subject == str(lock)
     assert found.severity is Severity.ERROR
-    command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-    assert command != found.fix, "root's chmod would follow a link that ana puts there"
-    subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+    # Not as root, whose chmod would follow a link that ana puts there.
+    assert found.fix.startswith(f"setpriv --reuid={ana.uid} ")
+    subprocess.run(found.fix, shell=True, check=True)
     assert shared_audit.findings("lock-file") == []
     lock.unlink()
     # Members make it themselves.
@@ -280,6 +277,55 @@ def test_a_lock_that_members_cannot_open_is_an_error(shared_audit: Audited, ana:
     assert "a FIFO" in found.detail
 
 
+def test_a_repair_works_from_a_folder_that_its_owner_cannot_enter(
+    shared_audit: Audited, open_folder: Path
+) -> None:
+    (shared_audit.cache / ".lock").chmod(0o644)
+    (found,) = shared_audit.findings("lock-file")
+    home = open_folder / "as-private-as-the-home-of-root"
+    home.mkdir(mode=0o700)
+    subprocess.run(found.fix, shell=True, check=True, cwd=home)
+    assert shared_audit.findings("lock-file") == []
+
+
+def test_what_root_left_closed_is_given_to_a_member_before_its_rights_are_widened(
+    shared_audit: Audited, ana: User
+) -> None:
+    cache = shared_audit.cache
+    lock, archive = cache / ".lock", cache / "archive-v0"
+    also_elsewhere = archive / "also-in-an-environment.py"
+    also_elsewhere.touch()
+    (cache.parent / "elsewhere.py").hardlink_to(also_elsewhere)
+    planted = cache / "sdists-v9" / "cacheadmin"
+    planted.mkdir()
+    os.mknod(archive / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    for path in (lock, archive):
+        os.chown(path, 0, SHARED_GROUP)
+    archive.chmod(0o2755)
+    lock.chmod(0o644)
+    for rule in ("lock-file", "not-group-writable"):
+        (found,) = [f for f in shared_audit.findings(rule) if f.owner == "root"]
+        assert "chmod" not in found.fix, "root's would follow a link that a member puts there"
+        give = found.fix[found.fix.index("find ") :].replace("MEMBER", str(ana.uid))
+        subprocess.run(give, shell=True, check=True)
+        for own in shared_audit.findings(rule, owner=ana):
+            subprocess.run(own.fix, shell=True, check=True)
+        assert [f for f in shared_audit.findings(rule) if f.severity is Severity.ERROR] == []
+    kept = (cache, planted, also_elsewhere, archive / "device")
+    assert [path.stat().st_uid for path in kept] == [0, 0, 0, 0]
+
+
+def test_who_is_no_member_repairs_with_the_members_group(shared_audit: Audited) -> None:
+    closed = shared_audit.cache / "wheels-v6" / "pypi"
+    account = pwd.getpwnam("nobody")
+    os.chown(closed, account.pw_uid, SHARED_GROUP)
+    closed.chmod(0o2755)
+    (found,) = shared_audit.findings("not-group-writable")
+    subprocess.run(found.fix, shell=True, check=True)
+    # chmod(1) of who is not in the group takes the setgid bit away.
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o2775
+
+
 def test_build_markers_and_inner_locks_that_members_cannot_open_are_found(
     shared_audit: Audited, ana: User
 ) -> None:
@@ -291,8 +337,7 @@ def test_build_markers_and_inner_locks_that_members_cannot_open_are_found(
     (inner,) = shared_audit.findings("not-group-writable", owner=ana)
     assert (inner.subject, inner.count) == (f"{cache}/wheels-v6", 1)
     for found in (marker, inner):
-        command = found.fix.removeprefix(f"sudo -u '#{ana.uid}' ")
-        subprocess.run(command, shell=True, check=True, **ana.process_arguments())
+        subprocess.run(found.fix, shell=True, check=True)
     assert shared_audit.findings("lock-file") == []
     assert shared_audit.findings("not-group-writable") == []
 

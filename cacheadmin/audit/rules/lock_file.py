@@ -95,7 +95,9 @@ class LockFile(Rule):
                 f"{members_words(sharing)}: every command of uv 0.8.19 and later fails for them",
                 owner=owner,
                 # Members can put a link there: root's chmod would follow it.
-                fix=find_below_as_owner(path, status.st_uid, "-type f", "-exec chmod 0666 {} +"),
+                fix=find_below_as_owner(
+                    subject, path, status.st_uid, "-type f", "-exec chmod 0666 {} +"
+                ),
             )
 
     def _missing(self, subject: Subject, path: str) -> Iterator[Finding]:
@@ -107,7 +109,8 @@ class LockFile(Rule):
                 path,
                 f"there is no lock, and {names} can't make one: every command of uv 0.8.19 and "
                 "later fails for them",
-                fix=f"install -m 0666 /dev/null {shlex.quote(path)}",
+                # Nothing that follows a link: members could put one there meanwhile.
+                fix=f"(umask 0; set -C; : > {shlex.quote(path)})",
                 count=len(kept_out),
             )
 

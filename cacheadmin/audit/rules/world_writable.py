@@ -48,7 +48,7 @@ class WorldWritable(Rule):
                 fix=find_as_owner(
                     subject,
                     count,
-                    "-perm -o+w ! -type l ! -name '*.lock' ! -name .git",
+                    r"-perm -o+w ! -type l ! \( -type f -empty -regex '.*\(\.lock\|/\.git\)' \)",
                     "-exec chmod o-w {} +",
                 ),
                 count=count.count,
