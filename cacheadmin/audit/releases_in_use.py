@@ -99,8 +99,16 @@ def release_words(trace: ReleaseTrace) -> str:
     return f"a uv from {releases.first} to {releases.last or 'the newest'}"
 
 
-def upgrade_words(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
-    """Return the command that upgrades the program that left the first trace, else any uv."""
+def upgrade_words(user: UsersTraces, owner: str | None, minimum: str) -> str:
+    """Return the command that upgrades the program that left the first trace, else any uv.
+
+    It starts programs of ``owner``, an account's name, who therefore has to run it.
+    """
+    upgrade = _upgrade(user.traces, minimum)
+    return upgrade if owner is None or user.uid == 0 else f"as {owner}: {upgrade}"
+
+
+def _upgrade(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
     wanted = shlex.quote(f"uv>={minimum}")
     program = next((trace.path for trace in traces if trace.is_program), "")
     environment = _environment_of(program)

@@ -107,7 +107,9 @@ def test_an_installed_uv_is_upgraded_where_it_is_installed(site: Site) -> None:
     try:
         policy = f"venvs: {{include: ['{environment}']}}\n"
         (found,) = site.findings("uv-below-minimum", policy, owner=site.eve)
-        assert found.fix == f"uv pip install --python '{environment}' --upgrade 'uv>=0.8.19'"
+        # Root who ran it would start eve's interpreter.
+        upgrade = f"uv pip install --python '{environment}' --upgrade 'uv>=0.8.19'"
+        assert found.fix == f"as uid {site.eve.uid}: {upgrade}"
         # Installed long ago, it matters as long as eve does anything here.
         age(environment, 400)
         assert site.findings("uv-below-minimum", policy, owner=site.eve) == []

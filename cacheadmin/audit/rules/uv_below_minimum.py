@@ -36,5 +36,5 @@ class UvBelowMinimum(Rule):
                 f"{owner or 'everybody on this host'} has {user.words}, below uv.minimum "
                 f"{minimum}{sure}",
                 owner=owner,
-                fix=upgrade_words(user.traces, minimum),
+                fix=upgrade_words(user, owner, minimum),
             )

@@ -53,6 +53,6 @@ class UvWithoutLock(Rule):
                 f"{owner or 'everybody on this host'} has {user.words}, which takes no cache lock: "
                 f"its `uv cache prune` waits for nobody and {risk}",
                 owner=owner,
-                fix=upgrade_words(user.traces, _FIRST_WITH_LOCK),
+                fix=upgrade_words(user, owner, _FIRST_WITH_LOCK),
             )
             yield found if danger else replace(found, severity=Severity.WARNING)
