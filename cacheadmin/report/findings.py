@@ -60,7 +60,8 @@ def findings_text(
             lines.append(colour(heading, severity) if colour else heading)
         for finding in group:
             lines.append(printable(f"  {finding_line(finding)}"))
-            lines += [printable(f"      {line}") for line in finding.fix.splitlines()]
+            # On one line: a newline in it is a file name's.
+            lines += [printable(f"      {finding.fix}")] if finding.fix else []
     return "\n".join(lines)
 
 

@@ -95,7 +95,7 @@ def _code(text: str) -> str:
     """Return a command as code, in a table's cell; longer fences hold its own backquotes."""
     if not text:
         return ""
-    shown = " ; ".join(printable(line) for line in text.splitlines()).replace("|", "\\|")
+    shown = printable(text).replace("|", "\\|")
     longest = max((len(run) for run in re.findall("`+", shown)), default=0)
     fence = "`" * (longest + 1)
     space = " " if shown.startswith("`") or shown.endswith("`") else ""

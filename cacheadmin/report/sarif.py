@@ -45,6 +45,9 @@ def sarif_log(audits: Sequence[Audit], rules: Sequence[type[Rule]]) -> dict[str,
         for one in audit.suppressed:
             result = _result(audit, one.finding, numbers, seen)
             results.append({**result, "suppressions": [_suppression(one)]})
+    if any("suppressions" in result for result in results):
+        # Either no result of a run has the key, or all have it (3.27.23).
+        results = [{"suppressions": [], **result} for result in results]
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -80,13 +83,11 @@ def _result(
     audit: Audit, finding: Finding, numbers: Mapping[str, int], seen: dict[str, int]
 ) -> dict[str, Any]:
     cache = _cache_path(audit)
-    fix = f"\nFix: {finding.fix}" if finding.fix else ""
     return {
         "ruleId": finding.rule,
         "ruleIndex": numbers[finding.rule],
         "level": _LEVELS[finding.severity],
-        # Line ends are allowed here; what could move a cursor is not.
-        "message": {"text": "\n".join(map(printable, f"{finding.detail}{fix}".split("\n")))},
+        "message": {"text": _message(finding)},
         "locations": [_location(finding, cache)],
         "partialFingerprints": {_FINGERPRINT: _fingerprint(finding, cache, seen)},
         "occurrenceCount": finding.count,
@@ -97,6 +98,12 @@ def _result(
             "team": finding.team,
         },
     }
+
+
+def _message(finding: Finding) -> str:
+    """Return what was found and its fix, a line each; no name in it becomes a link (3.11.6)."""
+    lines = [finding.detail, *([f"Fix: {finding.fix}"] if finding.fix else [])]
+    return "\n".join(map(printable, lines)).replace("](", r"\](")
 
 
 def _cache_path(audit: Audit) -> str | None:

