@@ -1,8 +1,8 @@
-"""Sizes over time on a page: a chart by team, one by package, and their numbers."""
+"""Sizes over time on a page: a chart by team, one by package, each with its numbers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.report.html_text import Cell, counted, dated, section, table_html
 from cacheadmin.report.svg_charts import area_chart, layers
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cacheadmin.overview.facts import Overview
+    from cacheadmin.report.svg_charts import Series
     from cacheadmin.state.size_history import SizeRecord
+
+T = TypeVar("T")
 
 # As many points as a chart of this width can show, and as a table can be read.
 _POINTS = 240
@@ -47,7 +50,7 @@ def history_html(overview: Overview, identity: str) -> str:
             "no team",
         )
         charts.insert(0, by_team)
-    return f'<div class="grid2">{"".join(charts)}</div>{_numbers(overview.history, identity)}'
+    return f'<div class="grid2">{"".join(charts)}</div>'
 
 
 def _chart(
@@ -59,28 +62,31 @@ def _chart(
 ) -> str:
     found = layers([record.allocated_bytes for record in records], parts, others)
     times = [record.taken_ns for record in records]
-    return section(identity, title, area_chart(f"{identity}-chart", title, times, found))
+    chart = area_chart(f"{identity}-chart", title, times, found)
+    return section(identity, title, chart + _numbers(title, records, found))
 
 
-def _numbers(history: Sequence[SizeRecord], identity: str) -> str:
-    records = _thinned(history, _ROWS)
+def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series]) -> str:
+    """Return what the chart shows as a table, for those who can't see it."""
     rows = [
         (
             dated(rfc3339(one.taken_ns)[:16].replace("T", " ")),
-            Cell(size_words(one.allocated_bytes), one.allocated_bytes),
+            _bytes(one.allocated_bytes),
+            *(_bytes(layer.values[number]) for layer in found),
             counted(one.files),
         )
-        for one in reversed(records)
+        for number, one in reversed(_thinned(list(enumerate(records)), _ROWS))
     ]
-    table = table_html("Size over time", ("time (UTC)", "on disk", "files"), rows)
-    return (
-        f'<section class="card" aria-labelledby="{identity}-numbers">'
-        f'<h2 class="unseen" id="{identity}-numbers">Sizes over time in numbers</h2>'
-        f"<details><summary>Sizes over time in numbers</summary>{table}</details></section>\n"
-    )
+    columns = ("time (UTC)", "on disk", *(layer.name for layer in found), "files")
+    table = table_html(f"{title}, in numbers", columns, rows)
+    return f"<details><summary>In numbers</summary>{table}</details>"
 
 
-def _thinned(records: Sequence[SizeRecord], number: int) -> list[SizeRecord]:
+def _bytes(size: int) -> Cell:
+    return Cell(size_words(size), size)
+
+
+def _thinned(records: Sequence[T], number: int) -> list[T]:
     """Return at most so many records, evenly chosen, the first and the last among them."""
     if len(records) <= number:
         return list(records)

@@ -154,7 +154,7 @@ def _parts(title: str, word: str, parts: Sequence[Part], total: int, colour: int
         rows.append(
             (
                 named(group_name(part.group)),
-                Cell(share_bar(share, colour)),
+                Cell(share_bar(share, colour), size, words=True),
                 Cell(size_words(size), size),
                 counted(part.archives),
                 counted(part.size.files),

@@ -114,8 +114,7 @@ document.querySelectorAll("table.sortable").forEach(function(table){
   table.querySelectorAll("thead th").forEach(function(head,column){
     var button=document.createElement("button");
     button.type="button";
-    button.textContent=head.textContent;
-    head.textContent="";
+    while(head.firstChild)button.appendChild(head.firstChild);
     head.appendChild(button);
     button.addEventListener("click",function(){
       var up=head.getAttribute("aria-sort")==="descending";

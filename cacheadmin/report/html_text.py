@@ -88,7 +88,7 @@ def table_html(
         return ""
     numbers = [cell.is_number for cell in rows[0]]
     head = "".join(
-        f'<th scope="col"{_numeric(number)}>{escaped(column)}</th>'
+        f'<th scope="col"{_numeric(number)}>{name_html(column)}</th>'
         for column, number in zip(columns, numbers, strict=True)
     )
     body = "".join(_row(row) for row in rows)

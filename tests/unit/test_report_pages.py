@@ -130,6 +130,21 @@ def test_every_cache_has_a_section_and_one_alone_is_the_title() -> None:
     assert "2 uv caches" in two.words
 
 
+def test_each_chart_has_all_its_numbers_in_a_table() -> None:
+    text = page([an_overview(("six", "numpy"))], "host").decode()
+    for by in ("team", "package"):
+        table = re.search(rf"<caption[^>]*>Size over time, by {by}, in numbers<.*?</table>", text)
+        assert table is not None
+        read = Reading(f"<table>{table.group()}")
+        assert {"six", "numpy", "1.0 MiB", "2.0 MiB", "3.0 MiB", "files"} <= set(read.words)
+
+
+def test_bars_are_sorted_by_their_length() -> None:
+    text = page([an_overview(("six", "numpy"))], "host").decode()
+    lengths = re.findall(r'<td data-value="(\d+)"><svg class="share"', text)
+    assert lengths == ["1048576", "2097152"] * 4
+
+
 def test_one_record_makes_no_chart_but_a_sentence() -> None:
     overview = an_overview()
     text = page([an_overview(history=overview.history[-1:])], "host").decode()
