@@ -80,7 +80,7 @@ def _environments(overview: Overview, identity: str) -> str:
         words = count_words(len(overview.broken), "environment")
         repair = (
             f'<p><span class="badge broken">broken</span> {words} with links that lead nowhere: '
-            "<code>cacheadmin doctor</code> says how to repair each.</p>"
+            f"{path_html(overview.loaded.command('doctor'))} says how to repair each.</p>"
         )
     content = repair + (table or "<p>No environment is known.</p>")
     return section(f"{identity}-environments", "Environments", content, "wide")

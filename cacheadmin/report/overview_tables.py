@@ -12,10 +12,12 @@ from cacheadmin.report.usage import group_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.overview.facts import KnownEnvironment, Part, ReleaseInUse
+    from cacheadmin.overview.facts import KnownEnvironment, Overview, Part
 
 _SIZE = 9
 _RELEASES = 6
+# "0.10.10 to before 0.13.10": a range that is cut says the wrong release.
+_RANGE = len("0.10.10 to before 0.13.10")
 
 
 def part_lines(parts: Sequence[Part], total: int, number: int, terminal: Terminal) -> list[Line]:
@@ -80,24 +82,26 @@ def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -
     return lines
 
 
-def release_lines(releases: Sequence[ReleaseInUse], label: int, terminal: Terminal) -> list[Line]:
+def release_lines(overview: Overview, label: int, terminal: Terminal) -> list[Line]:
     """Return a line for each of the releases seen last, who uses it, and if it takes no lock."""
+    releases = overview.releases
     if not releases:
         return [terminal.remark("uv".ljust(label) + "no release in use was found")]
     lines: list[Line] = []
     shown = releases if len(releases) <= _RELEASES + 1 else releases[:_RELEASES]
-    width = min(20, max(len(release.version) for release in shown) + 2)
+    width = min(_RANGE, max(len(release.version) for release in shown))
     for number, release in enumerate(shown):
         style = Style.WARN if release.takes_cache_lock is False else Style.STRONG
-        rest = max(0, terminal.width - label - width)
+        rest = max(0, terminal.width - label - width - 2)
         lines.append(
             (
                 (("uv" if number == 0 else "").ljust(label), Style.FAINT),
-                (terminal.fitted(release.version, width), style),
+                (terminal.fitted(release.version, width) + "  ", style),
                 (terminal.fitted(release_words(release), rest), Style.PLAIN),
             )
         )
     if len(shown) < len(releases):
         words = f"and {count_words(len(releases) - len(shown), 'release')} more"
-        lines.append(terminal.remark(" " * label + f"{words}: see `cacheadmin schemas`"))
+        see = overview.loaded.command("schemas")
+        lines.append(terminal.remark(" " * label + f"{words}: see `{see}`"))
     return lines

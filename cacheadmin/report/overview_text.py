@@ -84,7 +84,8 @@ def _verdict(overview: Overview, terminal: Terminal) -> list[Line]:
     lines += [terminal.remark(f"  {one.detail}", Style.PLAIN) for one in shown]
     if len(overview.limits) > len(shown):
         more = len(overview.limits) - len(shown)
-        lines.append(terminal.remark(f"  and {more} more: see `cacheadmin preflight`"))
+        see = overview.loaded.command("preflight")
+        lines.append(terminal.remark(f"  and {more} more: see `{see}`"))
     return lines
 
 
@@ -206,7 +207,7 @@ def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
 def _use(overview: Overview, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule("In use")]
     lines.append(_labelled("links", links_words(overview), terminal))
-    lines += release_lines(overview.releases, _LABEL, terminal)
+    lines += release_lines(overview, _LABEL, terminal)
     return lines
 
 
@@ -231,9 +232,11 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
             lines.append(((" " * 9, Style.PLAIN), (fix, Style.FAINT)))
     more = len(overview.findings) - _FINDINGS
     if more > 0:
-        lines.append(terminal.remark(f"and {more} more: see `cacheadmin audit`"))
+        see = overview.loaded.command("audit")
+        lines.append(terminal.remark(f"and {more} more: see `{see}`"))
     for broken in overview.broken[:_BROKEN]:
-        words = f"{broken.broken_links} links lead nowhere: {broken.path} ({broken.owner})"
+        found = count_words(broken.broken_links, "link leads", "links lead")
+        words = f"{found} nowhere: {broken.path} ({broken.owner})"
         lines.append(
             (
                 ("broken".ljust(9), Style.BAD),
@@ -241,7 +244,8 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
             )
         )
     if overview.broken:
-        lines.append(terminal.remark("`cacheadmin doctor` says how to repair them"))
+        see = overview.loaded.command("doctor")
+        lines.append(terminal.remark(f"`{see}` says how to repair them"))
     return lines
 
 

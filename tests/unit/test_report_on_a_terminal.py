@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Severity
-from cacheadmin.overview.facts import Goal, Going, Quarantine
+from cacheadmin.overview.facts import Goal, Going, Quarantine, ReleaseInUse
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.report.overview_text import overview_text
 from cacheadmin.report.terminal import Style, Terminal, columns_of
+from tests.support.facts import NOW
 from tests.support.overviews import HOSTILE, MIB, an_overview, finding, known, size
 
 
@@ -68,6 +70,26 @@ def test_budgets_findings_and_broken_environments_are_named() -> None:
     assert "a-rule: it is wrong" in text
     assert "fix: mend it" in text
     assert "4 links lead nowhere: /broken (ana)" in text
+
+
+def test_every_command_names_the_policy_it_is_about() -> None:
+    overview = replace(
+        an_overview([f"name{number}" for number in range(9)]),
+        releases=tuple(ReleaseInUse(f"0.8.{n}", ("ana",), None, NOW) for n in range(9)),
+    )
+    overview = replace(overview, loaded=replace(overview.loaded, path="/etc/ml.yaml"))
+    text = overview_text(overview, "host", Terminal(100))
+    commands = re.findall(r"`(cacheadmin \w+)([^`]*)`", text)
+    assert {command for command, _ in commands} == {
+        f"cacheadmin {word}" for word in ("preflight", "audit", "doctor", "schemas")
+    }
+    assert {policy for _, policy in commands} == {" /etc/ml.yaml"}
+
+
+def test_a_range_of_releases_is_shown_whole() -> None:
+    release = ReleaseInUse("0.10.10 to before 0.13.10", ("ana",), None, NOW)
+    text = overview_text(an_overview(releases=(release,)), "host", Terminal(80))
+    assert "0.10.10 to before 0.13.10  ana; last seen" in text
 
 
 def test_holders_come_with_those_first_who_keep_most_alone() -> None:
