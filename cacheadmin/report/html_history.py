@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cacheadmin.report.html_text import Cell, counted, dated, section, table_html
 from cacheadmin.report.svg_charts import area_chart, layers
 from cacheadmin.report.tables import size_words
+from cacheadmin.report.thinning import thinned
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from cacheadmin.report.svg_charts import Series
     from cacheadmin.state.size_history import SizeRecord
 
-T = TypeVar("T")
-
 # As many points as a chart of this width can show, and as a table can be read.
 _POINTS = 240
 _ROWS = 60
@@ -25,7 +24,7 @@ _ROWS = 60
 
 def history_html(overview: Overview, identity: str) -> str:
     """Return the charts; with one record yet, a sentence that says so."""
-    records = _thinned(overview.history, _POINTS)
+    records = thinned(overview.history, _POINTS)
     if len(records) < 2:
         told = (
             "This is the first measurement. The chart begins with the next one, an hour from now "
@@ -75,7 +74,7 @@ def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series])
             *(_bytes(layer.values[number]) for layer in found),
             counted(one.files),
         )
-        for number, one in reversed(_thinned(list(enumerate(records)), _ROWS))
+        for number, one in reversed(thinned(list(enumerate(records)), _ROWS))
     ]
     columns = ("time (UTC)", "on disk", *(layer.name for layer in found), "files")
     table = table_html(f"{title}, in numbers", columns, rows)
@@ -84,11 +83,3 @@ def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series])
 
 def _bytes(size: int) -> Cell:
     return Cell(size_words(size), size)
-
-
-def _thinned(records: Sequence[T], number: int) -> list[T]:
-    """Return at most so many records, evenly chosen, the first and the last among them."""
-    if len(records) <= number:
-        return list(records)
-    step = (len(records) - 1) / (number - 1)
-    return [records[round(index * step)] for index in range(number)]

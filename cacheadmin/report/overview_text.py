@@ -18,6 +18,7 @@ from cacheadmin.report.overview_words import (
 )
 from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.terminal import Line, Style, Terminal, side_by_side, width_of
+from cacheadmin.report.thinning import thinned
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
     if overview.unread:
         words = f"{count_words(overview.unread, 'path')} could not be read: in no number here"
         lines.append(terminal.remark(" " * _LABEL + words, Style.WARN))
-    history = overview.history[-bar:]
+    history = thinned(overview.history, bar)
     if len(history) > 1:
         spark = terminal.sparkline([record.allocated_bytes for record in history])
         rest = max(0, terminal.width - _LABEL - bar - 2)

@@ -14,8 +14,9 @@ from cacheadmin.overview.facts import Goal, Going, Quarantine, ReleaseInUse
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.report.overview_text import overview_text
 from cacheadmin.report.terminal import Style, Terminal, columns_of
+from cacheadmin.timestamps import rfc3339
 from tests.support.facts import NOW
-from tests.support.overviews import HOSTILE, MIB, an_overview, finding, known, size
+from tests.support.overviews import HOSTILE, MIB, an_overview, finding, known, record, size
 
 
 def painted(text: str, style: Style) -> str:
@@ -90,6 +91,15 @@ def test_a_range_of_releases_is_shown_whole() -> None:
     release = ReleaseInUse("0.10.10 to before 0.13.10", ("ana",), None, NOW)
     text = overview_text(an_overview(releases=(release,)), "host", Terminal(80))
     assert "0.10.10 to before 0.13.10  ana; last seen" in text
+
+
+def test_the_line_of_sizes_begins_where_its_words_begin() -> None:
+    sizes = [MIB] * 200 + [5 * MIB] * 200
+    records = [record(399 - day, {}, {"six": size}) for day, size in enumerate(sizes)]
+    lines = overview_text(an_overview(history=records), "host", Terminal(100)).split("\n")
+    (line,) = (line for line in lines if line.startswith("over time"))
+    assert re.search("▁{10,}█{10,}", line)
+    assert f"+4.0 MiB since {rfc3339(records[0].taken_ns)[:10]}" in line
 
 
 def test_holders_come_with_those_first_who_keep_most_alone() -> None:
