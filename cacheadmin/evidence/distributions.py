@@ -18,7 +18,7 @@ from itertools import islice
 
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Place
-from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.entries import ArchiveId, archive_id
 
 # Files that uv writes into an environment, whatever the link mode.
 _UV_WRITES = frozenset(
@@ -110,7 +110,7 @@ def probe_link(
     located = locator.follow(target, folder)
     archive = None
     if located.entry is not None and located.entry.startswith("archive-v"):
-        archive = ArchiveId(located.entry.split("/")[1])
+        archive = archive_id(located.entry)
     return Distribution(
         name,
         LinkMode.SYMLINK,

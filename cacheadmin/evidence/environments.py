@@ -24,7 +24,7 @@ from cacheadmin.evidence.facts import (
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
-from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.entries import ArchiveId, archive_id
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.environment_config import (
     MAX_BYTES,
@@ -296,7 +296,7 @@ def _note_link(path: str, folder: str, locator: CacheLocator, found: _Findings) 
         return
     found.links += 1
     if located.entry.startswith("archive-v"):
-        found.archives.add(ArchiveId(located.entry.split("/")[1]))
+        found.archives.add(archive_id(located.entry))
     else:
         found.entries.add(located.entry)
     if locator.is_gone(located, path):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.entries import ArchiveId, CacheIdentity, archive_path
 
 
 class LinkMode(StrEnum):
@@ -106,6 +106,18 @@ class Environment:
     reason: str = ""
     tools: tuple[str, ...] = ()
     copied: frozenset[str] = frozenset()
+
+    @property
+    def led_to(self) -> tuple[str, ...]:
+        """Every entry of the cache that it leads to by links, and would lack if that went."""
+        return (*map(archive_path, self.archives), *self.entries)
+
+    def entry_in(self, cache: CacheIdentity) -> str | None:
+        """Return the entry of a cache that it is itself; None for one outside."""
+        prefix = cache.path.rstrip("/") + "/"
+        if self.kind is EnvironmentKind.CACHED and self.path.startswith(prefix):
+            return self.path.removeprefix(prefix)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

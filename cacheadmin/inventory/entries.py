@@ -10,7 +10,7 @@ Times are nanoseconds since the epoch, as the filesystem gave them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
@@ -206,3 +206,25 @@ class Inventory:
     strays: tuple[Stray, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     watched: Mapping[str, int] = field(default_factory=dict)
+
+
+def archive_path(archive: ArchiveId) -> str:
+    """Return the entry path of an archive: all releases share one bucket."""
+    return f"archive-v0/{archive}"
+
+
+def archive_id(entry: str) -> ArchiveId:
+    """Return the id in an entry path ``archive-v0/<id>`` (or deeper)."""
+    return ArchiveId(entry.split("/", 2)[1] if "/" in entry else entry)
+
+
+def with_folders_above(path: str) -> Iterator[str]:
+    """Yield a relative path, then each folder it lies in, the innermost first."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+
+
+def lies_in(path: str, entries: Container[str]) -> bool:
+    """Whether a relative path, or a folder above it, is one of these."""
+    return any(above in entries for above in with_folders_above(path))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
     from cacheadmin.situation import Situation
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cacheadmin.planner.liveness import Use
+    from cacheadmin.planner.marks import Use
 
 # {who} is the user of the entry as marks name them.
 _TO_LET_GO = {

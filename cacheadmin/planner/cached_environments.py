@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.inventory.entries import archive_path
 from cacheadmin.timestamps import age_words, nanoseconds
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
 
 
 def _tools(case: Case, environment: CachedEnvironment) -> tuple[str, ...]:
-    entry = environment.path if environment.archive is None else f"archive-v0/{environment.archive}"
+    archive = environment.archive
+    entry = environment.path if archive is None else archive_path(archive)
     scanned = case.cached_environments.get(entry)
     return scanned.tools if scanned is not None else ()

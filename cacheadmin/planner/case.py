@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.uv.releases import buckets_of, known_kinds
 
 if TYPE_CHECKING:
@@ -43,12 +43,26 @@ class Case:
     @cached_property
     def cached_environments(self) -> dict[str, Environment]:
         """Scans of environments inside the cache, by the entry they are."""
-        prefix = self.inventory.cache.path.rstrip("/") + "/"
+        entries = ((one.entry_in(self.inventory.cache), one) for one in self.evidence.environments)
+        return {entry: one for entry, one in entries if entry is not None}
+
+    @cached_property
+    def _publishers(self) -> dict[str, str]:
+        """Entries that are links to an archive which is a whole environment, each with its path."""
         return {
-            environment.path.removeprefix(prefix): environment
-            for environment in self.evidence.environments
-            if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix)
+            environment.path: archive_path(environment.archive)
+            for environment in self.inventory.environments
+            if environment.archive is not None
         }
+
+    def led_to(self, entry: str) -> tuple[str, ...]:
+        """Return what a cached environment leads to, in one step; nothing for other entries."""
+        published = self._publishers.get(entry)
+        scanned = self.cached_environments.get(entry)
+        return (
+            *(() if published is None else (published,)),
+            *(() if scanned is None else scanned.led_to),
+        )
 
     @cached_property
     def lock_free_uv(self) -> tuple[Process, ...]:
@@ -102,11 +116,6 @@ class Case:
         if uid is None:
             return "nobody in particular"
         return self.evidence.user_names.get(uid, f"uid {uid}")
-
-
-def archive_id(entry: str) -> ArchiveId:
-    """Return the id in an entry path ``archive-v0/<id>`` (or deeper)."""
-    return ArchiveId(entry.split("/", 2)[1] if "/" in entry else entry)
 
 
 def name_some(names: list[str]) -> tuple[str, ...]:

@@ -15,16 +15,15 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.case import archive_id
-from cacheadmin.planner.liveness import Use
+from cacheadmin.inventory.entries import EntryKind, archive_id
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
     from cacheadmin.planner.plan import Decision
 
 # An overlay runs from a cached environment, that from archives: no deeper.

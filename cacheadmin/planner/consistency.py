@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.inventory.entries import archive_path, lies_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cacheadmin.evidence.facts import Evidence
-    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.entries import ArchiveId, Inventory
     from cacheadmin.planner.plan import Decision
 
 
@@ -33,7 +33,7 @@ def without_dangling(
     while True:
         gone = {decision.path for decision in result}
         needed = {
-            target for source, target in leading if not _goes(source, gone) and source != target
+            target for source, target in leading if not lies_in(source, gone) and source != target
         }
         smaller = tuple(d for d in result if d.path not in needed)
         if len(smaller) == len(result):
@@ -50,19 +50,19 @@ def leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _pointer_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
-    holders: Iterable[tuple[str, Iterable[str]]] = (
+    holders: Iterable[tuple[str, Iterable[ArchiveId]]] = (
         *_wheel_holders(inventory),
         *_built_wheel_holders(inventory),
     )
     for path, archives in holders:
         for archive in archives:
-            yield path, f"archive-v0/{archive}"
+            yield path, archive_path(archive)
     for environment in inventory.environments:
         if environment.archive is not None:
-            yield environment.path, f"archive-v0/{environment.archive}"
+            yield environment.path, archive_path(environment.archive)
 
 
-def _wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[str]]]:
+def _wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[ArchiveId]]]:
     """Yield each file of each pointer: any one of them is enough for some release."""
     for pointer in inventory.wheel_pointers:
         folder, _, name = pointer.path.rpartition("/")
@@ -70,7 +70,7 @@ def _wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[str]]]:
             yield f"{folder}/{file}", pointer.archives
 
 
-def _built_wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[str]]]:
+def _built_wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[ArchiveId]]]:
     for revision in inventory.revisions:
         for name, archive in revision.links.items():
             yield f"{revision.path}/{name}", (archive,)
@@ -78,27 +78,13 @@ def _built_wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[s
 
 
 def _environment_leads(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
-    prefix = inventory.cache.path.rstrip("/") + "/"
     there = {
         *(archive.path for archive in inventory.archives.values()),
         *(environment.path for environment in inventory.environments),
         *(build.path for build in inventory.builds),
     }
     for environment in evidence.environments:
-        if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix):
-            source = environment.path.removeprefix(prefix)
-            if source not in there:
-                continue
-            for archive in environment.archives:
-                yield source, f"archive-v0/{archive}"
-            for entry in environment.entries:
-                yield source, entry
-
-
-def _goes(path: str, gone: set[str]) -> bool:
-    """Whether a path, or a folder above it, is removed."""
-    while path:
-        if path in gone:
-            return True
-        path = path.rpartition("/")[0]
-    return False
+        source = environment.entry_in(inventory.cache)
+        if source in there:
+            for target in environment.led_to:
+                yield source, target

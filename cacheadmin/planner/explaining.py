@@ -8,16 +8,17 @@ without the environment in question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, archive_id, with_folders_above
 from cacheadmin.planner.advice import to_keep, to_let_go
 from cacheadmin.planner.bucket_needs import bucket_needs
-from cacheadmin.planner.case import archive_id, name_some
+from cacheadmin.planner.case import name_some
 from cacheadmin.planner.chains import Chain, Chains, StepKind
-from cacheadmin.planner.liveness import Liveness, Use, mark
+from cacheadmin.planner.liveness import mark
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries, resolve_target
 from cacheadmin.timestamps import NANOSECONDS, age_words, rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
@@ -25,6 +26,7 @@ from cacheadmin.uv.layout import WHEEL_SUFFIXES
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence
     from cacheadmin.planner.case import Case
+    from cacheadmin.planner.marks import Liveness
     from cacheadmin.planner.plan import Decision, Plan
 
 Replan = Callable[["Evidence"], "Plan"]
@@ -154,13 +156,11 @@ class _Decisions:
 
     def of(self, entry: Entry) -> tuple[Decision, bool]:
         """Return what the plan says of an entry, and whether it goes."""
-        path = entry.path
-        while path:
+        for path in with_folders_above(entry.path):
             if path in self._removed and (path == entry.path or path not in self._kept):
                 return self._removed[path], True
             if path in self._kept:
                 return self._kept[path], False
-            path = path.rpartition("/")[0]
         raise AssertionError("every entry is decided, or lies in one that is (property test)")
 
 
@@ -231,21 +231,13 @@ def _environment_story(
 
 def reached_by(case: Case, environment: Environment) -> set[str]:
     """Return every entry that an environment leads to, through cached ones too."""
-    publishers: Mapping[str, str] = {
-        e.path: f"archive-v0/{e.archive}" for e in case.inventory.environments if e.archive
-    }
-    waiting = [*(f"archive-v0/{one}" for one in environment.archives), *environment.entries]
+    waiting = list(environment.led_to)
     reached: set[str] = set()
     while waiting:
         path = waiting.pop()
-        if path in reached:
-            continue
-        reached.add(path)
-        if path in publishers:
-            waiting.append(publishers[path])
-        inner = case.cached_environments.get(path)
-        if inner is not None:
-            waiting += [*(f"archive-v0/{one}" for one in inner.archives), *inner.entries]
+        if path not in reached:
+            reached.add(path)
+            waiting += case.led_to(path)
     return reached
 
 

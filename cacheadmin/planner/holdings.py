@@ -15,14 +15,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cacheadmin.planner.case import archive_id
+from cacheadmin.inventory.entries import archive_id
 from cacheadmin.planner.explaining import LEADS, reached_by
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness, Use
+    from cacheadmin.planner.marks import Liveness
 
 K = TypeVar("K", bound=Hashable)
 
@@ -78,15 +78,10 @@ class _Own:
                 use.rule in LEADS
                 or use.who in self._users
                 or (use.who in self._reached and self.alone(use.who))
-                for use in self._uses(path)
+                for use in self._live.of(path)
             )
         return self._alone[path]
 
     def is_led_to(self, path: str) -> bool:
         """Whether a pointer in the cache leads to an entry."""
-        return any(use.rule in LEADS for use in self._uses(path))
-
-    def _uses(self, path: str) -> list[Use]:
-        if path.startswith("archive-v"):
-            return self._live.archives.get(archive_id(path), [])
-        return self._live.entries.get(path, [])
+        return any(use.rule in LEADS for use in self._live.of(path))

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cacheadmin.planner.liveness import Use, mark_uses
+from cacheadmin.planner.liveness import mark_uses
+from cacheadmin.planner.marks import Use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

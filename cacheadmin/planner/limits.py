@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.planner.case import archive_id, name_some
+from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.timestamps import age_words
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def limits(case: Case, live: Liveness) -> Iterator[Limit]:
@@ -58,8 +58,7 @@ def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
     linking = [
         entry
         for entry, environment in case.cached_environments.items()
-        if environment.archives
-        and (live.entries.get(entry) or live.archives.get(archive_id(entry)))
+        if environment.archives and live.of(entry)
     ]
     if linking:
         yield Limit(

@@ -18,15 +18,13 @@ pointer of unknown shape can only name archives of its own package; those stay.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.inventory.entries import ArchiveContent, EntryKind
+from cacheadmin.inventory.entries import ArchiveContent, EntryKind, archive_path
 from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
-from cacheadmin.planner.case import archive_id
+from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths, pinned_rule
 from cacheadmin.planner.retirement import goes, retired, unused_archives
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cacheadmin.evidence.facts import Pin, RememberedEnvironment
-    from cacheadmin.inventory.entries import Archive, ArchiveId, CachedEnvironment
     from cacheadmin.planner.bucket_needs import Need
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.targets import Entry
@@ -48,34 +45,8 @@ YOUNG_NS = 3600 * NANOSECONDS
 # Buckets whose unread parts could point to any archive.
 _POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments"})
 
-
 # Ways in which somebody names an environment on purpose.
 _CLAIMS = frozenset({"registry", "include", "remembered"})
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """Why something is alive: rule id, who uses it, and a sentence."""
-
-    rule: str
-    who: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Liveness:
-    """The marks. Keys are archive ids, entry paths and bucket names.
-
-    ``unused`` are the wheels that nobody uses in any way, where that can be
-    concluded; ``retired`` those given up with their pointers: (rule, reason).
-    """
-
-    archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
-    entries: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
-    buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
-    hidden_uses: list[Use] = field(default_factory=list)
-    unused: tuple[Archive, ...] = ()
-    retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
 
 
 def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
@@ -101,19 +72,10 @@ def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
     """
     live = Liveness()
     for entry, use in (*_outside_roots(case), *also):
-        _mark_entry(live, entry, use)
+        live.mark(entry, use)
     _mark_pins(case, live)
     _follow_cached_environments(case, live)
     return live
-
-
-def _mark_entry(live: Liveness, entry: str, use: Use) -> None:
-    if entry.startswith("archive-v"):
-        marks = live.archives[archive_id(entry)]
-    else:
-        marks = live.entries[entry]
-    if use not in marks:
-        marks.append(use)
 
 
 def _mark_pins(case: Case, live: Liveness) -> None:
@@ -135,17 +97,16 @@ def _mark_pinned_pointers(case: Case, live: Liveness) -> None:
 def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
     use = Use(pinned_rule(entry.kind), f"pin of {case.user(pin.uid)}", pin_words(case, pin))
     if entry.kind is EntryKind.ARCHIVE:
-        marks = live.archives[archive_id(entry.path)]
-    else:
-        marks = live.entries[entry.path]
-        # A pointer is pinned for what it leads to.
-        led = Use(pinned_rule(EntryKind.ARCHIVE), use.who, f"{use.reason} ({entry.path})")
-        for archive in entry.archives:
-            # Not twice for one pin: that of a package names both.
-            if all(known.reason != use.reason for known in live.archives[archive]):
-                _mark_entry(live, f"archive-v0/{archive}", led)
-    if use not in marks:
-        marks.append(use)
+        live.mark(entry.path, use)
+        return
+    if use not in live.entries[entry.path]:
+        live.entries[entry.path].append(use)
+    # A pointer is pinned for what it leads to.
+    led = Use(pinned_rule(EntryKind.ARCHIVE), use.who, f"{use.reason} ({entry.path})")
+    for archive in entry.archives:
+        # Not twice for one pin: that of a package names both.
+        if all(known.reason != use.reason for known in live.archives[archive]):
+            live.mark(archive_path(archive), led)
 
 
 def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
@@ -153,7 +114,7 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
         who = f"{environment.path} ({case.user(environment.uid)})"
         use = Use("archive.linked", who, "an environment links to it")
         for archive in environment.archives:
-            yield f"archive-v0/{archive}", use
+            yield archive_path(archive), use
         for entry in environment.entries:
             yield entry, Use("environment.linked", who, "a project uses it as its environment")
     for path, environment in case.cached_environments.items():
@@ -166,7 +127,7 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
         reason = f"an environment not found on this host linked to it {age} ago"
         use = Use("archive.remembered", f"{memory.path} ({case.user(memory.uid)})", reason)
         for archive in memory.archives:
-            yield f"archive-v0/{archive}", use
+            yield archive_path(archive), use
         for entry in memory.entries:
             yield entry, use
     for process in case.evidence.processes:
@@ -320,28 +281,19 @@ def _mark_idle_rules(case: Case, live: Liveness) -> None:
 
 def _follow_cached_environments(case: Case, live: Liveness) -> None:
     """Mark what living cached environments lead to, until nothing new comes."""
-    by_path: dict[str, CachedEnvironment] = {e.path: e for e in case.inventory.environments}
-    waiting = [*live.entries, *(f"archive-v0/{archive}" for archive in live.archives)]
+    waiting = [*live.entries, *map(archive_path, live.archives)]
     visited: set[str] = set()
     while waiting:
         entry = waiting.pop()
         if entry in visited:
             continue
         visited.add(entry)
-        reached: list[str] = []
-        cached = by_path.get(entry)
-        if cached is not None and cached.archive is not None:
-            reached.append(f"archive-v0/{cached.archive}")
-        scanned = case.cached_environments.get(entry)
-        if scanned is not None:
-            reached += [f"archive-v0/{archive}" for archive in scanned.archives]
-            reached += scanned.entries
-        for target in reached:
+        for target in case.led_to(entry):
             if target != entry:
                 use = Use(
                     "archive.cached_environment", entry, "a cached environment in use needs it"
                 )
-                _mark_entry(live, target, use)
+                live.mark(target, use)
                 waiting.append(target)
     _mark_publishers(case, live)
 

@@ -13,9 +13,10 @@ that was created "in the future" counts.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, with_folders_above
 from cacheadmin.package_names import normalized
 from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.timestamps import rfc3339
@@ -64,7 +65,7 @@ def pinned_paths(case: Case) -> Iterator[tuple[Entry, Pin]]:
     buckets = {b.name: Entry(EntryKind.BUCKET, b.name) for b in case.inventory.buckets}
     for entry in all_entries(case.inventory):
         found = list(above.get(entry.path, ()))
-        for prefix in list(_prefixes(entry.path))[1:]:
+        for prefix in islice(with_folders_above(entry.path), 1, None):
             found.extend(by_path.get(prefix, ()))
         bucket = buckets.get(entry.path.partition("/")[0], entry)
         for pin in dict.fromkeys(found):
@@ -77,7 +78,7 @@ def _above(by_path: Mapping[str, list[Pin]]) -> Mapping[str, list[Pin]]:
     """Return the pins of each path and of everything in it: who pins a file keeps its entry."""
     above: dict[str, list[Pin]] = defaultdict(list)
     for path, pins in by_path.items():
-        for prefix in _prefixes(path):
+        for prefix in with_folders_above(path):
             if len(above[prefix]) < _ENOUGH:
                 above[prefix].extend(pins)
         # uv keeps a wheel pointer in several files; the entry is all of them.
@@ -112,9 +113,3 @@ def pinned_rule(kind: EntryKind) -> str:
 
 def _active(case: Case) -> Iterator[Pin]:
     return (pin for pin in case.evidence.pins if not is_expired(pin, case.now_ns))
-
-
-def _prefixes(path: str) -> Iterator[str]:
-    while path:
-        yield path
-        path = path.rpartition("/")[0]

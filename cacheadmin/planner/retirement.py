@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:

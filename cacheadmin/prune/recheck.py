@@ -22,7 +22,7 @@ from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.pins import read_pins
 from cacheadmin.evidence.processes import known_processes, read_processes
 from cacheadmin.evidence.registry import registered
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
 from cacheadmin.inventory.reading import interpreter_prefixes, read_pointer_folders
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
@@ -87,7 +87,7 @@ class Rechecker:
         self._publishers: dict[str, list[str]] = {}
         for environment in inventory.environments:
             if environment.archive is not None:
-                entry = f"archive-v0/{environment.archive}"
+                entry = archive_path(environment.archive)
                 self._publishers.setdefault(entry, []).append(environment.path)
         going = {decision.path for decision in self._removals}
         self._dropped = {
@@ -148,7 +148,7 @@ class Rechecker:
                 yield pointer.bucket, f"somebody wrote {pointer.path} since the plan was made"
             for archive in pointer.archives:
                 if before.get(pointer.path) != pointer.archives:
-                    yield f"archive-v0/{archive}", f"{pointer.path} points to it now"
+                    yield archive_path(archive), f"{pointer.path} points to it now"
         revisions = {r.path: (r.archives, r.current) for r in inventory.revisions}
         for revision in found.revisions:
             if revisions.get(revision.path) == (revision.archives, revision.current):
@@ -157,14 +157,14 @@ class Rechecker:
             if revision.current is not False:
                 yield revision.path, "it is the current revision now"
                 for archive in revision.archives:
-                    yield f"archive-v0/{archive}", f"{revision.path} points to it now"
+                    yield archive_path(archive), f"{revision.path} points to it now"
         known = {(e.path, e.archive) for e in inventory.environments}
         for environment in found.environments:
             if (environment.path, environment.archive) not in known:
                 yield environment.path, "it was made since the plan"
                 yield environment.bucket, "an environment was made in it since the plan"
                 if environment.archive is not None:
-                    yield f"archive-v0/{environment.archive}", f"{environment.path} leads to it"
+                    yield archive_path(environment.archive), f"{environment.path} leads to it"
 
     def _environments(self) -> Iterator[tuple[str, str]]:
         """Yield what environments link now that changed, appeared, or are new."""
@@ -179,7 +179,7 @@ class Rechecker:
         while waiting and len(seen) <= _MAX_ENVIRONMENTS:
             scanned = scan_environment(waiting.pop(), self._locator, self._inodes, options)
             for archive in scanned.archives:
-                yield f"archive-v0/{archive}", why
+                yield archive_path(archive), why
             for entry in scanned.entries:
                 yield from self._used_entry(entry, why)
                 path = f"{root}/{entry}"
@@ -207,7 +207,7 @@ class Rechecker:
                     pointing.add(entry.path)
                 yield entry.path, f"{pin_words(since, pin)}, since the plan"
                 for archive in entry.archives:
-                    yield f"archive-v0/{archive}", f"{entry.path} is pinned since the plan"
+                    yield archive_path(archive), f"{entry.path} is pinned since the plan"
             for decision in self._removals:
                 # A pointer goes file by file, a built wheel without its revision.
                 around = {decision.path.rpartition(mark)[0] for mark in "./"}
@@ -338,11 +338,9 @@ def _leads_among(
     for source, target in leading:
         if target not in going:
             continue
-        path = source
-        while path:
+        for path in with_folders_above(source):
             if path in going and path != target:
                 found.setdefault(path, set()).add(target)
-            path = path.rpartition("/")[0]
     return {path: frozenset(targets) for path, targets in found.items()}
 
 

@@ -18,9 +18,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.facts import Environment, EnvironmentStatus
 from cacheadmin.fs.reading import open_directory
-from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.inventory.entries import CacheIdentity, lies_in
 
 _MAX_DEPTH = 64
 
@@ -60,31 +60,15 @@ def verify(
     return Verified(count, checker.links, tuple(checker.broken))
 
 
-def _inner_path(environment: Environment, cache: CacheIdentity) -> str | None:
-    """Return a cached environment's path below the cache; None for one outside."""
-    prefix = cache.path.rstrip("/") + "/"
-    if environment.kind is EnvironmentKind.CACHED and environment.path.startswith(prefix):
-        return environment.path.removeprefix(prefix)
-    return None
-
-
 def _with_links(environments: Iterable[Environment], cache: CacheIdentity) -> frozenset[str]:
     """Return the archives that hold links themselves: whole environments."""
-    paths = (_inner_path(environment, cache) for environment in environments)
+    paths = (environment.entry_in(cache) for environment in environments)
     return frozenset(path for path in paths if path is not None)
 
 
 def _is_removed(environment: Environment, cache: CacheIdentity, gone: frozenset[str]) -> bool:
-    path = _inner_path(environment, cache)
-    return path is not None and _lies_in(path, gone)
-
-
-def _lies_in(path: str, folders: frozenset[str]) -> bool:
-    while path:
-        if path in folders:
-            return True
-        path = path.rpartition("/")[0]
-    return False
+    path = environment.entry_in(cache)
+    return path is not None and lies_in(path, gone)
 
 
 class _Checker:
@@ -138,7 +122,7 @@ class _Checker:
             os.stat(link)
         except OSError:
             inside = self._below_cache(os.path.realpath(link))
-            if inside is not None and _lies_in(inside, self.gone) and self.in_quarantine(inside):
+            if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
                 self.broken.append(link)
 
     def _below_cache(self, path: str) -> str | None:

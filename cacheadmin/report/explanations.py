@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.chains import chain_words
 from cacheadmin.report.escaping import printable
 from cacheadmin.report.plans import decisions_json
@@ -103,7 +104,7 @@ def _environment_json(story: EnvironmentStory, case: Case, sizes: Measured[str])
             }
             for kept in story.keeps
         ],
-        "hardlinked": sorted(f"archive-v0/{one}" for one in environment.hardlinked_archives),
+        "hardlinked": sorted(map(archive_path, environment.hardlinked_archives)),
         "frees": None if story.freed is None else _freed_json(story, sizes),
     }
 

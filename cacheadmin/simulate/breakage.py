@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.inventory.entries import lies_in
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Process
@@ -47,50 +48,34 @@ def breakage(
     Environments that are removed themselves do not count, but processes that
     run from them do.
     """
-    removed = _Removed(removals)
+    removed = frozenset(removals)
     root = inventory.cache.path.rstrip("/") + "/"
     breaks = [
         _break(environment, inventory, removed, locator)
         for environment in evidence.environments
-        if not removed.holds(environment.path.removeprefix(root))
-        and (
-            any(removed.holds(f"archive-v0/{archive}") for archive in environment.archives)
-            or any(removed.holds(entry) for entry in environment.entries)
-        )
+        if not lies_in(environment.path.removeprefix(root), removed)
+        and any(lies_in(entry, removed) for entry in environment.led_to)
     ]
     processes = [
         process
         for process in evidence.processes
-        if any(removed.holds(use.entry) for use in process.uses)
+        if any(lies_in(use.entry, removed) for use in process.uses)
     ]
     return Breakage(tuple(sorted(breaks, key=lambda b: b.path)), tuple(processes))
 
 
-class _Removed:
-    def __init__(self, paths: Iterable[str]) -> None:
-        self._paths = frozenset(paths)
-
-    def holds(self, path: str) -> bool:
-        """Whether a relative path, or a folder above it, is removed."""
-        while path:
-            if path in self._paths:
-                return True
-            path = path.rpartition("/")[0]
-        return False
-
-
 def _break(
-    environment: Environment, inventory: Inventory, removed: _Removed, locator: CacheLocator
+    environment: Environment, inventory: Inventory, removed: frozenset[str], locator: CacheLocator
 ) -> Break:
     packages = set()
     for archive in environment.archives:
         stored = inventory.archives.get(archive)
-        if stored is not None and removed.holds(stored.path):
+        if stored is not None and lies_in(stored.path, removed):
             packages.add(f"{stored.package or stored.id} {stored.version or ''}".strip())
     links = sum(
         1
         for folder, target in _links(environment.path)
-        if (entry := locator.locate(target, folder).entry) is not None and removed.holds(entry)
+        if (entry := locator.locate(target, folder).entry) is not None and lies_in(entry, removed)
     )
     return Break(
         environment.path,

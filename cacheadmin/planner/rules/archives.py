@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def archives(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def buckets(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words, nanoseconds
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Build
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def builds(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def environments(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import SourceRevision
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import Case, name_some
-from cacheadmin.planner.liveness import Liveness, Use
+from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.liveness import Use
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.retirement import goes
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import SourceRevision, WheelPointer
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.liveness import Liveness
+    from cacheadmin.planner.marks import Liveness
 
 
 def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:

@@ -1,0 +1,52 @@
+"""What is alive, as values: marks by entry. Pure; ``liveness`` makes them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import archive_id
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import Archive, ArchiveId
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Why something is alive: rule id, who uses it, and a sentence."""
+
+    rule: str
+    who: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Liveness:
+    """The marks. Keys are archive ids, entry paths and bucket names.
+
+    ``unused`` are the wheels that nobody uses in any way, where that can be
+    concluded; ``retired`` those given up with their pointers: (rule, reason).
+    """
+
+    archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    entries: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    hidden_uses: list[Use] = field(default_factory=list)
+    unused: tuple[Archive, ...] = ()
+    retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
+
+    def of(self, entry: str) -> list[Use]:
+        """Return the marks of an entry by its path; buckets have their own."""
+        if entry.startswith("archive-v"):
+            return self.archives.get(archive_id(entry), [])
+        return self.entries.get(entry, [])
+
+    def mark(self, entry: str, use: Use) -> None:
+        """Mark an entry by its path, not twice for one use."""
+        if entry.startswith("archive-v"):
+            marks = self.archives[archive_id(entry)]
+        else:
+            marks = self.entries[entry]
+        if use not in marks:
+            marks.append(use)
