@@ -59,7 +59,8 @@ def examine(environment: Environment, locator: CacheLocator) -> Examination | No
     walk.problems += folders.problems
     config = _config(path)
     installed: dict[str, str] = {}
-    damaged = list(_damaged(path, folders.paths, walk, installed))
+    system = environment.kind is EnvironmentKind.PYTHON
+    damaged = list(_damaged(path, folders.paths, walk, installed, system=system))
     return Examination(
         environment=environment,
         path=path,
@@ -151,7 +152,7 @@ def _why_not_there(path: str) -> ReadFailure | None:
 
 
 def _damaged(
-    root: str, sites: list[str], walk: _Walk, installed: dict[str, str]
+    root: str, sites: list[str], walk: _Walk, installed: dict[str, str], *, system: bool
 ) -> Iterator[Damaged]:
     """Yield each distribution that lacks files; lost links that nobody claims come last."""
     unclaimed = dict(walk.lost)
@@ -168,6 +169,8 @@ def _damaged(
             own = (path for path in walk.lost if path.startswith(f"{folder}/"))
             lost = sorted({path for path in files if path in walk.lost} | set(own))
             absent = tuple(path for path in files if not _is_there(path, walk))
+            if absent and not _is_of_uv(folder, system=system):
+                absent = ()
             for path in lost:
                 unclaimed.pop(path, None)
                 by_entry[walk.lost[path][0]] = (name, version, site)
@@ -190,6 +193,19 @@ def _dist_infos(site: str, walk: _Walk) -> list[str]:
         walk.problems.append(f"{site} can't be read: {failure(site, error).reason}")
         return []
     return [f"{site}/{name}" for name in sorted(names) if name.endswith(_DIST_INFO)]
+
+
+def _is_of_uv(dist_info: str, *, system: bool) -> bool:
+    """Whether uv has installed a distribution, as ``INSTALLER`` says.
+
+    What others install, they also trim (Debian, conda, images): no file of it
+    is missed, and uv must not take its place. uv may be told to write no
+    INSTALLER; in a system's Python it is Debian that leaves it out.
+    """
+    read = read_file(f"{dist_info}/INSTALLER", MAX_BYTES)
+    if isinstance(read, ReadFailure):
+        return read.missing and not system
+    return read.strip() == b"uv"
 
 
 def _is_there(path: str, walk: _Walk) -> bool:

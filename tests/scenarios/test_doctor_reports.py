@@ -94,6 +94,25 @@ def test_files_that_record_names_and_nobody_has_are_found_in_every_link_mode(
     assert (row["severity"], row["count"]) == ("error", 2)
 
 
+def test_what_others_than_uv_installed_may_be_trimmed(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("env", NEWEST, "six==1.16.0", link_mode="copy")
+    metadata = site_of(environment) / "six-1.16.0.dist-info"
+    (site_of(environment) / "six.py").unlink()
+    policy = policy_of(cacheadmin, shared, environment)
+    for installer, code in (("uv", 8), ("conda", 0)):
+        (metadata / "INSTALLER").write_text(installer)
+        cacheadmin("doctor", policy, code=code)
+    # Some tell uv to write none. In a Python of the system, that is Debian's way.
+    (metadata / "INSTALLER").unlink()
+    cacheadmin("doctor", policy, code=8)
+    (environment / "pyvenv.cfg").unlink()
+    (found,) = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    assert found["kind"] == "python"
+    cacheadmin("doctor", policy, code=0)
+
+
 def test_compiled_files_come_and_go_and_nothing_is_said(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
