@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.doctor.examining import examine
 from cacheadmin.doctor.quarantined import Holding, holdings
 from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
-from cacheadmin.doctor.trust import why_unsafe
+from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
 from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import lies_in_another_root
@@ -138,6 +138,8 @@ def _diagnosis(
     trusted = (_cache_owner(situation),) if cached else ()
     parts = (f"{found.path}/pyvenv.cfg", f"{found.path}/bin", *found.sites)
     unsafe = why_unsafe(found.path, repair.folder, found.uid, parts, trusted)
+    for one in found.damaged:
+        unsafe = unsafe or why_source_unsafe(one.origin, found.uid)
     findings = tuple(_findings(situation, found, repair, owner, team, restore))
     return Diagnosis(found, repair, owner, team, restore, part, unsafe, findings)
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.projects import has_lock, selection_of
-from cacheadmin.doctor.sources import requirement_of
+from cacheadmin.doctor.sources import had_login, requirement_of
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.package_names import normalized
 from cacheadmin.report.escaping import printable
@@ -85,9 +85,11 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
         chosen = (*python, *options, *extra)
         commands.append(("uv", "sync", "--inexact", "--frozen", *chosen, *names))
     commands += [_install(found, site, words, extra) for site, words in by_pip.items()]
+    if any(map(had_login, found.damaged)):
+        notes.append("the login of a URL is left out: uv finds it in ~/.netrc")
     if unnamed:
         titles = ", ".join(one.title for one in unnamed[:5])
-        notes.append(f"nothing that can be trusted tells where to get {titles}: install it by hand")
+        notes.append(f"no command can safely say where to get {titles}: install it by hand")
     return Repair(tuple(commands), folder, "; ".join(notes))
 
 

@@ -3,13 +3,16 @@
 The version is known from the ``*.dist-info`` folder, the place it came from
 from ``direct_url.json`` (PEP 610). Both are the owner's to write, so neither
 may become anything but one requirement: no option, no marker, no variable.
+
+Nor may a secret: uv before 0.8 writes the login of a URL into that file, and
+what we print ends in mails, logs and process lists.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged
@@ -18,6 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", re.ASCII)
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+_-]*", re.ASCII)
 _SCHEMES = frozenset({"http", "https", "file", "ssh", "git"})
 _VERSION_CONTROL = frozenset({"git"})
+_HASH = re.compile(r"sha(?:256|384|512)=[0-9a-f]+", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-fA-F]{7,64}", re.ASCII)
 
 
@@ -39,6 +43,14 @@ def requirement_of(one: Damaged) -> tuple[str, ...]:
     return (f"{one.name} @ {url}",) if url else ()
 
 
+def had_login(one: Damaged) -> bool:
+    """Whether the URL that a distribution came from had a login, which is in no command."""
+    if not requirement_of(one) or one.origin is None:
+        return False
+    found = urlsplit(str(one.origin.get("url")))
+    return found.netloc != _host(found)
+
+
 def _at_commit(url: str, control: object) -> str:
     """Return the URL of one commit; the URL itself where no version control is named."""
     if not url or not isinstance(control, dict):
@@ -53,18 +65,33 @@ def _within(url: str, folder: object) -> str:
     if not url or not folder:
         return url
     plain = isinstance(folder, str) and re.fullmatch(r"[A-Za-z0-9._/-]+", folder)
-    return f"{url}#subdirectory={folder}" if plain else ""
+    mark = "&" if "#" in url else "#"
+    return f"{url}{mark}subdirectory={folder}" if plain else ""
 
 
 def _url(value: object) -> str:
-    """Return a URL that is one word and expands to nothing else; "" for any other."""
+    """Return a URL that is one word, holds no secret, and expands to nothing else; else "".
+
+    A login is left out. A query may be one (signed URLs), and means nothing without.
+    """
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         return ""
-    if any(character in value for character in " ;#\\\"'`"):
+    if any(character in value for character in ' ;\\"`'):
         return ""
     try:
-        scheme = urlsplit(value).scheme
+        found = urlsplit(value)
     except ValueError:
         return ""
+    # uv before 0.8 keeps the hash of a URL there.
+    if found.query or (found.fragment and not _HASH.fullmatch(found.fragment)):
+        return ""
+    value = value.replace(f"//{found.netloc}", f"//{_host(found)}", 1)
     # uv expands ${NAME} in requirements.
-    return value.replace("$", "%24") if scheme in _SCHEMES else ""
+    return value.replace("$", "%24") if found.scheme in _SCHEMES else ""
+
+
+def _host(url: SplitResult) -> str:
+    """Return where a URL leads: the host, with a user's name for ssh, without any password."""
+    login, _, host = url.netloc.rpartition("@")
+    user = login.partition(":")[0]
+    return f"{user}@{host}" if user and url.scheme == "ssh" else host

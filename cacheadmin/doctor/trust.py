@@ -17,7 +17,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from urllib.parse import unquote_to_bytes, urlsplit
+
+_MAX_LINKS = 40
 
 
 def why_unsafe(
@@ -34,6 +37,55 @@ def why_unsafe(
         return _first_doubt(path, folder, uid, {0, uid, *trusted}) or _foreign_part(parts, uid)
     except OSError as error:
         return f"it can't be looked at: {error.strerror}"
+
+
+def why_source_unsafe(origin: Mapping[str, object] | None, uid: int) -> str:
+    """Return what speaks against installing again from a file or folder; "" when nothing does.
+
+    ``origin`` is what ``direct_url.json`` says. A wheel that once lay in /tmp
+    may be somebody else's by now, or be made by somebody before the script runs.
+    """
+    url = str(origin.get("url")) if origin else ""
+    if not url.startswith("file:"):
+        return ""
+    path = url
+    try:
+        path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+        doubt = _doubt_about_source(path, {0, uid})
+    except OSError as error:
+        doubt = f"it can't be looked at: {error.strerror}"
+    except ValueError:
+        doubt = "it is no path"
+    return f"a package comes from {path}: {doubt}" if doubt else ""
+
+
+def _doubt_about_source(path: str, friends: Collection[int]) -> str:
+    here, waiting, steps = "/", path.split("/"), 0
+    while waiting:
+        name = waiting.pop(0)
+        if name in ("", "."):
+            continue
+        doubt = _doubt_about(here, friends)
+        if doubt:
+            return doubt
+        step = os.path.dirname(here) if name == ".." else os.path.join(here, name)
+        try:
+            status = os.lstat(step)
+        except FileNotFoundError:
+            anybody = _everybody_writes(os.lstat(here))
+            return f"{step} is not there, and everybody may put it there" if anybody else ""
+        if status.st_uid not in friends:
+            return f"{step} belongs to uid {status.st_uid}"
+        if not stat.S_ISLNK(status.st_mode):
+            here = step
+            continue
+        steps += 1
+        if steps > _MAX_LINKS:
+            return "too many links lead there"
+        target = os.readlink(step)
+        waiting = target.split("/") + waiting
+        here = "/" if target.startswith("/") else here
+    return f"everybody may write to {here}" if _everybody_writes(os.lstat(here)) else ""
 
 
 def _first_doubt(path: str, folder: str, uid: int, friends: Collection[int]) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cacheadmin.doctor.damage import Damaged, Examination
 from cacheadmin.doctor.diagnosing import Diagnosis
-from cacheadmin.doctor.repairs import Repair
+from cacheadmin.doctor.repairs import Repair, repair_of
 from cacheadmin.doctor.script_files import script_name, write_scripts
 from cacheadmin.doctor.scripts import script_for
 from cacheadmin.doctor.sources import requirement_of
@@ -229,6 +229,28 @@ def test_a_url_can_name_no_variable_of_the_shell_or_of_uv() -> None:
     assert word == "six @ https://host/%24{SECRET}/six.whl"
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://ana:secret@host/x.whl", "six @ https://host/x.whl"),
+        ("https://secret@host:8443/x.whl", "six @ https://host:8443/x.whl"),
+        ("ssh://git:secret@host/x", "six @ ssh://git@host/x"),
+        ("https://host/x.whl?token=secret", None),
+        ("https://host/x.whl#secret", None),
+        ("https://ana:secret@host/x.whl#sha256=0a", "six @ https://host/x.whl#sha256=0a"),
+    ],
+)
+def test_no_secret_of_a_url_gets_into_a_command(url: str, words: str | None) -> None:
+    one = Damaged("six", "1.16.0", "/s", ("/s/six.py",), origin={"url": url}, uids=frozenset({7}))
+    assert requirement_of(one) == (() if words is None else (words,))
+    environment = Environment("/e", EnvironmentKind.VENV, EnvironmentStatus.BROKEN)
+    repair = repair_of(
+        Examination(environment, "/e", 7, (one,), LinkMode.SYMLINK), past_the_cache=False
+    )
+    assert "secret" not in str(repair)
+    assert ("netrc" in repair.note) == ("@host" in url and words is not None)
+
+
 def test_scripts_are_written_only_where_nobody_else_can_change_them(tmp_path: Path) -> None:
     folder = tmp_path / "fixes"
     for text in ("one", "two"):
@@ -313,6 +335,40 @@ def test_each_user_runs_one_script_and_everything_imports_again(
             **user.process_arguments(),
         )
     assert cacheadmin("-q", "doctor", policy, code=0).stdout == ""
+
+
+@pytest.mark.root
+def test_what_was_installed_from_a_folder_open_to_everybody_ends_in_no_script(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, three_users: list[User]
+) -> None:
+    ana, _, eve = three_users
+    shared = SharedCache.create(open_folder, index, (ana, eve))
+    (wheel,) = index.folder.glob("six-1.16.0-*.whl")
+    everybodys = open_folder / "like-tmp"
+    everybodys.mkdir()
+    everybodys.chmod(0o1777)
+    hers = everybodys / wheel.name
+    shutil.copy(wheel, hers)
+    os.chown(hers, ana.uid, ana.gid)
+    link = shared.home(ana) / wheel.name
+    link.symlink_to(hers)
+    os.chown(link, ana.uid, ana.gid, follow_symlinks=False)
+    environment = shared.environment("env", NEWEST, str(link), user=ana)
+    break_all(shared)
+    policy = cacheadmin.policy(shared.path, f'venvs:\n  include: ["{environment}"]\n')
+
+    def doubt() -> str | None:
+        (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+        found: str | None = row["not_in_script"]
+        return found
+
+    # In a sticky folder nobody can replace what is hers; what is gone, anybody can put there.
+    assert doubt() is None
+    hers.unlink()
+    assert "everybody may put it there" in str(doubt())
+    shutil.copy(wheel, hers)
+    os.chown(hers, eve.uid, eve.gid)
+    assert f"belongs to uid {eve.uid}" in str(doubt())
 
 
 def test_a_script_on_stdout_is_only_a_script(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
