@@ -72,12 +72,13 @@ class PolicyFile(Rule):
             yield _QUARANTINE, quarantine
 
     def _writable(self, what: str, path: str, writer: Writer) -> Finding:
-        above = "" if writer.path == os.path.realpath(path) else f", the folder above {path},"
+        above, fix = "", writer.fix
+        if writer.path != os.path.realpath(path):
+            above = f", the folder above {path},"
+            # That folder may be somebody's home, or their work.
+            fix = f"keep {what} where nobody else can write; or, if this is ours alone: {fix}"
         return self.finding(
-            writer.path,
-            f"{what}: {writer.path}{above} {writer.who}",
-            owner=writer.owner,
-            fix=writer.fix,
+            writer.path, f"{what}: {writer.path}{above} {writer.who}", owner=writer.owner, fix=fix
         )
 
     def _readable_state(self, subject: Subject) -> Iterator[Finding]:
