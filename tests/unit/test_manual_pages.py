@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,14 @@ def test_the_manual_lists_every_audit_rule_with_its_severity() -> None:
         head, *words = entries[rule.id]
         assert rule.severity.value in head, rule.id
         assert words, rule.id
+
+
+@pytest.mark.parametrize("page", sorted(MANUAL.parent.iterdir()), ids=lambda page: page.name)
+def test_a_page_has_each_section_once_and_names_all_the_others(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("\\-", "-")
+    headings = re.findall(r"^\.SH (.*)", text, re.MULTILINE)
+    assert len(headings) == len(set(headings))
+    see_also = text.partition(".SH SEE ALSO\n")[2]
+    others = (path.name.rsplit(".", 1) for path in MANUAL.parent.iterdir() if path != page)
+    for name, number in others:
+        assert f"{name} ({number})" in see_also, name
