@@ -26,11 +26,12 @@ from cacheadmin.fs.reading import (
     open_directory_beneath,
 )
 from cacheadmin.inventory.entries import Archive
+from cacheadmin.verify.bytecode import is_cached
 from cacheadmin.verify.comparing import compare, touched_now, unreadable
 from cacheadmin.verify.compiled import inspect_compiled
 from cacheadmin.verify.contents import Contents, read_contents
 from cacheadmin.verify.problems import Problem, VerifyRule, is_code
-from cacheadmin.verify.records import Line
+from cacheadmin.verify.records import UNHASHED, Line
 from cacheadmin.verify.rights import touched
 
 # Hashed by other threads, while this one goes on.
@@ -95,15 +96,12 @@ def check_archive(
     try:
         fd = open_directory_beneath(cache_fd, archive.path)
     except OSError as error:
-        problem = failure(archive.path, error)
-        checked.gone = problem.missing
-        if not problem.missing:
-            checked.add(unreadable("", problem))
+        _not_entered(cache_fd, checked, error)
         return checked
     try:
         root = f"{cache_path.rstrip('/')}/{archive.path}"
         _Walk(fd, cache_fd, root, checked, where_in_cache).check()
-        if _is_gone(cache_fd, archive.path, fd):
+        if _is_gone(cache_fd, archive.path):
             return Checked(archive, gone=True)
     except OSError as error:
         checked.add(unreadable("", failure(archive.path, error)))
@@ -157,7 +155,11 @@ class _Walk:
 
     def _missing(self) -> None:
         for path in self._left:
-            if path.endswith(".pyc") or (self._unread and self._is_unread(path)):
+            if self._unread and self._is_unread(path):
+                continue
+            # Python makes these again; a module that is compiled and nothing else, it can't.
+            hashed = self._contents.lines[path].digest is not None
+            if path.endswith(".pyc") and (is_cached(path) or not hashed):
                 continue
             rule = VerifyRule.FILE_MISSING
             self._checked.add(Problem(rule, Severity.ERROR, path, "not there"))
@@ -231,15 +233,34 @@ class _Walk:
         if line is None:
             self._extra(fd, name, path)
             return
+        if line.digest is None and name.endswith(".pyc"):
+            self._compiled(fd, name, path, listed=True)
+            return
         if line.digest is None and line.size_bytes is None:
             return
         size = line.size_bytes
         self._checked.files += 1
         self._checked.bytes += size or 0
-        if size is not None and size > DEFERRED:
+        others = self._contents.others.get(path, ())
+        if size is not None and size > DEFERRED and not others:
             self._checked.deferred.append((path, line))
             return
         problem = compare(fd, name, path, line)
+        if problem is None or any(
+            other.digest is not None and compare(fd, name, path, other) is None for other in others
+        ):
+            return
+        self._checked.add(problem)
+
+    def _compiled(self, fd: int, name: str, path: str, *, listed: bool) -> None:
+        """Judge a compiled file that no hash is known of; one in RECORD is expected there."""
+        problem = inspect_compiled(fd, name, path, self._checked.archive.uid)
+        if problem is not None and listed:
+            if problem.severity is Severity.INFO:
+                return
+            # It may be all there is of a module: to be replaced, not removed.
+            rule, what = VerifyRule.RECORD_UNSAFE, f"no hash of it; {problem.what}"
+            problem = Problem(rule, Severity.WARNING, path, what, problem.touched)
         if problem is not None:
             self._checked.add(problem)
 
@@ -266,7 +287,9 @@ class _Walk:
             return
         resolved = os.path.normpath(os.path.join(absolute, text))
         leaves = not resolved.startswith(f"{self._root}/")
-        severity = Severity.ERROR if leaves else Severity.WARNING
+        # Another file of the wheel in the place of one is another wheel.
+        serious = leaves or listed or is_code(path)
+        severity = Severity.ERROR if serious else Severity.WARNING
         what = f"leads to {text[:200]}" + ("" if leaves else ", in the archive")
         rule = VerifyRule.LINK_IN_ARCHIVE
         self._checked.add(Problem(rule, severity, path, what, touched_now(fd, name)))
@@ -296,32 +319,52 @@ class _Walk:
     def _extra(self, fd: int, name: str, path: str) -> None:
         contents = self._contents
         if name.endswith(".pyc"):
-            owner = self._checked.archive.uid
-            problem = inspect_compiled(fd, name, path, owner)
-            if problem is not None:
-                self._checked.add(problem)
+            self._compiled(fd, name, path, listed=False)
             return
         if contents.belongs_to_environment(path):
-            return
-        # A signature is never listed, and RECORD need not be.
-        folder = path.rpartition("/")[0]
-        if name in ("RECORD", "RECORD.jws", "RECORD.p7s") and folder.endswith(".dist-info"):
             return
         try:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
         except OSError:
             return
         special = not stat.S_ISREG(status.st_mode)
+        # A signature is never listed, and RECORD need not be.
+        folder = path.rpartition("/")[0]
+        if not special and name in UNHASHED and folder.endswith(".dist-info"):
+            return
         severity = Severity.ERROR if special or is_code(path) else Severity.WARNING
         what = kind_words(status.st_mode) if special else "not in RECORD"
         when = touched(status, name, fd)
         self._checked.add(Problem(VerifyRule.FILE_EXTRA, severity, path, what, when))
 
 
-def _is_gone(cache_fd: int, path: str, fd: int) -> bool:
-    """Whether an archive is no longer where it was opened."""
+def _not_entered(cache_fd: int, checked: Checked, error: OSError) -> None:
+    """Say why an archive can't be looked at: it is gone, or no folder, or closed."""
+    path = checked.archive.path
     try:
-        now = os.stat(path, dir_fd=cache_fd, follow_symlinks=False)
+        text = os.readlink(path, dir_fd=cache_fd)
+    except OSError:
+        checked.gone = _is_gone(cache_fd, path)
+        if not checked.gone:
+            checked.add(unreadable("", failure(path, error)))
+        return
+    # uv follows it, and so runs what somebody has elsewhere.
+    what = f"it leads to {text[:200]}, and what is there was not looked at"
+    folder, _, name = path.rpartition("/")
+    try:
+        folder_fd = open_directory_beneath(cache_fd, folder)
+    except OSError:
+        when = None
+    else:
+        when = touched_now(folder_fd, name)
+        os.close(folder_fd)
+    checked.add(Problem(VerifyRule.LINK_IN_ARCHIVE, Severity.ERROR, "", what, when))
+
+
+def _is_gone(cache_fd: int, path: str) -> bool:
+    """Whether an archive is gone. Another one in its place is not: no uv uses a name twice."""
+    try:
+        os.stat(path, dir_fd=cache_fd, follow_symlinks=False)
     except FileNotFoundError:
         return True
-    return now.st_ino != os.fstat(fd).st_ino
+    return False

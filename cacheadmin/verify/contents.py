@@ -42,14 +42,20 @@ _OF_ENVIRONMENT = re.compile(
 class Contents:
     """What an archive should hold: a line for each file, by path in the archive.
 
-    ``name`` and ``version`` are METADATA's, for a wheel; None where it has none.
+    ``others`` are what further RECORDs say of the same file: distributions that
+    share one overwrite each other in an environment, in an order that nothing
+    tells. ``name`` and ``version`` are METADATA's, for a wheel; None where it has
+    none. ``read_bytes`` and ``read_rows`` are what was read of RECORDs.
     """
 
     is_environment: bool
     lines: dict[str, Line] = field(default_factory=dict)
+    others: dict[str, list[Line]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     name: str | None = None
     version: str | None = None
+    read_bytes: int = 0
+    read_rows: int = 0
 
     def belongs_to_environment(self, path: str) -> bool:
         """Whether a file that no RECORD lists is one of an environment's own."""
@@ -116,7 +122,9 @@ def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: 
         # Not a folder, or closed: the walk says so.
         return
     try:
-        found = read_file_and_status("RECORD", MAX_BYTES, fd)
+        # One RECORD's bounds hold for all of an archive: who makes a thousand of
+        # them, by hardlink and for no room, must not take all memory.
+        found = read_file_and_status("RECORD", MAX_BYTES - contents.read_bytes, fd)
     finally:
         os.close(fd)
     if isinstance(found, ReadFailure):
@@ -130,8 +138,12 @@ def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: 
         what = "empty"
         contents.problems.append(Problem(VerifyRule.HALF_WRITTEN, Severity.ERROR, path, what))
         return
-    record = parse_record(content, base)
-    contents.lines |= record.lines
+    record = parse_record(content, base, MAX_LINES - contents.read_rows)
+    contents.read_bytes += len(content)
+    contents.read_rows += record.rows
+    for name, line in record.lines.items():
+        if contents.lines.setdefault(name, line) != line:
+            contents.others.setdefault(name, []).append(line)
     contents.problems += _problems_of(record, path)
     if status.st_uid not in (uid, 0):
         what = "it does not belong to the archive's owner: it may have been written anew"
@@ -147,7 +159,7 @@ def _problems_of(record: Record, path: str) -> Iterator[Problem]:
     for name in record.unhashed:
         yield Problem(rule, warning, name, f"{path} gives no hash of it that can be relied on")
     if record.too_long:
-        yield Problem(rule, error, path, f"more than the {MAX_LINES} lines that any wheel has")
+        yield Problem(rule, error, path, f"more than the {MAX_LINES} lines that any archive has")
     if record.unreadable:
         yield Problem(rule, warning, path, f"{record.unreadable} lines are no lines of a RECORD")
 

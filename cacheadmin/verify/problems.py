@@ -31,7 +31,8 @@ class Touched:
     Times in ns. ``changed_ns`` is the inode's ctime, which no user can set: it
     moves with content, mode, owner and number of links (so also when an
     environment takes a hardlink). ``writers`` are the words for those who have
-    the right to write, by mode and access list.
+    the right to write, by mode and access list, ``replacers`` for those who may
+    put another file in its place: a file of anybody's, by its name.
     """
 
     uid: int
@@ -39,6 +40,7 @@ class Touched:
     changed_ns: int
     links: int
     writers: str
+    replacers: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +70,4 @@ def is_code(path: str) -> bool:
         return True
     if name == "entry_points.txt" and folder.endswith(".dist-info"):
         return True
-    return folder == "bin" or folder.endswith(".data/scripts")
+    return folder == "bin" or folder.endswith((".data/scripts", ".data/data/bin"))

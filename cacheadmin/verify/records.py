@@ -54,8 +54,8 @@ class Record:
 
     ``unsafe`` are paths that lead out of the archive, ``repeated`` those that
     lines say different things of, ``unhashed`` those without a hash that may
-    be relied on (and should have one). ``unreadable`` counts what is no line.
-    ``too_long``: it goes on, and was read no further.
+    be relied on (and should have one). ``unreadable`` counts what is no line,
+    ``rows`` all that was read. ``too_long``: it goes on, and was read no further.
     """
 
     lines: dict[str, Line]
@@ -63,21 +63,25 @@ class Record:
     repeated: tuple[str, ...] = ()
     unhashed: tuple[str, ...] = ()
     unreadable: int = 0
+    rows: int = 0
     too_long: bool = False
 
 
-def parse_record(content: bytes, base: str = "") -> Record:
+def parse_record(content: bytes, base: str = "", limit: int = MAX_LINES) -> Record:
     """Return what a RECORD says. ``base`` is the folder its paths start at, "" for the archive.
 
-    Never raises. Names keep their bytes, as `record_rows` reads them.
+    No more than ``limit`` lines are read. Never raises. Names keep their bytes,
+    as `record_rows` reads them.
     """
     lines: dict[str, Line] = {}
     unsafe: list[str] = []
     repeated: list[str] = []
     unhashed: list[str] = []
     unreadable = 0
+    count = 0
     rows = record_rows(content)
-    for row in islice(rows, MAX_LINES):
+    for row in islice(rows, limit):
+        count += 1
         if row is None or len(row) > 3:
             unreadable += 1
             continue
@@ -93,7 +97,9 @@ def parse_record(content: bytes, base: str = "") -> Record:
         if line.digest is None and not may_lack_hash(path):
             unhashed.append(path)
     too_long = next(rows, None) is not None
-    return Record(lines, tuple(unsafe), tuple(repeated), tuple(unhashed), unreadable, too_long)
+    return Record(
+        lines, tuple(unsafe), tuple(repeated), tuple(unhashed), unreadable, count, too_long
+    )
 
 
 def may_lack_hash(path: str) -> bool:

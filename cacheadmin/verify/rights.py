@@ -2,8 +2,9 @@
 
 No filesystem says who wrote a file last. Writing through a link, as
 ``echo >> .venv/.../six.py`` does in symlink mode, leaves the owner as it was;
-an editor that replaces the file makes its user the owner. So this is said as
-what it is: the owner, the times, and all who may write.
+an editor that replaces the file makes its user the owner. Who may write in the
+folder can also move somebody else's file there. So this is said as what it is:
+the owner, the times, and all who may write to the file, or in its folder.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def touched(status: os.stat_result, name: str, folder_fd: int) -> Touched:
         changed_ns=status.st_ctime_ns,
         links=status.st_nlink,
         writers="" if stat.S_ISLNK(status.st_mode) else _writers(status, name, folder_fd),
+        replacers=_writers(os.fstat(folder_fd), ".", folder_fd),
     )
 
 

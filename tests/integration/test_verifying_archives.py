@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.inventory.opening import open_cache
+from cacheadmin.inventory.reading import read_inventory
+from cacheadmin.verify.checking import check_archive
 from tests.support.users import other_users
 from tests.support.wheel_archives import checked, empty_cache, record_line, write_archive
 
@@ -67,6 +70,21 @@ def link_out(archive: Path) -> None:
 
 def link_inside(archive: Path) -> None:
     os.symlink("data.txt", archive / "demo/other.txt")
+
+
+def link_for_a_file(archive: Path) -> None:
+    (archive / "demo/data.txt").unlink()
+    os.symlink("empty.py", archive / "demo/data.txt")
+
+
+def fifo_for_a_signature(archive: Path) -> None:
+    os.mkfifo(archive / "demo-1.0.dist-info/RECORD.jws")
+
+
+def command(archive: Path) -> None:
+    folder = archive / "demo-1.0.data/data/bin"
+    folder.mkdir(parents=True)
+    (folder / "ls").write_text("#!/bin/sh\n")
 
 
 def linked_folder(archive: Path) -> None:
@@ -144,6 +162,9 @@ def deep_tree(archive: Path) -> None:
         (link_out, "link-in-archive", "error", "demo/data.txt", "leads to /etc/shadow"),
         (linked_folder, "link-in-archive", "error", "demo/etc", "leads to /etc"),
         (link_inside, "link-in-archive", "warning", "demo/other.txt", "in the archive"),
+        (link_for_a_file, "link-in-archive", "error", "demo/data.txt", "in the archive"),
+        (fifo_for_a_signature, "file-extra", "error", "demo-1.0.dist-info/RECORD.jws", "a FIFO"),
+        (command, "file-extra", "error", "demo-1.0.data/data/bin/ls", "not in RECORD"),
         (module, "file-extra", "error", "demo/evil.py", "not in RECORD"),
         (path_file, "file-extra", "error", "demo.pth", "not in RECORD"),
         (entry_points, "file-extra", "error", "demo-1.0.dist-info/entry_points.txt", ""),
@@ -270,6 +291,21 @@ def test_compiled_files_of_another_source_are_stale(cache: Path, archive: Path) 
     assert list(checked(cache)) == [("bytecode-stale", "warning")]
 
 
+def test_compiled_files_in_record_are_no_less_code(cache: Path) -> None:
+    compiled = importlib.util.MAGIC_NUMBER + bytes(12) + b"code"
+    rows = (["demo/hidden.pyc", "", ""], record_line("demo/only.pyc", compiled))
+    archive = write_archive(cache, "demo", FILES, more_rows=rows)
+    (archive / "demo/only.pyc").write_bytes(compiled)
+    assert checked(cache) == {}
+    (archive / "demo/hidden.pyc").write_bytes(compiled)
+    (problem,) = checked(cache)["record-unsafe", "warning"].examples
+    assert "demo/hidden.pyc" in problem.path
+    (archive / "demo/hidden.pyc").unlink()
+    (archive / "demo/only.pyc").unlink()
+    (problem,) = checked(cache)["file-missing", "error"].examples
+    assert problem.path == "demo/only.pyc"
+
+
 @pytest.mark.root
 def test_what_somebody_else_compiled_is_not_trusted(cache: Path, archive: Path) -> None:
     ana, ben = other_users(2)
@@ -340,6 +376,11 @@ def test_who_may_write_is_told_by_mode_and_access_list(cache: Path, archive: Pat
     assert writers() == f"root, uid {ana.uid}, group {ana.gid}"
     victim.chmod(0o646)
     assert writers() == f"root, uid {ana.uid}, everybody"
+    # Nor is it only they who can put other content there.
+    victim.parent.chmod(0o757)
+    (problem,) = checked(cache)["file-changed", "error"].examples
+    assert problem.touched is not None
+    assert problem.touched.replacers == "root, everybody"
     victim.chmod(0o640)
     subprocess.run(["setfacl", "-m", f"u:{ben.uid}:rw", victim], check=True)
     assert writers() == f"root, uid {ana.uid}, uid {ben.uid}"
@@ -364,3 +405,54 @@ def test_problems_without_end_are_counted_and_a_few_named(cache: Path, archive: 
     found = checked(cache)["file-extra", "error"]
     assert found.count == 500
     assert len(found.examples) == 3
+
+
+def write_environment(cache: Path, records: dict[str, list[list[str]]]) -> Path:
+    """Write a cached environment with RECORDs, by path of their site-packages and dist-info."""
+    environment = cache / "archive-v0" / "environmentxxxxx"
+    environment.mkdir()
+    (environment / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    for path, rows in records.items():
+        folder = environment / "lib" / path
+        folder.mkdir(parents=True)
+        (folder / "RECORD").write_text("".join(",".join(row) + "\n" for row in rows))
+    return environment
+
+
+def test_distributions_may_share_a_file_in_an_environment(cache: Path) -> None:
+    one, other = b"x = 1\n", b"other = 2\n"
+    packages = "python3.11/site-packages"
+    records = {
+        f"{packages}/{name}-1.0.dist-info": [record_line("shared.py", content)]
+        for name, content in (("a", one), ("b", other))
+    }
+    environment = write_environment(cache, records)
+    shared = environment / "lib" / packages / "shared.py"
+    for content in (one, other):
+        shared.write_bytes(content)
+        assert checked(cache) == {}
+    shared.write_bytes(b"evil = 3\n")
+    assert list(checked(cache)) == [("file-changed", "error")]
+
+
+def test_many_records_of_an_environment_are_read_no_further_than_one(cache: Path) -> None:
+    rows = [["no", "line", "of", "it"]] * 130_000
+    paths = [f"python3.{minor}/site-packages/a-1.0.dist-info" for minor in (10, 11)]
+    write_environment(cache, dict.fromkeys(paths, rows))
+    found = checked(cache)["record-unsafe", "error"]
+    assert [problem.path for problem in found.examples] == [f"lib/{paths[1]}/RECORD"]
+
+
+def test_an_archive_that_is_swapped_meanwhile_is_judged_as_it_was(cache: Path) -> None:
+    environment = write_environment(cache, {})
+    os.symlink("/etc/passwd", environment / "evil.py")
+
+    def swap(*_: str) -> None:
+        environment.rename(cache / "away")
+        environment.mkdir()
+
+    with open_cache(str(cache)) as opened:
+        (archive,) = read_inventory(opened).archives.values()
+        one = check_archive(opened.fd, opened.identity.path, archive, swap)
+    assert not one.gone
+    assert [rule.value for rule, _ in one.found] == ["link-in-archive"]
