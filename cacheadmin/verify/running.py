@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.findings import Severity, worst_first
-from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
 from cacheadmin.package_names import normalized
 from cacheadmin.pinning import no_such_target
 from cacheadmin.planner.targets import near_names, resolve_target
@@ -27,7 +27,7 @@ from cacheadmin.verify.telling import Telling
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.findings import Finding
-    from cacheadmin.inventory.entries import Archive, ArchiveId, Inventory
+    from cacheadmin.inventory.entries import Inventory
     from cacheadmin.situation import Progress, Situation
     from cacheadmin.verify.checking import Checked
 
@@ -91,23 +91,51 @@ def run_verify(
 
 def _candidates(situation: Situation, targets: Sequence[str]) -> list[Archive]:
     inventory = situation.inventory
+    known = {**inventory.archives, **{one.id: one for one in _linked_away(situation)}}
     if not targets:
-        return list(inventory.archives.values())
+        return list(known.values())
     wanted: set[ArchiveId] = set()
     for target in targets:
-        archives = set(_archives_of(situation, target)) & inventory.archives.keys()
+        archives = set(_archives_of(situation, target, known)) & known.keys()
         if not archives:
             others = [environment.path for environment in situation.evidence.environments]
             raise no_such_target(target, near_names(target, inventory, others))
         wanted |= archives
-    return [archive for archive in inventory.archives.values() if archive.id in wanted]
+    return [archive for archive in known.values() if archive.id in wanted]
 
 
-def _archives_of(situation: Situation, target: str) -> Iterator[ArchiveId]:
+def _linked_away(situation: Situation) -> Iterator[Archive]:
+    """Yield each link that stands for an archive, or for their whole bucket, as an archive.
+
+    The inventory knows them as strays, for prune leaves them alone. uv does
+    follow them: to pass over them would hide what was put in an archive's place.
+    """
+    for stray in situation.inventory.strays:
+        if not stray.path.startswith("archive-v"):
+            continue
+        try:
+            os.readlink(stray.path, dir_fd=situation.cache.fd)
+        except OSError:
+            continue
+        yield Archive(
+            id=ArchiveId(stray.path.rpartition("/")[2]),
+            path=stray.path,
+            content=ArchiveContent.UNKNOWN,
+            package=None,
+            version=None,
+            uid=stray.uid,
+            inode=0,
+            mtime_ns=stray.changed_ns,
+        )
+
+
+def _archives_of(
+    situation: Situation, target: str, known: Mapping[ArchiveId, Archive]
+) -> Iterator[ArchiveId]:
     """Yield the archives of entries that a target names, or of an environment at that path."""
     inventory = situation.inventory
     found = resolve_target(target, inventory, situation.policy.aliases)
-    by_path = {archive.path: archive.id for archive in inventory.archives.values()}
+    by_path = {archive.path: archive.id for archive in known.values()}
     for entry in found.entries:
         if entry.path in by_path:
             yield by_path[entry.path]

@@ -15,6 +15,7 @@ old archive, so they are removed first.
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ _THINGS = {
     VerifyRule.UNREADABLE: ("part can't be read", "parts can't be read"),
 }
 
+_PLAIN_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
+
 # What runs, or fails to run, in the environments that have this archive.
 _REACHES_USERS = frozenset(VerifyRule) - {VerifyRule.UNREADABLE, VerifyRule.RECORD_MISSING}
 
@@ -75,7 +78,7 @@ class Telling:
                 subject=f"{self._root}/{archive.path}",
                 owner=account_name(archive.uid),
                 detail=detail,
-                fix=self._fix(archive, rule, severity),
+                fix=self._fix(checked, rule, found),
                 count=found.count,
                 team=self._team(archive),
             )
@@ -130,7 +133,8 @@ class Telling:
         names = [f"{e.path} ({self._situation.owner_of(e) or 'unknown'})" for e in environments]
         return ", ".join(name_some(sorted(names)))
 
-    def _fix(self, archive: Archive, rule: VerifyRule, severity: Severity) -> str:
+    def _fix(self, checked: Checked, rule: VerifyRule, found: Found) -> str:
+        archive, severity = checked.archive, found.examples[0].severity
         if severity is Severity.INFO:
             return "nothing to do: Python made these files, and makes them again"
         if rule is VerifyRule.UNREADABLE:
@@ -144,7 +148,8 @@ class Telling:
             )
         if archive.content is ArchiveContent.ENVIRONMENT:
             return self._renew(archive)
-        return self._replace(archive)
+        is_link = rule is VerifyRule.LINK_IN_ARCHIVE and not found.examples[0].path
+        return self._replace(archive, named=_names_itself(checked), is_link=is_link)
 
     def _renew(self, archive: Archive) -> str:
         """Return how a cached environment is made anew [run 0.5.10, 0.8.5, 0.13.8].
@@ -160,27 +165,45 @@ class Telling:
     def _entries(self) -> Iterator[CachedEnvironment]:
         yield from self._situation.inventory.environments
 
-    def _replace(self, archive: Archive) -> str:
-        """Return how a wheel is replaced, as tried with real releases."""
+    def _replace(self, archive: Archive, *, named: bool, is_link: bool) -> str:
+        """Return how a wheel is replaced, as tried with real releases.
+
+        ``named``: what it says it is may stand in a command. ``is_link``: a
+        link stands in the archive's place, which no prune removes.
+        """
         steps = []
         pointers = self._pointers(archive)
         if pointers:
             quoted = " ".join(shlex.quote(f"{self._root}/{path}") for path in pointers)
             steps.append(f"rm -f -- {quoted}")
-        if archive.package is None:
-            last = "reinstall what was installed from it; then `cacheadmin prune` removes it"
+        elif not is_link and not self._is_linked(archive):
+            return "nothing known has it any more: `cacheadmin prune` removes it"
+        if archive.package is None or not named:
+            last = "reinstall what was installed from it; then "
+            last += "remove the link" if is_link else "`cacheadmin prune` removes it"
             return "; ".join([*steps, last])
         name = shlex.quote(archive.package)
         requirement = shlex.quote(f"{archive.package}=={archive.version}")
+        words = "the URL in its direct_url.json, where it has one"
+        if any(_is_from_elsewhere(path) for path in pointers):
+            # An index may have somebody else's package of that name.
+            requirement = shlex.quote(f"{archive.package} @ URL")
+            words = "URL as in its direct_url.json, not from an index"
         steps.append(
             "in each environment "
             f"`uv pip install --python ENVIRONMENT --reinstall-package {name} {requirement}`"
-            f" or `uv sync --reinstall-package {name}`"
+            f" ({words}) or `uv sync --reinstall-package {name}`"
         )
         steps.append(
             f"not `uv cache clean {name}`, which breaks every environment that links to it"
         )
         return "; ".join(steps)
+
+    def _is_linked(self, archive: Archive) -> bool:
+        return any(
+            archive.id in environment.archives or archive.id in environment.hardlinked_archives
+            for environment in self._situation.evidence.environments
+        )
 
     def _pointers(self, archive: Archive) -> list[str]:
         """Return the files that make uv install this archive again."""
@@ -196,6 +219,22 @@ class Telling:
                 if target == archive.id:
                     paths.append(f"{revision.path}/{name}")
         return paths
+
+
+def _names_itself(checked: Checked) -> bool:
+    """Whether folder, METADATA and pointers give an archive one name, and a plain one.
+
+    Who could write in the cache chose it, and an admin is to run a command with it:
+    no option, and not another package that the index has.
+    """
+    if any(rule is VerifyRule.WRONG_PACKAGE for rule, _ in checked.found):
+        return False
+    return _PLAIN_NAME.fullmatch(checked.archive.package or "") is not None
+
+
+def _is_from_elsewhere(pointer: str) -> bool:
+    """Whether a pointer names what came from a URL, a path or a repository, not an index."""
+    return pointer.split("/")[1] in ("url", "path", "git", "editable")
 
 
 def _package(archive: Archive) -> str:
@@ -229,11 +268,13 @@ def _whose(archive: Archive, touched: Touched) -> str:
     owner = account_name(touched.uid)
     if touched.uid != archive.uid:
         whose = account_name(archive.uid)
-        words = f"it belongs to {owner}, the archive to {whose}: {owner} put it there"
+        words = f"it belongs to {owner}, the archive to {whose}: {owner} made it"
     else:
         words = f"it belongs to {owner}, as the archive does"
     if touched.links > 1:
         words += f"; it has {touched.links} links, and taking one counts as a change of it"
     if touched.writers:
         words += f"; who may write to it: {touched.writers}"
+    if touched.replacers != touched.writers:
+        words += f"; who may put another in its place: {touched.replacers}"
     return words

@@ -17,8 +17,8 @@ from tests.support.wheel_archives import empty_cache, record_line, write_archive
 ARCHIVES = 40
 
 
-def write_pointer(cache: Path, package: str, key: str, archive: Path) -> None:
-    folder = cache / "wheels-v7" / "pypi" / package
+def write_pointer(cache: Path, package: str, key: str, archive: Path, source: str = "pypi") -> None:
+    folder = cache / "wheels-v7" / source / package
     folder.mkdir(parents=True, exist_ok=True)
     head = msgpack.packb([archive.name, [], f"{package}-{key}.whl", 0, None])
     (folder / f"{key}.http").write_bytes(head + bytes(16) + len(head).to_bytes(8, "little"))
@@ -115,6 +115,53 @@ def test_an_archive_under_another_name_is_an_error(cache: Path, cacheadmin: Cach
         "METADATA says evil 1.0, wheels-v7/pypi/six/1.0-py3-none-any says six 1.0"
         in (findings[0]["detail"])
     )
+
+
+def test_a_link_in_an_archives_place_is_an_error(
+    cache: Path, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    archive = write_archive(cache, "demo", {"demo.py": b""})
+    write_pointer(cache, "demo", "1.0-py3-none-any", archive)
+    policy = cacheadmin.policy(cache)
+    archive.rename(open_folder / "elsewhere")
+    archive.symlink_to(open_folder / "elsewhere")
+    for target in ([], ["demo"], [archive]):
+        (finding,) = verified(cacheadmin, policy, *target, code=8)["findings"]
+        assert (finding["rule"], finding["subject"]) == ("link-in-archive", str(archive))
+        assert f"it leads to {open_folder}/elsewhere" in finding["detail"]
+        assert finding["fix"].endswith("then remove the link")
+    bucket = cache / "archive-v0"
+    bucket.rename(open_folder / "bucket")
+    bucket.symlink_to(open_folder / "bucket")
+    (finding,) = verified(cacheadmin, policy, code=8)["findings"]
+    assert (finding["rule"], finding["subject"]) == ("link-in-archive", str(bucket))
+
+
+def test_a_fix_installs_no_other_package(cache: Path, cacheadmin: Cacheadmin) -> None:
+    def fix() -> str:
+        findings = verified(cacheadmin, policy, code=8)["findings"]
+        return str(next(one["fix"] for one in findings if one["rule"] == "file-changed"))
+
+    archive = write_archive(cache, "demo", {"demo.py": b"x"})
+    (archive / "demo.py").write_bytes(b"y")
+    policy = cacheadmin.policy(cache)
+    assert fix() == "nothing known has it any more: `cacheadmin prune` removes it"
+    # Built here, or brought by hand: the index may have a stranger's of that name.
+    write_pointer(cache, "demo", "1.0-py3-none-any", archive, "url/0123456789abcdef")
+    assert "--reinstall-package demo 'demo @ URL'`" in fix()
+    assert "demo==1.0" not in fix()
+    # Somebody gives it the name of what they have in the index.
+    write_pointer(cache, "other", "1.0-py3-none-any", archive)
+    assert "uv pip install" not in fix()
+    assert "reinstall what was installed from it" in fix()
+
+
+def test_a_fix_holds_no_option_of_an_attacker(cache: Path, cacheadmin: Cacheadmin) -> None:
+    archive = write_archive(cache, "_r_evil", {"demo.py": b"x"})
+    write_pointer(cache, "_r_evil", "1.0-py3-none-any", archive)
+    (archive / "demo.py").write_bytes(b"y")
+    (finding,) = verified(cacheadmin, cacheadmin.policy(cache), code=8)["findings"]
+    assert "uv pip install" not in finding["fix"]
 
 
 @pytest.mark.root

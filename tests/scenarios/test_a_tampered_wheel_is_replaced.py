@@ -106,8 +106,8 @@ def test_one_user_changes_a_wheel_for_all_and_the_fix_heals_it(
     (finding,) = findings_of(cacheadmin, policy, code=8)
     assert finding["subject"] == str(archive)
     assert "no known environment links to it" in finding["detail"]
-    assert not finding["fix"].startswith("rm ")
-    document = cacheadmin("explain", policy, archive.name, "--format", "json", code=0).json
+    assert finding["fix"].startswith("nothing known has it any more: `cacheadmin prune`")
+    document = cacheadmin("explain", policy, archive, "--format", "json", code=0).json
     assert [one["path"] for one in document["entries"]] == [f"archive-v0/{archive.name}"]
     assert document["environments"] == []
 
