@@ -39,7 +39,8 @@ class ArchiveSizes(State):
         with self._explained():
             file = sqlite_path(self.url)
             rows = self._read_by_sqlalchemy() if file is None else read_size_rows(file, self._key)
-        return {ArchiveId(archive): _size(json.loads(record)) for archive, record in rows}
+        sizes = ((ArchiveId(archive), _size(record)) for archive, record in rows)
+        return {archive: size for archive, size in sizes if size is not None}
 
     def replace(self, sizes: Mapping[ArchiveId, RememberedSize]) -> None:
         """Remember these and forget all others of the cache."""
@@ -84,11 +85,15 @@ def _record(size: RememberedSize) -> list[object]:
     ]
 
 
-def _size(record: list[object]) -> RememberedSize:
-    inode, mtime_ns, probe, logical, allocated, files = record
-    return RememberedSize(
-        int(str(inode)),
-        int(str(mtime_ns)),
-        str(probe),
-        Size(int(str(logical)), int(str(allocated)), int(str(allocated)), int(str(files))),
-    )
+def _size(record: str) -> RememberedSize | None:
+    """Return a size; None for a damaged record: the archive is measured again."""
+    try:
+        inode, mtime_ns, probe, logical, allocated, files = json.loads(record)
+        return RememberedSize(
+            int(inode),
+            int(mtime_ns),
+            str(probe),
+            Size(int(logical), int(allocated), int(allocated), int(files)),
+        )
+    except (ValueError, TypeError):
+        return None

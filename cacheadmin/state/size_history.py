@@ -51,7 +51,8 @@ class SizeHistory(State):
             rows = (
                 self._read_by_sqlalchemy() if file is None else read_history_rows(file, self._key)
             )
-        return tuple(_parsed(taken_ns, text) for taken_ns, text in rows)
+        records = (_parsed(taken_ns, text) for taken_ns, text in rows)
+        return tuple(record for record in records if record is not None)
 
     def note(self, record: SizeRecord) -> bool:
         """Remember a record and thin out older ones; False within an hour of the last.
@@ -120,13 +121,19 @@ def _text(record: SizeRecord) -> str:
     )
 
 
-def _parsed(taken_ns: int, text: str) -> SizeRecord:
-    record = json.loads(text)
-    return SizeRecord(
-        taken_ns,
-        record["bytes"],
-        record["files"],
-        record["buckets"],
-        record["teams"],
-        record["packages"],
-    )
+def _parsed(taken_ns: int, text: str) -> SizeRecord | None:
+    """Return a record; None for a damaged one: a chart can do without a point."""
+    try:
+        record = json.loads(text)
+        return SizeRecord(
+            taken_ns,
+            int(record["bytes"]),
+            int(record["files"]),
+            *(_sizes(record[part]) for part in ("buckets", "teams", "packages")),
+        )
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
+
+
+def _sizes(part: Mapping[str, object]) -> dict[str, int]:
+    return {name: int(str(size)) for name, size in part.items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,27 @@ def test_sizes_over_time_come_back_at_most_one_an_hour(url: str) -> None:
     assert history("grown").note(late)
     assert history("grown").read() == (second, late)
     assert history("other").read() == (second,)
+
+
+DAMAGED = ("", "[]", "{}", "7", '{"bytes": "x"}', '[1, 2, "p", {}, 4, 5]', "\x00")
+
+
+def test_sizes_that_are_damaged_are_measured_again_and_fail_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    history, sizes = SizeHistory(url, CACHE), ArchiveSizes(url, CACHE)
+    point = SizeRecord(NOW, 1, 2, {}, {}, {"six": 1})
+    whole = RememberedSize(7, 8, "a-1.0.dist-info/METADATA", Size(1, 2, 2, 3))
+    assert history.note(point)
+    sizes.replace({ArchiveId(str(number)): whole for number in range(len(DAMAGED) + 1)})
+    with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
+        (key,) = database.execute("SELECT cache FROM size_history").fetchone()
+        for number, text in enumerate(DAMAGED):
+            row = (key, NOW - DAY - number, text)
+            database.execute("INSERT INTO size_history VALUES (?, ?, ?)", row)
+            change = "UPDATE archive_size SET record = ? WHERE archive = ?"
+            database.execute(change, (text, str(number)))
+    assert history.read() == (point,)
+    assert sizes.read() == {str(len(DAMAGED)): whole}
 
 
 def test_the_last_run_of_every_host_comes_back(url: str) -> None:
