@@ -12,6 +12,7 @@ import pwd
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.timestamps import NANOSECONDS, now_ns
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
     """Everything known of one cache at one moment. ``cache`` is open while this lives.
 
@@ -53,7 +54,7 @@ class Situation:
         """The effective policy."""
         return self.loaded.policy
 
-    @property
+    @cached_property
     def case(self) -> Case:
         """What the planner decides over."""
         from cacheadmin.planner.case import Case
@@ -78,9 +79,8 @@ class Situation:
     def _within_budget(self, plan: Plan) -> Plan:
         from cacheadmin.fs.measuring import measure_many
         from cacheadmin.planner.budget import Room, built_archives, choose
-        from cacheadmin.planner.planning import make_plan, unused_wheels
+        from cacheadmin.planner.planning import make_plan
 
-        unused = unused_wheels(self.case)
         removed = self.measure(plan, kept=False)
         going = removed.together(removed)
         # Archives one by one, to choose among them; everything else as it is.
@@ -98,7 +98,7 @@ class Situation:
         choice = choose(
             self.policy.prune.budget,
             room,
-            [archive for archive in unused if archive.path not in removed],
+            [archive for archive in plan.live.unused if archive.path not in removed],
             sizes,
             self.evidence.idle,
             built_archives(self.inventory),

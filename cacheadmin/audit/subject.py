@@ -38,7 +38,7 @@ class Subject:
         """Return a command of ours on this cache's policy, as it can be copied into a shell."""
         return self.situation.loaded.command(words, *arguments)
 
-    @cached_property
+    @property
     def case(self) -> Case:
         """Policy, inventory and evidence, as the planner sees them."""
         return self.situation.case

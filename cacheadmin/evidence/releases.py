@@ -88,15 +88,19 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
 
 def _executables(uids: Iterable[int]) -> Iterator[ReleaseTrace]:
     """Look for uv in the usual places of homes, and for one that everybody can run."""
-    for uid in sorted(uids):
-        try:
-            home = pwd.getpwuid(uid).pw_dir
-        except (KeyError, OverflowError):
-            continue
+    for uid, home in _homes(uids):
         for found in executables_in_home(home):
             yield _program(uid, found, "an executable in their home")
     for found in system_executables():
         yield _program(None, found, "an executable for everybody on this host")
+
+
+def _homes(uids: Iterable[int]) -> Iterator[tuple[int, str]]:
+    for uid in sorted(uids):
+        try:
+            yield uid, pwd.getpwuid(uid).pw_dir
+        except (KeyError, OverflowError):
+            continue
 
 
 def _program(uid: int | None, found: Executable, what: str) -> ReleaseTrace:
@@ -122,11 +126,7 @@ def _installed(environments: Iterable[Environment]) -> Iterator[ReleaseTrace]:
 
 def _receipts(uids: Iterable[int]) -> Iterator[ReleaseTrace]:
     """Read the receipts that uv's standalone installer leaves in users' homes."""
-    for uid in sorted(uids):
-        try:
-            home = pwd.getpwuid(uid).pw_dir
-        except (KeyError, OverflowError):
-            continue
+    for uid, home in _homes(uids):
         path = f"{home}/.config/uv/uv-receipt.json"
         content = read_file(path, _RECEIPT_BYTES)
         if isinstance(content, ReadFailure):

@@ -13,9 +13,13 @@ TOLERANCE_NS = 15 * 60 * 1_000_000_000
 
 def host_time() -> HostTime:
     """Return this host, its boot, and the ns since then."""
+    return HostTime(_host(), boot_id(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from every other."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
-    return HostTime(_host(), boot, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+        return file.read().strip()
 
 
 def steady_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> int:

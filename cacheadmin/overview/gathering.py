@@ -14,8 +14,7 @@ from cacheadmin.errors import CacheadminError
 from cacheadmin.overview.environments import all_holders, known_environments
 from cacheadmin.overview.facts import Disk, Goal, Going, Overview, Part, Parts, ReleaseInUse
 from cacheadmin.overview.past_runs import quarantine_of
-from cacheadmin.planner.bucket_needs import bucket_needs, is_active
-from cacheadmin.planner.liveness import mark
+from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.policy.quantities import Share
 from cacheadmin.report.schemas import version_words
 from cacheadmin.state.size_history import open_size_history
@@ -39,7 +38,6 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
     """
     measured = measure_cache(situation)
     case, plan = situation.case, situation.plan()
-    live = mark(case, bucket_needs(case))
     history, warnings = _history(situation, measured)
     archives = measured.archives()
     buckets = measured.by(By.BUCKET)
@@ -58,9 +56,9 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
         disk=disk,
         budget=tuple(_goals(situation, measured, disk)),
         parts=Parts(*(_parts(measured, by) for by in (By.BUCKET, By.PACKAGE, By.OWNER, By.TEAM))),
-        environments=known_environments(situation, live, archives),
-        holding_owners=all_holders(case, live, archives, situation.owner_of),
-        holding_teams=all_holders(case, live, archives, situation.team_of),
+        environments=known_environments(situation, plan.live, archives),
+        holding_owners=all_holders(case, plan.live, archives, situation.owner_of),
+        holding_teams=all_holders(case, plan.live, archives, situation.team_of),
         releases=_releases(case),
         findings=run_audit(situation, measured=measured.total).findings,
         quarantine=quarantine_of(situation),
@@ -110,7 +108,7 @@ def _goals(situation: Situation, measured: MeasuredCache, disk: Disk) -> list[Go
     if budget.min_free is not None:
         wanted = budget.min_free
         if isinstance(wanted, Share):
-            wanted = int(disk.size_bytes * wanted.percent / 100)
+            wanted = wanted.of(disk.size_bytes)
         goals.append(Goal("min_free", disk.free_bytes, wanted, "bytes", at_least=True))
     return goals
 

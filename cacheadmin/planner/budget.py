@@ -89,7 +89,7 @@ def _lacking(budget: Budget, room: Room) -> list[str]:
     if budget.min_free is not None:
         wanted = budget.min_free
         if isinstance(wanted, Share):
-            wanted = int(room.filesystem_bytes * wanted.percent / 100)
+            wanted = wanted.of(room.filesystem_bytes)
         if room.free_bytes < wanted:
             found.append(f"{wanted - room.free_bytes} bytes short of min_free")
     return found

@@ -11,6 +11,8 @@ from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.uv.releases import buckets_of, known_kinds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cacheadmin.evidence.facts import Environment, Evidence, Process
     from cacheadmin.inventory.entries import Bucket, Inventory
     from cacheadmin.policy.model import Policy
@@ -118,9 +120,9 @@ class Case:
         return self.evidence.user_names.get(uid, f"uid {uid}")
 
 
-def name_some(names: list[str]) -> tuple[str, ...]:
-    """Return the first few names and a count of the others, without repeats."""
+def name_some(names: list[str], words: Callable[[str], str] = str) -> tuple[str, ...]:
+    """Return the first few names, as ``words`` has them, and a count of the others; no repeats."""
     distinct = list(dict.fromkeys(names))
     if len(distinct) <= _NAMED + 1:
-        return tuple(distinct)
-    return (*distinct[:_NAMED], f"and {len(distinct) - _NAMED} more")
+        return tuple(map(words, distinct))
+    return (*map(words, distinct[:_NAMED]), f"and {len(distinct) - _NAMED} more")

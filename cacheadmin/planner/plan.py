@@ -7,10 +7,14 @@ reason that a person can check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+
+if TYPE_CHECKING:
+    from cacheadmin.planner.marks import Liveness
 
 
 class Verdict(StrEnum):
@@ -55,10 +59,12 @@ class Plan:
 
     Pointers come before the archives they lead to: a reader that finds no
     pointer downloads again, one that finds a pointer to a missing archive
-    fails in releases before 0.3.1 (facts section 0, rule 5).
+    fails in releases before 0.3.1 (facts section 0, rule 5). ``live`` are the
+    marks that it was made of.
     """
 
     verdict: Verdict
     removals: tuple[Decision, ...]
     kept: tuple[Decision, ...]
     limits: tuple[Limit, ...]
+    live: Liveness = field(compare=False, repr=False)

@@ -48,6 +48,7 @@ def make_plan(
         removals=tuple(ruling.decision for ruling in rulings if ruling.removal),
         kept=tuple(ruling.decision for ruling in rulings if not ruling.removal),
         limits=found,
+        live=live,
     )
 
 

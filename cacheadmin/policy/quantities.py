@@ -26,6 +26,10 @@ class Share:
 
     percent: float
 
+    def of(self, whole: int) -> int:
+        """Return this part of a whole, rounded down."""
+        return int(whole * self.percent / 100)
+
 
 def parse_duration(text: str) -> timedelta:
     """Return ``30d``, ``1d 12h``, ``5m`` (minutes) or ``0d`` as a duration.

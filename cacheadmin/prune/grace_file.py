@@ -10,6 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.evidence.steady_time import boot_id
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.grace import Mark, Moment, Period
 
@@ -37,9 +38,7 @@ def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> Mo
         for holder in holders
         if holder.is_uv is False and not holder.waiting and not holder.is_guard
     }
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        boot = file.read().strip()
-    return Moment(boot, os.readlink("/proc/self/ns/pid"), frozenset(working))
+    return Moment(boot_id(), os.readlink("/proc/self/ns/pid"), frozenset(working))
 
 
 def read_periods(quarantine: Quarantine) -> tuple[Period, ...]:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.documents import Document, header
 from cacheadmin.report.findings import finding_json
+from cacheadmin.report.plans import limits_json
+from cacheadmin.report.usage import size_json
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from cacheadmin.fs.accounting import Size
     from cacheadmin.overview.facts import (
         Holder,
         KnownEnvironment,
@@ -41,13 +42,10 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     parts = overview.parts
     return {
         "verdict": overview.verdict.value,
-        "limits": [
-            {"id": one.id, "verdict": one.verdict.value, "detail": one.detail, "fix": one.fix}
-            for one in overview.limits
-        ],
-        "removals": {"entries": overview.going.entries, **_size(overview.going.size)},
+        "limits": limits_json(overview.limits),
+        "removals": {"entries": overview.going.entries, **size_json(overview.going.size)},
         "kept": overview.kept,
-        "total": {"archives": overview.archives, **_size(overview.total)},
+        "total": {"archives": overview.archives, **size_json(overview.total)},
         "unread_count": overview.unread,
         "filesystem": {
             "kind": overview.disk.kind,
@@ -94,22 +92,13 @@ def overview_json(overview: Overview) -> dict[str, Any]:
     }
 
 
-def _size(size: Size) -> dict[str, int]:
-    return {
-        "logical_bytes": size.logical_bytes,
-        "bytes": size.allocated_bytes,
-        "reclaimable_bytes": size.reclaimable_bytes,
-        "files": size.files,
-    }
-
-
 def _parts(parts: Iterable[Part]) -> list[dict[str, Any]]:
     return [
         {
             "kind": part.group.sort.value,
             "name": part.group.name,
             "archives": part.archives,
-            **_size(part.size),
+            **size_json(part.size),
         }
         for part in parts
     ]

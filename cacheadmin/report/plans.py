@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cacheadmin.fs.accounting import Measured, Size
-    from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.planner.plan import Decision, Limit, Plan
 
 # A person reads so many rows; the rest is counted, and whole in JSON.
 _ROWS = 40
@@ -63,16 +63,21 @@ def plan_json(plan: Plan, sizes: Measured[str]) -> dict[str, Any]:
         "removals": decisions_json(plan.removals, sizes),
         "kept": decisions_json(plan.kept, sizes),
         "totals": totals_json(plan, sizes),
-        "limits": [
-            {
-                "id": limit.id,
-                "verdict": limit.verdict.value,
-                "detail": limit.detail,
-                "fix": limit.fix,
-            }
-            for limit in plan.limits
-        ],
+        "limits": limits_json(plan.limits),
     }
+
+
+def limits_json(limits: Iterable[Limit]) -> list[dict[str, Any]]:
+    """Return why a verdict is less than safe, as JSON rows."""
+    return [
+        {
+            "id": limit.id,
+            "verdict": limit.verdict.value,
+            "detail": limit.detail,
+            "fix": limit.fix,
+        }
+        for limit in limits
+    ]
 
 
 def plan_text(plan: Plan, sizes: Measured[str], *, every_row: bool = False) -> str:

@@ -39,11 +39,11 @@ def usage_json(usage: Usage) -> dict[str, Any]:
                 "name": group.name,
                 "version": group.version,
                 "archives": usage.archives.get(group, 0),
-                **_numbers(usage.groups[group]),
+                **size_json(usage.groups[group]),
             }
             for group in _ordered(usage)
         ],
-        "total": {"archives": sum(usage.archives.values()), **_numbers(usage.total)},
+        "total": {"archives": sum(usage.archives.values()), **size_json(usage.total)},
         "unread": [
             {"path": problem.path, "reason": problem.reason}
             for problem in usage.unread[:_UNREAD_LISTED]
@@ -53,7 +53,8 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _numbers(size: Size) -> dict[str, int]:
+def size_json(size: Size) -> dict[str, int]:
+    """Return a size as every document has it."""
     return {
         "logical_bytes": size.logical_bytes,
         "bytes": size.allocated_bytes,

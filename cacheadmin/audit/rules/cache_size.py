@@ -58,7 +58,7 @@ class CacheSize(Rule):
         free = filesystem.f_bavail * filesystem.f_frsize
         wanted = thresholds["min_free"]
         if isinstance(wanted, Share):
-            wanted = int(filesystem.f_blocks * filesystem.f_frsize * wanted.percent / 100)
+            wanted = wanted.of(filesystem.f_blocks * filesystem.f_frsize)
         words = f"{size_words(free)} are free on its filesystem, of {size_words(wanted)} wanted"
         yield from self._judge(subject, words, _share(wanted, free), thresholds)
 

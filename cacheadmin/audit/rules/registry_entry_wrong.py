@@ -52,7 +52,7 @@ class RegistryEntryWrong(Rule):
             yield self.finding(
                 owner,
                 f"{count_words(len(paths), 'registry link')} of {owner} to what is no "
-                f"environment: {', '.join(name_some([_hint(path) for path in paths]))}",
+                f"environment: {', '.join(name_some(paths, _hint))}",
                 owner=owner,
                 fix=f"as {owner}: {subject.command('venv remove', paths[0])}; register the "
                 "folder that has pyvenv.cfg in it",
