@@ -141,11 +141,17 @@ def _check_later_here(archive: Archive, path: str, line: Line) -> list[Problem]:
 
 @contextmanager
 def _given_up_on_error(pool: Executor) -> Iterator[None]:
-    """Cancel what was not begun when the results are not wanted any more."""
+    """Cancel what was not begun when the results are not wanted any more.
+
+    Forked workers are ended, for they only read: who pressed Ctrl-C doesn't
+    wait for the end of a file of gigabytes.
+    """
     try:
         yield
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.kill()
         raise
 
 

@@ -8,6 +8,7 @@ files: who changes a file and its line in RECORD alike is not found here.
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def run_verify(
 
 def _candidates(situation: Situation, targets: Sequence[str]) -> list[Archive]:
     inventory = situation.inventory
-    known = {**inventory.archives, **{one.id: one for one in _linked_away(situation)}}
+    known = {**inventory.archives, **{one.id: one for one in _not_looked_into(situation)}}
     if not targets:
         return list(known.values())
     wanted: set[ArchiveId] = set()
@@ -104,29 +105,34 @@ def _candidates(situation: Situation, targets: Sequence[str]) -> list[Archive]:
     return [archive for archive in known.values() if archive.id in wanted]
 
 
-def _linked_away(situation: Situation) -> Iterator[Archive]:
-    """Yield each link that stands for an archive, or for their whole bucket, as an archive.
+def _not_looked_into(situation: Situation) -> Iterator[Archive]:
+    """Yield, as an archive, each link that stands for one or for their whole bucket.
 
     The inventory knows them as strays, for prune leaves them alone. uv does
     follow them: to pass over them would hide what was put in an archive's place.
+    And a bucket that is closed to the caller: what is in it was not verified.
     """
-    for stray in situation.inventory.strays:
-        if not stray.path.startswith("archive-v"):
+    inventory = situation.inventory
+    seen = {archive.path for archive in inventory.archives.values()}
+    closed = {one.path for one in inventory.unreadable}
+    for path in sorted((closed | {stray.path for stray in inventory.strays}) - seen):
+        if not path.startswith("archive-v"):
             continue
         try:
-            os.readlink(stray.path, dir_fd=situation.cache.fd)
+            status = os.stat(path, dir_fd=situation.cache.fd, follow_symlinks=False)
         except OSError:
             continue
-        yield Archive(
-            id=ArchiveId(stray.path.rpartition("/")[2]),
-            path=stray.path,
-            content=ArchiveContent.UNKNOWN,
-            package=None,
-            version=None,
-            uid=stray.uid,
-            inode=0,
-            mtime_ns=stray.changed_ns,
-        )
+        if path in closed or stat.S_ISLNK(status.st_mode):
+            yield Archive(
+                id=ArchiveId(path.rpartition("/")[2]),
+                path=path,
+                content=ArchiveContent.UNKNOWN,
+                package=None,
+                version=None,
+                uid=status.st_uid,
+                inode=status.st_ino,
+                mtime_ns=status.st_mtime_ns,
+            )
 
 
 def _archives_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,49 @@ def test_who_may_not_read_learns_that_it_proves_nothing(
     assert (finding["rule"], finding["severity"]) == ("unreadable", "warning")
     assert "demo/a.py (Permission denied)" in finding["detail"]
     assert finding["fix"].startswith("run it as root")
+
+
+@pytest.mark.root
+def test_who_may_not_look_learns_that_nothing_was(cache: Path, cacheadmin: Cacheadmin) -> None:
+    from tests.support.users import other_users
+
+    (eve,) = other_users(1)
+    write_archive(cache, "demo", {"demo.py": b""})
+    (cache / "archive-v0").chmod(0o700)
+    (cacheadmin.folder / "eve").mkdir()
+    os.chown(cacheadmin.folder / "eve", eve.uid, eve.gid)
+    policy = cacheadmin.policy(cache, f"state: sqlite:///{cacheadmin.folder}/eve/state.sqlite\n")
+    document = cacheadmin(
+        "verify", policy, "--format", "json", "--insecure-policy", user=eve, code=0
+    ).json
+    (finding,) = document["findings"]
+    assert (finding["rule"], finding["subject"]) == ("unreadable", f"{cache}/archive-v0")
+    assert finding["severity"] == "warning"
+
+
+def test_interrupting_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin) -> None:
+    for number in range(20):
+        write_archive(cache, f"demo{number}", {"demo.py": b""})
+    # One that works on: large enough to be found at it and stopped.
+    rows = [["large.bin", record_line("large.bin", b"")[1], str(12 << 30)]]
+    archive = write_archive(cache, "large", {}, rows=rows)
+    with (archive / "large.bin").open("wb") as file:
+        file.truncate(12 << 30)
+    process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
+    try:
+        until = time.monotonic() + 60
+        while len(workers := psutil.Process(process.pid).children()) < 3:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        for worker in workers:
+            worker.suspend()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.wait()
+    gone, alive = psutil.wait_procs(workers, timeout=60)
+    assert (len(gone), alive) == (3, [])
 
 
 def test_killing_it_leaves_no_worker_behind(cache: Path, cacheadmin: Cacheadmin) -> None:
