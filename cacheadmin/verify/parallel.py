@@ -27,10 +27,12 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.locating import Place
 from cacheadmin.verify.checking import Checked, check_archive, check_deferred
 
@@ -91,8 +93,12 @@ def check_all(
             # No semaphores here: a container without /dev/shm.
             pool = None
         if pool is not None:
-            with pool, _given_up_on_error(pool):
-                return _results(pool, _check_here, _check_later_here, archives, jobs, done)
+            try:
+                with pool, _given_up_on_error(pool):
+                    return _results(pool, _check_here, _check_later_here, archives, jobs, done)
+            except BrokenProcessPool:
+                message = "a worker was killed, by somebody or because memory ran out"
+                raise CacheadminError(message, hint="try again with --jobs 1") from None
     with ThreadPoolExecutor(jobs) as threads, _given_up_on_error(threads):
         return _results(threads, place.check, place.check_later, archives, jobs, done)
 

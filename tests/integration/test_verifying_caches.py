@@ -204,7 +204,8 @@ def test_who_may_not_look_learns_that_nothing_was(cache: Path, cacheadmin: Cache
     assert finding["severity"] == "warning"
 
 
-def test_interrupting_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin) -> None:
+@pytest.mark.parametrize("by", ["Ctrl-C", "a worker's death"])
+def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin, by: str) -> None:
     for number in range(20):
         write_archive(cache, f"demo{number}", {"demo.py": b""})
     # One that works on: large enough to be found at it and stopped.
@@ -220,13 +221,19 @@ def test_interrupting_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin
             time.sleep(0.01)
         for worker in workers:
             worker.suspend()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        if by == "Ctrl-C":
+            process.send_signal(signal.SIGINT)
+        else:
+            workers[0].kill()
+        assert process.wait(60) == (130 if by == "Ctrl-C" else 1)
     finally:
         process.kill()
         process.wait()
     gone, alive = psutil.wait_procs(workers, timeout=60)
     assert (len(gone), alive) == (3, [])
+    said = (cacheadmin.folder / "started.log").read_text()
+    assert "unexpected error" not in said
+    assert by == "Ctrl-C" or "a worker was killed" in said
 
 
 def test_killing_it_leaves_no_worker_behind(cache: Path, cacheadmin: Cacheadmin) -> None:
