@@ -150,7 +150,8 @@ def _show(
     elif result.outcome in ("refused", "rolled_back"):
         raise _failure(plan, result)
     elif not (output.settings.quiet and code == ExitCode.DONE):
-        output.data(prune_text(plan, sizes, result, every_row=output.settings.verbose))
+        loaded, every_row = situation.loaded, output.settings.verbose
+        output.data(prune_text(plan, sizes, result, loaded, every_row=every_row))
         if protection is not None:
             output.data(protection_words(protection))
     return int(code)

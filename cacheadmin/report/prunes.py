@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.prune.running import PruneResult
 
 
@@ -51,7 +52,14 @@ def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[st
     }
 
 
-def prune_text(plan: Plan, sizes: Measured[str], result: PruneResult, *, every_row: bool) -> str:
+def prune_text(
+    plan: Plan,
+    sizes: Measured[str],
+    result: PruneResult,
+    loaded: LoadedPolicy,
+    *,
+    every_row: bool,
+) -> str:
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
         words = deferred_words(result, sizes) or "nothing to remove"
@@ -72,7 +80,8 @@ def prune_text(plan: Plan, sizes: Measured[str], result: PruneResult, *, every_r
     if result.deferred:
         parts.append(deferred_words(result, sizes))
     if result.run_id is not None:
-        parts.append(f"undo: cacheadmin runs restore POLICY {result.run_id}")
+        undo = loaded.command("runs restore", result.run_id)
+        parts.append(f"undo: {printable(undo)}")
     if result.purged:
         parts.append(f"deleted for good: {', '.join(result.purged)}")
     return "\n".join(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
 from tests.support.shared_cache import tree_snapshot
@@ -23,6 +25,19 @@ def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
     cacheadmin("runs", "restore", policy, run, code=0)
     assert tree_snapshot(incident.shared.path) == before
     assert incident.dangling() == {}
+
+
+def test_a_prune_prints_the_command_that_undoes_it(
+    incident: Incident, cacheadmin: Cacheadmin
+) -> None:
+    policy = cacheadmin.policy(
+        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
+    )
+    before = tree_snapshot(incident.shared.path)
+    told = cacheadmin("prune", policy, code=0).stdout
+    (undo,) = (line for line in told.splitlines() if line.startswith("undo: "))
+    cacheadmin(*shlex.split(undo)[2:], code=0)
+    assert tree_snapshot(incident.shared.path) == before
 
 
 def test_what_was_purged_cannot_be_restored(incident: Incident, cacheadmin: Cacheadmin) -> None:
