@@ -27,8 +27,8 @@ def history_html(overview: Overview, identity: str) -> str:
     records = thinned(overview.history, _POINTS)
     if len(records) < 2:
         told = (
-            "This is the first measurement. The chart begins with the next one, an hour from now "
-            "or later; a report made by a timer fills it."
+            "This is the first measurement. The chart begins with the next report; those that a "
+            "timer makes fill it."
         )
         return section(f"{identity}-time", "Size over time", f"<p>{told}</p>")
     charts = [
@@ -46,7 +46,7 @@ def history_html(overview: Overview, identity: str) -> str:
             "Size over time, by team",
             records,
             [record.teams for record in records],
-            "no team",
+            "all other teams, or none",
         )
         charts.insert(0, by_team)
     return f'<div class="grid2">{"".join(charts)}</div>'

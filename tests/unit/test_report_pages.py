@@ -139,6 +139,14 @@ def test_each_chart_has_all_its_numbers_in_a_table() -> None:
         assert {"six", "numpy", "1.0 MiB", "2.0 MiB", "3.0 MiB", "files"} <= set(read.words)
 
 
+def test_teams_without_a_colour_are_not_said_to_be_none() -> None:
+    text = page([an_overview([f"team{number}" for number in range(20)])], "host").decode()
+    by_team = text.partition('id="c1-teams-time"')[2].partition("</section>")[0]
+    others = re.search(r'class="s7".*?<bdi>(.*?)</bdi>', by_team.partition('"legend"')[2])
+    assert others is not None
+    assert others.group(1) == "all other teams, or none"
+
+
 def test_bars_are_sorted_by_their_length() -> None:
     text = page([an_overview(("six", "numpy"))], "host").decode()
     lengths = re.findall(r'<td data-value="(\d+)"><svg class="share"', text)
