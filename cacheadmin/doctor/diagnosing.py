@@ -73,6 +73,10 @@ class Checkup:
         """Every finding."""
         return (*(f for one in self.diagnoses for f in one.findings), *self.unread)
 
+    def helped_by(self, run_id: str) -> tuple[Diagnosis, ...]:
+        """Return the environments of which a run holds a part, and none holds all."""
+        return tuple(one for one in self.diagnoses if run_id in one.held and not one.restore)
+
     def healed_by(self, run_id: str) -> tuple[Diagnosis, ...]:
         """Return the environments that get back all they have lost when a run is undone."""
         return tuple(one for one in self.diagnoses if one.restore == run_id)
@@ -133,6 +137,8 @@ def _diagnosis(
     whole = [run.run_id for run in held if found.lost_entries and found.lost_entries <= run.entries]
     part = tuple(run.run_id for run in held if run.entries & found.lost_entries)
     restore = whole[0] if whole else ""
+    together = frozenset(entry for run in held for entry in run.entries)
+    undone = (restore,) if restore else part if found.lost_entries <= together else ()
     # What is cached is run from the cache anyway: whoever owns that is trusted by its users.
     cached = found.environment.kind is EnvironmentKind.CACHED
     trusted = (_cache_owner(situation),) if cached else ()
@@ -140,7 +146,7 @@ def _diagnosis(
     unsafe = why_unsafe(found.path, repair.folder, found.uid, parts, trusted)
     for one in found.damaged:
         unsafe = unsafe or why_source_unsafe(one.origin, found.uid)
-    findings = tuple(_findings(situation, found, repair, owner, team, restore))
+    findings = tuple(_findings(situation, found, repair, owner, team, undone))
     return Diagnosis(found, repair, owner, team, restore, part, unsafe, findings)
 
 
@@ -154,7 +160,7 @@ def _findings(
     repair: Repair,
     owner: str,
     team: str | None,
-    restore: str,
+    undone: Sequence[str],
 ) -> Iterator[Finding]:
     command = shell_words(repair)
     fix = "; ".join(part for part in (command, repair.note) if part)
@@ -169,9 +175,8 @@ def _findings(
             if found.dangling_target
             else f"{count_words(links, 'link')} into the cache lead nowhere: {_titles(found.lost)}"
         )
-        words = fix
-        if restore:
-            words = f"{situation.loaded.command('runs restore', restore)}; or {fix}"
+        undo = "; ".join(situation.loaded.command("runs restore", run) for run in undone)
+        words = f"{undo}; or {fix}" if undo else fix
         yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
     half = found.half_installed
     if half:

@@ -104,14 +104,18 @@ def _restores(checkup: Checkup, policy: str) -> list[str]:
     lines = []
     for run in checkup.holdings:
         healed = checkup.healed_by(run.run_id)
-        if not healed:
+        helped = checkup.helped_by(run.run_id)
+        if not healed and not helped:
             continue
-        words = count_words(len(healed), "environment")
-        verb = "comes" if len(healed) == 1 else "come"
+        words = count_words(len(healed or helped), "environment")
+        verb = "comes" if healed else "gets a part"
+        if len(healed or helped) > 1:
+            verb = "come" if healed else "get a part"
         lines += [
             f"FIRST: {words} {verb} back by undoing the prune of {run.begun_at}:",
             f"  cacheadmin runs restore {printable(shlex.quote(policy))} {run.run_id}",
             *(f"    {printable(one.examination.path)}" for one in healed),
+            *(f"    {printable(one.examination.path)} (a part)" for one in helped),
         ]
     if lines:
         lines += ["Then run doctor again; what is still broken needs the commands below.", ""]
@@ -133,6 +137,8 @@ def _one(diagnosis: Diagnosis, command: str) -> list[str]:
         lines.append(f"    packages: {printable(', '.join(names[:_NAMED_PACKAGES]))}{more}")
     if diagnosis.restore:
         lines.append(f"    comes back with run {diagnosis.restore}")
+    elif diagnosis.held:
+        lines.append(f"    a part comes back with each of: {', '.join(diagnosis.held)}")
     if command:
         lines.append(f"    $ {command}")
     if diagnosis.repair.note:

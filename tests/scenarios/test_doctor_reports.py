@@ -57,6 +57,31 @@ def test_what_a_run_of_ours_took_is_offered_for_restoring_first(
     assert left["subject"] == str(other)
 
 
+@pytest.mark.root
+def test_what_several_runs_of_ours_took_is_offered_for_restoring_too(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    unknown = shared.environment("unknown", NEWEST, "six==1.16.0", "pytz==2024.1")
+    other = shared.environment("other", NEWEST, "cowsay==6.0")
+    runs = []
+    for name in ("six", "pytz"):
+        for pointers in [*shared.path.glob(f"wheels-v*/index/*/{name}")]:
+            shutil.rmtree(pointers)
+        done = cacheadmin("prune", policy_of(cacheadmin, shared, other), "--format", "json")
+        runs.append(done.json["run_id"])
+    policy = policy_of(cacheadmin, shared, other, unknown)
+    text = cacheadmin("doctor", policy, code=8).stdout
+    assert text.startswith("FIRST: 1 environment gets a part back")
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    *undo, _ = row["fix"].split("; ", 2)
+    for run, command in zip(reversed(runs), undo, strict=True):
+        assert command == f"cacheadmin runs restore {policy} {run}"
+        assert command in text
+        cacheadmin(*command.split()[1:], code=0)
+    assert dangling_links(unknown) == {}
+    cacheadmin("doctor", policy, code=0)
+
+
 def test_metadata_that_is_lost_too_still_gives_name_version_and_owner(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
