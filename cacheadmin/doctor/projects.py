@@ -24,6 +24,10 @@ from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.package_names import normalized
 
 _MAX_BYTES = 32 * 1024 * 1024
+
+# tomllib keeps every beginning of a dotted key: a line of 200 KiB would cost 40 GiB.
+# This many elements at most, for all keys together; real locks come to a few millions.
+_MAX_OF_KEYS = 16_000_000
 _ROOTS = ("editable", "virtual", "directory")
 
 
@@ -62,6 +66,9 @@ def has_lock(folder: str) -> bool:
 def _toml(path: str) -> dict[str, Any] | None:
     content = read_file(path, _MAX_BYTES)
     if isinstance(content, ReadFailure):
+        return None
+    # A key never goes beyond its line.
+    if sum(line.count(b".") ** 2 for line in content.splitlines()) > _MAX_OF_KEYS:
         return None
     try:
         return tomllib.loads(content.decode("utf-8"))

@@ -10,15 +10,21 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import stat
 import time
 from dataclasses import dataclass
 from functools import cached_property
+
+from cacheadmin.fs.reading import ReadFailure, open_file
 
 # The kernel caps arguments and environment at a few MiB (ARG_MAX).
 _MAX_TEXT = 4 * 1024 * 1024
 _MAX_MAPS = 64 * 1024 * 1024
 _MAX_DESCRIPTORS = 65_536
+
+_COMMAND_LENGTH = 120
+
+# What the kernel puts behind the path of a file that has none any more.
+DELETED = " (deleted)"
 
 # Looks at a process that starts a program: 50 ms and more, where it takes microseconds.
 _LOOKS = 50
@@ -72,6 +78,11 @@ class ProcessFiles:
         """The command line, split."""
         parts = self.command_line.removesuffix(b"\0").split(b"\0")
         return tuple(map(os.fsdecode, parts)) if self.command_line else ()
+
+    @property
+    def command(self) -> str:
+        """The command line as reports show it, cut after some words."""
+        return " ".join(self.arguments)[:_COMMAND_LENGTH]
 
     def variable(self, name: str) -> str:
         """Return a variable of the environment it was started with; empty where unset."""
@@ -128,13 +139,12 @@ def device_in_maps(folder: str) -> bytes | None:
     On btrfs and overlayfs it is not the device that ``stat`` tells, so a file
     of the cache is mapped and looked up.
     """
-    try:
-        fd = os.open(f"{folder}/CACHEDIR.TAG", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
+    opened = open_file(f"{folder}/CACHEDIR.TAG")
+    if isinstance(opened, ReadFailure):
         return None
+    fd, status = opened
     try:
-        status = os.fstat(fd)
-        if not (stat.S_ISREG(status.st_mode) and status.st_size):
+        if not status.st_size:
             return None
         with mmap.mmap(fd, 1, access=mmap.ACCESS_READ):
             content = _read("/proc/self/maps", _MAX_MAPS) or b""
@@ -166,19 +176,32 @@ def read_process(
     In the midst of ``execve`` a process has its new executable, but no arguments
     and no environment yet (experiment: one in 200 looks at a uv that starts, in
     test_a_process_that_starts_is_seen_with_its_environment); one that ends
-    loses them first. Such a process is looked at again.
+    loses them first. Such a process is looked at again. One that has thrown them
+    away is not: a thousand of these would hold up a prune, and its lock, for minutes.
     """
     before = None
     for _ in range(_LOOKS):
+        started = before is not None and _has_started(pid)
         found = _look_at(pid, own_mounts, mapped)
         if found is None or found.denied or (found.command_line and found.environ):
             return found
-        if before is not None and before.command_line == found.command_line != b"":
-            # It really was started without an environment.
+        if started:
+            # It really was started without, or keeps them where nobody can look.
             return found
         before = found
         time.sleep(_BETWEEN_LOOKS)
     return before
+
+
+def _has_started(pid: int) -> bool:
+    """Whether the kernel has put arguments and environment into a process's memory.
+
+    Where they end is zero until then, and no process can make it so again
+    (``env_end``, field 51 of proc_pid_stat(5)).
+    """
+    content = _read(f"/proc/{pid}/stat", 4096) or b""
+    fields = content.rpartition(b")")[2].split()
+    return len(fields) > 48 and fields[48] != b"0"
 
 
 def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> ProcessFiles | None:
@@ -213,7 +236,7 @@ def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> Pro
         pid,
         uid,
         _read(f"{base}/cmdline", _MAX_TEXT) or b"",
-        executable=executable.removesuffix(" (deleted)"),
+        executable=executable.removesuffix(DELETED),
         folder=_link(f"{base}/cwd"),
         environ=environ,
         mapped=frozenset() if mapped is None else _mapped(base, mapped),
@@ -247,7 +270,7 @@ def _descriptors(base: str) -> tuple[str, ...]:
 
 def _link(path: str) -> str:
     try:
-        return os.readlink(path).removesuffix(" (deleted)")
+        return os.readlink(path).removesuffix(DELETED)
     except OSError:
         return ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ctypes
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -298,3 +299,47 @@ def test_a_process_without_an_environment_is_seen(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+# Unmaps the pages that its arguments and environment lie in.
+HIDE = """
+import ctypes
+from pathlib import Path
+fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
+first, last = int(fields[45]) & ~4095, (int(fields[48]) + 4095) & ~4095
+libc = ctypes.CDLL(None)
+libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+pause, munmap = libc.pause, libc.munmap
+print("up", flush=True)
+munmap(first, last - first)
+pause()
+"""
+
+
+def test_a_process_that_hides_what_it_was_told_is_not_waited_for() -> None:
+    """A thousand of these, at 50 ms each, would hold up a prune and its lock for a minute."""
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-c", HIDE], env={"LONG": "x" * 20_000}, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        while Path(f"/proc/{process.pid}/cmdline").read_bytes():
+            time.sleep(0.001)
+        waits = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        found = read_process(process.pid, own_mount_namespace())
+        assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - waits < 25
+        assert found is not None
+        assert found.executable == os.path.realpath(sys.executable)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_fifo_for_the_tag_of_a_cache_holds_up_nobody(tmp_path: Path) -> None:
+    """Every member can put one there: between two looks, too."""
+    os.mkfifo(tmp_path / "CACHEDIR.TAG")
+    look = "import sys; from cacheadmin.evidence.proc_reading import device_in_maps as look\n"
+    look += "assert look(sys.argv[1]) is None"
+    subprocess.run([sys.executable, "-c", look, tmp_path], check=True, timeout=60)
