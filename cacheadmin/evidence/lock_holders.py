@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import LockHolder
 from cacheadmin.evidence.proc_reading import (
+    DELETED,
     ProcessFiles,
     own_mount_namespace,
     read_process,
@@ -22,9 +23,6 @@ from cacheadmin.evidence.proc_reading import (
 )
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_uv
-
-_COMMAND_LENGTH = 120
-_DELETED = " (deleted)"
 
 _FileIdentity = tuple[int, int, int]
 
@@ -93,7 +91,7 @@ def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tu
         path = f"/proc/{process.pid}/fd/{number}"
         try:
             name = os.readlink(path)
-            if not name.removesuffix(_DELETED).endswith("/.lock"):
+            if not name.removesuffix(DELETED).endswith("/.lock"):
                 continue
             status = os.stat(path)
         except OSError:
@@ -109,7 +107,7 @@ def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tu
 
 def _lay_in(name: str, process: ProcessFiles, lock: _Lock) -> bool:
     """Whether a deleted file lay in the cache's root, by whatever path its process knew it."""
-    folder = os.path.dirname(name.removesuffix(_DELETED))
+    folder = os.path.dirname(name.removesuffix(DELETED))
     try:
         return os.path.samefile(process.root_for_kernel + folder, lock.folder)
     except OSError:
@@ -132,7 +130,7 @@ def _holder(found: FileLock, process: ProcessFiles | None, unlinked: bool, boot:
         uid=process.uid,
         exclusive=found.exclusive,
         waiting=found.waiting,
-        command=" ".join(process.arguments)[:_COMMAND_LENGTH],
+        command=process.command,
         started_ns=None if started is None else started_ns(started[1], boot),
         start_ticks=0 if started is None else started[1],
         unlinked=unlinked,

@@ -20,6 +20,7 @@ from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.proc_reading import (
+    DELETED,
     ProcessFiles,
     children_of,
     device_in_maps,
@@ -37,11 +38,8 @@ from cacheadmin.uv.releases import takes_cache_lock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_COMMAND_LENGTH = 120
-
 # What a path into a cache has in it; `.tmp` for folders in the cache's root.
 _MARKS = (b"/archive-v", b"/environments-v", b"/builds-v", b"/.tmp")
-_DELETED = " (deleted)"
 
 # Paths remembered while the processes are read: mapped libraries, mostly.
 _MAX_REMEMBERED = 65_536
@@ -109,7 +107,7 @@ def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
         pid=found.pid,
         uid=found.uid,
         started_ns=started_ns(started[1], boot),
-        command=" ".join(found.arguments)[:_COMMAND_LENGTH] or found.executable,
+        command=found.command or found.executable,
         uses=tuple(UseOfEntry(entry, through) for entry, through in sorted(used.items())),
         is_uv=uv,
         uv_version=version,
@@ -141,7 +139,7 @@ class _Uses:
             self._note(path, root, through, uses)
         # Hundreds of libraries a process, the same ones in most of them.
         for mapped in found.mapped if root else found.mapped - self._mapped_elsewhere:
-            path = os.fsdecode(mapped).removesuffix(_DELETED)
+            path = os.fsdecode(mapped).removesuffix(DELETED)
             if not self._note(path, root, "mapped file", uses) and not root:
                 self._mapped_elsewhere.add(mapped)
         root = found.root_for_itself
