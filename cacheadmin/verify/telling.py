@@ -176,7 +176,7 @@ class Telling:
         if pointers:
             quoted = " ".join(shlex.quote(f"{self._root}/{path}") for path in pointers)
             steps.append(f"rm -f -- {quoted}")
-        elif not is_link and not self._is_linked(archive):
+        elif not is_link and not self._is_used(archive):
             return "nothing known has it any more: `cacheadmin prune` removes it"
         if archive.package is None or not named:
             last = "reinstall what was installed from it; then "
@@ -199,10 +199,12 @@ class Telling:
         )
         return "; ".join(steps)
 
-    def _is_linked(self, archive: Archive) -> bool:
-        return any(
+    def _is_used(self, archive: Archive) -> bool:
+        evidence = self._situation.evidence
+        uses = (use.entry for process in evidence.processes for use in process.uses)
+        return archive.path in uses or any(
             archive.id in environment.archives or archive.id in environment.hardlinked_archives
-            for environment in self._situation.evidence.environments
+            for environment in evidence.environments
         )
 
     def _pointers(self, archive: Archive) -> list[str]:
