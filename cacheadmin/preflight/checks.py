@@ -162,7 +162,7 @@ def _environments(subject: Subject) -> Iterator[Check]:
             title,
             f"{len(broken)} already have links into this cache that lead nowhere: "
             + ", ".join(named),
-            "repair each with `uv sync --reinstall` or `uv pip install --reinstall PACKAGE`",
+            "`cacheadmin doctor` prints the command that repairs each and changes nothing else",
         )
     if not found:
         gone = f", {len(missing)} named in the cache are gone" if missing else ""

@@ -187,3 +187,16 @@ def test_a_package_that_somebody_else_slipped_in_is_named_in_no_command(
     (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
     assert row["commands"] == []
     assert "evil 6.6.6" in row["note"]
+
+
+def test_preflight_sends_to_doctor_not_to_a_reinstallation_that_removes_packages(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    proj = shared.environment("proj", NEWEST, "six==1.16.0")
+    shutil.rmtree(shared.path / "archive-v0")
+    document = cacheadmin(
+        "preflight", policy_of(cacheadmin, shared, proj), "--format", "json", code=4
+    ).json
+    (check,) = (one for one in document["checks"] if one["id"] == "environments.broken")
+    assert "`cacheadmin doctor`" in check["fix"]
+    assert "sync" not in check["fix"]
