@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,9 +102,12 @@ def _divide(
     by_sync: list[Damaged] = []
     by_pip: dict[str, list[str]] = {}
     unnamed = []
+    times = Counter((one.site, normalized(one.name)) for one in found.damaged)
     for one in found.damaged:
         named = requirement_of(one)
-        if not one.uids <= {0, found.uid}:
+        # Two versions in one folder can't be asked for together: all else would fail with them.
+        twice = times[one.site, normalized(one.name)] > 1
+        if twice or not one.uids <= {0, found.uid}:
             unnamed.append(one)
         elif named and selection is not None and normalized(one.name) in selection.reached:
             by_sync.append(one)

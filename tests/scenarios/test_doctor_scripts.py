@@ -251,6 +251,20 @@ def test_no_secret_of_a_url_gets_into_a_command(url: str, words: str | None) -> 
     assert ("netrc" in repair.note) == ("@host" in url and words is not None)
 
 
+def test_two_versions_of_a_package_keep_no_other_from_being_repaired() -> None:
+    damaged = tuple(
+        Damaged(name, version, "/e/s", (f"/e/s/{name}",), uids=frozenset({7}))
+        for name, version in (("pytz", "2024.1"), ("six", "1.15.0"), ("six", "1.16.0"))
+    )
+    environment = Environment("/e", EnvironmentKind.VENV, EnvironmentStatus.BROKEN)
+    repair = repair_of(
+        Examination(environment, "/e", 7, damaged, LinkMode.SYMLINK), past_the_cache=False
+    )
+    (command,) = repair.commands
+    assert command[-2:] == ("--no-deps", "pytz==2024.1")
+    assert "six 1.15.0, six 1.16.0" in repair.note
+
+
 def test_scripts_are_written_only_where_nobody_else_can_change_them(tmp_path: Path) -> None:
     folder = tmp_path / "fixes"
     for text in ("one", "two"):
@@ -298,6 +312,8 @@ def test_each_user_runs_one_script_and_everything_imports_again(
         for user in (ana, ben)
     }
     break_all(shared)
+    override = open_folder / "override.txt"
+    override.write_text("pytz==2025.2\n")
     # Eve wants Ana to run what lies in her folder.
     trap = shared.home(eve) / ".venv"
     trap.symlink_to(made[ana])
@@ -314,6 +330,8 @@ def test_each_user_runs_one_script_and_everything_imports_again(
         variables = uv_environment(
             cache="/nowhere", home=shared.home(user), index=index, user=user
         ) | {"UV": str(binary_for(NEWEST, user)), "VIRTUAL_ENV": "/somewhere"}
+        # Settings of the user that would install something else, or elsewhere.
+        variables |= {"UV_OVERRIDE": str(override), "UV_WORKING_DIR": "/nowhere"}
         with script.open("rb") as opened:
             done = subprocess.run(
                 ["/bin/sh", "-s"],
@@ -328,6 +346,7 @@ def test_each_user_runs_one_script_and_everything_imports_again(
         assert done.returncode == 0, done.stderr
         assert "1 repaired, 0 still broken" in done.stdout
         assert dangling_links(environment) == {}
+        assert [*environment.glob("lib/*/site-packages/pytz-2024.1.dist-info")]
         subprocess.run(
             [environment / "bin/python", "-c", "import pytz.tzinfo"],
             check=True,
