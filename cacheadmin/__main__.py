@@ -17,8 +17,13 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         from cacheadmin import __version__
 
-        print(f"cacheadmin {__version__}")  # noqa: T201
-        return
+        try:
+            print(f"cacheadmin {__version__}", flush=True)  # noqa: T201
+        except OSError:
+            # Said below, as for every command.
+            pass
+        else:
+            return
     _start_quickly()
     from cacheadmin.cli.app import run
 

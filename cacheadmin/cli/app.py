@@ -7,8 +7,6 @@ one clear line on stderr and the exit code of its class.
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import Annotated
 
@@ -72,6 +70,14 @@ def build_app(only: str | None = None) -> typer.Typer:
     return app
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from cacheadmin import __version__
+
+        output.data(f"cacheadmin {__version__}")
+        raise typer.Exit
+
+
 def _global_options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing when all is well (for cron).")
@@ -83,15 +89,16 @@ def _global_options(
         output.Color, typer.Option("--color", help="Colour: auto, always or never.")
     ] = output.Color.AUTO,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and leave.",
+            callback=_print_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> None:
     output.settings = output.Settings(quiet=quiet, verbose=verbose, color=color)
-    if version:
-        from cacheadmin import __version__
-
-        output.data(f"cacheadmin {__version__}")
-        raise typer.Exit
 
 
 def _named_command(arguments: list[str]) -> str | None:
@@ -109,7 +116,7 @@ def run(arguments: list[str]) -> int:
     try:
         app = build_app(_named_command(arguments))
         result = app(arguments, prog_name="cacheadmin", standalone_mode=False)
-        sys.stdout.flush()
+        output.finish()
     except CacheadminError as error:
         output.failure(error)
         return int(error.exit_code)
@@ -121,7 +128,7 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         # The reader left (`| head`): nobody is there to complain to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        output.throw_away()
         return int(ExitCode.DONE)
     except Exception as error:
         output.unexpected(error)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import typer
 
+from cacheadmin.errors import CacheadminError
 from cacheadmin.report.escaping import printable
 
 if TYPE_CHECKING:
-    from cacheadmin.errors import CacheadminError
+    from collections.abc import Iterator
 
 
 class Color(StrEnum):
@@ -52,8 +55,38 @@ settings = Settings()
 
 
 def data(text: str) -> None:
-    """Print a result to stdout."""
-    sys.stdout.write(text + "\n")
+    """Print a result to stdout.
+
+    Raises CacheadminError, and BrokenPipeError when the reader has left.
+    """
+    with _told_when_lost():
+        sys.stdout.write(text + "\n")
+
+
+def finish() -> None:
+    """Write out what was printed so far. Raises as ``data`` does."""
+    with _told_when_lost():
+        sys.stdout.flush()
+
+
+def throw_away() -> None:
+    """Keep Python from writing once more, as it ends, what could not be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _told_when_lost() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        throw_away()
+        reason = error.strerror or type(error).__name__
+        raise CacheadminError(
+            f"standard output can't be written: {reason}",
+            hint="what a prune has done is told by `cacheadmin runs list`",
+        ) from error
 
 
 def note(message: str) -> None:
@@ -109,8 +142,6 @@ def colour_stdout() -> bool:
 
 
 def _wants_colour(terminal: bool) -> bool:
-    import os
-
     if settings.color is Color.ALWAYS:
         return True
     return settings.color is Color.AUTO and terminal and not os.environ.get("NO_COLOR")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,29 @@ def test_hostile_names_reach_no_terminal_unescaped(
             assert "\nred" not in text
     listed = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
     assert str(hostile) in {row["path"] for row in listed}
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("policy", "show", "--format", "json")])
+def test_output_that_no_disk_takes(cacheadmin: Cacheadmin, arguments: tuple[str, ...]) -> None:
+    words = cacheadmin.command(*arguments)
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            words,
+            env=cacheadmin.environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "cacheadmin: standard output can't be written: No space left on device\n"
+    )
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_the_version_is_told_beside_other_options(cacheadmin: Cacheadmin) -> None:
+    assert cacheadmin("-q", "--version", code=0).stdout == cacheadmin("--version").stdout
 
 
 def test_a_starter_policy_for_a_folder_that_is_not_there(
