@@ -19,6 +19,7 @@ import pwd
 import socket
 import stat
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheadminError
@@ -37,6 +38,10 @@ _NOBODY = 0xFFFFFFFF
 # What a command line may add to a line: arguments are the caller's to choose.
 _MAX_ARGUMENTS = 64
 _MAX_ARGUMENT = 1024
+
+# Looks at a line that may be in the midst of being written; seconds between two.
+_LOOKS = 20
+_BETWEEN_LOOKS = 0.01
 
 
 def trail_file(loaded: LoadedPolicy) -> str | None:
@@ -84,9 +89,8 @@ def append_to_trail(path: str, entry: dict[str, Any]) -> None:
     except OSError as error:
         raise CacheadminError(f"{path} can't be written: {failure(path, error).reason}") from error
     try:
-        status = os.fstat(fd)
-        _check(path, status)
-        if _ends_in_half_a_line(fd, status.st_size):
+        _check(path, os.fstat(fd))
+        if _ends_in_half_a_line(fd):
             line = b"\n" + line
         written = os.write(fd, line)
     except OSError as error:
@@ -135,15 +139,27 @@ def _check(path: str, status: os.stat_result) -> None:
         raise CacheadminError(f"{path} is not ours alone: it has another owner, or a second name")
 
 
-def _ends_in_half_a_line(fd: int, size: int) -> bool:
-    """Whether a full disk cut the last line short: glued to it, the next would be lost too."""
+def _ends_in_half_a_line(fd: int) -> bool:
+    """Whether a full disk cut the last line short: glued to it, the next would be lost too.
+
+    The line of another writer is seen in half as well while it is written: then the file grows.
+    """
     try:
         reading = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         # One that may be written and not read.
         return False
     try:
-        return size > 0 and os.pread(reading, 1, size - 1) != b"\n"
+        before = -1
+        for _ in range(_LOOKS):
+            size = os.fstat(fd).st_size
+            if size == 0 or os.pread(reading, 1, size - 1) == b"\n":
+                return False
+            if size == before:
+                return True
+            before = size
+            time.sleep(_BETWEEN_LOOKS)
+        return False
     finally:
         os.close(reading)
 
