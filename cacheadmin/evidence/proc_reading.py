@@ -106,15 +106,18 @@ def start_of(pid: int) -> tuple[int, int] | None:
 
     The dearest of all reads here: asked for only where somebody needs it.
     """
-    content = _read(f"/proc/{pid}/stat", 4096)
-    if content is None:
-        return None
-    # The name in parentheses may hold anything, closing parentheses too.
-    fields = content.rpartition(b")")[2].split()
+    fields = _stat_fields(pid)
     try:
         return int(fields[1]), int(fields[19])
     except (IndexError, ValueError):
         return None
+
+
+def _stat_fields(pid: int) -> list[bytes]:
+    """Return the fields of proc_pid_stat(5) from the third on; none when it is gone."""
+    content = _read(f"/proc/{pid}/stat", 4096) or b""
+    # The name in parentheses may hold anything, closing parentheses too.
+    return content.rpartition(b")")[2].split()
 
 
 def children_of(pid: int) -> list[int]:
@@ -199,8 +202,7 @@ def _has_started(pid: int) -> bool:
     Where they end is zero until then, and no process can make it so again
     (``env_end``, field 51 of proc_pid_stat(5)).
     """
-    content = _read(f"/proc/{pid}/stat", 4096) or b""
-    fields = content.rpartition(b")")[2].split()
+    fields = _stat_fields(pid)
     return len(fields) > 48 and fields[48] != b"0"
 
 
