@@ -45,12 +45,12 @@ def why_source_unsafe(origin: Mapping[str, object] | None, uid: int) -> str:
     ``origin`` is what ``direct_url.json`` says. A wheel that once lay in /tmp
     may be somebody else's by now, or be made by somebody before the script runs.
     """
-    url = str(origin.get("url")) if origin else ""
-    if not url.startswith("file:"):
-        return ""
-    path = url
+    path = str(origin.get("url")) if origin else ""
     try:
-        path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+        url = urlsplit(path)
+        if url.scheme != "file":
+            return ""
+        path = os.fsdecode(unquote_to_bytes(url.path))
         doubt = _doubt_about_source(path, {0, uid})
     except OSError as error:
         doubt = f"it can't be looked at: {error.strerror}"

@@ -19,7 +19,7 @@ from cacheadmin.doctor.repairs import Repair, repair_of
 from cacheadmin.doctor.script_files import script_name, write_scripts
 from cacheadmin.doctor.scripts import script_for
 from cacheadmin.doctor.sources import requirement_of
-from cacheadmin.doctor.trust import why_unsafe
+from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.facts import (
     Environment,
@@ -388,6 +388,8 @@ def test_what_was_installed_from_a_folder_open_to_everybody_ends_in_no_script(
     shutil.copy(wheel, hers)
     os.chown(hers, eve.uid, eve.gid)
     assert f"belongs to uid {eve.uid}" in str(doubt())
+    shouted = {"url": hers.as_uri().replace("file", "FILE", 1)}
+    assert f"belongs to uid {eve.uid}" in why_source_unsafe(shouted, ana.uid)
 
 
 def test_a_script_on_stdout_is_only_a_script(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
