@@ -96,7 +96,11 @@ class _Place:
 
 
 def _layers(overlay: Mount) -> Iterator[str]:
-    """Yield the folders an overlay shows, resolved, as whoever mounted it named them."""
+    """Yield the folders an overlay shows, resolved, as whoever mounted it named them.
+
+    They mean what they mean to us. Who mounts one in a namespace where they mean
+    something else hides nobody's uv but their own.
+    """
     found = False
     for option in overlay.options:
         name, _, value = option.partition("=")
