@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -204,21 +205,30 @@ def test_who_may_not_look_learns_that_nothing_was(cache: Path, cacheadmin: Cache
     assert finding["severity"] == "warning"
 
 
-@pytest.mark.parametrize("by", ["Ctrl-C", "a worker's death"])
-def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin, by: str) -> None:
+def keep_workers_busy(cache: Path) -> None:
+    """Make archives for several workers; one takes seconds to read, and no room."""
     for number in range(20):
         write_archive(cache, f"demo{number}", {"demo.py": b""})
-    # One that works on: large enough to be found at it and stopped.
     rows = [["large.bin", record_line("large.bin", b"")[1], str(12 << 30)]]
     archive = write_archive(cache, "large", {}, rows=rows)
     with (archive / "large.bin").open("wb") as file:
         file.truncate(12 << 30)
+
+
+def three_workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    until = time.monotonic() + 60
+    while len(workers := psutil.Process(process.pid).children()) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return workers
+
+
+@pytest.mark.parametrize("by", ["Ctrl-C", "a worker's death"])
+def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin, by: str) -> None:
+    keep_workers_busy(cache)
     process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
     try:
-        until = time.monotonic() + 60
-        while len(workers := psutil.Process(process.pid).children()) < 3:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        workers = three_workers_of(process)
         for worker in workers:
             worker.suspend()
         if by == "Ctrl-C":
@@ -237,20 +247,10 @@ def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin, by
 
 
 def test_killing_it_leaves_no_worker_behind(cache: Path, cacheadmin: Cacheadmin) -> None:
-    for number in range(20):
-        write_archive(cache, f"demo{number}", {"demo.py": b""})
-    rows = [["large.bin", record_line("large.bin", b"")[1], str(12 << 30)]]
-    archive = write_archive(cache, "large", {}, rows=rows)
-    with (archive / "large.bin").open("wb") as file:
-        # Takes seconds to read, and no room.
-        file.truncate(12 << 30)
-    policy = cacheadmin.policy(cache)
-    process = cacheadmin.start("verify", policy, "--jobs", "3")
+    keep_workers_busy(cache)
+    process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
     try:
-        until = time.monotonic() + 60
-        while len(workers := psutil.Process(process.pid).children()) < 3:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        workers = three_workers_of(process)
     finally:
         process.kill()
         process.wait()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
 from tests.support.shared_cache import tree_snapshot
 
 
+def policy_of(incident: Incident, cacheadmin: Cacheadmin) -> Path:
+    return cacheadmin.policy(
+        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
+    )
+
+
 def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
     incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    policy = cacheadmin.policy(
-        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
-    )
+    policy = policy_of(incident, cacheadmin)
     before = tree_snapshot(incident.shared.path)
 
     run = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
@@ -30,9 +35,7 @@ def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
 def test_a_prune_prints_the_command_that_undoes_it(
     incident: Incident, cacheadmin: Cacheadmin
 ) -> None:
-    policy = cacheadmin.policy(
-        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
-    )
+    policy = policy_of(incident, cacheadmin)
     before = tree_snapshot(incident.shared.path)
     told = cacheadmin("prune", policy, code=0).stdout
     (undo,) = (line for line in told.splitlines() if line.startswith("undo: "))
@@ -41,9 +44,7 @@ def test_a_prune_prints_the_command_that_undoes_it(
 
 
 def test_what_was_purged_cannot_be_restored(incident: Incident, cacheadmin: Cacheadmin) -> None:
-    policy = cacheadmin.policy(
-        incident.shared.path, f"venvs:\n  include: ['{incident.shared.homes}/*/*']\n"
-    )
+    policy = policy_of(incident, cacheadmin)
     run = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
     pruned = tree_snapshot(incident.shared.path)
     cacheadmin("runs", "purge", policy, run, code=0)
