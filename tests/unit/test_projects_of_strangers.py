@@ -21,7 +21,7 @@ dependencies = [{ name = "six" }]
 [[package]]
 name = "six"
 version = "1.16.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example/simple" }
 """
 
 
@@ -32,7 +32,7 @@ def a_project(folder: Path, *, lock: str = _LOCK) -> str:
 
 
 def test_a_lock_of_many_packages_is_read(tmp_path: Path) -> None:
-    url = "https://files.pythonhosted.org/packages/aa/bb/a_package-1.2.3-py3-none-any.whl"
+    url = "https://files.index.example/packages/aa/bb/a_package-1.2.3-py3-none-any.whl"
     more = "".join(
         f'[[package]]\nname = "p{number}"\nsource = {{ url = "{url}" }}\n' for number in range(2000)
     )
