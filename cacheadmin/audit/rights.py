@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cacheadmin.accounts import account_name
+from cacheadmin.fs.resolving import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def other_writers(path: str) -> Iterator[Writer]:
 
     The path is resolved first. Raises OSError when it can't be looked at.
     """
-    real = os.path.realpath(path, strict=True)
+    real = resolve(path, strict=True)
     found = other_writer(real, os.lstat(real))
     if found is not None:
         yield found

@@ -25,6 +25,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, LinkMode
 from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.fs.reading import ReadFailure, failure, read_file, read_file_and_status
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.environment_config import MAX_BYTES, config_values
 
@@ -53,7 +54,7 @@ def examine(environment: Environment, locator: CacheLocator) -> Examination | No
         status = os.stat(environment.path)
     except OSError as error:
         return _dangling(environment, locator, error)
-    path = os.path.realpath(environment.path)
+    path = resolve(environment.path)
     walk = _walk(path, locator)
     folders = find_package_folders(path, target=environment.kind is EnvironmentKind.TARGET)
     walk.problems += folders.problems
@@ -92,7 +93,7 @@ def _dangling(
         uid = os.lstat(environment.path).st_uid
     except OSError:
         return None
-    folder = os.path.realpath(os.path.dirname(environment.path))
+    folder = resolve(os.path.dirname(environment.path))
     located = locator.follow(target, folder)
     if located.entry is None:
         return None

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import is_archive_id, is_digest, parse_bucket_name
 
@@ -223,13 +224,13 @@ class CacheLocator:
         """Return a path without links; the way to its folder is remembered."""
         folder, _, name = path.rpartition("/")
         if not folder or name in ("", ".", ".."):
-            return os.path.realpath(path)
+            return resolve(path)
         parent = self._parents.get(folder)
         if parent is None:
-            parent = os.path.realpath(folder)
+            parent = resolve(folder)
             _remember(self._parents, folder, parent)
         resolved = f"{parent.rstrip('/')}/{name}"
-        return os.path.realpath(resolved) if os.path.islink(resolved) else resolved
+        return resolve(resolved) if os.path.islink(resolved) else resolved
 
     def _way_inside(self, resolved: str) -> str | None:
         """Return the way from the cache's root to a resolved path; None when it is outside.

@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.mounts import mount_of, read_mounts
+from cacheadmin.fs.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +112,6 @@ def _layers(overlay: Mount) -> Iterator[str]:
             if not os.path.isabs(layer) or "\\" in layer or not os.path.isdir(layer):
                 raise _UnknownPlaceError(layer)
             found = True
-            yield os.path.realpath(layer)
+            yield resolve(layer)
     if not found:
         raise _UnknownPlaceError(overlay.mount_point)

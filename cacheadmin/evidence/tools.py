@@ -11,6 +11,7 @@ import os
 import re
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.package_names import normalized
 
 _METADATA_BYTES = 1024 * 1024
@@ -38,7 +39,7 @@ def tools_of(environment: str) -> tuple[str, ...]:
             names.add(name)
             # Often a link into an archive, and its owner may point it anywhere:
             # resolved once, and then read like any foreign file.
-            metadata = os.path.realpath(f"{folder}/{entry}/METADATA")
+            metadata = resolve(f"{folder}/{entry}/METADATA")
             content = read_file(metadata, _METADATA_BYTES)
             if not isinstance(content, ReadFailure):
                 headers = content.split(b"\n\n", 1)[0]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
@@ -43,7 +44,7 @@ def open_cache(path: str) -> Iterator[OpenCache]:
     """
     # `link/.` would follow a link that `link` alone does not.
     path = os.path.normpath(path or "/")
-    parent = os.path.realpath(os.path.dirname(path.rstrip("/")) or "/")
+    parent = resolve(os.path.dirname(path.rstrip("/")) or "/")
     resolved = os.path.join(parent, os.path.basename(path.rstrip("/")))
     _refuse_places(path, resolved)
     fd = _open(path, resolved)
@@ -59,8 +60,8 @@ def open_cache(path: str) -> Iterator[OpenCache]:
 def _refuse_places(path: str, resolved: str) -> None:
     if resolved.rstrip("/") == "":
         raise NotACache("the root folder / is not a uv cache", hint=_HINT)
-    homes = {os.path.realpath(entry.pw_dir) for entry in pwd.getpwall() if entry.pw_dir != "/"}
-    homes.add(os.path.realpath(os.path.expanduser("~")))
+    homes = {resolve(entry.pw_dir) for entry in pwd.getpwall() if entry.pw_dir != "/"}
+    homes.add(resolve(os.path.expanduser("~")))
     if resolved in homes:
         raise _is_home(path)
 
@@ -71,7 +72,7 @@ def _refuse_home_of_owner(path: str, resolved: str, uid: int) -> None:
         home = pwd.getpwuid(uid).pw_dir
     except KeyError:
         return
-    if os.path.realpath(home) == resolved:
+    if resolve(home) == resolved:
         raise _is_home(path)
 
 

@@ -12,6 +12,7 @@ import stat
 from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
 from cacheadmin.fs.reading import kind_words
+from cacheadmin.fs.resolving import resolve
 
 MAX_BYTES = 1024 * 1024
 
@@ -24,7 +25,7 @@ def read_trusted(path: str, *, insecure: bool) -> bytes:
     A link is followed, and what it leads to is checked. Raises PolicyInvalid
     (untrusted, too large, no file), NotACache (missing), NotPermitted.
     """
-    real = os.path.realpath(path)
+    real = resolve(path)
     try:
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except PermissionError:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import NotACache, NotPermitted, Refused
 from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.resolving import resolve
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -128,7 +129,7 @@ def _open(path: str, cache: OpenCache, *, create: bool) -> int:
     parent = os.path.dirname(path)
     try:
         # The folders above may be the admin's links; ours and its parent may not.
-        upper_fd = open_directory(os.path.realpath(os.path.dirname(parent)) or "/")
+        upper_fd = open_directory(resolve(os.path.dirname(parent)) or "/")
     except OSError as error:
         raise NotPermitted(f"quarantine {path} can't be reached: {error.strerror}") from None
     try:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in
 
 _MAX_DEPTH = 64
@@ -121,7 +122,7 @@ class _Checker:
         try:
             os.stat(link)
         except OSError:
-            inside = self._below_cache(os.path.realpath(link))
+            inside = self._below_cache(resolve(link))
             if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
                 self.broken.append(link)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.fs.reading import kind_words
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
@@ -49,7 +50,7 @@ def read_binary(path: str) -> LearnedBinary:
     not opened. Raises NotACache (no such file), NotPermitted, WrongUsage (not
     a regular file, or empty).
     """
-    real = os.path.realpath(path)
+    real = resolve(path)
     try:
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except PermissionError:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.releases import parse_release
 
 SYSTEM_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "/opt/uv/bin/uv")
@@ -60,7 +61,7 @@ def system_executables() -> Iterator[Executable]:
 
 def executable_at(path: str) -> Executable | None:
     """Return the uv executable at a path, links followed; None when there is none."""
-    real = os.path.realpath(path)
+    real = resolve(path)
     try:
         fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.rights import other_writer, other_writers, writers_of_folders
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.prune.quarantine import choose_quarantine
 from cacheadmin.state.location import sqlite_path
 
@@ -48,7 +49,7 @@ class PolicyFile(Rule):
                 if writer.path not in seen:
                     seen.add(writer.path)
                     finding = self._writable(what, path, writer)
-                    above = what == _QUARANTINE and writer.path != os.path.realpath(path)
+                    above = what == _QUARANTINE and writer.path != resolve(path)
                     # A prune checks the folder itself: who can move that away ends the undo.
                     yield replace(finding, severity=Severity.WARNING) if above else finding
         yield from self._readable_state(subject)
@@ -73,7 +74,7 @@ class PolicyFile(Rule):
 
     def _writable(self, what: str, path: str, writer: Writer) -> Finding:
         above, fix = "", writer.fix
-        if writer.path != os.path.realpath(path):
+        if writer.path != resolve(path):
             above = f", the folder above {path},"
             # That folder may be somebody's home, or their work.
             fix = f"keep {what} where nobody else can write; or, if this is ours alone: {fix}"
@@ -120,7 +121,7 @@ class PolicyFile(Rule):
         quoted = shlex.quote(folder)
         try:
             status = os.stat(folder)
-            real = os.path.realpath(folder, strict=True)
+            real = resolve(folder, strict=True)
         except FileNotFoundError:
             missing = self.finding(
                 folder,
