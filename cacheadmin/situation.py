@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.timestamps import NANOSECONDS, now_ns
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Environment, Evidence, Pin, Unseen
+    from cacheadmin.evidence.collecting import Collected
+    from cacheadmin.evidence.facts import Environment, Evidence, Pin
     from cacheadmin.evidence.idleness import HostTime
     from cacheadmin.fs.accounting import Measured, Ranges
     from cacheadmin.fs.charges import Charges
@@ -38,7 +39,7 @@ class Situation:
     """Everything known of one cache at one moment. ``cache`` is open while this lives.
 
     ``now_ns`` is the clock, less by how far it was set forward since the last
-    run (``evidence.steady_time``).
+    run (``evidence.steady_time``). ``collected`` has what each source answered.
     """
 
     loaded: LoadedPolicy
@@ -48,6 +49,7 @@ class Situation:
     state: State
     now_ns: int
     host_time: HostTime
+    collected: Collected
 
     @property
     def policy(self) -> Policy:
@@ -105,6 +107,21 @@ class Situation:
             self.now_ns,
         )
         return make_plan(self.policy, self.inventory, self.evidence, self.now_ns, choice)
+
+    def remember_environments(self) -> None:
+        """Remember the environments that this look saw, if the caller may write the state.
+
+        Every command does: another release's prune may erase tonight the only
+        record of an environment, and what was seen once is looked at again.
+        """
+        from cacheadmin.errors import NotPermitted
+        from cacheadmin.state.store import StateUnusable
+
+        try:
+            self.state.remember(self.evidence.environments, self.now_ns)
+        except (StateUnusable, NotPermitted):
+            # Reading commands work without; a prune says it (`run_prune`).
+            pass
 
     def record_clock(self) -> None:
         """Remember what this host's clock says, once an hour: later runs are held against it."""
@@ -250,6 +267,8 @@ def look_with(
 ) -> Iterator[Situation]:
     """Look at the cache of a policy that is loaded already."""
     from cacheadmin.evidence.collecting import collect_evidence
+    from cacheadmin.evidence.environments import ScanOptions
+    from cacheadmin.evidence.look import Look
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.state.store import open_state
@@ -260,20 +279,19 @@ def look_with(
         here = host_time()
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
-        evidence = collect_evidence(
-            loaded.policy,
-            cache,
-            inventory,
-            state.remembered_environments(),
+        collected = collect_evidence(
+            Look(loaded.policy, cache, inventory, state.remembered_environments()),
             now_ns=moment,
-            report_clones=report_clones,
-            deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,
+            options=ScanOptions(
+                deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,
+                report_clones=report_clones,
+            ),
             progress=progress,
         )
-        pins, unread = _pins(loaded.policy, cache, state, here)
-        evidence = replace(evidence, pins=pins, unseen=(*evidence.unseen, *unread))
+        evidence = collected.evidence
         evidence = replace(
             evidence,
+            pins=_with_ages(evidence.pins, state, here),
             user_names=_account_names(inventory, evidence),
             learned=state.learned_releases(),
             clock_ahead_ns=wall_ns - moment,
@@ -285,21 +303,18 @@ def look_with(
             uses = state.archive_uses()
             idle = idle_times(cache, inventory, uses, here, attributes=attributes)
             evidence = replace(evidence, idle=idle)
-        yield Situation(loaded, cache, inventory, evidence, state, moment, here)
+        situation = Situation(loaded, cache, inventory, evidence, state, moment, here, collected)
+        situation.remember_environments()
+        yield situation
 
 
-def _pins(
-    policy: Policy, cache: OpenCache, state: State, here: HostTime
-) -> tuple[tuple[Pin, ...], tuple[Unseen, ...]]:
-    """Return the pins of a cache with how old they surely are, and what could not be read."""
+def _with_ages(pins: tuple[Pin, ...], state: State, here: HostTime) -> tuple[Pin, ...]:
+    """Return pins with how old they surely are."""
     from cacheadmin.evidence.pin_ages import with_known_ages
-    from cacheadmin.evidence.pins import read_pins
 
-    trusted = frozenset({0, os.geteuid(), os.fstat(cache.fd).st_uid})
-    pins, unread = read_pins(cache.identity, policy.venvs.registry, policy.aliases, trusted)
     if any(pin.expires_ns is not None for pin in pins):
-        pins = with_known_ages(pins, state.pin_ages(), here)
-    return pins, unread
+        return with_known_ages(pins, state.pin_ages(), here)
+    return pins
 
 
 def _observes_use(policy: Policy) -> bool:

@@ -47,6 +47,7 @@ def _show(situation: Situation, environments: list[Environment], output_format: 
 
     from cacheadmin.cli.showing import document
     from cacheadmin.report import environments as rows
+    from cacheadmin.report.gaps import gaps_text
     from cacheadmin.report.tables import comma_separated
 
     owner, team = situation.owner_of, situation.team_of
@@ -61,3 +62,6 @@ def _show(situation: Situation, environments: list[Environment], output_format: 
         output.data(comma_separated(rows.COLUMNS, cells))
     else:
         output.data(rows.environments_text(environments, owner, team))
+        gaps = gaps_text(situation.case.gaps)
+        if gaps:
+            output.data("\n" + gaps)

@@ -47,11 +47,20 @@ def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
     return fail_on is not FailOn.NEVER and any_at_least(findings, Severity(fail_on.value))
 
 
+# What these commands say rests on what was looked at, so they say what was not.
+_WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan"})
+
+
 def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:
     """Return one JSON document as text."""
     from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.gaps import gaps_json
 
-    return dumps({**header(command, situation.loaded, situation.cache.identity), **content})
+    head = header(command, situation.loaded, situation.cache.identity)
+    gaps = {}
+    if command in _WITH_GAPS:
+        gaps["gaps"] = gaps_json(situation.case.gaps, head["host"], situation.case.user)
+    return dumps({**head, **content, **gaps})
 
 
 def show_plan(

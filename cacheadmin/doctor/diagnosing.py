@@ -16,9 +16,9 @@ from cacheadmin.doctor.examining import examine
 from cacheadmin.doctor.quarantined import Holding, holdings
 from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
 from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
-from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import lies_in_another_root
+from cacheadmin.evidence.look import locator_for
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of

@@ -1,116 +1,115 @@
 """Gather all evidence about one cache. Reads much, changes nothing, runs nothing.
 
-Order matters little, with one exception: processes first, because what runs
-from an environment that nobody registered makes it known.
+The sources (``evidence.sources``) say where environments may be and what else
+uses the cache; here the environments are scanned, and all of it is put
+together. What the sources answered is kept beside it: the last look before the
+moves asks them what has come since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.discovery import find_environments
-from cacheadmin.evidence.distributions import ArchiveInodes
-from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
+from cacheadmin.evidence.away import away_because
+from cacheadmin.evidence.candidates import Found
+from cacheadmin.evidence.environments import ScanOptions, scan_environment
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
     EnvironmentStatus,
     Evidence,
-    RememberedEnvironment,
+    Gap,
+    GapKind,
     Unseen,
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
-from cacheadmin.evidence.locating import CacheLocator
-from cacheadmin.evidence.lock_holders import lock_holders
-from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.look import Facts
 from cacheadmin.evidence.releases import collect_releases
+from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.evidence.tools import tools_of
-from cacheadmin.inventory.entries import ArchiveContent, Inventory
-from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.reading import OpenCache
-    from cacheadmin.policy.model import Policy
+    from cacheadmin.evidence.environments import Candidate
+    from cacheadmin.evidence.look import Look, Source
 
 Progress = Callable[[str, int, int], None]
 
 
-def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
-    """Return what tells whether a path leads into this cache."""
-    return CacheLocator(
-        inventory.cache,
-        (bucket.name for bucket in inventory.buckets),
-        aliases=policy.aliases,
-        archives=inventory.archives,
-    )
+@dataclass(frozen=True)
+class Collected:
+    """A whole look: the evidence, and each source's own answer, by its place in ``SOURCES``."""
 
-
-def inodes_for(inventory: Inventory) -> ArchiveInodes:
-    """Return what tells which archive a hardlinked file belongs to."""
-    paths = {archive.id: archive.path for archive in inventory.archives.values()}
-    return ArchiveInodes(inventory.cache.path, paths)
+    evidence: Evidence
+    """Everything put together."""
+    answers: Mapping[Source, Facts]
+    """What each source answered."""
+    look: Look
+    """The look that was taken."""
 
 
 def collect_evidence(
-    policy: Policy,
-    cache: OpenCache,
-    inventory: Inventory,
-    remembered: tuple[RememberedEnvironment, ...],
+    look: Look,
     *,
     now_ns: int,
-    deep: bool = False,
-    report_clones: bool = False,
+    options: ScanOptions,
     progress: Progress | None = None,
-) -> Evidence:
-    """Return everything that tells who uses the cache.
-
-    ``remembered`` comes from the state. ``deep`` looks at every file of every
-    environment; ``report_clones`` tells clones from copies.
-    """
-    locator = locator_for(policy, inventory)
-    processes, unseen_processes = read_processes(locator)
-    named = interpreter_prefixes(cache)
-    found = find_environments(
-        policy, named.prefixes, remembered, processes, _inside(inventory), locator
-    )
-    options = ScanOptions(deep=deep, report_clones=report_clones)
-    scanned = _scan_all(found.candidates(), locator, inodes_for(inventory), options, progress)
+    sources: Sequence[Source] = SOURCES,
+) -> Collected:
+    """Return everything that tells who uses the cache."""
+    answers: dict[Source, Facts] = {}
+    for source in sources:
+        facts = source.collect(look)
+        answers[source] = facts
+        look = replace(
+            look,
+            found=(*look.found, *facts.candidates),
+            processes=(*look.processes, *facts.processes),
+        )
+    found = Found(look.locator)
+    for candidate in look.found:
+        found.add(candidate)
+    candidates = found.candidates()
+    scanned = tuple(_scan_all(candidates, look, options, progress))
     environments = tuple(_worth_telling(scanned))
-    return Evidence(
+    everything = tuple(answers.values())
+    recorded = {path: names for facts in everything for path, names in facts.recorded.items()}
+    inventory = look.inventory
+    evidence = Evidence(
         collected_at_ns=now_ns,
         filesystem=describe_filesystem(inventory.cache.path),
         environments=environments,
-        remembered=remembered,
-        processes=tuple(p for p in processes if p.uses or p.is_uv),
-        releases=collect_releases(inventory, environments, processes, now_ns),
-        lock_holders=lock_holders(inventory.cache.path),
+        remembered=look.remembered,
+        processes=tuple(p for p in look.processes if p.uses or p.is_uv),
+        releases=collect_releases(inventory, environments, look.processes, now_ns),
+        lock_holders=tuple(one for facts in everything for one in facts.lock_holders),
         unseen=(
-            *unseen_processes,
-            *found.unseen,
+            *(one for facts in everything for one in facts.unseen),
             *_unread(environments),
-            *_damaged(named),
         ),
+        pins=tuple(one for facts in everything for one in facts.pins),
+        gaps=(
+            *(one for facts in everything for one in facts.gaps),
+            *_away(environments, {one.path: one.seen_ns for one in candidates}),
+        ),
+        named=tuple(one for facts in everything for one in facts.named),
+        recorded=recorded,
     )
+    return Collected(evidence, answers, look)
 
 
-def _inside(inventory: Inventory) -> Iterator[str]:
-    """Yield where environments lie inside the cache: archives, scripts', projects', overlays."""
-    root = inventory.cache.path
-    paths = [
-        *(a.path for a in inventory.archives.values() if a.content is ArchiveContent.ENVIRONMENT),
-        *(e.path for e in inventory.environments if e.archive is None),
-        *(build.path for build in inventory.builds),
-    ]
-    for path in paths:
-        yield f"{root}/{path}"
+def scan_candidate(candidate: Candidate, look: Look, options: ScanOptions) -> Environment:
+    """Scan one environment that a source named."""
+    environment = scan_environment(candidate, look.locator, look.inodes, options)
+    if candidate.kind is EnvironmentKind.CACHED:
+        environment = replace(environment, tools=tools_of(candidate.path))
+    return environment
 
 
 def _scan_all(
     candidates: Iterable[Candidate],
-    locator: CacheLocator,
-    inodes: ArchiveInodes,
+    look: Look,
     options: ScanOptions,
     progress: Progress | None,
 ) -> Iterator[Environment]:
@@ -118,10 +117,7 @@ def _scan_all(
     for number, candidate in enumerate(listed):
         if progress is not None:
             progress("environments scanned", number, len(listed))
-        environment = scan_environment(candidate, locator, inodes, options)
-        if candidate.kind is EnvironmentKind.CACHED:
-            environment = replace(environment, tools=tools_of(candidate.path))
-        yield environment
+        yield scan_candidate(candidate, look, options)
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:
@@ -150,11 +146,26 @@ def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
             yield Unseen("environment", environment.path, environment.reason, True, environment.uid)
 
 
-def _damaged(entries: InterpreterEntries) -> Iterator[Unseen]:
-    for unseen in entries.unseen:
-        reason = f"{unseen.reason}; it may name environments that nothing else names"
-        yield Unseen("interpreter-entry", unseen.path, reason, hides_archives=True)
-    if entries.damaged:
-        first = entries.damaged[0]
-        reason = f"{len(entries.damaged)} damaged or unknown entries were skipped ({first.reason})"
-        yield Unseen("interpreter-entry", first.path, reason, hides_archives=False)
+def _away(environments: Iterable[Environment], seen_ns: Mapping[str, int]) -> Iterator[Gap]:
+    """Yield environments that are named and not there, where more than they is not there.
+
+    A home that is not mounted tonight has its environments again tomorrow.
+    """
+    for environment in environments:
+        if environment.status is not EnvironmentStatus.MISSING:
+            continue
+        why = away_because(environment.path, seen_ns[environment.path])
+        if not why:
+            continue
+        # Only the cache's own records speak of it: the site's word that all are found counts.
+        known = set(environment.sources) - {"cache", "process"}
+        yield Gap(
+            "environments.away",
+            GapKind.AWAY if known else GapKind.SEARCH,
+            environment.path,
+            f"{environment.path} is named ({', '.join(environment.sources)}) and not found, and "
+            f"{why}: it may be back tomorrow",
+            "mount it; or, if it is gone for good: `cacheadmin venv remove "
+            f"{environment.path}`" + ("" if known else ", or give your word: venvs.complete: true"),
+            environment.uid,
+        )

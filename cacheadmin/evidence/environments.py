@@ -39,12 +39,16 @@ _MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An environment to scan, and how it was found. ``registrant`` owns the registry link."""
+    """An environment to scan, and how it was found. ``registrant`` owns the registry link.
+
+    ``seen_ns``: the newest moment at which it was surely there; 0 where unknown.
+    """
 
     path: str
     kind: EnvironmentKind
     sources: tuple[str, ...]
     registrant: int | None = None
+    seen_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,6 +209,53 @@ class Unseen:
     uid: int | None = None
 
 
+class GapKind(StrEnum):
+    """What sort of place was not looked at, and so which word of the site closes the gap.
+
+    ``SEARCH``: environments may lie where nobody searched (``venvs.complete``
+    closes it). ``HOSTS``: other hosts or containers reach the cache
+    (``hosts.only: this``). ``AWAY``: something known is not there now. ``RIGHTS``:
+    something may be there that the caller may not see. No word closes these two.
+    """
+
+    SEARCH = "search"
+    HOSTS = "hosts"
+    AWAY = "away"
+    RIGHTS = "rights"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place where a user of this cache may be, and that was not looked at."""
+
+    id: str
+    """Stable id (public, in JSON), such as ``homes.unsearched``."""
+    kind: GapKind
+    """Which word of the policy closes it."""
+    subject: str
+    """The place: a path, an account, a namespace."""
+    detail: str
+    """A sentence: what was not looked at, and why."""
+    fix: str
+    """What closes the gap."""
+    uid: int | None = None
+    """The account that may use the cache from there; None where unknown."""
+    host: str = ""
+    """The host or container that may; empty for this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedEntry:
+    """An entry of the cache that a file outside names, such as a unit or a Jupyter kernel."""
+
+    entry: str
+    """The entry, ``archive-v0/<id>`` or ``environments-v2/<name>``."""
+    file: str
+    """The absolute path of the file that names it."""
+    uid: int | None = None
+    """The owner of that file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pin:
     """Something in the cache that somebody wants kept.
@@ -301,7 +348,10 @@ class Evidence:
     releases that the table lacks. ``idle`` tells for how long (ns, at least)
     nobody has used an archive; it lacks archives never observed before, and is
     empty where the policy does not ask for it. ``clock_ahead_ns``: how far
-    the clock was set forward since the last run.
+    the clock was set forward since the last run. ``gaps`` are places that no
+    source looked at, whatever the policy says of them. ``named`` are entries that
+    files outside name. ``recorded`` maps an environment's path to the interpreter
+    buckets that name it.
     """
 
     collected_at_ns: int
@@ -317,3 +367,6 @@ class Evidence:
     pins: tuple[Pin, ...] = ()
     idle: Mapping[ArchiveId, int] = field(default_factory=dict)
     clock_ahead_ns: int = 0
+    gaps: tuple[Gap, ...] = ()
+    named: tuple[NamedEntry, ...] = ()
+    recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ from cacheadmin.evidence.proc_reading import (
     start_of,
 )
 from cacheadmin.evidence.processes import boot_ns, started_ns
-from cacheadmin.evidence.uv_processes import is_uv
+from cacheadmin.evidence.uv_processes import is_called_uv
 
 _FileIdentity = tuple[int, int, int]
 
@@ -134,7 +134,7 @@ def _holder(found: FileLock, process: ProcessFiles | None, unlinked: bool, boot:
         started_ns=None if started is None else started_ns(started[1], boot),
         start_ticks=0 if started is None else started[1],
         unlinked=unlinked,
-        is_uv=is_uv(process),
+        is_uv=is_called_uv(process),
         host=_host_of(process),
     )
 

@@ -11,7 +11,19 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from glob import has_magic
 
+from cacheadmin.evidence.facts import Unseen
+from cacheadmin.fs.reading import failure
+
 Closed = Callable[[str, OSError], None]
+
+
+def matches(pattern: str, what: str, unseen: list[Unseen]) -> Iterator[str]:
+    """Yield what a pattern of the policy matches; closed folders go to ``unseen`` as ``what``."""
+
+    def closed(folder: str, error: OSError) -> None:
+        unseen.append(Unseen(what, folder, failure(folder, error).reason, hides_archives=True))
+
+    return expand(pattern, closed)
 
 
 def expand(pattern: str, closed: Closed) -> Iterator[str]:

@@ -31,7 +31,13 @@ from cacheadmin.evidence.proc_reading import (
     start_of,
 )
 from cacheadmin.evidence.reach import can_not_reach
-from cacheadmin.evidence.uv_processes import is_parked, is_uv, names_another_cache, release_of
+from cacheadmin.evidence.uv_binaries import UvBinaries
+from cacheadmin.evidence.uv_processes import (
+    is_called_uv,
+    is_parked,
+    names_another_cache,
+    release_of,
+)
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -47,14 +53,19 @@ _NAMED = ("VIRTUAL_ENV", "PATH", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTHON
 
 
 def read_processes(
-    locator: CacheLocator, *, known: frozenset[tuple[int, int]] = frozenset()
+    locator: CacheLocator,
+    *,
+    known: frozenset[tuple[int, int]] = frozenset(),
+    binaries: UvBinaries | None = None,
 ) -> tuple[tuple[Process, ...], tuple[Unseen, ...]]:
     """Return processes that use the cache or are uv, and what could not be seen.
 
     ``known`` holds (pid, start in ns) of processes to leave out: those of an
-    earlier look. Also returned are processes that run from an environment
-    somewhere else (``Process.environments``), for the scan.
+    earlier look; ``binaries`` which executables were found to be uv there. Also
+    returned are processes that run from an environment somewhere else
+    (``Process.environments``), for the scan.
     """
+    binaries = UvBinaries() if binaries is None else binaries
     boot = boot_ns()
     own_mounts = own_mount_namespace()
     mapped = mapped_files(device_in_maps(locator.identity.path))
@@ -73,10 +84,19 @@ def read_processes(
             continue
         if found.denied:
             denied.append(found)
-        process = _process(found, uses, boot)
+        process = _process(found, uses, boot, binaries)
         if process is not None:
             processes.append(process)
-    return tuple(processes), tuple(_unseen(denied))
+    return tuple(processes), (*_unseen(denied), *_passed_over(binaries))
+
+
+def program_of(pid: int) -> str | None:
+    """Return what a process runs as: its short name, which ``exec`` changes; None: it ended."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:
+            return file.read(64).decode("utf-8", "surrogateescape")
+    except OSError:
+        return None
 
 
 def known_processes() -> frozenset[tuple[int, int]]:
@@ -88,11 +108,12 @@ def known_processes() -> frozenset[tuple[int, int]]:
     )
 
 
-def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
+def _process(found: ProcessFiles, uses: _Uses, boot: int, binaries: UvBinaries) -> Process | None:
     used = uses.of(found)
     cache = uses.locator.identity
+    version = release_of(found, binaries)
     uv = (
-        is_uv(found)
+        (version is not None or is_called_uv(found))
         and not names_another_cache(found, (cache.device, cache.inode))
         and not (found.root_for_itself and can_not_reach(found.pid, cache.path))
     )
@@ -102,7 +123,7 @@ def _process(found: ProcessFiles, uses: _Uses, boot: int) -> Process | None:
     started = start_of(found.pid)
     if started is None:
         return None
-    version = release_of(found) if uv else None
+    version = version if uv else None
     return Process(
         pid=found.pid,
         uid=found.uid,
@@ -218,6 +239,15 @@ def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
             denied[found.uid] += 1
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {account_name(uid)}'s processes may only be looked at by root"
+        yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)
+
+
+def _passed_over(binaries: UvBinaries) -> Iterator[Unseen]:
+    for uid, count in sorted(binaries.passed_over.items()):
+        reason = (
+            f"{count} large programs that {account_name(uid)} runs were not read: one of them may "
+            "be a uv under another name"
+        )
         yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)
 
 

@@ -12,8 +12,10 @@ not tell for sure counts as a way to the cache.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.proc_reading import own_mount_namespace, process_ids, read_process
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.resolving import resolve
 
@@ -58,6 +60,48 @@ def can_not_reach(pid: int, cache: str) -> bool:
         )
     except (OSError, ValueError, _UnknownPlaceError):
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A process with a root of its own, whose mounts may lead to the cache."""
+
+    pid: int
+    """One of its processes."""
+    uid: int
+    """Whose process that is."""
+    command: str
+    """What that process runs."""
+    host: str
+    """What the container calls itself; empty where it does not say."""
+
+
+def containers_that_reach(cache: str) -> tuple[Container, ...]:
+    """Return one process of each container that may see a cache, by its mounts.
+
+    A container is a mount namespace of its own with another root folder: a
+    service with private mounts sees the folders that we see, and is none. Those
+    that the caller may not look at are said elsewhere (unseen processes).
+    """
+    own = own_mount_namespace()
+    seen = {own}
+    found = []
+    for pid in process_ids():
+        try:
+            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            root = os.stat(f"/proc/{pid}/root/")
+        except OSError:
+            continue
+        here = os.stat("/")
+        if (root.st_dev, root.st_ino) == (here.st_dev, here.st_ino) or can_not_reach(pid, cache):
+            continue
+        process = read_process(pid, own)
+        if process is not None:
+            found.append(Container(pid, process.uid, process.command, process.variable("HOSTNAME")))
+    return tuple(found)
 
 
 class _UnknownPlaceError(Exception):

@@ -13,12 +13,14 @@ import re
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.other_roots import status_in_root
-from cacheadmin.uv.executables import release_beside, version_in
+from cacheadmin.uv.command_line import read_command
+from cacheadmin.uv.executables import release_beside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.evidence.proc_reading import ProcessFiles
+    from cacheadmin.evidence.uv_binaries import UvBinaries
 
 # `uv`, `uvx`, and copies kept by release: `uv-0.8.5`, `uv_0.9`.
 _NAME = re.compile(r"uv[xw]?(?:[-_@]?v?\d[\w.]*)?(?:\.exe)?", re.ASCII)
@@ -38,30 +40,21 @@ _WORKING = (
 _HELPERS = frozenset({"git", "git-remote-https", "git-lfs", "ssh", "ldd", "codesign"})
 
 
-def is_uv(process: ProcessFiles) -> bool:
+def is_called_uv(process: ProcessFiles) -> bool:
     """Whether a process is uv or uvx, by its executable's name."""
     program = process.executable or (process.arguments[0] if process.arguments else "")
     return _NAME.fullmatch(os.path.basename(program)) is not None
 
 
-def release_of(process: ProcessFiles) -> str | None:
-    """Return the release a uv process runs: by metadata beside it, else by its bytes.
+def release_of(process: ProcessFiles, binaries: UvBinaries) -> str | None:
+    """Return the release a uv process runs: by its bytes, else by metadata beside it.
 
-    ``/proc/PID/exe`` is the very file that runs, also when it was replaced or
-    lies behind other mounts; it is read, never started.
+    None where neither tells, as for what is no uv.
     """
-    if process.executable:
-        beside = release_beside(process.executable, process.root_for_kernel)
-        if beside is not None:
-            return beside
-    try:
-        fd = os.open(f"/proc/{process.pid}/exe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return version_in(fd)
-    finally:
-        os.close(fd)
+    version = binaries.version_of(process.pid, process.uid)
+    if version is None and process.executable and is_called_uv(process):
+        return release_beside(process.executable, process.root_for_kernel)
+    return version
 
 
 def names_another_cache(process: ProcessFiles, identity: tuple[int, int]) -> bool:
@@ -70,15 +63,7 @@ def names_another_cache(process: ProcessFiles, identity: tuple[int, int]) -> boo
     Those two override any ``uv.toml``; a default location proves nothing,
     because a ``uv.toml`` may name this cache.
     """
-    named = process.variable("UV_CACHE_DIR")
-    arguments = process.arguments
-    for position, argument in enumerate(arguments):
-        if argument == "--":
-            break
-        if argument == "--cache-dir" and position + 1 < len(arguments):
-            named = arguments[position + 1]
-        elif argument.startswith("--cache-dir="):
-            named = argument.removeprefix("--cache-dir=")
+    named = read_command(process.arguments).cache_dir or process.variable("UV_CACHE_DIR")
     if not named:
         return False
     root, path = process.place_of(named)
@@ -98,7 +83,7 @@ def is_parked(process: ProcessFiles, children: Sequence[ProcessFiles]) -> bool:
         return False
     for child in children:
         text = " ".join(child.arguments)
-        if any(mark in text for mark in _WORKING) or is_uv(child):
+        if any(mark in text for mark in _WORKING) or is_called_uv(child):
             return False
         if os.path.basename(child.executable) in _HELPERS:
             return False
@@ -108,5 +93,4 @@ def is_parked(process: ProcessFiles, children: Sequence[ProcessFiles]) -> bool:
 def _runs_a_program(process: ProcessFiles) -> bool:
     if os.path.basename(process.executable).startswith("uvx"):
         return True
-    words = [argument for argument in process.arguments[1:] if not argument.startswith("-")]
-    return "run" in words[:4] or "x" in words[:1] or words[:2] == ["tool", "uvx"]
+    return read_command(process.arguments).runs_a_program

@@ -56,6 +56,9 @@ _MAX_DEPTH = 8
 
 _LINK_TO_ARCHIVE = re.compile(r"(?:^|/)archive-v\d+/([^/]+)/*$")
 
+# Files that lie in every bucket, or in a source of it, and are no pointers.
+_BESIDE_POINTERS = frozenset({".gitignore", ".git", "CACHEDIR.TAG"})
+
 _Kind = Literal["http", "rev"]
 
 
@@ -193,7 +196,9 @@ class _Reader:
         keys: dict[str, dict[str, str]] = {}
         for name in (*listing.links, *listing.files):
             parsed = pointer_key(name)
-            if parsed is None or (parsed[1] == "link" and name not in listing.links):
+            if parsed is None:
+                continue
+            if parsed[1] == "link" and not self._is_link_to_archive(fd, path, name, listing):
                 continue
             keys.setdefault(parsed[0], {})[parsed[1]] = name
         package = normalized(path.rpartition("/")[2])
@@ -201,6 +206,24 @@ class _Reader:
             if (metadata := key + METADATA_SUFFIX) in listing.files:
                 names["metadata"] = metadata
             self._wheel(fd, f"{path}/{key}", key, package, names, listing)
+
+    def _is_link_to_archive(self, fd: int, path: str, name: str, listing: _Listing) -> bool:
+        """Whether a name without a pointer's ending is a link to an archive.
+
+        Anything else of such a name is nothing that a known release writes: a
+        linked folder may hold pointers, a file may be one of a release to come.
+        """
+        if name in listing.links and self._linked_archive(fd, name) is not None:
+            return True
+        if name not in _BESIDE_POINTERS:
+            link = name in listing.links
+            what = "a link that leads to no archive" if link else "a file of no known ending"
+            self._not_read(f"{path}/{name}", what)
+        return False
+
+    def _not_read(self, path: str, what: str) -> None:
+        reason = f"{what}, which no known uv release writes there: it was not read"
+        self.found.unreadable.append(Unreadable(path, reason))
 
     def _wheel(
         self,
@@ -273,6 +296,9 @@ class _Reader:
                 verdict = None if current is None else name in current
                 self._revision(fd, name, f"{path}/{name}", verdict)
             return
+        for name in listing.links:
+            if self._linked_archive(fd, name) is None:
+                self._not_read(f"{path}/{name}", "a link that leads to no archive")
         is_revision = depth > 0 and bool(listing.links or "metadata.msgpack" in listing.files)
         if is_revision:
             # Git and other sources without a revision file: the folder is the revision.
@@ -304,6 +330,9 @@ class _Reader:
         try:
             self.found.watched[path] = os.fstat(fd).st_mtime_ns
             links = self._list(fd, path).links
+            for link in links:
+                if self._linked_archive(fd, link) is None:
+                    self._not_read(f"{path}/{link}", "a link that leads to no archive")
             self._add_revision(fd, path, list(links), current)
         except OSError as error:
             self._unreadable(path, error)
@@ -343,6 +372,7 @@ class _Reader:
                 self.found.strays.append(
                     Stray(inner, what, False, status.st_uid, status.st_mtime_ns)
                 )
+                self._not_read(inner, what)
             else:
                 self._environment(inner, archive, status, status.st_mtime_ns)
         for name in listing.folders:

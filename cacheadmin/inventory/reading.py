@@ -53,6 +53,9 @@ __all__ = [
 
 _POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
 
+# What lies in these tells who uses an archive.
+_TELLING_KINDS = _POINTER_KINDS | {"builds", "archive"}
+
 # Metadata lies this many folders below its bucket.
 _METADATA_DEPTH = 3
 
@@ -72,16 +75,31 @@ def read_inventory(cache: OpenCache) -> Inventory:
 
 
 @dataclass(frozen=True, slots=True)
-class InterpreterEntries:
-    """Environments named in the cache: (prefix, entry's path, its time in ns).
+class InterpreterRecord:
+    """One interpreter record of uv: it names an environment."""
 
-    ``damaged`` entries name nothing that could be understood. ``unseen`` is
-    what may well name environments but could not be looked at.
+    prefix: str
+    """The environment's absolute path, as uv saw it."""
+    path: str
+    """The record's own path in the cache."""
+    written_ns: int
+    """When it was written: at uv's first question to this interpreter."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterpreterEntries:
+    """Environments named in the cache.
+
+    ``prefixes`` has the newest record of each environment: (prefix, entry's
+    path, its time in ns); ``records`` all of them. ``damaged`` entries name
+    nothing that could be understood. ``unseen`` is what may well name
+    environments but could not be looked at.
     """
 
     prefixes: tuple[tuple[str, str, int], ...]
     damaged: tuple[Unreadable, ...]
     unseen: tuple[Unreadable, ...] = ()
+    records: tuple[InterpreterRecord, ...] = ()
 
 
 def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
@@ -91,6 +109,7 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
     time is that of the first question (facts section 6).
     """
     prefixes: dict[str, tuple[str, str, int]] = {}
+    records: list[InterpreterRecord] = []
     damaged: list[Unreadable] = []
     failures: list[ReadFailure] = []
     for name in _list_root(cache):
@@ -111,6 +130,7 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
             if prefix is None:
                 damaged.append(Unreadable(path, "not an interpreter entry of a known shape"))
                 continue
+            records.append(InterpreterRecord(prefix, path, status.st_mtime_ns))
             known = prefixes.get(prefix)
             if known is None or known[2] < status.st_mtime_ns:
                 prefixes[prefix] = (prefix, path, status.st_mtime_ns)
@@ -118,7 +138,7 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
             reason = f"more than {_MAX_INTERPRETER_ENTRIES} entries: the rest was not read"
             failures.append(ReadFailure(name, reason))
     unseen = tuple(Unreadable(problem.path, problem.reason) for problem in failures)
-    return InterpreterEntries(tuple(prefixes.values()), tuple(damaged), unseen)
+    return InterpreterEntries(tuple(prefixes.values()), tuple(damaged), unseen, tuple(records))
 
 
 class _Reading:
@@ -155,7 +175,10 @@ class _Reading:
             self._stray(name, f"{what} of a name unknown to uv", status)
         elif not stat.S_ISDIR(status.st_mode):
             link = stat.S_ISLNK(status.st_mode)
-            self._stray(name, f"a {'link' if link else 'file'} where a bucket should be", status)
+            what = f"a {'link' if link else 'file'} where a bucket should be"
+            self._stray(name, what, status)
+            if link and parsed[0] in _TELLING_KINDS:
+                self.unreadable.append(Unreadable(name, f"{what}: uv follows it, it was not read"))
         elif parsed[0] in ROOTS_KINDS and self._is_ours_alone(name):
             self.watched[name] = status.st_mtime_ns
         else:

@@ -18,6 +18,8 @@ _TO_LET_GO = {
     "archive.policy": "another prune.keep or prune.archives in the policy",
     "archive.young": "it has to become an hour old",
     "archive.unseen": "{who} has to be readable: run it as root, or as its owner",
+    "archive.gap": "that gap has to be closed: `cacheadmin preflight` says how",
+    "entry.named": "{who} would have to name it no more",
     "archive.lock_free_uv": "{who} has to end, or its user to upgrade to uv 0.8.19 or later",
     "archive.unknown_bucket": "teach it the release that writes {who}: `cacheadmin uv learn`",
     "archive.unknown_pointer": "teach it the release of that pointer: `cacheadmin uv learn`",
@@ -31,6 +33,7 @@ _TO_LET_GO = {
     "wheel.bucket_kept": "its bucket would have to be needed by nobody; or prune.unused.after be "
     "set, and the wheel unused for that long",
     "revision.current": "a newer revision of the same source would have to take its place",
+    "revision.unknown_bucket": "teach it the release that writes {who}: `cacheadmin uv learn`",
     "revision.unnamed": "uv names no current revision beside it, so it stays",
     "revision.policy": "prune.revisions in the policy would have to be true",
     "revision.lock_free_uv": "{who} has to end",

@@ -12,7 +12,8 @@ A bucket is needed when
   cache that nobody has moved away from;
 - a release in use is newer than the release table: what it needs is unknown,
   so the newest known version of every kind and all above stay;
-- a running uv of unknown release, of which any bucket may be.
+- a running uv of unknown release, of which any bucket may be;
+- it is an interpreter bucket, and alone names an environment that is there.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.timestamps import age_words, nanoseconds
 from cacheadmin.uv.releases import buckets_of, newest_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from cacheadmin.evidence.facts import ReleaseTrace
     from cacheadmin.planner.case import Case
@@ -50,7 +52,27 @@ def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:
         for name in names & present:
             if need not in needs[name]:
                 needs[name].append(need)
+    for name, need in tuple(_only_records(case, needs.keys())):
+        needs[name].append(need)
     return {name: tuple(found) for name, found in needs.items()}
+
+
+def _only_records(case: Case, needed: Container[str]) -> Iterator[tuple[str, Need]]:
+    """Yield the interpreter buckets that alone name an environment which is there.
+
+    Environments on record in the state count too: the state may be lost.
+    """
+    for environment in case.outside_environments:
+        if environment.status is EnvironmentStatus.MISSING:
+            continue
+        known = set(environment.sources) <= {"cache", "remembered", "process"}
+        uses = environment.archives or environment.entries or not environment.complete
+        named_in = case.evidence.recorded.get(environment.path, frozenset())
+        if not (known and uses and named_in) or any(name in needed for name in named_in):
+            continue
+        newest = max(named_in, key=lambda name: (len(name), name))
+        who = f"{environment.path} ({case.user(environment.uid)})"
+        yield newest, Need(who, "is an environment that nothing else names")
 
 
 def is_active(case: Case, trace: ReleaseTrace) -> bool:
@@ -69,23 +91,20 @@ def has_upgraded(case: Case, trace: ReleaseTrace) -> bool:
     everybody, is a release that could have left the trace, and the newest
     of theirs came after it. A release they have elsewhere all the same
     downloads again, and leaves a new trace; no environment depends on buckets.
+    A write to a bucket is no matter of belief: whoever wrote it has that release
+    somewhere, in an image or a project, whatever else they have.
     """
-    if trace.is_program or trace.uid is None:
+    if trace.is_program or trace.uid is None or trace.bucket is not None:
         return False
     programs = [p for p in case.evidence.releases if p.is_program and p.uid in (trace.uid, None)]
     own = [program for program in programs if program.uid == trace.uid]
     if not own or max(program.seen_ns for program in own) <= trace.seen_ns:
         return False
-    return not any(_could_have_left(case, program, trace) for program in programs)
+    return not any(_could_have_left(program, trace) for program in programs)
 
 
-def _could_have_left(case: Case, program: ReleaseTrace, trace: ReleaseTrace) -> bool:
-    if program.version is None:
-        return True
-    if trace.version is not None:
-        return program.version == trace.version
-    buckets = case.buckets_of(program.version)
-    return buckets is None or trace.bucket is None or trace.bucket in buckets
+def _could_have_left(program: ReleaseTrace, trace: ReleaseTrace) -> bool:
+    return None in (program.version, trace.version) or program.version == trace.version
 
 
 def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import ArchiveId, archive_path
+from cacheadmin.planner.gaps import open_gaps
 from cacheadmin.uv.releases import buckets_of, known_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cacheadmin.evidence.facts import Environment, Evidence, Process
+    from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process
     from cacheadmin.inventory.entries import Bucket, Inventory
     from cacheadmin.policy.model import Policy
 
@@ -47,6 +48,16 @@ class Case:
         """Scans of environments inside the cache, by the entry they are."""
         entries = ((one.entry_in(self.inventory.cache), one) for one in self.evidence.environments)
         return {entry: one for entry, one in entries if entry is not None}
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Places where a user of the cache may be, and that nobody looked at."""
+        return open_gaps(self.policy, self.evidence)
+
+    @cached_property
+    def away(self) -> frozenset[str]:
+        """Paths of environments that are not there now, and may be there again."""
+        return frozenset(gap.subject for gap in self.evidence.gaps if gap.id == "environments.away")
 
     @cached_property
     def _publishers(self) -> dict[str, str]:
@@ -97,6 +108,11 @@ class Case:
         filesystem = self.evidence.filesystem
         return not filesystem.network or filesystem.locks_reach_other_hosts is True
 
+    @property
+    def others_may_link(self) -> bool:
+        """Whether environments of other hosts may link to the cache, by its filesystem."""
+        return self.evidence.filesystem.network and self.policy.hosts.only != "this"
+
     def buckets_of(self, version: str) -> frozenset[str] | None:
         """Return a release's bucket names, from the table or as learned; None: unknown."""
         known = buckets_of(version)
@@ -105,6 +121,14 @@ class Case:
     def is_known(self, bucket: Bucket) -> bool:
         """Whether some release, of the table or learned, uses a bucket of this name."""
         return bucket.known or any(bucket.name in names for names in self.evidence.learned.values())
+
+    def is_known_bucket(self, name: str) -> bool:
+        """As ``is_known``, by a bucket's name."""
+        return name in self._known_buckets
+
+    @cached_property
+    def _known_buckets(self) -> frozenset[str]:
+        return frozenset(b.name for b in self.inventory.buckets if self.is_known(b))
 
     def is_known_kind(self, kind: str) -> bool:
         """Whether some release, of the table or learned, has buckets of this kind."""

@@ -5,7 +5,7 @@ prune, and an archive that only pointers lead to is no loss to anybody; one
 that an environment links to, or a process runs from, is.
 
 Unknown is alive here too. An environment that could not be read may link to
-any archive, so all of them count as used while there is one. Processes that
+any archive, so all of them count as used while there is one, or a gap is open. Processes that
 could not be looked at may run from a cached environment, so those count.
 """
 
@@ -40,6 +40,11 @@ def archives_in_use(case: Case) -> ArchivesInUse:
     if places:
         first = places[0]
         note = f"every archive counts as used: {first.path} could not be read ({first.reason})"
+        return ArchivesInUse(frozenset(case.inventory.archives), note)
+    gaps = [gap for gap in case.gaps if not gap.id.startswith("unseen.")]
+    if gaps:
+        # Somebody whom nobody looked for may link to any of them.
+        note = f"every archive counts as used: {gaps[0].detail}"
         return ArchivesInUse(frozenset(case.inventory.archives), note)
     live = mark_uses(case, _perhaps_running(case, hiding))
     note = f"every cached environment counts as used: {hiding[0].reason}" if hiding else ""

@@ -11,6 +11,7 @@ from cacheadmin.timestamps import age_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cacheadmin.evidence.facts import Gap
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
 
@@ -20,12 +21,13 @@ def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     yield from _links(case)
     yield from _cached_links(case, live)
     yield from _unseen(case)
+    yield from _gaps(case)
     yield from _remembered(case, live)
     yield from _processes(case)
     yield from _lock_free_uv(case)
     yield from _lock_holders(case)
     yield from _other_hosts(case)
-    yield from _unknown(case)
+    yield from _unknown(case, live)
     yield from _clock(case)
     yield from _retention(case)
 
@@ -79,6 +81,26 @@ def _unseen(case: Case) -> Iterator[Limit]:
             Verdict.REFUSED if refused else Verdict.LIMITED,
             f"{unseen.what} {unseen.path}{owner} could not be looked at: {unseen.reason}{kept}",
             "run it as root, or as a user who may read it",
+        )
+
+
+def _gaps(case: Case) -> Iterator[Limit]:
+    """Yield the gaps, one limit an id: a site may have a hundred homes."""
+    refused = case.policy.venvs.gaps == "refuse"
+    says = "; the policy says venvs.gaps: refuse" if refused else ""
+    by_id: dict[str, list[Gap]] = {}
+    for gap in case.gaps:
+        # What could not be read has limits of its own; a refusal names it too.
+        if refused or not gap.id.startswith("unseen."):
+            by_id.setdefault(gap.id, []).append(gap)
+    for name, gaps in by_id.items():
+        first, *others = gaps
+        more = ", ".join(name_some([gap.subject for gap in others]))
+        yield Limit(
+            name,
+            Verdict.REFUSED if refused else Verdict.LIMITED,
+            first.detail + (f"; likewise {more}" if more else "") + says,
+            first.fix,
         )
 
 
@@ -155,13 +177,14 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
     filesystem = case.evidence.filesystem
     if not filesystem.network:
         return
-    yield Limit(
-        "hosts.unseen",
-        Verdict.LIMITED,
-        f"the cache is on {filesystem.kind}: processes and local environments of other hosts "
-        "can't be seen from here",
-        "list their environments in the policy, or keep them on the shared filesystem",
-    )
+    if case.others_may_link:
+        yield Limit(
+            "hosts.unseen",
+            Verdict.LIMITED,
+            f"the cache is on {filesystem.kind}: processes and local environments of other hosts "
+            "can't be seen from here",
+            "list their environments in the policy, or keep them on the shared filesystem",
+        )
     if filesystem.locks_reach_other_hosts is not True:
         yield Limit(
             "filesystem.locks",
@@ -172,15 +195,15 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
         )
 
 
-def _unknown(case: Case) -> Iterator[Limit]:
+def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
     for bucket in case.inventory.buckets:
         if not case.is_known(bucket):
-            strange = not case.is_known_kind(bucket.kind)
+            may_name_any = any(use.who == bucket.name for use in live.hidden_uses)
             yield Limit(
                 "buckets.unknown",
                 Verdict.LIMITED,
                 f"{bucket.name} belongs to no uv release that cacheadmin knows, it is kept"
-                + ("; it could name any archive, so all archives are kept" if strange else ""),
+                + ("; it could name any archive, so all archives are kept" if may_name_any else ""),
                 "teach it the release: `cacheadmin uv learn PATH-OF-UV`",
             )
     unclear = [p.path for p in case.inventory.wheel_pointers if not p.understood]
@@ -214,7 +237,7 @@ def _clock(case: Case) -> Iterator[Limit]:
 
 
 def _retention(case: Case) -> Iterator[Limit]:
-    if case.policy.prune.unused.after is not None and case.evidence.filesystem.network:
+    if case.policy.prune.unused.after is not None and case.others_may_link:
         yield Limit(
             "unused.other_hosts",
             Verdict.LIMITED,

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 YOUNG_NS = 3600 * NANOSECONDS
 
 # Buckets whose unread parts could point to any archive.
-_POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments"})
+_POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments", "builds", "archive"})
 
 # Ways in which somebody names an environment on purpose.
 _CLAIMS = frozenset({"registry", "include", "remembered"})
@@ -130,6 +130,14 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
             yield archive_path(archive), use
         for entry in memory.entries:
             yield entry, use
+    yield from _used_by_processes(case)
+    for named in case.evidence.named:
+        who = f"{named.file} ({case.user(named.uid)})"
+        yield named.entry, Use("entry.named", who, "a file outside the cache names it")
+    yield from _kept_by_policy(case)
+
+
+def _used_by_processes(case: Case) -> Iterator[tuple[str, Use]]:
     for process in case.evidence.processes:
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
         for used in process.uses:
@@ -137,6 +145,9 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
                 used.entry,
                 Use("process.running", who, f"a running process uses it ({used.through})"),
             )
+
+
+def _kept_by_policy(case: Case) -> Iterator[tuple[str, Use]]:
     for stored in case.inventory.archives.values():
         pattern = matches(case.policy.prune.keep, stored.package, stored.version)
         if pattern is not None:
@@ -148,7 +159,8 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
 
     On a network filesystem such an environment may lie on another host's own
     disk; the default there is 30 days, on a local one none. One that exists
-    but can't be read keeps what it linked for as long as it exists.
+    but can't be read keeps what it linked for as long as it exists; so does one
+    whose whole home or disk is not there now (``evidence.away``).
     """
     seen = {environment.path: environment for environment in case.evidence.environments}
     allowance = case.policy.venvs.keep_missing
@@ -159,7 +171,8 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
         limit = nanoseconds(allowance)
     for memory in case.evidence.remembered:
         now = seen.get(memory.path)
-        if (now is not None and now.status is EnvironmentStatus.UNREADABLE) or (
+        unreadable = now is not None and now.status is EnvironmentStatus.UNREADABLE
+        if (unreadable or memory.path in case.away) or (
             (now is None or now.status is EnvironmentStatus.MISSING)
             and limit
             and case.now_ns - memory.seen_ns <= limit
@@ -172,6 +185,10 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         if unseen.hides_archives:
             reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
             live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
+    if case.policy.venvs.gaps != "refuse":
+        for gap in case.gaps:
+            if not gap.id.startswith("unseen."):
+                live.hidden_uses.append(Use("archive.gap", gap.subject, gap.detail))
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).
     for process in () if case.works_beside else case.lock_free_uv:
         release = f"uv {process.uv_version}" if process.uv_version else "a uv of unknown release"
@@ -179,9 +196,12 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         reason = f"{release} is running and takes no cache lock: it may be about to use any archive"
         live.hidden_uses.append(Use("archive.lock_free_uv", who, reason))
     for bucket in case.inventory.buckets:
-        if not case.is_known_kind(bucket.kind):
+        strange = not case.is_known_kind(bucket.kind)
+        if strange or (bucket.kind in _POINTING and not case.is_known(bucket)):
+            what = "kind" if strange else "version"
             reason = (
-                f"{bucket.name} is of a kind no known uv release writes and could name any archive"
+                f"{bucket.name} is of a {what} no known uv release writes and could name any "
+                "archive"
             )
             live.hidden_uses.append(Use("archive.unknown_bucket", bucket.name, reason))
     for failure in case.inventory.unreadable:

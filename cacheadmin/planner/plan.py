@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Gap
     from cacheadmin.planner.marks import Liveness
 
 
@@ -32,6 +33,7 @@ class Decision:
     ``path`` is relative to the cache root. ``rule`` is a stable id
     (``archive.unreferenced``), ``reason`` a sentence, ``used_by`` names
     environments, processes or users (at most a handful, then a count).
+    ``rests_on`` is set for removals: ``proof`` or ``absence`` (``planner.gaps``).
     """
 
     kind: EntryKind
@@ -41,6 +43,7 @@ class Decision:
     rule: str
     reason: str
     used_by: tuple[str, ...] = ()
+    rests_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Plan:
 
     Pointers come before the archives they lead to: a reader that finds no
     pointer downloads again, one that finds a pointer to a missing archive
-    fails in releases before 0.3.1 (facts section 0, rule 5). ``live`` are the
+    fails in releases before 0.3.1 (facts section 0, rule 5). ``gaps`` are the
+    places where a user of the cache may be and nobody looked. ``live`` are the
     marks that it was made of.
     """
 
@@ -68,3 +72,4 @@ class Plan:
     kept: tuple[Decision, ...]
     limits: tuple[Limit, ...]
     live: Liveness = field(compare=False, repr=False)
+    gaps: tuple[Gap, ...] = ()

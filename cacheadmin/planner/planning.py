@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.case import Case
+from cacheadmin.planner.gaps import rests_on
 from cacheadmin.planner.limits import limits
 from cacheadmin.planner.liveness import mark
 from cacheadmin.planner.plan import Plan, Verdict
@@ -45,10 +46,15 @@ def make_plan(
     found = tuple(limits(case, live))
     return Plan(
         verdict=_worst({limit.verdict for limit in found}),
-        removals=tuple(ruling.decision for ruling in rulings if ruling.removal),
+        removals=tuple(
+            replace(ruling.decision, rests_on=rests_on(ruling.decision, policy, case.gaps))
+            for ruling in rulings
+            if ruling.removal
+        ),
         kept=tuple(ruling.decision for ruling in rulings if not ruling.removal),
         limits=found,
         live=live,
+        gaps=case.gaps,
     )
 
 

@@ -30,7 +30,7 @@ def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:
 
     Of ``live`` the marks of what uses the cache; pointers must not be marked yet.
     """
-    if live.hidden_uses or case.evidence.filesystem.network:
+    if live.hidden_uses or case.others_may_link:
         return
     held: set[ArchiveId] = set()
     copies: set[str] = set()

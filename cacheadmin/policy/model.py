@@ -37,7 +37,9 @@ class DiscoverRoot(Section):
     """A tree that is searched for environments."""
 
     root: AbsolutePath = Field(description="folder (or glob of folders) to search below")
-    depth: int = Field(4, ge=0, le=32, description="how many folders deep")
+    depth: int | None = Field(
+        None, ge=0, le=32, description="how many folders deep; left out: all the way down"
+    )
     exclude: tuple[str, ...] = Field((), description="globs of names or paths to leave out")
 
 
@@ -49,10 +51,21 @@ class Environments(Section):
     )
     include: tuple[AbsolutePath, ...] = Field((), description="globs of environments")
     discover: tuple[DiscoverRoot, ...] = Field(
-        (), description="trees searched for pyvenv.cfg and uv tool folders"
+        (),
+        description="trees searched for environments and uv tool folders; left out: the homes of "
+        "accounts that left traces in the cache",
     )
     from_cache: bool = Field(
         True, description="take every environment named in the cache's interpreter buckets"
+    )
+    gaps: Literal["trial", "keep", "refuse"] = Field(
+        "trial",
+        description="removals that rest on absence of evidence while gaps are open: on trial, "
+        "kept, or the whole prune refused",
+    )
+    complete: bool = Field(
+        False,
+        description="your word that these sources find every environment that uses this cache",
     )
     scan: Literal["fast", "deep"] = Field(
         "fast", description="one probe a distribution, or every file"
@@ -182,6 +195,9 @@ class Hosts(Section):
 
     expect: tuple[str, ...] = Field((), description="hosts whose observation must be fresh")
     max_age: Duration = Field(timedelta(days=1), description="how old an observation may be")
+    only: Literal["this"] | None = Field(
+        None, description="this: your word that no other host or container uses the cache"
+    )
 
 
 class Log(Section):

@@ -81,7 +81,16 @@ def _filesystem(subject: Subject) -> Iterator[Check]:
 
 
 def _hosts(subject: Subject) -> Iterator[Check]:
-    yield from _from_limits(subject, "hosts", "Other hosts", "the cache is on a local filesystem")
+    title = "Other hosts"
+    found = [limit for limit in subject.plan.limits if limit.id == "hosts.unseen"]
+    for limit in found:
+        yield Check(limit.id, Status.WARN, title, limit.detail, limit.fix)
+    if not found:
+        network = subject.case.evidence.filesystem.network
+        why = (
+            "the policy says hosts.only: this" if network else "the cache is on a local filesystem"
+        )
+        yield Check("hosts", Status.PASS, title, why)
 
 
 def _attributes(subject: Subject) -> Iterator[Check]:
@@ -136,7 +145,28 @@ def _links(subject: Subject) -> Iterator[Check]:
     all_well = f"{len(outside)} environments seen, none links into the cache" + (
         f" (distributions: {seen})" if seen else ""
     )
+    if not outside and subject.case.gaps:
+        yield Check(
+            "links.unseen",
+            Status.WARN,
+            "Links into the cache",
+            "no environment is known, so nothing can be said about links into the cache",
+            subject.case.gaps[0].fix,
+        )
+        return
     yield from _from_limits(subject, "links", "Links into the cache", all_well)
+
+
+def _gaps(subject: Subject) -> Iterator[Check]:
+    """Answer for each kind of gap; what could not be read is said under Environments."""
+    title = "Places not looked at"
+    named = {gap.id for gap in subject.case.gaps}
+    found = [limit for limit in subject.plan.limits if _is_gap(limit.id, named)]
+    for limit in found:
+        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
+        yield Check(limit.id, status, title, limit.detail, limit.fix)
+    if not subject.case.gaps:
+        yield Check("gaps", Status.PASS, title, "none that is known")
 
 
 def _environments(subject: Subject) -> Iterator[Check]:
@@ -144,7 +174,12 @@ def _environments(subject: Subject) -> Iterator[Check]:
     outside = subject.case.outside_environments
     missing = [e for e in outside if e.status is EnvironmentStatus.MISSING]
     broken = [e for e in outside if e.broken_links]
-    found = [x for x in subject.plan.limits if x.id.startswith(("unseen", "environments"))]
+    gaps = {gap.id for gap in subject.case.gaps}
+    found = [
+        limit
+        for limit in subject.plan.limits
+        if limit.id.startswith(("unseen", "environments")) and not _is_gap(limit.id, gaps)
+    ]
     for limit in found:
         status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
         yield Check(limit.id, status, title, limit.detail, limit.fix)
@@ -172,6 +207,10 @@ def _environments(subject: Subject) -> Iterator[Check]:
             title,
             f"{len(outside) - len(missing)} environments could be read in full{gone}",
         )
+
+
+def _is_gap(limit: str, gaps: set[str]) -> bool:
+    return limit in gaps and not limit.startswith("unseen")
 
 
 def _processes(subject: Subject) -> Iterator[Check]:
@@ -325,6 +364,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _lock,
     _links,
     _environments,
+    _gaps,
     _cached,
     _processes,
     _releases,

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
-from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.look import grain_ns
 from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.sources.processes import sees_whole_machine
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.grace import Period, divide, marks, remaining
 from cacheadmin.prune.executing import transact
 from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
-from cacheadmin.prune.recheck import grain_ns
 from cacheadmin.timestamps import now_ns
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.situation import Situation
-
-# The pid namespace of the machine itself (PROC_PID_INIT_INO of the kernel): in
-# any other, processes outside can't be seen.
-_WHOLE_MACHINE = "pid:[4026531836]"
 
 
 def prune_beside(
@@ -83,7 +79,7 @@ def _blind(situation: Situation) -> str:
     """Return why not everybody who may know an entry can be seen from here; empty: all can."""
     if situation.evidence.filesystem.network:
         return "processes of other hosts, which can't be seen from here: the lock must be free"
-    if os.readlink("/proc/self/ns/pid") != _WHOLE_MACHINE:
+    if not sees_whole_machine():
         return "processes outside this container, which can't be seen: run it on the host itself"
     return ""
 
@@ -110,7 +106,7 @@ def _begin_period(
         now_ns=begun_ns,
         grain_ns=max(map(grain_ns, times.values()), default=0),
     )
-    processes, _ = read_processes(locator_for(situation.policy, inventory))
+    processes, _ = read_processes(situation.collected.look.locator)
     holders = lock_holders(inventory.cache.path)
     moment = moment_of(processes, holders)
     now = marks(deferred, inventory, times, now_ns=None)

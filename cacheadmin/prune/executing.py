@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.quarantine import new_run_id
-from cacheadmin.prune.recheck import Rechecker
 from cacheadmin.prune.runs import discard_empty
 from cacheadmin.prune.transaction import Steps, carry_out
 from cacheadmin.prune.verification import Verified, verify
@@ -48,7 +48,7 @@ def transact(
     the shared one, what ``planner.grace`` allows. Raises CacheBusy, Refused.
     """
     run_id = new_run_id(now_ns())
-    rechecker = Rechecker(situation, removals, beside=beside)
+    last = LastLook(situation, removals, beside=beside)
     environments = situation.evidence.environments
     identity = situation.cache.identity
 
@@ -56,7 +56,7 @@ def transact(
         return verify(environments, identity, moved, in_quarantine)
 
     acquire = _acquire(situation, timeout_seconds)
-    steps = Steps(acquire, recheck=rechecker.look, verify=check, look_twice=beside)
+    steps = Steps(acquire, look=last.look, verify=check)
     lock = (SharedLock if beside else ExclusiveLock)(situation.cache.fd, identity.path)
     rows = decisions_json(removals, sizes)
     paired = list(zip(removals, rows, strict=True))

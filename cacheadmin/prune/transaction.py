@@ -17,11 +17,12 @@ lose the newest of them, which leaves entries at their origin: safe.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheBusy, Refused
+from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
 from cacheadmin.prune.journal import JournalWriter, RunState
 from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
@@ -34,7 +35,7 @@ from cacheadmin.timestamps import now_ns, rfc3339
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision
-    from cacheadmin.prune.recheck import Recheck
+    from cacheadmin.prune.last_look import Checked
     from cacheadmin.uv.cache_lock import ExclusiveLock
 
 
@@ -62,14 +63,14 @@ class Transaction:
 class Steps:
     """What a transaction asks of others: how to lock, look again, and verify.
 
-    ``look_twice``: the lock keeps nobody out, so the look is repeated after the
-    renames, and what came alive meanwhile is put back.
+    The look is repeated after the renames: no lock keeps out a uv that takes
+    none, nor one that read a pointer before the lock was taken. What came alive
+    meanwhile is put back.
     """
 
     acquire: Callable[[ExclusiveLock], None]
-    recheck: Callable[[], Recheck]
+    look: Callable[[Moment], Checked]
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
-    look_twice: bool = False
 
 
 @dataclass(slots=True)
@@ -155,33 +156,38 @@ def _move_under_lock(
 ) -> None:
     transaction = attempt.transaction
     try:
-        recheck = _lock_and_look(lock, steps)
+        checked = _lock_and_look(lock, steps)
         attempt.before = source.times()
         try:
-            paths = [decision.path for decision in recheck.removals]
-            attempt.moves = moves = move_out(paths, source, target, recheck.leads)
+            paths = [decision.path for decision in checked.removals]
+            attempt.moves = moves = move_out(paths, source, target, checked.leads)
         finally:
             # Also when it was interrupted: what is put back gets its time again.
             attempt.after = source.times()
         # Moved before what leads to them turned out to be immovable.
         early = set() if moves.crossed else set(moves.held) & set(moves.moved)
-        alive: dict[str, str] = {}
-        if steps.look_twice or not lock.is_current():
-            alive = _came_alive(steps, moves, recheck.leads)
-        back = [path for path in paths if path in early or path in alive]
-        if back:
-            put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {})
-            attempt.after = source.times()
-            moves.moved = [path for path in moves.moved if path not in back]
+        _put_back_some(attempt, early, source)
     finally:
         lock.release()
-    transaction.dropped = [*recheck.dropped, *alive.items()]
+    alive = _came_alive(steps, moves, checked.leads)
+    _put_back_some(attempt, alive, source)
+    transaction.dropped = [*checked.dropped, *alive.items()]
     transaction.failed = moves.failed
     transaction.dropped += [(path, "it is gone already") for path in moves.vanished]
     transaction.dropped += [(path, "what leads to it could not be removed") for path in moves.held]
 
 
-def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> Recheck:
+def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) -> None:
+    """Put back what was moved and stays after all."""
+    moves = attempt.moves
+    back = [path for path in moves.moved if path in paths]
+    if back:
+        put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {})
+        attempt.after = source.times()
+        moves.moved = [path for path in moves.moved if path not in set(back)]
+
+
+def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> Checked:
     """Take the lock and look again, until the lock held then is still the cache's own.
 
     The prune of a uv before 0.8.19 deletes ``.lock``: whoever comes next locks
@@ -189,9 +195,9 @@ def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> Recheck:
     """
     for _ in range(_STALE_LOCKS):
         steps.acquire(lock)
-        recheck = steps.recheck()
+        checked = steps.look(Moment.UNDER_LOCK)
         if lock.is_current():
-            return recheck
+            return checked
         lock.release()
     raise CacheBusy(
         "the cache's .lock is deleted again and again, by the prune of a uv before 0.8.19",
@@ -204,7 +210,9 @@ def _came_alive(
     steps: Steps, moves: Moves, leading: Mapping[str, frozenset[str]]
 ) -> dict[str, str]:
     """Return what was moved and is used or needed after all, with why."""
-    found = {path: why for path, why in steps.recheck().dropped if path in set(moves.moved)}
+    moved = set(moves.moved)
+    checked = steps.look(Moment.AFTER_MOVES)
+    found = {path: why for path, why in checked.dropped if path in moved}
     for path in led_to(tuple(found), leading):
         found.setdefault(path, "something that came alive leads to it")
     return found

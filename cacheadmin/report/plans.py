@@ -37,6 +37,7 @@ def _decision_json(decision: Decision, size: Size | None) -> dict[str, Any]:
         "rule": decision.rule,
         "reason": decision.reason,
         "used_by": list(decision.used_by),
+        **({} if decision.rests_on is None else {"rests_on": decision.rests_on}),
     }
 
 

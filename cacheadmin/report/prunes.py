@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.verification import Verified
 
 
 def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[str, Any]:
@@ -72,11 +73,7 @@ def prune_text(
         f"{size_words(freed)} to be freed when it is purged"
     )
     if result.verified is not None:
-        parts.append(
-            f"verified: {count_words(result.verified.links, 'link')} of "
-            f"{count_words(result.verified.environments, 'environment')}, none broken; "
-            f"lock held {result.held_seconds * 1000:.1f} ms"
-        )
+        parts.append(f"{_verified(result.verified)}; lock held {result.held_seconds * 1000:.1f} ms")
     if result.deferred:
         parts.append(deferred_words(result, sizes))
     if result.run_id is not None:
@@ -85,6 +82,15 @@ def prune_text(
     if result.purged:
         parts.append(f"deleted for good: {', '.join(result.purged)}")
     return "\n".join(parts)
+
+
+def _verified(verified: Verified) -> str:
+    if not verified.environments:
+        return "verified: nothing, no environment is known whose links could be checked"
+    return (
+        f"verified: {count_words(verified.links, 'link')} of "
+        f"{count_words(verified.environments, 'environment')}, none broken"
+    )
 
 
 def deferred_words(result: PruneResult, sizes: Measured[str]) -> str:

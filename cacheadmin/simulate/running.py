@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.collecting import locator_for
+from cacheadmin.evidence.look import locator_for
 from cacheadmin.fs.quiet_mount import stop_recording_access_times
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.simulate.breakage import Breakage, breakage

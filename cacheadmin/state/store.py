@@ -30,6 +30,7 @@ from cacheadmin.state.fast_reading import (
     read_pin_rows,
     read_use_rows,
 )
+from cacheadmin.state.fast_writing import write_environment_rows
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
 
 if TYPE_CHECKING:
@@ -101,11 +102,23 @@ class State:
             if row is not None and fresh and _same(row.environment, environment):
                 continue
             changed.append((environment, row is not None and row.registered))
-        if changed:
+        if changed and not self._remember_quickly(changed, now_ns):
             with self._session() as session:
                 for environment, registered in changed:
                     session.merge(self._row(environment, now_ns, registered=registered))
         return len(changed)
+
+    def _remember_quickly(self, changed: list[tuple[Environment, bool]], now_ns: int) -> bool:
+        """Write rows without SQLAlchemy; False where there is no SQLite, or no table yet."""
+        file = sqlite_path(self.url)
+        if file is None:
+            return False
+        rows = [
+            _values(environment, now_ns, registered=registered)
+            for environment, registered in changed
+        ]
+        with self._explained():
+            return write_environment_rows(file, self._key, rows)
 
     def learned_releases(self) -> dict[str, frozenset[str]]:
         """Return the bucket names of releases that were learned, by version."""
@@ -235,18 +248,8 @@ class State:
     def _row(self, environment: Environment, now_ns: int, *, registered: bool) -> object:
         from cacheadmin.state.models import EnvironmentRow
 
-        return EnvironmentRow(
-            cache=self._key,
-            path=storable(environment.path),
-            kind=environment.kind.value,
-            uid=environment.uid,
-            uv_version=environment.uv_version,
-            archives=json.dumps(sorted(environment.archives)),
-            entries=json.dumps(sorted(environment.entries)),
-            fingerprint=environment.fingerprint,
-            seen_ns=now_ns,
-            registered=registered,
-        )
+        values = _values(environment, now_ns, registered=registered)
+        return EnvironmentRow(cache=self._key, **dict(zip(COLUMNS, values, strict=True)))
 
     def _rows_by_sqlalchemy(self) -> list[Row]:
         from sqlalchemy import select
@@ -324,6 +327,20 @@ class State:
         scheme, separator, rest = self.url.partition("://")
         credentials, at, host = rest.rpartition("@")
         return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
+
+
+def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:
+    return (
+        storable(environment.path),
+        environment.kind.value,
+        environment.uid,
+        environment.uv_version,
+        json.dumps(sorted(environment.archives)),
+        json.dumps(sorted(environment.entries)),
+        environment.fingerprint,
+        now_ns,
+        registered,
+    )
 
 
 def _remembered(row: Row) -> RememberedRow:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cacheadmin.prune.recheck import Recheck, Rechecker
 
 from cacheadmin.policy.loading import load_policy
-from cacheadmin.prune.recheck import Recheck, Rechecker
 from cacheadmin.situation import look_with
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import Process
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.look import locator_for
 from cacheadmin.evidence.proc_reading import own_mount_namespace, read_process
 from cacheadmin.evidence.processes import known_processes, read_processes
 from tests.support.long_running import working_uv

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.collecting import locator_for
 from cacheadmin.evidence.facts import Process
+from cacheadmin.evidence.look import locator_for
 from cacheadmin.evidence.proc_reading import children_of
 from cacheadmin.evidence.processes import read_processes
 from cacheadmin.evidence.reach import can_not_reach

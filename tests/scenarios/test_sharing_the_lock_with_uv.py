@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cacheadmin.prune.recheck import Recheck, Rechecker
 
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.prune import transaction
 from cacheadmin.prune.moving import move_out
-from cacheadmin.prune.recheck import Recheck, Rechecker
 from cacheadmin.prune.running import run_prune
 from cacheadmin.situation import look_with
 from tests.support.cacheadmin_cli import Cacheadmin

@@ -133,13 +133,22 @@ class Cacheadmin:
         }
 
     def policy(
-        self, cache_path: str | os.PathLike[str], text: str = "", name: str = "test"
+        self,
+        cache_path: str | os.PathLike[str],
+        text: str = "",
+        name: str = "test",
+        *,
+        complete: bool = True,
     ) -> Path:
         """Write a policy for a cache and return its path.
 
         ``text`` is added to ``version``, ``name``, ``cache`` and ``state``;
-        the state database lies in the runner's own folder.
+        the state database lies in the runner's own folder. ``complete``: the
+        test gives its word that every environment is known (``venvs.complete``),
+        so that what it says of removals does not depend on who else is there.
         """
+        if complete:
+            text = _with_word(text)
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True, mode=0o755)
         path = folder / f"{name}.yaml"
@@ -158,6 +167,22 @@ class Cacheadmin:
             if user and os.geteuid() == 0:
                 os.chown(home, user.uid, user.gid)
         return home
+
+
+def _with_word(text: str) -> str:
+    """Return a policy's text with ``venvs.complete: true``, unless it says something of that."""
+    word = "complete: true"
+    if "complete:" in text:
+        return text
+    lines = f"\n{text}"
+    if "\nvenvs: {" in lines:
+        return lines.replace("\nvenvs: {", f"\nvenvs: {{{word}, ", 1)[1:]
+    if "\nvenvs:" in lines:
+        begin = lines.index("\nvenvs:") + len("\nvenvs:")
+        following = lines[begin:].lstrip("\n")
+        indent = " " * (len(following) - len(following.lstrip(" ")))
+        return f"{lines[:begin]}\n{indent}{word}{lines[begin:]}"[1:]
+    return f"{text}venvs: {{{word}}}\n"
 
 
 def _text(output: bytes) -> str:

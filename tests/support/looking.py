@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cacheadmin.evidence.collecting import inodes_for, locator_for
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import Environment, EnvironmentKind
+from cacheadmin.evidence.look import inodes_for, locator_for
 from cacheadmin.inventory.entries import Inventory
 from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
 from cacheadmin.policy.model import Policy

@@ -46,6 +46,9 @@ def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
 
 
 def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
+    if not case.is_known_bucket(revision.bucket):
+        reason = "its bucket belongs to no known uv release: what lies in it is not judged"
+        return [Use("revision.unknown_bucket", revision.bucket, reason)]
     if revision.current is None:
         return [Use("revision.unnamed", revision.bucket, "no revision file says which is current")]
     if revision.current:

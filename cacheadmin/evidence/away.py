@@ -1,0 +1,82 @@
+"""Tell an environment that is gone from one that only is not there tonight.
+
+An encrypted home, an automount, a disk that is not plugged in: the whole place
+is absent, not the environment alone. Nothing of that is certain, so whatever
+points to an absent place counts.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from functools import cache
+
+from cacheadmin.fs.mounts import is_mount_point
+from cacheadmin.fs.reading import ReadFailure, read_file
+
+_FSTAB_BYTES = 1024 * 1024
+
+
+def away_because(path: str, seen_ns: int = 0) -> str:
+    """Return why a path that is not there may be there again; empty for one that is gone.
+
+    A clause: ``its first folder /scratch is absent too``. ``seen_ns`` is the newest
+    moment at which it was there: an empty folder that was changed after that
+    is no mount point, somebody emptied it.
+    """
+    there = _nearest(path)
+    if there == "/":
+        return f"its first folder /{path.split('/')[1]} is absent too"
+    for point in _mount_points():
+        if _lies_in(path, point) and not is_mount_point(point):
+            return f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
+    for home in _homes():
+        if _lies_in(path, home) and not os.path.isdir(home):
+            return f"the home {home} is absent too"
+    if _is_empty(there) and not _changed_since(there, seen_ns):
+        return f"{there} is empty, as a mount point is on which nothing is mounted"
+    return ""
+
+
+def _nearest(path: str) -> str:
+    """Return the innermost folder on the way to a path that is there."""
+    folder = os.path.dirname(path.rstrip("/"))
+    while folder != "/" and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip("/") + "/")
+
+
+def _is_empty(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        # What can't be listed is not known to be whole.
+        return True
+
+
+def _changed_since(folder: str, seen_ns: int) -> bool:
+    try:
+        return 0 < seen_ns < os.stat(folder).st_mtime_ns
+    except OSError:
+        return False
+
+
+def _mount_points() -> tuple[str, ...]:
+    """Return where /etc/fstab or an automounter has a filesystem."""
+    content = read_file("/etc/fstab", _FSTAB_BYTES)
+    lines = [] if isinstance(content, ReadFailure) else os.fsdecode(content).splitlines()
+    fields = (line.split() for line in lines if not line.lstrip().startswith("#"))
+    points = [
+        found[1].replace("\\040", " ") for found in fields if len(found) > 2 and found[1] != "/"
+    ]
+    return tuple(point for point in points if point.startswith("/"))
+
+
+@cache
+def _homes() -> tuple[str, ...]:
+    return tuple({entry.pw_dir for entry in pwd.getpwall() if entry.pw_dir.count("/") > 1})

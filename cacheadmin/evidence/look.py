@@ -1,0 +1,187 @@
+"""What a source of evidence is given, and what it answers.
+
+A source says who may use a cache (environments to scan, processes, pins,
+entries that are named somewhere), and where it could not look. The same
+answer serves a whole look (``Source.collect``) and what has come since
+(``Source.changed``), so a source can't be forgotten in one of the two.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from cacheadmin.evidence.distributions import ArchiveInodes
+from cacheadmin.evidence.filesystem import is_network
+from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.uv_binaries import UvBinaries
+from cacheadmin.fs.mounts import mount_of
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.environments import Candidate
+    from cacheadmin.evidence.facts import (
+        Gap,
+        LockHolder,
+        NamedEntry,
+        Pin,
+        Process,
+        RememberedEnvironment,
+        Unseen,
+    )
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
+
+
+# Clocks of filesystems tick: ext4 and xfs every few milliseconds, NFS and
+# older ones every second. A time this young may hide a second change.
+_GRAIN_NS = 20_000_000
+_COARSE_GRAIN_NS = 2_000_000_000
+_SECOND_NS = 1_000_000_000
+
+
+def grain_ns(moment_ns: int, *, coarse: bool = False) -> int:
+    """Return for how long a folder's time may hide a second change; ``coarse``: at least so."""
+    # A time of whole seconds comes from a filesystem that has no finer ones.
+    return _COARSE_GRAIN_NS if coarse or moment_ns % _SECOND_NS == 0 else _GRAIN_NS
+
+
+class Moment(Enum):
+    """When a look is taken: it decides what a look may cost."""
+
+    PLAN = "before the plan"
+    """The whole look; minutes are fine."""
+    BEFORE_LOCK = "before the lock"
+    """What came since the plan; seconds are fine."""
+    UNDER_LOCK = "under the lock"
+    """Milliseconds: nothing that a user can multiply, no tree, is walked."""
+    AFTER_MOVES = "after the moves"
+    """The lock is given back; seconds are fine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one source found, and where it could not look."""
+
+    candidates: tuple[Candidate, ...] = ()
+    """Folders that are, or may be, environments; they are scanned afterwards."""
+    processes: tuple[Process, ...] = ()
+    """Running processes that use the cache, run from an environment, or are a uv."""
+    lock_holders: tuple[LockHolder, ...] = ()
+    """Who holds or waits for the cache's ``.lock``."""
+    pins: tuple[Pin, ...] = ()
+    """Pins and leases, expired ones too."""
+    named: tuple[NamedEntry, ...] = ()
+    """Entries of the cache that files outside name."""
+    written: tuple[tuple[str, str], ...] = ()
+    """Entries that came alive in the cache itself since the plan: (path, why)."""
+    unseen: tuple[Unseen, ...] = ()
+    """What is there and could not be read."""
+    gaps: tuple[Gap, ...] = ()
+    """Places that were not looked at."""
+    recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Interpreter buckets that name an environment, by its path."""
+    watched: Mapping[str, int] = field(default_factory=dict)
+    """Folders (absolute) that were searched, with their modification time in ns."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one cache: what every source may use."""
+
+    policy: Policy
+    """The effective policy."""
+    cache: OpenCache
+    """The cache, open."""
+    inventory: Inventory
+    """What lies in the cache, as it was read for the plan."""
+    remembered: tuple[RememberedEnvironment, ...] = ()
+    """What earlier looks recorded of environments."""
+    moment: Moment = Moment.PLAN
+    """When this look is taken."""
+    found: tuple[Candidate, ...] = ()
+    """What the sources before this one have found."""
+    processes: tuple[Process, ...] = ()
+    """The processes that the sources before this one have found."""
+    binaries: UvBinaries = field(default_factory=UvBinaries)
+    """Which executables are a uv, remembered from look to look."""
+
+    def may_have_changed(self, now_ns: int, seen_ns: int) -> bool:
+        """Whether a folder may have changed since the plan's look, by its modification times.
+
+        A time as young as that look may hide a second change behind the clock's grain.
+        """
+        grain = grain_ns(now_ns, coarse=self.coarse_times)
+        return now_ns != seen_ns or now_ns > self.inventory.read_at_ns - grain
+
+    def folder_changed(self, folder: str) -> bool:
+        """Whether a folder that the inventory watches may have changed since."""
+        try:
+            status = os.stat(folder, dir_fd=self.cache.fd, follow_symlinks=False)
+        except OSError:
+            # Gone: a prune of somebody else; nothing in it can have come alive.
+            return False
+        return self.may_have_changed(status.st_mtime_ns, self.inventory.watched[folder])
+
+    @cached_property
+    def coarse_times(self) -> bool:
+        """Whether times on the cache's filesystem may be seconds apart, or late: on a network."""
+        return is_network(mount_of(self.inventory.cache.path).kind)
+
+    @cached_property
+    def locator(self) -> CacheLocator:
+        """What tells whether a path leads into this cache."""
+        return locator_for(self.policy, self.inventory)
+
+    @cached_property
+    def inodes(self) -> ArchiveInodes:
+        """What tells which archive a hardlinked file belongs to."""
+        return inodes_for(self.inventory)
+
+
+def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
+    """Return what tells whether a path leads into this cache."""
+    return CacheLocator(
+        inventory.cache,
+        (bucket.name for bucket in inventory.buckets),
+        aliases=policy.aliases,
+        archives=inventory.archives,
+    )
+
+
+def inodes_for(inventory: Inventory) -> ArchiveInodes:
+    """Return what tells which archive a hardlinked file belongs to."""
+    paths = {archive.id: archive.path for archive in inventory.archives.values()}
+    return ArchiveInodes(inventory.cache.path, paths)
+
+
+class Source(Protocol):
+    """A kind of place that tells who uses a cache.
+
+    Both methods change nothing and never raise for what they find: what can't
+    be read is ``Facts.unseen``, where nobody looked is ``Facts.gaps``.
+    """
+
+    id: str
+    """Its name, as ``Environment.sources`` shows it where it finds environments."""
+
+    def collect(self, look: Look) -> Facts:
+        """Return everything it can find."""
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return what has come, or may have come, since ``before`` was collected."""
+
+
+def new_candidates(now: Facts, before: Facts) -> Facts:
+    """Return what ``now`` has and ``before`` had not: most sources need no other ``changed``."""
+    known = {candidate.path for candidate in before.candidates}
+    return Facts(
+        candidates=tuple(one for one in now.candidates if one.path not in known),
+        named=tuple(one for one in now.named if one not in before.named),
+        unseen=tuple(one for one in now.unseen if one not in before.unseen),
+        gaps=tuple(one for one in now.gaps if one not in before.gaps),
+    )

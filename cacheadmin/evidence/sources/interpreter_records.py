@@ -1,0 +1,74 @@
+"""Environments named in the cache's interpreter buckets, of every version.
+
+uv writes such a record at the second command in an environment, not the
+first; a record outlives its environment (facts sections 6 and 13). A record
+that can't be understood may name an environment that nothing else names.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
+from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
+from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
+
+
+class InterpreterRecords:
+    """``venvs.from_cache`` of the policy."""
+
+    id = "cache"
+
+    def collect(self, look: Look) -> Facts:
+        """Return what the records name; one that is gone is scanned too, to say so."""
+        entries = interpreter_prefixes(look.cache)
+        if not look.policy.venvs.from_cache:
+            return Facts()
+        recorded: dict[str, set[str]] = defaultdict(set)
+        for record in entries.records:
+            recorded[record.prefix].add(record.path.partition("/")[0])
+        return Facts(
+            candidates=tuple(
+                Candidate(
+                    path, kind_of(path) or EnvironmentKind.VENV, (self.id,), seen_ns=written_ns
+                )
+                for path, _, written_ns in entries.prefixes
+            ),
+            unseen=tuple(
+                Unseen(
+                    "interpreter-entry",
+                    one.path,
+                    f"{one.reason}; it may name environments that nothing else names",
+                    hides_archives=True,
+                )
+                for one in entries.unseen
+            ),
+            gaps=_damaged(entries),
+            recorded={path: frozenset(buckets) for path, buckets in recorded.items()},
+        )
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return what was recorded since, where an interpreter bucket has changed."""
+        folders = [folder for folder in look.inventory.watched if folder.startswith("interpreter-")]
+        if look.moment is Moment.UNDER_LOCK and not any(map(look.folder_changed, folders)):
+            return Facts()
+        return new_candidates(self.collect(look), before)
+
+
+def _damaged(entries: InterpreterEntries) -> tuple[Gap, ...]:
+    if not entries.damaged:
+        return ()
+    first = entries.damaged[0]
+    return (
+        Gap(
+            "records.damaged",
+            GapKind.SEARCH,
+            first.path,
+            f"{len(entries.damaged)} interpreter records could not be understood "
+            f"({first.path}: {first.reason}): they may name environments that nothing else names",
+            "name the trees where environments lie in venvs.discover, and give your word: "
+            "venvs.complete: true",
+        ),
+    )

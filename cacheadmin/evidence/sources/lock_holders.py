@@ -1,0 +1,27 @@
+"""Who holds the cache's ``.lock``, also one that was deleted since."""
+
+from __future__ import annotations
+
+from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.look import Facts, Look
+
+
+class LockHolders:
+    """Holders of uv's lock, and those who wait for it."""
+
+    id = "lock"
+
+    def collect(self, look: Look) -> Facts:
+        """Return all of them."""
+        return Facts(lock_holders=lock_holders(look.inventory.cache.path))
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return those who hold a lock that was deleted: the cache's own stops them no more."""
+        planned = {holder.pid for holder in before.lock_holders if holder.unlinked}
+        return Facts(
+            lock_holders=tuple(
+                holder
+                for holder in lock_holders(look.inventory.cache.path)
+                if holder.unlinked and holder.pid not in planned
+            )
+        )

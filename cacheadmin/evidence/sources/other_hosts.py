@@ -1,0 +1,72 @@
+"""Who else reaches the cache: other hosts by the network, and containers by their mounts.
+
+Their processes and environments can't be seen from here. That is a gap until
+their observations say otherwise, or the site gives its word
+(``hosts.only: this``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cacheadmin.evidence.exports import exports_of
+from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.evidence.filesystem import describe_filesystem
+from cacheadmin.evidence.look import Facts, Look
+from cacheadmin.evidence.reach import containers_that_reach
+
+_WORD = "if no other host or container uses it, give your word: hosts: {only: this}"
+
+
+class OtherHosts:
+    """Network mounts, exports of this host, and mounts that containers see."""
+
+    id = "hosts"
+
+    def collect(self, look: Look) -> Facts:
+        """Return a gap for each way in which others reach the cache."""
+        path = look.inventory.cache.path
+        return Facts(gaps=(*_network(path), *_exported(path), *_containers(path)))
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return nothing: what came to be reachable meanwhile has had no time to link anything."""
+        return Facts()
+
+
+def _network(path: str) -> Iterator[Gap]:
+    filesystem = describe_filesystem(path)
+    if filesystem.network:
+        yield Gap(
+            "hosts.network",
+            GapKind.HOSTS,
+            path,
+            f"the cache is on {filesystem.kind} ({filesystem.source}): other hosts may use it, and "
+            "their processes and local environments can't be seen from here",
+            _WORD,
+        )
+
+
+def _exported(path: str) -> Iterator[Gap]:
+    for export in exports_of(path):
+        yield Gap(
+            "hosts.exported",
+            GapKind.HOSTS,
+            export.folder,
+            f"this host exports {export.folder} ({export.said_by}): other hosts may use the "
+            "cache, and can't be seen from here",
+            _WORD,
+        )
+
+
+def _containers(path: str) -> Iterator[Gap]:
+    for container in containers_that_reach(path):
+        yield Gap(
+            "containers.reach",
+            GapKind.HOSTS,
+            f"/proc/{container.pid}/root",
+            f"process {container.pid} ({container.command}) runs in a container that may see the "
+            "cache: environments inside it that no process runs from can't be found",
+            _WORD,
+            container.uid,
+            container.host,
+        )

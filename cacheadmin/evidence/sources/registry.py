@@ -1,0 +1,27 @@
+"""The registry: links to environments, made by the users themselves."""
+
+from __future__ import annotations
+
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.look import Facts, Look, new_candidates
+from cacheadmin.evidence.registry import registered
+
+
+class Registry:
+    """``venvs.registry`` of the policy."""
+
+    id = "registry"
+
+    def collect(self, look: Look) -> Facts:
+        """Return what the registry names."""
+        folder = look.policy.venvs.registry
+        found = tuple(registered(folder)) if folder else ()
+        return Facts(
+            candidates=tuple(one for one in found if isinstance(one, Candidate)),
+            unseen=tuple(one for one in found if isinstance(one, Unseen)),
+        )
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return what was registered since."""
+        return new_candidates(self.collect(look), before)

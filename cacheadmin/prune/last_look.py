@@ -1,0 +1,268 @@
+"""The last look: did anything come alive since the plan was made?
+
+Every source of evidence is asked what has come since (``Source.changed``):
+before the lock in full, under it what milliseconds allow, and once more after
+the moves. What the sources name is followed here, to the entries that it
+keeps alive; what was written to since the plan stays. It errs to the safe
+side: a place that can't be looked at any more keeps all that rests on absence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.candidates import Found
+from cacheadmin.evidence.collecting import scan_candidate
+from cacheadmin.evidence.environments import Candidate, ScanOptions
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.look import Facts, Moment
+from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
+from cacheadmin.planner.case import Case
+from cacheadmin.planner.consistency import leads, without_dangling
+from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
+from cacheadmin.prune.moving import led_to
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cacheadmin.evidence.facts import Pin, Process
+    from cacheadmin.planner.plan import Decision
+    from cacheadmin.situation import Situation
+
+# A process runs from an overlay, that from a cached environment: no deeper.
+_MAX_ENVIRONMENTS = 64
+
+_Use = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What may still go, and what came alive: (path, why).
+
+    ``leads`` maps each removal to the other removals it leads to.
+    """
+
+    removals: tuple[Decision, ...]
+    dropped: tuple[tuple[str, str], ...]
+    leads: Mapping[str, frozenset[str]]
+
+
+class LastLook:
+    """Prepared before the lock is taken, so that under it only what is quick remains.
+
+    ``beside``: no exclusive lock keeps uv out (``planner.grace``). Preparing asks
+    every source in full: measuring a plan's sizes and waiting for the lock take
+    time.
+    """
+
+    def __init__(
+        self, situation: Situation, removals: Sequence[Decision], *, beside: bool = False
+    ) -> None:
+        self._situation = situation
+        self._beside = beside
+        inventory, evidence = situation.inventory, situation.evidence
+        self._look = situation.collected.look
+        self._removals = without_dangling(removals, inventory, evidence)
+        self._leads = _leads_among(self._removals, leads(inventory, evidence))
+        self._changed_ns = {
+            **{build.path: build.changed_ns for build in inventory.builds},
+            **{stray.path: stray.changed_ns for stray in inventory.strays},
+        }
+        self._folders = {e.path for e in inventory.environments if e.archive is None}
+        self._publishers: dict[str, list[str]] = {}
+        for environment in inventory.environments:
+            if environment.archive is not None:
+                entry = archive_path(environment.archive)
+                self._publishers.setdefault(entry, []).append(environment.path)
+        going = {decision.path for decision in self._removals}
+        self._dropped = {
+            decision.path: "something that stays leads to it"
+            for decision in removals
+            if decision.path not in going
+        }
+        self._alive_before = dict(self._came_alive(Moment.BEFORE_LOCK))
+
+    def look(self, moment: Moment = Moment.UNDER_LOCK) -> Checked:
+        """Return what of the removals may still go."""
+        alive = dict(self._alive_before)
+        for entry, why in self._came_alive(moment):
+            alive.setdefault(entry, why)
+        dropped = dict(self._dropped)
+        for decision in self._removals:
+            path = decision.path
+            if path in alive:
+                dropped[path] = alive[path]
+            elif decision.kind in (EntryKind.BUILD, EntryKind.STRAY) and self._changed(path):
+                dropped[path] = "it was changed since the plan was made"
+        for path in led_to(tuple(dropped), self._leads):
+            dropped.setdefault(path, "something that stays leads to it")
+        left = tuple(decision for decision in self._removals if decision.path not in dropped)
+        return Checked(left, tuple(dropped.items()), self._leads)
+
+    def _came_alive(self, moment: Moment) -> Iterator[_Use]:
+        """Yield the entries that came alive, each with why; an entry may come twice."""
+        look = replace(self._look, moment=moment)
+        for source, before in self._situation.collected.answers.items():
+            yield from self._alive_by(source.changed(look, before))
+        for candidate in self._changed_environments():
+            yield from self._used_by_environment(candidate, f"{candidate.path} uses it now")
+
+    def _alive_by(self, facts: Facts) -> Iterator[_Use]:
+        yield from facts.written
+        for process in facts.processes:
+            yield from self._used_by_process(process)
+        known = Found(self._look.locator)
+        for candidate in facts.candidates:
+            known.add(candidate)
+        for candidate in known.candidates():
+            yield from self._used_by_environment(candidate, f"{candidate.path} uses it now")
+        for named in facts.named:
+            yield from self._used_entry(named.entry, f"{named.file} names it now")
+        yield from self._pinned(facts.pins)
+        if not self._beside:
+            for holder in facts.lock_holders:
+                why = f"process {holder.pid} works behind a .lock that was deleted"
+                yield from self._everything(why)
+        for unseen in facts.unseen:
+            if unseen.hides_archives:
+                why = f"{unseen.path} can't be looked at any more: {unseen.reason}"
+                yield from self._resting_on_absence(why)
+        for gap in facts.gaps:
+            yield from self._resting_on_absence(f"{gap.detail}, since the plan")
+
+    def _used_by_environment(self, first: Candidate, why: str) -> Iterator[_Use]:
+        """Yield what an environment leads to, through cached ones that it builds on too."""
+        options = ScanOptions()
+        root = self._situation.inventory.cache.path
+        waiting, seen = [first], {first.path}
+        while waiting and len(seen) <= _MAX_ENVIRONMENTS:
+            scanned = scan_candidate(waiting.pop(), self._look, options)
+            for archive in scanned.archives:
+                yield archive_path(archive), why
+            for entry in scanned.entries:
+                yield from self._used_entry(entry, why)
+                path = f"{root}/{entry}"
+                if path not in seen:
+                    seen.add(path)
+                    waiting.append(Candidate(path, EnvironmentKind.CACHED, ("cache",)))
+            if not scanned.complete:
+                reason = f"{scanned.path} can't be read ({scanned.reason}) and came since the plan"
+                yield from self._resting_on_absence(reason)
+
+    def _used_entry(self, entry: str, why: str) -> Iterator[_Use]:
+        yield entry, why
+        for publisher in self._publishers.get(entry, ()):
+            yield publisher, why
+
+    def _pinned(self, pins: tuple[Pin, ...]) -> Iterator[_Use]:
+        """Yield what was pinned since the plan."""
+        if not pins:
+            return
+        case = self._situation.case
+        since = Case(case.policy, case.inventory, replace(case.evidence, pins=pins), case.now_ns)
+        pointing = set()
+        for entry, pin in chain(pinned_paths(since), pinned_packages(since)):
+            if entry.kind in (EntryKind.WHEEL, EntryKind.REVISION):
+                pointing.add(entry.path)
+            yield entry.path, f"{pin_words(since, pin)}, since the plan"
+            for archive in entry.archives:
+                yield archive_path(archive), f"{entry.path} is pinned since the plan"
+        for decision in self._removals:
+            # A pointer goes file by file, a built wheel without its revision.
+            around = {decision.path.rpartition(mark)[0] for mark in "./"}
+            if around & pointing:
+                yield decision.path, "what it is part of is pinned since the plan"
+
+    def _changed_environments(self) -> Iterator[Candidate]:
+        """Yield the environments of the plan in which packages were installed since."""
+        for environment in self._situation.evidence.environments:
+            candidate = Candidate(environment.path, environment.kind, environment.sources)
+            if environment.status is EnvironmentStatus.MISSING:
+                if os.path.lexists(environment.path):
+                    yield candidate
+                continue
+            # Cached ones that go are unlinked with what they alone linked.
+            if environment.kind is EnvironmentKind.CACHED:
+                continue
+            for folder, seen_ns in environment.watched.items():
+                try:
+                    now_ns = os.stat(folder).st_mtime_ns
+                except OSError:
+                    continue
+                if self._look.may_have_changed(now_ns, seen_ns):
+                    yield candidate
+                    break
+
+    def _used_by_process(self, process: Process) -> Iterator[_Use]:
+        """Yield what a process uses that was not there, or used something else, at the plan."""
+        root = self._situation.inventory.cache.path
+        why = f"process {process.pid} uses it now"
+        for use in process.uses:
+            yield from self._used_entry(use.entry, why)
+            inner = Candidate(f"{root}/{use.entry}", EnvironmentKind.CACHED, ("process",))
+            yield from self._used_by_environment(inner, why)
+        if process.is_uv and not process.parked:
+            if self._beside:
+                yield from self._found_by_name(process)
+            elif process.takes_cache_lock is not True:
+                why = f"process {process.pid}, a uv without lock, has started"
+                yield from self._everything(why)
+
+    def _found_by_name(self, process: Process) -> Iterator[_Use]:
+        """Yield what a uv that has just started may find, having no lock to wait for.
+
+        Archives are found through pointers only; what may go beside a uv at
+        work has none (``planner.grace``).
+        """
+        case = self._situation.case
+        version = process.uv_version
+        buckets = None if version is None else case.buckets_of(version)
+        why = f"process {process.pid}, a uv that has started, may look into it"
+        for decision in self._removals:
+            found = decision.path in self._folders
+            if decision.kind is EntryKind.BUCKET:
+                found = buckets is None or decision.path in buckets
+            if found:
+                yield decision.path, why
+
+    def _resting_on_absence(self, why: str) -> Iterator[_Use]:
+        for decision in self._removals:
+            if decision.kind in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
+                yield decision.path, why
+
+    def _everything(self, why: str) -> Iterator[_Use]:
+        inventory = self._situation.inventory
+        for archive in inventory.archives.values():
+            yield archive.path, why
+        for environment in inventory.environments:
+            yield environment.path, why
+        for revision in inventory.revisions:
+            yield revision.path, why
+        for bucket in inventory.buckets:
+            yield bucket.name, why
+
+    def _changed(self, path: str) -> bool:
+        try:
+            status = os.stat(path, dir_fd=self._situation.cache.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return max(status.st_mtime_ns, status.st_ctime_ns) > self._changed_ns.get(path, 0)
+
+
+def _leads_among(
+    removals: Sequence[Decision], leading: Iterable[tuple[str, str]]
+) -> dict[str, frozenset[str]]:
+    """Return for each removal the other removals that it, or what lies in it, leads to."""
+    going = {decision.path for decision in removals}
+    found: dict[str, set[str]] = {}
+    for source, target in leading:
+        if target not in going:
+            continue
+        for path in with_folders_above(source):
+            if path in going and path != target:
+                found.setdefault(path, set()).add(target)
+    return {path: frozenset(targets) for path, targets in found.items()}

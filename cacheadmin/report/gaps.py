@@ -1,0 +1,46 @@
+"""How gaps look: places where a user of the cache may be, and nobody looked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.tables import count_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from cacheadmin.evidence.facts import Gap
+
+# A person reads so many; the rest is counted, and whole in JSON.
+_ROWS = 10
+
+
+def gaps_json(
+    gaps: Iterable[Gap], host: str, user: Callable[[int | None], str]
+) -> list[dict[str, Any]]:
+    """Return gaps as the contract's rows; ``host`` is this host's name."""
+    return [
+        {
+            "id": gap.id,
+            "subject": gap.subject,
+            "owner": None if gap.uid is None else user(gap.uid),
+            "host": gap.host or host,
+            "detail": gap.detail,
+            "fix": gap.fix,
+        }
+        for gap in gaps
+    ]
+
+
+def gaps_text(gaps: Sequence[Gap]) -> str:
+    """Return gaps for people: what was not looked at, and what closes each; empty without any."""
+    if not gaps:
+        return ""
+    lines = [f"{count_words(len(gaps), 'gap')}: where users of this cache may be, unseen"]
+    for gap in gaps[:_ROWS]:
+        lines.append(f"  {gap.id}: {printable(gap.detail)}")
+        lines.append(f"      {printable(gap.fix)}")
+    if len(gaps) > _ROWS:
+        lines.append(f"  ... and {len(gaps) - _ROWS} more (--format json has all)")
+    return "\n".join(lines)
