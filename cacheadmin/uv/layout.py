@@ -12,9 +12,10 @@
     environments-v2/<interpreter digest>/<digest>      symlink to an archive
     environments-v2/<name>/                            a real environment
     archive-v0/<id>/                                   an unpacked wheel, or environment
+    files-v0/<2 digits>/<64 digits>                    content of a file, hard-linked into archives
     builds-v0/.tmpXXXXXX/                              builds, `uv run --with` overlays
 
-Source: uv-cache-facts section 2 (run 0.1.45 to 0.13.8).
+Source: uv-cache-facts section 2 (run 0.1.45 to 0.13.9).
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def parse_bucket_name(name: str) -> tuple[str, int] | None:
 
 
 def is_archive_id(text: str) -> bool:
-    """Whether a name could be an archive's: 16 or 21 of ``[A-Za-z0-9_-]``, leniently."""
+    """Whether a name could be an archive's: 16, 21 or 24 of ``[A-Za-z0-9_-]``, leniently."""
     return _ARCHIVE_ID.fullmatch(text) is not None
 
 

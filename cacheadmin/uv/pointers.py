@@ -6,7 +6,7 @@ second element is what ``.http`` holds alone. Only the first object is read.
 The users of the cache can write these files: sizes are bounded, and whatever
 is of no known shape gives None: the caller keeps what it may name.
 
-Source: uv-cache-facts section 2 (bytes of 0.1.5 to 0.13.8).
+Source: uv-cache-facts section 2 (bytes of 0.1.5 to 0.13.9).
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ PointerKind = Literal["http", "rev"]
 # hundreds of HTTP headers.
 MAX_BYTES = 1024 * 1024
 
-# Ids have had 21 and 16 characters. Narrower than what may be a folder's name:
+# Ids have had 21 and 16 characters, and 24 where they are made from the content
+# (preview `content-addressed-cache`, 0.12.7 and later). Narrower than what may be a folder's name:
 # in a shape of a release to come, the first text may be anything but the id, and
 # taking it for one would leave the archive that is meant without its pointer.
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{16,21}", re.ASCII)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{16,24}", re.ASCII)
 
 
 def archive_named_by(pointer: bytes, kind: PointerKind) -> str | None:

@@ -22,7 +22,7 @@ from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, dangling_links
 
 ARCHIVES = 50_000
-PRUNERS = ("0.2.37", "0.4.30", "0.5.10", "0.6.4", "0.8.5", "0.12.24", "0.13.8")
+PRUNERS = ("0.2.37", "0.4.30", "0.5.10", "0.6.4", "0.8.5", "0.12.24", "0.13.9")
 PAIRS = 100
 APART_SECONDS = 0.02
 
@@ -80,7 +80,7 @@ def window(folder: Path, cacheadmin: Cacheadmin) -> None:
     """Count how many pairs of prunes in the same 20 ms break something under a guard."""
     with serve_index() as index:
         shared = SharedCache.create(folder, index)
-        for release in ("0.5.10", "0.8.5", "0.13.8"):
+        for release in ("0.5.10", "0.8.5", "0.13.9"):
             shared.environment(f"project-{release}", release, "six==1.16.0", "cowsay==6.0")
     kept = folder / "kept"
     shutil.copytree(shared.path / "archive-v0", kept, symlinks=True)

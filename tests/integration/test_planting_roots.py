@@ -14,6 +14,7 @@ from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
 from cacheadmin.protect.planting import examine, plant, planted_archives, withdraw
 from cacheadmin.protect.roots import WantedRoots, root_buckets, root_name, root_target
 from tests.support.shared_cache import links_of, names_in, tree_snapshot
+from tests.support.uv_releases import newest_bucket
 
 BUCKETS = root_buckets(2)
 NAMES = ("one", "-two_", "three")
@@ -139,13 +140,13 @@ def test_a_bucket_that_is_a_link_is_refused_and_its_target_untouched(
     cache: OpenCache, tmp_path: Path
 ) -> None:
     outside = victim(tmp_path)
-    (path_of(cache) / "sdists-v10").symlink_to(outside)
+    (path_of(cache) / newest_bucket("sdists")).symlink_to(outside)
     (path_of(cache) / "sdists-v8").write_text("a file")
     before = tree_snapshot(outside)
     done = {b.name: b for b in plant(cache.fd, wanted(), removable={"stale", *NAMES})}
     withdrawn = {b.name: b for b in withdraw(cache.fd)}
     assert tree_snapshot(outside) == before
-    for name, what in (("sdists-v10", "a link"), ("sdists-v8", "a regular file")):
+    for name, what in ((newest_bucket("sdists"), "a link"), ("sdists-v8", "a regular file")):
         assert what in done[name].problem
         assert what in withdrawn[name].problem
         assert done[name].missing == len(NAMES)

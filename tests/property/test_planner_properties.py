@@ -119,7 +119,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         Process(number, 1000, NOW, "run", (UseOfEntry(f"archive-v0/{draw(ids)}", "map"),))
         for number in range(draw(st.integers(0, 1)))
     ]
-    versions = draw(st.sets(st.sampled_from(["0.5.10", "0.8.5", "0.13.8", "99.0.0"])))
+    versions = draw(st.sets(st.sampled_from(["0.5.10", "0.8.5", "0.13.9", "99.0.0"])))
     return evidence(
         filesystem=draw(st.sampled_from([LOCAL, NFS])),
         environments=(*outside, *inside),

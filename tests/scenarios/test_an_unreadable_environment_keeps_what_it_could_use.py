@@ -11,7 +11,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.users import User
-from tests.support.uv_releases import NEWEST
+from tests.support.uv_releases import NEWEST, newest_bucket
 
 pytestmark = pytest.mark.root
 
@@ -34,7 +34,7 @@ def test_limited_and_named_and_no_archive_goes(
     secret = closed.home(ben) / "secret"
     # Ben cleaned up his pointers: only his environment still uses the archive.
     closed.uv(NEWEST, "cache", "clean", "--quiet", "nothing-of-that-name", user=ben)
-    for pointer in (closed.path / "wheels-v7").glob("*/*/idna/*"):
+    for pointer in (closed.path / newest_bucket("wheels")).glob("*/*/idna/*"):
         pointer.unlink()
     quarantine = open_folder / "quarantine"
     quarantine.mkdir()

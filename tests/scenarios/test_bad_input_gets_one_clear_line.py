@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin, Result
 from tests.support.shared_cache import SharedCache, tree_snapshot
-from tests.support.uv_releases import NEWEST
+from tests.support.uv_releases import NEWEST, newest_bucket
 
 HEAD = "version: 1\nname: test\n"
 
@@ -119,7 +119,7 @@ def test_an_odd_pyvenv_cfg_is_read_past_and_its_environment_is_not_harmed(
         config.symlink_to(open_folder / "fifo")
     else:
         config.write_bytes(b"uv = \xff\xfe\x00\n")
-    for pointer in (shared.path / "wheels-v7").glob("*/*/six/*"):
+    for pointer in (shared.path / newest_bucket("wheels")).glob("*/*/six/*"):
         pointer.unlink()
     policy = cacheadmin.policy(shared.path, f"venvs:\n  include: ['{environment}']\n")
     result = cacheadmin("prune", policy, timeout=60)

@@ -15,7 +15,7 @@ from tests.support.guards import guarding, until
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, dangling_links, names_in, tree_snapshot
 from tests.support.users import User, me
-from tests.support.uv_releases import NEWEST
+from tests.support.uv_releases import NEWEST, newest_bucket
 
 pytestmark = pytest.mark.root
 
@@ -55,7 +55,7 @@ def test_a_second_user_installs_with_every_release_into_buckets_we_made(
     cacheadmin("protect", policy, "--remove", code=0)
     assert not [name for name in names_in(of_three.path) if name.endswith("/cacheadmin")]
     assert all(dangling_links(environment) == {} for environment in of_three.environments)
-    assert (of_three.path / "sdists-v10" / ".git").exists()
+    assert (of_three.path / newest_bucket("sdists") / ".git").exists()
 
 
 def test_users_prune_as_before(of_three: SharedCache, cacheadmin: Cacheadmin) -> None:

@@ -35,10 +35,11 @@ RELEASES = (
     "0.11.33",
     "0.12.24",
     "0.13.8",
+    "0.13.9",
 )
 
 # What `--ci` does changed seldom: one release of each kind. `make test-long` runs the others.
-CI_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.13.8")
+CI_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.13.9")
 
 PRUNES = [
     pytest.param(
@@ -106,7 +107,7 @@ def test_what_is_simulated_is_what_is_deleted_of_an_unspoiled_cache(
     compare(mixed, tmp_path, release, 0, ci=ci)
 
 
-@pytest.mark.parametrize("release", ["0.2.37", "0.8.5", "0.13.8"])
+@pytest.mark.parametrize("release", ["0.2.37", "0.8.5", "0.13.9"])
 def test_an_empty_cache(index: Index, open_folder: Path, release: str) -> None:
     shared = SharedCache.create(open_folder, index)
     shared.uv(release, "venv", shared.home() / "env")

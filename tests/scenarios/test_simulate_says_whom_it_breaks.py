@@ -18,7 +18,7 @@ from tests.support.shared_cache import (
     links_of,
     tree_snapshot,
 )
-from tests.support.uv_releases import NEWEST, uv_binary
+from tests.support.uv_releases import NEWEST, newest_bucket, uv_binary
 from tests.unit.test_uv_binaries_are_read_not_run import a_binary
 
 
@@ -156,7 +156,7 @@ def test_a_release_nobody_knows_is_explained_and_can_be_learned(
     assert (learned.json["uv"], learned.json["stored"]) == ("0.99.0", True)
     said = cacheadmin("simulate", policy, "--uv", "0.99.0", "--format", "json", code=0)
     assert "wheels-v98" not in said.json["removals"]
-    assert "wheels-v7" in said.json["removals"]
+    assert newest_bucket("wheels") in said.json["removals"]
     assert "is newer than what was compared" in said.stderr
     kept = cacheadmin("plan", policy, "--format", "json").json["kept"]
     assert {r["path"]: r["rule"] for r in kept}["wheels-v98"] == "bucket.needed"

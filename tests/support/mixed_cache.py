@@ -21,7 +21,7 @@ from tests.support.incident import reinstall_a_changed_tool
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, names_in
 
-WRITERS = ("0.2.37", "0.5.10", "0.6.4", "0.8.5", "0.11.33", "0.13.8")
+WRITERS = ("0.2.37", "0.5.10", "0.6.4", "0.8.5", "0.11.33", "0.13.8", "0.13.9")
 
 _SCRIPT = """# /// script
 # requires-python = ">=3.8"
@@ -32,7 +32,7 @@ import six
 
 
 def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
-    """Fill a cache with what six releases write."""
+    """Fill a cache with what seven releases write."""
     folder.mkdir(exist_ok=True)
     shared = SharedCache.create(folder, index)
     wheel = next(index.folder.glob("idna-3.7-*.whl"))
@@ -48,9 +48,9 @@ def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
         found = ("--no-index", "--find-links", str(index.folder), "cowsay==6.0")
         shared.uv(release, "pip", "install", "--python", environment, *found)
         shared.uv(release, "tool", "run", "cowsay", "-t", "hello")
-        if release in ("0.5.10", "0.8.5", "0.13.8"):
+        if release in ("0.5.10", "0.8.5", "0.13.9"):
             reinstall_a_changed_tool(shared, environment, release)
-        if release in ("0.8.5", "0.13.8"):
+        if release in ("0.8.5", "0.13.9"):
             shared.uv(release, "run", "--no-project", str(script))
             shared.uv(release, "pip", "install", "--python", environment, f"pytz @ {url}")
             if git is not None:

@@ -18,10 +18,18 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from cacheadmin.uv.releases import buckets_of
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: The newest release the tests know. Raise it together with ``uv/releases.json``.
-NEWEST = "0.13.8"
+NEWEST = "0.13.9"
+
+
+def newest_bucket(kind: str) -> str:
+    """Return the name of the newest release's bucket of a kind, such as ``wheels-v8``."""
+    (name,) = [name for name in buckets_of(NEWEST) or () if name.rpartition("-v")[0] == kind]
+    return name
 
 
 def releases_folder() -> Path:

@@ -38,6 +38,7 @@ from tests.support.facts import (
     policy,
     trace,
 )
+from tests.support.uv_releases import newest_bucket
 
 
 def removed(plan: Plan) -> dict[str, str]:
@@ -120,7 +121,7 @@ def test_the_newest_bucket_of_a_kind_survives_a_quiet_year() -> None:
 
 
 def test_buckets_of_an_unknown_newer_release_stay_with_all_above_the_table() -> None:
-    stored = inventory(buckets=["archive-v0", "wheels-v3", "wheels-v7", "wheels-v99"])
+    stored = inventory(buckets=["archive-v0", "wheels-v3", newest_bucket("wheels"), "wheels-v99"])
     plan = make_plan(policy(), stored, evidence(releases=(trace("99.0.0"),)), NOW)
     assert set(removed(plan)) == {"wheels-v3"}
     assert kept(plan)["wheels-v99"] == "bucket.unknown"

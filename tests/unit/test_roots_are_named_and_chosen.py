@@ -28,6 +28,7 @@ from tests.support.facts import (
     pointer,
     policy,
 )
+from tests.support.uv_releases import newest_bucket
 
 IDS = st.text("abcdefgXYZ0123456789_-", min_size=1, max_size=64)
 
@@ -63,10 +64,10 @@ def test_roots_lie_in_the_source_bucket_of_every_release_and_ahead_of_it() -> No
     assert root_buckets(2) == (
         "git-v0",
         *(f"built-wheels-v{version}" for version in range(4)),
-        *(f"sdists-v{version}" for version in range(4, 13)),
+        *(f"sdists-v{version}" for version in range(4, 14)),
     )
-    assert root_buckets(0)[-1] == "sdists-v10"
-    assert root_buckets(1, ["sdists-v12", "wheels-v9"])[-2:] == ("sdists-v12", "sdists-v13")
+    assert root_buckets(0)[-1] == newest_bucket("sdists")
+    assert root_buckets(1, ["sdists-v13", "wheels-v9"])[-2:] == ("sdists-v13", "sdists-v14")
     assert releases_of("sdists-v9") == "uv 0.6.8 to before 0.13.0"
 
 

@@ -27,6 +27,7 @@ from cacheadmin.uv.releases import (
 
 LONG = "XRUfBb18WgPugVt_XIIPc"
 SHORT = "--V5mVoIqxbldp9x"
+CONTENT_MADE = "0lmitdmr0zwwvvqq53uvk3jb"
 POLICY = b"\x01opaque policy\x02"
 
 
@@ -101,6 +102,8 @@ def test_what_is_a_wheel_stem() -> None:
         ({"id": SHORT, "hashes": [], "filename": "x", "version": 0, "size": 11050}, SHORT),
         ([SHORT, [["Sha256", "00"]], "x.whl", 0, None], SHORT),
         ([SHORT, [], "x.whl", 0, 11050, "a field of a release to come"], SHORT),
+        ({"id": CONTENT_MADE, "hashes": [], "filename": "x", "version": 0}, CONTENT_MADE),
+        ([CONTENT_MADE, [], "x.whl", 0, 11050], CONTENT_MADE),
         (None, None),
         (17, None),
         ([], None),
@@ -112,7 +115,7 @@ def test_what_is_a_wheel_stem() -> None:
         (["wheel", LONG], None),
         ([f"{SHORT}\n", []], None),
         (["..", []], None),
-        (["a" * 22, []], None),
+        (["a" * 25, []], None),
     ],
 )
 def test_every_shape_of_a_wheel_pointer(shape: object, identifier: str | None) -> None:
@@ -223,6 +226,9 @@ def test_releases_are_numbers() -> None:
         ("0.9.99", {"wheels-v5", "simple-v19"}, {"wheels-v6"}),
         ("0.12.24", {"wheels-v6", "sdists-v9", "simple-v25", "git-v1"}, {"wheels-v7"}),
         ("0.13.8", {"wheels-v7", "sdists-v10", "interpreter-v5"}, {"interpreter-v4"}),
+        ("0.12.7", {"wheels-v6"}, {"files-v0"}),
+        ("0.12.8", {"wheels-v6", "files-v0"}, {"simple-v25"}),
+        ("0.13.9", {"wheels-v8", "sdists-v11", "git-v2", "files-v0"}, {"wheels-v7"}),
     ],
 )
 def test_the_buckets_of_a_release(release: str, some: set[str], others: set[str]) -> None:
