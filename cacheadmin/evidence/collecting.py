@@ -45,6 +45,8 @@ class Collected:
     """Everything put together."""
     answers: Mapping[Source, Facts]
     """What each source answered."""
+    scanned: tuple[Environment, ...]
+    """Every environment that was scanned, also those not worth telling: all are verified."""
     look: Look
     """The look that was taken."""
 
@@ -96,7 +98,7 @@ def collect_evidence(
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,
     )
-    return Collected(evidence, answers, look)
+    return Collected(evidence, answers, scanned, look)
 
 
 def scan_candidate(candidate: Candidate, look: Look, options: ScanOptions) -> Environment:

@@ -49,7 +49,7 @@ def transact(
     """
     run_id = new_run_id(now_ns())
     last = LastLook(situation, removals, beside=beside)
-    environments = situation.evidence.environments
+    environments = situation.collected.scanned
     identity = situation.cache.identity
 
     def check(moved: Sequence[str], in_quarantine: Callable[[str], bool]) -> Verified:

@@ -83,14 +83,18 @@ def limits_json(limits: Iterable[Limit]) -> list[dict[str, Any]]:
 
 def plan_text(plan: Plan, sizes: Measured[str], *, every_row: bool = False) -> str:
     """Return the plan for people: what goes, what stays and why, what limits it."""
-    parts = [f"verdict: {plan.verdict.value}"]
-    parts += [f"  {limit.id}: {printable(limit.detail)}" for limit in plan.limits]
-    parts.append("")
+    parts = [*verdict_lines(plan), ""]
     parts.append(_removals_text(plan.removals, sizes, every_row=every_row))
     if plan.kept:
         parts.append("")
         parts.append(_kept_text(plan.kept, sizes, every_row=every_row))
     return "\n".join(parts)
+
+
+def verdict_lines(plan: Plan) -> list[str]:
+    """Return the verdict for people, and what limits it."""
+    limits = [f"  {limit.id}: {printable(limit.detail)}" for limit in plan.limits]
+    return [f"verdict: {plan.verdict.value}", *limits]
 
 
 def _removals_text(removals: Sequence[Decision], sizes: Measured[str], *, every_row: bool) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.escaping import printable
-from cacheadmin.report.plans import plan_json, plan_text
+from cacheadmin.report.plans import plan_json, plan_text, verdict_lines
 from cacheadmin.report.tables import count_words, size_words
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def prune_text(
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
         words = deferred_words(result, sizes) or "nothing to remove"
-        return f"verdict: {plan.verdict.value}\n{words}"
+        return "\n".join([*verdict_lines(plan), words])
     parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
     freed = _bytes(result.done, sizes)
     entries = count_words(len(result.done), "entry", "entries")

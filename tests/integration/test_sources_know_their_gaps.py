@@ -1,0 +1,274 @@
+"""Each source that can't look says so, and what rested on it stays; the last look asks them all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.evidence import collecting
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind
+from cacheadmin.evidence.look import Facts, Look
+from cacheadmin.evidence.sources import SOURCES
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.prune.last_look import LastLook
+from cacheadmin.situation import Situation, look_with
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST
+
+OLD = "0.8.5"
+
+
+@contextmanager
+def looking(policy: Path) -> Iterator[Situation]:
+    with look_with(load_policy(os.fspath(policy))) as situation:
+        yield situation
+
+
+@pytest.fixture
+def hidden(shared: SharedCache) -> Path:
+    """An environment that links archives which nothing else keeps: neither pointer nor record."""
+    environment = shared.environment("hidden", OLD, "six==1.16.0")
+    for pattern in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(pattern):
+            shutil.rmtree(folder)
+    return environment
+
+
+def gaps_and_removed(cacheadmin: Cacheadmin, policy: Path) -> tuple[set[str], set[str]]:
+    document = cacheadmin("prune", policy, "--format", "json", code=0).json
+    removed = {row["path"] for row in document["removals"] if row["kind"] == "archive"}
+    return {gap["id"] for gap in document["gaps"]}, removed
+
+
+def test_with_nothing_open_the_archives_of_an_unknown_environment_go(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path
+) -> None:
+    """So that the other tests here can fail: this is what a gap keeps from happening."""
+    gaps, removed = gaps_and_removed(cacheadmin, cacheadmin.policy(shared.path))
+    assert gaps == set()
+    assert removed
+    assert dangling_links(hidden)
+
+
+def test_without_named_places_it_is_said_that_only_homes_were_searched(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, complete=False)
+    gaps, removed = gaps_and_removed(cacheadmin, policy)
+    assert gaps == {"sources.none"}
+    assert removed == set()
+    preflight = cacheadmin("preflight", policy, code=4).stdout
+    assert "venvs.complete: true" in preflight
+
+
+@pytest.mark.root
+def test_homes_and_accounts_that_were_not_searched_are_named(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path
+) -> None:
+    archive = next((shared.path / "archive-v0").iterdir())
+    subprocess.run(["chown", "-R", "61234", archive], check=True)
+    places = f"venvs: {{discover: [{{root: '{open_folder}/nothing here'}}], complete: false}}\n"
+    (open_folder / "nothing here").mkdir()
+    policy = cacheadmin.policy(shared.path, places)
+    document = cacheadmin("plan", policy, "--format", "json", code=4).json
+    gaps = {gap["id"]: gap for gap in document["gaps"]}
+    assert gaps["homes.unknown"]["subject"] == "uid 61234"
+    assert gaps["homes.unsearched"]["owner"] == "root"
+    assert [row for row in document["removals"] if row["kind"] == "archive"] == []
+
+
+@pytest.mark.root
+def test_a_pid_namespace_of_its_own_hides_processes(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, "prune: {builds: {after: 0s}}\n")
+    build = shared.path / "builds-v0" / ".tmpabc"
+    build.mkdir(parents=True)
+    command = ["unshare", "--pid", "--fork", "--mount-proc", *cacheadmin.command("prune", policy)]
+    done = subprocess.run(
+        command, env=cacheadmin.environment(), capture_output=True, text=True, check=True
+    )
+    assert "pid namespace" in done.stdout
+    assert dangling_links(hidden) == {}
+    assert build.exists()
+
+
+@pytest.mark.root
+def test_a_home_that_is_not_mounted_tonight_is_away_and_keeps_what_it_linked(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    home = shared.home() / "zoe"
+    home.mkdir()
+    with mounted_tmpfs(home):
+        environment = shared.environment("zoe/.venv", OLD, "six==1.16.0")
+        age(shared.path, days=40)
+        shared.environment("new", NEWEST, "cowsay==6.0", link_mode="copy")
+        policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{environment}']}}\n")
+        gaps, _ = gaps_and_removed(cacheadmin, policy)
+        assert gaps == set()
+        assert dangling_links(environment) == {}
+        with moved_away(home):
+            gaps, removed = gaps_and_removed(cacheadmin, policy)
+            assert gaps == {"environments.away"}
+            assert removed == set()
+        assert dangling_links(environment) == {}
+
+
+@contextmanager
+def mounted_tmpfs(folder: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def moved_away(mounted: Path) -> Iterator[None]:
+    """Have a filesystem mounted elsewhere for a while, as a home that is not there tonight."""
+    other = mounted.with_name("elsewhere")
+    other.mkdir()
+    subprocess.run(["mount", "--move", mounted, other], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "--move", other, mounted], check=True)
+        other.rmdir()
+
+
+@pytest.mark.root
+def test_an_export_of_this_host_is_named(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path
+) -> None:
+    exports = open_folder / "exports"
+    exports.write_text(f'"{shared.path.parent}" *(rw,no_root_squash)\n')
+    policy = cacheadmin.policy(shared.path)
+    words = " ".join(f"'{word}'" for word in cacheadmin.command("prune", policy))
+    script = f"touch /etc/exports && mount --bind '{exports}' /etc/exports && exec {words}"
+    there = os.path.exists("/etc/exports")
+    try:
+        done = subprocess.run(
+            ["unshare", "--mount", "bash", "-c", script],
+            env=cacheadmin.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        if not there:
+            os.unlink("/etc/exports")
+    assert "hosts.exported" in done.stdout
+    assert dangling_links(hidden) == {}
+    word = cacheadmin.policy(shared.path, "hosts: {only: this}\n")
+    assert gaps_and_removed(cacheadmin, word)[0] == set()
+
+
+def test_a_search_over_its_bounds_says_where_it_ended(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cacheadmin.evidence import searching
+
+    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (1, *_ends()))
+    places = f"venvs: {{discover: [{{root: '{shared.homes}'}}], complete: false}}\n"
+    with looking(cacheadmin.policy(shared.path, places)) as situation:
+        plan = situation.plan()
+        assert "search.limit" in {gap.id for gap in plan.gaps}
+        assert [d for d in plan.removals if d.path.startswith("archive-")] == []
+
+
+def _ends() -> tuple[object, ...]:
+    from cacheadmin.evidence import searching
+
+    return searching.Bounds.__init__.__defaults__[1:]
+
+
+class Diary:
+    """A source that a test adds: one environment, which comes after the plan."""
+
+    id = "diary"
+
+    def __init__(self, environment: Path) -> None:
+        self.environment = environment
+        self.asked: list[str] = []
+
+    def collect(self, look: Look) -> Facts:
+        self.asked.append(look.moment.name)
+        return Facts()
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        self.asked.append(look.moment.name)
+        path = os.fspath(self.environment)
+        return Facts(candidates=(Candidate(path, EnvironmentKind.VENV, (self.id,)),))
+
+
+def test_a_source_that_is_added_is_asked_for_the_plan_and_in_the_last_look(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diary = Diary(hidden)
+    monkeypatch.setattr(collecting.collect_evidence, "__kwdefaults__", _with_source(diary, SOURCES))
+    with looking(cacheadmin.policy(shared.path)) as situation:
+        plan = situation.plan()
+        planned = {d.path for d in plan.removals if d.path.startswith("archive-")}
+        assert planned
+        checked = LastLook(situation, plan.removals).look()
+    assert diary.asked == ["PLAN", "BEFORE_LOCK", "UNDER_LOCK"]
+    assert planned <= {path for path, _ in checked.dropped}
+
+
+class Blindfold:
+    """A source that can't look any more between plan and moves."""
+
+    id = "blindfold"
+
+    def collect(self, look: Look) -> Facts:
+        return Facts()
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        return Facts(gaps=(Gap("test.gap", GapKind.RIGHTS, "x", "x went dark", "light"),))
+
+
+def test_a_gap_that_opens_after_the_plan_keeps_what_rests_on_absence(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        collecting.collect_evidence, "__kwdefaults__", _with_source(Blindfold(), SOURCES)
+    )
+    with looking(cacheadmin.policy(shared.path)) as situation:
+        plan = situation.plan()
+        checked = LastLook(situation, plan.removals).look()
+        left = {decision.path for decision in checked.removals}
+    assert not [path for path in left if path.startswith("archive-")]
+
+
+def _with_source(source: object, sources: tuple[object, ...]) -> dict[str, object]:
+    defaults = collecting.collect_evidence.__kwdefaults__
+    return {**defaults, "sources": (*sources, source)}
+
+
+def test_an_environment_made_in_a_searched_tree_after_the_plan_is_seen_before_the_lock(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    gone = shared.environment("gone", NEWEST, "six==1.16.0")
+    shared.remove_environment(gone)
+    text = (
+        f"venvs: {{discover: [{{root: '{shared.homes}'}}]}}\n"
+        "prune: {budget: {max_size: 1KiB}}\n"
+    )
+    with looking(cacheadmin.policy(shared.path, text)) as situation:
+        plan = situation.plan()
+        planned = {d.path for d in plan.removals if d.path.startswith("archive-")}
+        assert planned
+        late = shared.environment("late", NEWEST)
+        arguments = ("pip", "install", "--offline", "--python", late, "six==1.16.0")
+        shared.uv(NEWEST, *arguments)
+        checked = LastLook(situation, plan.removals).look()
+    assert planned <= {path for path, _ in checked.dropped}
