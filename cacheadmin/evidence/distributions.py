@@ -4,7 +4,8 @@ uv installs every file of a distribution in the same way, so one file tells
 for all: ``METADATA`` of its ``*.dist-info``, else ``WHEEL``, else any file
 that is not one uv itself writes into environments (facts section 5). A
 symlink that leads into an archive breaks when the archive goes; a hardlink,
-a clone and a copy survive.
+a clone and a copy survive. But one file may have been edited since, and is a
+copy then: where it is one, a link among the others of the folder tells more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
+from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.inventory.entries import ArchiveId, archive_id
@@ -68,8 +70,28 @@ def probe(
     for file in ("METADATA", "WHEEL"):
         found = _probe_file(name, f"{folder}/{file}", folder, locator, inodes)
         if found is not None:
+            if found.mode is LinkMode.COPY:
+                return _probe_links(name, folder, locator) or found
             return found
     return _probe_any(name, folder, locator, inodes)
+
+
+def _probe_links(name: str, folder: str, locator: CacheLocator) -> Distribution | None:
+    """Return what the first link into this cache tells, or else into another one."""
+    foreign = None
+    with os.scandir(folder) as entries:
+        links = sorted(entry.name for entry in islice(entries, _MAX_FILES) if entry.is_symlink())
+    for link in links:
+        path = f"{folder}/{link}"
+        try:
+            found = probe_link(name, path, os.readlink(path), folder, locator)
+        except FileNotFoundError:
+            continue
+        if found.archive is not None:
+            return found
+        if found.foreign:
+            foreign = found
+    return foreign
 
 
 def _probe_any(
@@ -137,10 +159,11 @@ class ArchiveInodes:
     """Finds the archive that a hardlinked file belongs to; built on first use.
 
     One stat for each archive's METADATA and WHEEL: only sites that hardlink
-    pay for it.
+    pay for it. ``names`` tells what else the same archives hold.
     """
 
     def __init__(self, cache_path: str, archives: dict[ArchiveId, str]) -> None:
+        self.names = ArchiveNames(cache_path, archives)
         self._cache_path = cache_path
         self._archives = archives
         self._index: dict[tuple[int, int], ArchiveId] | None = None

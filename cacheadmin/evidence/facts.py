@@ -26,13 +26,20 @@ class LinkMode(StrEnum):
 
 
 class EnvironmentKind(StrEnum):
-    """What sort of environment it is."""
+    """What sort of environment it is (public, in JSON).
+
+    ``target``: packages lie in the folder itself. ``prefix``: they lie in its
+    ``lib/pythonX.Y/site-packages``, and it is neither a venv nor has a Python of
+    its own. ``folder``: it looks like no environment, and somebody named it.
+    """
 
     VENV = "venv"
     TOOL = "tool"
     TARGET = "target"
+    PREFIX = "prefix"
     PYTHON = "python"
     CACHED = "cached"
+    FOLDER = "folder"
 
 
 class EnvironmentStatus(StrEnum):

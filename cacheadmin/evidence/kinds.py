@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import glob
 import os
+import re
+from collections.abc import Iterator
 
 from cacheadmin.evidence.facts import EnvironmentKind
 
+_LIBRARIES = ("lib", "lib64", "local/lib")
+_PYTHONS = ("python", "pypy", "graalpy")
+
+_INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
+
+# Entries looked at for a link into a cache.
+_MAX_ENTRIES = 5_000
+
 
 def kind_of(path: str) -> EnvironmentKind | None:
-    """Return what sort of environment a folder is; None when it is none, or is closed to us."""
+    """Return what sort of environment a folder is; None when it is none, or is closed to us.
+
+    One that lost all that marks it still is one when it links into some cache,
+    in itself or in one of its folders.
+    """
     if os.path.lexists(f"{path}/uv-receipt.toml"):
         return EnvironmentKind.TOOL
     if os.path.lexists(f"{path}/pyvenv.cfg"):
@@ -20,9 +33,22 @@ def kind_of(path: str) -> EnvironmentKind | None:
         return None
     if any(name.endswith(".dist-info") for name in names):
         return EnvironmentKind.TARGET
-    if glob.glob(f"{glob.escape(path)}/lib/python*/*-packages"):
-        return EnvironmentKind.PYTHON
-    return None
+    kinds = set(_installations(path))
+    if kinds:
+        whole = EnvironmentKind.PYTHON in kinds
+        return EnvironmentKind.PYTHON if whole else EnvironmentKind.PREFIX
+    return EnvironmentKind.TARGET if _links_into_a_cache(path) else None
+
+
+def kind_named(path: str) -> EnvironmentKind | None:
+    """As `kind_of`, for a folder that somebody named in full: whatever it is, it is looked at.
+
+    None for what can't be listed.
+    """
+    kind = kind_of(path)
+    if kind is None and os.path.isdir(path) and not is_closed(path):
+        return EnvironmentKind.FOLDER
+    return kind
 
 
 def is_closed(path: str) -> bool:
@@ -35,3 +61,46 @@ def is_closed(path: str) -> bool:
     except OSError:
         return False
     return False
+
+
+def _installations(path: str) -> Iterator[EnvironmentKind]:
+    """Yield what each folder of packages below says: a Python's own, or one of a ``--prefix``."""
+    for library in _LIBRARIES:
+        base = f"{path}/{library}"
+        for name in _names(base):
+            if not name.startswith(_PYTHONS):
+                continue
+            # Debian keeps the Python whose packages these are in another place.
+            if os.path.isdir(f"{base}/{name}/dist-packages"):
+                yield EnvironmentKind.PYTHON
+            elif os.path.isdir(f"{base}/{name}/site-packages"):
+                own = os.path.lexists(f"{base}/{name}/os.py")
+                yield EnvironmentKind.PYTHON if own else EnvironmentKind.PREFIX
+
+
+def _links_into_a_cache(path: str) -> bool:
+    left = _MAX_ENTRIES
+    waiting = [(path, 0)]
+    while waiting:
+        folder, depth = waiting.pop(0)
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    left -= 1
+                    if left < 0:
+                        return False
+                    if entry.is_symlink():
+                        if _INTO_A_CACHE.search(os.readlink(entry.path)):
+                            return True
+                    elif depth == 0 and entry.is_dir(follow_symlinks=False):
+                        waiting.append((entry.path, 1))
+        except OSError:
+            continue
+    return False
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []

@@ -38,6 +38,9 @@ _OTHER_ROOT = re.compile(r"/proc/[0-9]+/root(?=/)")
 # The kernel's own limit on a path; a longer target leads nowhere.
 _PATH_LIMIT = 4096
 
+# The kernel's own limit on links in a path.
+_MAX_LINKS = 40
+
 # Real targets name one bucket, rarely two; one that names more is resolved.
 _MAX_MENTIONS = 4
 
@@ -195,6 +198,23 @@ class CacheLocator:
         elif os.path.exists(link):
             return False
         return not (located.by_alias and os.path.exists(f"{self.identity.path}/{located.path}"))
+
+    def folder_behind(self, link: str) -> str | None:
+        """Return a path of the folder that a link leads to; None when it leads to none.
+
+        For links that do not lead into the cache: what lies behind them may.
+        """
+        path = link
+        for _ in range(_MAX_LINKS if lies_in_another_root(link) else 0):
+            # There the kernel would leave that root at an absolute link.
+            try:
+                path = _read_in(os.path.dirname(path), os.readlink(path))
+            except OSError:
+                break
+        try:
+            return path if os.path.isdir(path) else None
+        except ValueError:
+            return None
 
     def _bucket_at(self, prefix: str) -> str | None:
         # Read once: another thread may forget all answers in between.

@@ -1,6 +1,8 @@
 """A ``.venv`` that is a file: its text is the path of the project's environment.
 
-Source: uv 0.13.9 honours it without any flag (run; facts section 13).
+PEP 832; uv 0.13.9 honours such files without any flag, and writes them with the
+preview `venv-redirect-files`. One line end is cut off, the rest is the path,
+relative to the folder of the file (run 0.13.9).
 """
 
 from __future__ import annotations
@@ -16,12 +18,26 @@ _MAX_BYTES = 4098
 def redirected(file: str) -> str | None:
     """Return the absolute path that a ``.venv`` file names; None for what names none.
 
-    Never raises: the file belongs to anybody, and may be a FIFO or a terabyte.
+    What it names need not exist. Never raises and follows no link: the file
+    belongs to anybody, and may be a FIFO or a terabyte.
     """
     content = read_file(file, _MAX_BYTES)
     if isinstance(content, ReadFailure):
         return None
-    text = os.fsdecode(content).strip()
-    if not text or "\n" in text or "\0" in text:
+    # uv fails on a text of several lines; whoever reads the first gets only this.
+    lines = os.fsdecode(content).strip("\r\n").splitlines()
+    if not lines or "\0" in lines[0] or not lines[0].strip():
         return None
-    return os.path.normpath(os.path.join(os.path.dirname(file), text))
+    folder = os.path.dirname(file)
+    literal = os.path.join(folder, lines[0])
+    return _tidy(literal if os.path.lexists(literal) else os.path.join(folder, lines[0].strip()))
+
+
+def _tidy(path: str) -> str:
+    """Return a path without dots where that names the same folder: ``..`` may follow a link."""
+    tidy = os.path.normpath(path)
+    try:
+        same = os.path.samefile(tidy, path)
+    except OSError:
+        same = not os.path.lexists(path)
+    return tidy if same else path

@@ -1,14 +1,18 @@
-"""Find the folders of an environment that hold ``*.dist-info``."""
+"""Find the folders of an environment that hold its packages."""
 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.fs.reading import failure
 
-_LIBRARIES = ("lib", "lib64")
+# The last one: where Debian's own Python, whose prefix is /usr, installs.
+_LIBRARIES = ("lib", "lib64", "local/lib", "local/lib64")
+_PYTHONS = ("python", "pypy", "graalpy")
 _PACKAGES = ("site-packages", "dist-packages")
 _DIST_INFO = ".dist-info"
 
@@ -28,69 +32,90 @@ class PackageFolders:
     problems: list[str] = field(default_factory=list)
 
 
-def find_package_folders(path: str, *, target: bool) -> PackageFolders:
-    """Return the package folders of an environment, each once.
+def find_package_folders(
+    path: str, locator: CacheLocator | None = None, *, target: bool
+) -> PackageFolders:
+    """Return the package folders of an environment, each once, links on the way followed.
 
     ``target``: packages lie in the environment's own folder. Whatever is said,
-    an environment may be both, so both places are looked at.
+    an environment may be both, so both places are looked at; where there is no
+    other place, they can only lie in the folder itself. With a ``locator``,
+    links seen through a process with other mounts are followed as it means them.
     """
-    found = PackageFolders()
-    seen: set[tuple[int, int]] = set()
-    if target or _holds_packages(path, found):
-        found.paths.append(path)
+    search = _Search(path, locator)
+    if target or search.holds_distributions():
+        search.found.paths.append(path)
     for library in _LIBRARIES:
-        for folder in _in_library(path, library, found, seen):
-            found.paths.append(folder)
-    return found
+        search.found.paths += search.in_library(library)
+    if not search.found.paths and not search.found.problems:
+        search.found.paths.append(path)
+    return search.found
 
 
-def _holds_packages(path: str, found: PackageFolders) -> bool:
-    try:
-        return any(name.endswith(_DIST_INFO) for name in os.listdir(path))
-    except OSError as error:
-        found.problems.append(f"it can't be read: {failure(path, error).reason}")
-        return False
+class _Search:
+    def __init__(self, path: str, locator: CacheLocator | None) -> None:
+        self.found = PackageFolders()
+        self._path = path
+        self._locator = locator
+        self._seen: set[tuple[int, int]] = set()
 
+    def holds_distributions(self) -> bool:
+        """Whether the environment's own folder is a package folder by its names."""
+        try:
+            return any(name.endswith(_DIST_INFO) for name in os.listdir(self._path))
+        except OSError as error:
+            self.found.problems.append(f"it can't be read: {failure(self._path, error).reason}")
+            return False
 
-def _in_library(
-    path: str, library: str, found: PackageFolders, seen: set[tuple[int, int]]
-) -> Iterator[str]:
-    base = f"{path}/{library}"
-    try:
-        status = os.stat(base)
-        # `lib64` usually is a link to `lib`.
-        if (status.st_dev, status.st_ino) in seen:
+    def in_library(self, library: str) -> Iterator[str]:
+        """Yield the package folders of one ``lib``."""
+        base = self._enter(f"{self._path}/{library}", library)
+        if base is None:
             return
-        seen.add((status.st_dev, status.st_ino))
-        names = os.listdir(base)
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        found.problems.append(f"{library} can't be read: {failure(base, error).reason}")
-        return
-    # Before the listing: what changes during it must look changed later.
-    found.watched[base] = status.st_mtime_ns
-    _note_link(base, found)
-    for name in names:
-        if not name.startswith(("python", "pypy", "graalpy")):
-            continue
-        for packages in _PACKAGES:
-            folder = f"{base}/{name}/{packages}"
-            try:
-                status = os.stat(folder)
-            except (FileNotFoundError, NotADirectoryError):
+        try:
+            names = sorted(os.listdir(base))
+        except OSError as error:
+            self._note(library, base, error)
+            return
+        for name in names:
+            if not name.startswith(_PYTHONS):
                 continue
-            except OSError as error:
-                reason = failure(folder, error).reason
-                found.problems.append(f"{library}/{name}/{packages} can't be read: {reason}")
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                _note_link(f"{base}/{name}", found)
-                _note_link(folder, found)
-                yield folder
+            version = self._behind(f"{base}/{name}")
+            for packages in _PACKAGES:
+                words = f"{library}/{name}/{packages}"
+                folder = self._enter(f"{version}/{packages}", words, watch=False)
+                if folder is not None:
+                    if os.path.islink(f"{base}/{name}"):
+                        self.found.links.append(f"{base}/{name}")
+                    yield folder
 
+    def _enter(self, path: str, words: str, *, watch: bool = True) -> str | None:
+        """Return the folder at or behind a path; None when it was entered before, or is none."""
+        folder = self._behind(path)
+        try:
+            status = os.stat(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            self._note(words, folder, error)
+            return None
+        # `lib64` usually is a link to `lib`.
+        identity = (status.st_dev, status.st_ino)
+        if not stat.S_ISDIR(status.st_mode) or identity in self._seen:
+            return None
+        self._seen.add(identity)
+        if watch:
+            # Before the listing: what changes during it must look changed later.
+            self.found.watched[folder] = status.st_mtime_ns
+        if os.path.islink(path):
+            self.found.links.append(path)
+        return folder
 
-def _note_link(path: str, found: PackageFolders) -> None:
-    if os.path.islink(path):
-        found.links.append(path)
+    def _behind(self, path: str) -> str:
+        """Return the path itself, or where it leads when only a process with other mounts can."""
+        if self._locator is None or not os.path.islink(path):
+            return path
+        return self._locator.folder_behind(path) or path
+
+    def _note(self, words: str, path: str, error: OSError) -> None:
+        self.found.problems.append(f"{words} can't be read: {failure(path, error).reason}")

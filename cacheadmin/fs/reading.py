@@ -80,6 +80,32 @@ def open_file(name: str, dir_fd: int | None = None) -> tuple[int, os.stat_result
     return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
 
 
+def read_linked_file(name: str, limit: int) -> bytes | ReadFailure:
+    """Return the content of the regular file that a link leads to, as `read_file` does.
+
+    What it leads to is looked at before it is opened: opening some devices
+    does something, and the owner of the link chooses what it leads to.
+    """
+    place = -1
+    try:
+        place = os.open(name, os.O_PATH | os.O_CLOEXEC)
+        status = os.fstat(place)
+        if not stat.S_ISREG(status.st_mode):
+            return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
+        if status.st_size > limit:
+            return ReadFailure(name, f"larger than {limit} bytes")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return _read_at_most(fd, name, status.st_size, limit)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return failure(name, error)
+    finally:
+        if place >= 0:
+            os.close(place)
+
+
 def _read_at_most(fd: int, name: str, size: int, limit: int) -> bytes | ReadFailure:
     # One byte more than expected: a short answer is then the end of the file,
     # and the usual small file costs one read and no large buffer.

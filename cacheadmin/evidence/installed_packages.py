@@ -1,0 +1,188 @@
+"""Scan one package folder: its distributions, path files, and what neither explains."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
+from cacheadmin.evidence.facts import InstalledUv, LinkMode
+from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.path_files import named_paths, names_paths
+from cacheadmin.evidence.sightings import Sightings
+from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
+from cacheadmin.fs.reading import ReadFailure, failure
+from cacheadmin.package_names import normalized
+
+_DIST_INFO = ".dist-info"
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How to scan: every file, and whether to tell clones from copies."""
+
+    deep: bool = False
+    report_clones: bool = False
+
+
+def scan_packages(
+    folder: str, inodes: ArchiveInodes, options: ScanOptions, sightings: Sightings
+) -> list[str]:
+    """Scan a package folder of an environment's own.
+
+    Returns folders elsewhere that its path files name: more packages.
+    """
+    try:
+        moment = os.stat(folder).st_mtime_ns
+        # Before the listing: what changes during it must look changed later.
+        sightings.watched[folder] = moment
+        sightings.changed(moment)
+        listed = list_folder(folder)
+    except OSError as error:
+        _note_unread(folder, error, sightings)
+        return []
+    distributions = _distributions(listed, inodes, sightings)
+    for seen in distributions:
+        _note_distribution(seen, folder, options, sightings)
+    if not options.deep:
+        _look_at_packages(listed, distributions, sightings)
+    return _read_path_files(listed, sightings)
+
+
+def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sightings) -> None:
+    """Scan a package folder that a path file names: only for links into the cache.
+
+    What is installed there is no distribution of the environment's own.
+    """
+    try:
+        sightings.watched[folder] = os.stat(folder).st_mtime_ns
+        listed = list_folder(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        _note_unread(folder, error, sightings)
+        return
+    distributions = _distributions(listed, inodes, sightings)
+    for seen in distributions:
+        if seen.archive is not None and seen.mode is LinkMode.SYMLINK:
+            sightings.archives.add(seen.archive)
+            sightings.links += 1
+    _look_at_packages(listed, distributions, sightings, borrowed=True)
+
+
+def _look_at_packages(
+    listed: Listing,
+    distributions: list[Distribution],
+    sightings: Sightings,
+    *,
+    borrowed: bool = False,
+) -> None:
+    """Look for links that the distributions of a package folder do not explain."""
+    archives = {one.archive: one.mode for one in distributions if one.archive is not None}
+    linked = [archive for archive, mode in archives.items() if mode is LinkMode.SYMLINK]
+    sightings.explained.update(linked)
+    whole = bool(linked) and not borrowed
+    look = UnexplainedLinks(sightings, archives, whole=whole, borrowed=borrowed)
+    packages = _packages(listed)
+    look.look_at(packages, packages.folders)
+
+
+def _packages(listed: Listing) -> Listing:
+    """Return a package folder's entries without distributions' metadata."""
+    return Listing(
+        listed.path,
+        tuple(name for name in listed.links if not name.endswith(_DIST_INFO)),
+        tuple(name for name in listed.folders if not name.endswith(_DIST_INFO)),
+        listed.files,
+    )
+
+
+def _distributions(
+    listed: Listing, inodes: ArchiveInodes, sightings: Sightings
+) -> list[Distribution]:
+    """Return what a probe of each ``*.dist-info`` saw; what can't be read is noted."""
+    found = []
+    seen: Distribution | None
+    linked = frozenset(listed.links)
+    for name in (*listed.folders, *listed.links):
+        if not name.endswith(_DIST_INFO):
+            continue
+        path = f"{listed.path}/{name}"
+        try:
+            if name in linked:
+                package = name.removesuffix(_DIST_INFO)
+                target = os.readlink(path)
+                seen = probe_link(package, path, target, listed.path, sightings.locator)
+                if seen.archive is None and not seen.foreign:
+                    # It was moved to somewhere else.
+                    seen = probe(name, listed.path, sightings.locator, inodes)
+            else:
+                seen = probe(name, listed.path, sightings.locator, inodes)
+        except OSError as error:
+            _note_unread(path, error, sightings)
+            continue
+        if seen is not None:
+            found.append(seen)
+    return found
+
+
+def _note_unread(path: str, error: OSError, sightings: Sightings) -> None:
+    name = error.filename if isinstance(error.filename, str) else path
+    sightings.problems.append(f"{name} can't be read: {failure(path, error).reason}")
+
+
+def _note_distribution(
+    seen: Distribution, folder: str, options: ScanOptions, sightings: Sightings
+) -> None:
+    mode = seen.mode
+    if mode is LinkMode.COPY and options.report_clones:
+        from cacheadmin.evidence.clones import shares_extents
+
+        metadata = f"{folder}/{seen.name}{_DIST_INFO}/METADATA"
+        mode = LinkMode.CLONE if shares_extents(metadata) else LinkMode.COPY
+    sightings.modes[mode] = sightings.modes.get(mode, 0) + 1
+    sightings.names.append(f"{seen.name}\0{seen.target}\0{seen.changed_ns}")
+    package, _, version = seen.name.partition("-")
+    if normalized(package) == "uv" and version:
+        uv = _installed_uv(version, f"{folder}/{seen.name}{_DIST_INFO}")
+        sightings.installed_uv.append(uv)
+    if mode is LinkMode.SYMLINK:
+        sightings.links += 1
+        sightings.foreign += seen.foreign
+        if seen.archive is not None:
+            sightings.archives.add(seen.archive)
+        if seen.broken:
+            sightings.broken += 1
+            sightings.broken_packages.add(normalized(package))
+    elif seen.archive is not None:
+        sightings.hardlinked.add(seen.archive)
+    else:
+        sightings.copied.add(f"{normalized(package)}=={version}")
+
+
+def _installed_uv(version: str, dist_info: str) -> InstalledUv:
+    try:
+        status = os.lstat(dist_info)
+    except OSError:
+        return InstalledUv(version, dist_info, -1, 0)
+    return InstalledUv(version, dist_info, status.st_uid, status.st_mtime_ns)
+
+
+def _read_path_files(listed: Listing, sightings: Sightings) -> list[str]:
+    """Note what path files name; return the folders among it that lie outside of the cache."""
+    folders = []
+    for names, linked in ((listed.files, False), (listed.links, True)):
+        for name in names:
+            if not names_paths(name):
+                continue
+            path = f"{listed.path}/{name}"
+            paths = named_paths(path, linked=linked)
+            if isinstance(paths, ReadFailure):
+                if not paths.missing:
+                    sightings.problems.append(f"{path} can't be read: {paths.reason}")
+                continue
+            for text in paths:
+                located = sightings.note_path(text, listed.path)
+                if located.place is not Place.INSIDE:
+                    folders.append(os.path.join(listed.path, text))
+    return folders

@@ -1,0 +1,115 @@
+"""What accumulates while one environment is scanned, and how a link is noted."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+from cacheadmin.evidence.archive_names import ArchiveNames
+from cacheadmin.evidence.facts import InstalledUv, LinkMode
+from cacheadmin.evidence.locating import CacheLocator, Located, Place
+from cacheadmin.inventory.entries import ArchiveId, archive_id
+
+
+@dataclass(slots=True)
+class Sightings:
+    """All that was seen of one environment.
+
+    ``explained`` are archives that the metadata of an installed distribution
+    leads to; ``unexplained`` those that only some other link or text does.
+    ``look_further`` is set where a link into the cache has no such explanation.
+    """
+
+    locator: CacheLocator
+    archive_names: ArchiveNames
+    modes: dict[LinkMode, int] = field(default_factory=dict)
+    archives: set[ArchiveId] = field(default_factory=set)
+    explained: set[ArchiveId] = field(default_factory=set)
+    hardlinked: set[ArchiveId] = field(default_factory=set)
+    copied: set[str] = field(default_factory=set)
+    entries: set[str] = field(default_factory=set)
+    links: int = 0
+    foreign: int = 0
+    broken: int = 0
+    broken_packages: set[str] = field(default_factory=set)
+    installed_uv: list[InstalledUv] = field(default_factory=list)
+    watched: dict[str, int] = field(default_factory=dict)
+    changed_ns: int = 0
+    problems: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    look_further: bool = False
+
+    def changed(self, moment_ns: int) -> None:
+        """Note a time of change; the newest counts."""
+        self.changed_ns = max(self.changed_ns, moment_ns)
+
+    @property
+    def unexplained(self) -> set[ArchiveId]:
+        """Archives that no distribution's own metadata leads to."""
+        return self.archives - self.explained
+
+    def note_link(self, path: str, folder: str) -> Located | None:
+        """Note where a link leads, ``path`` in ``folder``; None for what is no link."""
+        try:
+            target = os.readlink(path)
+        except OSError:
+            return None
+        return self.note_target(path, folder, target)
+
+    def note_target(self, path: str, folder: str, target: str) -> Located:
+        """Note where a link leads whose text was read already."""
+        located = self.locator.follow(target, folder)
+        if located.place is Place.FOREIGN:
+            self.links += 1
+            self.foreign += 1
+        if located.entry is None:
+            return located
+        self.links += 1
+        self._note_entry(located.entry)
+        if self.locator.is_gone(located, path):
+            self.broken += 1
+        return located
+
+    def note_unexplained(self, path: str, folder: str) -> Located | None:
+        """Note a link only if it leads into the cache, and not where metadata leads anyway."""
+        try:
+            target = os.readlink(path)
+        except OSError:
+            return None
+        located = self.locator.follow(target, folder)
+        entry = located.entry
+        if entry is None:
+            return located
+        if not entry.startswith("archive-v") or archive_id(entry) not in self.explained:
+            self.note_target(path, folder, target)
+            self.look_further = True
+        return located
+
+    def note_path(self, text: str, folder: str) -> Located:
+        """Note a path that some file's text names, read in ``folder``."""
+        located = self.locator.follow(text, folder)
+        entry = located.entry
+        if entry is not None:
+            # A whole environment is one that the reader builds on, with all it links.
+            wheel = entry.startswith("archive-v") and (
+                "pyvenv.cfg" not in self.archive_names.names(archive_id(entry))
+            )
+            if wheel:
+                self.archives.add(archive_id(entry))
+            else:
+                self.entries.add(entry)
+        return located
+
+    def _note_entry(self, entry: str) -> None:
+        if entry.startswith("archive-v"):
+            self.archives.add(archive_id(entry))
+        else:
+            self.entries.add(entry)
+
+    def fingerprint(self) -> str:
+        """Return what changes when an installed distribution, or an archive in use, does."""
+        digest = hashlib.blake2b(digest_size=8)
+        for name in sorted((*self.names, *self.unexplained)):
+            digest.update(os.fsencode(name) + b"\n")
+        return digest.hexdigest()

@@ -1,0 +1,115 @@
+"""Every link of a folder and of what lies behind its links, within bounds.
+
+People move ``lib`` or ``site-packages`` to a larger disk and leave a link, so
+a tree does not end where its folder does. But whoever owns the tree may also
+link it to itself, to ``/``, or to somebody's data. So each folder is known by
+device and inode and visited once, and depth, links followed and entries looked
+at are limited. What is beyond a limit is said, never passed over.
+
+The caller decides which link is followed: this module reads no link.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+
+from cacheadmin.fs.mounts import read_mounts
+from cacheadmin.fs.reading import failure, open_directory
+
+MAX_DEPTH = 64
+
+# Of one tree. A large environment has 300,000 entries, and no links to folders.
+MAX_ENTRIES = 2_000_000
+MAX_FOLLOWED = 1_000
+
+# Filesystems that the kernel makes up: endless, and nobody's packages.
+_MADE_UP = frozenset(
+    {
+        *("proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "configfs", "securityfs"),
+        *("devpts", "devtmpfs", "mqueue", "binfmt_misc", "bpf", "pstore", "efivarfs"),
+    }
+)
+
+Identity = tuple[int, int]
+
+
+class LinkedTree:
+    """One tree, visited once; see the module.
+
+    ``seen`` are folders (device, inode) that need no visit, and receives those
+    visited: hand the same set to several trees and nothing is visited twice.
+    ``problems`` says in words what was not looked at, and why.
+    """
+
+    def __init__(self, top: str, seen: set[Identity] | None = None) -> None:
+        self.problems: list[str] = []
+        self._seen: set[Identity] = set() if seen is None else seen
+        self._waiting = [(top, 0, True)]
+        self._followed = 0
+        self._entries = 0
+
+    def folders(self) -> Iterator[tuple[str, int, list[str]]]:
+        """Yield each folder that holds links: its path, its descriptor, their names.
+
+        The descriptor is closed when the next one is asked for.
+        """
+        while self._waiting:
+            folder, depth, linked = self._waiting.pop()
+            try:
+                fd = open_directory(folder, follow=linked)
+            except OSError as error:
+                self._note(folder, error)
+                continue
+            try:
+                names = self._links_in(folder, fd, depth)
+                if names:
+                    yield folder, fd, names
+            except OSError as error:
+                self._note(folder, error)
+            finally:
+                os.close(fd)
+            if self._entries > MAX_ENTRIES:
+                self.problems.append(f"it has more than {MAX_ENTRIES} entries; not all were seen")
+                return
+
+    def follow(self, path: str) -> None:
+        """Visit the folder that a link leads to, too; ``path`` is the link, or where it leads."""
+        self._followed += 1
+        if self._followed == MAX_FOLLOWED + 1:
+            self.problems.append(f"it has more than {MAX_FOLLOWED} links to folders")
+        if self._followed <= MAX_FOLLOWED:
+            self._waiting.append((path, 0, True))
+
+    def _links_in(self, folder: str, fd: int, depth: int) -> list[str]:
+        status = os.fstat(fd)
+        identity = (status.st_dev, status.st_ino)
+        if identity in self._seen or status.st_dev in made_up_devices():
+            return []
+        self._seen.add(identity)
+        links = []
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                self._entries += 1
+                if entry.is_symlink():
+                    links.append(entry.name)
+                elif entry.is_dir(follow_symlinks=False):
+                    if depth < MAX_DEPTH:
+                        self._waiting.append((f"{folder}/{entry.name}", depth + 1, False))
+                    else:
+                        where = f"{folder}/{entry.name} is deeper than {MAX_DEPTH} folders"
+                        self.problems.append(f"{where} and was not looked into")
+        return links
+
+    def _note(self, folder: str, error: OSError) -> None:
+        self.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
+
+
+@cache
+def made_up_devices() -> frozenset[int]:
+    """Return the devices of filesystems like ``/proc``, which hold nobody's files."""
+    try:
+        return frozenset(mount.device for mount in read_mounts() if mount.kind in _MADE_UP)
+    except (OSError, ValueError, IndexError):
+        return frozenset()
