@@ -170,6 +170,6 @@ def _failure(plan: Plan, result: PruneResult) -> CacheadminError:
     broken = result.verified.broken if result.verified is not None else ()
     return RolledBack(
         f"{len(broken)} links led nowhere after the removal, so everything was put back",
-        details=name_some(list(broken)),
+        details=name_some([one.link for one in broken]),
         hint="please report it, with the output of `cacheadmin plan --format json`",
     )

@@ -243,7 +243,7 @@ def _settle(attempt: _Attempt, steps: Steps) -> None:
     if broken:
         transaction.outcome = "rolled_back"
         with uninterrupted():
-            transaction.stuck = _undo(attempt, broken=list(broken[:100]))
+            transaction.stuck = _undo(attempt, broken=[one.link for one in broken[:100]])
         return
     attempt.journal.state(RunState.COMMITTED, rfc3339(now_ns()))
     gone = set(moves.moved)

@@ -5,6 +5,10 @@ and nothing is imported: a package whose files are gone still imports as an
 empty namespace. A link that leads nowhere now counts as broken by us exactly
 when it leads to something that lies in quarantine.
 
+Links to folders are followed: ``lib`` or ``site-packages`` may lie on another
+disk. Each folder is known by device and inode and looked at once, however many
+environments lead there.
+
 Half a million links must cost seconds. So a link whose text names an archive
 of a wheel that was not moved is not resolved: that archive lies where it lay,
 and whether the link worked before is not our doing. The cache is known by
@@ -15,27 +19,50 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
-from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.linked_tree import Identity, LinkedTree
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.inventory.entries import CacheIdentity, lies_in
-
-_MAX_DEPTH = 64
+from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
 
 # The last mention: a cache may itself lie below an odd name.
 _ARCHIVE = re.compile(r".*/(archive-v\d+)/([^/]+)/", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenLink:
+    """A link that our moves broke."""
+
+    environment: str
+    """Path of the environment it was found in."""
+
+    link: str
+    """Path of the link."""
+
+    entry: str
+    """The removed entry it led to, relative to the cache: put back, it makes the link whole."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
-    """What was checked. ``broken`` names links that our moves broke."""
+    """What was checked."""
 
     environments: int
+    """How many environments were looked at."""
+
     links: int
-    broken: tuple[str, ...]
+    """How many links; each once, also where several environments lead to it."""
+
+    broken: tuple[BrokenLink, ...]
+    """Links that our moves broke; empty when all is well."""
+
+    @property
+    def broken_entries(self) -> tuple[str, ...]:
+        """The removed entries that broken links led to, each once."""
+        return tuple(dict.fromkeys(one.entry for one in self.broken))
 
 
 def verify(
@@ -49,7 +76,8 @@ def verify(
     ``removed`` are the entries that were moved, ``in_quarantine`` tells
     whether a path below the cache now lies there.
     """
-    known = tuple(environments)
+    # The innermost first: what lies in an environment within another is its own.
+    known = sorted(environments, key=lambda one: len(one.path), reverse=True)
     gone = frozenset(removed)
     checker = _Checker(cache, gone, _with_links(known, cache), in_quarantine)
     count = 0
@@ -85,7 +113,8 @@ class _Checker:
         self.with_links = with_links
         self.in_quarantine = in_quarantine
         self.links = 0
-        self.broken: list[str] = []
+        self.broken: list[BrokenLink] = []
+        self._seen: set[Identity] = set()
         self._untouched: dict[str, bool] = {}
         self._roots: dict[str, str | None] = {}
 
@@ -93,16 +122,21 @@ class _Checker:
         """Check one environment, its own folder too when that is a link."""
         if os.path.islink(environment):
             self.links += 1
-            self._resolve(environment)
-        for folder, fd, names in _links_below(environment):
+            self._resolve(environment, environment)
+        # What can't be read was unreadable before: the plan knew, and kept.
+        tree = LinkedTree(environment, self._seen)
+        for folder, fd, names in tree.folders():
             self.links += len(names)
             for name in names:
                 try:
                     text = os.readlink(name, dir_fd=fd)
                 except OSError:
                     continue
-                if not self._leads_to_what_stayed(text):
-                    self._resolve(f"{folder}/{name}")
+                if self._leads_to_what_stayed(text):
+                    continue
+                link = f"{folder}/{name}"
+                if self._resolve(link, environment):
+                    tree.follow(link)
 
     def _leads_to_what_stayed(self, text: str) -> bool:
         found = _ARCHIVE.match(text)
@@ -118,13 +152,21 @@ class _Checker:
             self._untouched[prefix] = stayed
         return stayed
 
-    def _resolve(self, link: str) -> None:
+    def _resolve(self, link: str, environment: str) -> bool:
+        """Note a link that our moves broke; return whether it leads to a folder elsewhere."""
         try:
-            os.stat(link)
+            status = os.stat(link)
         except OSError:
             inside = self._below_cache(resolve(link))
             if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
-                self.broken.append(link)
+                entry = next(path for path in with_folders_above(inside) if path in self.gone)
+                self.broken.append(BrokenLink(environment, link, entry))
+            return False
+        except ValueError:
+            return False
+        if not stat.S_ISDIR(status.st_mode):
+            return False
+        return self._below_cache(resolve(link)) is None
 
     def _below_cache(self, path: str) -> str | None:
         """Return a resolved path relative to the cache, by whatever mount it goes there."""
@@ -148,29 +190,3 @@ class _Checker:
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == (self.cache.device, self.cache.inode)
-
-
-def _links_below(folder: str) -> Iterator[tuple[str, int, list[str]]]:
-    """Yield (folder, its descriptor, names of links in it) for each folder of a tree."""
-    waiting = [(folder, 0)]
-    while waiting:
-        current, depth = waiting.pop()
-        try:
-            fd = open_directory(current, follow=depth == 0)
-        except OSError:
-            # What can't be read was unreadable before: the plan knew, and kept.
-            continue
-        try:
-            names = []
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    if entry.is_symlink():
-                        names.append(entry.name)
-                    elif depth < _MAX_DEPTH and entry.is_dir(follow_symlinks=False):
-                        waiting.append((f"{current}/{entry.name}", depth + 1))
-            if names:
-                yield current, fd, names
-        except OSError:
-            continue
-        finally:
-            os.close(fd)

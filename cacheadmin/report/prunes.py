@@ -44,7 +44,7 @@ def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[st
             "venvs": verified.environments,
             "links": verified.links,
             "broken": len(verified.broken),
-            "broken_links": list(verified.broken),
+            "broken_links": [broken.link for broken in verified.broken],
         },
         "quarantine": result.quarantine,
         "warnings": result.warnings,
