@@ -1,0 +1,250 @@
+"""Uses that are written down in files: Jupyter kernels, systemd units, crontabs.
+
+A notebook that nobody has opened since spring, a unit that is stopped, a job
+that runs once a month: no process and perhaps no environment that anybody
+knows, and yet a file says which Python they will start. That costs next to
+nothing to read. What such a file does not say proves nothing.
+
+The files are their owners' to write: they are read within bounds, never run,
+and no link is followed but those that root made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.fs.reading import (
+    ReadFailure,
+    open_directory,
+    read_file_and_status,
+    read_linked_file,
+)
+from cacheadmin.fs.walking import files_below
+
+_MAX_FILES = 2_000
+_MAX_BYTES = 64 * 1024
+_MAX_BYTES_IN_ALL = 16 * 1024 * 1024
+_MAX_PATHS = 500
+
+# What ends a path in a unit, a crontab, or a line of shell.
+_BETWEEN = re.compile(r"[\s\"'`=:;,|&<>(){}\[\]]+")
+
+_UNITS = (".service", ".conf", ".timer", ".path", ".socket")
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOfFiles:
+    """A folder, or one file, where such files lie."""
+
+    path: str
+    """Absolute path of the folder or file."""
+
+    depth: int = 0
+    """How many levels of folders below it are looked into."""
+
+    endings: tuple[str, ...] = ("",)
+    """How names of files end that matter here."""
+
+    home: str | None = None
+    """What ``~``, ``$HOME`` and ``%h`` mean in these files; None where that is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInFile:
+    """Something that a file names: an entry of the cache, or an environment elsewhere."""
+
+    file: str
+    """Absolute path of the file that names it."""
+
+    uid: int
+    """Owner of that file."""
+
+    entry: str | None = None
+    """The entry of the cache, relative to it; None for an environment elsewhere."""
+
+    environment: str | None = None
+    """Path of an environment outside of the cache; None for an entry of the cache."""
+
+
+def kernel_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
+    """Yield where Jupyter looks for kernels: those of the system, and of these homes."""
+    for base in ("/usr/local", "/usr"):
+        yield PlaceOfFiles(f"{base}/share/jupyter/kernels", 1, ("kernel.json",))
+    for home in homes:
+        yield PlaceOfFiles(f"{home}/.local/share/jupyter/kernels", 1, ("kernel.json",), home)
+
+
+def unit_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
+    """Yield where systemd looks for units: those of the system, and of these homes."""
+    for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
+        yield PlaceOfFiles(f"{folder}/systemd/system", 1, _UNITS, "/root")
+        yield PlaceOfFiles(f"{folder}/systemd/user", 1, _UNITS)
+    for home in homes:
+        yield PlaceOfFiles(f"{home}/.config/systemd/user", 1, _UNITS, home)
+
+
+def crontab_places() -> Iterator[PlaceOfFiles]:
+    """Yield where cron looks: tables of the system and of users, and scripts by the day."""
+    yield PlaceOfFiles("/etc/crontab")
+    yield PlaceOfFiles("/etc/anacrontab")
+    yield PlaceOfFiles("/etc/cron.d")
+    for period in ("hourly", "daily", "weekly", "monthly"):
+        yield PlaceOfFiles(f"/etc/cron.{period}")
+    yield PlaceOfFiles("/var/spool/cron", 1)
+
+
+def named_in_files(
+    places: Iterable[PlaceOfFiles], locator: CacheLocator
+) -> Iterator[NamedInFile | Unseen]:
+    """Yield what files in these places name, each once for each file.
+
+    A place that does not exist holds nothing. ``Unseen`` says what could not be
+    read, or was too much.
+    """
+    reader = _Reader(locator)
+    for place in places:
+        yield from reader.read(place)
+
+
+class _Reader:
+    def __init__(self, locator: CacheLocator) -> None:
+        self._locator = locator
+        self._files = 0
+        self._bytes = 0
+
+    def read(self, place: PlaceOfFiles) -> Iterator[NamedInFile | Unseen]:
+        for path, fd, name, status in _files(place):
+            if isinstance(status, str):
+                yield _unseen(path, status)
+                continue
+            if not name.endswith(place.endings):
+                continue
+            self._files += 1
+            if self._files > _MAX_FILES or self._bytes > _MAX_BYTES_IN_ALL:
+                yield _unseen(place.path, "there is too much of it to be read")
+                return
+            read = _read(path, fd, name, status)
+            if read is None:
+                continue
+            if isinstance(read, ReadFailure):
+                if not read.missing:
+                    yield _unseen(path, read.reason)
+                continue
+            content, uid = read
+            self._bytes += len(content)
+            yield from self._named(os.fsdecode(content), path, uid, place.home)
+
+    def _named(
+        self, text: str, file: str, uid: int, home: str | None
+    ) -> Iterator[NamedInFile | Unseen]:
+        found: set[tuple[str | None, str | None]] = set()
+        for number, path in enumerate(dict.fromkeys(_paths_in(text, file, home))):
+            if number == _MAX_PATHS:
+                yield _unseen(file, f"it names more than {_MAX_PATHS} paths")
+                return
+            located = self._locator.follow(path, "/")
+            pairs: Iterable[tuple[str | None, str | None]]
+            if located.place is Place.INSIDE and located.entry is not None:
+                pairs = [(located.entry, None)]
+            else:
+                pairs = [(None, environment) for environment in _environments(path)]
+            for pair in pairs:
+                if pair not in found:
+                    found.add(pair)
+                    yield NamedInFile(file, uid, *pair)
+
+
+def _files(place: PlaceOfFiles) -> Iterator[tuple[str, int, str, os.stat_result | str]]:
+    """Yield (path, folder's descriptor, name, status) of files; a reason in place of a status."""
+    folder, _, name = place.path.rpartition("/")
+    try:
+        parent = open_directory(folder or "/", follow=True)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield folder, -1, "", error.strerror or "it can't be read"
+        return
+    try:
+        try:
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except OSError:
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            yield place.path, parent, name, status
+            return
+        failures: list[ReadFailure] = []
+        yield from files_below(parent, name, place.path, depth=place.depth, failures=failures)
+        for problem in failures:
+            yield problem.path, -1, "", problem.reason
+    finally:
+        os.close(parent)
+
+
+def _read(
+    path: str, fd: int, name: str, status: os.stat_result
+) -> tuple[bytes, int] | ReadFailure | None:
+    """Return a file's content and owner; None for what is no file to be read."""
+    if stat.S_ISREG(status.st_mode):
+        read = read_file_and_status(name, _MAX_BYTES, fd)
+        return read if isinstance(read, ReadFailure) else (read[0], read[1].st_uid)
+    # `systemctl enable /opt/app/app.service` leaves a link of root's.
+    if stat.S_ISLNK(status.st_mode) and status.st_uid == 0:
+        content = read_linked_file(path, _MAX_BYTES)
+        return content if isinstance(content, ReadFailure) else (content, 0)
+    return None
+
+
+def _paths_in(text: str, file: str, home: str | None) -> Iterator[str]:
+    """Yield the absolute paths a file's text names, as far as they stand there."""
+    whole = list(_json_strings(text)) if file.endswith(".json") else []
+    if whole:
+        # A path with spaces is one string there.
+        yield from (string for string in whole if string.startswith("/"))
+        text = "\n".join(whole)
+    if home is not None:
+        for word in ("${HOME}", "$HOME", "%h"):
+            text = text.replace(word, home)
+    for word in _BETWEEN.split(text):
+        if home is not None and word.startswith("~/"):
+            yield f"{home}{word[1:]}"
+        # systemd allows signs before a program.
+        path = word.lstrip("@-+!")
+        if path.startswith("/") and len(path) > 1 and "\0" not in path:
+            yield path
+
+
+def _json_strings(text: str) -> Iterator[str]:
+    try:
+        waiting = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _environments(path: str) -> Iterator[str]:
+    """Yield the environment that a path is, lies in ``bin`` of, or keeps as its ``.venv``."""
+    outer = path.rpartition("/bin/")[0]
+    for folder in (path.rstrip("/"), outer):
+        if folder and os.path.lexists(f"{folder}/pyvenv.cfg"):
+            yield folder
+    project = f"{path.rstrip('/')}/.venv"
+    if os.path.lexists(project):
+        yield project
+
+
+def _unseen(path: str, reason: str) -> Unseen:
+    return Unseen("named-in-file", path, reason, hides_archives=False)
