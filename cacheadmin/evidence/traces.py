@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,3 +24,23 @@ def accounts_with_traces(look: Look) -> frozenset[int]:
     uids |= {one.registrant for one in look.found if one.registrant is not None}
     uids |= {memory.uid for memory in look.remembered if memory.uid is not None}
     return frozenset(uid for uid in uids if uid >= 0)
+
+
+def homes_of_accounts(look: Look) -> dict[str, int]:
+    """Return the home folders of this host's accounts, and of those that left traces.
+
+    Directory services answer for one account, but seldom list all of them.
+    """
+    homes = {entry.pw_dir: entry.pw_uid for entry in pwd.getpwall() if _is_a_home(entry.pw_dir)}
+    for uid in accounts_with_traces(look):
+        try:
+            home = pwd.getpwuid(uid).pw_dir
+        except (KeyError, OverflowError):
+            continue
+        if _is_a_home(home):
+            homes[home] = uid
+    return homes
+
+
+def _is_a_home(folder: str) -> bool:
+    return folder.startswith("/") and folder.strip("/") != ""

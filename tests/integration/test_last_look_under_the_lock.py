@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cacheadmin.prune.recheck import Recheck, Rechecker
 
 from cacheadmin.policy.loading import load_policy
+from cacheadmin.prune.last_look import Checked, LastLook
 from cacheadmin.situation import look_with
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
@@ -24,11 +24,11 @@ TOOLS = "prune:\n  environments:\n    idle: 0s\n    keep_latest: false\n"
 
 
 @contextmanager
-def between(policy: Path) -> Iterator[tuple[set[str], Rechecker]]:
+def between(policy: Path) -> Iterator[tuple[set[str], LastLook]]:
     """Plan and prepare; what happens in the block happens before the lock is taken."""
     with look_with(load_policy(os.fspath(policy))) as situation:
         plan = situation.plan()
-        yield {decision.path for decision in plan.removals}, Rechecker(situation, plan.removals)
+        yield {decision.path for decision in plan.removals}, LastLook(situation, plan.removals)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def is_up(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout.readline() == b"up\n"
 
 
-def dropped(look: Recheck) -> dict[str, str]:
+def dropped(look: Checked) -> dict[str, str]:
     assert not {d.path for d in look.removals} & {path for path, _ in look.dropped}
     return dict(look.dropped)
 
@@ -69,10 +69,10 @@ def orphans(shared: SharedCache) -> tuple[Path, set[str]]:
 
 
 def test_nothing_is_dropped_when_nothing_happened(shared, cacheadmin, orphans) -> None:
-    with between(cacheadmin.policy(shared.path)) as (planned, rechecker):
+    with between(cacheadmin.policy(shared.path)) as (planned, last):
         assert planned >= orphans[1]
         time.sleep(0.05)
-        look = rechecker.look()
+        look = last.look()
     assert {decision.path for decision in look.removals} == planned
     assert look.dropped == ()
 
@@ -84,10 +84,10 @@ def test_an_environment_registered_meanwhile_keeps_its_archives(
     registry = shared.homes / "registry"
     registry.mkdir(mode=0o755)
     policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
-    with between(policy) as (planned, rechecker):
+    with between(policy) as (planned, last):
         assert planned >= archives
         (registry / "mine").symlink_to(environment)
-        kept = dropped(rechecker.look())
+        kept = dropped(last.look())
     assert set(kept) >= archives
     assert kept[min(archives)] == f"{environment} uses it now"
 
@@ -96,11 +96,11 @@ def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
     shared, cacheadmin, orphans
 ) -> None:
     environment, archives = orphans
-    with between(cacheadmin.policy(shared.path)) as (planned, rechecker):
+    with between(cacheadmin.policy(shared.path)) as (planned, last):
         assert planned >= archives
         with running(environment / "bin" / "python", "-c", SLEEP, env={}) as process:
             is_up(process)
-            kept = dropped(rechecker.look())
+            kept = dropped(last.look())
     assert set(kept) >= archives
     assert kept[min(archives)] == f"process {process.pid} uses it now"
 
@@ -115,14 +115,14 @@ def test_a_known_process_that_becomes_a_tool_by_exec_keeps_the_tool(
     entry = f"archive-v0/{config.parent.name}"
     waiting = running("sh", "-c", f'read python; exec "$python" -c "{SLEEP}"', env={})
     looking = between(cacheadmin.policy(shared.path, TOOLS))
-    with waiting as process, looking as (planned, rechecker):
+    with waiting as process, looking as (planned, last):
         assert entry in planned
         assert any(path.startswith("environments-v2/") for path in planned)
         assert process.stdin is not None
         process.stdin.write(os.fsencode(config.parent / "bin" / "python") + b"\n")
         process.stdin.flush()
         is_up(process)
-        kept = dropped(rechecker.look())
+        kept = dropped(last.look())
     assert kept[entry] == f"process {process.pid} uses it now"
     assert {path for path in planned if path.startswith("environments-v2/")} <= set(kept)
 
@@ -136,7 +136,7 @@ def test_an_overlay_keeps_the_cached_environment_it_extends(
     configs = list((shared.path / "archive-v0").glob("*/pyvenv.cfg"))
     assert configs
     environments = {f"archive-v0/{config.parent.name}" for config in configs}
-    with between(cacheadmin.policy(shared.path, TOOLS)) as (planned, rechecker):
+    with between(cacheadmin.policy(shared.path, TOOLS)) as (planned, last):
         assert planned >= environments
         uv = running(
             binary_for("0.8.5"),
@@ -147,7 +147,7 @@ def test_an_overlay_keeps_the_cached_environment_it_extends(
         )
         with uv as process:
             is_up(process)
-            kept = dropped(rechecker.look())
+            kept = dropped(last.look())
     assert set(kept) >= environments
 
 
@@ -156,8 +156,8 @@ def test_looking_at_thousands_of_leftovers_takes_no_time(shared: SharedCache, ca
     for number in range(4000):
         (shared.path / "archive-v0" / f"leftover{number:08d}").mkdir()
     policy = cacheadmin.policy(shared.path, "prune:\n  builds:\n    after: 0s\n")
-    with between(policy) as (planned, rechecker):
+    with between(policy) as (planned, last):
         assert len(planned) >= 4000
         begun = time.perf_counter()
-        rechecker.look()
+        last.look()
         assert time.perf_counter() - begun < 1

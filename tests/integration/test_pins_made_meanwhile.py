@@ -32,11 +32,11 @@ def test_a_pin_made_meanwhile_keeps_its_archive_and_nothing_else(
     shared: SharedCache, cacheadmin: Cacheadmin, orphans: dict[str, str], target: str
 ) -> None:
     policy = cacheadmin.policy(shared.path)
-    with between(policy) as (planned, rechecker):
+    with between(policy) as (planned, last):
         assert planned >= set(orphans.values())
         wanted = orphans["six"] if target == "path" else "six==1.16.0"
         cacheadmin("pin", "add", policy, wanted, code=0)
-        look = rechecker.look()
+        look = last.look()
     assert orphans["six"] in dropped(look)
     assert "pinned by" in dropped(look)[orphans["six"]]
     assert orphans["idna"] in {decision.path for decision in look.removals}
@@ -49,11 +49,11 @@ def test_a_pin_that_was_there_is_not_taken_for_a_new_one(
     policy = cacheadmin.policy(shared.path)
     cacheadmin("pin", "add", policy, "six", "--expires", "1s", code=0)
     for _ in range(30):
-        with between(policy) as (planned, rechecker):
+        with between(policy) as (planned, last):
             if orphans["six"] not in planned:
                 time.sleep(1)
                 continue
-            look = rechecker.look()
+            look = last.look()
             assert orphans["six"] not in dropped(look)
             return
     raise AssertionError("the pin never expired")

@@ -27,8 +27,8 @@ def blind(policy, inventory, evidence, now_ns):
     kept = tuple(d for d in plan.kept if d.kind is not EntryKind.ARCHIVE)
     return replace(plan, removals=(*plan.removals, *archives), kept=kept)
 planning.make_plan = blind
-import cacheadmin.prune.recheck as recheck
-recheck.without_dangling = lambda removals, inventory, evidence: tuple(removals)
+import cacheadmin.prune.last_look as last_look
+last_look.without_dangling = lambda removals, inventory, evidence: tuple(removals)
 {more}
 from cacheadmin.cli.app import run
 sys.exit(run(sys.argv[1:]))

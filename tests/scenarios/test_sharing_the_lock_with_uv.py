@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cacheadmin.prune.recheck import Recheck, Rechecker
 
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.look import Moment
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.prune import transaction
+from cacheadmin.prune.last_look import Checked, LastLook
 from cacheadmin.prune.moving import move_out
 from cacheadmin.prune.running import run_prune
 from cacheadmin.situation import look_with
@@ -157,14 +158,16 @@ def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
     policy = cacheadmin.policy(shared.path, "prune:\n  builds: {after: 0s}\n")
     lock = shared.path / ".lock"
     looks: list[int] = []
-    look = Rechecker.look
+    look = LastLook.look
 
-    def look_while_somebody_prunes(rechecker: Rechecker) -> Recheck:
+    def look_while_somebody_prunes(last: LastLook, moment: Moment) -> Checked:
+        if moment is not Moment.UNDER_LOCK:
+            return look(last, moment)
         looks.append(lock.stat().st_ino)
         if len(looks) == 1:
             shared.uv("0.8.5", "cache", "prune", user=me())
             assert not lock.exists()
-        return look(rechecker)
+        return look(last, moment)
 
     held: list[tuple[int, bool]] = []
 
@@ -172,7 +175,7 @@ def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
         held.extend((one.pid, one.unlinked) for one in lock_holders(str(shared.path)))
         return move_out(*arguments)
 
-    monkeypatch.setattr(Rechecker, "look", look_while_somebody_prunes)
+    monkeypatch.setattr(LastLook, "look", look_while_somebody_prunes)
     monkeypatch.setattr(transaction, "move_out", move)
     with look_with(load_policy(str(policy))) as situation:
         plan = situation.plan()

@@ -17,6 +17,7 @@ from cacheadmin.evidence.sources.homes import Homes
 from cacheadmin.evidence.sources.include import Include
 from cacheadmin.evidence.sources.interpreter_records import InterpreterRecords
 from cacheadmin.evidence.sources.lock_holders import LockHolders
+from cacheadmin.evidence.sources.named_in_files import NamedInFiles
 from cacheadmin.evidence.sources.other_hosts import OtherHosts
 from cacheadmin.evidence.sources.pins import Pins
 from cacheadmin.evidence.sources.pointers import Pointers
@@ -39,6 +40,7 @@ SOURCES: tuple[Source, ...] = (
     Discover(),
     Homes(),
     Tools(),
+    NamedInFiles(),
     BelowCache(),
     InterpreterRecords(),
     Remembered(),

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import pwd
-
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.evidence.searching import Search, search_tools, search_tools_at
 from cacheadmin.evidence.sources.discover import facts_of
-from cacheadmin.evidence.traces import accounts_with_traces
+from cacheadmin.evidence.traces import homes_of_accounts
 
 # Where administrators point UV_TOOL_DIR to, for all users.
 _FOR_EVERYBODY = (
@@ -30,7 +28,7 @@ class Tools:
     def collect(self, look: Look) -> Facts:
         """Return the tools of accounts of this host, and of those that left traces."""
         found = Search()
-        for home, uid in sorted(_homes(look).items()):
+        for home, uid in sorted(homes_of_accounts(look).items()):
             search_tools(home, self.id, found, uid)
         for folder in _FOR_EVERYBODY:
             search_tools_at(folder, self.id, found)
@@ -43,13 +41,3 @@ class Tools:
         now = self.collect(look)
         known = {candidate.path for candidate in before.candidates}
         return Facts(candidates=tuple(one for one in now.candidates if one.path not in known))
-
-
-def _homes(look: Look) -> dict[str, int]:
-    homes = {entry.pw_dir: entry.pw_uid for entry in pwd.getpwall() if entry.pw_dir}
-    for uid in accounts_with_traces(look):
-        try:
-            homes[pwd.getpwuid(uid).pw_dir] = uid
-        except (KeyError, OverflowError):
-            continue
-    return homes
