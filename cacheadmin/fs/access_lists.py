@@ -22,8 +22,8 @@ from types import MappingProxyType
 READ, WRITE, ENTER = 4, 2, 1
 ALL = READ | WRITE | ENTER
 
-_ACCESS = "system.posix_acl_access"
-_DEFAULT = "system.posix_acl_default"
+ACCESS = "system.posix_acl_access"
+DEFAULT = "system.posix_acl_default"
 
 _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
@@ -121,8 +121,8 @@ def read_access_lists(fd: int) -> tuple[AccessList | None, AccessList | None]:
         if error.errno in _NONE_THERE:
             return None, None
         raise
-    access = _read(fd, _ACCESS) if _ACCESS in names else None
-    default = _read(fd, _DEFAULT) if _DEFAULT in names else None
+    access = _read(fd, ACCESS) if ACCESS in names else None
+    default = _read(fd, DEFAULT) if DEFAULT in names else None
     return access, default
 
 
@@ -132,7 +132,7 @@ def read_access_list_at(folder_fd: int, name: str) -> AccessList | None:
     Raises OSError where it can't be read.
     """
     # There is no getxattrat(2) before Linux 6.13: the folder is what is open.
-    return _read(f"/proc/self/fd/{folder_fd}/{name}", _ACCESS, follow=False)
+    return _read(f"/proc/self/fd/{folder_fd}/{name}", ACCESS, follow=False)
 
 
 def parse_access_list(content: bytes) -> AccessList | None:

@@ -1,14 +1,18 @@
-"""Buckets and our folder in them: opened, made and given rights.
+"""Buckets and our folder in them: opened, and made where they are missing.
 
 Users can write to a shared cache. A bucket may be a link into somebody's home,
-``cacheadmin`` a file or a link, and both may be swapped while we look. So each
-step is one name in an open folder, no link is ever followed, and what is
+``cacheadmin`` somebody's private folder, and both may be swapped while we look.
+So each step is one name in an open folder, no link is ever followed, and what is
 mounted on a bucket is not entered: whatever is done here is done inside the
 cache, or not at all.
 
 A folder that we make must be usable by everybody who uses the cache: uv opens
 ``sdists-v*/.git`` for writing in every command, and fails when it may not
-create it there (facts section 11). It gets owner, group and mode of the cache's root.
+create it there (facts section 11). It gets owner, group, mode and access lists
+of the cache's root, before anybody can see it (``fs.making_folders``).
+
+Our folder carries a marker: a file of the folder's own owner that nobody else
+can write. Whatever else has the folder's name is somebody's, and is left alone.
 """
 
 from __future__ import annotations
@@ -16,38 +20,37 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 
+from cacheadmin.fs.making_folders import make_folder
 from cacheadmin.fs.mounts import mount_id
 from cacheadmin.fs.reading import kind_words, open_directory
+from cacheadmin.fs.rights import Rights, rights_below
+from cacheadmin.protect.roots import is_planted
 from cacheadmin.uv.layout import ROOTS_FOLDER
-
-# Set user id means nothing on a folder; a sticky one breaks uv's renames, and
-# lets nobody but its owner's links be followed (fs.protected_symlinks).
-_KEPT_BITS = 0o2777
 
 # An attacker may put something in the way again and again.
 _ATTEMPTS = 5
 
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """Owner, group and mode that a folder in the cache should have."""
-
-    uid: int
-    gid: int
-    mode: int
+# The file in our folder that says so.
+MARKER = ".cacheadmin"
+_OTHERS_WRITE = 0o022
+_MARKER_WORDS = (
+    b"cacheadmin protects archives in use with the links in this folder.\n"
+    b"Do not change anything; `cacheadmin protect --remove` takes it away.\n"
+)
 
 
 class Obstacle(OSError):
     """Something other than a folder of the cache's filesystem is where one should be."""
 
 
+class NotOurs(Obstacle):
+    """A folder that we did not make has our folder's name."""
+
+
 def rights_of(cache_fd: int) -> Rights:
-    """Return what our folders get: what the cache's root has."""
-    status = os.fstat(cache_fd)
-    mode = stat.S_IMODE(status.st_mode) & _KEPT_BITS
-    return Rights(status.st_uid, status.st_gid, mode | stat.S_IRWXU)
+    """Return what our folders get: what the cache's root has, or gives to what is made in it."""
+    return rights_below(cache_fd)
 
 
 def open_folder(parent_fd: int, name: str) -> int:
@@ -69,87 +72,104 @@ def open_folder(parent_fd: int, name: str) -> int:
     return fd
 
 
-def open_or_make_folder(parent_fd: int, name: str, rights: Rights) -> int:
+def open_or_make_folder(
+    parent_fd: int, name: str, rights: Rights, workshop_fd: int | None = None
+) -> int:
     """Return a descriptor of a folder, made with these rights where it is missing.
 
-    Raises OSError.
+    What is there keeps the rights it has. Raises OSError.
     """
     for _ in range(_ATTEMPTS):
         try:
             return open_folder(parent_fd, name)
         except FileNotFoundError:
-            _make_folder(parent_fd, name, rights)
+            pass
+        try:
+            return make_folder(parent_fd, name, rights, workshop_fd=workshop_fd)
+        except FileExistsError:
+            continue
     raise Obstacle(errno.EBUSY, "somebody removes it as often as it is made", name)
 
 
-def open_or_make_own_folder(bucket_fd: int, rights: Rights) -> int:
-    """Return a descriptor of our folder in a bucket; what is in its place goes.
+def trusted_owners(cache_fd: int) -> frozenset[int]:
+    """Return whose folders in a cache may be ours when they have lost their marker."""
+    return frozenset({0, os.geteuid(), os.fstat(cache_fd).st_uid})
 
-    The name is ours: whatever else has it, a link or a file, was put there
-    to keep roots away. Raises OSError.
+
+def open_own_folder(bucket_fd: int, trusted: frozenset[int]) -> int:
+    """Return a descriptor of our folder in a bucket.
+
+    Raises FileNotFoundError, NotOurs for what else has its name, and OSError.
+    """
+    try:
+        fd = open_folder(bucket_fd, ROOTS_FOLDER)
+    except Obstacle as obstacle:
+        raise _not_ours(str(obstacle.strerror)) from None
+    try:
+        _require_ours(fd, trusted)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def open_or_make_own_folder(
+    bucket_fd: int, rights: Rights, trusted: frozenset[int], workshop_fd: int | None = None
+) -> int:
+    """Return a descriptor of our folder in a bucket, made where it is missing.
+
+    Raises NotOurs for what else has its name, and OSError.
     """
     for _ in range(_ATTEMPTS):
         try:
-            fd = open_or_make_folder(bucket_fd, ROOTS_FOLDER, rights)
-        except Obstacle as obstacle:
-            if obstacle.errno == errno.EXDEV:
-                raise
-            _unlink_what_is_no_folder(bucket_fd, ROOTS_FOLDER)
+            fd = open_own_folder(bucket_fd, trusted)
+        except FileNotFoundError:
+            pass
+        else:
+            # Killed members and careless ones may have taken the marker away.
+            _mark(fd)
+            return fd
+        try:
+            return make_folder(
+                bucket_fd, ROOTS_FOLDER, rights, workshop_fd=workshop_fd, furnish=_mark
+            )
+        except FileExistsError:
             continue
-        _correct_rights(fd, rights)
-        return fd
     raise Obstacle(errno.EBUSY, "somebody puts something else there each time", ROOTS_FOLDER)
 
 
-def _make_folder(parent_fd: int, name: str, rights: Rights) -> None:
-    """Make a folder that everybody can use from its first moment, under its own name.
-
-    No other name for a while: a prune that lists the parent in that while
-    would fail at what it finds gone.
-    """
-    old = os.umask(0)
+def _require_ours(fd: int, trusted: frozenset[int]) -> None:
+    owner = os.fstat(fd).st_uid
     try:
-        os.mkdir(name, rights.mode & 0o777, dir_fd=parent_fd)
-    except FileExistsError:
+        marker = os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        if owner in trusted and all(is_planted(name) for name in os.listdir(fd)):
+            return
+        raise _not_ours(f"it is a folder of uid {owner} without our marker") from None
+    ours = stat.S_ISREG(marker.st_mode) and marker.st_nlink == 1 and marker.st_uid == owner
+    if not ours or stat.S_IMODE(marker.st_mode) & _OTHERS_WRITE:
+        raise _not_ours(f"it is a folder of uid {owner}, and its marker is not ours")
+
+
+def _mark(fd: int) -> None:
+    """Put the marker into a folder that is ours, unless it is there."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        marker = os.open(MARKER, flags, 0o600, dir_fd=fd)
+    except (FileExistsError, PermissionError):
         return
+    try:
+        os.write(marker, _MARKER_WORDS)
+        above = os.fstat(fd)
+        if os.geteuid() == 0:
+            os.fchown(marker, above.st_uid, above.st_gid)
+        os.fchmod(marker, 0o644)
     finally:
-        os.umask(old)
-    try:
-        fd = open_directory(name, parent_fd)
-        try:
-            give(fd, rights)
-        finally:
-            os.close(fd)
-    except OSError:
-        os.rmdir(name, dir_fd=parent_fd)
-        raise
+        os.close(marker)
 
 
-def give(fd: int, rights: Rights) -> None:
-    """Give a folder these rights. Raises PermissionError."""
-    status = os.fstat(fd)
-    # Only root gives away; a member of the group shares what they make.
-    uid = rights.uid if os.geteuid() == 0 else status.st_uid
-    if (status.st_uid, status.st_gid) != (uid, rights.gid):
-        os.fchown(fd, uid, rights.gid)
-    if stat.S_IMODE(os.fstat(fd).st_mode) != rights.mode:
-        os.fchmod(fd, rights.mode)
-
-
-def _correct_rights(fd: int, rights: Rights) -> None:
-    """Give a folder that somebody else made the rights it should have, where we may."""
-    try:
-        give(fd, rights)
-    except PermissionError:
-        pass
-
-
-def _unlink_what_is_no_folder(parent_fd: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=parent_fd)
-    except (FileNotFoundError, IsADirectoryError):
-        # It changed meanwhile: the next attempt sees what it is now.
-        pass
+def _not_ours(what: str) -> NotOurs:
+    return NotOurs(errno.EPERM, f"{what}; it is not ours and is left alone", ROOTS_FOLDER)
 
 
 def _what_is_there(parent_fd: int, name: str) -> str:

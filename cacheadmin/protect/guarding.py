@@ -26,9 +26,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
+from cacheadmin.fs.rights import read_rights
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.policy.loading import load_policy
-from cacheadmin.protect.folders import rights_of
+from cacheadmin.protect.folders import open_folder, rights_of
 from cacheadmin.protect.holding import INTERVAL_SECONDS, Hold
 from cacheadmin.protect.looking import Found, Look
 from cacheadmin.protect.planting import PlantedBucket, examine, leading_somewhere
@@ -48,6 +49,7 @@ from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.rights import Rights
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.protect.roots import WantedRoots
@@ -103,6 +105,7 @@ class _Guard:
         self._quarantine = ExitStack()
         self._stock: tuple[Quarantine, Stock] | None = None
         self._inodes: dict[str, int] = {}
+        self._rights: dict[str, Rights] = {}
         self._hold = Hold(self._policy) if hold else None
         self._found: Found | None = None
         self._look: Look | None = None
@@ -247,6 +250,7 @@ class _Guard:
             self._quarantine.close()
             self._stock = None
             self._inodes.clear()
+            self._rights.clear()
             self._open.close()
             self._cache = None
             self._compare_at = now
@@ -326,9 +330,11 @@ class _Guard:
             self._renew_at = time.monotonic() + _SETTLE
             return
         self._settling_since = None
+        self._remember_rights(cache, wanted)
         if _is_amiss(planned, self._removable):
-            done = plant_wanted(self._policy, cache, wanted, self._removable, 0.0)
+            done = plant_wanted(self._policy, cache, wanted, self._removable, 0.0, self._rights)
             self._report(done)
+            self._remember_rights(cache, wanted)
             self._removable = frozenset()
             self._watch(cache, wanted)
             if any(bucket.missing and not bucket.problem for bucket in done):
@@ -345,8 +351,11 @@ class _Guard:
         if not gone or not found.wanted.archives:
             return
         with run_lock(quarantine, 0.0):
-            rights = rights_of(cache.fd)
-            done = [stock.give_back(cache.fd, b, found.wanted, rights) for b in reversed(gone)]
+            own = rights_of(cache.fd)
+            done = [
+                stock.give_back(cache.fd, b, found.wanted, self._rights.get(b, own), own)
+                for b in reversed(gone)
+            ]
         self._watch(cache, found.wanted)
         self._report(tuple(done))
 
@@ -392,11 +401,27 @@ class _Guard:
         if self._stock is None or self._cache is None or self._found is None:
             return False
         wanted = self._found.wanted
-        bucket = self._stock[1].lacks(wanted) if wanted.archives else None
+        if not wanted.archives:
+            return False
+        own = rights_of(self._cache.fd)
+        bucket = self._stock[1].lacks(wanted, lambda name: self._rights.get(name, own), own)
         if bucket is None:
             return False
-        self._stock[1].fill(bucket, wanted, rights_of(self._cache.fd))
+        self._stock[1].fill(bucket, wanted, self._rights.get(bucket, own), own)
         return True
+
+    def _remember_rights(self, cache: OpenCache, wanted: WantedRoots) -> None:
+        """Note what rights each bucket has, to give it back with these very ones."""
+        for bucket in wanted.buckets:
+            try:
+                fd = open_folder(cache.fd, bucket)
+                try:
+                    self._rights[bucket] = read_rights(fd)
+                finally:
+                    os.close(fd)
+            except OSError:
+                # Gone meanwhile, or no folder: what was known stays known.
+                continue
 
     def _watch(self, cache: OpenCache, wanted: WantedRoots) -> None:
         if self._watches is not None:

@@ -12,32 +12,38 @@ are not read, because it carries the seal of ``WantedRoots.seal_ns``.
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import failure
-from cacheadmin.fs.removal import remove_tree
+from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import (
-    Rights,
+    MARKER,
     open_folder,
     open_or_make_folder,
     open_or_make_own_folder,
+    open_own_folder,
     rights_of,
+    trusted_owners,
 )
-from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER, WantedRoots, archive_of, root_target
+from cacheadmin.protect.roots import (
+    ARCHIVES,
+    ROOTS_FOLDER,
+    UNFINISHED,
+    WantedRoots,
+    archive_of,
+    root_target,
+)
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
-
-# What an interrupted replacement of a link leaves in our folder.
-_UNFINISHED = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,26 @@ class PlantedBucket:
     removed: int = 0
     foreign: int = 0
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planting:
+    """Where roots are planted, and what the folders made for them get."""
+
+    parent_fd: int
+    """The folder that holds the buckets: the cache's root, or a stock of ours."""
+
+    bucket_rights: Rights
+    """What a bucket gets that is missing."""
+
+    own_rights: Rights
+    """What our folder in it gets."""
+
+    trusted: frozenset[int]
+    """Whose folders may be ours when they have lost their marker."""
+
+    workshop_fd: int | None = None
+    """A folder where nobody else can write, to make others in; None for none."""
 
 
 def leading_somewhere(cache_fd: int, wanted: WantedRoots) -> WantedRoots:
@@ -101,16 +127,29 @@ def examine(cache_fd: int, wanted: WantedRoots) -> tuple[PlantedBucket, ...]:
 
 
 def plant(
-    cache_fd: int, wanted: WantedRoots, *, removable: Collection[ArchiveId]
+    cache_fd: int,
+    wanted: WantedRoots,
+    *,
+    removable: Collection[ArchiveId],
+    workshop_fd: int | None = None,
+    bucket_rights: Mapping[str, Rights] = MappingProxyType({}),
 ) -> tuple[PlantedBucket, ...]:
     """Plant what is missing, then remove the roots of ``removable`` that are not wanted.
 
     ``removable`` is what was planted before the look that ``wanted`` comes
-    from: what somebody planted since then may be newer knowledge.
+    from: what somebody planted since then may be newer knowledge. New folders
+    are made in ``workshop_fd``, a folder of ours on the cache's filesystem; a
+    missing bucket gets the rights that ``bucket_rights`` knows of it.
     """
-    rights = rights_of(cache_fd)
+    own = rights_of(cache_fd)
+    trusted = trusted_owners(cache_fd)
     return tuple(
-        plant_bucket(cache_fd, bucket, wanted, rights, removable=removable)
+        plant_bucket(
+            Planting(cache_fd, bucket_rights.get(bucket, own), own, trusted, workshop_fd),
+            bucket,
+            wanted,
+            removable=removable,
+        )
         if bucket in wanted.buckets and wanted.archives
         else _withdraw(cache_fd, bucket, removable)
         for bucket in _all(cache_fd, wanted)
@@ -144,7 +183,7 @@ def _has_own(cache_fd: int, bucket: str) -> bool:
 def _own_folder(cache_fd: int, bucket: str) -> Iterator[int]:
     bucket_fd = open_folder(cache_fd, bucket)
     try:
-        fd = open_folder(bucket_fd, ROOTS_FOLDER)
+        fd = open_own_folder(bucket_fd, trusted_owners(cache_fd))
     finally:
         os.close(bucket_fd)
     try:
@@ -187,12 +226,12 @@ class _Found:
 def _look(fd: int, roots: Mapping[str, ArchiveId], seal_ns: int) -> _Found:
     """Compare an open folder of ours with the roots that should be in it."""
     sealed = bool(roots) and os.fstat(fd).st_mtime_ns % NANOSECONDS == seal_ns
-    present = set(os.listdir(fd))
+    present = set(os.listdir(fd)) - {MARKER}
     if sealed and present == roots.keys():
         return _Found(sealed=True)
     others = present - roots.keys()
     stale = {name: archive for name in others if (archive := archive_of(name)) is not None}
-    unfinished = [name for name in others if name.startswith(_UNFINISHED)]
+    unfinished = [name for name in others if name.startswith(UNFINISHED)]
     return _Found(
         missing=roots.keys() - present,
         wrong=()
@@ -213,10 +252,9 @@ def _text(fd: int, name: str) -> str | None:
 
 
 def plant_bucket(
-    cache_fd: int,
+    place: Planting,
     bucket: str,
     wanted: WantedRoots,
-    rights: Rights,
     *,
     removable: Collection[ArchiveId] | None,
 ) -> PlantedBucket:
@@ -225,9 +263,13 @@ def plant_bucket(
     Stale roots of ``removable`` archives are removed (None: all of them).
     """
     try:
-        bucket_fd = open_or_make_folder(cache_fd, bucket, rights)
+        bucket_fd = open_or_make_folder(
+            place.parent_fd, bucket, place.bucket_rights, place.workshop_fd
+        )
         try:
-            fd = open_or_make_own_folder(bucket_fd, rights)
+            fd = open_or_make_own_folder(
+                bucket_fd, place.own_rights, place.trusted, place.workshop_fd
+            )
         finally:
             os.close(bucket_fd)
     except OSError as error:
@@ -244,14 +286,20 @@ def _plant_in(
     found = _look(fd, wanted.roots, wanted.seal_ns)
     problem = ""
     going: list[str] = []
-    planted = removed = 0
+    planted = removed = taken = 0
     try:
         for name in (*found.missing, *found.wrong):
-            _link(fd, name, root_target(wanted.roots[name]))
-            planted += 1
+            if _link(fd, name, root_target(wanted.roots[name])):
+                planted += 1
+            else:
+                taken += 1
         # New roots first: at no moment is less protected than before and after.
-        going = _going(found, removable)
-        for name in (*going, *found.unfinished):
+        for name in _going(found, removable):
+            if _remove(fd, name):
+                going.append(name)
+            else:
+                taken += 1
+        for name in found.unfinished:
             _remove(fd, name)
         removed = len(going)
     except FileNotFoundError:
@@ -260,7 +308,9 @@ def _plant_in(
     except OSError as error:
         problem = _words(error)
     else:
-        if planted or removed or found.unfinished or not found.sealed:
+        if taken:
+            problem = _taken_words(taken)
+        elif planted or removed or found.unfinished or not found.sealed:
             seal(fd, wanted.seal_ns)
     return PlantedBucket(
         bucket,
@@ -278,30 +328,39 @@ def _going(found: _Found, removable: Collection[ArchiveId] | None) -> list[str]:
     return [n for n, archive in found.stale.items() if removable is None or archive in removable]
 
 
-def _link(fd: int, name: str, target: str) -> None:
-    """Make a root say what it should, in one step, whatever has its name now."""
+def _link(fd: int, name: str, target: str) -> bool:
+    """Make a root say what it should, in one step; False where a folder of others has its name."""
     try:
         os.symlink(target, name, dir_fd=fd)
     except FileExistsError:
-        unfinished = f"{_UNFINISHED}{os.urandom(4).hex()}"
+        unfinished = f"{UNFINISHED}{os.urandom(4).hex()}"
         os.symlink(target, unfinished, dir_fd=fd)
         try:
             os.replace(unfinished, name, src_dir_fd=fd, dst_dir_fd=fd)
         except IsADirectoryError:
-            _remove(fd, name)
+            if not _remove(fd, name):
+                os.unlink(unfinished, dir_fd=fd)
+                return False
             os.rename(unfinished, name, src_dir_fd=fd, dst_dir_fd=fd)
+    return True
 
 
-def _remove(fd: int, name: str) -> None:
+def _remove(fd: int, name: str) -> bool:
+    """Remove what has a root's name; whether it is gone.
+
+    A folder with things in it is no root of ours: whoever may write here can
+    have moved somebody else's here.
+    """
     try:
         os.unlink(name, dir_fd=fd)
     except FileNotFoundError:
         pass
     except IsADirectoryError:
-        # A folder with a root's name was put there to keep the root away.
-        done = remove_tree(fd, name, device=os.fstat(fd).st_dev)
-        if done.failures:
-            raise OSError(errno.ENOTEMPTY, done.failures[0][1], name) from None
+        try:
+            os.rmdir(name, dir_fd=fd)
+        except OSError:
+            return False
+    return True
 
 
 def seal(fd: int, seal_ns: int) -> None:
@@ -325,16 +384,17 @@ def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | Non
     except OSError as error:
         return PlantedBucket(bucket, None, 0, problem=_unless_missing(error))
     try:
-        fd = open_folder(bucket_fd, ROOTS_FOLDER)
+        fd = open_own_folder(bucket_fd, trusted_owners(cache_fd))
         try:
             found = _look(fd, {}, 0)
-            going = _going(found, removable)
-            for name in (*going, *found.unfinished):
-                _remove(fd, name)
-                removed += 1
+            going = [name for name in _going(found, removable) if _remove(fd, name)]
+            unfinished = [name for name in found.unfinished if _remove(fd, name)]
+            removed = len(going) + len(unfinished)
             stale = frozenset(found.stale[n] for n in found.stale.keys() - set(going))
             foreign = found.foreign
             since_ns = os.fstat(fd).st_mtime_ns
+            if not stale and not foreign:
+                _remove(fd, MARKER)
         finally:
             os.close(fd)
         if not stale and not foreign:
@@ -342,6 +402,8 @@ def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | Non
             since_ns = None
             _remove_empty(cache_fd, bucket)
         problem = f"{foreign} entries in it are not ours" if foreign and not stale else ""
+        if removable is None and stale:
+            problem = _taken_words(len(stale))
     except FileNotFoundError:
         # Nothing of ours in it, or gone meanwhile.
         _remove_empty(cache_fd, bucket)
@@ -362,6 +424,10 @@ def _remove_empty(cache_fd: int, bucket: str) -> None:
     except OSError:
         # Something is in it, or we may not: an empty folder harms nobody.
         pass
+
+
+def _taken_words(number: int) -> str:
+    return f"{number} of its names are folders with things in them that are not ours"
 
 
 def _words(error: OSError) -> str:

@@ -6,7 +6,7 @@ both take the run lock in it. Without one nothing was ever pruned here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,9 +26,11 @@ from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.rights import Rights
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
+    from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.situation import Situation
 
 
@@ -131,10 +133,20 @@ def plant_wanted(
     wanted: WantedRoots,
     removable: Collection[ArchiveId],
     timeout_seconds: float,
+    bucket_rights: Mapping[str, Rights] | None = None,
 ) -> tuple[PlantedBucket, ...]:
-    """Plant under the run lock; see ``protect``."""
-    with _undisturbed(policy, cache, timeout_seconds):
-        return plant(cache.fd, leading_somewhere(cache.fd, wanted), removable=removable)
+    """Plant under the run lock; see ``protect``.
+
+    ``bucket_rights`` are those that buckets had which may be gone now.
+    """
+    with _undisturbed(policy, cache, timeout_seconds) as quarantine:
+        return plant(
+            cache.fd,
+            leading_somewhere(cache.fd, wanted),
+            removable=removable,
+            workshop_fd=None if quarantine is None else quarantine.fd,
+            bucket_rights=bucket_rights or {},
+        )
 
 
 def unprotect(policy: Policy, cache: OpenCache) -> Protection:
@@ -153,10 +165,12 @@ def planted_before(policy: Policy) -> frozenset[ArchiveId]:
 
 
 @contextmanager
-def _undisturbed(policy: Policy, cache: OpenCache, timeout_seconds: float) -> Iterator[None]:
+def _undisturbed(
+    policy: Policy, cache: OpenCache, timeout_seconds: float
+) -> Iterator[Quarantine | None]:
     with existing_quarantine(policy, cache) as quarantine:
         if quarantine is None:
-            yield
+            yield None
             return
         with run_lock(quarantine, timeout_seconds):
-            yield
+            yield quarantine

@@ -40,6 +40,9 @@ __all__ = ["ARCHIVES", "ROOTS_FOLDER", "WantedRoots", "archive_of", "releases_of
 # The one archive bucket, which all releases share.
 ARCHIVES = "archive-v0"
 
+# What an interrupted replacement of a link leaves in our folder.
+UNFINISHED = ".new-"
+
 _PREFIX = "root"
 _SUFFIX = "-0-py3-none-any"
 
@@ -72,6 +75,11 @@ def archive_of(name: str) -> ArchiveId | None:
         return None
     archive = ArchiveId(text)
     return archive if is_archive_id(text) and root_name(archive) == name else None
+
+
+def is_planted(name: str) -> bool:
+    """Whether a name in our folder is one that planting makes."""
+    return name.startswith(UNFINISHED) or archive_of(name) is not None
 
 
 def root_buckets(ahead: int, learned: Iterable[str] = ()) -> tuple[str, ...]:

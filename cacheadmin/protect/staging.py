@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
-from cacheadmin.protect.folders import Rights, open_folder
-from cacheadmin.protect.planting import PlantedBucket, plant_bucket
+from cacheadmin.fs.renaming import rename_to_free_name
+from cacheadmin.fs.rights import Rights
+from cacheadmin.protect.folders import open_folder
+from cacheadmin.protect.planting import PlantedBucket, Planting, plant_bucket
 from cacheadmin.protect.roots import ROOTS_FOLDER, WantedRoots
 
 if TYPE_CHECKING:
@@ -39,12 +42,13 @@ class Stock:
     def __init__(self, quarantine: Quarantine) -> None:
         self._quarantine_fd = os.dup(quarantine.fd)
         self._device = quarantine.device
+        self._trusted = frozenset({0, os.geteuid()})
         try:
             os.mkdir(_STOCK, 0o700, dir_fd=self._quarantine_fd)
         except FileExistsError:
             pass
         self._fd = open_directory(_STOCK, self._quarantine_fd)
-        self._ready: dict[str, WantedRoots] = {}
+        self._ready: dict[str, tuple[WantedRoots, Rights, Rights]] = {}
 
     @property
     def is_there(self) -> bool:
@@ -57,30 +61,40 @@ class Stock:
         remove_tree(self._quarantine_fd, _STOCK, device=self._device)
         os.close(self._quarantine_fd)
 
-    def lacks(self, wanted: WantedRoots) -> str | None:
-        """Return a bucket that is not in stock as wanted; None when all are."""
+    def lacks(
+        self, wanted: WantedRoots, rights: Callable[[str], Rights], own: Rights
+    ) -> str | None:
+        """Return a bucket that is not in stock as wanted; None when all are.
+
+        ``rights`` says what a bucket had, or should have, ``own`` what our folder in it gets.
+        """
         for bucket in reversed(wanted.buckets):
-            if self._ready.get(bucket) != wanted:
+            if self._ready.get(bucket) != (wanted, rights(bucket), own):
                 return bucket
         return None
 
-    def fill(self, bucket: str, wanted: WantedRoots, rights: Rights) -> PlantedBucket:
+    def fill(self, bucket: str, wanted: WantedRoots, rights: Rights, own: Rights) -> PlantedBucket:
         """Put a bucket in stock, or bring it up to date."""
-        made = plant_bucket(self._fd, bucket, wanted, rights, removable=None)
+        before = self._ready.get(bucket)
+        if before is None or before[1:] != (rights, own):
+            # Left by another guard, or with rights that are not the bucket's any more.
+            remove_tree(self._fd, bucket, device=self._device)
+        place = Planting(self._fd, rights, own, self._trusted | {own.uid}, self._quarantine_fd)
+        made = plant_bucket(place, bucket, wanted, removable=None)
         # Also with a problem: it would be the same the next moment.
-        self._ready[bucket] = wanted
+        self._ready[bucket] = (wanted, rights, own)
         return made
 
     def give_back(
-        self, cache_fd: int, bucket: str, wanted: WantedRoots, rights: Rights
+        self, cache_fd: int, bucket: str, wanted: WantedRoots, rights: Rights, own: Rights
     ) -> PlantedBucket:
         """Put a bucket, or our folder in one, where it is missing, in one step."""
-        if self._ready.get(bucket) != wanted:
-            self.fill(bucket, wanted, rights)
+        if self._ready.get(bucket) != (wanted, rights, own):
+            self.fill(bucket, wanted, rights, own)
         del self._ready[bucket]
         total = len(wanted.archives)
         try:
-            os.rename(bucket, bucket, src_dir_fd=self._fd, dst_dir_fd=cache_fd)
+            rename_to_free_name(bucket, self._fd, cache_fd)
         except OSError as error:
             if error.errno not in _TAKEN:
                 return PlantedBucket(bucket, None, total, problem=_words(error))
@@ -96,7 +110,7 @@ class Stock:
         try:
             with_roots = open_folder(self._fd, bucket)
             try:
-                os.rename(ROOTS_FOLDER, ROOTS_FOLDER, src_dir_fd=with_roots, dst_dir_fd=bucket_fd)
+                rename_to_free_name(ROOTS_FOLDER, with_roots, bucket_fd)
             finally:
                 os.close(with_roots)
         except OSError:

@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.rights import Rights
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -51,7 +52,8 @@ class Journal:
 
     ``before`` and ``after`` map parent folders to their modification times
     (ns) before the first and after the last move. ``not_moved`` are paths of
-    entries that stayed where they were.
+    entries that stayed where they were. ``rights`` are those that the folders
+    above the entries had before the first move.
     """
 
     run: dict[str, Any] = field(default_factory=dict)
@@ -60,6 +62,7 @@ class Journal:
     after: dict[str, int] = field(default_factory=dict)
     state: RunState = RunState.PLANNED
     not_moved: set[str] = field(default_factory=set)
+    rights: dict[str, Rights] = field(default_factory=dict)
 
     @property
     def moved_entries(self) -> list[dict[str, Any]]:
@@ -106,6 +109,11 @@ class JournalWriter:
         """Record the parent folders' modification times before and after the moves."""
         self._append({"record": "times", "before": dict(before), "after": dict(after)})
 
+    def rights(self, folders: Mapping[str, Rights]) -> None:
+        """Record what rights the folders above the entries have: they may have to be made again."""
+        rows = {folder: rights.to_json() for folder, rights in folders.items()}
+        self._append({"record": "rights", "folders": rows})
+
     def state(self, state: RunState, at: str, **details: Any) -> None:
         """Record that a state is reached."""
         self._append({"record": "state", "state": state.value, "at": at, **details})
@@ -149,6 +157,9 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
         # Kept in order: a second record refines the first.
         journal.before.update(record["before"])
         journal.after.update(record["after"])
+    elif kind == "rights":
+        for folder, row in record["folders"].items():
+            journal.rights[folder] = Rights.from_json(row)
     elif kind == "state":
         journal.state = RunState(record["state"])
         journal.not_moved.update(record.get("not_moved", ()))

@@ -8,27 +8,49 @@ when they are needed again.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
+from cacheadmin.accounts import account_name
+from cacheadmin.fs.making_folders import make_folder
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
+from cacheadmin.fs.rights import Rights, read_rights, rights_below
 
 _WANTED_DESCRIPTORS = 65_536
 _FEWEST = 16
+
+# Permission bits of everybody but the owner.
+_OF_OTHERS = 0o077
 
 
 class Parents:
     """Opens parents below one folder, following no link on the way.
 
-    With ``make_missing`` a parent that is gone is made again, with owner and
-    mode of the folder it is made in: for putting back what must come back.
+    With ``make_missing`` a parent that is gone is made again: for putting back
+    what must come back. It gets the rights that ``rights`` has for it, else
+    those of the folder it is made in; ``workshop_fd`` is where it is made
+    (``fs.making_folders``). A parent that others made in the meantime is no
+    place for what comes back (`NotTheSameFolder`).
     """
 
-    def __init__(self, root_fd: int, *, make_missing: bool = False, limit: int = 0) -> None:
+    def __init__(
+        self,
+        root_fd: int,
+        *,
+        make_missing: bool = False,
+        rights: Mapping[str, Rights] = MappingProxyType({}),
+        workshop_fd: int | None = None,
+        limit: int = 0,
+    ) -> None:
         self._root_fd = root_fd
         self._make_missing = make_missing
+        self._rights = rights
+        self._workshop_fd = workshop_fd
         # Two of these live at once, and others need descriptors too.
         self._limit = limit or max(_FEWEST, _descriptors() // 4)
         self._open: dict[str, int] = {}
@@ -64,6 +86,31 @@ class Parents:
                 # Somebody else's folder: its time then tells of the moves.
                 continue
 
+    def rights(self) -> dict[str, Rights]:
+        """Return the rights of the folders asked for so far, and of all above them."""
+        found: dict[str, Rights] = {}
+        for folder in self._seen:
+            parts = folder.split("/") if folder else []
+            for length in range(1, len(parts) + 1):
+                way = "/".join(parts[:length])
+                if way not in found:
+                    try:
+                        found[way] = self._rights_at(way)
+                    except OSError:
+                        # Gone, or not ours to look at: made as in the folder above.
+                        break
+        return found
+
+    def _rights_at(self, folder: str) -> Rights:
+        fd = self._open.get(folder)
+        if fd is not None:
+            return read_rights(fd)
+        fd = open_directory_beneath(self._root_fd, folder)
+        try:
+            return read_rights(fd)
+        finally:
+            os.close(fd)
+
     def _statuses(self) -> Iterator[tuple[str, os.stat_result]]:
         for folder in self._seen:
             fd = self._open.get(folder)
@@ -87,15 +134,14 @@ class Parents:
         return fd
 
     def _open_folder(self, folder: str) -> int:
-        try:
+        if not self._make_missing:
             return open_directory_beneath(self._root_fd, folder)
-        except FileNotFoundError:
-            if not self._make_missing:
-                raise
         fd = os.dup(self._root_fd)
+        way = ""
         try:
             for part in [part for part in folder.split("/") if part]:
-                inner = _open_or_make(part, fd)
+                way = f"{way}/{part}" if way else part
+                inner = self._open_or_make(part, fd, way)
                 os.close(fd)
                 fd = inner
         except BaseException:
@@ -103,20 +149,42 @@ class Parents:
             raise
         return fd
 
+    def _open_or_make(self, name: str, folder_fd: int, way: str) -> int:
+        recorded = self._rights.get(way)
+        try:
+            fd = open_directory(name, folder_fd)
+        except FileNotFoundError:
+            rights = recorded or rights_below(folder_fd)
+            return make_folder(folder_fd, name, rights, workshop_fd=self._workshop_fd)
+        try:
+            if recorded is not None:
+                require_same_users(recorded, read_rights(fd), way)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
-def _open_or_make(name: str, folder_fd: int) -> int:
-    try:
-        return open_directory(name, folder_fd)
-    except FileNotFoundError:
-        os.mkdir(name, 0o700, dir_fd=folder_fd)
-    fd = open_directory(name, folder_fd)
-    made, above = os.fstat(fd), os.fstat(folder_fd)
-    # Only what we made just now, not what somebody put in its place.
-    if made.st_uid == os.geteuid() and stat.S_IMODE(made.st_mode) & 0o777 == 0o700:
-        if made.st_uid == 0:
-            os.fchown(fd, above.st_uid, above.st_gid)
-        os.fchmod(fd, stat.S_IMODE(above.st_mode))
-    return fd
+
+class NotTheSameFolder(OSError):
+    """Somebody else made a folder where another one was."""
+
+
+def require_same_users(was: Rights, now: Rights, path: str) -> None:
+    """Raise NotTheSameFolder unless what lay in one folder may as well lie in the other.
+
+    It may where the folder has its owner of before, or belongs to root or the
+    caller, or where the same group shares it with the very same rights; and
+    what only its owner could see stays so. In any other folder its new owner
+    could read and change what was not theirs.
+    """
+    private = not was.mode & _OF_OTHERS
+    if now.uid in (was.uid, 0, os.geteuid()):
+        same = not (private and now.mode & _OF_OTHERS)
+    else:
+        same = bool(was.mode & stat.S_IWGRP) and replace(was, uid=now.uid) == now
+    if not same:
+        words = f"{account_name(now.uid)} made another folder {path} meanwhile, which stays"
+        raise NotTheSameFolder(errno.EEXIST, words, path)
 
 
 def _descriptors() -> int:

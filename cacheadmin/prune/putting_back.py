@@ -18,14 +18,21 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from cacheadmin.accounts import account_name
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.renaming import rename_to_free_name
-from cacheadmin.prune.parents import Parents
+from cacheadmin.fs.rights import Rights, read_rights
+from cacheadmin.prune.parents import NotTheSameFolder, Parents, require_same_users
+from cacheadmin.uv.layout import parse_bucket_name
 
 # A folder on both sides is merged. Deeper than uv nests, this would be
 # somebody's trap for the stack.
 _MAX_DEPTH = 64
+
+# Kinds of buckets whose entries are folders renamed into place as a whole.
+_WHOLE = frozenset({"archive", "environments", "builds"})
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -51,17 +58,23 @@ def put_back(
     paths: Sequence[str],
     before: Mapping[str, int],
     after: Mapping[str, int],
+    rights: Mapping[str, Rights] = MappingProxyType({}),
 ) -> PutBack:
     """Move entries from quarantine to where they were.
 
     In reverse order: what is pointed to comes back before what points to it.
-    Where uv made the same path anew meanwhile, folders are merged: what is
-    missing there comes back, what is there stays. A parent folder that nobody
-    else changed since the moves (its time equals ``after``) gets its time of
-    ``before`` again.
+    Where uv made the same path anew meanwhile, folders of pointers are merged:
+    what is missing there comes back, what is there stays. Never in a folder of
+    somebody else (``parents.require_same_users``), and never inside what is
+    whole: an archive, an environment. A parent that is gone is made again with
+    the ``rights`` it had; one that nobody else changed since the moves (its
+    time equals ``after``) gets its time of ``before`` again.
     """
     result = PutBack()
-    with Parents(entries_fd) as source, Parents(cache_fd, make_missing=True) as target:
+    with (
+        Parents(entries_fd) as source,
+        Parents(cache_fd, make_missing=True, rights=rights, workshop_fd=entries_fd) as target,
+    ):
         there = _in_quarantine(paths, source, result)
         untouched = _untouched(there, target, after)
         for path in reversed(there):
@@ -109,6 +122,8 @@ def _put_back_one(path: str, source: Parents, target: Parents, result: PutBack) 
         source_fd, name = source.of(path)
         target_fd, _ = target.of(path)
         _rename_or_merge(source_fd, target_fd, name, path, result)
+    except NotTheSameFolder as error:
+        result.conflicts.append((path, _words(error)))
     except OSError as error:
         result.failed.append((path, _words(error)))
     if len(result.left) == left:
@@ -131,10 +146,20 @@ def _rename_or_merge(
         os.unlink(name, dir_fd=source_fd)
     elif not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
         result.conflicts.append((path, "uv has made it anew; the newer one stays"))
+    elif _is_whole(path):
+        owner = account_name(theirs.st_uid)
+        result.conflicts.append((path, f"a folder of {owner} has its name now, which stays"))
     elif depth >= _MAX_DEPTH:
         result.conflicts.append((path, "it lies too deep to be merged with the newer one"))
     else:
         _merge(source_fd, target_fd, name, path, result, depth)
+
+
+def _is_whole(path: str) -> bool:
+    """Whether a path is, or lies in, what is made whole by its maker and never added to."""
+    bucket, _, rest = path.partition("/")
+    parsed = parse_bucket_name(bucket)
+    return bool(rest) and parsed is not None and parsed[0] in _WHOLE
 
 
 def _is_same_link(
@@ -153,10 +178,13 @@ def _merge(
     try:
         inner_target = open_directory(name, target_fd)
         try:
+            require_same_users(read_rights(inner_source), read_rights(inner_target), path)
             for child in sorted(os.listdir(inner_source)):
                 inner = f"{path}/{child}"
                 try:
                     _rename_or_merge(inner_source, inner_target, child, inner, result, depth + 1)
+                except NotTheSameFolder as error:
+                    result.conflicts.append((inner, _words(error)))
                 except OSError as error:
                     result.failed.append((inner, _words(error)))
         finally:

@@ -63,7 +63,7 @@ def _put_back(run_fd: int, journal: Journal, cache: OpenCache) -> PutBack:
         return PutBack()
     try:
         paths = [entry["path"] for entry in journal.entries]
-        return put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
+        return put_back(cache.fd, entries_fd, paths, journal.before, journal.after, journal.rights)
     finally:
         os.close(entries_fd)
 

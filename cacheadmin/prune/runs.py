@@ -94,7 +94,9 @@ def restore(
         try:
             paths = [entry["path"] for entry in journal.moved_entries]
             with locked:
-                result = put_back(cache.fd, entries_fd, paths, journal.before, journal.after)
+                result = put_back(
+                    cache.fd, entries_fd, paths, journal.before, journal.after, journal.rights
+                )
         finally:
             os.close(entries_fd)
         # An earlier restore that was interrupted, or met conflicts, had these.

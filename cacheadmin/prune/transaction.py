@@ -33,6 +33,7 @@ from cacheadmin.prune.verification import Verified
 from cacheadmin.timestamps import now_ns, rfc3339
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.rights import Rights
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.last_look import Checked
@@ -78,7 +79,7 @@ class _Attempt:
     """One transaction under way: what is to move, and what happened so far.
 
     ``before`` and ``after`` are the parents' modification times (ns) around
-    the moves.
+    the moves, ``rights`` those of all folders above the entries.
     """
 
     transaction: Transaction
@@ -89,6 +90,7 @@ class _Attempt:
     moves: Moves = field(default_factory=Moves)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
+    rights: dict[str, Rights] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -123,6 +125,8 @@ def carry_out(
             make_folders(entries_fd, attempt.paths)
             with Parents(cache.fd) as source, Parents(entries_fd) as target:
                 _open_parents(source, target, attempt.paths)
+                attempt.rights = source.rights()
+                journal.rights(attempt.rights)
                 journal.state(RunState.MOVING, rfc3339(now_ns()))
                 _move_under_lock(attempt, lock, steps, source, target)
             _note_moves(attempt)
@@ -182,7 +186,7 @@ def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) ->
     moves = attempt.moves
     back = [path for path in moves.moved if path in paths]
     if back:
-        put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {})
+        put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {}, attempt.rights)
         attempt.after = source.times()
         moves.moved = [path for path in moves.moved if path not in set(back)]
 
@@ -280,7 +284,12 @@ def _undo(attempt: _Attempt, **details: Any) -> list[tuple[str, str]]:
     again, and until then nothing of it is deleted.
     """
     result = put_back(
-        attempt.cache_fd, attempt.entries_fd, attempt.paths, attempt.before, attempt.after
+        attempt.cache_fd,
+        attempt.entries_fd,
+        attempt.paths,
+        attempt.before,
+        attempt.after,
+        attempt.rights,
     )
     if not result.failed:
         conflicts = [list(pair) for pair in result.conflicts]

@@ -1,0 +1,114 @@
+"""Owner, group, mode and access lists of a folder, read and given as a whole.
+
+Whoever makes a folder in a shared cache decides who can work in it. Mode bits
+alone do not tell: where the cache's root has a default access list, everything
+below gets its rights from there, and a folder moved in from elsewhere, or made
+with ``mkdir`` and ``chmod``, has none of them (facts section 11).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import Any
+
+from cacheadmin.fs.access_lists import ACCESS, DEFAULT
+
+# A list on a filesystem that keeps none, or on one that was not told to.
+_NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
+
+# Set user id means nothing on a folder. Below the cache's root, a sticky one breaks uv's
+# renames, and lets nobody but its owner's links be followed (fs.protected_symlinks).
+_OF_NEW_FOLDERS = 0o2777
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a folder should have."""
+
+    uid: int
+    """Owner; only root can give it away."""
+
+    gid: int
+    """Group."""
+
+    mode: int
+    """Permission bits, with setgid and sticky."""
+
+    access: bytes | None = None
+    """The access list as the kernel keeps it; None where mode bits say it all."""
+
+    default: bytes | None = None
+    """What is made inside gets this list; None for what has none."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the rights as a journal keeps them."""
+        lists = (self.access, self.default)
+        access, default = (None if one is None else one.hex() for one in lists)
+        found = {"uid": self.uid, "gid": self.gid, "mode": self.mode}
+        return {**found, "access": access, "default": default}
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> Rights:
+        """Return the rights of ``to_json``. Raises KeyError, TypeError, ValueError."""
+        lists = (row.get("access"), row.get("default"))
+        access, default = (None if one is None else bytes.fromhex(one) for one in lists)
+        return cls(int(row["uid"]), int(row["gid"]), int(row["mode"]), access, default)
+
+
+def read_rights(fd: int) -> Rights:
+    """Return the rights of an open folder. Raises OSError where its lists can't be read."""
+    status = os.fstat(fd)
+    mode = stat.S_IMODE(status.st_mode)
+    return Rights(status.st_uid, status.st_gid, mode, _list(fd, ACCESS), _list(fd, DEFAULT))
+
+
+def rights_below(fd: int) -> Rights:
+    """Return what a folder made in an open one should have, so that the same users can use it.
+
+    Owner, group and mode of the open folder; its default list for both lists,
+    as the kernel gives them to what uv makes there. Without one, its own access list.
+    """
+    above = read_rights(fd)
+    mode = above.mode & _OF_NEW_FOLDERS | stat.S_IRWXU
+    access = above.default if above.default is not None else above.access
+    return Rights(above.uid, above.gid, mode, access, above.default)
+
+
+def give_rights(fd: int, rights: Rights) -> None:
+    """Give a folder that we made these rights, whatever it inherited. Raises OSError."""
+    status = os.fstat(fd)
+    # Only root gives away; a member of the group shares what they make.
+    uid = rights.uid if os.geteuid() == 0 else status.st_uid
+    if (status.st_uid, status.st_gid) != (uid, rights.gid):
+        os.fchown(fd, uid, rights.gid)
+    if rights.access is None:
+        _set_list(fd, ACCESS, None)
+    if stat.S_IMODE(os.fstat(fd).st_mode) != rights.mode:
+        os.fchmod(fd, rights.mode)
+    if rights.access is not None:
+        # After the mode: changing that changes the list's mask.
+        _set_list(fd, ACCESS, rights.access)
+    _set_list(fd, DEFAULT, rights.default)
+
+
+def _list(fd: int, name: str) -> bytes | None:
+    try:
+        return os.getxattr(fd, name)
+    except OSError as error:
+        if error.errno in _NO_LIST:
+            return None
+        raise
+
+
+def _set_list(fd: int, name: str, content: bytes | None) -> None:
+    if content is not None:
+        os.setxattr(fd, name, content)
+        return
+    try:
+        os.removexattr(fd, name)
+    except OSError as error:
+        if error.errno not in _NO_LIST:
+            raise
