@@ -22,7 +22,9 @@ from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
 from cacheadmin.evidence.pins import MAX_REASON, SUFFIX, own_folder, pin_document, read_pins
 from cacheadmin.evidence.steady_time import host_time
+from cacheadmin.fs.making_folders import make_folder
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.rights import Rights
 from cacheadmin.inventory.reading import read_inventory
 from cacheadmin.planner.pins import is_expired
 from cacheadmin.planner.targets import near_names, resolve_target
@@ -192,23 +194,31 @@ class Pins:
         raise NotPermitted("nowhere to write the pin", details=tuple(problems), hint=_HINTS)
 
     def _open_own(self, folder: str) -> int:
-        made = False
         if os.geteuid() in (0, self._owner):
-            try:
-                os.mkdir(folder, 0o755)
-                made = True
-            except FileExistsError:
-                pass
+            self._make_own(folder)
         fd = open_directory(folder)
         status = os.fstat(fd)
         others = stat.S_IMODE(status.st_mode) & 0o022 and not status.st_mode & stat.S_ISVTX
         if others or status.st_uid not in (0, os.geteuid(), self._owner):
             os.close(fd)
             raise PermissionError(errno.EPERM, "others could take pins away there")
-        if made:
-            # Whatever the umask: everybody may see what is pinned.
-            os.fchmod(fd, 0o755)
         return fd
+
+    def _make_own(self, folder: str) -> None:
+        """Make the folder unless it is there. Everybody may see what is pinned, whatever the umask.
+
+        Others may be able to write beside the cache.
+        """
+        parent, name = os.path.split(folder)
+        parent_fd = open_directory(parent, follow=True)
+        try:
+            if not os.path.lexists(folder):
+                rights = Rights(os.geteuid(), os.getegid(), 0o755)
+                os.close(make_folder(parent_fd, name, rights))
+        except FileExistsError:
+            pass
+        finally:
+            os.close(parent_fd)
 
     def _open_registry(self, folder: str) -> int:
         return open_directory(folder, follow=True)

@@ -6,15 +6,16 @@ it, and the sticky folder lets nobody else remove it. The state is the admin's.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import kind_of
-from cacheadmin.evidence.registry import registered
+from cacheadmin.evidence.registry import entry_name, old_entry_name, registered
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.report.documents import header
 from cacheadmin.state.store import open_state
@@ -60,23 +61,36 @@ class Registry:
         if self._folder is None:
             self._state.register(path, kind, os.stat(path).st_uid, now_ns())
             return
-        link = self._link(self._folder, path)
+        uid = os.geteuid()
+        # Made by an earlier version: it serves as well.
+        if _is_link(f"{self._folder}/{old_entry_name(path)}", uid, path):
+            return
+        link = f"{self._folder}/{entry_name(uid, path)}"
         try:
             os.symlink(path, link)
         except FileExistsError:
-            return
+            if not _is_link(link, uid, path):
+                raise _taken(link) from None
         except OSError as error:
             raise NotPermitted(f"can't register in {self._folder}: {error.strerror}") from None
 
     def remove(self, path: str) -> None:
         """Take an environment out. Raises NotACache when it is not there, NotPermitted."""
         found = self._state.forget(path)
-        for link in self._links_to(path):
+        links = self._links_to(path)
+        # Somebody else may have registered it too: that link is theirs.
+        mine = [link for link, uid in links if os.geteuid() in (0, uid)]
+        for link in mine:
             try:
                 os.unlink(link)
+            except FileNotFoundError:
+                continue
             except OSError as error:
                 raise NotPermitted(f"can't remove {link}: {error.strerror}") from None
             found = True
+        if links and not mine and not found:
+            owners = ", ".join(sorted({account_name(uid) for _, uid in links}))
+            raise NotPermitted(f"{path} was registered by {owners}, who alone can take it out")
         if not found:
             raise NotACache(
                 f"{path} is not registered", hint="`cacheadmin venv list` shows what is"
@@ -102,18 +116,45 @@ class Registry:
                 )
         return sorted(rows, key=lambda row: (row.path, row.how))
 
-    def _link(self, folder: str, path: str) -> str:
-        digest = hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
-        return f"{folder}/{digest}"
+    def _links_to(self, path: str) -> list[tuple[str, int]]:
+        """Return the links to a path, each with its owner."""
+        found = []
+        for link in self._names():
+            try:
+                if os.readlink(link) == path:
+                    found.append((link, os.lstat(link).st_uid))
+            except OSError:
+                continue
+        return found
 
-    def _links_to(self, path: str) -> list[str]:
+    def _names(self) -> list[str]:
         if self._folder is None:
             return []
         try:
-            links = [f"{self._folder}/{name}" for name in os.listdir(self._folder)]
+            return [f"{self._folder}/{name}" for name in os.listdir(self._folder)]
         except OSError:
             return []
-        return [link for link in links if os.path.islink(link) and os.readlink(link) == path]
+
+
+def _is_link(link: str, uid: int, target: str) -> bool:
+    """Whether there is a link of that account to that target."""
+    try:
+        return os.lstat(link).st_uid == uid and os.readlink(link) == target
+    except OSError:
+        return False
+
+
+def _taken(link: str) -> NotPermitted:
+    try:
+        status = os.lstat(link)
+        owner = account_name(status.st_uid)
+        leads = f"leads to {os.readlink(link)}" if stat.S_ISLNK(status.st_mode) else "is no link"
+    except OSError:
+        owner, leads = "nobody any more", "has just gone"
+    return NotPermitted(
+        f"not registered: {link} belongs to {owner} and {leads}",
+        hint=f"have root or {owner} remove it, then register again; `cacheadmin audit` reports it",
+    )
 
 
 def open_registry(loaded: LoadedPolicy) -> Registry:

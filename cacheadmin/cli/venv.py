@@ -72,8 +72,9 @@ def discover_command(
         bool, typer.Option("--register", help="Register everything that was found.")
     ] = False,
     insecure_policy: InsecurePolicyOption = False,
-) -> None:
+) -> int:
     """Search the policy's trees, patterns and the cache for environments."""
+    from cacheadmin.errors import ExitCode, NotPermitted
     from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
     from cacheadmin.situation import look_at
 
@@ -92,10 +93,19 @@ def discover_command(
         with recorded("venv discover", policy) as account:
             registry = _registry(policy, insecure_policy, account)
             new = [e.path for e in found if "registry" not in e.sources]
+            refused = 0
             for path in new:
-                registry.add(path)
-            account.counts = {"registered": len(new)}
-        output.note(f"{len(found)} environments registered")
+                try:
+                    registry.add(path)
+                except NotPermitted as error:
+                    # Somebody who takes one name must not keep the others out.
+                    output.warning(error.message)
+                    refused += 1
+            account.counts = {"registered": len(new) - refused, "failed_entries": refused}
+            account.exit_code = int(ExitCode.NOT_PERMITTED if refused else ExitCode.DONE)
+        output.note(f"{len(found) - refused} environments registered")
+        return account.exit_code
+    return int(ExitCode.DONE)
 
 
 def _registry(policy: str | None, insecure: bool, account: Account | None = None) -> Registry:

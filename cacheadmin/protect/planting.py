@@ -24,6 +24,7 @@ from cacheadmin.fs.reading import failure
 from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import (
     MARKER,
+    NotOurs,
     open_folder,
     open_or_make_folder,
     open_or_make_own_folder,
@@ -116,6 +117,20 @@ def planted_archives(cache_fd: int) -> frozenset[ArchiveId]:
         except OSError:
             continue
     return frozenset(found)
+
+
+def foreign_folders(cache_fd: int) -> tuple[tuple[str, str], ...]:
+    """Return (path in the cache, what it is) of what has our folder's name and is not ours."""
+    found = []
+    for bucket in _possible_buckets(cache_fd):
+        try:
+            with _own_folder(cache_fd, bucket):
+                continue
+        except NotOurs as error:
+            found.append((f"{bucket}/{ROOTS_FOLDER}", _words(error)))
+        except OSError:
+            continue
+    return tuple(found)
 
 
 def examine(cache_fd: int, wanted: WantedRoots) -> tuple[PlantedBucket, ...]:

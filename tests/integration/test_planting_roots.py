@@ -100,7 +100,6 @@ def test_a_bucket_that_uv_uses_survives_withdrawing_with_all_in_it(cache: OpenCa
 
 
 def test_folders_have_the_rights_of_the_caches_root_whatever_the_umask(cache: OpenCache) -> None:
-    (path_of(cache) / "sdists-v9" / "cacheadmin").mkdir(mode=0o700)
     old = os.umask(0o077)
     try:
         plant(cache.fd, wanted(), removable=())
@@ -153,8 +152,8 @@ def test_a_bucket_that_is_a_link_is_refused_and_its_target_untouched(
     assert done["sdists-v9"].problem == ""
 
 
-@pytest.mark.parametrize("kind", ["link", "file", "fifo"])
-def test_what_stands_in_our_folders_place_makes_way(
+@pytest.mark.parametrize("kind", ["link", "file", "fifo", "folder", "marked by hand"])
+def test_what_stands_in_our_folders_place_is_left_alone_and_told(
     cache: OpenCache, tmp_path: Path, kind: str
 ) -> None:
     outside = victim(tmp_path)
@@ -163,16 +162,42 @@ def test_what_stands_in_our_folders_place_makes_way(
         place.symlink_to(outside)
     elif kind == "file":
         place.write_text("x")
-    else:
+    elif kind == "fifo":
         os.mkfifo(place)
-    before = tree_snapshot(outside)
+    else:
+        place.mkdir(mode=0o700)
+        (place / "secret").write_text("x")
+        (place / root_name(ArchiveId("stale"))).write_text("x")
+        if kind == "marked by hand":
+            (place / ".cacheadmin").symlink_to("/etc/passwd")
+    before = tree_snapshot(path_of(cache) / "sdists-v9"), tree_snapshot(outside)
     withdraw(cache.fd)
-    assert tree_snapshot(outside) == before
-    plant(cache.fd, wanted(), removable={"stale", *NAMES})
-    assert tree_snapshot(outside) == before
-    assert place.is_dir()
-    assert not place.is_symlink()
+    (done,) = [
+        one
+        for one in plant(cache.fd, wanted(), removable={"stale", *NAMES})
+        if one.name == "sdists-v9"
+    ]
+    assert "left alone" in done.problem
+    assert done.missing == len(NAMES)
+    assert (tree_snapshot(path_of(cache) / "sdists-v9"), tree_snapshot(outside)) == before
+    assert missing(cache, wanted()) == len(NAMES)
+
+
+@pytest.mark.root
+def test_our_folder_is_known_without_its_marker_and_gets_it_again(cache: OpenCache) -> None:
+    plant(cache.fd, wanted(), removable=())
+    folder = path_of(cache) / "sdists-v9" / "cacheadmin"
+    marker = folder / ".cacheadmin"
+    marker.unlink()
     assert missing(cache, wanted()) == 0
+    plant(cache.fd, wanted("one"), removable=NAMES)
+    assert marker.is_file()
+    # A member's own folder is not ours, however much it looks like it.
+    marker.unlink()
+    os.chown(folder, 61001, 61000)
+    (done,) = [b for b in plant(cache.fd, wanted(), removable=()) if b.name == "sdists-v9"]
+    assert "uid 61001" in done.problem
+    assert not marker.exists()
 
 
 def test_roots_that_lead_elsewhere_or_are_something_else_are_replaced(
@@ -187,14 +212,34 @@ def test_roots_that_lead_elsewhere_or_are_something_else_are_replaced(
         (folder / name).unlink()
     (folder / names[0]).symlink_to(outside)
     (folder / names[1]).write_text("x")
-    (folder / names[2] / "deep").mkdir(parents=True)
-    (folder / names[2] / "deep" / "out").symlink_to(outside)
+    (folder / names[2]).mkdir()
     assert missing(cache, wanted()) == len(NAMES)
     (done,) = [b for b in plant(cache.fd, wanted(), removable=()) if b.name == "sdists-v9"]
     assert (done.planted, done.missing, done.problem) == (3, 0, "")
     for name, root in zip(NAMES, names, strict=True):
         assert os.readlink(folder / root) == root_target(ArchiveId(name))
     assert tree_snapshot(outside) == before
+
+
+def test_a_folder_with_things_in_it_is_no_root_and_keeps_no_other_root_away(
+    cache: OpenCache,
+) -> None:
+    plant(cache.fd, wanted(), removable=())
+    folder = path_of(cache) / "sdists-v9" / "cacheadmin"
+    names = [root_name(ArchiveId(name)) for name in (*NAMES, "stale")]
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+    for name in (names[0], names[3]):
+        (folder / name / "deep").mkdir(parents=True)
+        (folder / name / "deep" / "precious").write_text("x")
+    done = plant(cache.fd, wanted(), removable={"stale"})
+    (found,) = [bucket for bucket in done if bucket.name == "sdists-v9"]
+    assert (found.planted, found.missing) == (2, 1)
+    assert "not ours" in found.problem
+    (withdrawn,) = [bucket for bucket in withdraw(cache.fd) if bucket.name == "sdists-v9"]
+    assert "not ours" in withdrawn.problem
+    for name in (names[0], names[3]):
+        assert (folder / name / "deep" / "precious").read_text() == "x"
 
 
 def test_a_single_changed_link_is_noticed_although_nothing_is_missing(cache: OpenCache) -> None:
@@ -214,21 +259,7 @@ def test_what_has_no_roots_name_in_our_folder_is_left_alone_and_told(cache: Open
     assert [b.foreign for b in examine(cache.fd, wanted()) if b.name == "sdists-v9"] == [1]
     (done,) = [b for b in withdraw(cache.fd) if b.name == "sdists-v9"]
     assert "not ours" in done.problem
-    assert names_in(folder) == {"notes", "notes/mine"}
-
-
-def test_a_stale_root_that_is_a_folder_with_a_link_out_loses_the_link_only(
-    cache: OpenCache, tmp_path: Path
-) -> None:
-    outside = victim(tmp_path)
-    plant(cache.fd, wanted(), removable=())
-    trap = path_of(cache) / "sdists-v9" / "cacheadmin" / root_name(ArchiveId("stale"))
-    trap.mkdir()
-    (trap / "out").symlink_to(outside)
-    before = tree_snapshot(outside)
-    plant(cache.fd, wanted(), removable={"stale"})
-    assert tree_snapshot(outside) == before
-    assert not trap.exists()
+    assert names_in(folder) == {".cacheadmin", "notes", "notes/mine"}
 
 
 # Roots are no evidence

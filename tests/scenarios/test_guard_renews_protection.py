@@ -54,7 +54,7 @@ def is_protected(cacheadmin: Cacheadmin, policy: Path) -> bool:
 
 def has_all_roots(shared: SharedCache, number: int) -> bool:
     folders = [shared.path / bucket / "cacheadmin" for bucket in root_buckets(2)]
-    return all(folder.is_dir() and len(os.listdir(folder)) == number for folder in folders)
+    return all(folder.is_dir() and len(list(folder.glob("root*"))) == number for folder in folders)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from cacheadmin.audit.rules.links_out import LinksOut
 from cacheadmin.audit.rules.lock_file import LockFile
 from cacheadmin.audit.rules.lock_held_long import LockHeldLong
 from cacheadmin.audit.rules.locks_unreliable import LocksUnreliable
+from cacheadmin.audit.rules.name_taken import NameTaken
 from cacheadmin.audit.rules.no_user_xattrs import NoUserXattrs
 from cacheadmin.audit.rules.not_audited import NotAudited
 from cacheadmin.audit.rules.not_group_writable import NotGroupWritable
@@ -68,6 +69,7 @@ RULES: tuple[type[Rule], ...] = (
     EnvironmentUnregistered,
     RegistryCoverage,
     RegistryEntryWrong,
+    NameTaken,
     LinkModeUnwanted,
     PinsBroken,
     PinsExpired,
