@@ -3,8 +3,13 @@
 A line of ``/proc/locks`` names a process and a file by device and inode. The
 device there is the filesystem's own, on btrfs and overlayfs not the one that
 ``stat`` tells; and a ``.lock`` that an older uv's prune deleted is still held
-by whoever opened it before. So of each process with a lock the open files are
-looked at: one of them is, or was, this cache's ``.lock``.
+by whoever opened it before. So of each process with a lock on the cache's
+filesystem the open files are looked at: one of them is, or was, this cache's
+``.lock``.
+
+Anybody can hold thousands of locks, on files of their own: each process is
+looked at once, whatever the number of its locks, and so many open files of
+each account. What is beyond that could be a deleted ``.lock``, and counts as one.
 """
 
 from __future__ import annotations
@@ -23,8 +28,13 @@ from cacheadmin.evidence.proc_reading import (
 )
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_called_uv
+from cacheadmin.fs.mounts import mount_of, read_mounts
 
 _FileIdentity = tuple[int, int, int]
+
+# Open files looked at of one account, in all its processes that hold locks on the
+# cache's filesystem. Each costs a few microseconds, under uv's lock too.
+_MAX_DESCRIPTORS_OF_ONE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +81,56 @@ def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
 
 def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:
     boot = boot_ns()
-    own_mounts = own_mount_namespace()
-    for line in lines:
-        found = parse_lock(line)
-        if found is None:
+    others: dict[int, list[FileLock]] = {}
+    device = _device_in_locks(lock.folder)
+    for found in filter(None, map(parse_lock, lines)):
+        if found.file == lock.file and lock.inode is not None:
+            yield _holder(found, _process(found.pid), unlinked=False, boot=boot)
+        elif found.pid > 0 and device in (None, found.file[:2]):
+            others.setdefault(found.pid, []).append(found)
+    left: dict[int, int] = {}
+    for pid, locks in others.items():
+        uid = _owner(pid)
+        numbers = _descriptors(pid)
+        left[uid] = left.get(uid, _MAX_DESCRIPTORS_OF_ONE) - len(numbers)
+        if left[uid] < 0:
+            # Nobody knows what they are: one may be a lock that was deleted.
+            yield _holder(locks[0], _process(pid), unlinked=True, boot=boot)
             continue
-        process = read_process(found.pid, own_mounts) if found.pid > 0 else None
-        held = found.file == lock.file and lock.inode is not None
-        unlinked = False
-        if not held and process is not None:
-            held, unlinked = _among_open_files(process, found, lock)
-        if held:
-            yield _holder(found, process, unlinked, boot)
+        for found, unlinked in _among_open_files(pid, numbers, locks, lock):
+            yield _holder(found, _process(pid), unlinked=unlinked, boot=boot)
 
 
-def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tuple[bool, bool]:
-    """Return whether a process has locked this cache's ``.lock``, and whether a deleted one."""
-    for number in _descriptors(process.pid):
-        path = f"/proc/{process.pid}/fd/{number}"
+def _device_in_locks(folder: str) -> tuple[int, int] | None:
+    """Return the device (major, minor) by which ``/proc/locks`` knows the cache's filesystem.
+
+    As the table of mounts has it: the filesystem's own. None where that can't be told.
+    """
+    try:
+        device = mount_of(folder, read_mounts()).device
+    except (OSError, ValueError, IndexError):
+        return None
+    return os.major(device), os.minor(device)
+
+
+def _process(pid: int) -> ProcessFiles | None:
+    return read_process(pid, own_mount_namespace()) if pid > 0 else None
+
+
+def _owner(pid: int) -> int:
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return -1
+
+
+def _among_open_files(
+    pid: int, numbers: list[str], locks: list[FileLock], lock: _Lock
+) -> Iterator[tuple[FileLock, bool]]:
+    """Yield those of a process's locks that are on this cache's ``.lock``: (it, is deleted)."""
+    by_inode = {found.file[2]: found for found in locks}
+    for number in numbers:
+        path = f"/proc/{pid}/fd/{number}"
         try:
             name = os.readlink(path)
             if not name.removesuffix(DELETED).endswith("/.lock"):
@@ -96,13 +138,15 @@ def _among_open_files(process: ProcessFiles, found: FileLock, lock: _Lock) -> tu
             status = os.stat(path)
         except OSError:
             continue
-        if status.st_ino != found.file[2] or status.st_dev != lock.device:
+        found = by_inode.get(status.st_ino)
+        if found is None or status.st_dev != lock.device:
             continue
         if status.st_ino == lock.inode and status.st_nlink:
-            return True, False
-        if status.st_nlink == 0 and _lay_in(name, process, lock):
-            return True, True
-    return False, False
+            yield by_inode.pop(status.st_ino), False
+        elif status.st_nlink == 0:
+            process = _process(pid)
+            if process is not None and _lay_in(name, process, lock):
+                yield by_inode.pop(status.st_ino), True
 
 
 def _lay_in(name: str, process: ProcessFiles, lock: _Lock) -> bool:
@@ -121,7 +165,9 @@ def _descriptors(pid: int) -> list[str]:
         return []
 
 
-def _holder(found: FileLock, process: ProcessFiles | None, unlinked: bool, boot: int) -> LockHolder:
+def _holder(
+    found: FileLock, process: ProcessFiles | None, *, unlinked: bool, boot: int
+) -> LockHolder:
     if process is None:
         return LockHolder(found.pid, None, found.exclusive, found.waiting, unlinked=unlinked)
     started = start_of(process.pid)

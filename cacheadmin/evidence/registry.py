@@ -2,7 +2,7 @@
 
 The folder is sticky and world-writable, like ``/tmp``: everybody may add a
 link to an environment and only its owner may remove it. A link can only keep
-something alive, so nobody's link can do harm.
+something alive; how much time it may cost is limited for each account.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from itertools import islice
 
+from cacheadmin.accounts import account_name
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.fs.reading import failure
 
 _MAX_ENTRIES = 100_000
+
+# Links looked at of each account.
+_MAX_OF_ONE = 10_000
+
+Identity = tuple[int, int]
 
 _NAME = re.compile(r"(\d{1,10})-[0-9a-f]{16}", re.ASCII)
 
@@ -74,28 +80,71 @@ def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
-def registered(folder: str) -> Iterator[Candidate | Unseen]:
-    """Yield what a registry folder names; a link's owner is the registrant."""
+def registered(
+    folder: str, known: Container[Identity] = frozenset()
+) -> Iterator[Candidate | Unseen]:
+    """Yield what a registry folder names; a link's owner is the registrant.
+
+    Links of one account to one folder are one, by whatever path; folders in
+    ``known`` (device, inode) are left out. Of each account so many links are
+    looked at: what is beyond is said, with its name.
+    """
+    owners = _Owners(known)
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
                 if number >= _MAX_ENTRIES:
                     reason = f"more than {_MAX_ENTRIES} entries"
                     yield Unseen("registry", folder, reason, hides_archives=True)
-                    return
-                yield from _entry(entry)
+                    break
+                yield from _entry(entry, owners)
     except OSError as error:
         problem = failure(folder, error)
         yield Unseen("registry", folder, problem.reason, hides_archives=True)
+    for uid in owners.beyond:
+        reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
+        yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
 
 
-def _entry(entry: os.DirEntry[str]) -> Iterator[Candidate]:
+class _Owners:
+    """What was seen of each account: so many links, and folders that they lead to."""
+
+    def __init__(self, known: Container[Identity]) -> None:
+        self.beyond: set[int] = set()
+        self._known = known
+        self._links: dict[int, int] = {}
+        self._seen: set[tuple[int, Identity]] = set()
+
+    def may_have(self, uid: int) -> bool:
+        """Count a link; whether it is still to be looked at."""
+        self._links[uid] = self._links.get(uid, 0) + 1
+        if self._links[uid] > _MAX_OF_ONE:
+            self.beyond.add(uid)
+            return False
+        return True
+
+    def is_new(self, uid: int, path: str) -> bool:
+        """Whether a path leads to something that no link of this account led to before."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            # Gone, or closed: what it may be is told by whoever scans it.
+            return True
+        identity = (status.st_dev, status.st_ino)
+        if identity in self._known or (uid, identity) in self._seen:
+            return False
+        self._seen.add((uid, identity))
+        return True
+
+
+def _entry(entry: os.DirEntry[str], owners: _Owners) -> Iterator[Candidate]:
     try:
         status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISLNK(status.st_mode):
+        if not stat.S_ISLNK(status.st_mode) or not owners.may_have(status.st_uid):
             return
         target = os.readlink(entry.path)
     except OSError:
         return
     path = os.path.normpath(os.path.join(os.path.dirname(entry.path), target))
-    yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), status.st_uid)
+    if owners.is_new(status.st_uid, path):
+        yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), status.st_uid)
