@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
+import sys
 from collections.abc import Iterator
 
 
@@ -19,7 +19,14 @@ def record_rows(content: bytes) -> Iterator[list[str] | None]:
     escapes. Only the ends of lines that CSV knows end one: a name may hold
     any other separator of Unicode.
     """
-    reader = csv.reader(io.StringIO(os.fsdecode(content), newline=""))
+    # Decoded as it is read: one character may take four times its byte.
+    text = io.TextIOWrapper(
+        io.BytesIO(content),
+        encoding=sys.getfilesystemencoding(),
+        errors=sys.getfilesystemencodeerrors(),
+        newline="",
+    )
+    reader = csv.reader(text)
     while True:
         try:
             row = next(reader)

@@ -67,6 +67,7 @@ class PointerFolders:
     """What was read. ``watched`` maps folders to their modification times in ns.
 
     ``writes`` is the newest time (ns) each user (uid) wrote a file, by bucket.
+    ``shared`` is what pointer files with several names say: (device, inode, kind).
     """
 
     wheel_pointers: list[WheelPointer] = field(default_factory=list)
@@ -77,6 +78,7 @@ class PointerFolders:
     unreadable: list[Unreadable] = field(default_factory=list)
     watched: dict[str, int] = field(default_factory=dict)
     writes: dict[str, dict[int, int]] = field(default_factory=dict)
+    shared: dict[tuple[int, int, str], ArchiveId | None] = field(default_factory=dict)
 
     def wrote(self, bucket: str, status: os.stat_result) -> None:
         """Remember a write by the owner of a file."""
@@ -239,7 +241,7 @@ class _Reader:
         for kind in ("http", "rev"):
             if kind not in names:
                 continue
-            named = self._archive_in(fd, names[kind], kind)
+            named = self._archive_in(fd, names[kind], kind, listing.files.get(names[kind]))
             if named is None:
                 understood = False
             else:
@@ -264,12 +266,21 @@ class _Reader:
             )
         )
 
-    def _archive_in(self, fd: int, name: str, kind: str) -> ArchiveId | None:
+    def _archive_in(
+        self, fd: int, name: str, kind: str, status: os.stat_result | None
+    ) -> ArchiveId | None:
+        # uv never gives one file two names. Who does, a thousand times, has it read once.
+        shared = (status.st_dev, status.st_ino, kind) if status and status.st_nlink > 1 else None
+        if shared is not None and shared in self.found.shared:
+            return self.found.shared[shared]
         content = read_file(name, MAX_BYTES, fd)
-        if isinstance(content, ReadFailure):
-            return None
-        named = archive_named_by(content, cast("_Kind", kind))
-        return None if named is None else ArchiveId(named)
+        named = None
+        if not isinstance(content, ReadFailure):
+            named = archive_named_by(content, cast("_Kind", kind))
+        archive = None if named is None else ArchiveId(named)
+        if shared is not None:
+            self.found.shared[shared] = archive
+        return archive
 
     def _linked_archive(self, fd: int, name: str) -> ArchiveId | None:
         try:

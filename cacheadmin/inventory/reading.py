@@ -118,7 +118,12 @@ def interpreter_prefixes(cache: OpenCache) -> InterpreterEntries:
             continue
         files = files_below(cache.fd, name, name, depth=_METADATA_DEPTH, failures=failures)
         entries = (found for found in files if found[2].endswith(".msgpack"))
+        shared: set[int] = set()
         for path, folder_fd, file_name, status in islice(entries, _MAX_INTERPRETER_ENTRIES):
+            # One file under a thousand names says the same a thousand times.
+            if status.st_nlink > 1 and status.st_ino in shared:
+                continue
+            shared.add(status.st_ino)
             content = read_file(file_name, MAX_BYTES, folder_fd)
             if isinstance(content, ReadFailure):
                 if content.blocked:

@@ -22,6 +22,9 @@ PointerKind = Literal["http", "rev"]
 # hundreds of HTTP headers.
 MAX_BYTES = 1024 * 1024
 
+# The first object alone, an id and a few hashes, is below 1 KiB.
+_MAX_OBJECT = 64 * 1024
+
 # Ids have had 21 and 16 characters, and 24 where they are made from the content
 # (preview `content-addressed-cache`, 0.12.7 and later). Narrower than what may be a folder's name:
 # in a shape of a release to come, the first text may be anything but the id, and
@@ -50,7 +53,7 @@ def revision_named_by(pointer: bytes, kind: PointerKind) -> str | None:
 
 
 def _named(pointer: bytes, kind: PointerKind) -> str | None:
-    first = first_object(pointer, MAX_BYTES)
+    first = first_object(pointer[:_MAX_OBJECT], _MAX_OBJECT)
     if kind == "rev":
         if not isinstance(first, list) or len(first) < 2:
             return None

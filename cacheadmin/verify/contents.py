@@ -28,6 +28,13 @@ from cacheadmin.verify.records import MAX_BYTES, MAX_LINES, Line, Record, parse_
 _DIST_INFO = ".dist-info"
 _MAX_METADATA = 1024 * 1024
 
+# A file takes no room under a second name, and may have a thousand: one that is
+# larger than any real RECORD but a few, and has several, is read once by each worker.
+_MAX_SHARED = 1024 * 1024
+
+# Those files (device, inode), with the archive that they were read in.
+_large_shared: dict[tuple[int, int], tuple[int, int]] = {}
+
 # What uv writes into an environment and no RECORD lists [run 0.5.10, 0.8.5, 0.13.8].
 _OF_ENVIRONMENT = re.compile(
     r"pyvenv\.cfg|CACHEDIR\.TAG|\.gitignore|\.lock|lib64"
@@ -134,6 +141,12 @@ def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: 
         contents.problems.append(Problem(rule, severity, path, what))
         return
     content, status = found
+    if status.st_nlink > 1 and len(content) > _MAX_SHARED:
+        here = _identity(archive_fd)
+        if _large_shared.setdefault((status.st_dev, status.st_ino), here) != here:
+            what = "it is the same large file as the RECORD of another archive: not read again"
+            contents.problems.append(Problem(VerifyRule.UNREADABLE, Severity.WARNING, path, what))
+            return
     if not content:
         what = "empty"
         contents.problems.append(Problem(VerifyRule.HALF_WRITTEN, Severity.ERROR, path, what))
@@ -148,6 +161,11 @@ def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: 
     if status.st_uid not in (uid, 0):
         what = "it does not belong to the archive's owner: it may have been written anew"
         contents.problems.append(Problem(VerifyRule.RECORD_UNSAFE, Severity.WARNING, path, what))
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
 
 
 def _problems_of(record: Record, path: str) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from cacheadmin.record_rows import record_rows
 
 # The largest RECORD seen (a package with 30,000 files) is 4 MiB. A line takes
 # some hundred bytes of memory, however short it is.
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 MAX_LINES = 250_000
 
 # What the specifications allow: sha256 or better. Digests of fixed length only.
