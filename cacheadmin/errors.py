@@ -73,9 +73,18 @@ class RolledBack(CacheadminError):
 
 
 class NotACache(CacheadminError):
-    """No such policy or cache, or the folder is not a uv cache."""
+    """No such policy or cache, or the folder is not a uv cache.
+
+    ``cache`` is the path that was opened as a cache; empty for a policy.
+    """
 
     exit_code = ExitCode.NOT_FOUND
+
+    def __init__(
+        self, message: str, *, details: tuple[str, ...] = (), hint: str = "", cache: str = ""
+    ) -> None:
+        super().__init__(message, details=details, hint=hint)
+        self.cache = cache
 
 
 class NotPermitted(CacheadminError):

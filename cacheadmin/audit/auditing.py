@@ -8,7 +8,7 @@ policy that somebody broke.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from cacheadmin.audit.rules.not_audited import NotAudited
 from cacheadmin.audit.running import Audit, run_audit
 from cacheadmin.audit.settings import settings_of
-from cacheadmin.errors import CacheadminError, NotACache, NotPermitted
+from cacheadmin.errors import CacheadminError
 from cacheadmin.policy.loading import load_policy
-from cacheadmin.policy.locating import policy_path
+from cacheadmin.policy.locating import is_folder, policies_of
 from cacheadmin.situation import look_with
 
 if TYPE_CHECKING:
@@ -40,14 +40,14 @@ def audit_caches(
     NotACache and NotPermitted as every command does; with several these are
     findings. A folder counts as several whatever it holds.
     """
-    several = len(arguments) > 1 or any(_is_folder(argument) for argument in arguments)
+    several = len(arguments) > 1 or any(is_folder(argument) for argument in arguments)
     if not several:
         loaded = load_policy(arguments[0] if arguments else None, insecure=insecure_policy)
         return (_audit(loaded, only, progress),), False
     audits: dict[str, Audit] = {}
     for argument in arguments:
         try:
-            policies = list(_policies(argument))
+            policies = policies_of(argument, os.environ)
         except CacheadminError as error:
             if len(arguments) == 1:
                 raise
@@ -91,31 +91,3 @@ def _failed(subject: str, reason: str, hint: str, loaded: LoadedPolicy | None = 
 def _one_line(error: CacheadminError) -> str:
     more = len(error.details)
     return error.message + (f" (and {more} more)" if more else "")
-
-
-def _is_folder(argument: str) -> bool:
-    # A bare name is a policy's, whatever lies in the current folder.
-    return ("/" in argument or argument in (".", "..")) and os.path.isdir(argument)
-
-
-def _policies(argument: str) -> Iterator[str]:
-    """Yield the absolute paths of the policies an argument stands for.
-
-    What can't be found is yielded as it was named, to fail when it is loaded.
-    """
-    if not _is_folder(argument):
-        try:
-            yield policy_path(argument, os.environ)
-        except NotACache:
-            yield argument
-        return
-    folder = os.path.abspath(argument)
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise NotPermitted(f"the folder {folder} can't be read: {error.strerror}") from None
-    found = sorted(name for name in names if name.endswith(".yaml") and not name.startswith("."))
-    if not found:
-        raise NotACache(f"no policy (*.yaml) lies in {folder}")
-    for name in found:
-        yield os.path.join(folder, name)

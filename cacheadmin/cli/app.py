@@ -8,12 +8,13 @@ one clear line on stderr and the exit code of its class.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Annotated
+from typing import Any
 
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.errors import CacheadminError, ExitCode
+from cacheadmin.cli.everywhere import complete, global_options
+from cacheadmin.errors import CacheadminError, ExitCode, NotACache
 
 # typer may carry its own copy of click: the class is reached through typer's name.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -41,6 +42,7 @@ _COMMANDS = {
     "pin": True,
     "policy": True,
     "uv": True,
+    "help": False,
 }
 
 
@@ -59,7 +61,7 @@ def build_app(only: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_global_options)
+    app.callback()(global_options)
     for name, is_group in _COMMANDS.items():
         if only in (None, name):
             module = import_module(f"cacheadmin.cli.{name}")
@@ -70,35 +72,9 @@ def build_app(only: str | None = None) -> typer.Typer:
     return app
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from cacheadmin import __version__
-
-        output.data(f"cacheadmin {__version__}")
-        raise typer.Exit
-
-
-def _global_options(
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing when all is well (for cron).")
-    ] = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more; a traceback on unexpected errors.")
-    ] = False,
-    color: Annotated[
-        output.Color, typer.Option("--color", help="Colour: auto, always or never.")
-    ] = output.Color.AUTO,
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            help="Print the version and leave.",
-            callback=_print_version,
-            is_eager=True,
-        ),
-    ] = False,
-) -> None:
-    output.settings = output.Settings(quiet=quiet, verbose=verbose, color=color)
+def build_program(only: str | None = None) -> Any:
+    """Return the program as click's command: every command with options and help whole."""
+    return complete(typer.main.get_command(build_app(only)))
 
 
 def _named_command(arguments: list[str]) -> str | None:
@@ -113,11 +89,17 @@ def _named_command(arguments: list[str]) -> str | None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
+    output.settings = output.Settings()
+    output.fit_terminal()
     try:
-        app = build_app(_named_command(arguments))
-        result = app(arguments, prog_name="cacheadmin", standalone_mode=False)
+        program = build_program(_named_command(arguments))
+        result = program(arguments, prog_name="cacheadmin", standalone_mode=False)
         output.finish()
     except CacheadminError as error:
+        if isinstance(error, NotACache):
+            from cacheadmin.cli.unnamed import with_policies
+
+            error = with_policies(error, arguments)
         output.failure(error)
         return int(error.exit_code)
     except _UsageError as error:

@@ -12,9 +12,8 @@ import sys
 
 def completion_files() -> dict[str, str]:
     """Return the text of each file by the name it is installed under."""
-    import typer.main
-
-    from cacheadmin.cli.app import build_app
+    from cacheadmin.audit.rules import RULES
+    from cacheadmin.cli.app import build_program
     from cacheadmin.operations.completions import (
         bash_completion,
         calls_of,
@@ -22,7 +21,7 @@ def completion_files() -> dict[str, str]:
         zsh_completion,
     )
 
-    calls = list(calls_of(typer.main.get_command(build_app())))
+    calls = list(calls_of(build_program(), {"--rule": tuple(rule.id for rule in RULES)}))
     return {
         "cacheadmin.bash": bash_completion(calls),
         "_cacheadmin": zsh_completion(calls),

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, RequiredPolicyArgument
+from cacheadmin.cli.options import (
+    FormatOption,
+    InsecurePolicyOption,
+    PolicyArgument,
+    policy_and,
+)
 from cacheadmin.cli.output import Format
 
 if TYPE_CHECKING:
@@ -19,14 +24,15 @@ if TYPE_CHECKING:
 
 
 def explain(
-    policy: RequiredPolicyArgument,
+    policy: PolicyArgument = None,
     target: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="TARGET",
             help="Archive id, path in the cache, package, name==version, or environment.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
@@ -39,6 +45,7 @@ def explain(
     from cacheadmin.report.explanations import explanation_json, explanation_text
     from cacheadmin.situation import look_at
 
+    policy, target = policy_and(policy, target, "TARGET")
     with (
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,

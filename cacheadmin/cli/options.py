@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cacheadmin.cli.output import Format, RowFormat
+from cacheadmin.errors import WrongUsage
 
 
 class FailOn(StrEnum):
@@ -27,9 +28,6 @@ PolicyArgument = Annotated[
         show_default=False,
     ),
 ]
-RequiredPolicyArgument = Annotated[
-    str, typer.Argument(metavar="POLICY", help="Policy file, or the bare name of one.")
-]
 InsecurePolicyOption = Annotated[
     bool,
     typer.Option("--insecure-policy", help="Accept a policy that others could have written."),
@@ -40,3 +38,15 @@ FailOnOption = Annotated[
     FailOn,
     typer.Option("--fail-on", help="Leave with 8 on findings from: error, warning, info, never."),
 ]
+
+
+def policy_and(policy: str | None, target: str | None, name: str) -> tuple[str | None, str]:
+    """Return the policy and the argument that follows it, where POLICY may be left out.
+
+    A single argument is never the policy. Raises WrongUsage when there is none.
+    """
+    if target is not None:
+        return policy, target
+    if policy is None:
+        raise WrongUsage(f"{name} is missing")
+    return None, policy

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -47,11 +48,34 @@ class Settings:
     """The global options of this call."""
 
     quiet: bool = False
+    """Print nothing when all is well."""
     verbose: bool = False
+    """Say more, and show tracebacks."""
     color: Color = Color.AUTO
+    """When to colour."""
+    wide: bool = False
+    """Show tables whole, whatever the terminal's width."""
 
 
 settings = Settings()
+
+
+def fit_terminal() -> None:
+    """Fit tables and sentences on stdout to its width, if it is a terminal."""
+    from cacheadmin.report.fitting import terminal_width
+
+    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+    terminal_width.set(width)
+
+
+def change(**options: Any) -> None:
+    """Set global options that were given, wherever they stood."""
+    global settings  # noqa: PLW0603
+    settings = replace(settings, **options)
+    if settings.wide:
+        from cacheadmin.report.fitting import terminal_width
+
+        terminal_width.set(None)
 
 
 def data(text: str) -> None:

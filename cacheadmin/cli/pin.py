@@ -12,8 +12,8 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     InsecurePolicyOption,
     PolicyArgument,
-    RequiredPolicyArgument,
     RowFormatOption,
+    policy_and,
 )
 from cacheadmin.cli.output import RowFormat
 from cacheadmin.cli.recording import recorded
@@ -25,17 +25,19 @@ if TYPE_CHECKING:
 pin_app = typer.Typer(help="Entries never to be removed.", no_args_is_help=True)
 
 TargetArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(
-        metavar="TARGET", help="Archive id, path in the cache, package, or name==version."
+        metavar="TARGET",
+        help="Archive id, path in the cache, package, or name==version.",
+        show_default=False,
     ),
 ]
 
 
 @pin_app.command("add")
 def add_command(
-    policy: RequiredPolicyArgument,
-    target: TargetArgument,
+    policy: PolicyArgument = None,
+    target: TargetArgument = None,
     reason: Annotated[str, typer.Option("--reason", help="Why, for those who come after.")] = "",
     expires: Annotated[
         str | None,
@@ -44,6 +46,7 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
+    policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin add", policy) as account:
         account.subject = target
         with _pins(policy, insecure_policy, account) as pins:
@@ -57,13 +60,14 @@ def add_command(
 
 @pin_app.command("remove")
 def remove_command(
-    policy: RequiredPolicyArgument,
-    target: TargetArgument,
+    policy: PolicyArgument = None,
+    target: TargetArgument = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take your pin on a target back; root takes back everybody's."""
     from cacheadmin.accounts import account_name
 
+    policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin remove", policy) as account:
         account.subject = target
         with _pins(policy, insecure_policy, account) as pins:

@@ -30,10 +30,11 @@ def init_command(
     import os
     import shlex
 
-    from cacheadmin.errors import NotPermitted, WrongUsage
+    from cacheadmin.errors import CacheadminError
     from cacheadmin.policy.loading import parse_policy
     from cacheadmin.policy.locating import default_cache
-    from cacheadmin.policy.starter import starter_policy
+    from cacheadmin.policy.starter import starter_policy, write_starter
+    from cacheadmin.policy.trust import read_trusted
 
     text = starter_policy(name, cache or default_cache(os.environ))
     # A name or path that makes no valid policy is said now, not by cron tonight.
@@ -41,45 +42,47 @@ def init_command(
     if file is None:
         output.data(text.rstrip("\n"))
         return
+    write_starter(file, text)
+    shown = shlex.quote(file)
+    output.note(f"wrote {file}; check it with `cacheadmin policy check {shown}`")
     try:
-        fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    except FileExistsError:
-        raise WrongUsage(f"{file} exists already; it is not overwritten") from None
-    except FileNotFoundError:
-        folder = os.path.dirname(file) or "."
-        raise WrongUsage(
-            f"there is no folder {folder}", hint=f"make it first: install -d {shlex.quote(folder)}"
-        ) from None
-    except OSError as error:
-        raise NotPermitted(f"can't write {file}: {error.strerror}") from None
-    with os.fdopen(fd, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    output.note(f"wrote {file}; check it with `cacheadmin policy check {file}`")
+        read_trusted(os.path.abspath(file), insecure=False)
+    except CacheadminError as error:
+        output.warning(f"it will be refused: {error.message} ({error.hint})")
 
 
 @policy_app.command("check")
 def check_command(
     policies: Annotated[
-        list[str], typer.Argument(metavar="POLICY", help="Policy files or bare names.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="POLICY",
+            help="Policy files, bare names, or folders; left out: every policy that has a name.",
+            show_default=False,
+        ),
+    ] = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check policies: syntax, keys, values, and who could have written them."""
+    import os
+
     from cacheadmin.audit.settings import settings_of
     from cacheadmin.errors import CacheadminError
     from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.locating import known_policies, policies_of
 
     code = int(ExitCode.DONE)
-    for policy in policies:
-        try:
-            loaded = load_policy(policy, insecure=insecure_policy)
-            settings_of(loaded)
-        except CacheadminError as error:
-            output.failure(error)
-            code = max(code, int(error.exit_code))
-            continue
-        if not output.settings.quiet:
-            output.data(f"{loaded.path}: ok")
+    for policy in policies or known_policies(os.environ).values() or (None,):
+        for path in (None,) if policy is None else policies_of(policy, os.environ):
+            try:
+                loaded = load_policy(path, insecure=insecure_policy)
+                settings_of(loaded)
+            except CacheadminError as error:
+                output.failure(error)
+                code = max(code, int(error.exit_code))
+                continue
+            if not output.settings.quiet:
+                output.data(f"{loaded.path or 'the built-in policy'}: ok")
     return code
 
 

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cacheadmin.cli import output
-from cacheadmin.cli.options import (
-    FormatOption,
-    InsecurePolicyOption,
-    PolicyArgument,
-    RequiredPolicyArgument,
-)
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode
@@ -30,7 +25,14 @@ runs_app = typer.Typer(
     help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
 )
 
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of the run, from `runs list`.")]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN",
+        help="Id of the run, from `runs list`; left out: the last one.",
+        show_default=False,
+    ),
+]
 
 
 @contextmanager
@@ -85,14 +87,15 @@ def list_command(
 
 @runs_app.command("show")
 def show_command(
-    policy: RequiredPolicyArgument,
-    run: RunArgument,
+    policy: PolicyArgument = None,
+    run: RunArgument = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show what one prune moved, and why."""
     from cacheadmin.report.runs import run_json, run_text
 
+    policy, run = _policy_and_run(policy, run)
     with _opened(policy, insecure_policy) as (loaded, cache, quarantine):
         found = _find(quarantine, run)
         if output_format is Format.JSON:
@@ -103,8 +106,8 @@ def show_command(
 
 @runs_app.command("restore")
 def restore_command(
-    policy: RequiredPolicyArgument,
-    run: RunArgument,
+    policy: PolicyArgument = None,
+    run: RunArgument = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
@@ -112,12 +115,14 @@ def restore_command(
     from cacheadmin.prune.running import restore_run
     from cacheadmin.report.tables import count_words
 
+    policy, run = _policy_and_run(policy, run)
     with recorded("runs restore", policy) as account:
         account.run_id = run
         with (
             _locked(policy, insecure_policy, account) as (loaded, cache, quarantine),
             guard_stands_aside(loaded.policy, cache),
         ):
+            run = account.run_id = run or _find(quarantine, None).run_id
             restored = restore_run(loaded.policy, cache, quarantine, run)
         whole = not (restored.left or restored.absent)
         account.exit_code = int(ExitCode.DONE if whole else ExitCode.PARTIAL)
@@ -135,7 +140,7 @@ def restore_command(
 
 @runs_app.command("purge")
 def purge_command(
-    policy: RequiredPolicyArgument,
+    policy: PolicyArgument = None,
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Id of the run.", show_default=False)
     ] = None,
@@ -153,6 +158,7 @@ def purge_command(
     from cacheadmin.report.tables import count_words
     from cacheadmin.timestamps import now_ns
 
+    policy, run = _policy_and_run(policy, run)
     if (run is not None) + every + (older_than is not None) != 1:
         raise WrongUsage("name one run, or give --all or --older-than, and only one of them")
     try:
@@ -179,13 +185,28 @@ def purge_command(
     return account.exit_code
 
 
-def _find(quarantine: Quarantine | None, run_id: str) -> Run:
+def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, str | None]:
+    """Tell apart what a single argument is: the id of a run, or a policy."""
+    from cacheadmin.prune.quarantine import is_run_id
+
+    if run is None and policy is not None and is_run_id(policy):
+        return None, policy
+    return policy, run
+
+
+def _find(quarantine: Quarantine | None, run_id: str | None) -> Run:
+    """Return the run of an id; without one the last that moved anything."""
     from cacheadmin.errors import NotACache
-    from cacheadmin.prune.runs import find_run
+    from cacheadmin.prune.runs import find_run, list_runs
 
     if quarantine is None:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
-    return find_run(quarantine, run_id)
+    if run_id is not None:
+        return find_run(quarantine, run_id)
+    moved = [run for run in list_runs(quarantine) if run.state.value != "rolled_back"]
+    if not moved:
+        raise NotACache("nothing was pruned on this cache yet, there are no runs")
+    return moved[-1]
 
 
 def _print(command: str, loaded: LoadedPolicy, cache: OpenCache, content: dict[str, Any]) -> None:

@@ -108,14 +108,17 @@ def show_preflight(situation: Situation, answer: Preflight, output_format: Forma
 
 def _preflight_text(answer: Preflight) -> str:
     from cacheadmin.report.escaping import printable
+    from cacheadmin.report.fitting import wrapped, wrapped_fix
 
     lines = []
     for check in answer.checks:
-        lines.append(f"{_mark(check.status.value)}  {check.title}: {printable(check.detail)}")
+        words = wrapped(f"{check.title}: {printable(check.detail)}", "      ", "      ")
+        lines.append(f"{_mark(check.status.value)}  {words[6:]}")
         if check.fix and check.status.value != "pass":
-            lines.append(f"      {printable(check.fix)}")
+            lines.append(wrapped_fix(printable(check.fix), "      "))
     verdict, _, rest = answer.summary.partition(":")
-    lines += ["", f"{_mark(verdict)}:{rest}"]
+    summary = wrapped(rest.strip(), " " * (len(verdict) + 2), "  ").strip()
+    lines += ["", f"{_mark(verdict)}: {summary}"]
     return "\n".join(lines)
 
 

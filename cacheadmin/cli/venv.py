@@ -11,8 +11,8 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     InsecurePolicyOption,
     PolicyArgument,
-    RequiredPolicyArgument,
     RowFormatOption,
+    policy_and,
 )
 from cacheadmin.cli.output import RowFormat
 from cacheadmin.cli.recording import recorded
@@ -23,16 +23,20 @@ if TYPE_CHECKING:
 
 venv_app = typer.Typer(help="The registry of environments.", no_args_is_help=True)
 
-PathArgument = Annotated[str, typer.Argument(metavar="PATH", help="Folder of the environment.")]
+PathArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="PATH", help="Folder of the environment.", show_default=False),
+]
 
 
 @venv_app.command("add")
 def add_command(
-    policy: RequiredPolicyArgument,
-    path: PathArgument,
+    policy: PolicyArgument = None,
+    path: PathArgument = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Register an environment, so that every scan finds it."""
+    policy, path = policy_and(policy, path, "PATH")
     with recorded("venv add", policy) as account:
         account.subject = os.path.abspath(path)
         _registry(policy, insecure_policy, account).add(account.subject)
@@ -41,11 +45,12 @@ def add_command(
 
 @venv_app.command("remove")
 def remove_command(
-    policy: RequiredPolicyArgument,
-    path: PathArgument,
+    policy: PolicyArgument = None,
+    path: PathArgument = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take an environment out of the registry, and forget what it last linked."""
+    policy, path = policy_and(policy, path, "PATH")
     with recorded("venv remove", policy) as account:
         account.subject = os.path.abspath(path)
         _registry(policy, insecure_policy, account).remove(account.subject)
@@ -67,7 +72,7 @@ def list_command(
 
 @venv_app.command("discover")
 def discover_command(
-    policy: RequiredPolicyArgument,
+    policy: PolicyArgument = None,
     register: Annotated[
         bool, typer.Option("--register", help="Register everything that was found.")
     ] = False,
@@ -76,6 +81,8 @@ def discover_command(
     """Search the policy's trees, patterns and the cache for environments."""
     from cacheadmin.errors import ExitCode, NotPermitted
     from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+    from cacheadmin.report.escaping import printable
+    from cacheadmin.report.tables import count_words
     from cacheadmin.situation import look_at
 
     with look_at(policy, insecure_policy=insecure_policy) as situation:
@@ -85,8 +92,6 @@ def discover_command(
             if environment.kind is not EnvironmentKind.CACHED
             and environment.status is not EnvironmentStatus.MISSING
         ]
-    from cacheadmin.report.escaping import printable
-
     for environment in found:
         output.data(f"{printable(environment.path)}\t{','.join(environment.sources)}")
     if register:
@@ -103,7 +108,7 @@ def discover_command(
                     refused += 1
             account.counts = {"registered": len(new) - refused, "failed_entries": refused}
             account.exit_code = int(ExitCode.NOT_PERMITTED if refused else ExitCode.DONE)
-        output.note(f"{len(found) - refused} environments registered")
+        output.note(f"{count_words(len(found) - refused, 'environment')} registered")
         return account.exit_code
     return int(ExitCode.DONE)
 

@@ -59,7 +59,7 @@ def open_cache(path: str) -> Iterator[OpenCache]:
 
 def _refuse_places(path: str, resolved: str) -> None:
     if resolved.rstrip("/") == "":
-        raise NotACache("the root folder / is not a uv cache", hint=_HINT)
+        raise NotACache("the root folder / is not a uv cache", hint=_HINT, cache="/")
     homes = {resolve(entry.pw_dir) for entry in pwd.getpwall() if entry.pw_dir != "/"}
     homes.add(resolve(os.path.expanduser("~")))
     if resolved in homes:
@@ -77,7 +77,7 @@ def _refuse_home_of_owner(path: str, resolved: str, uid: int) -> None:
 
 
 def _is_home(path: str) -> NotACache:
-    return NotACache(f"{path} is a home folder, not a uv cache", hint=_HINT)
+    return NotACache(f"{path} is a home folder, not a uv cache", hint=_HINT, cache=path)
 
 
 def _open(path: str, resolved: str) -> int:
@@ -90,7 +90,7 @@ def _open(path: str, resolved: str) -> int:
         ) from None
     except OSError as error:
         raise NotACache(
-            f"{path} is not a uv cache: {_why_not(resolved, error)}", hint=_HINT
+            f"{path} is not a uv cache: {_why_not(resolved, error)}", hint=_HINT, cache=path
         ) from None
 
 
@@ -126,4 +126,5 @@ def _refuse_other_folders(fd: int, path: str) -> None:
             f"{path} is not a uv cache: no CACHEDIR.TAG with uv's buckets in it",
             details=(f"it holds {seen}{', ...' if len(names) > 4 else ''}",),
             hint=_HINT,
+            cache=path,
         )

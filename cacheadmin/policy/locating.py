@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from cacheadmin.errors import NotACache
+from cacheadmin.errors import NotACache, NotPermitted
 
 _SYSTEM_FOLDER = "/etc/cacheadmin/policies.d"
 
@@ -41,6 +41,54 @@ def policy_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
     folders = (own, f"{user}/cacheadmin" if user else "", _SYSTEM_FOLDER)
     # A relative folder would make the current one configuration.
     return tuple(folder for folder in folders if folder.startswith("/"))
+
+
+def known_policies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the policies that can be named: bare name to path, in the order of the names.
+
+    A folder that can't be read has none.
+    """
+    found: dict[str, str] = {}
+    for folder in policy_folders(environment):
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        for name in names:
+            if name.endswith(".yaml") and not name.startswith("."):
+                found.setdefault(name.removesuffix(".yaml"), os.path.join(folder, name))
+    return dict(sorted(found.items()))
+
+
+def is_folder(argument: str) -> bool:
+    """Whether an argument names a folder of policies.
+
+    A bare name is a policy's, whatever lies in the current folder.
+    """
+    return ("/" in argument or argument in (".", "..")) and os.path.isdir(argument)
+
+
+def policies_of(argument: str, environment: Mapping[str, str]) -> list[str]:
+    """Return the absolute paths of the policies an argument stands for.
+
+    A folder stands for every ``*.yaml`` in it. What can't be found is
+    returned as it was named, to fail when it is loaded. Raises NotPermitted
+    for a folder that can't be read, NotACache for one without policies.
+    """
+    if not is_folder(argument):
+        try:
+            return [policy_path(argument, environment)]
+        except NotACache:
+            return [argument]
+    folder = os.path.abspath(argument)
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise NotPermitted(f"the folder {folder} can't be read: {error.strerror}") from None
+    found = sorted(name for name in names if name.endswith(".yaml") and not name.startswith("."))
+    if not found:
+        raise NotACache(f"no policy (*.yaml) lies in {folder}")
+    return [os.path.join(folder, name) for name in found]
 
 
 def default_cache(environment: Mapping[str, str]) -> str:

@@ -7,11 +7,14 @@ fall behind the model.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
+from cacheadmin.errors import NotPermitted, WrongUsage
 from cacheadmin.policy.effective import plain
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.values import Section
@@ -22,6 +25,7 @@ _REQUIRED = ("version", "name", "cache")
 def starter_policy(name: str, cache: str) -> str:
     """Return the text of a starter policy; defaults are commented out."""
     lines = [
+        f"# yaml-language-server: $schema={schema_file()}",
         "# Policy of a shared uv cache, see cacheadmin-policy(5).",
         "# Lines that begin with `#` show the default.",
         "",
@@ -34,6 +38,45 @@ def starter_policy(name: str, cache: str) -> str:
             lines.append("")
             lines += _key(Policy, key, "")
     return "\n".join(lines) + "\n"
+
+
+def schema_file() -> str:
+    """Return the path of the policy's JSON Schema, for editors that check while one types.
+
+    Where none was installed it is the name of a file beside the policy, as
+    ``cacheadmin policy schema > policy.schema.json`` makes it.
+    """
+    installed = f"{sys.prefix}/share/cacheadmin/schemas/policy.schema.json"
+    return installed if os.path.exists(installed) else "policy.schema.json"
+
+
+def write_starter(path: str, text: str) -> None:
+    """Write a new policy file, and the folders that it needs.
+
+    What is made here nobody else can write to, whatever the umask: such a
+    policy would be refused. Raises WrongUsage for a file that exists,
+    NotPermitted.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        for missing in _missing_folders(folder):
+            os.mkdir(missing, 0o755)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise WrongUsage(f"{path} exists already; it is not overwritten") from None
+    except OSError as error:
+        raise NotPermitted(f"can't write {path}: {error.strerror}") from None
+    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
+        stream.write(text)
+
+
+def _missing_folders(folder: str) -> list[str]:
+    """Return the folders that don't exist, the uppermost first."""
+    missing: list[str] = []
+    while not os.path.lexists(folder):
+        missing.insert(0, folder)
+        folder = os.path.dirname(folder)
+    return missing
 
 
 def _key(model: type[BaseModel], key: str, indent: str) -> Iterator[str]:

@@ -64,6 +64,11 @@ class Quarantine:
         raise NotACache(f"no run {run_id} in {self.path}", hint="`cacheadmin runs list` names them")
 
 
+def is_run_id(word: str) -> bool:
+    """Whether a word has the shape of a run's id."""
+    return _RUN_ID.fullmatch(word) is not None
+
+
 def new_run_id(now_ns: int) -> str:
     """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ns // 10**9))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
 
 COLUMNS = ("status", "kind", "owner", "team", "uv", "links", "broken", "path")
+SPARE = ("team", "uv", "kind")
 
 
 def environment_json(
@@ -75,4 +76,4 @@ def environments_text(
         f"{count_words(len(environments), 'environment')}, {linking} linked into the cache, "
         f"{broken} broken, {unread} unreadable"
     )
-    return f"{table(COLUMNS, rows)}\n{closing}" if rows else closing
+    return f"{table(COLUMNS, rows, right=('broken',), spare=SPARE)}\n{closing}" if rows else closing

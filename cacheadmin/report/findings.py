@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
 from cacheadmin.report.escaping import printable
+from cacheadmin.report.fitting import wrapped, wrapped_fix
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ def findings_text(
             heading = count_words(len(group), _WORDS[severity])
             lines.append(colour(heading, severity) if colour else heading)
         for finding in group:
-            lines.append(printable(f"  {finding_line(finding)}"))
+            lines.append(wrapped(printable(finding_line(finding)), "  ", "    "))
             # On one line: a newline in it is a file name's.
-            lines += [printable(f"      {finding.fix}")] if finding.fix else []
+            lines += [wrapped_fix(printable(finding.fix), "      ")] if finding.fix else []
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.tables import count_words, size_words, table
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def plan_text(plan: Plan, sizes: Measured[str], *, every_row: bool = False) -> s
 
 def verdict_lines(plan: Plan) -> list[str]:
     """Return the verdict for people, and what limits it."""
-    limits = [f"  {limit.id}: {printable(limit.detail)}" for limit in plan.limits]
+    limits = [
+        wrapped(f"{limit.id}: {printable(limit.detail)}", "  ", "    ") for limit in plan.limits
+    ]
     return [f"verdict: {plan.verdict.value}", *limits]
 
 
@@ -111,7 +114,11 @@ def _removals_text(removals: Sequence[Decision], sizes: Measured[str], *, every_
         )
         for decision in shown
     ]
-    lines = [table(("remove", "what", "frees", "path", "because"), rows, right=("frees",))]
+    lines = [
+        table(
+            ("remove", "what", "frees", "path", "because"), rows, right=("frees",), spare=("path",)
+        )
+    ]
     if len(shown) < len(removals):
         lines.append(f"... and {len(removals) - len(shown)} more (--verbose shows all)")
     total = sizes.together(decision.path for decision in removals)
@@ -124,7 +131,9 @@ def _removals_text(removals: Sequence[Decision], sizes: Measured[str], *, every_
 def _kept_text(kept: Sequence[Decision], sizes: Mapping[str, Size], *, every_row: bool) -> str:
     if every_row:
         rows = [(d.kind.value, _name(d), d.path, d.reason, ", ".join(d.used_by)) for d in kept]
-        return table(("keep", "what", "path", "because", "used by"), rows)
+        return table(
+            ("keep", "what", "path", "because", "used by"), rows, spare=("used by", "path")
+        )
     counts = Counter((d.kind.value, d.rule) for d in kept)
     examples: dict[tuple[str, str], Decision] = {}
     for decision in kept:
@@ -133,7 +142,8 @@ def _kept_text(kept: Sequence[Decision], sizes: Mapping[str, Size], *, every_row
         (kind, number, rule, examples[kind, rule].reason, ", ".join(examples[kind, rule].used_by))
         for (kind, rule), number in sorted(counts.items())
     ]
-    return table(("keep", "count", "rule", "for example because", "used by"), rows_by_rule)
+    columns = ("keep", "count", "rule", "for example because", "used by")
+    return table(columns, rows_by_rule, right=("count",), spare=("used by", "rule"))
 
 
 def _name(decision: Decision) -> str | None:

@@ -58,7 +58,7 @@ def protection_text(
     if shown:
         rows = [(b.name, releases_of(b.name), b.missing, _state(b)) for b in shown]
         columns = ("bucket", "read by", "missing", "state")
-        lines += ["", table(columns, rows, right=("missing",))]
+        lines += ["", table(columns, rows, right=("missing",), spare=("read by",))]
     return "\n".join(lines)
 
 

@@ -46,7 +46,7 @@ def runs_text(runs: Sequence[Run]) -> str:
         for run in runs
     ]
     columns = ("run", "state", "entries", "size", "can be undone", "host", "policy")
-    return table(columns, rows, right=("entries", "size"))
+    return table(columns, rows, right=("entries", "size"), spare=("host", "policy"))
 
 
 def run_text(run: Run) -> str:
@@ -56,4 +56,5 @@ def run_text(run: Run) -> str:
         for entry in run.entries
     ]
     heading = f"run {run.run_id} on {run.host}: {run.state.value}"
-    return f"{heading}\n{table(('kind', 'path', 'package', 'version', 'because'), rows)}"
+    columns = ("kind", "path", "package", "version", "because")
+    return f"{heading}\n{table(columns, rows, spare=('version', 'path'))}"

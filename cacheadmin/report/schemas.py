@@ -160,13 +160,14 @@ def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
         for row in _upgrades(case, sizes)
     ]
     parts = [
-        table(("user", "uv", "takes lock", "evidence", "last seen"), users)
+        table(("user", "uv", "takes lock", "evidence", "last seen"), users, spare=("last seen",))
         if users
         else "no uv release in use was found",
         table(
             ("bucket", "status", "size", "releases", "needed by", "last writer", "last write"),
             buckets,
             right=("size",),
+            spare=("last write", "last writer", "releases"),
         ),
     ]
     if upgrades:

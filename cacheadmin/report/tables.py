@@ -7,24 +7,40 @@ import io
 from collections.abc import Sequence
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.report.fitting import column_widths, wrapped
 
 Cell = str | int | None
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    right: Sequence[str] = (),
+    spare: Sequence[str] = (),
 ) -> str:
-    """Return a plain table; columns named in ``right`` are aligned to the right."""
+    """Return a plain table; columns named in ``right`` are aligned to the right.
+
+    On a terminal it fits the width: text is wrapped, and columns named in
+    ``spare`` are left out, the first of them first, where they have no room.
+    """
     from tabulate import tabulate
 
-    aligned = ["right" if column in right else "left" for column in columns]
-    return tabulate(
-        [[_cell(value) for value in row] for row in rows],
-        headers=list(columns),
+    cells = [[_cell(value) for value in row] for row in rows]
+    shown, widths = column_widths(columns, cells, right, spare)
+    aligned = ["right" if columns[place] in right else "left" for place in shown]
+    drawn = tabulate(
+        [[row[place] for place in shown] for row in cells],
+        headers=[columns[place] for place in shown],
         tablefmt="simple",
         colalign=aligned if rows else None,
         disable_numparse=True,
+        maxcolwidths=widths if rows and any(widths) else None,
     )
+    if len(shown) == len(columns):
+        return drawn
+    left_out = ", ".join(name for place, name in enumerate(columns) if place not in shown)
+    return f"{drawn}\n" + wrapped(f"(no room for: {left_out}; --wide shows all)")
 
 
 def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

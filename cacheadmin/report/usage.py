@@ -78,7 +78,7 @@ def usage_text(usage: Usage, *, every_row: bool = False) -> str:
         rows.append(_row(name, archives, usage.groups.together(rest)))
     rows.append(_row("total", sum(usage.archives.values()), usage.total))
     columns = (usage.by.value, "archives", "files", "logical", "allocated", "exclusive")
-    return table(columns, rows, right=columns[1:])
+    return table(columns, rows, right=columns[1:], spare=("logical", "archives", "files"))
 
 
 def unread_words(usage: Usage) -> str:

@@ -27,6 +27,11 @@ CASES = {
     "runs show ml-te": {"ml-team", "ml-test"},
     "uv learn --policy ml-tea": {"ml-team"},
     "policy check ml-team ml-tes": {"ml-test"},
+    "prune ml-team --qu": {"--quiet"},
+    "audit --rule no-user": {"no-user-xattrs"},
+    "runs show ml-team 2026": {"20260102T030405Z-0a1b2c"},
+    "runs restore ml-test 2026": {"20260304T050607Z-0d0e0f"},
+    "runs restore 2026": {"20260506T070809Z-0a0b0c"},
 }
 
 
@@ -37,6 +42,19 @@ def environment(tmp_path: Path) -> dict[str, str]:
     folder.mkdir()
     for name in ("ml-team.yaml", "ml-test.yaml", "ml-$(touch bad).yaml", "ml-notes.txt"):
         (folder / name).touch()
+    cache, other = tmp_path / "cache", tmp_path / "elsewhere"
+    (folder / "ml-team.yaml").write_text(f'version: 1\ncache: "{cache}"  # its path\n')
+    (folder / "ml-test.yaml").write_text(
+        f"cache: {cache}\nlog:\n  trail: /x\nquarantine:\n  keep: 7d\n  path: {other}\n"
+    )
+    own = tmp_path / ".cache" / "uv"
+    for quarantine, run in (
+        (tmp_path / "cache.cacheadmin" / "quarantine", "20260102T030405Z-0a1b2c"),
+        (tmp_path / "cache.cacheadmin" / "quarantine", "20260102T-$(touch bad)"),
+        (other, "20260304T050607Z-0d0e0f"),
+        (own.with_name("uv.cacheadmin") / "quarantine", "20260506T070809Z-0a0b0c"),
+    ):
+        (quarantine / run).mkdir(parents=True)
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

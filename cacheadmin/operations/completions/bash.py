@@ -29,6 +29,51 @@ _cacheadmin_policies() {
     done
 }
 
+# Prints the path of a policy that is named as on the command line.
+_cacheadmin_policy_file() {
+    local folder
+    if [[ $1 == */* || $1 == *.yaml || $1 == *.yml ]]; then
+        printf '%s\\n' "$1"
+        return
+    fi
+    for folder in "${CACHEADMIN_POLICY_DIR-}" "${XDG_CONFIG_HOME:-$HOME/.config}/cacheadmin" \\
+        /etc/cacheadmin/policies.d; do
+        if [[ $folder == /* && -f $folder/$1.yaml ]]; then
+            printf '%s\\n' "$folder/$1.yaml"
+            return
+        fi
+    done
+}
+
+# Prints the past runs of a policy; without one of the caller's own cache.
+_cacheadmin_run_ids() {
+    local line file folder name section='' cache='' quarantine=''
+    local path_of="(^|[ {])(cache|path): *[\\"']?(/[^\\"'#,}]*)"
+    if [[ -z $1 ]]; then
+        cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
+    else
+        file=$(_cacheadmin_policy_file "$1")
+        [[ -f $file && -r $file ]] || return 0
+        while IFS= read -r line; do
+            [[ $line =~ ^([a-z_]+): ]] && section=${BASH_REMATCH[1]}
+            [[ $line =~ $path_of ]] || continue
+            name=${BASH_REMATCH[3]%"${BASH_REMATCH[3]##*[![:space:]]}"}
+            case "$section ${BASH_REMATCH[2]}" in
+                'cache cache') cache=$name ;;
+                'quarantine path') quarantine=$name ;;
+            esac
+        done <"$file"
+    fi
+    for folder in "${quarantine:-$cache.cacheadmin/quarantine}" "$cache/.cacheadmin/quarantine"; do
+        [[ $folder == /* ]] || continue
+        for name in "$folder"/*-*; do
+            name=${name##*/}
+            [[ $name =~ ^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$ ]] && printf '%s\\n' "$name"
+        done
+    done
+    return 0
+}
+
 # Sets what follows a call: commands, options, options that take a value, kinds of arguments.
 _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
@@ -50,7 +95,7 @@ _TAIL = """\
 
 _cacheadmin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local call='' commands options valued arguments word index place=0 found=()
+    local call='' commands options valued arguments word index place=0 found=() first=''
     COMPREPLY=()
     # `--option=value` comes as three words.
     [[ $prev == '=' ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
@@ -67,6 +112,7 @@ _cacheadmin() {
             call="${call:+$call }$word"
             _cacheadmin_call "$call"
         else
+            [[ -n $first ]] || first=$word
             ((place += 1))
         fi
     done
@@ -81,7 +127,15 @@ _cacheadmin() {
         word=${found[place]-}
         [[ -z $word && ${found[-1]-} == *... ]] && word=${found[-1]}
         found=()
-        [[ $word == policy* ]] && mapfile -t found < <(_cacheadmin_policies)
+        case $word in
+            policy*)
+                mapfile -t found < <(_cacheadmin_policies)
+                # POLICY may be left out: then the first argument is what follows it.
+                [[ $arguments == 'policy run' ]] && mapfile -t -O "${#found[@]}" found \\
+                    < <(_cacheadmin_run_ids '')
+                ;;
+            run*) mapfile -t found < <(_cacheadmin_run_ids "$first") ;;
+        esac
     fi
     for word in "${found[@]}"; do
         [[ $word == "$cur"* ]] && COMPREPLY+=("$word")

@@ -2,24 +2,26 @@
 
 Completion files hold all of it as text, so that pressing TAB starts no Python:
 it is quick, and root's shell runs nothing that a cache could have an influence
-on. Only the names of policies are looked up, in the folders where bare names
-are found. ``make completions`` writes the files; a test tells when they are
-out of date.
+on. Only names are looked up: of policies, in the folders where bare names are
+found, and of runs, in the quarantine of the policy that was typed. What has
+another shape than such a name is left out. ``make completions`` writes the
+files; a test tells when they are out of date.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 POLICY = "policy"
+RUN = "run"
 FILE = "file"
 OTHER = "other"
 
 # Arguments by what they are called in --help; what is not here can't be completed.
-_KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE}
+_KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE, "RUN": RUN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,14 @@ class Call:
     repeats: bool = False
 
 
-def calls_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[Call]:
-    """Yield every call of a program, given as click's command, groups before their commands."""
+def calls_of(
+    command: Any, choices: Mapping[str, tuple[str, ...]], words: tuple[str, ...] = ()
+) -> Iterator[Call]:
+    """Yield every call of a program, given as click's command, groups before their commands.
+
+    ``choices`` are the values of options that are free text to the program,
+    by the option.
+    """
     inner = {
         name: found
         for name, found in getattr(command, "commands", {}).items()
@@ -60,13 +68,13 @@ def calls_of(command: Any, words: tuple[str, ...] = ()) -> Iterator[Call]:
     yield Call(
         words,
         _sentence(command.get_short_help_str(100)),
-        (*map(_option, _options(command)), _HELP),
+        (*(_option(one, choices) for one in _options(command)), _HELP),
         tuple((name, _sentence(found.get_short_help_str(100))) for name, found in inner.items()),
         tuple(_KINDS.get(argument.metavar or "", OTHER) for argument in arguments),
         any(argument.nargs == -1 for argument in arguments),
     )
     for name, found in inner.items():
-        yield from calls_of(found, (*words, name))
+        yield from calls_of(found, choices, (*words, name))
 
 
 _HELP = Option(("-h", "--help"), "Print help and leave")
@@ -78,12 +86,12 @@ def _options(command: Any) -> Iterator[Any]:
             yield parameter
 
 
-def _option(parameter: Any) -> Option:
+def _option(parameter: Any, known: Mapping[str, tuple[str, ...]]) -> Option:
     names = (*parameter.opts, *parameter.secondary_opts)
     text = _sentence(parameter.help or "")
     if parameter.is_flag or parameter.count:
         return Option(names, text)
-    choices = _choices(parameter)
+    choices = _choices(parameter) or known.get(names[0], ())
     takes = POLICY if "--policy" in names else OTHER if choices else FILE
     return Option(names, text, takes, choices, parameter.multiple)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.operations.completions.calls import FILE, POLICY
+from cacheadmin.operations.completions.calls import FILE, POLICY, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +21,62 @@ function __cacheadmin_policies
         string match -q '/*' -- $folder; or continue
         for file in $folder/*.yaml
             string match -rg '/([A-Za-z0-9][A-Za-z0-9._-]*)\\.yaml$' -- $file
+        end
+    end
+end
+
+# The past runs of the policy that was typed; without one of the caller's own cache.
+function __cacheadmin_run_ids
+    set -l calls @CALLS@
+    set -l valued @VALUED@
+    set -l call
+    set -l skip 0
+    set -l policy
+    for word in (commandline -opc)[2..]
+        if test $skip = 1
+            set skip 0
+        else if string match -q -- '-*' $word
+            contains -- $word $valued; and set skip 1
+        else if contains -- (string join ' ' $call $word) $calls
+            set call $call $word
+        else if test -z "$policy"
+            set policy $word
+        end
+    end
+    set -l home $HOME/.config
+    set -q XDG_CONFIG_HOME; and set home $XDG_CONFIG_HOME
+    set -l cache
+    set -l quarantine
+    if test -z "$policy"
+        set cache $HOME/.cache/uv
+        set -q XDG_CACHE_HOME; and set cache $XDG_CACHE_HOME/uv
+        set -q UV_CACHE_DIR; and set cache $UV_CACHE_DIR
+    else
+        set -l file
+        if string match -qr '/|[.]ya?ml$' -- $policy
+            set file $policy
+        else
+            for folder in $CACHEADMIN_POLICY_DIR $home/cacheadmin /etc/cacheadmin/policies.d
+                string match -q '/*' -- $folder; and test -f $folder/$policy.yaml; or continue
+                set file $folder/$policy.yaml
+                break
+            end
+        end
+        test -n "$file"; and test -r $file; or return 0
+        set -l section
+        while read -l line
+            set -l found (string match -rg '^([a-z_]+):' -- $line); and set section $found
+            set found (string match -rg '(?:^|[ {])(cache|path): *["\\']?(/[^"\\'#,}]*)' -- $line)
+            or continue
+            set -l name (string trim -- $found[2])
+            test "$section $found[1]" = 'cache cache'; and set cache $name
+            test "$section $found[1]" = 'quarantine path'; and set quarantine $name
+        end <$file
+    end
+    test -z "$quarantine"; and set quarantine $cache.cacheadmin/quarantine
+    for folder in $quarantine $cache/.cacheadmin/quarantine
+        for name in $folder/*-*
+            string match -rg '/([0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})$' -- $name
         end
     end
 end
@@ -73,6 +129,10 @@ def _lines(call: Call) -> Iterator[str]:
         place = "+" if call.repeats and number + 1 == len(call.arguments) else ""
         if kind == POLICY:
             yield f"{here} {number}{place}' -a '(__cacheadmin_policies)' -d policy"
+        if kind == RUN:
+            # POLICY may be left out: then the run is the first argument.
+            yield f"{here} 0' -a '(__cacheadmin_run_ids)' -d run"
+            yield f"{here} {number}{place}' -a '(__cacheadmin_run_ids)' -d run"
         if kind in (POLICY, FILE):
             yield f"{here} {number}{place}' -F"
     for option in call.options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.operations.completions.calls import FILE, POLICY
+from cacheadmin.operations.completions.calls import FILE, POLICY, RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +22,49 @@ _cacheadmin_policies() {
   names=(${^${(M)folders:#/*}}/[A-Za-z0-9]*.yaml(N.:t:r))
   _alternative 'policies:policy:compadd -a names' 'files:policy file:_files'
 }
+
+# A policy, or without one a run of the caller's own cache.
+_cacheadmin_policies_or_runs() {
+  _cacheadmin_policies
+  _cacheadmin_run_ids ''
+}
+
+# The past runs of a policy (the first argument that was typed).
+_cacheadmin_run_ids() {
+  local policy=${1-${line[1]}} file line_of section cache quarantine folder name
+  local -a runs
+  if [[ -z $policy ]]; then
+    cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
+  else
+    if [[ $policy == */* || $policy == *.(yaml|yml) ]]; then
+      file=$policy
+    else
+      for folder in "${CACHEADMIN_POLICY_DIR-}" "${XDG_CONFIG_HOME:-$HOME/.config}/cacheadmin" \\
+        /etc/cacheadmin/policies.d; do
+        [[ $folder == /* && -f $folder/$policy.yaml ]] || continue
+        file=$folder/$policy.yaml
+        break
+      done
+    fi
+    [[ -n $file && -r $file ]] || return 1
+    while IFS= read -r line_of; do
+      [[ $line_of =~ '^([a-z_]+):' ]] && section=$match[1]
+      [[ $line_of =~ "(^|[ {])(cache|path): *[\\"']?(/[^\\"'#,}]*)" ]] || continue
+      name=${match[3]%"${match[3]##*[^[:space:]]}"}
+      case "$section $match[2]" in
+        'cache cache') cache=$name ;;
+        'quarantine path') quarantine=$name ;;
+      esac
+    done <$file
+  fi
+  for folder in "${quarantine:-$cache.cacheadmin/quarantine}" "$cache/.cacheadmin/quarantine"; do
+    [[ $folder == /* ]] || continue
+    for name in $folder/*-*(N:t); do
+      [[ $name =~ '^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$' ]] && runs+=($name)
+    done
+  done
+  (( $#runs )) && compadd -a runs
+}
 """
 
 _TAIL = """\
@@ -29,7 +72,11 @@ _TAIL = """\
 _cacheadmin "$@"
 """
 
-_ACTIONS = {POLICY: "policy:_cacheadmin_policies", FILE: "file:_files"}
+_ACTIONS = {
+    POLICY: "policy:_cacheadmin_policies",
+    FILE: "file:_files",
+    RUN: "run: _cacheadmin_run_ids",
+}
 
 
 def zsh_completion(calls: Iterable[Call]) -> str:
@@ -88,7 +135,10 @@ def _arguments(call: Call) -> Iterator[str]:
     for number, kind in enumerate(call.arguments, 1):
         last = number == len(call.arguments)
         place = "*" if call.repeats and last else f"{number}"
-        yield _quoted(f"{place}:{_ACTIONS.get(kind, 'argument: ')}")
+        action = _ACTIONS.get(kind, "argument: ")
+        if kind == POLICY and RUN in call.arguments:
+            action = "policy:_cacheadmin_policies_or_runs"
+        yield _quoted(f"{place}:{action}")
 
 
 def _plain(text: str) -> str:

@@ -13,174 +13,237 @@ _cacheadmin_policies() {
     done
 }
 
+# Prints the path of a policy that is named as on the command line.
+_cacheadmin_policy_file() {
+    local folder
+    if [[ $1 == */* || $1 == *.yaml || $1 == *.yml ]]; then
+        printf '%s\n' "$1"
+        return
+    fi
+    for folder in "${CACHEADMIN_POLICY_DIR-}" "${XDG_CONFIG_HOME:-$HOME/.config}/cacheadmin" \
+        /etc/cacheadmin/policies.d; do
+        if [[ $folder == /* && -f $folder/$1.yaml ]]; then
+            printf '%s\n' "$folder/$1.yaml"
+            return
+        fi
+    done
+}
+
+# Prints the past runs of a policy; without one of the caller's own cache.
+_cacheadmin_run_ids() {
+    local line file folder name section='' cache='' quarantine=''
+    local path_of="(^|[ {])(cache|path): *[\"']?(/[^\"'#,}]*)"
+    if [[ -z $1 ]]; then
+        cache=${UV_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/uv}
+    else
+        file=$(_cacheadmin_policy_file "$1")
+        [[ -f $file && -r $file ]] || return 0
+        while IFS= read -r line; do
+            [[ $line =~ ^([a-z_]+): ]] && section=${BASH_REMATCH[1]}
+            [[ $line =~ $path_of ]] || continue
+            name=${BASH_REMATCH[3]%"${BASH_REMATCH[3]##*[![:space:]]}"}
+            case "$section ${BASH_REMATCH[2]}" in
+                'cache cache') cache=$name ;;
+                'quarantine path') quarantine=$name ;;
+            esac
+        done <"$file"
+    fi
+    for folder in "${quarantine:-$cache.cacheadmin/quarantine}" "$cache/.cacheadmin/quarantine"; do
+        [[ $folder == /* ]] || continue
+        for name in "$folder"/*-*; do
+            name=${name##*/}
+            [[ $name =~ ^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$ ]] && printf '%s\n' "$name"
+        done
+    done
+    return 0
+}
+
 # Sets what follows a call: commands, options, options that take a value, kinds of arguments.
 _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
     case $1 in
         '')
-            commands='preflight plan prune simulate explain scan schemas usage report audit doctor verify protect guard runs venv pin policy uv'
-            options='--quiet -q --verbose -v --color --version --install-completion --show-completion -h --help'
+            commands='preflight plan prune simulate explain scan schemas usage report audit doctor verify protect guard help runs venv pin policy uv'
+            options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
             valued='--color'
             ;;
         'preflight')
-            options='--for-uv --metrics --format --insecure-policy -h --help'
-            valued='--for-uv --metrics --format'
+            options='--for-uv --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--for-uv --metrics --format --color'
             arguments='policy'
             ;;
         'plan')
-            options='--out --format --insecure-policy -h --help'
-            valued='--out --format'
+            options='--out --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--out --format --color'
             arguments='policy'
             ;;
         'prune')
-            options='--dry-run -n --plan --metrics --format --insecure-policy -h --help'
-            valued='--plan --metrics --format'
+            options='--dry-run -n --plan --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--plan --metrics --format --color'
             arguments='policy'
             ;;
         'simulate')
-            options='--uv --ci --format --insecure-policy -h --help'
-            valued='--uv --format'
+            options='--uv --ci --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--uv --format --color'
             arguments='policy'
             ;;
         'explain')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy other'
             ;;
         'scan')
-            options='--deep --format --insecure-policy -h --help'
-            valued='--format'
+            options='--deep --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'schemas')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'usage')
-            options='--by --format --insecure-policy -h --help'
-            valued='--by --format'
+            options='--by --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--by --format --color'
             arguments='policy'
             ;;
         'report')
-            options='--html --format --insecure-policy -h --help'
-            valued='--html --format'
+            options='--html --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--html --format --color'
             arguments='policy...'
             ;;
         'audit')
-            options='--fail-on --rule --list-rules --metrics --format --insecure-policy -h --help'
-            valued='--fail-on --rule --metrics --format'
+            options='--fail-on --rule --list-rules --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--fail-on --rule --metrics --format --color'
             arguments='policy...'
             ;;
         'doctor')
-            options='--fix-script --fail-on --format --insecure-policy -h --help'
-            valued='--fix-script --fail-on --format'
+            options='--fix-script --fail-on --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--fix-script --fail-on --format --color'
             arguments='policy'
             ;;
         'verify')
-            options='--sample --seed --fail-on --jobs --format --insecure-policy -h --help'
-            valued='--sample --seed --fail-on --jobs --format'
+            options='--sample --seed --fail-on --jobs --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--sample --seed --fail-on --jobs --format --color'
             arguments='policy other...'
             ;;
         'protect')
-            options='--remove --check --format --insecure-policy -h --help'
-            valued='--format'
+            options='--remove --check --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'guard')
-            options='--hold --insecure-policy -h --help'
+            options='--hold --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy'
+            ;;
+        'help')
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
+            arguments='other...'
             ;;
         'runs')
             commands='list show restore purge'
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'runs list')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'runs show')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
-            arguments='policy other'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
+            arguments='policy run'
             ;;
         'runs restore')
-            options='--insecure-policy -h --help'
-            arguments='policy other'
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
+            arguments='policy run'
             ;;
         'runs purge')
-            options='--all --older-than --insecure-policy -h --help'
-            valued='--older-than'
-            arguments='policy other'
+            options='--all --older-than --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--older-than --color'
+            arguments='policy run'
             ;;
         'venv')
             commands='add remove list discover'
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'venv add')
-            options='--insecure-policy -h --help'
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy file'
             ;;
         'venv remove')
-            options='--insecure-policy -h --help'
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy file'
             ;;
         'venv list')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'venv discover')
-            options='--register --insecure-policy -h --help'
+            options='--register --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy'
             ;;
         'pin')
             commands='add remove list'
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'pin add')
-            options='--reason --expires --insecure-policy -h --help'
-            valued='--reason --expires'
+            options='--reason --expires --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--reason --expires --color'
             arguments='policy other'
             ;;
         'pin remove')
-            options='--insecure-policy -h --help'
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy other'
             ;;
         'pin list')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'policy')
             commands='init check schema show'
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'policy init')
-            options='--cache --name -h --help'
-            valued='--cache --name'
+            options='--cache --name --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--cache --name --color'
             arguments='file'
             ;;
         'policy check')
-            options='--insecure-policy -h --help'
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             arguments='policy...'
             ;;
         'policy schema')
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'policy show')
-            options='--format --insecure-policy -h --help'
-            valued='--format'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'uv')
             commands='learn'
-            options='-h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
             ;;
         'uv learn')
-            options='--policy --store --no-store --format --insecure-policy -h --help'
-            valued='--policy --format'
+            options='--policy --store --no-store --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--policy --format --color'
             arguments='file'
             ;;
     esac
@@ -191,36 +254,73 @@ _cacheadmin_values() {
     case "$1 $2" in
         ' --color') printf '%s\n' auto always never ;;
         'preflight --format') printf '%s\n' table json ;;
+        'preflight --color') printf '%s\n' auto always never ;;
         'plan --format') printf '%s\n' table json ;;
+        'plan --color') printf '%s\n' auto always never ;;
         'prune --format') printf '%s\n' table json ;;
+        'prune --color') printf '%s\n' auto always never ;;
         'simulate --format') printf '%s\n' table json ;;
+        'simulate --color') printf '%s\n' auto always never ;;
         'explain --format') printf '%s\n' table json ;;
+        'explain --color') printf '%s\n' auto always never ;;
         'scan --format') printf '%s\n' table json jsonl csv ;;
+        'scan --color') printf '%s\n' auto always never ;;
         'schemas --format') printf '%s\n' table json ;;
+        'schemas --color') printf '%s\n' auto always never ;;
         'usage --by') printf '%s\n' bucket package version owner team ;;
         'usage --format') printf '%s\n' table json ;;
+        'usage --color') printf '%s\n' auto always never ;;
         'report --format') printf '%s\n' table json ;;
+        'report --color') printf '%s\n' auto always never ;;
         'audit --fail-on') printf '%s\n' error warning info never ;;
+        'audit --rule') printf '%s\n' unknown-bucket cache-root-mode not-group-writable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
         'audit --format') printf '%s\n' table json csv markdown sarif ;;
+        'audit --color') printf '%s\n' auto always never ;;
         'doctor --fail-on') printf '%s\n' error warning info never ;;
         'doctor --format') printf '%s\n' table json ;;
+        'doctor --color') printf '%s\n' auto always never ;;
         'verify --fail-on') printf '%s\n' error warning info never ;;
         'verify --format') printf '%s\n' table json ;;
+        'verify --color') printf '%s\n' auto always never ;;
         'protect --format') printf '%s\n' table json ;;
+        'protect --color') printf '%s\n' auto always never ;;
+        'guard --color') printf '%s\n' auto always never ;;
+        'help --color') printf '%s\n' auto always never ;;
+        'runs --color') printf '%s\n' auto always never ;;
         'runs list --format') printf '%s\n' table json ;;
+        'runs list --color') printf '%s\n' auto always never ;;
         'runs show --format') printf '%s\n' table json ;;
+        'runs show --color') printf '%s\n' auto always never ;;
+        'runs restore --color') printf '%s\n' auto always never ;;
+        'runs purge --color') printf '%s\n' auto always never ;;
+        'venv --color') printf '%s\n' auto always never ;;
+        'venv add --color') printf '%s\n' auto always never ;;
+        'venv remove --color') printf '%s\n' auto always never ;;
         'venv list --format') printf '%s\n' table json jsonl csv ;;
+        'venv list --color') printf '%s\n' auto always never ;;
+        'venv discover --color') printf '%s\n' auto always never ;;
+        'pin --color') printf '%s\n' auto always never ;;
+        'pin add --color') printf '%s\n' auto always never ;;
+        'pin remove --color') printf '%s\n' auto always never ;;
         'pin list --format') printf '%s\n' table json jsonl csv ;;
+        'pin list --color') printf '%s\n' auto always never ;;
+        'policy --color') printf '%s\n' auto always never ;;
+        'policy init --color') printf '%s\n' auto always never ;;
+        'policy check --color') printf '%s\n' auto always never ;;
+        'policy schema --color') printf '%s\n' auto always never ;;
         'policy show --format') printf '%s\n' table json ;;
+        'policy show --color') printf '%s\n' auto always never ;;
+        'uv --color') printf '%s\n' auto always never ;;
         'uv learn --policy') _cacheadmin_policies ;;
         'uv learn --format') printf '%s\n' table json ;;
+        'uv learn --color') printf '%s\n' auto always never ;;
         *) ;;
     esac
 }
 
 _cacheadmin() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
-    local call='' commands options valued arguments word index place=0 found=()
+    local call='' commands options valued arguments word index place=0 found=() first=''
     COMPREPLY=()
     # `--option=value` comes as three words.
     [[ $prev == '=' ]] && prev=${COMP_WORDS[COMP_CWORD - 2]}
@@ -237,6 +337,7 @@ _cacheadmin() {
             call="${call:+$call }$word"
             _cacheadmin_call "$call"
         else
+            [[ -n $first ]] || first=$word
             ((place += 1))
         fi
     done
@@ -251,7 +352,15 @@ _cacheadmin() {
         word=${found[place]-}
         [[ -z $word && ${found[-1]-} == *... ]] && word=${found[-1]}
         found=()
-        [[ $word == policy* ]] && mapfile -t found < <(_cacheadmin_policies)
+        case $word in
+            policy*)
+                mapfile -t found < <(_cacheadmin_policies)
+                # POLICY may be left out: then the first argument is what follows it.
+                [[ $arguments == 'policy run' ]] && mapfile -t -O "${#found[@]}" found \
+                    < <(_cacheadmin_run_ids '')
+                ;;
+            run*) mapfile -t found < <(_cacheadmin_run_ids "$first") ;;
+        esac
     fi
     for word in "${found[@]}"; do
         [[ $word == "$cur"* ]] && COMPREPLY+=("$word")

@@ -1,0 +1,123 @@
+"""What every command has: the global options after its name too, and help that is whole.
+
+People write ``cacheadmin prune -q`` as often as ``cacheadmin -q prune``. Both
+mean the same: each spelling sets ``output.settings``, none takes back what
+another has set. Help is given whole: click shortens each command's sentence
+to what fits in half a line, and ends it with dots.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cacheadmin.cli import output
+
+
+def _quiet(given: bool) -> None:
+    if given:
+        output.change(quiet=True)
+
+
+def _verbose(given: bool) -> None:
+    if given:
+        output.change(verbose=True)
+
+
+def _wide(given: bool) -> None:
+    if given:
+        output.change(wide=True)
+
+
+def _color(given: output.Color | None) -> None:
+    if given is not None:
+        output.change(color=given)
+
+
+def _version(given: bool) -> None:
+    if given:
+        from cacheadmin import __version__
+
+        output.data(f"cacheadmin {__version__}")
+        raise typer.Exit
+
+
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        *("--quiet", "-q"),
+        help="Print nothing when all is well (for cron).",
+        callback=_quiet,
+        expose_value=False,
+    ),
+]
+VerboseOption = Annotated[
+    bool,
+    typer.Option(
+        *("--verbose", "-v"),
+        help="Say more; a traceback on unexpected errors.",
+        callback=_verbose,
+        expose_value=False,
+    ),
+]
+WideOption = Annotated[
+    bool,
+    typer.Option(
+        "--wide",
+        help="Show tables whole, however narrow the terminal is.",
+        callback=_wide,
+        expose_value=False,
+    ),
+]
+ColorOption = Annotated[
+    output.Color | None,
+    typer.Option(
+        "--color",
+        help="Colour: auto, always or never.",
+        show_default=False,
+        callback=_color,
+        expose_value=False,
+    ),
+]
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version and leave.",
+        callback=_version,
+        is_eager=True,
+        expose_value=False,
+    ),
+]
+
+
+def global_options(
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    wide: WideOption = False,
+    color: ColorOption = None,
+    version: VersionOption = False,
+) -> None:
+    """Do nothing: the options work by their callbacks, wherever they stand."""
+
+
+def complete(program: Any) -> Any:
+    """Give every command of a program (click's) the global options and whole help; return it."""
+    probe = typer.Typer(add_completion=False, rich_markup_mode=None)
+    probe.command()(global_options)
+    options = typer.main.get_command(probe).params
+    for command in _inner(program):
+        spelled = {name for parameter in command.params for name in parameter.opts}
+        command.params += [one for one in options if not spelled.intersection(one.opts)]
+        command.short_help = command.short_help or _first_paragraph(command.help or "")
+    return program
+
+
+def _inner(command: Any) -> list[Any]:
+    own = list(getattr(command, "commands", {}).values())
+    return own + [found for one in own for found in _inner(one)]
+
+
+def _first_paragraph(text: str) -> str:
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())

@@ -1,0 +1,85 @@
+"""``cacheadmin help``: a command, an audit rule, a key of the policy, or the exit codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.rule import Rule
+
+_CODES = {
+    ExitCode.DONE: "done, safe, or nothing to do",
+    ExitCode.UNEXPECTED: "unexpected error",
+    ExitCode.USAGE: "wrong usage",
+    ExitCode.BUSY: "busy: the cache lock, or another cacheadmin run, was not free in time",
+    ExitCode.LIMITED: "limited: prune would run, but must keep things",
+    ExitCode.REFUSED: "refused by policy or by missing evidence; nothing was changed",
+    ExitCode.ROLLED_BACK: "rolled back: the check after the prune failed, all was put back",
+    ExitCode.PARTIAL: "partial: some removals failed, all others are done",
+    ExitCode.FINDINGS: "findings at or above --fail-on",
+    ExitCode.NOT_FOUND: "no such policy or cache, or the folder is not a uv cache",
+    ExitCode.NOT_PERMITTED: "not permitted",
+    ExitCode.POLICY_INVALID: "the policy is invalid, or others could have written it",
+}
+
+
+def help(
+    topic: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TOPIC",
+            help="A command, an audit rule, a key of the policy, or exit-codes.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Explain a command, an audit rule, a key of the policy, or the exit codes."""
+    from cacheadmin.audit.rules import RULES
+    from cacheadmin.cli.app import build_program
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.keys import all_keys, key_words
+    from cacheadmin.policy.loading import nearest
+
+    words = list(topic or ())
+    program = build_program()
+    if _is_call(program, words):
+        program([*words, "--help"], prog_name="cacheadmin", standalone_mode=False)
+        if not words:
+            output.data("\nOther topics: exit-codes, an audit rule, a key of the policy.")
+        return
+    name = " ".join(words)
+    rules = {rule.id: rule for rule in RULES}
+    if name == "exit-codes":
+        output.data("\n".join(f"{code.value:>3}  {words}" for code, words in _CODES.items()))
+    elif name in rules:
+        output.data(_rule_text(rules[name]))
+    elif name in all_keys():
+        output.data(key_words(name))
+    else:
+        known = (*program.commands, *rules, *all_keys(), "exit-codes")
+        raise WrongUsage(
+            f"there is no help on {name}{nearest(name, known)}",
+            hint="topics are commands, audit rules, keys of the policy, and exit-codes",
+        )
+
+
+def _is_call(program: object, words: list[str]) -> bool:
+    found: object | None = program
+    for word in words:
+        found = getattr(found, "commands", {}).get(word)
+    return found is not None
+
+
+def _rule_text(rule: type[Rule]) -> str:
+    from cacheadmin.report.fitting import wrapped
+
+    lines = [f"audit rule {rule.id} ({rule.severity.value}): {rule.title}"]
+    lines += [wrapped(rule.rationale, "  ", "  "), wrapped(f"fix: {rule.fix}", "  ", "  ")]
+    lines += [f"  threshold {name}" for name in rule.thresholds]
+    lines.append(f"  in a policy: `audit: {{{rule.id}: off}}`, or another severity")
+    return "\n".join(lines)

@@ -1,0 +1,236 @@
+"""Options count wherever they stand, POLICY may be left out, help is whole, and tables fit."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.incident import Incident
+from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.terminals import on_terminal
+from tests.support.uv_releases import NEWEST
+
+
+@pytest.fixture
+def policy(cacheadmin: Cacheadmin, incident: Incident) -> Path:
+    homes = incident.shared.homes
+    return cacheadmin.policy(incident.shared.path, f"venvs:\n  include: ['{homes}/*/*']\n")
+
+
+def calls() -> list[tuple[str, ...]]:
+    """Return the words of every command and group."""
+    from cacheadmin.cli.app import build_program
+
+    def inner(command: object, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+        found = [words]
+        for name, one in getattr(command, "commands", {}).items():
+            found += inner(one, (*words, name))
+        return found
+
+    return inner(build_program(), ())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan", "--quiet", "--format", "json"),
+        ("--quiet", "plan", "--format", "json"),
+        ("plan", "-q", "-v", "--format", "json"),
+        ("plan", "--format", "json", "--color", "never", "-v"),
+    ],
+)
+def test_global_options_count_before_and_after_the_command(
+    cacheadmin: Cacheadmin, policy: Path, words: tuple[str, ...]
+) -> None:
+    assert cacheadmin(*words, policy, code=4).json["verdict"] == "limited"
+
+
+def test_quiet_after_the_command_is_as_quiet_as_before_it(
+    cacheadmin: Cacheadmin, policy: Path
+) -> None:
+    result = cacheadmin("prune", policy, "-q", code=0)
+    assert (result.stdout, result.stderr) == ("", "")
+    result = cacheadmin("runs", "list", "-q", policy, "--version", code=0)
+    assert result.stdout.startswith("cacheadmin ")
+
+
+@pytest.mark.parametrize("words", calls(), ids=" ".join)
+def test_the_help_of_every_command_is_whole_at_eighty_columns(
+    cacheadmin: Cacheadmin, words: tuple[str, ...]
+) -> None:
+    cacheadmin.home.mkdir(parents=True, exist_ok=True)
+    seen = on_terminal(cacheadmin, 80, *words, "--help")
+    assert seen.code == 0
+    assert "..." not in seen.text.replace("[ARGS]...", "").replace("]...", "]"), seen.text
+    assert max(map(len, seen.lines)) <= 80
+    assert "--quiet" in seen.text
+
+
+def test_help_explains_commands_rules_keys_and_exit_codes(cacheadmin: Cacheadmin) -> None:
+    told = cacheadmin("help", "runs", "restore", code=0).stdout
+    assert told == cacheadmin("runs", "restore", "--help", code=0).stdout
+    assert "uv's lock" in cacheadmin("help", "lock-file", code=0).stdout
+    assert "largest size" in cacheadmin("help", "prune.budget", code=0).stdout
+    assert " 78  " in cacheadmin("help", "exit-codes", code=0).stdout
+    assert "did you mean preflight?" in cacheadmin("help", "preflght", code=2).stderr
+    assert cacheadmin("help", code=0).stdout.startswith(cacheadmin("--help", code=0).stdout[:400])
+
+
+def test_the_policy_may_be_left_out_in_every_command(
+    cacheadmin: Cacheadmin, incident: Incident
+) -> None:
+    def run(*words: str, code: int = 0) -> str:
+        own = {"UV_CACHE_DIR": str(incident.shared.path)}
+        return cacheadmin(*words, code=code, environment=own).stdout
+
+    assert "six" in run("explain", "six")
+    run("pin", "add", "six")
+    assert "six" in run("pin", "list")
+    run("pin", "remove", "six")
+    run("venv", "add", str(incident.environments["ana"]))
+    assert str(incident.environments["ana"]) in run("venv", "list")
+    run("venv", "remove", str(incident.environments["ana"]))
+    assert "built-in policy: ok" in run("policy", "check")
+    for name in incident.environments.values():
+        run("venv", "add", str(name))
+    run("prune")
+    run("runs", "show")
+    run("runs", "restore")
+
+
+def test_a_missing_argument_is_named(cacheadmin: Cacheadmin) -> None:
+    assert "TARGET is missing" in cacheadmin("explain", code=2).stderr
+    assert "PATH is missing" in cacheadmin("venv", "add", code=2).stderr
+
+
+def test_a_run_left_out_is_the_last_one_and_never_an_older(
+    cacheadmin: Cacheadmin, policy: Path, incident: Incident
+) -> None:
+    first = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
+    assert cacheadmin("runs", "show", policy, "--format", "json", code=0).json["run_id"] == first
+    moved = cacheadmin("runs", "show", policy, first, "--format", "json", code=0).json["entries"]
+    path = incident.shared.path / moved[0]["path"]
+    assert not path.exists()
+    assert f"run {first}: " in cacheadmin("runs", "restore", policy, code=0).stderr
+    assert path.exists()
+    assert (
+        "can't be restored: it is restored" in cacheadmin("runs", "restore", policy, code=5).stderr
+    )
+    second = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
+    told = cacheadmin("runs", "purge", policy, first, code=0).stderr
+    assert "1 run deleted for good" in told
+    assert cacheadmin("runs", "show", policy, "--format", "json", code=0).json["run_id"] == second
+    assert not any(map(dangling_links, incident.environments.values()))
+
+
+COMMANDS = [
+    ("preflight",),
+    ("plan",),
+    ("plan", "-v"),
+    ("scan",),
+    ("schemas",),
+    ("usage", "--by", "package"),
+    ("audit",),
+    ("policy", "show"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_what_a_terminal_of_eighty_columns_shows_fits_but_for_commands(
+    cacheadmin: Cacheadmin, policy: Path, words: tuple[str, ...]
+) -> None:
+    cacheadmin.home.mkdir(parents=True, exist_ok=True)
+    command, *options = words
+    if words == ("policy", "show"):
+        seen = on_terminal(cacheadmin, 80, *words, policy)
+    else:
+        seen = on_terminal(cacheadmin, 80, command, policy, *options)
+    wide = [
+        line
+        for line in seen.lines
+        if len(line) > 80
+        and not re.search(r"`|^ +(setpriv|cacheadmin|chmod|find|su) |/\S{40}", line)
+    ]
+    assert wide == []
+
+
+def test_what_a_narrow_terminal_leaves_out_is_said_and_wide_shows_it(
+    cacheadmin: Cacheadmin, policy: Path
+) -> None:
+    cacheadmin.home.mkdir(parents=True, exist_ok=True)
+    narrow = on_terminal(cacheadmin, 80, "schemas", policy)
+    assert "(no room for: last write; --wide shows all)" in narrow.lines
+    wide = on_terminal(cacheadmin, 80, "schemas", policy, "--wide")
+    assert "no room" not in wide.text
+    assert any(len(line) > 80 for line in wide.lines)
+    # A file or a pipe has no width.
+    assert wide.lines[0] in cacheadmin("schemas", policy, code=0).stdout.splitlines()
+
+
+def test_without_a_cache_of_ones_own_the_policies_are_named(cacheadmin: Cacheadmin) -> None:
+    told = cacheadmin("preflight", code=66).stderr
+    assert "there is no such folder" in told
+    assert "cacheadmin policy init" in told
+    cacheadmin.policy("/srv/one", name="ml-team")
+    cacheadmin.policy("/srv/two", name="web")
+    told = cacheadmin("preflight", "-q", code=66).stderr
+    assert "policies here: ml-team, web; name one, as in `cacheadmin preflight ml-team`" in told
+    assert "policies here" not in cacheadmin("preflight", "web", code=66).stderr
+
+
+def test_a_folder_of_policies_is_checked_as_a_whole(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    good = cacheadmin.policy("/srv/one", name="ml-team")
+    bad = cacheadmin.policy("/srv/two", "prune: {archive: true}\n", name="web")
+    result = cacheadmin("policy", "check", good.parent, code=78)
+    assert f"{good}: ok" in result.stdout
+    assert f"{bad}:5:9: unknown key prune.archive: did you mean archives?" in result.stderr
+    assert cacheadmin("policy", "check", code=78).stdout == result.stdout
+    assert "no policy" in cacheadmin("policy", "check", open_folder, code=66).stderr
+
+
+def test_a_starter_policy_is_accepted_whatever_the_umask(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    file = open_folder / "new" / "policies.d" / "ml.yaml"
+    cacheadmin.home.mkdir(parents=True, exist_ok=True)
+    command = cacheadmin.command("policy", "init", "--cache", "/srv/uv", "--name", "ml", file)
+    variables = cacheadmin.environment()
+    subprocess.run(command, env=variables, check=True, umask=0o002, capture_output=True)
+    assert cacheadmin("policy", "check", file, code=0).stdout == f"{file}: ok\n"
+    assert file.read_text(encoding="utf-8").startswith("# yaml-language-server: $schema=")
+    loose = open_folder / "loose"
+    loose.mkdir()
+    loose.chmod(0o775)
+    told = cacheadmin("policy", "init", "--cache", "/srv/uv", loose / "ml.yaml", code=0).stderr
+    assert "it will be refused: the policy's folder" in told
+
+
+def test_commands_that_are_printed_can_be_pasted(
+    cacheadmin: Cacheadmin, open_folder: Path, shared: SharedCache
+) -> None:
+    """A policy whose path needs quotes: each command that is printed runs as it stands."""
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    folder = open_folder / "my policies"
+    folder.mkdir(mode=0o755)
+    policy = cacheadmin.policy(shared.path)
+    moved = folder / "the team's.yaml"
+    os.replace(policy, moved)
+    told = cacheadmin("policy", "init", "--cache", "/srv/uv", folder / "a b.yaml", code=0).stderr
+    printed = re.findall(r"`cacheadmin ([^`]*)`", told)
+    printed += re.findall(r"`cacheadmin ([^`]*)`", cacheadmin("audit", moved).stdout)
+    assert printed
+    for line in printed:
+        words = subprocess.run(
+            ["sh", "-c", f'for word in {line}; do printf "%s\\n" "$word"; done'],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        assert cacheadmin(*words).code in (0, 4, 8), line
