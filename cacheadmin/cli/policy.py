@@ -89,11 +89,10 @@ def check_command(
 @policy_app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of policies."""
-    from cacheadmin.policy.model import Policy
+    from cacheadmin.audit.schema import policy_schema
     from cacheadmin.report.documents import dumps
 
-    schema = Policy.model_json_schema()
-    output.data(dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}))
+    output.data(dumps(policy_schema()))
 
 
 @policy_app.command("show")

@@ -20,18 +20,7 @@ from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.trust import read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
-
-_WANTED = {
-    "missing": "is required",
-    "string_type": "must be text",
-    "bool_type": "must be true or false",
-    "int_type": "must be a whole number",
-    "tuple_type": "must be a list",
-    "date_type": "must be a date such as 2027-06-30",
-    "dict_type": "must be a mapping of keys",
-    "model_type": "must be a mapping of keys",
-    "model_attributes_type": "must be a mapping of keys",
-}
+from cacheadmin.policy.wording import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +101,26 @@ def invalid(path: str, problems: list[Problem]) -> PolicyInvalid:
 
 
 def _problems(error: ValidationError, document: Positioned) -> Iterator[Problem]:
+    details: dict[Key, list[Mapping[str, Any]]] = {}
     for detail in error.errors(include_url=False):
-        key = _document_key(detail["loc"], document)
-        yield (*document.position(key), _describe(detail, key))
+        details.setdefault(_document_key(detail["loc"], document), []).append(detail)
+    for key, own in details.items():
+        below = any(len(other) > len(key) and other[: len(key)] == key for other in details)
+        # Where a word or a mapping may stand, one of the two is what was meant.
+        if below and all(one["type"] == "literal_error" for one in own):
+            continue
+        for text in dict.fromkeys(_describe(detail, key) for detail in _merged(own)):
+            yield (*document.position(key), text)
+
+
+def _merged(details: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return one error for a value that is neither the word nor the mapping it could be."""
+    words = [one for one in details if one["type"] == "literal_error"]
+    others = [one for one in details if one["type"].startswith(("model_", "dict_"))]
+    if not words or not others:
+        return details
+    expected = f"{words[0]['ctx']['expected']}, or a mapping of keys"
+    return [{**words[0], "ctx": {"expected": expected}}]
 
 
 def _lists_to_tuples(value: Any) -> Any:
@@ -143,22 +149,9 @@ def _document_key(location: tuple[int | str, ...], document: Positioned) -> Key:
 
 def _describe(detail: Mapping[str, Any], key: Key) -> str:
     name = ".".join(str(part) for part in key) or "the policy"
-    kind = detail["type"]
-    if kind == "extra_forbidden":
+    if detail["type"] == "extra_forbidden":
         return f"unknown key {name}{nearest(str(detail['loc'][-1]), _all_keys())}"
-    if kind == "value_error":
-        return f"{name}: {detail['msg'].removeprefix('Value error, ')}"
-    given = f", not {_shown(detail['input'])}" if kind != "missing" else ""
-    if kind == "literal_error":
-        return f"{name} must be {detail['ctx']['expected']}{given}"
-    if kind in _WANTED:
-        return f"{name} {_WANTED[kind]}{given}"
-    return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}{given}"
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return describe(detail, name)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

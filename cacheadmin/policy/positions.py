@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import PolicyInvalid
+from cacheadmin.policy.wording import describe_yaml
 
 if TYPE_CHECKING:
     import yaml
@@ -61,7 +62,7 @@ def read_yaml(text: str, name: str) -> Positioned:
     try:
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
-        raise PolicyInvalid(_yaml_error(name, error)) from None
+        raise PolicyInvalid(_yaml_error(name, text, error)) from None
     except RecursionError:
         raise PolicyInvalid(f"{name}: nested deeper than {_MAX_DEPTH} levels") from None
     if node is None:
@@ -72,11 +73,19 @@ def read_yaml(text: str, name: str) -> Positioned:
     return Positioned(builder.value(node, ()), builder.positions)
 
 
-def _yaml_error(name: str, error: yaml.YAMLError) -> str:
+def _yaml_error(name: str, text: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark is not None else name
-    return f"{where}: not valid YAML: {problem}"
+    problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])
+    context = str(getattr(error, "context", None) or "")
+    lines = text.split("\n")
+    opened = getattr(error, "context_mark", None)
+    if opened is not None and ("end of stream" in problem or "expected ',' or" in problem):
+        mark = opened
+    if mark is None:
+        return f"{name}: not valid YAML: {problem}"
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    words = describe_yaml(problem, context, line, mark.column)
+    return f"{name}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {words}"
 
 
 class _Builder:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?\s*(w|d|h|m|min|s)\s*)+$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTP]i?)?B?\s*$"
-SHARE_PATTERN = r"^\s*\d+(\.\d+)?\s*%\s*$"
+SHARE_PATTERN = r"^\s*(100(\.0*)?|\d{1,2}(\.\d+)?)\s*%\s*$"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(w|d|h|min|m|s)", re.ASCII)
 _SECONDS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "min": 60, "s": 1}

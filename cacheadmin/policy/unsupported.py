@@ -16,20 +16,28 @@ if TYPE_CHECKING:
 
 _Used = Callable[["Policy"], bool]
 
-_UNSUPPORTED: tuple[tuple[str, _Used], ...] = (
-    ("run_as", lambda policy: policy.run_as not in (None, _caller())),
-    ("hosts.expect", lambda policy: bool(policy.hosts.expect)),
-    ("scan.executor", lambda policy: policy.scan.executor != "threads"),
-    ("scan.workers", lambda policy: policy.scan.workers is not None),
-    ("scan.address", lambda policy: policy.scan.address is not None),
+# The key, whether it is in use, and what its JSON Schema still allows.
+_UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = (
+    ("run_as", lambda policy: policy.run_as not in (None, _caller()), {}),
+    ("hosts.expect", lambda policy: bool(policy.hosts.expect), {"maxItems": 0}),
+    ("scan.executor", lambda policy: policy.scan.executor != "threads", {"const": "threads"}),
+    ("scan.workers", lambda policy: policy.scan.workers is not None, {"type": "null"}),
+    ("scan.address", lambda policy: policy.scan.address is not None, {"type": "null"}),
 )
 
 
 def unsupported_keys(policy: Policy) -> Iterator[str]:
     """Yield the keys in use whose feature is not there yet."""
-    for key, used in _UNSUPPORTED:
+    for key, used, _ in _UNSUPPORTED:
         if used(policy):
             yield key
+
+
+def unsupported_schemas() -> Iterator[tuple[str, dict[str, object]]]:
+    """Yield what the JSON Schema of each such key still allows; nothing where that depends."""
+    for key, _, schema in _UNSUPPORTED:
+        if schema:
+            yield key, schema
 
 
 def _caller() -> str:

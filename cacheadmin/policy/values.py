@@ -67,8 +67,10 @@ def _absolute(value: str) -> str:
     return value.rstrip("/") or "/"
 
 
-def _release(value: str) -> str:
-    if parse_release(value) is None:
+def _release(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and parse_release(value) is None:
         raise ValueError(f"{value!r} is no uv release: write three numbers, such as 0.8.19")
     return value
 
@@ -83,7 +85,9 @@ OptionalDuration = Annotated[
     timedelta | None,
     BeforeValidator(lambda value: None if off(value) is None else _duration(value)),
     PlainSerializer(lambda value: "off" if value is None else duration_words(value)),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"const": "off"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": ["off", False, None]}]}
+    ),
 ]
 Size = Annotated[
     int,
@@ -106,9 +110,12 @@ SizeOrShare = Annotated[
         }
     ),
 ]
+# No part of a path may be `.` or `..`.
+_PATH_PATTERN = r"^/(?!(.*/)?\.\.?(/|$))"
+
 AbsolutePath = Annotated[
     str,
-    Field(json_schema_extra={"pattern": "^/"}),
+    Field(json_schema_extra={"pattern": _PATH_PATTERN}),
     BeforeValidator(lambda value: _absolute(value) if isinstance(value, str) else value),
 ]
 AbsolutePathOrOff = Annotated[
@@ -116,12 +123,12 @@ AbsolutePathOrOff = Annotated[
     BeforeValidator(
         lambda value: _absolute(value) if isinstance(value, str) and value != "off" else value
     ),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^/"}, {"const": "off"}]}),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": _PATH_PATTERN}, {"const": "off"}]}),
 ]
 Release = Annotated[
     str,
     Field(json_schema_extra={"pattern": r"^\d+\.\d+\.\d+$"}),
-    BeforeValidator(lambda value: _release(value) if isinstance(value, str) else value),
+    BeforeValidator(_release),
 ]
 Date = Annotated[
     date,

@@ -33,7 +33,7 @@ def is_one_clear_error(result: Result, code: int) -> bool:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("version: 1\nname: [test\n", "wrong.yaml:3:1"),
+        ("version: 1\nname: [test\n", "wrong.yaml:2:7"),
         ("version: 1\nname: \x1b[31m\n", ""),
         (HEAD + "a: &a [x, x, x, x, x, x, x, x, x]\n", "a"),
         (HEAD + "cache: &loop [*loop]\n", ""),
@@ -167,17 +167,3 @@ def test_output_that_no_disk_takes(cacheadmin: Cacheadmin, arguments: tuple[str,
 
 def test_the_version_is_told_beside_other_options(cacheadmin: Cacheadmin) -> None:
     assert cacheadmin("-q", "--version", code=0).stdout == cacheadmin("--version").stdout
-
-
-def test_a_starter_policy_for_a_folder_that_is_not_there(
-    cacheadmin: Cacheadmin, open_folder: Path
-) -> None:
-    file = open_folder / "not there" / "ml.yaml"
-    result = cacheadmin("policy", "init", "--cache", "/srv/uv", file)
-    assert is_one_clear_error(result, 2)
-    assert f"install -d '{file.parent}'" in result.stderr
-    file.parent.mkdir()
-    cacheadmin("policy", "init", "--cache", "/srv/uv", file, code=0)
-    again = cacheadmin("policy", "init", "--cache", "/srv/uv", file)
-    assert is_one_clear_error(again, 2)
-    assert "exists already" in again.stderr

@@ -36,8 +36,28 @@ def error_of(text: str | bytes) -> str:
         ("name: again", "p.yaml:4:1: the key 'name' stands there twice"),
         ("a: &a [*a]", "p.yaml:4"),
         ("a: !!python/object:os.system x", "tags such as"),
-        ("\tb: c", "not valid YAML"),
-        ("a: [1, 2", "not valid YAML"),
+        ("\tb: c", "p.yaml:4:1: not valid YAML: a tab: YAML is indented with spaces"),
+        ("venvs:\n\tinclude: []", "p.yaml:5:1: not valid YAML: a tab: YAML is indented with"),
+        ("a: [1, 2", "p.yaml:4:4: not valid YAML: the list `[` that begins here has no end"),
+        ("a: 'b", "p.yaml:4:4: not valid YAML: the text in quotes that begins here has no end"),
+        ("a: @b", "p.yaml:4:4: not valid YAML: a value that begins with @ must stand in quotes"),
+        ("a: *b", "p.yaml:4:4: not valid YAML: *b is the name of nothing: put it in quotes"),
+        ("a: b: c", "p.yaml:4:5: not valid YAML: a second `: ` in one line"),
+        ("- a", "not valid YAML: this line does not belong to those above"),
+        ("description:", "p.yaml:4:1: description must be text; nothing stands there"),
+        ("venvs:", "p.yaml:4:1: venvs must be a mapping of keys; nothing stands there"),
+        ("state: 5", "p.yaml:4:1: state must be text, not 5: put it in quotes"),
+        ("state: true", "p.yaml:4:1: state must be text, not true: put it in quotes"),
+        ("state: [a]", "p.yaml:4:1: state must be text, not the list ['a']"),
+        ("state: {a: b}", "p.yaml:4:1: state must be text, not a mapping of keys"),
+        ("prune: {keep: torch}", "prune.keep must be a list, not 'torch': write [torch]"),
+        ("protect: {ahead: 21}", "p.yaml:4:11: protect.ahead must be at most 20, not 21"),
+        ("prune: {limits: {entries: 0}}", "prune.limits.entries must be at least 1, not 0"),
+        ("uv: {minimum: 0.8}", "'0.8' is no uv release: write three numbers, such as 0.8.19"),
+        (
+            "prune: {environments: sometimes}",
+            "p.yaml:4:9: prune.environments must be 'never', or a mapping of keys, not 'sometimes'",
+        ),
         ("prune: {unused: {after: soon}}", "prune.unused.after"),
         ("prune: {budget: {max_files: -1}}", "prune.budget.max_files"),
         ("hosts: {expect: [node1]}", "hosts.expect: not yet supported"),
@@ -60,6 +80,18 @@ def error_of(text: str | bytes) -> str:
 )
 def test_one_line_says_where_and_what(added: str, expected: str) -> None:
     assert expected in error_of(f"{GOOD}{added}\n")
+
+
+def test_a_name_that_no_file_could_have_is_refused_in_plain_words() -> None:
+    told = error_of("version: 1\nname: my team\ncache: /srv/uv\n")
+    assert "name must begin with a letter or digit" in told
+    assert "name must not be empty" in error_of("version: 1\nname: ''\ncache: /srv/uv\n")
+
+
+def test_one_mistake_in_a_section_that_may_be_a_word_is_one_error() -> None:
+    told = error_of(f"{GOOD}prune:\n  environments: {{idle: soon}}\n")
+    assert told.startswith("p.yaml:5:18: prune.environments.idle: 'soon' is no duration")
+    assert "\n" not in told
 
 
 def test_all_errors_of_a_file_come_together_in_order() -> None:
