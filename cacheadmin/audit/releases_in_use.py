@@ -12,6 +12,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.audit.sharing import groups_of, has_account, sharing_of
+from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.fs.access_lists import ALL
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
@@ -66,15 +69,33 @@ def users_with(
     here, by whatever trace, it is what they are likely to run.
     """
     case = subject.case
-    active = {id(trace): trace.uid for trace in case.evidence.releases if is_active(case, trace)}
+    traces = list(traces_of_this_cache(subject))
+    active = {id(trace): trace.uid for trace in traces if is_active(case, trace)}
     users = set(active.values())
     by_user: dict[int | None, list[ReleaseTrace]] = defaultdict(list)
-    for trace in filter(is_wanted, case.evidence.releases):
+    for trace in filter(is_wanted, traces):
         in_reach = trace.uid in users or (trace.uid is None and bool(users))
         if id(trace) in active or (trace.is_program and in_reach):
             by_user[trace.uid].append(trace)
     for uid, traces in by_user.items():
         yield UsersTraces(uid, tuple(sorted(traces, key=_exact_and_newest_first)))
+
+
+def traces_of_this_cache(subject: Subject) -> Iterator[ReleaseTrace]:
+    """Yield the traces of users who use this cache, or may: what others do elsewhere is theirs.
+
+    Left out are environments that link into caches but not into this one, and
+    users with an account whom the root folder's rights keep out.
+    """
+    evidence = subject.case.evidence
+    root = sharing_of(subject.situation.cache.fd, evidence.filesystem).root
+    foreign = {one.path for one in evidence.environments if one.status is EnvironmentStatus.FOREIGN}
+    for trace in evidence.releases:
+        uid = trace.uid
+        known = uid is not None and has_account(uid)
+        shut_out = known and not root.user_may(uid or 0, groups_of(uid or 0), ALL)
+        if trace.path not in foreign and not shut_out:
+            yield trace
 
 
 def is_before(trace: ReleaseTrace, release: str) -> bool:

@@ -186,6 +186,7 @@ class _Walk:
                         not stat.S_ISREG(mode)
                         or mode & _SUSPICIOUS
                         or status.st_nlink > 1
+                        or self.judge.may_be_unreadable(mode)
                         or (judges_group and status.st_gid != gid)
                         or (needed and name.endswith(endings))
                     ):

@@ -18,6 +18,7 @@ from cacheadmin.audit.survey_tallies import Linked, Problem, Tallies
 from cacheadmin.audit.survey_zones import Place, Zone
 from cacheadmin.fs.access_lists import (
     ALL,
+    ENTER,
     READ,
     WRITE,
     access_of,
@@ -27,6 +28,7 @@ from cacheadmin.fs.access_lists import (
 from cacheadmin.uv.layout import SOURCE_KINDS
 
 LOCK, MARKER = ".lock", ".git"
+_READ_BY_ALL = stat.S_IRGRP | stat.S_IROTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Judge:
         if not sharing.members_may(access_of(status, listed), ALL):
             problem = Problem.CLOSED_FOLDER if needed else Problem.CLOSED_INNER_FOLDER
             self._count(problem, status, place, path)
+            if not needed and not sharing.members_may(access_of(status, listed), READ | ENTER):
+                self._count(_unreadable(place), status, place, path)
         elif needed and status.st_mode & stat.S_ISVTX:
             self._count(Problem.STICKY_FOLDER, status, place, path)
         if gid is not None:
@@ -93,16 +97,31 @@ class Judge:
             self._count(Problem.WORLD_WRITABLE, status, place, path)
         if self.standard.gid not in (None, status.st_gid) and place.zone is not Zone.LOOSE:
             self._count(Problem.OTHER_GROUP, status, place, path)
+        # uv itself leaves the wheels it built 0600, and needs them no more.
+        built = name.endswith(".whl") and place.kind in SOURCE_KINDS
+        judged = place.zone is not Zone.LOOSE and not is_lock and not built
+        if judged and self.may_be_unreadable(mode):
+            listed = read_access_list_at(fd, name)
+            if not self.standard.sharing.members_may(access_of(status, listed), READ):
+                self._count(_unreadable(place), status, place, path)
         if place.zone is Zone.NEEDED and place.depth >= 0 and (is_lock or is_marker):
             listed = read_access_list_at(fd, name)
             if not self.standard.sharing.members_may(access_of(status, listed), READ | WRITE):
                 problem = Problem.CLOSED_MARKER if is_marker else Problem.CLOSED_LOCK
                 self._count(problem, status, place, path)
-        if status.st_nlink > 1 and place.archive not in self.standard.explained:
+        if status.st_nlink > 1:
+            explained = place.archive in self.standard.explained
             self.tallies.add_linked(
                 status.st_ino,
-                Linked(status.st_nlink, 1, status.st_uid, place.bucket, status.st_size, path),
+                Linked(
+                    *(status.st_nlink, 1, status.st_uid, place.bucket, status.st_size, path),
+                    explained=explained,
+                ),
             )
+
+    def may_be_unreadable(self, mode: int) -> bool:
+        """Whether members may be unable to read a file of this mode: its list, or group, tells."""
+        return self.standard.sharing.is_shared and mode & _READ_BY_ALL != _READ_BY_ALL
 
     def other(self, fd: int, folder: str, place: Place, name: str, status: os.stat_result) -> None:
         """Judge a link, a device and the like. Raises OSError where a link can't be read."""
@@ -118,6 +137,10 @@ class Judge:
 
     def _count(self, problem: Problem, status: os.stat_result, place: Place, path: str) -> None:
         self.tallies.add(problem, status.st_uid, place.bucket, (path,))
+
+
+def _unreadable(place: Place) -> Problem:
+    return Problem.UNREADABLE_ARCHIVE if place.kind == "archive" else Problem.UNREADABLE
 
 
 def joined(folder: str, name: str) -> str:

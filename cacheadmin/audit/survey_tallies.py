@@ -29,6 +29,8 @@ class Problem(Enum):
     STICKY_FOLDER = auto()
     CLOSED_LOCK = auto()
     CLOSED_MARKER = auto()
+    UNREADABLE = auto()
+    UNREADABLE_ARCHIVE = auto()
     OTHER_GROUP = auto()
     NO_SETGID = auto()
     NO_DEFAULT_LIST = auto()
@@ -68,14 +70,22 @@ class Count:
 
 @dataclass(slots=True)
 class Linked:
-    """A file with several names: how many it has, and how many of them were met."""
+    """A file with several names in the cache, or outside of it."""
 
     links: int
+    """How many names it has."""
     met: int
+    """How many of them were met in the cache."""
     uid: int
+    """Whose it is."""
     bucket: str
+    """The bucket of the first name that was met; empty outside of buckets."""
     size_bytes: int
+    """Its size."""
     example: str
+    """The first name, relative to the cache."""
+    explained: bool = False
+    """Whether one of its names lies in an archive that a known environment holds links to."""
 
 
 @dataclass(slots=True)
@@ -120,9 +130,10 @@ class Tallies:
         known = self.linked.get(inode)
         if known is not None:
             known.met += found.met
+            known.explained |= found.explained
         elif len(self.linked) < MAX_TRACKED:
             self.linked[inode] = found
-        elif found.links > found.met:
+        elif found.links > found.met and not found.explained:
             self._add_outside(found)
 
     def merge(self, other: Tallies) -> None:
@@ -145,7 +156,7 @@ class Tallies:
     def settle_links(self) -> None:
         """Count the files that have names nobody met; call it when all is merged."""
         for linked in self.linked.values():
-            if linked.links > linked.met:
+            if linked.links > linked.met and not linked.explained:
                 self._add_outside(linked)
         self.linked = {}
 

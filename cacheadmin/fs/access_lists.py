@@ -95,6 +95,15 @@ class Access:
         return granted
 
 
+def keeps_access_lists(fd: int) -> bool:
+    """Whether the filesystem of an open folder keeps access lists, set or not."""
+    try:
+        os.getxattr(fd, _DEFAULT)
+    except OSError as error:
+        return error.errno == errno.ENODATA
+    return True
+
+
 def _has(rights: int, wanted: int) -> bool:
     return rights & wanted == wanted
 

@@ -52,6 +52,8 @@ def make_shared(cache: Path, owner: User) -> Path:
     subprocess.run(["chown", "-R", f"{owner.uid}:{SHARED_GROUP}", cache], check=True)
     subprocess.run(["find", cache, "-type", "d", "-exec", "chmod", "2775", "{}", "+"], check=True)
     os.chown(cache, 0, SHARED_GROUP)
+    if shutil.which("setfacl"):
+        setfacl("-R", "-d", "-m", "u::rwx,g::rwx,o::rx", cache)
     return cache
 
 
@@ -68,6 +70,7 @@ def shared_audit(open_folder: Path, ana: User) -> Audited:
 RULES = (
     "cache-root-mode",
     "not-group-writable",
+    "not-readable",
     "group-differs",
     "default-acl-missing",
     "lock-file",
@@ -94,6 +97,97 @@ def test_a_root_that_members_cannot_write_is_an_error_once_others_have_entries(
     (found,) = shared_audit.findings("cache-root-mode")
     assert found.severity is Severity.INFO
     assert shared_audit.findings("not-group-writable") == []
+
+
+def test_a_private_cache_is_not_told_to_be_shared(open_folder: Path) -> None:
+    cache = open_folder / ".cache" / "uv"
+    make_cache(cache)
+    audit = Audited(open_folder, cache)
+    (found,) = audit.findings("cache-root-mode")
+    assert found.severity is Severity.INFO
+    assert "it is a private cache" in found.detail
+    assert "chmod" not in found.fix
+    assert found.fix.startswith("nothing")
+    assert [f for rule in RULES[1:] for f in audit.findings(rule)] == []
+
+
+def test_a_root_whose_owner_is_only_a_number_is_never_taken_from_who_uses_it(
+    shared_audit: Audited, ana: User
+) -> None:
+    """A container's user has no account here: `chown root` would lock the only user out."""
+    cache = shared_audit.cache
+    os.chown(cache, ana.uid, SHARED_GROUP)
+    cache.chmod(0o2755)
+    found = [f for f in shared_audit.findings("cache-root-mode") if "no account" in f.detail]
+    assert "uses the cache" in found[0].detail
+    assert f"useradd -u {ana.uid}" in found[0].fix
+    assert "chown root" not in found[0].fix
+    # Nothing in it is that number's: then it may well be taken.
+    subprocess.run(["chown", "-R", "0", cache], check=True)
+    os.chown(cache, ana.uid, SHARED_GROUP)
+    (found, *_) = [f for f in shared_audit.findings("cache-root-mode") if "no account" in f.detail]
+    subprocess.run(found.fix, shell=True, check=True)
+    assert cache.stat().st_uid == 0
+
+
+@needs_setfacl
+def test_a_shared_root_without_a_default_list_is_named_with_the_command_that_sets_it(
+    shared_audit: Audited, ana: User
+) -> None:
+    cache = shared_audit.cache
+    setfacl("-R", "-k", cache)
+    # Members' folders show that umask 002 works here: good to know, no more.
+    (found,) = shared_audit.findings("default-acl-missing")
+    assert (found.subject, found.severity) == (str(cache), Severity.INFO)
+    (cache / "wheels-v6" / "pypi").chmod(0o2755)
+    (found,) = shared_audit.findings("default-acl-missing")
+    assert found.severity is Severity.WARNING
+    assert "umask 022" in found.detail
+    subprocess.run(found.fix, shell=True, check=True)
+    # Below it, folders made before lack it still: theirs are the next commands.
+    for finding in shared_audit.findings("default-acl-missing"):
+        subprocess.run(finding.fix, shell=True, check=True)
+    assert shared_audit.findings("default-acl-missing") == []
+
+
+@needs_setfacl
+def test_the_list_that_is_printed_for_a_root_names_the_groups_it_is_shared_with(
+    shared_audit: Audited,
+) -> None:
+    cache = shared_audit.cache
+    setfacl("-R", "-k", cache)
+    setfacl("-R", "-m", f"g::rX,g:{SHARED_GROUP}:rwX", cache)
+    subprocess.run(["chown", "-R", ":0", cache], check=True)
+    (found,) = shared_audit.findings("default-acl-missing")
+    assert f"g:{SHARED_GROUP}:rwx" in found.fix
+    subprocess.run(found.fix, shell=True, check=True)
+    assert [f.owner for f in shared_audit.findings("default-acl-missing")] != ["root"]
+
+
+def test_files_that_members_cannot_read_are_named_and_repaired(
+    shared_audit: Audited, ana: User
+) -> None:
+    cache = shared_audit.cache
+    (archive,) = (cache / "archive-v0").iterdir()
+    (archive / "six.py").chmod(0o600)
+    pointer = cache / "wheels-v6" / "pypi" / "six" / "1.17.0-py3-none-any.http"
+    pointer.touch()
+    os.chown(pointer, ana.uid, OTHER_GROUP)
+    pointer.chmod(0o640)
+    (found,) = shared_audit.findings("not-readable", owner=ana)
+    assert (found.severity, found.count) == (Severity.ERROR, 2)
+    subprocess.run(found.fix, shell=True, check=True)
+    assert shared_audit.findings("not-readable") == []
+    # What everybody may read, and the wheels that uv builds for itself, are no matter.
+    (archive / "six.py").chmod(0o644)
+    built = cache / "sdists-v9/pypi/docopt/0.6.2/AbCd/docopt-0.6.2-py2.py3-none-any.whl"
+    built.touch(mode=0o600)
+    assert shared_audit.findings("not-readable") == []
+    archive.chmod(0o2700)
+    (found,) = shared_audit.findings("not-readable")
+    assert "whose installs of it fail" in found.detail
+    subprocess.run(found.fix, shell=True, check=True)
+    assert shared_audit.findings("not-readable") == []
 
 
 @pytest.mark.parametrize(
@@ -218,8 +312,6 @@ def test_a_folder_that_was_moved_in_lacks_the_default_list(
     shared_audit: Audited, open_folder: Path, ana: User
 ) -> None:
     cache = shared_audit.cache
-    assert shared_audit.findings("default-acl-missing") == []
-    setfacl("-R", "-d", "-m", "u::rwx,g::rwx,o::rx", cache)
     assert shared_audit.findings("default-acl-missing") == []
     moved = open_folder / "pytz"
     (moved / "inner").mkdir(parents=True)

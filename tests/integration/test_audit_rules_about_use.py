@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,7 +20,7 @@ from cacheadmin.evidence.facts import Pin
 from cacheadmin.evidence.pin_ages import age_records
 from cacheadmin.evidence.pins import own_folder, pin_document
 from cacheadmin.findings import Severity
-from tests.support.auditing import Audited, link_environment, name_of, own
+from tests.support.auditing import Audited, link_environment, make_cache, name_of, own
 from tests.support.long_running import long_running, tool_run
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, age
@@ -132,6 +134,55 @@ def test_a_uv_without_lock_is_an_error_where_it_could_break_somebody(site: Site)
     (found,) = site.findings("uv-without-lock", "protect: {enabled: true}\n", owner=site.ana)
     assert found.severity is Severity.WARNING
     assert "would delete the lock and the buckets of others" in found.detail
+
+
+def test_who_links_into_another_cache_is_no_matter_here(site: Site) -> None:
+    home = site.shared.home(site.eve)
+    other = site.cache.with_name("another-cache")
+    try:
+        archive = make_cache(other)
+        link_environment(home / "theirs", archive, uv=OLD, user=site.eve)
+        policy = f"venvs: {{include: ['{home}/theirs']}}\n"
+        for rule in ("uv-without-lock", "uv-below-minimum"):
+            assert site.findings(rule, policy, owner=site.eve) == []
+        # The same environment, into this cache, is.
+        shutil.rmtree(home / "theirs")
+        own_archive = next((site.cache / "archive-v0").iterdir())
+        link_environment(home / "theirs", own_archive, uv=OLD, user=site.eve)
+        assert len(site.findings("uv-without-lock", policy, owner=site.eve)) == 1
+    finally:
+        shutil.rmtree(home / "theirs", ignore_errors=True)
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def test_who_may_not_enter_the_cache_is_no_matter_here(site: Site) -> None:
+    """Their environment lies in a tree that is searched; their uv can do nothing here."""
+    account = pwd.getpwnam("nobody")
+    stranger = User("nobody", account.pw_uid, account.pw_gid, (account.pw_gid,))
+    home = site.shared.homes / "nobody"
+    link_environment(home / "copied", make_cache(home / "elsewhere"), uv=OLD, user=stranger)
+    for link in (home / "copied").rglob("*"):
+        if link.is_symlink():
+            target = link.resolve()
+            link.unlink()
+            shutil.copy(target, link)
+    own(home, stranger)
+    policy = f"venvs: {{include: ['{home}/copied']}}\n"
+    try:
+        for rule in ("uv-without-lock", "uv-below-minimum", "lock-file"):
+            assert [f for f in site.findings(rule, policy) if f.owner == "nobody"] == []
+    finally:
+        shutil.rmtree(home)
+
+
+def test_a_tool_that_runs_from_hard_links_within_the_cache_has_no_name_outside(site: Site) -> None:
+    """Both names of each file lie in the cache: the wheel's archive, and the tool's environment."""
+    site.shared.uv(
+        NEWEST, *tool_run("cowsay"), "cowsay", "-t", "x", user=site.ben, link_mode="hardlink"
+    )
+    inodes = Counter(p.stat().st_ino for p in site.cache.glob("archive-v0/**/cowsay/main.py"))
+    assert 2 in inodes.values(), "the tool was not installed by hard links"
+    assert site.findings("hardlinks-outside") == []
 
 
 def test_a_release_newer_than_the_table_is_unknown_until_it_is_learned(site: Site) -> None:

@@ -23,6 +23,7 @@ from cacheadmin.audit.rules.name_taken import NameTaken
 from cacheadmin.audit.rules.no_user_xattrs import NoUserXattrs
 from cacheadmin.audit.rules.not_audited import NotAudited
 from cacheadmin.audit.rules.not_group_writable import NotGroupWritable
+from cacheadmin.audit.rules.not_readable import NotReadable
 from cacheadmin.audit.rules.pins_broken import PinsBroken
 from cacheadmin.audit.rules.pins_expired import PinsExpired
 from cacheadmin.audit.rules.policy_file import PolicyFile
@@ -46,6 +47,7 @@ RULES: tuple[type[Rule], ...] = (
     UnknownBucket,
     CacheRootMode,
     NotGroupWritable,
+    NotReadable,
     GroupDiffers,
     DefaultAclMissing,
     WorldWritable,

@@ -23,6 +23,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.planner.case import name_some
+from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -54,13 +55,29 @@ class CacheRootMode(Rule):
             yield self._not_shared(subject, sharing)
         yield from self._bits(subject, sharing)
         if not has_account(sharing.root.uid):
-            yield self._about(
-                subject,
-                Severity.WARNING,
-                f"the root folder belongs to uid {sharing.root.uid}, which has no account",
-                f"chown root {shlex.quote(subject.cache_path)}",
-            )
+            yield self._without_account(subject, sharing.root.uid)
         yield from self._way(subject, sharing)
+
+    def _without_account(self, subject: Subject, uid: int) -> Finding:
+        """Return what to do about a root whose owner is only a number here.
+
+        A container, or another host, may know that account: who made entries
+        here uses the cache, and would be locked out without the folder.
+        """
+        detail = f"the root folder belongs to uid {uid}, which has no account"
+        entries = sum(
+            count.count for count in subject.survey.tallies.each(Problem.OWNED) if count.uid == uid
+        )
+        if not entries:
+            path = shlex.quote(subject.cache_path)
+            return self._about(subject, Severity.WARNING, detail, f"chown root {path}")
+        return self._about(
+            subject,
+            Severity.WARNING,
+            f"{detail} here, and uses the cache ({count_words(entries, 'entry', 'entries')} of it)",
+            f"give that number an account (useradd -u {uid} NAME), if a container or another host "
+            "uses it; never chown the folder away from it",
+        )
 
     def _not_shared(self, subject: Subject, sharing: Sharing) -> Finding:
         owner, group = account_name(sharing.root.uid), group_name(sharing.root.gid)
@@ -70,11 +87,18 @@ class CacheRootMode(Rule):
             for count in subject.survey.tallies.each(Problem.OWNED)
             if count.uid not in (0, sharing.root.uid)
         }
-        severity = Severity.ERROR if others else Severity.INFO
+        detail = f"only {owner} can write in the root folder (mode {sharing.mode:04o}"
+        if not others:
+            return self._about(
+                subject,
+                Severity.INFO,
+                f"{detail}): it is a private cache",
+                "nothing, while one user uses it; sharing it begins with a group of its own",
+            )
         return self._about(
             subject,
-            severity,
-            f"only {owner} can write in the root folder (mode {sharing.mode:04o}, group {group})",
+            Severity.ERROR,
+            f"{detail}, group {group})",
             f"chgrp GROUP {path} && chmod 2775 {path} && setfacl -d -m u::rwx,g::rwx,o::rx {path}",
         )
 

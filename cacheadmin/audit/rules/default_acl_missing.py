@@ -1,12 +1,15 @@
-"""Folders that lack the default access list which the cache's root has."""
+"""The root without a default access list, and folders that lack the one it has."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import members_words
+from cacheadmin.audit.sharing import Sharing, members_words
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import (
     examples_words,
@@ -17,28 +20,38 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.fs.access_lists import ALL, AccessList, keeps_access_lists
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
 
 
 class DefaultAclMissing(Rule):
-    """A default list is handed on to what is made, never to what is copied or moved in."""
+    """A default list is handed on to what is made, never to what is copied or moved in.
+
+    A root without one is a remark where every member's folders show that they
+    have umask 002; on a filesystem that keeps no lists there is no other way.
+    """
 
     id = "default-acl-missing"
     severity = Severity.WARNING
-    title = "No default access list as the root has"
+    title = "Folder lacks a default ACL that lets members write"
     rationale = (
-        "The root's default access list is what lets members write in spite of umask 022. Below a "
-        "folder that lacks it, moved in or copied without lists, the umask decides again."
+        "The root's default access list is what lets members write in spite of umask 022. Where "
+        "it is missing, or below a folder that was moved in or copied without it, the umask "
+        "of whoever makes an entry decides."
     )
-    fix = "give these folders the root's default access list"
+    fix = "give the root, and these folders, a default access list"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner; nothing where the root has no such list."""
+        """Yield what the root lacks, or a finding for each owner of folders that lack it."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
-        if sharing.default is None or not sharing.has_default_for_members(sharing.default):
-            # What the root itself lacks is for `cache-root-mode` to say.
+        if sharing.default is None:
+            if sharing.is_shared:
+                yield self._root(subject)
+            return
+        if not sharing.has_default_for_members(sharing.default):
+            # A list that gives too little is for `cache-root-mode` to say.
             return
         for count in tallies.each_owner(Problem.NO_DEFAULT_LIST):
             words = number_words(count, "folder", "folders")
@@ -55,3 +68,34 @@ class DefaultAclMissing(Rule):
                 ),
                 count=count.count,
             )
+
+    def _root(self, subject: Subject) -> Finding:
+        survey = subject.survey
+        sharing, path = survey.sharing, shlex.quote(subject.cache_path)
+        members = members_words(sharing)
+        makers = {count.uid for count in survey.tallies.each(Problem.OWNED)} - {0}
+        closed = {count.uid for count in survey.tallies.each(Problem.CLOSED_FOLDER)}
+        if not keeps_access_lists(subject.situation.cache.fd):
+            finding = self.finding(
+                subject.cache_path,
+                "this filesystem keeps no access lists: every member needs umask 002, or what "
+                f"they make can't be written by {members}",
+                owner=account_name(sharing.root.uid),
+                fix="set umask 002 for every member, where they log in and in their units",
+            )
+            return replace(finding, severity=Severity.INFO)
+        finding = self.finding(
+            subject.cache_path,
+            "the root folder has no default access list: what a member with umask 022 makes "
+            f"can't be written by {members}",
+            owner=account_name(sharing.root.uid),
+            fix=f"setfacl -d -m {list_words(_default_for(sharing))} {path}",
+        )
+        shown_to_work = bool(makers) and not closed
+        return replace(finding, severity=Severity.INFO) if shown_to_work else finding
+
+
+def _default_for(sharing: Sharing) -> AccessList:
+    """Return the root's own rights as a default list; the owner has all, and so has the mask."""
+    rules = sharing.root.rules
+    return replace(rules, owner=ALL, mask=None if rules.mask is None else ALL)

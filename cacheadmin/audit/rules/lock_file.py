@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.accounts import account_name
+from cacheadmin.audit.owners import leads_into_cache
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
 from cacheadmin.audit.survey_tallies import Problem
@@ -138,11 +139,18 @@ def _wants_lock(trace: ReleaseTrace) -> bool:
 def _locked_out(subject: Subject) -> set[int]:
     """Return users of releases that take the lock who may make nothing in the root folder.
 
+    They use this cache: they wrote to it, or an environment of theirs links into it.
+
     Of a uid without account no groups are known: where a group shares the
     cache, it may be in that.
     """
-    sharing = subject.survey.sharing
-    uids = {trace.uid for trace in subject.case.evidence.releases if _wants_lock(trace)}
+    sharing, evidence = subject.survey.sharing, subject.case.evidence
+    linking = {one.path for one in evidence.environments if leads_into_cache(one)}
+    uids = {
+        trace.uid
+        for trace in evidence.releases
+        if _wants_lock(trace) and (trace.bucket is not None or trace.path in linking)
+    }
     return {
         uid
         for uid in uids

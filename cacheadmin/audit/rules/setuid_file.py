@@ -25,7 +25,7 @@ class SetuidFile(Rule):
 
     id = "setuid-file"
     severity = Severity.ERROR
-    title = "A file that gives rights, or is none"
+    title = "Setuid file, device, socket or FIFO in the cache"
     rationale = (
         "No package needs a setuid file, a device, a socket or a FIFO in the cache, and uv makes "
         "none: somebody put it there, perhaps to come back with their owner's rights, or to make "
