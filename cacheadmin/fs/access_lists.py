@@ -98,7 +98,7 @@ class Access:
 def keeps_access_lists(fd: int) -> bool:
     """Whether the filesystem of an open folder keeps access lists, set or not."""
     try:
-        os.getxattr(fd, _DEFAULT)
+        os.getxattr(fd, DEFAULT)
     except OSError as error:
         return error.errno == errno.ENODATA
     return True
