@@ -26,6 +26,7 @@ from cacheadmin.fs.reading import (
     read_file_and_status,
     read_linked_file,
 )
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.fs.walking import files_below
 
 _MAX_FILES = 2_000
@@ -196,6 +197,9 @@ def _read(
         return read if isinstance(read, ReadFailure) else (read[0], read[1].st_uid)
     # `systemctl enable /opt/app/app.service` leaves a link of root's.
     if stat.S_ISLNK(status.st_mode) and status.st_uid == 0:
+        if resolve(path) == "/dev/null":
+            # A masked unit: it starts nothing.
+            return None
         content = read_linked_file(path, _MAX_BYTES)
         return content if isinstance(content, ReadFailure) else (content, 0)
     return None

@@ -86,6 +86,7 @@ BEFORE = {
     "sharing-a-uv-cache.md": (
         "rm -rf /srv/uv-cache /etc/cacheadmin/policies.d/ml-team.yaml",
         "sed -i /^uvcache:/d /etc/group",
+        "rm -rf /home/ana/proj/.venv /home/ben/proj/.venv",
     ),
 }
 
