@@ -250,7 +250,7 @@ def test_our_own_prune_protects_afterwards_what_it_left(own: Protected) -> None:
     assert "sdists-v5" in {row["path"] for row in pruned["removals"]}
     assert pruned["protection"]["complete"]
     assert own.protect("--check")["complete"]
-    assert not (shared.path / "sdists-v12").exists()
+    assert not (shared.path / "sdists-v13").exists()
     for release in ("0.4.30", "0.8.5"):
         shared.uv(release, "cache", "prune", user=me())
         assert own.dangling() == 0
