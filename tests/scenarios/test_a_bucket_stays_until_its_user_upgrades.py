@@ -1,7 +1,8 @@
-"""A bucket that one user's uv 0.5.10 needs stays until they upgrade or fall silent.
+"""A bucket that one user's uv 0.5.10 needs stays until they upgrade and fall silent.
 
 Then exactly the buckets of that release go, and the archives only they led
-to, if no environment links them.
+to, if no environment links them. Whoever wrote to a bucket lately has its release
+somewhere, whatever other uv lies in their home.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def upgrade(shared: SharedCache, folder: str) -> Path:
     return installed
 
 
-def test_upgrading_frees_exactly_the_buckets_of_the_old_release(
+def test_who_upgraded_and_wrote_nothing_since_needs_the_old_buckets_no_more(
     shared: SharedCache, cacheadmin
 ) -> None:
     linking, linked, copied = a_cache_of_two_releases(shared)
@@ -61,6 +62,9 @@ def test_upgrading_frees_exactly_the_buckets_of_the_old_release(
     assert present <= set(upgrades["buckets"])
 
     upgrade(shared, "tools")
+    assert removals(cacheadmin, policy) == set(), "they were written to a moment ago"
+    for name in present:
+        age(shared.path / name, days=40)
     assert removals(cacheadmin, policy) == present | copied
     cacheadmin("prune", policy, code=0)
     assert not (archives(shared) & copied)
