@@ -13,28 +13,56 @@ from cacheadmin.cli.output import Format
 
 def simulate(
     policy: PolicyArgument = None,
+    more_packages: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PACKAGE]...", help="More packages for --clean.", show_default=False
+        ),
+    ] = None,
     uv: Annotated[
         str, typer.Option("--uv", help="Release, such as 0.8.5, or path of a uv binary.")
     ] = "",
     ci: Annotated[bool, typer.Option("--ci", help="As `uv cache prune --ci`.")] = False,
+    clean: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--clean",
+            metavar="PACKAGE",
+            help="As `uv cache clean PACKAGE...`, not as a prune; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="As with uv's own --force: it waits for nobody.")
+    ] = False,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show exactly what `uv cache prune` of a release would delete, and whom it breaks.
 
-    Nothing is locked, changed or run.
+    With --clean, what `uv cache clean` of these packages would. Nothing is locked, changed or run.
     """
     from cacheadmin.cli.showing import document, progress_bar
     from cacheadmin.errors import WrongUsage
     from cacheadmin.report.simulations import simulation_json, simulation_text
+    from cacheadmin.simulate.choosing import package_names
     from cacheadmin.simulate.running import simulate_for
 
     if not uv:
         raise WrongUsage("name the release: --uv 0.8.5, or --uv /path/to/uv")
+    if more_packages and not clean:
+        raise WrongUsage(f"{more_packages[0]!r} is one argument too many: packages need --clean")
+    packages = package_names([*(clean or ()), *(more_packages or ())])
     with (
         progress_bar() as progress,
         simulate_for(
-            policy, uv, ci=ci, insecure_policy=insecure_policy, progress=progress
+            policy,
+            uv,
+            ci=ci,
+            clean=packages,
+            force=force,
+            insecure_policy=insecure_policy,
+            progress=progress,
         ) as answer,
     ):
         user = answer.situation.case.user

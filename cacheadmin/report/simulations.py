@@ -26,6 +26,8 @@ def simulation_json(
     return {
         "uv": simulation.version,
         "ci": simulation.ci,
+        "force": simulation.force,
+        "clean": list(simulation.cleaned),
         "removals": list(simulation.removals),
         "outside": list(simulation.outside),
         "unlinks_lock": simulation.unlinks_lock,
@@ -63,8 +65,7 @@ def simulation_text(
     every_row: bool = False,
 ) -> str:
     """Return a simulated prune for people: whom it hits first, then what goes."""
-    command = f"uv cache prune{' --ci' if simulation.ci else ''} of uv {simulation.version}"
-    lines = [_headline(command, simulation, broken)]
+    lines = [_headline(_command(simulation), simulation, broken)]
     if unprotected is not None:
         spared = len(unprotected.environments) - len(broken.environments)
         lines.append(
@@ -99,6 +100,12 @@ def simulation_text(
     if len(shown) < len(simulation.removals):
         lines.append(f"  ... and {len(simulation.removals) - len(shown)} more (--verbose: all)")
     return "\n".join(lines)
+
+
+def _command(simulation: Simulation) -> str:
+    words = ["uv cache", "clean" if simulation.cleaned else "prune"]
+    words += ["--ci"] * simulation.ci + ["--force"] * simulation.force
+    return f"{' '.join([*words, *simulation.cleaned])} of uv {simulation.version}"
 
 
 def _headline(command: str, simulation: Simulation, broken: Breakage) -> str:

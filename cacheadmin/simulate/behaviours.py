@@ -42,14 +42,35 @@ class CiSources(Enum):
     ALL_BUT_WHEELS_AND_METADATA = 3
 
 
+class CleanedArchives(Enum):
+    """Which archives `cache clean PACKAGE` deletes, beside the package's own folders.
+
+    ``NONE``: none. ``LISTED``: entries of the archive bucket that lost their last
+    reference. ``UNLINKED_ANYWHERE``: whatever lost its last reference, also
+    outside the cache. ``UNLINKED``: the same, in the archive bucket.
+    """
+
+    NONE = 1
+    LISTED = 2
+    UNLINKED_ANYWHERE = 3
+    UNLINKED = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One release's prune.
+    """One release's prune, and its `cache clean PACKAGE`.
 
-    ``fails_on_dangling_pointers``: a pointer that leads nowhere ends the prune
-    with an error. ``revision_files`` 0: superseded revisions stay; 1: only the
+    ``empties_builds``: its ``builds-v*`` is emptied, before the archives.
+    ``sweeps_files``: files in its ``files-v*`` that no archive shares go, and
+    folders without files. ``revision_id_length``: the only length of a revision's
+    id that it can read; None: any. ``revision_fields``: how many fields of a
+    revision pointer's array it can read; one that it can't read supersedes
+    nothing. ``fails_on_dangling_pointers``: a pointer that leads nowhere ends the
+    prune with an error. ``revision_files`` 0: superseded revisions stay; 1: only the
     first revision file of a folder counts; 2: both. ``python_is_strange``: its
-    own ``python-v*`` bucket is deleted by mistake.
+    own ``python-v*`` bucket is deleted by mistake. ``can_force``: it has
+    ``--force``, which goes on without uv's lock. ``simple_index_folder``: where
+    `clean` looks for the listings of an index that is not PyPI.
     """
 
     spares_lock: bool
@@ -64,6 +85,12 @@ class Behaviour:
     fails_on_dangling_pointers: bool
     python_is_strange: bool
     empties_builds: bool
+    sweeps_files: bool
+    revision_id_length: int | None
+    revision_fields: int
+    can_force: bool
+    cleaned_archives: CleanedArchives
+    simple_index_folder: str
 
 
 def behaviour_of(version: str) -> Behaviour:
@@ -86,6 +113,12 @@ def behaviour_of(version: str) -> Behaviour:
         fails_on_dangling_pointers=release < (0, 2, 28),
         python_is_strange=release < (0, 11, 21),
         empties_builds=release >= (0, 12, 24),
+        sweeps_files=release >= (0, 12, 8),
+        revision_id_length=16 if (0, 11, 9) <= release < (0, 11, 11) else None,
+        revision_fields=3 if release >= (0, 12, 0) else 2,
+        can_force=release >= (0, 8, 20),
+        cleaned_archives=_cleaned_archives(release),
+        simple_index_folder="index" if release >= (0, 2, 28) else "url",
     )
 
 
@@ -104,6 +137,17 @@ def _ci(release: Release) -> CiSources | None:
         if release >= since:
             return behaviour
     return None
+
+
+def _cleaned_archives(release: Release) -> CleanedArchives:
+    for since, behaviour in (
+        ((0, 11, 20), CleanedArchives.UNLINKED),
+        ((0, 7, 9), CleanedArchives.UNLINKED_ANYWHERE),
+        ((0, 4, 2), CleanedArchives.LISTED),
+    ):
+        if release >= since:
+            return behaviour
+    return CleanedArchives.NONE
 
 
 def _references(release: Release) -> References:

@@ -22,6 +22,8 @@ _MAX_DEPTH = 64
 class Break:
     """An environment that would lose files: ``links`` counts its links that would dangle.
 
+    What dangles already does not count. 0: it uses the cache by other ways than links.
+
     ``packages`` are ``name version`` of the archives that would go.
     """
 
@@ -51,10 +53,11 @@ def breakage(
     removed = frozenset(removals)
     root = inventory.cache.path.rstrip("/") + "/"
     breaks = [
-        _break(environment, inventory, removed, locator)
+        broken
         for environment in evidence.environments
         if not lies_in(environment.path.removeprefix(root), removed)
         and any(lies_in(entry, removed) for entry in environment.led_to)
+        and (broken := _break(environment, inventory, removed, locator)) is not None
     ]
     processes = [
         process
@@ -66,30 +69,34 @@ def breakage(
 
 def _break(
     environment: Environment, inventory: Inventory, removed: frozenset[str], locator: CacheLocator
-) -> Break:
+) -> Break | None:
+    """Return what an environment would lose; None where all its links dangle already."""
+    hit = broken_before = 0
+    for link, folder, target in _links(environment.path):
+        located = locator.locate(target, folder)
+        if located.entry is not None and lies_in(located.entry, removed):
+            hit += 1
+            broken_before += locator.is_gone(located, link)
+    if hit and hit == broken_before:
+        return None
     packages = set()
     for archive in environment.archives:
         stored = inventory.archives.get(archive)
         if stored is not None and lies_in(stored.path, removed):
             packages.add(f"{stored.package or stored.id} {stored.version or ''}".strip())
-    links = sum(
-        1
-        for folder, target in _links(environment.path)
-        if (entry := locator.locate(target, folder).entry) is not None and lies_in(entry, removed)
-    )
     return Break(
         environment.path,
         environment.kind,
         environment.uid,
-        links,
+        hit - broken_before,
         tuple(sorted(packages)),
     )
 
 
-def _links(path: str) -> Iterator[tuple[str, str]]:
-    """Yield (folder, text) of every link below a path, and of the path itself."""
+def _links(path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (link, its folder, its text) of every link below a path, and of the path itself."""
     if os.path.islink(path):
-        yield os.path.dirname(path), os.readlink(path)
+        yield path, os.path.dirname(path), os.readlink(path)
     waiting = [(path, 0)]
     while waiting:
         folder, depth = waiting.pop()
@@ -97,7 +104,7 @@ def _links(path: str) -> Iterator[tuple[str, str]]:
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.is_symlink():
-                        yield folder, os.readlink(entry.path)
+                        yield entry.path, folder, os.readlink(entry.path)
                     elif depth < _MAX_DEPTH and entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
         except OSError:

@@ -11,7 +11,7 @@ from cacheadmin.uv.binaries import read_binary
 from cacheadmin.uv.releases import buckets_of, newest_known, parse_release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,17 @@ def choose_release(named: str, learned: Mapping[str, frozenset[str]]) -> ChosenR
         else f"uv {named} is older than the first release with a cache of buckets",
         hint="give --uv PATH of its binary, or teach it with `cacheadmin uv learn PATH`",
     )
+
+
+def package_names(packages: Iterable[str]) -> tuple[str, ...]:
+    """Return names of packages as uv stores them. Raises WrongUsage for what is none."""
+    from packaging.utils import InvalidName, canonicalize_name
+
+    try:
+        names = [canonicalize_name(package, validate=True) for package in packages]
+    except InvalidName as error:
+        raise WrongUsage(f"--clean: {error}") from None
+    return tuple(dict.fromkeys(names))
 
 
 def _from_binary(path: str) -> ChosenRelease:

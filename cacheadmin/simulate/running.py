@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.look import locator_for
@@ -46,6 +47,8 @@ def simulate_for(
     uv: str,
     *,
     ci: bool = False,
+    clean: tuple[str, ...] = (),
+    force: bool = False,
     insecure_policy: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Answer]:
@@ -53,19 +56,36 @@ def simulate_for(
     loaded = load_policy(policy, insecure=insecure_policy)
     stop_recording_access_times(loaded.policy.cache)
     with look_with(loaded, progress=progress) as situation:
-        yield simulate_in(situation, uv, ci=ci)
+        yield simulate_in(situation, uv, ci=ci, clean=clean, force=force)
 
 
-def simulate_in(situation: Situation, uv: str, *, ci: bool = False) -> Answer:
-    """Simulate a release in a situation that was looked at already."""
+def simulate_in(
+    situation: Situation,
+    uv: str,
+    *,
+    ci: bool = False,
+    clean: tuple[str, ...] = (),
+    force: bool = False,
+) -> Answer:
+    """Simulate a release in a situation that was looked at already.
+
+    Its prune, or its `cache clean` of the packages in ``clean`` (normalized names).
+    """
     release = choose_release(uv, situation.evidence.learned)
     cache = situation.cache.identity
-    simulation = simulate_prune(cache, release.version, ci=ci, buckets=release.buckets)
+    simulate = partial(
+        simulate_prune,
+        cache,
+        release.version,
+        ci=ci,
+        clean=clean,
+        force=force,
+        buckets=release.buckets,
+    )
+    simulation = simulate()
     unprotected = None
     if has_roots(cache):
-        bare = simulate_prune(
-            cache, release.version, ci=ci, buckets=release.buckets, without_roots=True
-        )
+        bare = simulate(without_roots=True)
         unprotected = _broken_by(situation, bare)
     notes = (release.note,) if release.note else ()
     return Answer(situation, simulation, _broken_by(situation, simulation), notes, unprotected)

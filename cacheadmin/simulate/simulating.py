@@ -10,12 +10,14 @@ from cacheadmin.simulate.behaviours import behaviour_of
 from cacheadmin.simulate.steps import (
     PrunedRelease,
     PruneFails,
+    clean_package,
     empty_builds,
     remove_environments,
     remove_superseded_revisions,
     remove_unknown_names,
     remove_unreferenced_archives,
     remove_unzipped_wheels,
+    sweep_files,
 )
 from cacheadmin.simulate.tree import Tree
 from cacheadmin.uv.layout import ROOTS_FOLDER, ROOTS_KINDS, parse_bucket_name
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a release's prune would do.
+    """What a release's prune, or its `cache clean PACKAGE`, would do.
 
+    ``cleaned`` names the packages that are cleaned; empty for a prune.
     ``removals`` are relative to the cache and sorted: the top of each removed
     tree. ``outside`` are absolute paths outside the cache that it would delete
     by following links. ``failure`` says why it would end with an error, after
@@ -37,6 +40,8 @@ class Simulation:
 
     version: str
     ci: bool
+    force: bool
+    cleaned: tuple[str, ...]
     removals: tuple[str, ...]
     outside: tuple[str, ...]
     unlinks_lock: bool
@@ -48,11 +53,15 @@ def simulate_prune(
     version: str,
     *,
     ci: bool = False,
+    clean: tuple[str, ...] = (),
+    force: bool = False,
     buckets: frozenset[str] | None = None,
     without_roots: bool = False,
 ) -> Simulation:
     """Return what ``uv cache prune`` of a release would delete in a cache.
 
+    With ``clean`` it is ``uv cache clean`` of these packages instead. ``force`` is
+    its ``--force``: the same removals, without waiting for anybody.
     Nothing is locked or changed. ``buckets`` are the release's bucket names
     when they were learned from its binary; else the release table's.
     ``without_roots``: as if `cacheadmin protect` had planted nothing. Raises
@@ -67,6 +76,10 @@ def simulate_prune(
         )
     if ci and behaviour.ci is None:
         raise WrongUsage(f"uv {version} has no `cache prune --ci`: it came with 0.2.29")
+    if force and not behaviour.can_force:
+        raise WrongUsage(f"uv {version} has no `--force`: it came with 0.8.20")
+    if ci and clean:
+        raise WrongUsage("--ci belongs to `uv cache prune`: leave it out with --clean")
     release = PrunedRelease(version, behaviour, _by_kind(names))
     tree = Tree(cache.path)
     planted = _roots_folders(tree) if without_roots else ()
@@ -74,13 +87,17 @@ def simulate_prune(
         tree.remove(folder)
     failure = ""
     try:
-        _prune(tree, release, ci=ci)
+        if clean:
+            for package in clean:
+                clean_package(tree, release, package)
+        else:
+            _prune(tree, release, ci=ci)
     except PruneFails as error:
         failure = str(error)
     for folder in planted:
         # Never there, so it is not this prune that removes it.
         del tree.removed[folder]
-    return _outcome(tree, release, ci=ci, failure=failure)
+    return _outcome(tree, release, ci=ci, force=force, cleaned=clean, failure=failure)
 
 
 def has_roots(cache: CacheIdentity) -> bool:
@@ -106,19 +123,25 @@ def _prune(tree: Tree, release: PrunedRelease, *, ci: bool) -> None:
         remove_environments(tree, release)
     if ci:
         remove_unzipped_wheels(tree, release)
+    empty_builds(tree, release)
     remove_unreferenced_archives(tree, release)
     if late:
         remove_environments(tree, release)
-    empty_builds(tree, release)
+    sweep_files(tree, release)
 
 
-def _outcome(tree: Tree, release: PrunedRelease, *, ci: bool, failure: str) -> Simulation:
+def _outcome(
+    tree: Tree,
+    release: PrunedRelease,
+    *,
+    ci: bool,
+    force: bool,
+    cleaned: tuple[str, ...],
+    failure: str,
+) -> Simulation:
     inside, outside = [], []
     prefix = tree.root.rstrip("/") + "/"
-    for path in tree.removed:
-        above = path.rpartition("/")[0]
-        if above and tree.is_gone(above):
-            continue
+    for path in tree.tops():
         if path.startswith(prefix):
             inside.append(path.removeprefix(prefix))
         else:
@@ -126,6 +149,8 @@ def _outcome(tree: Tree, release: PrunedRelease, *, ci: bool, failure: str) -> S
     return Simulation(
         version=release.version,
         ci=ci,
+        force=force,
+        cleaned=cleaned,
         removals=tuple(sorted(inside)),
         outside=tuple(sorted(outside)),
         unlinks_lock=".lock" in inside,

@@ -52,6 +52,10 @@ class Tree:
             path = path.rpartition("/")[0]
         return False
 
+    def tops(self) -> list[str]:
+        """Return what was removed, without what lies below something else that was."""
+        return [path for path in self.removed if not self.is_gone(path.rpartition("/")[0])]
+
     def entries(self, folder: str) -> list[Entry] | None:
         """Return what a folder holds now; None when it is missing."""
         if self.is_gone(folder):

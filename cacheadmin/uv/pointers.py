@@ -52,12 +52,21 @@ def revision_named_by(pointer: bytes, kind: PointerKind) -> str | None:
     return named if named is not None and _IDENTIFIER.fullmatch(named) else None
 
 
-def _named(pointer: bytes, kind: PointerKind) -> str | None:
+def revision_fields(pointer: bytes, kind: PointerKind) -> int:
+    """Return how many fields a revision pointer's array has; 0 for a map or an unknown shape."""
+    found = _object(pointer, kind)
+    return len(found) if isinstance(found, list) else 0
+
+
+def _object(pointer: bytes, kind: PointerKind) -> object:
     first = first_object(pointer[:_MAX_OBJECT], _MAX_OBJECT)
-    if kind == "rev":
-        if not isinstance(first, list) or len(first) < 2:
-            return None
-        first = first[1]
+    if kind == "http":
+        return first
+    return first[1] if isinstance(first, list) and len(first) >= 2 else None
+
+
+def _named(pointer: bytes, kind: PointerKind) -> str | None:
+    first = _object(pointer, kind)
     if isinstance(first, str):
         return first
     if isinstance(first, list) and first and isinstance(first[0], str):

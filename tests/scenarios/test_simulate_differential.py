@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.inventory.reading import open_cache
+from cacheadmin.simulate.choosing import package_names
 from cacheadmin.simulate.simulating import Simulation, simulate_prune
+from tests.support.incident import reinstall_a_changed_tool
 from tests.support.mixed_cache import build_mixed_cache, deleted_tops, paths_of, spoiled_copy
 from tests.support.packages import Index
-from tests.support.shared_cache import SharedCache
+from tests.support.shared_cache import SharedCache, copy_in_place_of
 from tests.support.users import open_temporary_folder
+from tests.support.uv_releases import NEWEST
 
 RELEASES = (
     "0.2.37",
@@ -37,6 +40,31 @@ RELEASES = (
     "0.13.8",
     "0.13.9",
 )
+
+# One or two of every minor that nothing else here uses: what holds between the releases of the
+# list above should hold for these. 0.11.10 can't read ids of 21 characters, 0.12.0 writes
+# revisions that older ones can't read.
+OTHER_RELEASES = ("0.11.10", "0.12.10", "0.13.4")
+LONG_OTHER_RELEASES = (
+    "0.1.40",
+    "0.2.30",
+    "0.3.2",
+    "0.4.20",
+    "0.5.18",
+    "0.6.14",
+    "0.7.8",
+    "0.8.14",
+    "0.9.13",
+    "0.10.5",
+    "0.11.5",
+    "0.11.9",
+    "0.12.0",
+    "0.13.2",
+)
+
+# `uv cache clean PACKAGE` changed at 0.4.2, 0.7.9, 0.11.20 and 0.12.8.
+CLEANING_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.12.10", "0.13.9")
+CLEANED = (("six",), ("tool", "docopt"), ("gitted", "pytz", "cowsay"), ("idna", "Packaging"))
 
 # What `--ci` does changed seldom: one release of each kind. `make test-long` runs the others.
 CI_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.13.9")
@@ -97,6 +125,73 @@ def test_what_is_simulated_is_what_is_deleted(
     mixed: SharedCache, tmp_path: Path, release: str, ci: bool
 ) -> None:
     compare(mixed, tmp_path, release, RELEASES.index(release) * 2 + ci + 1, ci=ci)
+
+
+@pytest.mark.parametrize("seed", range(200, 204))
+@pytest.mark.parametrize(
+    "release",
+    [
+        *OTHER_RELEASES,
+        *(pytest.param(release, marks=pytest.mark.long) for release in LONG_OTHER_RELEASES),
+    ],
+)
+def test_releases_that_nobody_looked_at_behave_as_those_beside_them(
+    mixed: SharedCache, tmp_path: Path, release: str, seed: int
+) -> None:
+    compare(mixed, tmp_path, release, seed, ci=bool(seed % 2) and release != "0.1.40")
+
+
+@pytest.mark.parametrize("packages", CLEANED, ids="+".join)
+@pytest.mark.parametrize("release", CLEANING_RELEASES)
+def test_what_clean_would_delete_is_what_it_deletes(
+    mixed: SharedCache, tmp_path: Path, release: str, packages: tuple[str, ...]
+) -> None:
+    seed = CLEANED.index(packages) * 10 + CLEANING_RELEASES.index(release)
+    with copy_in_place_of(mixed.path) as cache:
+        # Pointers before 0.11.17 name the cache's own path: the spoiled copy takes it.
+        spoiled = spoiled_copy(cache, tmp_path, seed)
+        shutil.rmtree(cache)
+        shutil.move(spoiled, cache)
+        names = package_names(packages)
+        with open_cache(str(cache)) as opened:
+            expected = simulate_prune(opened.identity, release, clean=names)
+        before = paths_of(cache)
+        finished = mixed.uv(release, "cache", "clean", *packages, check=False)
+        assert (finished.returncode != 0) is bool(expected.failure), finished.stderr
+        deleted = deleted_tops(before, paths_of(cache))
+        if expected.failure:
+            assert set(deleted) <= set(expected.removals)
+        else:
+            assert deleted == list(expected.removals)
+
+
+@pytest.mark.parametrize("release", ["0.12.20", "0.12.24", NEWEST])
+def test_a_prune_that_fails_has_emptied_the_builds_already(
+    index: Index, open_folder: Path, release: str
+) -> None:
+    shared = SharedCache.create(open_folder, index)
+    shared.environment("env", release, "six==1.16.0")
+    (shared.path / "builds-v0" / ".tmpBuild").mkdir(parents=True)
+    (shared.path / "archive-v0" / "dangling").symlink_to("nowhere")
+    expected = simulated(shared.path, release, ci=False)
+    before = paths_of(shared.path)
+    assert shared.uv(release, "cache", "prune", check=False).returncode != 0
+    assert expected.failure
+    assert deleted_tops(before, paths_of(shared.path)) == list(expected.removals)
+
+
+@pytest.mark.parametrize("pruner", ["0.8.5", "0.11.10", "0.11.33", "0.12.24"])
+@pytest.mark.parametrize("writer", ["0.8.5", "0.11.33", "0.12.0", "0.12.24"])
+def test_only_a_revision_file_that_the_release_can_read_supersedes_the_others(
+    index: Index, open_folder: Path, writer: str, pruner: str
+) -> None:
+    shared = SharedCache.create(open_folder, index)
+    environment = shared.environment("env", writer)
+    assert reinstall_a_changed_tool(shared, environment, writer)
+    expected = simulated(shared.path, pruner, ci=False)
+    before = paths_of(shared.path)
+    shared.uv(pruner, "cache", "prune")
+    assert deleted_tops(before, paths_of(shared.path)) == list(expected.removals)
 
 
 @pytest.mark.long

@@ -51,6 +51,49 @@ def test_an_older_release_on_a_newer_cache_removes_everything_and_the_lock(
     assert "it would delete .lock" in told
 
 
+def test_links_that_dangle_already_are_not_counted_again(shared: SharedCache, cacheadmin) -> None:
+    hurt = shared.environment("hurt", NEWEST, "six==1.16.0", "idna==3.7")
+    lost = shared.environment("lost", NEWEST, "six==1.16.0")
+    (archive,) = {Path(text).parents[0] for text in links_of(lost).values() if "six.py" in text}
+    for path in archive.iterdir():
+        if path.is_file():
+            path.unlink()
+        else:
+            for inner in path.iterdir():
+                inner.unlink()
+    policy = cacheadmin.policy(shared.path)
+    said = cacheadmin("simulate", policy, "--uv", "0.8.5", "--format", "json", code=0).json
+    before = len(dangling_links(hurt))
+    assert before > 0
+    (broken,) = [row for row in said["breaks"] if row["venv"] in map(str, (hurt, lost))]
+    with copy_in_place_of(shared.path):
+        shared.uv("0.8.5", "cache", "prune")
+        assert broken["venv"] == str(hurt)
+        assert broken["links"] == len(dangling_links(hurt)) - before
+
+
+def test_cleaning_a_package_says_whose_environments_lose_it(
+    shared: SharedCache, cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7")
+    policy = cacheadmin.policy(shared.path)
+    words = ("simulate", policy, "--uv", NEWEST, "--clean", "Six", "docopt")
+    said = cacheadmin(*words, "--format", "json", code=0).json
+    assert said["clean"] == ["six", "docopt"]
+    (broken,) = said["breaks"]
+    assert broken["packages"] == ["six 1.16.0"]
+    told = cacheadmin(*words, "--force", code=0).stdout
+    assert f"uv cache clean --force six docopt of uv {NEWEST} would remove" in told
+    with copy_in_place_of(shared.path):
+        shared.uv(NEWEST, "cache", "clean", "six", "docopt")
+        assert broken["links"] == len(dangling_links(environment))
+    for wrong in (("--clean", "six/.."), ("--clean", "six", "--ci"), ("six",)):
+        assert cacheadmin("simulate", policy, "--uv", NEWEST, *wrong, code=2).stderr
+    old = cacheadmin("simulate", policy, "--uv", "0.8.19", "--force", code=2).stderr
+    assert "--force" in old
+    assert "0.8.20" in old
+
+
 def test_a_binary_given_by_its_path_answers_as_its_release(shared: SharedCache, cacheadmin) -> None:
     shared.environment("proj", "0.9.0", "six==1.16.0")
     policy = cacheadmin.policy(shared.path)

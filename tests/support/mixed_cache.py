@@ -22,6 +22,8 @@ from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, names_in
 
 WRITERS = ("0.2.37", "0.5.10", "0.6.4", "0.8.5", "0.11.33", "0.13.8", "0.13.9")
+#: With every preview on they fill ``files-v0``, and archive ids have 24 characters.
+CONTENT_ADDRESSERS = ("0.12.10", "0.13.9")
 
 _SCRIPT = """# /// script
 # requires-python = ">=3.8"
@@ -56,6 +58,10 @@ def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
             if git is not None:
                 source = f"gitted @ git+file://{git}"
                 shared.uv(release, "pip", "install", "--python", environment, source)
+    for release in CONTENT_ADDRESSERS:
+        environment = shared.environment(f"preview-{release}", release)
+        words = ("pip", "install", "--python", environment, "idna==3.10", "packaging==25.0")
+        shared.uv(release, *words, extra_environment={"UV_PREVIEW": "1"})
     return shared
 
 
@@ -188,6 +194,41 @@ def _odd_source_files(cache: Path, outside: Path, dice: random.Random) -> None:
         (path.parent / "linked.whl").symlink_to(outside)
 
 
+def _loose_files(cache: Path, outside: Path, dice: random.Random) -> None:
+    """Odd things, and files that lost one of their links, where content is stored by its hash."""
+    bucket = cache / "files-v0"
+    shutil.rmtree(bucket / "ab", ignore_errors=True)
+    bucket.mkdir(exist_ok=True)
+    for name in ("plain", ".hidden", ".tmpfile"):
+        (bucket / name).write_text("x")
+    (bucket / "shared").mkdir()
+    (bucket / "shared" / "twin").hardlink_to(bucket / "plain")
+    (bucket / "deep" / "er" / "empty").mkdir(parents=True)
+    (bucket / "deep" / "er" / "file").write_text("x")
+    (bucket / "link").symlink_to(outside)
+    (bucket / "odd").mkdir()
+    (bucket / "odd" / "nowhere").symlink_to("nothing")
+    os.mkfifo(bucket / "odd" / "fifo")
+    for path in _some(dice, [p for p in cache.glob("archive-v0/*/*.py") if p.is_file()], 4):
+        path.unlink()
+
+
+def _only_loose_files(cache: Path, outside: Path, dice: random.Random) -> None:
+    if (cache / "files-v0" / "plain").exists():
+        return
+    shutil.rmtree(cache / "files-v0", ignore_errors=True)
+    (cache / "files-v0" / "ab").mkdir(parents=True)
+    (cache / "files-v0" / "ab" / "loose").write_text("x")
+
+
+def _dangling_archive(cache: Path, outside: Path, dice: random.Random) -> None:
+    """Since 0.11.20 the only thing that makes a prune fail: what goes before it matters."""
+    (cache / "builds-v0" / ".tmpBuild").mkdir(parents=True, exist_ok=True)
+    if dice.random() < 0.5:
+        (cache / "archive-v0").mkdir(exist_ok=True)
+        (cache / "archive-v0" / "dangling").symlink_to("nowhere")
+
+
 def _some(dice: random.Random, paths: list[Path], count: int) -> list[Path]:
     return dice.sample(sorted(paths), min(count, len(paths)))
 
@@ -210,4 +251,7 @@ _SPOILS: tuple[Callable[[Path, Path, random.Random], None], ...] = (
     _missing_bucket,
     _more_revisions,
     _odd_source_files,
+    _loose_files,
+    _only_loose_files,
+    _dangling_archive,
 )

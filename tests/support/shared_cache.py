@@ -101,6 +101,7 @@ class SharedCache:
         cache: Name | None = None,
         cwd: Name | None = None,
         check: bool = True,
+        extra_environment: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run any uv command of a user against this cache (or a copy).
 
@@ -118,6 +119,7 @@ class SharedCache:
             user=user,
             cwd=cwd,
             check=check,
+            extra_environment=extra_environment,
         )
 
     def remove_environment(self, environment: Path) -> None:

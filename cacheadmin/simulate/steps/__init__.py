@@ -9,7 +9,9 @@ from __future__ import annotations
 from cacheadmin.simulate.steps.archives import remove_unreferenced_archives
 from cacheadmin.simulate.steps.builds import empty_builds
 from cacheadmin.simulate.steps.ci import remove_unzipped_wheels
+from cacheadmin.simulate.steps.cleaning import clean_package
 from cacheadmin.simulate.steps.environments import remove_environments
+from cacheadmin.simulate.steps.files import sweep_files
 from cacheadmin.simulate.steps.pruning import PrunedRelease, PruneFails
 from cacheadmin.simulate.steps.revisions import remove_superseded_revisions
 from cacheadmin.simulate.steps.root import remove_unknown_names
@@ -17,10 +19,12 @@ from cacheadmin.simulate.steps.root import remove_unknown_names
 __all__ = [
     "PruneFails",
     "PrunedRelease",
+    "clean_package",
     "empty_builds",
     "remove_environments",
     "remove_superseded_revisions",
     "remove_unknown_names",
     "remove_unreferenced_archives",
     "remove_unzipped_wheels",
+    "sweep_files",
 ]

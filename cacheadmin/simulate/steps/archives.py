@@ -25,16 +25,17 @@ def remove_unreferenced_archives(tree: Tree, release: PrunedRelease) -> None:
     bucket = release.path(tree, "archive")
     if bucket is None:
         return
-    references = set(_references(tree, release))
+    counted = {archive for _, archive in references(tree, release)}
     for entry in tree.entries(bucket) or ():
         real = tree.canonicalize(entry.path)
         if real is None:
             raise PruneFails(f"{entry.path} leads nowhere")
-        if real not in references:
+        if real not in counted:
             tree.remove(real if release.behaviour.follows_links_out else entry.path)
 
 
-def _references(tree: Tree, release: PrunedRelease) -> Iterator[str]:
+def references(tree: Tree, release: PrunedRelease) -> Iterator[tuple[str, str]]:
+    """Yield (link, what it resolves to) for everything that a release counts as a reference."""
     rule = release.behaviour.references
     for kind, name in release.buckets.items():
         bucket = f"{tree.root}/{name}"
@@ -48,7 +49,7 @@ def _references(tree: Tree, release: PrunedRelease) -> Iterator[str]:
                 continue
             real = tree.canonicalize(entry.path)
             if real is not None:
-                yield real
+                yield entry.path, real
             elif release.behaviour.fails_on_dangling_pointers:
                 raise PruneFails(f"{entry.path} leads nowhere (fails before 0.2.28)")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def empty_builds(tree: Tree, release: PrunedRelease) -> None:
-    """Source: binaries of 0.12.23 and 0.12.24 (run)."""
+    """Source: binaries of 0.12.23 and 0.12.24 (run): before the archives, which may fail."""
     bucket = release.path(tree, "builds")
     if bucket is None or not release.behaviour.empties_builds:
         return
