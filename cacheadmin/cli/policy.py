@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cacheadmin.policy.loading import LoadedPolicy
 
 policy_app = typer.Typer(help="Write, check and explain policies.", no_args_is_help=True)
 
@@ -111,9 +114,30 @@ def show_command(
 
     loaded = load_policy(policy, insecure=insecure_policy)
     values = list(effective_values(loaded))
+    kept = _kept_now(loaded)
     if output_format is Format.JSON:
         rows = {key: {"value": value, "origin": origin} for key, value, origin in values}
-        output.data(dumps({**header("policy", loaded, None), "values": rows}))
+        content = {"values": rows, "keep_matches": kept}
+        output.data(dumps({**header("policy", loaded, None), **content}))
     else:
         cells = [(key, json.dumps(value), origin) for key, value, origin in values]
         output.data(table(("key", "value", "from"), cells))
+        if kept:
+            output.data("")
+            output.data(table(("prune.keep", "archives it names now"), list(kept.items())))
+
+
+def _kept_now(loaded: LoadedPolicy) -> dict[str, int] | None:
+    """Return how many archives each pattern of prune.keep names; None: the cache can't be read."""
+    from cacheadmin.errors import CacheadminError
+    from cacheadmin.inventory.matching import count_matches
+    from cacheadmin.inventory.opening import open_cache
+
+    if not loaded.policy.prune.keep:
+        return {}
+    try:
+        with open_cache(loaded.policy.cache) as cache:
+            return count_matches(cache, loaded.policy.prune.keep)
+    except CacheadminError as error:
+        output.warning(f"what prune.keep names now can't be told: {error}")
+        return None

@@ -17,6 +17,7 @@ from cacheadmin.policy.values import (
     Date,
     Duration,
     OptionalDuration,
+    PackagePattern,
     Release,
     Section,
     Size,
@@ -155,7 +156,9 @@ class Prune(Section):
     )
     unused: Unused = Unused.model_construct()
     budget: Budget = Budget.model_construct()
-    keep: tuple[str, ...] = Field((), description="package patterns never removed")
+    keep: tuple[PackagePattern, ...] = Field(
+        (), description="packages never removed: requirements such as six>=1.16, and globs"
+    )
     limits: Limits = Limits.model_construct()
 
     @field_validator("budget", mode="before")

@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from cacheadmin.package_names import parse_pattern
 from cacheadmin.policy.quantities import (
     DURATION_PATTERN,
     SHARE_PATTERN,
@@ -65,6 +66,11 @@ def _absolute(value: str) -> str:
     if "\0" in value or any(part in (".", "..") for part in value.split("/")):
         raise ValueError(f"{value!r} must not hold '.' or '..' parts or NUL")
     return value.rstrip("/") or "/"
+
+
+def _package_pattern(value: str) -> str:
+    parse_pattern(value)
+    return value
 
 
 def _release(value: object) -> object:
@@ -129,6 +135,10 @@ Release = Annotated[
     str,
     Field(json_schema_extra={"pattern": r"^\d+\.\d+\.\d+$"}),
     BeforeValidator(_release),
+]
+PackagePattern = Annotated[
+    str,
+    BeforeValidator(lambda value: _package_pattern(value) if isinstance(value, str) else value),
 ]
 Date = Annotated[
     date,

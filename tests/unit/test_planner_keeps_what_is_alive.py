@@ -313,6 +313,38 @@ def test_prune_keep_names_packages_by_pattern() -> None:
     assert set(removed(plan)) == {"archive-v0/six"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "version", "kept"),
+    [
+        ("six", "1.17.0", True),
+        ("SIX", None, True),
+        ("six>=1", "1.17.0", True),
+        ("six~=1.0", "1.17.0", True),
+        ("six==1.17", "1.17.0", True),
+        ("six[extra]", "1.17.0", True),
+        ("six>=1; python_version < '3'", "1.17.0", True),
+        ("six @ https://example.org/six-1.17.0-py3-none-any.whl", "1.17.0", True),
+        ("six==1.*", "1.17.0", True),
+        ("six==1.1?.0", "1.17.0", True),
+        ("s*>=1.17", "1.17.0", True),
+        ("six>=1.17", "no version at all", True),
+        ("six>=1.17", None, True),
+        ("six==1.17.0", "1.17.0+local", True),
+        ("six>=1.17", "1.18.0rc1", True),
+        ("six>=1.18", "1.17.0", False),
+        ("six==1.1?.1", "1.17.0", False),
+        ("s?x<1", "1.17.0", False),
+        ("sixx", "1.17.0", False),
+    ],
+)
+def test_prune_keep_takes_requirements_and_globs(
+    pattern: str, version: str | None, kept: bool
+) -> None:
+    stored = inventory(archives=[archive("Six", package="six", version=version)])
+    plan = make_plan(policy(prune={"keep": (pattern,)}), stored, evidence(releases=ACTIVE), NOW)
+    assert (set(removed(plan)) == set()) is kept
+
+
 def test_a_cache_whose_locks_end_at_this_host_is_never_safe() -> None:
     lockless = replace(NFS, locks_reach_other_hosts=False, lock_note="mount option nolock")
     plan = make_plan(policy(), inventory(), evidence(filesystem=lockless), NOW)

@@ -83,9 +83,9 @@ _cacheadmin_call() {
             arguments='policy'
             ;;
         'simulate')
-            options='--uv --ci --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
-            valued='--uv --format --color'
-            arguments='policy'
+            options='--uv --ci --clean --force --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--uv --clean --format --color'
+            arguments='policy other...'
             ;;
         'explain')
             options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
@@ -273,7 +273,7 @@ _cacheadmin_values() {
         'report --format') printf '%s\n' table json ;;
         'report --color') printf '%s\n' auto always never ;;
         'audit --fail-on') printf '%s\n' error warning info never ;;
-        'audit --rule') printf '%s\n' unknown-bucket cache-root-mode not-group-writable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
+        'audit --rule') printf '%s\n' unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
         'audit --format') printf '%s\n' table json csv markdown sarif ;;
         'audit --color') printf '%s\n' auto always never ;;
         'doctor --fail-on') printf '%s\n' error warning info never ;;
