@@ -269,6 +269,7 @@ def look_with(
     from cacheadmin.evidence.collecting import collect_evidence
     from cacheadmin.evidence.environments import ScanOptions
     from cacheadmin.evidence.look import Look
+    from cacheadmin.evidence.seen_releases import read_seen_releases
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.state.store import open_state
@@ -289,11 +290,17 @@ def look_with(
             progress=progress,
         )
         evidence = collected.evidence
+        learned = state.learned_releases()
         evidence = replace(
             evidence,
             pins=_with_ages(evidence.pins, state, here),
             user_names=_account_names(inventory, evidence),
-            learned=state.learned_releases(),
+            learned=learned,
+            seen_releases=read_seen_releases(
+                evidence.releases,
+                learned,
+                [bucket.name for bucket in inventory.buckets if not bucket.known],
+            ),
             clock_ahead_ns=wall_ns - moment,
         )
         if _observes_use(loaded.policy):

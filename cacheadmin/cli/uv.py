@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
 from cacheadmin.cli.output import Format
+
+if TYPE_CHECKING:
+    from cacheadmin.policy.loading import LoadedPolicy
 
 uv_app = typer.Typer(help="What is known of uv releases.", no_args_is_help=True)
 
@@ -23,7 +27,9 @@ def learn_command(
     path: Annotated[str, typer.Argument(metavar="PATH", help="A uv binary; it is not run.")],
     policy: Annotated[
         str | None,
-        typer.Option("--policy", help="Store it in this policy's state.", show_default=False),
+        typer.Option(
+            "--policy", help="Store it in the state of this policy alone.", show_default=False
+        ),
     ] = None,
     store: Annotated[
         bool, typer.Option("--store/--no-store", help="Remember it, or only print it.")
@@ -31,8 +37,12 @@ def learn_command(
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
-    """Read a uv binary's version and bucket names from its bytes, and remember them."""
+    """Read a uv binary's version and bucket names from its bytes, and remember them.
+
+    Without --policy, for every policy of this host.
+    """
     from cacheadmin.errors import WrongUsage
+    from cacheadmin.inventory.unknown_folders import unknown_folders
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.report.documents import dumps, header
     from cacheadmin.state.store import open_releases
@@ -40,14 +50,15 @@ def learn_command(
     from cacheadmin.uv.binaries import read_binary
     from cacheadmin.uv.releases import buckets_of
 
-    learned = read_binary(path)
+    loaded = None if policy is None else load_policy(policy, insecure=insecure_policy)
+    learned = read_binary(path, folders=unknown_folders(_caches(loaded)))
     if learned.problem:
         raise WrongUsage(f"{path} could not be understood as a uv binary: {learned.problem}")
     version = str(learned.version)
     known = buckets_of(version)
     agrees = known is None or known == learned.buckets
     if store and known is None:
-        url = None if policy is None else load_policy(policy, insecure=insecure_policy).policy.state
+        url = None if loaded is None else loaded.policy.state
         open_releases(url).learn(version, learned.buckets, path, now_ns())
     if output_format is Format.JSON:
         content = {
@@ -64,3 +75,22 @@ def learn_command(
         output.warning(
             f"the release table says otherwise of uv {version}: is this a build of its own?"
         )
+
+
+def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:
+    """Yield the cache of a policy, or of every policy that can be named on this host."""
+    import os
+
+    from cacheadmin.errors import CacheadminError
+    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.locating import known_policies
+
+    if loaded is not None:
+        yield loaded.policy.cache
+        return
+    for path in known_policies(os.environ).values():
+        try:
+            yield load_policy(path).policy.cache
+        except CacheadminError:
+            # It is said where it is used; here it only has no folders.
+            continue

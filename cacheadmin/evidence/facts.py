@@ -12,8 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity, archive_path
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.seen_releases import SeenRelease
 
 
 class LinkMode(StrEnum):
@@ -371,6 +375,8 @@ class Evidence:
     unseen: tuple[Unseen, ...] = ()
     user_names: Mapping[int, str] = field(default_factory=dict)
     learned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    seen_releases: tuple[SeenRelease, ...] = ()
+    """What binaries of unknown releases say that were found where users have them."""
     pins: tuple[Pin, ...] = ()
     idle: Mapping[ArchiveId, int] = field(default_factory=dict)
     clock_ahead_ns: int = 0

@@ -128,7 +128,7 @@ def _releases(case: Case) -> tuple[ReleaseInUse, ...]:
     traces: dict[str, list[ReleaseTrace]] = {}
     for trace in case.evidence.releases:
         if is_active(case, trace):
-            traces.setdefault(trace.version or version_words(trace), []).append(trace)
+            traces.setdefault(trace.version or version_words(case, trace), []).append(trace)
     found = [
         ReleaseInUse(
             version,

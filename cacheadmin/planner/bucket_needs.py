@@ -117,7 +117,7 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
         age = age_words(trace.seen_ns, case.now_ns)
         if trace.version is not None:
             why = f"uses uv {trace.version} ({trace.evidence}, {age} ago)"
-            yield _buckets(case, trace.version), Need(who, why)
+            yield _buckets(case, trace.version, trace.uid), Need(who, why)
         elif trace.bucket is not None:
             yield frozenset({trace.bucket}), Need(who, f"wrote to it {age} ago")
     for process in case.evidence.processes:
@@ -128,8 +128,8 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
     yield _newest_of_each_kind(case), Need("cache", "it is the newest of its kind here")
 
 
-def _buckets(case: Case, version: str) -> frozenset[str]:
-    known = case.buckets_of(version)
+def _buckets(case: Case, version: str, uid: int | None = None) -> frozenset[str]:
+    known = case.buckets_of(version, uid)
     return _newest_known_and_above(case) if known is None else known
 
 

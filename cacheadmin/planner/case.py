@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.planner.gaps import open_gaps
-from cacheadmin.uv.releases import buckets_of, known_kinds
+from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,14 +113,44 @@ class Case:
         """Whether environments of other hosts may link to the cache, by its filesystem."""
         return self.evidence.filesystem.network and self.policy.hosts.only != "this"
 
-    def buckets_of(self, version: str) -> frozenset[str] | None:
-        """Return a release's bucket names, from the table or as learned; None: unknown."""
+    def buckets_of(self, version: str, uid: int | None = None) -> frozenset[str] | None:
+        """Return a release's bucket names, from the table or as learned; None: unknown.
+
+        With ``uid``, a binary that this account has is believed too: it says what
+        its user needs, and nothing about anybody else.
+        """
         known = buckets_of(version)
-        return self.evidence.learned.get(version) if known is None else known
+        if known is None:
+            known = self._learned.get(version)
+        if known is None and uid is not None:
+            own = [
+                seen.buckets
+                for seen in self.evidence.seen_releases
+                if seen.version == version and seen.uid == uid
+            ]
+            known = frozenset().union(*own) if own else None
+        return known
+
+    @cached_property
+    def _learned(self) -> dict[str, frozenset[str]]:
+        """What the administrator named, and what nobody but root can have written."""
+        trusted = {s.version: s.buckets for s in self.evidence.seen_releases if s.trusted}
+        return {**trusted, **self.evidence.learned}
+
+    @property
+    def newest_known(self) -> str:
+        """The newest release whose buckets are known, from the table or as learned."""
+        return max((newest_known(), *self._learned), key=lambda one: parse_release(one) or ())
+
+    def learned_releases_of(self, bucket: str) -> tuple[str, ...]:
+        """Return the learned or seen releases that use a bucket, oldest first."""
+        found = {version for version, names in self._learned.items() if bucket in names}
+        found |= {s.version for s in self.evidence.seen_releases if bucket in s.buckets}
+        return tuple(sorted(found, key=lambda one: parse_release(one) or ()))
 
     def is_known(self, bucket: Bucket) -> bool:
         """Whether some release, of the table or learned, uses a bucket of this name."""
-        return bucket.known or any(bucket.name in names for names in self.evidence.learned.values())
+        return bucket.known or any(bucket.name in names for names in self._learned.values())
 
     def is_known_bucket(self, name: str) -> bool:
         """As ``is_known``, by a bucket's name."""
@@ -134,7 +164,7 @@ class Case:
         """Whether some release, of the table or learned, has buckets of this kind."""
         if kind in known_kinds():
             return True
-        names = (name for learned in self.evidence.learned.values() for name in learned)
+        names = (name for learned in self._learned.values() for name in learned)
         return any(name.rpartition("-v")[0] == kind for name in names)
 
     def user(self, uid: int | None) -> str:

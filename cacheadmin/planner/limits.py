@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.planner.unknown_releases import unknown_releases
 from cacheadmin.timestamps import age_words
 
 if TYPE_CHECKING:
@@ -196,16 +197,7 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
 
 
 def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
-    for bucket in case.inventory.buckets:
-        if not case.is_known(bucket):
-            may_name_any = any(use.who == bucket.name for use in live.hidden_uses)
-            yield Limit(
-                "buckets.unknown",
-                Verdict.LIMITED,
-                f"{bucket.name} belongs to no uv release that cacheadmin knows, it is kept"
-                + ("; it could name any archive, so all archives are kept" if may_name_any else ""),
-                "teach it the release: `cacheadmin uv learn PATH-OF-UV`",
-            )
+    yield from unknown_releases(case, live)
     unclear = [p.path for p in case.inventory.wheel_pointers if not p.understood]
     if unclear:
         yield Limit(

@@ -20,7 +20,7 @@ from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.report.locks import holder_words
 from cacheadmin.timestamps import rfc3339
-from cacheadmin.uv.releases import newest_known, parse_release, takes_cache_lock
+from cacheadmin.uv.releases import parse_release, takes_cache_lock
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import ReleaseTrace
@@ -58,6 +58,13 @@ class Subject:
     protection: Protection
 
 
+_STATUS = {
+    Verdict.SAFE: Status.PASS,
+    Verdict.LIMITED: Status.WARN,
+    Verdict.REFUSED: Status.FAIL,
+}
+
+
 def run_checks(subject: Subject) -> tuple[Check, ...]:
     """Return every check's answer, in the order they are reported."""
     return tuple(check for function in CHECKS for check in function(subject))
@@ -67,8 +74,7 @@ def _from_limits(subject: Subject, prefix: str, title: str, all_well: str) -> It
     """Turn the plan's limits of one family into checks, or say that all is well."""
     found = [limit for limit in subject.plan.limits if limit.id.startswith(prefix)]
     for limit in found:
-        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
-        yield Check(limit.id, status, title, limit.detail, limit.fix)
+        yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if not found:
         yield Check(prefix, Status.PASS, title, all_well)
 
@@ -163,8 +169,7 @@ def _gaps(subject: Subject) -> Iterator[Check]:
     named = {gap.id for gap in subject.case.gaps}
     found = [limit for limit in subject.plan.limits if _is_gap(limit.id, named)]
     for limit in found:
-        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
-        yield Check(limit.id, status, title, limit.detail, limit.fix)
+        yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if not subject.case.gaps:
         yield Check("gaps", Status.PASS, title, "none that is known")
 
@@ -181,8 +186,7 @@ def _environments(subject: Subject) -> Iterator[Check]:
         if limit.id.startswith(("unseen", "environments")) and not _is_gap(limit.id, gaps)
     ]
     for limit in found:
-        status = Status.FAIL if limit.verdict is Verdict.REFUSED else Status.WARN
-        yield Check(limit.id, status, title, limit.detail, limit.fix)
+        yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if broken:
         named = name_some(
             [
@@ -292,6 +296,7 @@ def _buckets(subject: Subject) -> Iterator[Check]:
     )
     yield from _from_limits(subject, "buckets", "Buckets", detail)
     others = (
+        ("releases.unknown", "Unknown uv releases"),
         ("pointers", "Pointers"),
         ("cache", "Cache"),
         ("clock", "Clock"),
@@ -351,8 +356,9 @@ def _protection(subject: Subject) -> Iterator[Check]:
         "" if protection.since_ns is None else f", unchanged since {rfc3339(protection.since_ns)}"
     )
     detail = (
-        f"{total} archives in use are protected from every release up to uv {newest_known()} "
-        f"and {subject.case.policy.protect.ahead} bucket versions ahead{since}"
+        f"{total} archives in use are protected from every release up to uv "
+        f"{subject.case.newest_known} and {subject.case.policy.protect.ahead} bucket versions "
+        f"ahead{since}"
     )
     yield Check("protection", Status.PASS, title, detail)
 

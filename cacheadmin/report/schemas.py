@@ -68,7 +68,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
     """Return one row for each release and sort of evidence: the newest trace, and how many."""
     alike: dict[tuple[str, str], list[ReleaseTrace]] = {}
     for trace in sorted(traces, key=lambda trace: -trace.seen_ns):
-        version = trace.version or version_words(trace)
+        version = trace.version or version_words(case, trace)
         alike.setdefault((version, trace.evidence), []).append(trace)
     return [_version(case, found[0], len(found)) for found in alike.values()]
 
@@ -76,7 +76,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
 def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     return {
         "traces": traces,
-        "version": trace.version or version_words(trace),
+        "version": trace.version or version_words(case, trace),
         "exact": trace.version is not None,
         "evidence": trace.evidence,
         "path": trace.path,
@@ -88,13 +88,19 @@ def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     }
 
 
-def version_words(trace: ReleaseTrace) -> str:
+def version_words(case: Case, trace: ReleaseTrace) -> str:
     """Return which releases can have left a trace that names none exactly."""
-    return f"{trace.at_least} or later" if trace.at_least else _range_words(trace.bucket)
+    if trace.at_least:
+        return f"{trace.at_least} or later"
+    return "unknown" if trace.bucket is None else _releases_words(case, trace.bucket)
 
 
-def _range_words(bucket: str | None) -> str:
-    releases = None if bucket is None else release_range(bucket)
+def _releases_words(case: Case, bucket: str) -> str:
+    """Return which releases use a bucket, learned ones too."""
+    learned = case.learned_releases_of(bucket)
+    if release_range(bucket) is None and learned:
+        return ", ".join(name_some([f"{version} (from its binary)" for version in learned]))
+    releases = release_range(bucket)
     if releases is None:
         return "unknown"
     return f"{releases.first} to {releases.last or 'newest'}"
@@ -113,7 +119,7 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
                 "files": None if size is None else size.files,
                 "status": bucket_status(case, bucket, needed=bucket.name in needs),
                 "needed_by": [f"{need.who}: {need.why}" for need in needs.get(bucket.name, ())],
-                "releases": _range_words(bucket.name),
+                "releases": _releases_words(case, bucket.name),
                 "last_write": None if newest is None else rfc3339(newest.written_ns),
                 "last_writer": None if newest is None else case.user(newest.uid),
             }

@@ -121,11 +121,25 @@ class State:
             return write_environment_rows(file, self._key, rows)
 
     def learned_releases(self) -> dict[str, frozenset[str]]:
-        """Return the bucket names of releases that were learned, by version."""
+        """Return the bucket names of releases that were learned, by version.
+
+        Those of this state, and those that were learned for every policy of this host.
+        """
         with self._explained():
             file = sqlite_path(self.url)
             rows = self._learned_by_sqlalchemy() if file is None else read_learned_rows(file)
+        rows = [*self._learned_for_every_policy(), *rows]
         return {version: frozenset(json.loads(names)) for version, names in rows}
+
+    def _learned_for_every_policy(self) -> list[tuple[str, str]]:
+        file = sqlite_path(default_url())
+        if file is None or self.url == default_url():
+            return []
+        try:
+            return read_learned_rows(file)
+        except (sqlite3.Error, OSError):
+            # Whoever uses that state is told; without it more is kept.
+            return []
 
     def learn(self, version: str, buckets: Iterable[str], source: str, now_ns: int) -> None:
         """Record the bucket names of a release, read from a binary."""

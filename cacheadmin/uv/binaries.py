@@ -1,7 +1,7 @@
 """Tell a uv binary's release and buckets from its bytes, without running it.
 
-A binary in a user's home is a program a user could have written: it is mapped
-and searched, never started. Two things are found in every release from
+A binary in a user's home is a program a user could have written: it is read,
+never started. Two things are found in every release from
 0.1.38 on (checked with those of the test list): the names of its buckets, each
 exactly once, and its version just before a key of ``pyvenv.cfg``, where uv
 writes both. What is ambiguous is said, not guessed.
@@ -9,12 +9,13 @@ writes both. What is ambiguous is said, not guessed.
 
 from __future__ import annotations
 
-import mmap
 import os
 import re
 import stat
 from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.fs.reading import kind_words
@@ -23,11 +24,23 @@ from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
 
-_VERSION = re.compile(
-    rb"(?<![0-9.])(\d{1,3}\.\d{1,3}\.\d{1,3})(?:version_info|include-system-site-packages)"
-)
+# Searched by what follows or precedes: the expressions begin with plain text, which is
+# found a hundred times quicker than a choice of words.
+_ANCHORS = tuple(map(re.compile, (b"version_info", b"include-system-site-packages")))
+_NUMBER = re.compile(rb"(?<![0-9.])(\d{1,3}\.\d{1,3}\.\d{1,3})$")
+_BEFORE_ANCHOR = 12
+
+# A name or version that lies across the end of a piece is found in the next one.
+_PIECE_BYTES = 4 * 1024 * 1024
+_OVERLAP_BYTES = 128
+
+# Real ones have a dozen; a file of nothing else must not fill the memory.
+_MAX_FINDINGS = 200
+_MAX_MENTIONS = 10_000
 _KINDS = "|".join(sorted(known_kinds(), key=len, reverse=True))
-_BUCKET = re.compile(rf"({_KINDS})-v(\d{{1,4}})(?![0-9])".encode())
+_KIND = re.compile(rf"(?:{_KINDS})$".encode())
+_BEFORE_VERSION = max(map(len, known_kinds()))
+_BUCKET_VERSION = re.compile(rb"-v(\d{1,4})(?![0-9])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +56,12 @@ class LearnedBinary:
     problem: str = ""
 
 
-def read_binary(path: str) -> LearnedBinary:
+def read_binary(path: str, *, folders: Collection[str] = ()) -> LearnedBinary:
     """Read release and bucket names from a binary, whoever made it.
 
+    ``folders`` are names of buckets that a cache has and no known release: a name
+    of another kind than the known ones is found in no other way, since the
+    compiler puts it anywhere (so with ``files-v0`` before it was known).
     A link is followed (``~/.local/bin/uv`` often is one), a device or FIFO is
     not opened. Raises NotACache (no such file), NotPermitted, WrongUsage (not
     a regular file, or empty).
@@ -65,20 +81,32 @@ def read_binary(path: str) -> LearnedBinary:
             raise WrongUsage(f"{path} is empty, not a uv binary")
         if status.st_size > LARGEST:
             raise WrongUsage(f"{path} is larger than {LARGEST} bytes, not a uv binary")
-        with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as content:
-            return _read(content)
+        try:
+            return read_open_binary(fd, folders)
+        except OSError as error:
+            raise NotACache(f"{path} can't be read: {error.strerror}") from None
     finally:
         os.close(fd)
 
 
-def _read(content: mmap.mmap) -> LearnedBinary:
-    versions = {found[1].decode() for found in _VERSION.finditer(content)}
+def read_open_binary(fd: int, folders: Collection[str] = ()) -> LearnedBinary:
+    """Read an open file as ``read_binary`` does. Raises OSError.
+
+    In pieces, not mapped: a file that its owner cuts short meanwhile would kill us
+    (SIGBUS).
+    """
+    versions: set[str] = set()
     names: dict[str, set[str]] = defaultdict(set)
-    for found in _BUCKET.finditer(content):
-        name = found[0].decode()
-        parsed = parse_bucket_name(name)
-        if parsed is not None:
-            names[parsed[0]].add(name)
+    wanted = [re.compile(re.escape(name.encode()) + rb"(?![0-9])") for name in sorted(folders)]
+    for piece in _pieces(fd):
+        versions.update(_versions(piece))
+        literal = (found[0] for name in wanted if (found := name.search(piece)))
+        for name in map(bytes.decode, (*_buckets(piece), *literal)):
+            parsed = parse_bucket_name(name)
+            if parsed is not None:
+                names[parsed[0]].add(name)
+        if len(versions) + sum(map(len, names.values())) > _MAX_FINDINGS:
+            break
     problems = []
     if len(versions) != 1:
         seen = f"several ({', '.join(sorted(versions)[:4])})" if versions else "none"
@@ -93,3 +121,31 @@ def _read(content: mmap.mmap) -> LearnedBinary:
         buckets=frozenset(name for found in names.values() if len(found) == 1 for name in found),
         problem="; ".join(problems),
     )
+
+
+def _versions(piece: bytes) -> Iterator[str]:
+    for anchor in _ANCHORS:
+        for found in islice(anchor.finditer(piece), _MAX_MENTIONS):
+            start = found.start()
+            number = _NUMBER.search(piece[max(0, start - _BEFORE_ANCHOR) : start])
+            if number is not None:
+                yield number[1].decode()
+
+
+def _buckets(piece: bytes) -> Iterator[bytes]:
+    for found in islice(_BUCKET_VERSION.finditer(piece), _MAX_MENTIONS):
+        start = found.start()
+        kind = _KIND.search(piece[max(0, start - _BEFORE_VERSION) : start])
+        if kind is not None:
+            yield kind[0] + found[0]
+
+
+def _pieces(fd: int) -> Iterator[bytes]:
+    """Yield a file's pieces, each beginning with the end of the one before."""
+    before = b""
+    for position in range(0, LARGEST, _PIECE_BYTES):
+        piece = os.pread(fd, _PIECE_BYTES, position)
+        yield before + piece
+        if len(piece) < _PIECE_BYTES:
+            return
+        before = piece[-_OVERLAP_BYTES:]

@@ -1,0 +1,103 @@
+"""uv releases that cacheadmin does not know, read from binaries that were seen anyway.
+
+A new uv comes out, and somebody has it tonight. Its binary lies in a home, in an
+environment, or runs: it is read, never started, and says which buckets that
+release needs. How far it is believed depends on who could have written it:
+
+- a binary of root's, that nobody else can write to, is believed as if the
+  administrator had named it (``cacheadmin uv learn``);
+- any other says only what *its own user* needs of the buckets. It makes no bucket
+  known that was not, so nothing of that release is removed because of it, and
+  it says nothing about other users of the same release.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.fs.resolving import resolve
+from cacheadmin.uv.binaries import read_open_binary
+from cacheadmin.uv.executables import LARGEST
+from cacheadmin.uv.releases import buckets_of, parse_release
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import ReleaseTrace
+
+# One account may have many: each costs most of a second.
+_MAX_OF_ONE = 4
+_MAX_OF_ALL = 40
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRelease:
+    """What one binary of an unknown release says."""
+
+    version: str
+    """Its release."""
+    buckets: frozenset[str]
+    """The names of its buckets."""
+    path: str
+    """Where it is, as it can be given to `uv learn`."""
+    uid: int | None
+    """Whose it is: the user who has it; None where everybody on the host does."""
+    trusted: bool
+    """Whether only root could have written it."""
+
+
+def read_seen_releases(
+    traces: Iterable[ReleaseTrace], learned: Collection[str], folders: Collection[str]
+) -> tuple[SeenRelease, ...]:
+    """Return what the binaries behind traces say, of releases neither known nor ``learned``.
+
+    ``folders`` are the names of the cache's unknown buckets.
+    """
+    found: dict[tuple[int, int], SeenRelease] = {}
+    read: Counter[int | None] = Counter()
+    for trace, path in _binaries(traces, learned):
+        if read[trace.uid] >= _MAX_OF_ONE or read.total() >= _MAX_OF_ALL:
+            continue
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError:
+            continue
+        try:
+            status = os.fstat(fd)
+            identity = (status.st_dev, status.st_ino)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST or identity in found:
+                continue
+            read[trace.uid] += 1
+            binary = read_open_binary(fd, folders)
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+        if binary.problem or binary.version is None or binary.version != trace.version:
+            continue
+        trusted = status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        found[identity] = SeenRelease(binary.version, binary.buckets, path, trace.uid, trusted)
+    return tuple(found.values())
+
+
+def _binaries(
+    traces: Iterable[ReleaseTrace], learned: Collection[str]
+) -> Iterator[tuple[ReleaseTrace, str]]:
+    for trace in traces:
+        version = trace.version
+        if version is None or parse_release(version) is None:
+            continue
+        if version in learned or buckets_of(version) is not None:
+            continue
+        if trace.path.endswith(".dist-info"):
+            packages = os.path.dirname(trace.path)
+            # Beside it in a `--target` folder, else below the environment's own root.
+            yield trace, f"{packages}/bin/uv"
+            yield trace, f"{packages.rpartition('/lib/')[0]}/bin/uv"
+        elif trace.is_program:
+            yield trace, resolve(trace.path)
+        elif trace.path.startswith("/proc/"):
+            yield trace, f"{trace.path}/exe"

@@ -1,0 +1,102 @@
+"""What is said of uv releases that cacheadmin does not know: one line for each. Pure.
+
+A release whose binary was seen is understood: what it needs is kept, and nothing
+of its own is ever removed until `uv learn` names it. That lowers no verdict. A bucket
+that no binary explains does: somebody may use it in ways that nothing tells.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.bucket_needs import is_active
+from cacheadmin.planner.case import name_some
+from cacheadmin.planner.plan import Limit, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.evidence.seen_releases import SeenRelease
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.marks import Liveness
+
+
+def learn_command(path: str = "PATH-OF-UV") -> str:
+    """Return the command that teaches a binary to every policy of this host."""
+    quoted = path if path == "PATH-OF-UV" else shlex.quote(path)
+    return f"cacheadmin uv learn {quoted}"
+
+
+def unknown_releases(case: Case, live: Liveness) -> Iterator[Limit]:
+    """Yield one limit for each unknown release that was seen, and one for all other buckets."""
+    unknown = [bucket.name for bucket in case.inventory.buckets if not case.is_known(bucket)]
+    hiding = {name for name in unknown if any(use.who == name for use in live.hidden_uses)}
+    seen = _seen(case)
+    explained: set[str] = set()
+    for version, binaries in seen.items():
+        explained |= {name for one in binaries for name in one.buckets}
+        yield _limit(case, version, binaries, unknown, hiding)
+    for version, users in _unseen_versions(case, seen).items():
+        yield Limit(
+            "releases.unknown",
+            Verdict.SAFE,
+            f"uv {version} ({'; '.join(name_some(users))}) is newer than this cacheadmin, and its "
+            "binary was not found: the newest buckets of every kind are kept",
+            f"teach it the release, for every policy of this host: `{learn_command()}`",
+        )
+    rest = [name for name in unknown if name not in explained]
+    if rest:
+        yield _unexplained(rest, sorted(hiding & set(rest)))
+
+
+def _seen(case: Case) -> dict[str, list[SeenRelease]]:
+    found: dict[str, list[SeenRelease]] = defaultdict(list)
+    for seen in case.evidence.seen_releases:
+        if case.buckets_of(seen.version) is None:
+            found[seen.version].append(seen)
+    return found
+
+
+def _limit(
+    case: Case, version: str, binaries: list[SeenRelease], unknown: list[str], hiding: set[str]
+) -> Limit:
+    names = {name for one in binaries for name in one.buckets}
+    own = [name for name in unknown if name in names]
+    hides = sorted(hiding & names)
+    who = ", ".join(name_some([f"{case.user(one.uid)}, {one.path}" for one in binaries]))
+    kept = f"; {', '.join(own)} are kept" if own else ""
+    if hides:
+        kept += f"; {', '.join(hides)} could name any archive, so all archives are kept"
+    return Limit(
+        "releases.unknown",
+        Verdict.LIMITED if hides else Verdict.SAFE,
+        f"uv {version} ({who}) is newer than this cacheadmin: its binary was read, and what it "
+        f"needs is kept{kept}",
+        f"to let its own buckets go when nobody needs them: `{learn_command(binaries[0].path)}`",
+    )
+
+
+def _unseen_versions(case: Case, seen: dict[str, list[SeenRelease]]) -> dict[str, list[str]]:
+    """Return active releases of which neither table nor binary tells, with their users."""
+    users: dict[str, list[str]] = defaultdict(list)
+    for trace in case.evidence.releases:
+        version = trace.version
+        if version is None or not is_active(case, trace):
+            continue
+        if case.buckets_of(version, trace.uid) is None and version not in seen:
+            users[version].append(f"{case.user(trace.uid)}, {trace.path}")
+    return users
+
+
+def _unexplained(buckets: list[str], hiding: list[str]) -> Limit:
+    one = len(buckets) == 1
+    hides = f"; {', '.join(hiding)} could name any archive, so all archives are kept"
+    return Limit(
+        "buckets.unknown",
+        Verdict.LIMITED,
+        f"{', '.join(buckets)} {'belongs' if one else 'belong'} to no uv release that cacheadmin "
+        f"knows, {'it is' if one else 'they are'} kept" + (hides if hiding else ""),
+        f"teach it the release, for every policy of this host: `{learn_command()}`",
+    )

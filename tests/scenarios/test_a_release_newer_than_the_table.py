@@ -1,0 +1,118 @@
+"""Tonight somebody has a uv that cacheadmin does not know: nobody breaks, little is said."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST, newest_bucket
+from tests.unit.test_uv_binaries_are_read_not_run import a_binary
+
+BUCKETS = (b"archive-v0", b"sdists-v10", b"wheels-v98", b"environments-v2", b"simple-v90")
+
+
+def a_newer_uv(environment: Path, *more: bytes) -> Path:
+    """Install a uv 0.99.0 in an environment, as pip does; return its binary."""
+    binary = a_binary(environment / "bin" / "uv", b"0.99.0version_info", *BUCKETS, *more)
+    binary.chmod(0o755)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    metadata = packages / "uv-0.99.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.3\nName: uv\nVersion: 0.99.0\n")
+    return binary
+
+
+@pytest.fixture
+def idle_and_new(shared: SharedCache) -> tuple[SharedCache, Path]:
+    """A cache that the newest release left long ago, and an environment with a newer uv."""
+    shared.environment("old", NEWEST, "idna==3.7")
+    (shared.path / "wheels-v98" / "pypi").mkdir(parents=True)
+    age(shared.homes, days=90)
+    age(shared.path, days=90)
+    return shared, shared.environment("proj", "0.8.5", "six==1.16.0")
+
+
+def statuses(cacheadmin: Cacheadmin, policy: Path) -> dict[str, str]:
+    said = cacheadmin("schemas", policy, "--format", "json", code=0).json
+    return {row["name"]: row["status"] for row in said["buckets"]}
+
+
+def limits_of(cacheadmin: Cacheadmin, policy: Path) -> list[dict[str, str]]:
+    said = cacheadmin("plan", policy, "--format", "json").json
+    return [one for one in said["limits"] if one["id"].endswith(".unknown")]
+
+
+def test_roots_own_binary_is_believed_and_nothing_is_said(
+    idle_and_new: tuple[SharedCache, Path], cacheadmin: Cacheadmin
+) -> None:
+    shared, environment = idle_and_new
+    policy = cacheadmin.policy(shared.path)
+    assert statuses(cacheadmin, policy)["wheels-v98"] == "unknown"
+    a_newer_uv(environment)
+    found = statuses(cacheadmin, policy)
+    assert (found["wheels-v98"], found[newest_bucket("wheels")]) == ("needed", "unneeded")
+    assert limits_of(cacheadmin, policy) == []
+    assert "0.99.0 (from its binary)" in cacheadmin("schemas", policy, code=0).stdout
+    cacheadmin("prune", policy, code=0)
+    assert not (shared.path / newest_bucket("wheels")).exists()
+    assert (shared.path / "wheels-v98").exists()
+    assert all(not dangling_links(one) for one in shared.environments)
+
+
+def test_a_users_binary_only_keeps_and_one_line_says_what_to_do(
+    idle_and_new: tuple[SharedCache, Path], cacheadmin: Cacheadmin
+) -> None:
+    shared, environment = idle_and_new
+    policy = cacheadmin.policy(shared.path)
+    binary = a_newer_uv(environment)
+    binary.chmod(0o777)
+    found = statuses(cacheadmin, policy)
+    # What others could have written makes nothing of its own removable.
+    assert (found["wheels-v98"], found[newest_bucket("wheels")]) == ("unknown", "unneeded")
+    (limit,) = limits_of(cacheadmin, policy)
+    assert limit["id"] == "releases.unknown"
+    for word in ("uv 0.99.0", shared.users[0].name, str(binary), "wheels-v98"):
+        assert word in limit["detail"]
+    (command,) = [part for part in limit["fix"].split("`") if part.startswith("cacheadmin ")]
+    assert command == f"cacheadmin uv learn {binary}"
+    cacheadmin(*command.split()[1:], "--policy", policy, code=0)
+    assert limits_of(cacheadmin, policy) == []
+    assert statuses(cacheadmin, policy)["wheels-v98"] == "needed"
+    assert "0.99.0 (from its binary)" in cacheadmin("schemas", policy, code=0).stdout
+
+
+@pytest.mark.root
+def test_a_lying_binary_takes_nothing_from_anybody_else(
+    idle_and_new: tuple[SharedCache, Path], cacheadmin: Cacheadmin
+) -> None:
+    shared, environment = idle_and_new
+    # Somebody else has the same release: its binary is nowhere to be found.
+    other = shared.environment("other", "0.8.5")
+    config = other / "pyvenv.cfg"
+    config.write_text(config.read_text().replace("0.8.5", "0.99.0"))
+    found = f"venvs: {{discover: [{{root: {shared.homes}, depth: 3}}]}}\n"
+    policy = cacheadmin.policy(shared.path, found)
+    a_newer_uv(environment).chmod(0o777)
+    os.chown(other, 65533, 65533)
+    os.chown(config, 65533, 65533)
+    assert statuses(cacheadmin, policy)[newest_bucket("wheels")] == "needed"
+
+
+def test_a_bucket_of_a_new_kind_is_found_by_its_name(
+    idle_and_new: tuple[SharedCache, Path], cacheadmin: Cacheadmin
+) -> None:
+    shared, environment = idle_and_new
+    (shared.path / "gadgets-v3").mkdir()
+    policy = cacheadmin.policy(shared.path)
+    binary = a_newer_uv(environment, b"x" * 7 + b"gadgets-v3and so on")
+    binary.chmod(0o777)
+    (limit,) = limits_of(cacheadmin, policy)
+    assert "gadgets-v3 could name any archive" in limit["detail"]
+    learned = cacheadmin("uv", "learn", binary, "--policy", policy, "--format", "json", code=0).json
+    assert "gadgets-v3" in learned["buckets"]
+    assert limits_of(cacheadmin, policy) == []
+    assert statuses(cacheadmin, policy)["gadgets-v3"] == "needed"
