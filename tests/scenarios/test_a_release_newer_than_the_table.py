@@ -111,7 +111,7 @@ def test_a_bucket_of_a_new_kind_is_found_by_its_name(
     binary = a_newer_uv(environment, b"x" * 7 + b"gadgets-v3and so on")
     binary.chmod(0o777)
     (limit,) = limits_of(cacheadmin, policy)
-    assert "gadgets-v3 could name any archive" in limit["detail"]
+    assert "gadgets-v3, wheels-v98 could name any archive" in limit["detail"]
     learned = cacheadmin("uv", "learn", binary, "--policy", policy, "--format", "json", code=0).json
     assert "gadgets-v3" in learned["buckets"]
     assert limits_of(cacheadmin, policy) == []
