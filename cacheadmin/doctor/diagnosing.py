@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.examining import examine
+from cacheadmin.doctor.limits import Limits
 from cacheadmin.doctor.quarantined import Holding, holdings
 from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
 from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
@@ -88,6 +89,7 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
     found: list[Examination] = []
     unread: list[Finding] = []
     environments = situation.evidence.environments
+    limits = Limits()
     for number, environment in enumerate(environments):
         if progress is not None:
             progress("environments examined", number, len(environments))
@@ -95,7 +97,7 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
             # Our commands would name a path that means something else here.
             unread += _of_another_root(situation, environment)
             continue
-        seen = examine(environment, locator)
+        seen = examine(environment, locator, limits)
         if seen is not None and not seen.is_well:
             found.append(seen)
         problems = seen.problems if seen is not None else ()
@@ -109,7 +111,9 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
     held, closed = holdings(situation.policy, situation.cache, missed)
     misleading = _misleads(situation.inventory)
     distinct = {one.path: one for one in found}
-    diagnoses = [_diagnosis(situation, one, held, misleading) for one in distinct.values()]
+    diagnoses = [
+        _diagnosis(situation, one, held, limits, misleading=misleading) for one in distinct.values()
+    ]
     return Checkup(
         tuple(sorted(diagnoses, key=lambda d: (d.owner, d.examination.path))),
         tuple(unread),
@@ -129,9 +133,14 @@ def _misleads(inventory: Inventory) -> bool:
 
 
 def _diagnosis(
-    situation: Situation, found: Examination, held: Sequence[Holding], misleading: bool
+    situation: Situation,
+    found: Examination,
+    held: Sequence[Holding],
+    limits: Limits,
+    *,
+    misleading: bool,
 ) -> Diagnosis:
-    repair = repair_of(found, past_the_cache=misleading)
+    repair = repair_of(found, past_the_cache=misleading, limits=limits)
     owner = situation.case.user(found.uid)
     team = team_of(situation.policy, found.path, found.uid)
     whole = [run.run_id for run in held if found.lost_entries and found.lost_entries <= run.entries]

@@ -17,14 +17,23 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.damage import Damaged, Examination
-from cacheadmin.doctor.records import recorded_files
+from cacheadmin.doctor.limits import Limits, Work
+from cacheadmin.doctor.records import RecordReader
 from cacheadmin.evidence.facts import EnvironmentKind, LinkMode
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.site_packages import find_package_folders
-from cacheadmin.fs.reading import ReadFailure, failure, read_file, read_file_and_status
+from cacheadmin.fs.reading import (
+    ReadFailure,
+    failure,
+    open_directory,
+    read_file,
+    read_file_and_status,
+)
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.environment_config import MAX_BYTES, config_values
@@ -34,6 +43,10 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.locating import CacheLocator
 
 _MAX_DEPTH = 64
+
+# The largest environments have 300,000.
+_MAX_ENTRIES = 500_000
+
 _DIST_INFO = ".dist-info"
 _PYTHON_FOLDER = re.compile(r"(python|pypy|graalpy)(\d+\.\d+)t?")
 _PYTHON_TAG = re.compile(r"\.(?:cpython-|cp)(\d)(\d+)")
@@ -48,20 +61,32 @@ class _Walk:
     problems: list[str] = field(default_factory=list)
 
 
-def examine(environment: Environment, locator: CacheLocator) -> Examination | None:
-    """Return what is wrong with an environment; None for one that is not there, or closed."""
+def examine(
+    environment: Environment, locator: CacheLocator, limits: Limits | None = None
+) -> Examination | None:
+    """Return what is wrong with an environment; None for one that is not there, or closed.
+
+    ``limits`` counts what is looked at of each account in one run.
+    """
     try:
         status = os.stat(environment.path)
     except OSError as error:
         return _dangling(environment, locator, error)
+    if _is_none(environment):
+        # Anybody may register `/`. The audit says that it is no environment.
+        return None
+    limits = limits or Limits()
     path = resolve(environment.path)
-    walk = _walk(path, locator)
     folders = find_package_folders(path, target=environment.kind is EnvironmentKind.TARGET)
+    system = environment.kind is EnvironmentKind.PYTHON
+    # A system's Python has all of `/usr` for its environment: what matters is in few places.
+    tops = [resolve(one) for one in (*folders.paths, f"{path}/bin")] if system else [path]
+    walk = _walk(tops, locator, status.st_uid, limits)
     walk.problems += folders.problems
     config = _config(path)
     installed: dict[str, str] = {}
-    system = environment.kind is EnvironmentKind.PYTHON
-    damaged = list(_damaged(path, folders.paths, walk, installed, system=system))
+    records = RecordReader(status.st_uid, limits)
+    damaged = list(_damaged(path, folders.paths, walk, installed, records, locator, system=system))
     return Examination(
         environment=environment,
         path=path,
@@ -101,28 +126,65 @@ def _dangling(
     return Examination(environment, path, uid, (), LinkMode.SYMLINK, dangling_target=located.entry)
 
 
-def _walk(path: str, locator: CacheLocator) -> _Walk:
+def _is_none(environment: Environment) -> bool:
+    """Whether only a registry link says that a folder is an environment, and nothing in it."""
+    uses = environment.archives or environment.entries or environment.links
+    return environment.sources == ("registry",) and not uses and kind_of(environment.path) is None
+
+
+def _walk(tops: list[str], locator: CacheLocator, uid: int, limits: Limits) -> _Walk:
+    """Look at every name below folders, each on its own filesystem, within the owner's limits."""
     walk = _Walk()
-    waiting = [(path, 0)]
+    waiting = [(top, 0) for top in dict.fromkeys(tops)]
+    devices: set[int] = set()
+    left = most = min(_MAX_ENTRIES, limits.left(uid, Work.ENTRIES))
     while waiting:
         folder, depth = waiting.pop()
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    walk.present.add(entry.path)
-                    if entry.is_symlink():
-                        _note_link(entry.path, folder, locator, walk)
-                    elif entry.is_dir(follow_symlinks=False):
-                        if depth < _MAX_DEPTH:
-                            waiting.append((entry.path, depth + 1))
-                        else:
-                            walk.problems.append(f"{entry.path} lies too deep to be looked into")
+            fd = open_directory(folder)
+            try:
+                device = os.fstat(fd).st_dev
+                if not depth:
+                    devices.add(device)
+                elif device not in devices:
+                    walk.problems.append(f"{folder} is another filesystem, not looked into")
+                    continue
+                with os.scandir(fd) as entries:
+                    listed = list(islice(entries, left + 1))
+                    left -= len(listed)
+                    for entry in listed:
+                        _note_entry(entry, folder, depth, locator, walk, waiting)
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             # Somebody is at work there, or an overlay of `uv run` has ended.
             continue
         except OSError as error:
             walk.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
+        if left < 0:
+            walk.problems.append(f"only its first {most} names were looked at")
+            break
+    limits.spend(uid, Work.ENTRIES, most - max(left, 0))
     return walk
+
+
+def _note_entry(
+    entry: os.DirEntry[str],
+    folder: str,
+    depth: int,
+    locator: CacheLocator,
+    walk: _Walk,
+    waiting: list[tuple[str, int]],
+) -> None:
+    path = f"{folder}/{entry.name}"
+    walk.present.add(path)
+    if entry.is_symlink():
+        _note_link(path, folder, locator, walk)
+    elif entry.is_dir(follow_symlinks=False):
+        if depth < _MAX_DEPTH:
+            waiting.append((path, depth + 1))
+        else:
+            walk.problems.append(f"{path} lies too deep to be looked into")
 
 
 def _note_link(path: str, folder: str, locator: CacheLocator, walk: _Walk) -> None:
@@ -153,7 +215,14 @@ def _why_not_there(path: str) -> ReadFailure | None:
 
 
 def _damaged(
-    root: str, sites: list[str], walk: _Walk, installed: dict[str, str], *, system: bool
+    root: str,
+    sites: list[str],
+    walk: _Walk,
+    installed: dict[str, str],
+    records: RecordReader,
+    locator: CacheLocator,
+    *,
+    system: bool,
 ) -> Iterator[Damaged]:
     """Yield each distribution that lacks files; lost links that nobody claims come last."""
     unclaimed = dict(walk.lost)
@@ -162,16 +231,20 @@ def _damaged(
         for folder in _dist_infos(site, walk):
             name, _, version = os.path.basename(folder).removesuffix(_DIST_INFO).partition("-")
             installed[normalized(name)] = version
-            files = recorded_files(folder, root)
+            files = records.files(folder, root)
             if isinstance(files, ReadFailure):
                 if not files.missing:
                     walk.problems.append(f"{folder}/RECORD can't be read: {files.reason}")
                 files = ()
+            for file in files:
+                if system and file not in walk.present and os.path.islink(file):
+                    _note_link(file, os.path.dirname(file), locator, walk)
             own = (path for path in walk.lost if path.startswith(f"{folder}/"))
             lost = sorted({path for path in files if path in walk.lost} | set(own))
             absent = tuple(path for path in files if not _is_there(path, walk))
             if absent and not _is_of_uv(folder, system=system):
                 absent = ()
+            absent = records.keep_absent(absent)
             for path in lost:
                 unclaimed.pop(path, None)
                 by_entry[walk.lost[path][0]] = (name, version, site)

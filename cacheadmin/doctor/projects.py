@@ -20,10 +20,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.doctor.limits import Limits, Work
+from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 from cacheadmin.package_names import normalized
 
-_MAX_BYTES = 32 * 1024 * 1024
+# The largest locks seen have 8 MB, 10,000 tables and 200,000 keys.
+_MAX_BYTES = 16 * 1024 * 1024
+
+# What parsing costs in memory, about, for each byte, table, inline table and key: a
+# table of four bytes takes 700. No more than this in all.
+_MAX_MEMORY = 256 * 1024 * 1024
+_COSTS = ((b"[", 700), (b"{", 300), (b"=", 150))
 
 # tomllib keeps every beginning of a dotted key: a line of 200 KiB would cost 40 GiB.
 # This many elements at most, for all keys together; real locks come to a few millions.
@@ -39,16 +46,20 @@ class Selection:
     reached: frozenset[str]
 
 
-def selection_of(environment: str, installed: Mapping[str, str]) -> Selection | None:
+def selection_of(
+    environment: str, installed: Mapping[str, str], limits: Limits | None = None
+) -> Selection | None:
     """Return how ``uv sync`` names what a project's ``.venv`` holds; None where it can't.
 
     ``environment`` is the path without links; the project is the folder above.
+    ``limits`` counts what is read of each account in one run.
     """
     folder, name = os.path.split(environment)
     if name != ".venv":
         return None
-    lock = _toml(f"{folder}/uv.lock")
-    project = _toml(f"{folder}/pyproject.toml")
+    limits = limits or Limits()
+    lock = _toml(f"{folder}/uv.lock", limits)
+    project = _toml(f"{folder}/pyproject.toml", limits)
     if lock is None or project is None:
         return None
     try:
@@ -63,9 +74,15 @@ def has_lock(folder: str) -> bool:
     return all(os.path.lexists(f"{folder}/{name}") for name in ("pyproject.toml", "uv.lock"))
 
 
-def _toml(path: str) -> dict[str, Any] | None:
-    content = read_file(path, _MAX_BYTES)
-    if isinstance(content, ReadFailure):
+def _toml(path: str, limits: Limits) -> dict[str, Any] | None:
+    found = read_file_and_status(path, _MAX_BYTES)
+    if isinstance(found, ReadFailure):
+        return None
+    content, status = found
+    limits.spend(status.st_uid, Work.PROJECT_BYTES, len(content))
+    if not limits.left(status.st_uid, Work.PROJECT_BYTES):
+        return None
+    if len(content) + sum(content.count(sign) * cost for sign, cost in _COSTS) > _MAX_MEMORY:
         return None
     # A key never goes beyond its line.
     if sum(line.count(b".") ** 2 for line in content.splitlines()) > _MAX_OF_KEYS:

@@ -8,19 +8,62 @@ owner's to write: bounded, never followed out of the environment.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from itertools import islice
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.doctor.limits import Limits, Work
+from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.record_rows import record_rows
 
-_MAX_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 32 * 1024 * 1024
 _MAX_ROWS = 1_000_000
 
 # Python writes and deletes these by itself.
 _TRANSIENT = ("__pycache__/", ".pyc")
 
 
-def recorded_files(dist_info: str, root: str) -> tuple[str, ...] | ReadFailure:
+@dataclass(slots=True)
+class RecordReader:
+    """Reads the RECORDs of one environment, each file once, and so many lines in all."""
+
+    uid: int
+    """Who owns the environment: lines are counted against them."""
+
+    limits: Limits
+    """What the account has left."""
+
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    """RECORDs (device, inode) that have several names, and were read."""
+
+    def files(self, dist_info: str, root: str) -> tuple[str, ...] | ReadFailure:
+        """Return what `recorded_files` does, within the limits."""
+        path = f"{dist_info}/RECORD"
+        try:
+            status = os.lstat(path)
+        except OSError as error:
+            return failure(path, error)
+        # uv writes one for each distribution. One file under many names is somebody's doing.
+        if status.st_nlink > 1:
+            if (status.st_dev, status.st_ino) in self.seen:
+                return ReadFailure(path, "it is the RECORD of another distribution, too")
+            self.seen.add((status.st_dev, status.st_ino))
+        left = self.limits.left(self.uid, Work.ROWS)
+        if not left:
+            return ReadFailure(path, f"more than {Work.ROWS.value} lines of one account's RECORDs")
+        found = recorded_files(dist_info, root, min(left, _MAX_ROWS))
+        self.limits.spend(self.uid, Work.ROWS, 0 if isinstance(found, ReadFailure) else len(found))
+        return found
+
+    def keep_absent(self, absent: tuple[str, ...]) -> tuple[str, ...]:
+        """Return as many absent files as the account may still have reported."""
+        kept = absent[: self.limits.left(self.uid, Work.ABSENT)]
+        self.limits.spend(self.uid, Work.ABSENT, len(kept))
+        return kept
+
+
+def recorded_files(
+    dist_info: str, root: str, max_rows: int = _MAX_ROWS
+) -> tuple[str, ...] | ReadFailure:
     """Return the absolute paths that the RECORD of a ``*.dist-info`` folder names.
 
     Only those in ``root``, the environment: a RECORD may claim any file.
@@ -31,7 +74,7 @@ def recorded_files(dist_info: str, root: str) -> tuple[str, ...] | ReadFailure:
         return content
     site = os.path.dirname(dist_info)
     found = []
-    for row in islice(record_rows(content), _MAX_ROWS):
+    for row in islice(record_rows(content), max_rows):
         if row is None:
             return ReadFailure(f"{dist_info}/RECORD", "it is no RECORD: a line is no CSV")
         if not row[0] or "\0" in row[0] or row[0].endswith("/"):

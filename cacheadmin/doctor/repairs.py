@@ -35,6 +35,7 @@ from cacheadmin.report.escaping import printable
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged, Examination
+    from cacheadmin.doctor.limits import Limits
 
 Command = tuple[str, ...]
 
@@ -56,10 +57,11 @@ class Repair:
     note: str = ""
 
 
-def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
+def repair_of(found: Examination, *, past_the_cache: bool, limits: Limits | None = None) -> Repair:
     """Return what repairs an environment.
 
     ``past_the_cache``: pointers in the cache name archives that are not there.
+    ``limits`` counts what is read of each account in one run.
     """
     # uv refuses to work in a folder of the cache.
     cached = found.environment.kind is EnvironmentKind.CACHED
@@ -77,7 +79,7 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
     extra = _PAST_THE_CACHE if past_the_cache or found.partly else ()
     if extra:
         notes.append("the cache still offers files that are gone, so it is left out: copies")
-    by_sync, by_pip, unnamed = _divide(found)
+    by_sync, by_pip, unnamed = _divide(found, limits)
     if by_sync is not None and by_sync[1]:
         options, damaged = by_sync
         names = [word for one in damaged for word in ("--reinstall-package", one.name)]
@@ -95,10 +97,10 @@ def repair_of(found: Examination, *, past_the_cache: bool) -> Repair:
 
 
 def _divide(
-    found: Examination,
+    found: Examination, limits: Limits | None
 ) -> tuple[tuple[tuple[str, ...], list[Damaged]] | None, dict[str, list[str]], list[Damaged]]:
     """Return what `uv sync` installs, requirements by folder for `uv pip`, and what is left."""
-    selection = selection_of(found.path, found.installed)
+    selection = selection_of(found.path, found.installed, limits)
     by_sync: list[Damaged] = []
     by_pip: dict[str, list[str]] = {}
     unnamed = []

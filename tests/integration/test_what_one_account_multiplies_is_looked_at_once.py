@@ -1,0 +1,263 @@
+"""Links, locks and files cost nothing to multiply: one account's thousand costs as much as one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.evidence import registry
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.registry import registered
+from tests.support.auditing import link_environment, make_cache, own
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.guards import until
+from tests.support.users import User, other_users, python_for_everyone
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def users() -> tuple[User, User]:
+    ana, eve = other_users(2)
+    return ana, eve
+
+
+@pytest.fixture
+def cache(open_folder: Path) -> Path:
+    make_cache(open_folder / "cache")
+    (open_folder / "cache" / ".lock").touch()
+    (open_folder / "cache" / ".lock").chmod(0o666)
+    return open_folder / "cache"
+
+
+@pytest.fixture
+def places(open_folder: Path) -> Path:
+    """A sticky registry, and a home of eve's with one folder that has no end of names."""
+    (open_folder / "registry").mkdir()
+    (open_folder / "registry").chmod(0o1777)
+    (open_folder / "home").mkdir()
+    return open_folder
+
+
+def register(registry: Path, name: str, target: Path | str, user: User) -> None:
+    (registry / name).symlink_to(target)
+    os.lchown(registry / name, user.uid, user.gid)
+
+
+def memory_of(command: list[str], environment: dict[str, str], limit_mib: int) -> int:
+    """Run a command with bounded memory; return its exit code."""
+
+    def bound() -> None:
+        size = limit_mib * 1024 * 1024
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+    done = subprocess.run(
+        command, env=environment, preexec_fn=bound, check=False, capture_output=True, timeout=120
+    )
+    assert b"MemoryError" not in done.stderr, done.stderr
+    return done.returncode
+
+
+# Registry links
+
+
+def test_links_of_one_account_to_one_folder_are_one_and_hide_nobody_elses(
+    places: Path, cache: Path, users: tuple[User, User]
+) -> None:
+    ana, eve = users
+    archive = cache / "archive-v0" / "Hw3nR7kq0ZbT5mXc"
+    environment = link_environment(places / "home" / "proj", archive, user=ana)
+    (places / "ways").mkdir()
+    for number in range(50):
+        (places / "ways" / str(number)).symlink_to(environment)
+        register(places / "registry", f"e{number}", places / "ways" / str(number), eve)
+    register(places / "registry", "z", environment, ana)
+    found = [one for one in registered(str(places / "registry")) if isinstance(one, Candidate)]
+    assert sorted(one.registrant or 0 for one in found) == [ana.uid, eve.uid]
+    assert str(environment) in {one.path for one in found}
+
+
+def test_an_account_with_too_many_links_is_named_and_the_others_are_still_read(
+    places: Path, cache: Path, users: tuple[User, User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, eve = users
+    monkeypatch.setattr(registry, "_MAX_OF_ONE", 20)
+    for number in range(40):
+        register(places / "registry", f"e{number}", f"/nonexistent/{number}", eve)
+    for number in range(15):
+        register(places / "registry", f"a{number}", f"/gone/{number}", ana)
+    found = list(registered(str(places / "registry")))
+    beyond = [one for one in found if isinstance(one, Unseen)]
+    assert [(one.uid, one.hides_archives) for one in beyond] == [(eve.uid, True)]
+    assert f"uid {eve.uid}" in beyond[0].reason
+    assert sum(isinstance(one, Candidate) and one.registrant == ana.uid for one in found) == 15
+
+
+def test_the_lock_is_not_held_for_a_look_at_registry_links_that_are_known(
+    places: Path, cache: Path, users: tuple[User, User], cacheadmin: Cacheadmin
+) -> None:
+    _, eve = users
+    many = places / "home" / "many"
+    many.mkdir()
+    for number in range(20_000):
+        (many / str(number)).touch()
+    for number in range(300):
+        register(places / "registry", f"m{number}", many, eve)
+    stray = cache / "archive-v0" / ".tmpold"
+    stray.mkdir()
+    os.utime(stray, (time.time() - 90 * 86_400,) * 2)
+    policy = cacheadmin.policy(cache, f"venvs:\n  registry: {places}/registry\n")
+    run = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert run["removals"]
+    # 300 listings of 20,000 names took several seconds.
+    assert run["lock"]["held_seconds"] < 1.5
+
+
+# Locks
+
+
+@contextmanager
+def flocking(folder: Path, user: User, count: int) -> Iterator[None]:
+    """Have a process of a user's hold so many locks on files of their own."""
+    code = (
+        "import fcntl, os, sys, time\n"
+        "made = range(int(sys.argv[2]))\n"
+        "fds = [os.open(f'{sys.argv[1]}/{n}', os.O_RDWR | os.O_CREAT) for n in made]\n"
+        "for fd in fds: fcntl.flock(fd, fcntl.LOCK_SH)\n"
+        "open(sys.argv[1] + '/ready', 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    folder.mkdir()
+    own(folder, user)
+    arguments = user.process_arguments()
+    python = python_for_everyone() or sys.executable
+    process = subprocess.Popen([python, "-c", code, folder, str(count)], **arguments)
+    try:
+        until((folder / "ready").exists)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_with_900_locks_is_looked_at_once_and_hides_no_holder(
+    open_folder: Path, cache: Path, users: tuple[User, User]
+) -> None:
+    _, eve = users
+    with flocking(open_folder / "locks", eve, 900):
+        fd = os.open(cache / ".lock", os.O_RDWR)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        begun = time.process_time()
+        held = lock_holders(str(cache))
+        # Each lock had all 900 descriptors read: 810,000 calls, many seconds.
+        assert time.process_time() - begun < 1
+        assert [(holder.pid, holder.unlinked) for holder in held] == [(os.getpid(), False)]
+        # What an older uv's prune deleted while we hold it is still found.
+        (cache / ".lock").unlink()
+        (cache / ".lock").touch()
+        held = lock_holders(str(cache))
+        assert [(holder.pid, holder.unlinked) for holder in held] == [(os.getpid(), True)]
+        os.close(fd)
+
+
+# Files under many names
+
+
+def test_a_lock_file_of_millions_of_tables_takes_no_memory(
+    open_folder: Path, cache: Path, users: tuple[User, User], cacheadmin: Cacheadmin
+) -> None:
+    _, eve = users
+    project = open_folder / "home" / "proj"
+    environment = link_environment(
+        project / ".venv", cache / "archive-v0" / "Hw3nR7kq0ZbT5mXc", user=eve
+    )
+    (environment / "lib/python3.11/site-packages/six.py").unlink()
+    (environment / "lib/python3.11/site-packages/six.py").symlink_to(
+        cache / "archive-v0" / "gonegonegonegone" / "six.py"
+    )
+    (project / "pyproject.toml").write_text('[project]\nname = "x"\nversion = "1"\n')
+    with (project / "uv.lock").open("w") as file:
+        file.writelines(f"[{number:x}]\n" for number in range(1_700_000))
+    assert (project / "uv.lock").stat().st_size < 16 * 1024 * 1024
+    policy = cacheadmin.policy(cache, f"venvs:\n  include: [{environment}]\n")
+    # 3 GB before.
+    code = memory_of(cacheadmin.command("doctor", policy), cacheadmin.environment(), 1024)
+    assert code == 8
+
+
+def test_one_record_under_a_hundred_names_is_read_once_and_the_rest_is_told(
+    open_folder: Path, cache: Path, users: tuple[User, User], cacheadmin: Cacheadmin
+) -> None:
+    _, eve = users
+    environment = link_environment(
+        open_folder / "home" / "proj", cache / "archive-v0" / "Hw3nR7kq0ZbT5mXc", user=eve
+    )
+    site = environment / "lib/python3.11/site-packages"
+    record = open_folder / "RECORD"
+    record.write_text("".join(f"{number:x},,\n" for number in range(200_000)))
+    for number in range(100):
+        folder = site / f"x{number}-1.dist-info"
+        folder.mkdir()
+        (folder / "INSTALLER").write_text("uv")
+        (folder / "METADATA").write_text(f"Name: x{number}\nVersion: 1\n")
+        os.link(record, folder / "RECORD")
+    policy = cacheadmin.policy(cache, f"venvs:\n  include: [{environment}]\n")
+    code = memory_of(cacheadmin.command("doctor", policy), cacheadmin.environment(), 1024)
+    assert code == 8
+    said = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert any("of another distribution, too" in row["detail"] for row in said)
+    assert any(row["rule"] == "environment-half-installed" for row in said)
+
+
+def test_doctor_looks_at_no_whole_disk_for_a_registry_link_to_the_root(
+    places: Path, cache: Path, users: tuple[User, User], cacheadmin: Cacheadmin
+) -> None:
+    _, eve = users
+    register(places / "registry", "root", "/", eve)
+    register(places / "registry", "proc", "/proc", eve)
+    policy = cacheadmin.policy(cache, f"venvs:\n  registry: {places}/registry\n")
+    begun = time.monotonic()
+    assert cacheadmin("doctor", policy).code in (0, 8)
+    assert time.monotonic() - begun < 60
+
+
+def test_pointers_and_records_under_many_names_are_parsed_once(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    folder = cache / "wheels-v6" / "pypi" / "zz"
+    folder.mkdir(parents=True)
+    inner = b"\xdc\x04\x00" + b"\x90" * 1024
+    pointer = folder / "zz-0-py3-none-any.http"
+    pointer.write_bytes(b"\x92\xa1x\xdc\x03\xe8" + inner * 1000)
+    for number in range(1, 400):
+        os.link(pointer, folder / f"zz-{number}-py3-none-any.http")
+    rows = "".join(f"../{number:06d}\U0001f600,,\n" for number in range(200_000))
+    for number in range(20):
+        info = cache / "archive-v0" / f"{number:016d}" / "x-1.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Name: x\nVersion: 1\n")
+        if number:
+            os.link(
+                cache / "archive-v0" / f"{0:016d}" / "x-1.dist-info" / "RECORD", info / "RECORD"
+            )
+        else:
+            (info / "RECORD").write_text(rows)
+    policy = cacheadmin.policy(cache)
+    begun = time.monotonic()
+    assert cacheadmin("plan", policy).code in (0, 4)
+    assert time.monotonic() - begun < 10
+    begun = time.monotonic()
+    found = cacheadmin("verify", policy, "--jobs", "1", "--format", "json", code=8).json["findings"]
+    assert time.monotonic() - begun < 60
+    assert sum("the same large file" in row["detail"] for row in found) == 19
