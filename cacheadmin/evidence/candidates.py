@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.locating import Place, lies_in_another_root
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.layout import parse_bucket_name
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ class Found:
 
     What lies in a bucket of the cache is an environment only as
     ``cached_environments`` names it, however else it was found.
+
+    A path is one way to a folder, and its owner may lead it elsewhere the next
+    moment: through a link in a home, to somebody else's environment and back.
+    So links on the way are resolved here, once, and what is looked at from now
+    on is the folder's own place. Else a stranger's way could take the place of
+    an owner's, and the environment would be judged by what the stranger shows.
     """
 
     def __init__(self, locator: CacheLocator) -> None:
@@ -29,6 +36,7 @@ class Found:
 
     def add(self, candidate: Candidate) -> None:
         """Add a candidate, or its source to one that is the same folder."""
+        candidate = replace(candidate, path=_own_place(candidate.path))
         identity = _identity(candidate.path)
         known = self._by_identity.get(identity)
         if known is None:
@@ -53,6 +61,22 @@ class Found:
             first = path.removeprefix(root).partition("/")[0]
             return parse_bucket_name(first) is not None
         return self._locator.locate(path, "/").place is Place.INSIDE
+
+
+def _own_place(path: str) -> str:
+    """Return a path without links on the way; a link at its end stays one.
+
+    As it is where links mean another root, and where there is nothing to resolve.
+    """
+    if lies_in_another_root(path):
+        return path
+    folder, name = os.path.split(path.rstrip("/"))
+    if name in ("", ".", ".."):
+        return path
+    try:
+        return os.path.join(resolve(folder or "/"), name)
+    except (OSError, ValueError):
+        return path
 
 
 def _identity(path: str) -> object:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from itertools import islice
 
@@ -24,8 +25,6 @@ _MAX_ENTRIES = 100_000
 
 # Links looked at of each account.
 _MAX_OF_ONE = 10_000
-
-Identity = tuple[int, int]
 
 _NAME = re.compile(r"(\d{1,10})-[0-9a-f]{16}", re.ASCII)
 
@@ -80,16 +79,15 @@ def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
-def registered(
-    folder: str, known: Container[Identity] = frozenset()
-) -> Iterator[Candidate | Unseen]:
+def registered(folder: str, known: Container[str] = ()) -> Iterator[Candidate | Unseen]:
     """Yield what a registry folder names; a link's owner is the registrant.
 
-    Links of one account to one folder are one, by whatever path; folders in
-    ``known`` (device, inode) are left out. Of each account so many links are
-    looked at: what is beyond is said, with its name.
+    Links of one account to one folder are one, by whatever path; those to paths
+    in ``known``, and to where these lead, are left out. Of each account so many
+    links are looked at: what is beyond is said, with its name.
     """
-    owners = _Owners(known)
+    targets: list[tuple[int, str]] = []
+    links: Counter[int] = Counter()
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
@@ -97,54 +95,45 @@ def registered(
                     reason = f"more than {_MAX_ENTRIES} entries"
                     yield Unseen("registry", folder, reason, hides_archives=True)
                     break
-                yield from _entry(entry, owners)
+                target = _target(entry, links)
+                if target is not None:
+                    targets.append(target)
     except OSError as error:
         problem = failure(folder, error)
         yield Unseen("registry", folder, problem.reason, hides_archives=True)
-    for uid in owners.beyond:
+    for uid in (uid for uid, number in links.items() if number > _MAX_OF_ONE):
         reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
         yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
+    seen = {(uid, _identity(path)) for uid, path in targets if path in known}
+    for uid, path in targets:
+        if path in known:
+            continue
+        identity = _identity(path)
+        if (uid, identity) not in seen:
+            seen.add((uid, identity))
+            yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), uid)
 
 
-class _Owners:
-    """What was seen of each account: so many links, and folders that they lead to."""
-
-    def __init__(self, known: Container[Identity]) -> None:
-        self.beyond: set[int] = set()
-        self._known = known
-        self._links: dict[int, int] = {}
-        self._seen: set[tuple[int, Identity]] = set()
-
-    def may_have(self, uid: int) -> bool:
-        """Count a link; whether it is still to be looked at."""
-        self._links[uid] = self._links.get(uid, 0) + 1
-        if self._links[uid] > _MAX_OF_ONE:
-            self.beyond.add(uid)
-            return False
-        return True
-
-    def is_new(self, uid: int, path: str) -> bool:
-        """Whether a path leads to something that no link of this account led to before."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            # Gone, or closed: what it may be is told by whoever scans it.
-            return True
-        identity = (status.st_dev, status.st_ino)
-        if identity in self._known or (uid, identity) in self._seen:
-            return False
-        self._seen.add((uid, identity))
-        return True
-
-
-def _entry(entry: os.DirEntry[str], owners: _Owners) -> Iterator[Candidate]:
+def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | None:
+    """Return a link's owner and where it leads; None for what is none, or one too many."""
     try:
         status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISLNK(status.st_mode) or not owners.may_have(status.st_uid):
-            return
+        if not stat.S_ISLNK(status.st_mode):
+            return None
+        links[status.st_uid] += 1
+        if links[status.st_uid] > _MAX_OF_ONE:
+            return None
         target = os.readlink(entry.path)
     except OSError:
-        return
+        return None
     path = os.path.normpath(os.path.join(os.path.dirname(entry.path), target))
-    if owners.is_new(status.st_uid, path):
-        yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), status.st_uid)
+    return status.st_uid, path
+
+
+def _identity(path: str) -> object:
+    """Return what tells a folder; the path itself for what is gone, or closed."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return path
+    return status.st_dev, status.st_ino

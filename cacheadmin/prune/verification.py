@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
+from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.fs.linked_tree import Identity, LinkedTree
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
@@ -135,8 +136,10 @@ class _Checker:
                 if self._leads_to_what_stayed(text):
                     continue
                 link = f"{folder}/{name}"
-                if self._resolve(link, environment):
-                    tree.follow(link)
+                # By the open folder: its path may lead elsewhere by now.
+                behind = self._resolve(link, environment, fd)
+                if behind is not None:
+                    tree.follow(behind)
 
     def _leads_to_what_stayed(self, text: str) -> bool:
         found = _ARCHIVE.match(text)
@@ -152,21 +155,26 @@ class _Checker:
             self._untouched[prefix] = stayed
         return stayed
 
-    def _resolve(self, link: str, environment: str) -> bool:
-        """Note a link that our moves broke; return whether it leads to a folder elsewhere."""
+    def _resolve(self, link: str, environment: str, fd: int | None = None) -> str | None:
+        """Note a link that our moves broke; return the folder elsewhere that it leads to.
+
+        ``fd`` is the open folder that the link lies in; None for its path's.
+        """
+        place = link if fd is None else f"{_path_of(fd, link)}/{os.path.basename(link)}"
         try:
-            status = os.stat(link)
+            status = os.stat(link if fd is None else os.path.basename(link), dir_fd=fd)
         except OSError:
-            inside = self._below_cache(resolve(link))
+            inside = self._below_cache(resolve(place))
             if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
                 entry = next(path for path in with_folders_above(inside) if path in self.gone)
                 self.broken.append(BrokenLink(environment, link, entry))
-            return False
+            return None
         except ValueError:
-            return False
+            return None
         if not stat.S_ISDIR(status.st_mode):
-            return False
-        return self._below_cache(resolve(link)) is None
+            return None
+        resolved = resolve(place)
+        return resolved if self._below_cache(resolved) is None else None
 
     def _below_cache(self, path: str) -> str | None:
         """Return a resolved path relative to the cache, by whatever mount it goes there."""
@@ -190,3 +198,15 @@ class _Checker:
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == (self.cache.device, self.cache.inode)
+
+
+def _path_of(fd: int, link: str) -> str:
+    """Return where an open folder lies now, whatever its path says; else the link's folder."""
+    folder = os.path.dirname(link)
+    # In another root's mounts the kernel has another name for it.
+    if lies_in_another_root(f"{folder}/"):
+        return folder
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return folder

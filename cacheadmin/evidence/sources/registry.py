@@ -15,13 +15,17 @@ class Registry:
 
     def collect(self, look: Look) -> Facts:
         """Return what the registry names."""
+        return self._read(look)
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return what was registered since."""
+        known = frozenset(candidate.path for candidate in before.candidates)
+        return new_candidates(self._read(look, known), before)
+
+    def _read(self, look: Look, known: frozenset[str] = frozenset()) -> Facts:
         folder = look.policy.venvs.registry
-        found = tuple(registered(folder)) if folder else ()
+        found = tuple(registered(folder, known)) if folder else ()
         return Facts(
             candidates=tuple(one for one in found if isinstance(one, Candidate)),
             unseen=tuple(one for one in found if isinstance(one, Unseen)),
         )
-
-    def changed(self, look: Look, before: Facts) -> Facts:
-        """Return what was registered since."""
-        return new_candidates(self.collect(look), before)
