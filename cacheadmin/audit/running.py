@@ -23,6 +23,7 @@ from cacheadmin.findings import Finding, worst_first
 from cacheadmin.policy.teams import team_of
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Gap
     from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
@@ -46,6 +47,8 @@ class Audit:
     cache: CacheIdentity | None = None
     subject: str = ""
     off: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    """Places where users of the cache may be, and that were not looked at."""
 
 
 def run_audit(
@@ -93,6 +96,7 @@ def _judged(
         loaded,
         situation.cache.identity,
         loaded.path or situation.cache.identity.path,
+        gaps=situation.case.gaps,
     )
 
 

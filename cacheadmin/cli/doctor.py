@@ -68,12 +68,16 @@ def doctor(
 def _show(
     situation: Situation, checkup: Checkup, policy: str | None, output_format: Format
 ) -> None:
+    import socket
+
     from cacheadmin.cli.showing import document
     from cacheadmin.doctor.repairs import shell_words
     from cacheadmin.report.doctor import checkup_json, checkup_text
+    from cacheadmin.report.gaps import gaps_json
 
     if output_format is Format.JSON:
-        output.data(document("doctor", situation, checkup_json(checkup)))
+        gaps = gaps_json(checkup.gaps, socket.gethostname(), situation.case.user)
+        output.data(document("doctor", situation, {**checkup_json(checkup), "gaps": gaps}))
     elif checkup.findings or not output.settings.quiet:
         output.data(
             checkup_text(
@@ -88,8 +92,10 @@ def _emphasised(text: str) -> str:
 
 def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     """Write a script a user into a folder, or print the only one; return how many were written."""
+    import shlex
     from itertools import groupby
 
+    from cacheadmin.doctor.becoming import become_words
     from cacheadmin.doctor.script_files import script_name, write_scripts
     from cacheadmin.doctor.scripts import script_for
     from cacheadmin.errors import WrongUsage
@@ -97,10 +103,12 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     by_uid = sorted(checkup.diagnoses, key=lambda one: one.examination.uid)
     scripts: dict[str, str] = {}
     owners: dict[str, str] = {}
+    ways: dict[str, str] = {}
     for uid, group in groupby(by_uid, key=lambda one: one.examination.uid):
         own = list(group)
         name = script_name(own[0].owner, uid)
-        scripts[name] = script_for(uid, situation.cache.identity.path, own)
+        ways[name] = become_words(uid, situation.cache)
+        scripts[name] = script_for(uid, situation.cache.identity.path, own, ways[name])
         owners[name] = own[0].owner
     if target == "-":
         if len(scripts) > 1:
@@ -116,6 +124,7 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
         output.note("nothing is broken: no script was written")
         return 0
     for path in write_scripts(target, scripts):
-        output.note(f"wrote {path}")
-    output.note("each is for its user alone; as root: su - USER -s /bin/sh -c 'exec sh -s' < FILE")
+        way = ways[os.path.basename(path)]
+        output.note(f"wrote {path}; as root: {way} < {shlex.quote(path)}")
+    output.note("each is for its user alone")
     return len(scripts)

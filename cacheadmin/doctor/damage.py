@@ -1,10 +1,11 @@
 """What is wrong with one environment, as plain facts. Pure.
 
 Two things break an environment in different ways. A *lost* file is a link
-into this cache that leads nowhere: the archive went, or only some files of
-it. An *absent* file is one that ``RECORD`` names and that is not there at
-all, whatever the link mode: an installation that was cut short, or somebody's
-``rm``. Hardlinked, cloned and copied files never get lost with the cache.
+into a cache that leads nowhere: the archive went, or only some files of it, or
+that cache is not there. An *absent* file is one that ``RECORD`` names and that
+is not there at all, whatever the link mode: an installation that was cut
+short, or somebody's ``rm``. Hardlinked, cloned and copied files never get lost
+with the cache.
 """
 
 from __future__ import annotations
@@ -83,6 +84,10 @@ class Examination:
     config: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     sites: tuple[str, ...] = ()
+    other_caches: Mapping[str, int] = field(default_factory=dict)
+    """Caches that are not this one: how many links into each lead nowhere."""
+    other_names: Mapping[str, int] = field(default_factory=dict)
+    """Names by which links call this cache and that lead nowhere here: how many links each."""
 
     @property
     def lost(self) -> tuple[Damaged, ...]:
@@ -97,7 +102,7 @@ class Examination:
     @property
     def lost_entries(self) -> frozenset[str]:
         """Cache entries whose files are missed."""
-        found = {entry for one in self.damaged for entry in one.archives}
+        found = {entry for one in self.damaged for entry in one.archives if entry}
         return frozenset(found | ({self.dangling_target} if self.dangling_target else set()))
 
     @property

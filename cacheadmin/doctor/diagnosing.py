@@ -17,7 +17,7 @@ from cacheadmin.doctor.limits import Limits
 from cacheadmin.doctor.quarantined import Holding, holdings
 from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
 from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
-from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.evidence.look import locator_for
 from cacheadmin.findings import Finding, Severity
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cacheadmin.doctor.damage import Damaged, Examination
-    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.evidence.facts import Environment, Gap
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.situation import Progress, Situation
 
@@ -68,11 +68,18 @@ class Checkup:
     holdings: tuple[Holding, ...]
     examined: int
     quarantine_closed: str = ""
+    missing: int = 0
+    """Environments that are known and not there any more; they are not among the examined."""
+    gaps: tuple[Gap, ...] = ()
+    """Places where other environments may be, and that were not looked at."""
+    names: tuple[Finding, ...] = ()
+    """Findings about names by which environments call the cache, and that lead nowhere here."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Every finding."""
-        return (*(f for one in self.diagnoses for f in one.findings), *self.unread)
+        own = (finding for one in self.diagnoses for finding in one.findings)
+        return (*own, *self.names, *self.unread)
 
     def helped_by(self, run_id: str) -> tuple[Diagnosis, ...]:
         """Return the environments of which a run holds a part, and none holds all."""
@@ -88,6 +95,8 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
     locator = locator_for(situation.policy, situation.inventory)
     found: list[Examination] = []
     unread: list[Finding] = []
+    names: dict[str, list[Examination]] = {}
+    examined = missing = 0
     environments = situation.evidence.environments
     limits = Limits()
     for number, environment in enumerate(environments):
@@ -98,6 +107,12 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
             unread += _of_another_root(situation, environment)
             continue
         seen = examine(environment, locator, limits)
+        if seen is not None:
+            examined += 1
+            for name in seen.other_names:
+                names.setdefault(name, []).append(seen)
+        elif environment.status is EnvironmentStatus.MISSING:
+            missing += 1
         if seen is not None and not seen.is_well:
             found.append(seen)
         problems = seen.problems if seen is not None else ()
@@ -118,8 +133,29 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
         tuple(sorted(diagnoses, key=lambda d: (d.owner, d.examination.path))),
         tuple(unread),
         held,
-        len(environments),
+        examined,
         closed,
+        missing,
+        situation.case.gaps,
+        tuple(_unknown_name(situation, name, users) for name, users in sorted(names.items())),
+    )
+
+
+def _unknown_name(situation: Situation, name: str, users: Sequence[Examination]) -> Finding:
+    """Return what to do about a name of the cache that only a container or another host has."""
+    links = sum(one.other_names[name] for one in users)
+    paths = name_some([one.path for one in users])
+    return Finding(
+        "alias-missing",
+        Severity.WARNING,
+        name,
+        None,
+        f"{count_words(links, 'link')} of {', '.join(paths)} name{'s' if links == 1 else ''} this "
+        f"cache {name}, which leads nowhere on this host; all they name is in the cache",
+        f"set `aliases: [{name}]` in the policy, if that is the path of the cache in a container "
+        "or on another host; nothing has to be installed again",
+        len(users),
+        situation.policy.team or None,
     )
 
 
@@ -179,11 +215,7 @@ def _findings(
 
     links = sum(len(one.lost) for one in found.damaged)
     if links or found.dangling_target:
-        detail = (
-            f"it is a link to {found.dangling_target} in the cache, which is gone"
-            if found.dangling_target
-            else f"{count_words(links, 'link')} into the cache lead nowhere: {_titles(found.lost)}"
-        )
+        detail = _lost_words(found, links)
         undo = "; ".join(situation.loaded.command("runs restore", run) for run in undone)
         words = f"{undo}; or {fix}" if undo else fix
         yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
@@ -202,6 +234,22 @@ def _findings(
             severity = Severity.WARNING
             detail += " on this host; another host may have it"
         yield finding("interpreter-missing", severity, detail, fix, 1)
+
+
+def _lost_words(found: Examination, links: int) -> str:
+    if found.dangling_target:
+        return f"it is a link to {found.dangling_target} in the cache, which is gone"
+    others = sum(found.other_caches.values())
+    said = [
+        f"{count_words(number, 'link')} into another cache, {cache}, lead"
+        f"{'s' if number == 1 else ''} nowhere"
+        + ("" if os.path.isdir(cache) else ": that cache is not there")
+        for cache, number in found.other_caches.items()
+    ]
+    own = links - others
+    if own > 0:
+        said.insert(0, f"{count_words(own, 'link')} into the cache lead{'s' * (own == 1)} nowhere")
+    return f"{'; '.join(said)}: {_titles(found.lost)}"
 
 
 def _titles(damaged: Sequence[Damaged]) -> str:

@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -48,17 +49,26 @@ _MAX_DEPTH = 64
 _MAX_ENTRIES = 500_000
 
 _DIST_INFO = ".dist-info"
+_BUCKET = re.compile(r"/(?:archive|environments|builds)-v[0-9]{1,6}(?=/)")
 _PYTHON_FOLDER = re.compile(r"(python|pypy|graalpy)(\d+\.\d+)t?")
 _PYTHON_TAG = re.compile(r"\.(?:cpython-|cp)(\d)(\d+)")
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Every file below an environment. ``lost`` maps links to (entry, whether that is there)."""
+    """Every file below an environment, whose resolved path is ``environment``.
 
+    ``lost`` maps links to (entry, whether that is there); the entry is empty
+    for links into another cache. ``others`` counts those by that cache,
+    ``names`` links that call this cache by a name that leads nowhere here.
+    """
+
+    environment: str
     present: set[str] = field(default_factory=set)
     lost: dict[str, tuple[str, bool]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    names: Counter[str] = field(default_factory=Counter)
 
 
 def examine(
@@ -81,7 +91,7 @@ def examine(
     system = environment.kind is EnvironmentKind.PYTHON
     # A system's Python has all of `/usr` for its environment: what matters is in few places.
     tops = [resolve(one) for one in (*folders.paths, f"{path}/bin")] if system else [path]
-    walk = _walk(tops, locator, status.st_uid, limits)
+    walk = _walk(path, tops, locator, status.st_uid, limits)
     walk.problems += folders.problems
     config = _config(path)
     installed: dict[str, str] = {}
@@ -100,6 +110,8 @@ def examine(
         config=config,
         problems=tuple(walk.problems),
         sites=tuple(folders.paths),
+        other_caches=dict(walk.others),
+        other_names=dict(walk.names),
     )
 
 
@@ -132,9 +144,9 @@ def _is_none(environment: Environment) -> bool:
     return environment.sources == ("registry",) and not uses and kind_of(environment.path) is None
 
 
-def _walk(tops: list[str], locator: CacheLocator, uid: int, limits: Limits) -> _Walk:
+def _walk(path: str, tops: list[str], locator: CacheLocator, uid: int, limits: Limits) -> _Walk:
     """Look at every name below folders, each on its own filesystem, within the owner's limits."""
-    walk = _Walk()
+    walk = _Walk(path)
     waiting = [(top, 0) for top in dict.fromkeys(tops)]
     devices: set[int] = set()
     left = most = min(_MAX_ENTRIES, limits.left(uid, Work.ENTRIES))
@@ -195,14 +207,30 @@ def _note_link(path: str, folder: str, locator: CacheLocator, walk: _Walk) -> No
         walk.problems.append(f"{path} can't be followed: {problem.reason}")
         return
     try:
-        located = locator.follow(os.readlink(path), folder)
+        target = os.readlink(path)
+        located = locator.follow(target, folder)
     except OSError:
         return
+    if located.place is Place.FOREIGN:
+        walk.lost[path] = ("", False)
+        walk.others[_cache_of(target, folder)] += 1
     if located.place is not Place.INSIDE or located.entry is None:
         return
-    if locator.is_gone(located, path):
-        there = os.path.isdir(f"{locator.identity.path}/{located.entry}")
-        walk.lost[path] = (located.entry, there)
+    cache = locator.identity.path
+    if f"{cache}/{located.entry}" == walk.environment or not locator.is_gone(located, path):
+        # A cached environment's links to itself say nothing of the cache: its Python is gone.
+        return
+    if os.path.lexists(f"{cache}/{located.path}"):
+        walk.names[_cache_of(target, folder)] += 1
+    else:
+        walk.lost[path] = (located.entry, os.path.isdir(f"{cache}/{located.entry}"))
+
+
+def _cache_of(target: str, folder: str) -> str:
+    """Return the cache that a link's text names."""
+    path = os.path.normpath(os.path.join(folder, target))
+    mentions = list(_BUCKET.finditer(path))
+    return path[: mentions[-1].start()] if mentions else path
 
 
 def _why_not_there(path: str) -> ReadFailure | None:
@@ -247,7 +275,8 @@ def _damaged(
             absent = records.keep_absent(absent)
             for path in lost:
                 unclaimed.pop(path, None)
-                by_entry[walk.lost[path][0]] = (name, version, site)
+                if walk.lost[path][0]:
+                    by_entry[walk.lost[path][0]] = (name, version, site)
             if lost or absent:
                 entries = tuple(sorted({walk.lost[path][0] for path in lost}))
                 origin, uids = _origin(folder)

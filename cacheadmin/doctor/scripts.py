@@ -30,7 +30,7 @@ _HEAD = """\
 #!/bin/sh
 # Written by `cacheadmin doctor`. Repairs broken environments of one user, and
 # refuses to run as anybody else. Read it; then run it as that user, or as root:
-#     su - USER -s /bin/sh -c 'exec sh -s' < THIS_FILE
+#     {become} < THIS_FILE
 # UV names another uv than the one that is found first: UV=/path/to/uv sh THIS_FILE
 #
 # Names stand here letter by letter, so a $ in one means nothing:
@@ -126,13 +126,19 @@ printf '%s\\n' "$repaired repaired, $failed still broken{left_out}"
 """
 
 
-def script_for(uid: int, cache: str, diagnoses: Sequence[Diagnosis]) -> str:
+def script_for(
+    uid: int,
+    cache: str,
+    diagnoses: Sequence[Diagnosis],
+    become: str = "su - USER -s /bin/sh -c 'exec sh -s'",
+) -> str:
     """Return the script of one user. ``cache`` is the cache's absolute path.
 
+    ``become`` is how root runs it as that user (`doctor.becoming`).
     Only repairs that are safe for that user are in it (`doctor.trust`); what
     is left out is said in comments and at the end.
     """
-    parts = [_HEAD.format(uid=int(uid), cache=shlex.quote(cache))]
+    parts = [_HEAD.format(uid=int(uid), cache=shlex.quote(cache), become=printable(become))]
     left_out = 0
     for diagnosis in diagnoses:
         if diagnosis.examination.uid != uid:

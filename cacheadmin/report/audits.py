@@ -10,6 +10,7 @@ from cacheadmin.planner.case import name_some
 from cacheadmin.report.documents import Document, header
 from cacheadmin.report.escaping import printable
 from cacheadmin.report.findings import count_by_severity, finding_json, findings_text
+from cacheadmin.report.gaps import unseen_words
 from cacheadmin.report.tables import Cell, comma_separated, count_words, table
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def _content(audits: Sequence[Audit], summaries: Summaries) -> dict[str, Any]:
             **{severity.value: counts[severity] for severity in Severity},
             "suppressed": len(suppressed),
         },
+        "gaps": [
+            {"id": gap.id, "subject": gap.subject, "detail": gap.detail, "fix": gap.fix}
+            for audit in audits
+            for gap in audit.gaps
+        ],
         "off": sorted({name for audit in audits for name in audit.off}),
         "teams": [
             {
@@ -137,7 +143,9 @@ def closing_line(audits: Sequence[Audit], *, several: bool) -> str:
     if several:
         line += f" in {count_words(len(audits), 'cache')}"
     suppressed = sum(len(audit.suppressed) for audit in audits)
-    return line + (f"; {count_words(suppressed, 'finding')} suppressed" if suppressed else "")
+    line += f"; {count_words(suppressed, 'finding')} suppressed" if suppressed else ""
+    unseen = unseen_words(sum(len(audit.gaps) for audit in audits))
+    return line + (f"; {unseen}: `cacheadmin scan` names them" if unseen else "")
 
 
 def _suppressed_text(suppressed: Sequence[Suppressed]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.escaping import printable
 from cacheadmin.report.findings import count_by_severity, finding_json
+from cacheadmin.report.gaps import gaps_text, unseen_words
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def checkup_json(checkup: Checkup) -> dict[str, Any]:
         for finding in diagnosis.findings
     ]
     return {
-        "findings": [*rows, *map(finding_json, checkup.unread)],
+        "findings": [*rows, *map(finding_json, (*checkup.names, *checkup.unread))],
         "restores": [
             {
                 "run": run.run_id,
@@ -38,6 +39,7 @@ def checkup_json(checkup: Checkup) -> dict[str, Any]:
             for run in checkup.holdings
         ],
         "examined": checkup.examined,
+        "missing": checkup.missing,
     }
 
 
@@ -95,7 +97,11 @@ def checkup_text(
             "`--fix-script DIR` writes them as a script for each, settings included.",
             "",
         ]
+    for finding in checkup.names:
+        lines += [printable(finding.detail), f"    {printable(finding.fix)}", ""]
     lines += _unread(checkup)
+    gaps = gaps_text(checkup.gaps)
+    lines += [gaps, ""] if gaps else []
     lines.append(_closing(checkup))
     return "\n".join(lines)
 
@@ -161,10 +167,17 @@ def _unread(checkup: Checkup) -> list[str]:
 
 
 def _closing(checkup: Checkup) -> str:
+    """Return the count of what was examined; it never speaks of what nobody looked at."""
     examined = count_words(checkup.examined, "environment")
-    if not checkup.findings:
-        return f"{examined} examined, none is broken"
-    return (
-        f"{examined} examined, {len(checkup.diagnoses)} broken; "
-        f"{count_by_severity(checkup.findings)}"
-    )
+    examined += f" examined, {checkup.missing} gone" if checkup.missing else " examined"
+    if checkup.findings:
+        words = f"{examined}, {len(checkup.diagnoses)} broken; "
+        words += count_by_severity(checkup.findings)
+    elif not checkup.examined:
+        words = f"{examined}: nothing can be said"
+    else:
+        none = "it is not" if checkup.examined == 1 else "none of these is"
+        words = f"{examined}, {none} broken"
+    if checkup.gaps:
+        words += f"; {unseen_words(len(checkup.gaps))}"
+    return words

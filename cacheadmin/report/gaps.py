@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.report.fitting import wrapped, wrapped_fix
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -33,14 +34,22 @@ def gaps_json(
     ]
 
 
+def unseen_words(number: int) -> str:
+    """Return ``3 places ... were not looked at``; empty for none."""
+    if not number:
+        return ""
+    verb = "was" if number == 1 else "were"
+    return f"{count_words(number, 'place')} where others may be {verb} not looked at"
+
+
 def gaps_text(gaps: Sequence[Gap]) -> str:
     """Return gaps for people: what was not looked at, and what closes each; empty without any."""
     if not gaps:
         return ""
     lines = [f"{count_words(len(gaps), 'gap')}: where users of this cache may be, unseen"]
     for gap in gaps[:_ROWS]:
-        lines.append(f"  {gap.id}: {printable(gap.detail)}")
-        lines.append(f"      {printable(gap.fix)}")
+        lines.append(wrapped(f"{gap.id}: {printable(gap.detail)}", "  ", "    "))
+        lines.append(wrapped_fix(printable(gap.fix), "      "))
     if len(gaps) > _ROWS:
         lines.append(f"  ... and {len(gaps) - _ROWS} more (--format json has all)")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
+from tests.support.running_uv import python_for
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.users import User
 from tests.support.uv_releases import NEWEST
@@ -148,7 +149,7 @@ def test_compiled_files_come_and_go_and_nothing_is_said(
         file.write("__pycache__/six.cpython-311.pyc,,\n../../../../../../etc/no-such-file,,\n")
     policy = policy_of(cacheadmin, shared, environment)
     assert cacheadmin("-q", "doctor", policy, code=0).stdout == ""
-    assert "none is broken" in cacheadmin("doctor", policy, code=0).stdout
+    assert "none of these is broken" in cacheadmin("doctor", policy, code=0).stdout
 
 
 @pytest.mark.root
@@ -201,3 +202,83 @@ def test_preflight_sends_to_doctor_not_to_a_reinstallation_that_removes_packages
     (check,) = (one for one in document["checks"] if one["id"] == "environments.broken")
     assert "`cacheadmin doctor`" in check["fix"]
     assert "sync" not in check["fix"]
+
+
+def test_links_into_a_cache_that_vanished_are_no_healthy_environment(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    other = shared.path.with_name("another cache")
+    environment = shared.environment("env", NEWEST, "six==1.16.0", "idna==3.7", cache=other)
+    shared.environment("mine", NEWEST, "pytz==2024.1")
+    policy = policy_of(cacheadmin, shared, environment)
+    assert "none of these is broken" in cacheadmin("doctor", policy, code=0).stdout
+    shutil.rmtree(other)
+    links = len(dangling_links(environment))
+    assert links > 5
+    (row,) = cacheadmin("doctor", policy, "--format", "json", code=8).json["findings"]
+    assert row["rule"] == "environment-broken"
+    assert f"{links} links into another cache, {other}, lead nowhere" in row["detail"]
+    assert "that cache is not there" in row["detail"]
+    assert "idna==3.7" in row["fix"]
+    assert "six==1.16.0" in row["fix"]
+
+
+def test_a_containers_name_of_the_cache_asks_for_an_alias_and_repairs_nothing(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    """The environment was made where the cache is called /cache; nothing of it is lost."""
+    elsewhere = shared.path.with_name("as-in-the-container")
+    elsewhere.symlink_to(shared.path)
+    environment = shared.environment("env", NEWEST, "six==1.16.0", cache=elsewhere)
+    elsewhere.unlink()
+    links = len(dangling_links(environment))
+    assert links
+    policy = policy_of(cacheadmin, shared, environment)
+    document = cacheadmin("doctor", policy, "--format", "json", code=0).json
+    (row,) = document["findings"]
+    assert (row["rule"], row["subject"]) == ("alias-missing", str(elsewhere))
+    assert f"{links} links of {environment}" in row["detail"]
+    assert f"aliases: [{elsewhere}]" in row["fix"]
+    text = cacheadmin("doctor", policy, code=0).stdout
+    assert "reinstall" not in text
+    assert "nothing has to be installed again" in text
+    with policy.open("a") as file:
+        file.write(f"aliases: [{elsewhere}]\n")
+    assert cacheadmin("doctor", policy, "--format", "json", code=0).json["findings"] == []
+
+
+def test_a_cached_environment_without_its_python_is_called_that(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.uv(NEWEST, "tool", "run", "--python", python_for(shared.users[0]), "cowsay", "-t", "x")
+    (python,) = [
+        path
+        for path in shared.path.glob("archive-v0/*/bin/python")
+        if (path.parent.parent / "pyvenv.cfg").exists()
+    ]
+    python.unlink()
+    python.symlink_to("/no/such/python3")
+    document = cacheadmin(
+        "doctor", policy_of(cacheadmin, shared), "--format", "json", "--fail-on", "never", code=0
+    ).json
+    (row,) = [row for row in document["findings"] if row["kind"] == "cached"]
+    assert row["rule"] == "interpreter-missing"
+    assert "files of no known package" not in str(document)
+
+
+def test_what_nobody_looked_at_is_counted_beside_what_is_well(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.environment("env", NEWEST, "six==1.16.0")
+    gone = shared.home() / "gone" / "env"
+    policy = policy_of(cacheadmin, shared, gone)
+    document = cacheadmin("doctor", policy, "--format", "json", code=0).json
+    assert document["gaps"]
+    words = "where others may be w"
+    assert words in cacheadmin("doctor", policy, code=0).stdout.splitlines()[-1]
+    audited = cacheadmin("audit", policy, "--fail-on", "never", code=0).stdout
+    assert words in audited.splitlines()[-1]
+    with policy.open("a") as file:
+        file.write("hosts: {only: this}\n")
+    policy.write_text(policy.read_text().replace("venvs:\n", "venvs:\n  complete: true\n", 1))
+    assert words not in cacheadmin("doctor", policy, code=0).stdout
