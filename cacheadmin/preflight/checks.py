@@ -56,6 +56,8 @@ class Subject:
     quarantine: str
     quarantine_warning: str
     protection: Protection
+    lock_problem: str = ""
+    """Why the cache's lock can't be had on this filesystem, in words; empty where it can."""
 
 
 _STATUS = {
@@ -113,6 +115,15 @@ def _attributes(subject: Subject) -> Iterator[Check]:
 
 def _lock(subject: Subject) -> Iterator[Check]:
     title = "Cache lock"
+    if subject.lock_problem:
+        yield Check(
+            "lock.works",
+            Status.FAIL,
+            title,
+            f"the cache can't be locked: {subject.lock_problem}; a prune is refused (code 5)",
+            "mount its filesystem with locks, or prune where it is local, on the server",
+        )
+        return
     alarms = [limit for limit in subject.plan.limits if limit.id.startswith("lock.")]
     for limit in alarms:
         status = Status.FAIL if limit.id == "lock.foreign" else Status.WARN

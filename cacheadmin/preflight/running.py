@@ -6,12 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.planner.plan import Verdict
 from cacheadmin.preflight.checks import Check, Subject, run_checks
 from cacheadmin.protect.protecting import check_protection
 from cacheadmin.prune.quarantine import choose_quarantine
+from cacheadmin.report.tables import count_words
+from cacheadmin.uv.cache_lock import why_no_cache_lock
 
 if TYPE_CHECKING:
-    from cacheadmin.planner.plan import Verdict
     from cacheadmin.situation import Situation
 
 
@@ -27,18 +29,25 @@ class Preflight:
 
 
 def run_preflight(situation: Situation) -> Preflight:
-    """Run every check on one situation; nothing is changed and no lock taken."""
+    """Run every check on one situation; nothing is changed.
+
+    uv's lock is tried, shared and for an instant: whether a filesystem has
+    locks is told by nothing else.
+    """
     plan = situation.plan()
     place = choose_quarantine(situation.policy, situation.cache)
     protection = check_protection(situation)
-    checks = run_checks(Subject(situation.case, plan, place.path, place.warning, protection))
+    problem = why_no_cache_lock(situation.cache.fd)
+    subject = Subject(situation.case, plan, place.path, place.warning, protection, problem)
+    checks = run_checks(subject)
     removals = Counter(decision.kind.value for decision in plan.removals)
+    verdict = Verdict.REFUSED if problem else plan.verdict
     return Preflight(
-        verdict=plan.verdict,
+        verdict=verdict,
         checks=checks,
         removals=dict(sorted(removals.items())),
         kept=len(plan.kept),
-        summary=_summary(plan.verdict.value, dict(removals), len(plan.kept)),
+        summary=_summary(verdict.value, dict(removals), len(plan.kept)),
     )
 
 
@@ -60,10 +69,12 @@ def run_preflight_for_release(situation: Situation, uv: str) -> Preflight:
         removals={"entries": removals},
         kept=0,
         summary=f"{verdict.value}: `uv cache prune` of uv {answer.simulation.version} would "
-        f"remove {removals} entries and break {len(answer.broken.environments)} environments",
+        f"remove {count_words(removals, 'entry', 'entries')} and break "
+        f"{count_words(len(answer.broken.environments), 'environment')}",
     )
 
 
 def _summary(verdict: str, removals: dict[str, int], kept: int) -> str:
-    goes = ", ".join(f"{number} {kind}{'s' * (number > 1)}" for kind, number in removals.items())
-    return f"{verdict}: a prune would remove {goes or 'nothing'} and keep {kept} entries"
+    goes = ", ".join(count_words(number, kind) for kind, number in removals.items())
+    kept_words = count_words(kept, "entry", "entries")
+    return f"{verdict}: a prune would remove {goes or 'nothing'} and keep {kept_words}"

@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
+from cacheadmin.fs.locking import lock_now, lock_soon
 from cacheadmin.prune.quarantine import existing_quarantine, open_quarantine
 from cacheadmin.uv.cache_lock import SharedLock
 
@@ -59,7 +60,7 @@ class Hold:
         if self._lock is not None and self._lock.is_current():
             return
         self.let_go()
-        fcntl.flock(holding_fd, fcntl.LOCK_SH)
+        lock_soon(holding_fd, fcntl.LOCK_SH, _HOLDING)
         self._cache_fd = os.dup(cache.fd)
         lock = SharedLock(self._cache_fd, cache.identity.path)
         try:
@@ -119,7 +120,7 @@ def guard_stands_aside(policy: Policy, cache: OpenCache) -> Iterator[None]:
             return
         wanted_fd = _open(quarantine.fd, _WANTED)
         try:
-            fcntl.flock(wanted_fd, fcntl.LOCK_SH)
+            lock_soon(wanted_fd, fcntl.LOCK_SH, f"{quarantine.path}/{_WANTED}")
             holding_fd = _open(quarantine.fd, _HOLDING)
             try:
                 _wait_until_free(holding_fd)
@@ -134,18 +135,13 @@ def _wait_until_free(fd: int) -> None:
     """Wait for the guard; one that is stopped is left to the prune's own wait for uv's lock."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(INTERVAL_SECONDS / 10)
-        else:
+        if lock_now(fd, fcntl.LOCK_EX, _HOLDING):
             return
+        time.sleep(INTERVAL_SECONDS / 10)
 
 
 def _is_wanted(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not lock_now(fd, fcntl.LOCK_EX, _WANTED):
         return True
     fcntl.flock(fd, fcntl.LOCK_UN)
     return False

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
+from cacheadmin.fs.locking import lock_now
 
 if TYPE_CHECKING:
     from cacheadmin.prune.quarantine import Quarantine
@@ -23,24 +24,22 @@ _NAME = "run.lock"
 
 @contextmanager
 def run_lock(quarantine: Quarantine, timeout_seconds: float) -> Iterator[None]:
-    """Hold the run lock. Raises CacheBusy when another run has it for that long."""
+    """Hold the run lock. Raises CacheBusy when another run has it so long, Refused without locks."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_NAME, flags, 0o600, dir_fd=quarantine.fd)
     try:
         deadline = time.monotonic() + timeout_seconds
         while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if lock_now(fd, fcntl.LOCK_EX, f"{quarantine.path}/{_NAME}"):
                 break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-                    raise CacheBusy(
-                        "another cacheadmin run works on this cache"
-                        + (f": process {holder}" if holder else ""),
-                        hint="wait for it to end, or raise lock.timeout",
-                    ) from None
-                time.sleep(0.05)
+            if time.monotonic() >= deadline:
+                holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+                raise CacheBusy(
+                    "another cacheadmin run works on this cache"
+                    + (f": process {holder}" if holder else ""),
+                    hint="wait for it to end, or raise lock.timeout",
+                )
+            time.sleep(0.05)
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         yield

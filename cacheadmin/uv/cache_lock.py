@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 from cacheadmin.errors import CacheBusy, NotPermitted, Refused
+from cacheadmin.fs.locking import lock_now, why_no_lock
 
 _NAME = ".lock"
 _FIRST_PAUSE = 0.01
@@ -25,6 +26,27 @@ _LONGEST_PAUSE = 0.25
 # Everybody must be able to open it for writing, whoever made it: otherwise
 # every uv command of every other user fails (facts section 11).
 _MODE = 0o666
+
+
+def why_no_cache_lock(cache_fd: int) -> str:
+    """Return why the lock of an open cache can't be had, in words; empty where it can.
+
+    Tried on ``.lock``, or on the cache's folder while there is none; nothing
+    is created. What the caller may not open says nothing.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    for name, kind in ((_NAME, 0), (".", os.O_DIRECTORY)):
+        try:
+            fd = os.open(name, flags | kind, dir_fd=cache_fd)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return ""
+        try:
+            return why_no_lock(fd)
+        finally:
+            os.close(fd)
+    return ""
 
 
 class ExclusiveLock:
@@ -46,7 +68,7 @@ class ExclusiveLock:
         """Take the lock, waiting at most so long (0: not at all).
 
         Raises CacheBusy, which names ``holders()``; NotPermitted and Refused
-        when ``.lock`` can't be opened or is not a file.
+        when ``.lock`` can't be opened, is not a file, or can't be locked.
         """
         begun = time.monotonic()
         pause = _FIRST_PAUSE
@@ -87,16 +109,13 @@ class ExclusiveLock:
     def _try(self) -> bool:
         fd = self._open()
         try:
-            fcntl.flock(fd, self._operation | fcntl.LOCK_NB)
-        except BlockingIOError:
+            taken = lock_now(fd, self._operation, self._path)
+        except Refused:
+            os.close(fd)
+            raise
+        if not taken:
             os.close(fd)
             return False
-        except OSError as error:
-            os.close(fd)
-            raise Refused(
-                f"{self._path} can't be locked: {error.strerror}",
-                hint="the filesystem has no working locks; mount it with locks",
-            ) from None
         self._fd = fd
         if self.is_current():
             return True

@@ -273,7 +273,7 @@ def test_what_nobody_looked_at_is_counted_beside_what_is_well(
     gone = shared.home() / "gone" / "env"
     policy = policy_of(cacheadmin, shared, gone)
     document = cacheadmin("doctor", policy, "--format", "json", code=0).json
-    assert document["gaps"]
+    assert document["gaps"], document
     words = "where others may be w"
     assert words in cacheadmin("doctor", policy, code=0).stdout.splitlines()[-1]
     audited = cacheadmin("audit", policy, "--fail-on", "never", code=0).stdout
