@@ -64,6 +64,14 @@ class Quarantine:
         raise NotACache(f"no run {run_id} in {self.path}", hint="`cacheadmin runs list` names them")
 
 
+# Source: bford.info/cachedir; the first 43 bytes are what programs look for.
+_MARKS = {
+    "CACHEDIR.TAG": b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# What cacheadmin removed from a uv cache, for as long as that can be undone.\n",
+    ".gitignore": b"*\n",
+}
+
+
 def is_run_id(word: str) -> bool:
     """Whether a word has the shape of a run's id."""
     return _RUN_ID.fullmatch(word) is not None
@@ -110,9 +118,44 @@ def open_quarantine(
                 details=("moving there would be copying, which is neither quick nor safe",),
                 hint="set quarantine.path to a folder on the cache's filesystem",
             )
+        if create:
+            _mark(fd, place.path)
         yield Quarantine(fd, place.path, place.warning, status.st_dev)
     finally:
         os.close(fd)
+
+
+def _mark(fd: int, path: str) -> None:
+    """Tell backups and git to leave a quarantine out, as uv tells them of its cache.
+
+    Only where nothing but ours lies: a folder of the admin's may hold more.
+    A full disk must not keep a prune from freeing some of it.
+    """
+    try:
+        ours = os.path.basename(os.path.dirname(path)).endswith(_OWN) or not os.listdir(fd)
+        for name, content in _MARKS.items() if ours else ():
+            if not _exists(fd, name):
+                _write(name, content, fd)
+    except OSError:
+        pass
+
+
+def _exists(fd: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _write(name: str, content: bytes, folder_fd: int) -> None:
+    """Write a small file that must not exist yet."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(name, flags, 0o644, dir_fd=folder_fd)
+    try:
+        os.write(file, content)
+    finally:
+        os.close(file)
 
 
 @contextmanager

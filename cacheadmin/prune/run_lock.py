@@ -24,7 +24,7 @@ _NAME = "run.lock"
 
 @contextmanager
 def run_lock(quarantine: Quarantine, timeout_seconds: float) -> Iterator[None]:
-    """Hold the run lock. Raises CacheBusy when another run has it so long, Refused without locks."""
+    """Hold the run lock. Raises CacheBusy when another has it so long, Refused without locks."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(_NAME, flags, 0o600, dir_fd=quarantine.fd)
     try:

@@ -126,3 +126,36 @@ def test_a_cache_that_is_a_mount_point_is_pruned_and_every_report_says_what_is_l
         cacheadmin("prune", policy, code=0)
     finally:
         subprocess.run(["umount", shared.path], check=True)
+
+
+def test_backups_and_git_leave_it_out(cacheadmin, rubbish: SharedCache) -> None:
+    subprocess.run(["git", "init", "-q", rubbish.path.parent], check=True)
+    cacheadmin("prune", cacheadmin.policy(rubbish.path), code=0)
+    place = Path(f"{rubbish.path}.cacheadmin") / "quarantine"
+    assert any(place.glob("2*/**/.tmprubbish"))
+    tag = (place / "CACHEDIR.TAG").read_bytes()
+    assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+    seen = subprocess.run(
+        ["git", "-C", rubbish.path.parent, "status", "--porcelain", "--untracked-files=all"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert ".cacheadmin" not in seen
+    archive = rubbish.path.parent / "backup.tar"
+    backup = ["tar", "-cf", archive, "--exclude-caches-all", "-C", place.parent.parent, "."]
+    subprocess.run(backup, check=True)
+    kept = subprocess.run(["tar", "-tf", archive], check=True, capture_output=True, text=True)
+    assert "quarantine/" not in kept.stdout
+    # What lies there is put back as before.
+    cacheadmin("runs", "restore", cacheadmin.policy(rubbish.path), code=0)
+
+
+def test_a_folder_of_the_admins_is_not_marked_when_it_holds_more(
+    cacheadmin, rubbish: SharedCache
+) -> None:
+    place = rubbish.path.parent / "backed-up"
+    place.mkdir(mode=0o700)
+    (place / "precious").touch()
+    cacheadmin("prune", with_quarantine(cacheadmin, rubbish.path, place), code=0)
+    assert not (place / "CACHEDIR.TAG").exists()
