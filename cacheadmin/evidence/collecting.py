@@ -130,8 +130,10 @@ def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]
     """
     for environment in environments:
         by_chance = (
-            environment.kind is EnvironmentKind.PYTHON and environment.sources == ("cache",)
-        ) or environment.sources == ("process",)
+            (environment.kind is EnvironmentKind.PYTHON and environment.sources == ("cache",))
+            or environment.kind is EnvironmentKind.FOLDER
+            or environment.sources == ("process",)
+        )
         links = environment.archives or environment.hardlinked_archives or environment.entries
         if by_chance and environment.complete and not links:
             continue

@@ -36,8 +36,6 @@ __all__ = ["Candidate", "ScanOptions", "scan_environment"]
 # Folders elsewhere that path files of one environment name.
 _MAX_BORROWED = 256
 
-_PACKAGES_IN_ITSELF = frozenset({EnvironmentKind.TARGET, EnvironmentKind.FOLDER})
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -69,10 +67,15 @@ def scan_environment(
     found.entries.update(_entry_of_link(path, locator))
     if not stat.S_ISDIR(status.st_mode):
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, "it is not a folder")
-    config = _read_config(path, found, required=candidate.kind not in _PACKAGES_IN_ITSELF)
+    if candidate.kind is EnvironmentKind.FOLDER:
+        _scan_folder(path, inodes, found)
+        reason = "; ".join(found.problems)
+        return _result(candidate, EnvironmentConfig(), found, status.st_uid, reason)
+    target = candidate.kind is EnvironmentKind.TARGET
+    config = _read_config(path, found, required=not target)
     if config.extends_environment:
         found.note_path(config.extends_environment, path)
-    folders = find_package_folders(path, locator, target=candidate.kind in _PACKAGES_IN_ITSELF)
+    folders = find_package_folders(path, locator, target=target)
     found.problems += folders.problems
     found.watched.update(folders.watched)
     for link in folders.links:
@@ -145,6 +148,16 @@ def _read_config(path: str, found: Sightings, *, required: bool) -> EnvironmentC
     except OSError:
         pass
     return parse_environment_config(content)
+
+
+def _scan_folder(path: str, inodes: ArchiveInodes, found: Sightings) -> None:
+    """Look at what a pattern of the policy matches and nothing else makes an environment."""
+    scan_borrowed_packages(path, inodes, found)
+    if found.look_further:
+        _look_at_every_link([path], found)
+    if not (found.archives or found.entries):
+        # Anything may lie closed in a folder that is nobody's environment.
+        found.problems.clear()
 
 
 def _look_at_programs(path: str, found: Sightings) -> None:

@@ -34,7 +34,8 @@ class EnvironmentKind(StrEnum):
 
     ``target``: packages lie in the folder itself. ``prefix``: they lie in its
     ``lib/pythonX.Y/site-packages``, and it is neither a venv nor has a Python of
-    its own. ``folder``: it looks like no environment, and somebody named it.
+    its own. ``folder``: it looks like no environment; a pattern of the policy
+    matches it, and it is told only when it links into the cache.
     """
 
     VENV = "venv"

@@ -40,17 +40,6 @@ def kind_of(path: str) -> EnvironmentKind | None:
     return EnvironmentKind.TARGET if _links_into_a_cache(path) else None
 
 
-def kind_named(path: str) -> EnvironmentKind | None:
-    """As `kind_of`, for a folder that somebody named in full: whatever it is, it is looked at.
-
-    None for what can't be listed.
-    """
-    kind = kind_of(path)
-    if kind is None and os.path.isdir(path) and not is_closed(path):
-        return EnvironmentKind.FOLDER
-    return kind
-
-
 def is_closed(path: str) -> bool:
     """Whether rights keep us from listing a folder, or from looking at what it lists."""
     try:

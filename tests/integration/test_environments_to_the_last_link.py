@@ -193,6 +193,16 @@ def empty(room: Room) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def policy_naming(cacheadmin: Cacheadmin, shared: SharedCache, pattern: Path) -> Path:
+    """Write a policy that names environments by a pattern, and has nothing else searched."""
+    nothing = cacheadmin.folder / "nothing"
+    nothing.mkdir()
+    return cacheadmin.policy(
+        shared.path,
+        f"venvs:\n  from_cache: false\n  include: ['{pattern}']\n  discover: [root: {nothing}]\n",
+    )
+
+
 def prune_without_pointers(room: Room, cacheadmin: Cacheadmin, *, code: int = 0) -> dict:  # type: ignore[type-arg]
     """Prune when nothing but the environment tells that its archives are used."""
     shared = room.shared
@@ -202,9 +212,7 @@ def prune_without_pointers(room: Room, cacheadmin: Cacheadmin, *, code: int = 0)
             shutil.rmtree(bucket)
     for folder in (shared.path, shared.homes):
         age(folder, 40)
-    policy = cacheadmin.policy(
-        shared.path, f"venvs:\n  from_cache: false\n  include: ['{room.environment}']\n"
-    )
+    policy = policy_naming(cacheadmin, shared, room.environment)
     return cacheadmin("prune", policy, "--format", "json", code=code).json  # type: ignore[no-any-return]
 
 
@@ -366,9 +374,7 @@ def test_a_folder_that_two_environments_share_is_counted_once(
     for bucket in shared.path.glob("wheels-v*"):
         shutil.rmtree(bucket)
     age(shared.path, 40)
-    policy = cacheadmin.policy(
-        shared.path, f"venvs:\n  from_cache: false\n  include: ['{shared.home()}/*']\n"
-    )
+    policy = policy_naming(cacheadmin, shared, shared.home() / "*")
     document = cacheadmin("prune", policy, "--format", "json", code=0).json
     links = sum(1 for _ in dangling_or_not(shared.homes))
     assert (document["verified"]["venvs"], document["verified"]["links"]) == (2, links)
@@ -380,9 +386,7 @@ def test_scan_says_what_sort_of_environment_it_is(
 ) -> None:
     room = {"prefix": prefix, "python": whole_python, "target": target}[kind](shared, NEWEST)
     trim_dist_info(room)
-    policy = cacheadmin.policy(
-        shared.path, f"venvs:\n  from_cache: false\n  include: ['{room.environment}']\n"
-    )
+    policy = policy_naming(cacheadmin, shared, room.environment)
     (row,) = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
     assert (row["path"], row["kind"]) == (str(room.environment), kind)
     assert len(row["archives"]) == len(PACKAGES)

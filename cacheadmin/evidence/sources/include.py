@@ -55,7 +55,7 @@ def _named(path: str, *, magic: bool) -> list[Candidate]:
     kind = kind_of(path)
     if kind is None and magic and not (os.path.islink(path) or is_closed(path)):
         # `/srv/*` names folders that are no environments, too; those with packages are scanned.
-        kind = EnvironmentKind.TARGET if os.path.isdir(path) else None
+        kind = EnvironmentKind.FOLDER if os.path.isdir(path) else None
         if kind is None:
             return []
     return [Candidate(path, kind or EnvironmentKind.VENV, (Include.id,))]
