@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.fs.reading import (
     ReadFailure,
@@ -37,6 +40,12 @@ _MAX_PATHS = 500
 # What ends a path in a unit, a crontab, or a line of shell.
 _BETWEEN = re.compile(r"[\s\"'`=:;,|&<>(){}\[\]]+")
 
+# Where no environment and no cache lies, nor a link to one; most paths in units do.
+_OF_THE_SYSTEM = (
+    *("/bin/", "/sbin/", "/lib/", "/usr/bin/", "/usr/sbin/", "/usr/lib/"),
+    *("/dev/", "/proc/", "/sys/", "/run/"),
+)
+
 _UNITS = (".service", ".conf", ".timer", ".path", ".socket")
 
 
@@ -54,24 +63,18 @@ class PlaceOfFiles:
     """How names of files end that matter here."""
 
     home: str | None = None
-    """What ``~``, ``$HOME`` and ``%h`` mean in these files; None where that is unknown."""
+    """What ``~``, ``$HOME`` and ``%h`` mean in these files; None: the home of a file's owner."""
 
 
-@dataclass(frozen=True, slots=True)
-class NamedInFile:
-    """Something that a file names: an entry of the cache, or an environment elsewhere."""
+Found = NamedEntry | Candidate | Unseen
 
-    file: str
-    """Absolute path of the file that names it."""
 
-    uid: int
-    """Owner of that file."""
-
-    entry: str | None = None
-    """The entry of the cache, relative to it; None for an environment elsewhere."""
-
-    environment: str | None = None
-    """Path of an environment outside of the cache; None for an entry of the cache."""
+def usual_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
+    """Yield all places where such files usually lie, on this host and in these homes."""
+    listed = tuple(homes)
+    yield from kernel_places(listed)
+    yield from unit_places(listed)
+    yield from crontab_places()
 
 
 def kernel_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
@@ -84,7 +87,8 @@ def kernel_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
 
 def unit_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
     """Yield where systemd looks for units: those of the system, and of these homes."""
-    for folder in ("/etc", "/run", "/usr/local/lib", "/usr/lib"):
+    # Not /usr/lib: what packages of the system bring names nobody's cache.
+    for folder in ("/etc", "/usr/local/lib"):
         yield PlaceOfFiles(f"{folder}/systemd/system", 1, _UNITS, "/root")
         yield PlaceOfFiles(f"{folder}/systemd/user", 1, _UNITS)
     for home in homes:
@@ -102,25 +106,26 @@ def crontab_places() -> Iterator[PlaceOfFiles]:
 
 
 def named_in_files(
-    places: Iterable[PlaceOfFiles], locator: CacheLocator
-) -> Iterator[NamedInFile | Unseen]:
-    """Yield what files in these places name, each once for each file.
+    places: Iterable[PlaceOfFiles], locator: CacheLocator, source: str
+) -> Iterator[Found]:
+    """Yield what files in these places name: entries of the cache, and environments elsewhere.
 
-    A place that does not exist holds nothing. ``Unseen`` says what could not be
-    read, or was too much.
+    ``source`` is noted in environments. A place that does not exist holds
+    nothing. ``Unseen`` says what could not be read, or was too much.
     """
-    reader = _Reader(locator)
+    reader = _Reader(locator, source)
     for place in places:
         yield from reader.read(place)
 
 
 class _Reader:
-    def __init__(self, locator: CacheLocator) -> None:
+    def __init__(self, locator: CacheLocator, source: str) -> None:
         self._locator = locator
+        self._source = source
         self._files = 0
         self._bytes = 0
 
-    def read(self, place: PlaceOfFiles) -> Iterator[NamedInFile | Unseen]:
+    def read(self, place: PlaceOfFiles) -> Iterator[Found]:
         for path, fd, name, status in _files(place):
             if isinstance(status, str):
                 yield _unseen(path, status)
@@ -140,26 +145,26 @@ class _Reader:
                 continue
             content, uid = read
             self._bytes += len(content)
-            yield from self._named(os.fsdecode(content), path, uid, place.home)
+            home = place.home if place.home is not None else _home_of(uid)
+            yield from self._named(os.fsdecode(content), path, uid, home)
 
-    def _named(
-        self, text: str, file: str, uid: int, home: str | None
-    ) -> Iterator[NamedInFile | Unseen]:
-        found: set[tuple[str | None, str | None]] = set()
+    def _named(self, text: str, file: str, uid: int, home: str | None) -> Iterator[Found]:
+        found: set[str] = set()
         for number, path in enumerate(dict.fromkeys(_paths_in(text, file, home))):
             if number == _MAX_PATHS:
                 yield _unseen(file, f"it names more than {_MAX_PATHS} paths")
                 return
             located = self._locator.follow(path, "/")
-            pairs: Iterable[tuple[str | None, str | None]]
             if located.place is Place.INSIDE and located.entry is not None:
-                pairs = [(located.entry, None)]
-            else:
-                pairs = [(None, environment) for environment in _environments(path)]
-            for pair in pairs:
-                if pair not in found:
-                    found.add(pair)
-                    yield NamedInFile(file, uid, *pair)
+                if located.entry not in found:
+                    found.add(located.entry)
+                    yield NamedEntry(located.entry, file, uid)
+                continue
+            for environment in _environments(path):
+                if environment not in found:
+                    found.add(environment)
+                    kind = kind_of(environment) or EnvironmentKind.VENV
+                    yield Candidate(environment, kind, (self._source,), uid)
 
 
 def _files(place: PlaceOfFiles) -> Iterator[tuple[str, int, str, os.stat_result | str]]:
@@ -210,8 +215,9 @@ def _paths_in(text: str, file: str, home: str | None) -> Iterator[str]:
     whole = list(_json_strings(text)) if file.endswith(".json") else []
     if whole:
         # A path with spaces is one string there.
-        yield from (string for string in whole if string.startswith("/"))
+        yield from (one for one in whole if one.startswith("/") and "\0" not in one)
         text = "\n".join(whole)
+    text = text.replace("\0", " ")
     if home is not None:
         for word in ("${HOME}", "$HOME", "%h"):
             text = text.replace(word, home)
@@ -220,7 +226,7 @@ def _paths_in(text: str, file: str, home: str | None) -> Iterator[str]:
             yield f"{home}{word[1:]}"
         # systemd allows signs before a program.
         path = word.lstrip("@-+!")
-        if path.startswith("/") and len(path) > 1 and "\0" not in path:
+        if path.startswith("/") and len(path) > 1 and not path.startswith(_OF_THE_SYSTEM):
             yield path
 
 
@@ -248,6 +254,13 @@ def _environments(path: str) -> Iterator[str]:
     project = f"{path.rstrip('/')}/.venv"
     if os.path.lexists(project):
         yield project
+
+
+def _home_of(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_dir or None
+    except (KeyError, OverflowError):
+        return None
 
 
 def _unseen(path: str, reason: str) -> Unseen:

@@ -1,0 +1,233 @@
+"""Files that say where an environment is, or which one they will start: all that names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import NamedEntry, Unseen
+from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.look import locator_for
+from cacheadmin.evidence.named_in_files import (
+    PlaceOfFiles,
+    crontab_places,
+    kernel_places,
+    named_in_files,
+    unit_places,
+)
+from cacheadmin.evidence.redirects import redirected
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.looking import looking_at
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST
+
+PROJECT = """
+[project]
+name = "project"
+version = "1"
+requires-python = ">=3.9"
+dependencies = ["six==1.16.0"]
+"""
+
+
+@pytest.mark.parametrize("text", ["{0}", "{0}\n", "{0}\r\n", "../real\n", "./../real"])
+def test_a_file_in_the_place_of_an_environment_names_it_as_uv_reads_it(
+    shared: SharedCache, text: str
+) -> None:
+    project = shared.home() / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(PROJECT)
+    real = shared.environment("real", NEWEST)
+    file = project / ".venv"
+    file.write_text(text.format(real))
+    shared.uv(NEWEST, "sync", "-q", "--python", f"{real}/bin/python", cwd=project)
+    assert file.is_file()
+    assert next(real.glob("lib/python3*/site-packages/six.py")).is_symlink()
+    assert redirected(str(file)) == str(real)
+
+
+def test_dots_after_a_link_lead_where_the_kernel_says(open_folder: Path) -> None:
+    (open_folder / "disk" / "project").mkdir(parents=True)
+    (open_folder / "disk" / "real").mkdir()
+    (open_folder / "project").symlink_to("disk/project")
+    (open_folder / "project" / ".venv").write_text("../real\n")
+    found = redirected(f"{open_folder}/project/.venv")
+    assert found is not None
+    assert os.path.samefile(found, open_folder / "disk" / "real")
+
+
+def empty_file(path: Path) -> None:
+    path.touch()
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def link_to_a_secret(path: Path) -> None:
+    path.symlink_to("/etc/shadow")
+
+
+def endless_file(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+def null_bytes(path: Path) -> None:
+    path.write_bytes(b"/tmp/\0\n")
+
+
+@pytest.mark.parametrize(
+    "make", [empty_file, folder, link_to_a_secret, os.mkfifo, endless_file, null_bytes]
+)
+def test_what_is_no_such_file_names_no_environment(
+    open_folder: Path, make: Callable[[Path], None]
+) -> None:
+    make(open_folder / ".venv")
+    assert redirected(f"{open_folder}/.venv") is None
+    assert redirected(f"{open_folder}/absent/.venv") is None
+
+
+@pytest.fixture
+def tool(shared: SharedCache) -> str:
+    """The entry of a cached environment."""
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
+    with looking_at(shared.path) as look:
+        (archive,) = [
+            one for one in look.inventory.archives.values() if one.content.value == "environment"
+        ]
+    return archive.path
+
+
+def locator(shared: SharedCache) -> CacheLocator:
+    with looking_at(shared.path) as look:
+        return locator_for(look.policy, look.inventory)
+
+
+def read(
+    shared: SharedCache, *places: PlaceOfFiles
+) -> tuple[set[tuple[str, str, int | None]], set[str], list[Unseen]]:
+    found = list(named_in_files(places, locator(shared), "file"))
+    entries = {(o.entry, o.file, o.uid) for o in found if isinstance(o, NamedEntry)}
+    environments = {one.path for one in found if isinstance(one, Candidate)}
+    return entries, environments, [one for one in found if isinstance(one, Unseen)]
+
+
+def test_a_jupyter_kernel_names_the_cached_environment_it_starts(
+    shared: SharedCache, tool: str
+) -> None:
+    home = shared.home()
+    (place,) = [one for one in kernel_places([str(home)]) if one.path.startswith(str(home))]
+    kernel = Path(place.path) / "reports" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    argv = [f"{shared.path}/{tool}/bin/python", "-m", "ipykernel_launcher", "-f", "{file}"]
+    kernel.write_text(json.dumps({"argv": argv, "display_name": "Reports"}))
+    os.chown(kernel, 61001, 61001)
+    entries, environments, unseen = read(shared, place)
+    assert entries == {(tool, str(kernel), 61001)}
+    assert (environments, unseen) == (set(), [])
+
+
+def test_units_and_crontabs_name_entries_and_environments(shared: SharedCache, tool: str) -> None:
+    home = shared.home()
+    plain = shared.environment("app", NEWEST, "six==1.16.0")
+    project = shared.environment("proj/.venv", NEWEST)
+    shortcut = home / "shortcut"
+    shortcut.symlink_to(shared.path / tool)
+    (unit_place,) = [one for one in unit_places([str(home)]) if one.path.startswith(str(home))]
+    units = Path(unit_place.path)
+    (units / "app.service.d").mkdir(parents=True)
+    (units / "a.service").write_text(
+        f"[Service]\nExecStart=-{shared.path}/{tool}/bin/python -m app\nWorkingDirectory=%h/proj\n"
+    )
+    (units / "app.service.d" / "b.conf").write_text("[Service]\nExecStart=%h/shortcut/bin/run\n")
+    (units / "notes.txt").write_text(f"{shared.path}/archive-v0/nobody/bin/python\n")
+    cron = home / "cron"
+    cron.mkdir()
+    (cron / "jobs").write_text(
+        f"MAILTO=root\n5 4 * * 1 ana {plain}/bin/python x.py\n@daily '{project}/bin/app' >/dev/null\n"
+    )
+    entries, environments, unseen = read(shared, unit_place, PlaceOfFiles(str(cron)))
+    assert {(entry, Path(file).name) for entry, file, _ in entries} == {
+        (tool, "a.service"),
+        (tool, "b.conf"),
+    }
+    assert environments == {str(plain), str(project)}
+    assert unseen == []
+    assert "/etc/crontab" in {place.path for place in crontab_places()}
+
+
+def test_hostile_files_in_these_places_end_nothing(shared: SharedCache, tool: str) -> None:
+    folder = shared.home() / "units"
+    folder.mkdir()
+    os.mkfifo(folder / "fifo.service")
+    (folder / "masked.service").symlink_to("/dev/null")
+    (folder / "gone.service").symlink_to("/nonexistent/x.service")
+    with (folder / "huge.service").open("wb") as file:
+        file.truncate(1 << 40)
+    (folder / "deep.json").write_text("[" * 60_000)
+    (folder / "null.json").write_text(json.dumps(["/a\0b", "/\ud800"]))
+    (folder / "words.service").write_text("/x/y " * 10_000 + "".join(f"/{n} " for n in range(900)))
+    named = folder / "good.service"
+    named.write_text(f"ExecStart={shared.path}/{tool}/bin/python\n")
+    entries, environments, unseen = read(shared, PlaceOfFiles(str(folder)))
+    assert {entry for entry, _, _ in entries} == {tool}
+    assert environments == set()
+    assert {Path(one.path).name for one in unseen} == {"huge.service", "words.service"}
+    assert not any(one.hides_archives for one in unseen)
+
+
+def test_only_links_that_root_made_are_followed(shared: SharedCache, tool: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root: changes owners")
+    outside = shared.home() / "app.service"
+    outside.write_text(f"ExecStart={shared.path}/{tool}/bin/python\n")
+    folder = shared.home() / "units"
+    folder.mkdir()
+    link = folder / "app.service"
+    link.symlink_to(outside)
+    assert {entry for entry, _, _ in read(shared, PlaceOfFiles(str(folder)))[0]} == {tool}
+    os.chown(link, 61001, 61001, follow_symlinks=False)
+    assert read(shared, PlaceOfFiles(str(folder))) == (set(), set(), [])
+
+
+@pytest.mark.root
+def test_a_prune_keeps_what_only_a_crontab_names(
+    shared: SharedCache, cacheadmin: Cacheadmin, tool: str
+) -> None:
+    environment = shared.environment("nightly", NEWEST, "six==1.16.0")
+    for bucket in [*shared.path.glob("wheels-v*"), *shared.path.glob("interpreter-v*")]:
+        shutil.rmtree(bucket)
+    for tree in (shared.path, shared.homes):
+        age(tree, 40)
+    nothing = cacheadmin.folder / "nothing"
+    nothing.mkdir()
+    policy = cacheadmin.policy(
+        shared.path,
+        f"venvs:\n  discover: [root: {nothing}]\n"
+        "prune: {environments: {idle: 0s, keep_latest: false}}\n",
+    )
+
+    def removed() -> set[str]:
+        plan = cacheadmin("plan", policy, "--format", "json").json
+        return {row["path"] for row in plan["removals"]}
+
+    assert tool in removed()
+    table = Path(f"/etc/cron.d/cacheadmin-test-{os.getpid()}")
+    table.write_text(
+        f"0 4 1 * * root {shared.path}/{tool}/bin/cowsay -t moo\n"
+        f"0 5 1 * * root {environment}/bin/python -c 'import six'\n"
+    )
+    try:
+        assert tool not in removed()
+        cacheadmin("prune", policy, code=0)
+        assert dangling_links(environment) == {}
+        assert dangling_links(shared.path / tool) == {}
+    finally:
+        table.unlink()
