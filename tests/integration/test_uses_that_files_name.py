@@ -151,7 +151,7 @@ def test_units_and_crontabs_name_entries_and_environments(shared: SharedCache, t
     cron = home / "cron"
     cron.mkdir()
     (cron / "jobs").write_text(
-        f"MAILTO=root\n5 4 * * 1 ana {plain}/bin/python x.py\n@daily '{project}/bin/app' >/dev/null\n"
+        f"MAILTO=root\n5 4 * * 1 ana {plain}/bin/python x.py\n@daily '{project}/bin/app' \n"
     )
     entries, environments, unseen = read(shared, unit_place, PlaceOfFiles(str(cron)))
     assert {(entry, Path(file).name) for entry, file, _ in entries} == {
