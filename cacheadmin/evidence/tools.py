@@ -42,10 +42,14 @@ def tools_of(environment: str) -> tuple[str, ...]:
             metadata = resolve(f"{folder}/{entry}/METADATA")
             content = read_file(metadata, _METADATA_BYTES)
             if not isinstance(content, ReadFailure):
-                headers = content.split(b"\n\n", 1)[0]
-                found = {normalized(os.fsdecode(n)) for n in _REQUIREMENT.findall(headers)}
-                required |= found - {name}
+                required |= requirements_in(content) - {name}
     return tuple(sorted(names - required or names))
+
+
+def requirements_in(metadata: bytes) -> frozenset[str]:
+    """Return the packages that a METADATA file requires, extras and markers included."""
+    headers = metadata.split(b"\n\n", 1)[0]
+    return frozenset(normalized(os.fsdecode(name)) for name in _REQUIREMENT.findall(headers))
 
 
 def _site_packages(environment: str) -> list[str]:

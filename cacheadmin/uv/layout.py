@@ -15,12 +15,19 @@
     files-v0/<2 digits>/<64 digits>                    content of a file, hard-linked into archives
     builds-v0/.tmpXXXXXX/                              builds, `uv run --with` overlays
 
+And what is ours there, in place of what is on trial (``cacheadmin.trial``)::
+
+    archive-v0/<id>                                    a tripwire: a link to ...
+    archive-v0/cacheadmin.trial/<id>/                  ... the archive itself
+
 Source: uv-cache-facts section 2 (run 0.1.45 to 0.13.9).
 """
 
 from __future__ import annotations
 
+import os
 import re
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 # A key may hold dots (`1.0-cp311-manylinux_2_17.manylinux2014`), so only these
 # known endings may be cut off, never what follows the last dot.
@@ -47,6 +54,15 @@ UNPACKED_SOURCES = frozenset({"src", "source"})
 ROOTS_FOLDER = "cacheadmin"
 ROOTS_KINDS = SOURCE_KINDS | {"git"}
 
+# The bucket of archives, which all releases share, and our folder in it: what is
+# on trial lies there. No id has a dot, so no archive is ever called that.
+ARCHIVES = "archive-v0"
+TRIAL_FOLDER = "cacheadmin.trial"
+
+# Names in our folder that begin so are its own records, no entries.
+_OF_TRIALS = "."
+_LONGEST_TRIAL_NAME = 200
+
 _BUCKET = re.compile(r"([a-z][a-z-]{0,40}?)-v(\d{1,6})", re.ASCII)
 _ARCHIVE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
@@ -62,6 +78,56 @@ def parse_bucket_name(name: str) -> tuple[str, int] | None:
 def is_archive_id(text: str) -> bool:
     """Whether a name could be an archive's: 16, 21 or 24 of ``[A-Za-z0-9_-]``, leniently."""
     return _ARCHIVE_ID.fullmatch(text) is not None
+
+
+def is_content_made_id(text: str) -> bool:
+    """Whether an archive's id may be made from its content (preview of 0.12.7 and later).
+
+    A uv can then compute the id and find the archive without any pointer.
+    """
+    return len(text) == 24 and text.isalnum() and text.lower() == text
+
+
+def trial_name(entry: str) -> str | None:
+    """Return what an entry is called in our folder while on trial; None: it can't be.
+
+    ``entry`` is a path relative to the cache, of an archive, or of a folder in
+    a bucket of environments.
+    """
+    bucket, _, name = entry.partition("/")
+    if bucket == ARCHIVES:
+        fits = is_archive_id(name) and not is_content_made_id(name)
+        return name if fits else None
+    parsed = parse_bucket_name(bucket)
+    if parsed is None or parsed[0] != "environments" or not name or name in (".", ".."):
+        return None
+    if "/" in name:
+        return None
+    quoted = quote_from_bytes(os.fsencode(entry), safe="")
+    return quoted if len(quoted) <= _LONGEST_TRIAL_NAME else None
+
+
+def entry_on_trial(name: str) -> str | None:
+    """Return which entry a name in our folder stands for; None for the folder's own records."""
+    if name.startswith(_OF_TRIALS):
+        return None
+    entry = f"{ARCHIVES}/{name}"
+    if "%" in name:
+        entry = os.fsdecode(unquote_to_bytes(name))
+    return entry if trial_name(entry) == name else None
+
+
+def tripwire_text(entry: str) -> str | None:
+    """Return what the link says that stands in an entry's place; None: it can't be on trial.
+
+    Relative: it holds wherever the cache is seen, by whatever path.
+    """
+    name = trial_name(entry)
+    if name is None:
+        return None
+    if entry.startswith(f"{ARCHIVES}/"):
+        return f"{TRIAL_FOLDER}/{name}"
+    return f"../{ARCHIVES}/{TRIAL_FOLDER}/{name}"
 
 
 def is_digest(name: str) -> bool:

@@ -1,0 +1,225 @@
+"""What is remembered of trials: a small file in our folder, replaced as a whole.
+
+It lies beside what it speaks of, so a cache that is moved, copied or mounted
+elsewhere keeps it, and no other host needs to reach our quarantine to read it.
+Users can't write there.
+
+It never says what *is* on trial: the disk does (``tripwires``). It says since
+when and until when, which link is ours, which tripwires are decoys, and what
+sprang in the past. Whatever is lost or damaged keeps more: an entry without a
+record begins its trial when it is found, a decoy without one is known by its
+emptiness, and a use that is forgotten leads to another trial, not to a loss.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.fs.reading import ReadFailure, read_file
+
+if TYPE_CHECKING:
+    from cacheadmin.trial.folder import TrialFolder
+
+_NAME = ".ledger.json"
+_NEW = ".ledger.json.new"
+_SCHEMA = "cacheadmin/trial/1"
+_MAX_BYTES = 256 * 1024 * 1024
+
+# Of uses nobody needs more to be remembered than can be read.
+_MAX_USES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The trial of one entry."""
+
+    entry: str
+    """Path of the entry, relative to the cache."""
+
+    run_id: str
+    """The run that put it on trial; empty when its record was lost."""
+
+    since_ns: int
+    """When the trial began (ns since the epoch)."""
+
+    until_ns: int
+    """When silence will have lasted long enough (ns since the epoch)."""
+
+    link_inode: int | None = None
+    """Inode of the link we planted; None: unknown."""
+
+    package: str | None = None
+    """Name of the package the entry holds, if it holds one."""
+
+    version: str | None = None
+    """Version of that package."""
+
+    bytes: int = 0
+    """Bytes that its deletion will free, as they were measured."""
+
+    files: int = 0
+    """Files and folders that its deletion will free."""
+
+    discounted_ns: int = 0
+    """How much of the time since it began does not count (ns): nobody could have been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spring:
+    """An entry that came back from its trial, and why."""
+
+    entry: str
+    """Path of the entry, relative to the cache."""
+
+    run_id: str
+    """The run that had put it on trial."""
+
+    at_ns: int
+    """When somebody used it, as far as it is known (ns since the epoch)."""
+
+    why: str
+    """Why it came back: a stable word, such as ``sprung``, ``kin`` or ``taken``."""
+
+    who: tuple[str, ...] = ()
+    """Who it may have been, in words."""
+
+    @property
+    def is_use(self) -> bool:
+        """Whether it counts as used from then on."""
+        return self.why in USES
+
+
+# What is evidence that somebody unseen uses an entry.
+USES = frozenset({"sprung", "kin", "linked"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """All that is remembered of the trials of one cache."""
+
+    trials: Mapping[str, Trial] = field(default_factory=dict)
+    """Trials by entry. Not all of them need still be there."""
+
+    decoys: frozenset[str] = frozenset()
+    """Entries that are none: tripwires that no environment knows."""
+
+    springs: tuple[Spring, ...] = ()
+    """What came back, the oldest first."""
+
+    rooted: frozenset[str] = frozenset()
+    """Entries that roots were planted for because they went on trial."""
+
+    looked_ns: int | None = None
+    """When all tripwires were last looked at (ns since the epoch); None: never."""
+
+    def with_trials(self, trials: Iterable[Trial]) -> Ledger:
+        """Return the ledger with these trials, in place of older ones of their entries."""
+        return replace(self, trials={**self.trials, **{one.entry: one for one in trials}})
+
+    def without(self, entries: Iterable[str]) -> Ledger:
+        """Return the ledger without the trials, and decoys, of these entries."""
+        gone = frozenset(entries)
+        left = {entry: one for entry, one in self.trials.items() if entry not in gone}
+        return replace(self, trials=left, decoys=self.decoys - gone)
+
+    def uses_since(self, moment_ns: int) -> dict[str, Spring]:
+        """Return what sprang since a moment, by entry: it is used by somebody unseen."""
+        return {one.entry: one for one in self.springs if one.is_use and one.at_ns >= moment_ns}
+
+
+def read_ledger(folder: TrialFolder) -> Ledger:
+    """Return what is remembered; an empty ledger where nothing can be read."""
+    content = read_file(_NAME, _MAX_BYTES, folder.fd)
+    if isinstance(content, ReadFailure):
+        return Ledger()
+    try:
+        document = json.loads(content)
+        if document["schema"] != _SCHEMA:
+            return Ledger()
+        trials = [_trial(row) for row in document["trials"]]
+        return Ledger(
+            trials={one.entry: one for one in trials},
+            decoys=frozenset(map(str, document["decoys"])),
+            springs=tuple(map(_spring, document["springs"])),
+            rooted=frozenset(map(str, document["rooted"])),
+            looked_ns=document["looked_ns"] and int(document["looked_ns"]),
+        )
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return Ledger()
+
+
+def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
+    """Replace the file; it is on the disk when this returns. Raises OSError."""
+    document = {
+        "schema": _SCHEMA,
+        "looked_ns": ledger.looked_ns,
+        "decoys": sorted(ledger.decoys),
+        "rooted": sorted(ledger.rooted),
+        "trials": [_trial_row(one) for _, one in sorted(ledger.trials.items())],
+        "springs": [_spring_row(one) for one in ledger.springs[-_MAX_USES:]],
+    }
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(_NEW, flags, 0o600, dir_fd=folder.fd), "w", encoding="ascii") as file:
+        json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(_NEW, _NAME, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+    os.fsync(folder.fd)
+
+
+def _trial_row(trial: Trial) -> dict[str, Any]:
+    return {
+        "entry": trial.entry,
+        "run_id": trial.run_id,
+        "since_ns": trial.since_ns,
+        "until_ns": trial.until_ns,
+        "link_inode": trial.link_inode,
+        "package": trial.package,
+        "version": trial.version,
+        "bytes": trial.bytes,
+        "files": trial.files,
+        "discounted_ns": trial.discounted_ns,
+    }
+
+
+def _trial(row: dict[str, Any]) -> Trial:
+    return Trial(
+        entry=str(row["entry"]),
+        run_id=str(row["run_id"]),
+        since_ns=int(row["since_ns"]),
+        until_ns=int(row["until_ns"]),
+        link_inode=None if row["link_inode"] is None else int(row["link_inode"]),
+        package=_text(row["package"]),
+        version=_text(row["version"]),
+        bytes=int(row["bytes"]),
+        files=int(row["files"]),
+        discounted_ns=int(row["discounted_ns"]),
+    )
+
+
+def _spring_row(spring: Spring) -> dict[str, Any]:
+    return {
+        "entry": spring.entry,
+        "run_id": spring.run_id,
+        "at_ns": spring.at_ns,
+        "why": spring.why,
+        "who": list(spring.who),
+    }
+
+
+def _spring(row: dict[str, Any]) -> Spring:
+    return Spring(
+        entry=str(row["entry"]),
+        run_id=str(row["run_id"]),
+        at_ns=int(row["at_ns"]),
+        why=str(row["why"]),
+        who=tuple(map(str, row["who"])),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

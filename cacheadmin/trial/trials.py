@@ -1,0 +1,437 @@
+"""The trials of one cache: put on trial, watch, bring back, end.
+
+Everything that changes something needs the run lock. The disk says what is on
+trial, the ledger since when; a ledger that can't be written keeps nobody from
+bringing an entry back.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import Refused
+from cacheadmin.fs.removal import Removed
+from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.trial.blindness import blindness
+from cacheadmin.trial.folder import TrialFolder, existing_trial_folder, trial_folder
+from cacheadmin.trial.judging import judge, prolonged
+from cacheadmin.trial.kin import kin_of
+from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
+from cacheadmin.trial.tripwires import Seen, Standing, Tripwires, open_content
+from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+
+# Tripwires that no environment knows, spread over the folder's order by chance.
+_DECOYS = 3
+_DECOY_LENGTH = 21
+
+# What came back stays in the record for as long as journals of runs do.
+_HISTORY_NS = 366 * 86_400 * NANOSECONDS
+
+# The moment of the last look is written down at least so often.
+_NOTE_LOOKS_NS = 600 * NANOSECONDS
+
+Who = Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the policy says of trials."""
+
+    lasts_ns: int
+    """How long a trial lasts (ns)."""
+
+    complete: bool = False
+    """The site's word that everybody is known: silence then counts where nobody could be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What one look at all tripwires found and did."""
+
+    springs: tuple[Spring, ...] = ()
+    """What came back, kin included."""
+
+    doubtful: frozenset[str] = frozenset()
+    """What sprang together with a decoy, and was set back."""
+
+    stuck: tuple[tuple[str, str], ...] = ()
+    """What should have come back and could not: (entry, why)."""
+
+    foreign: Mapping[str, str] = field(default_factory=dict)
+    """Entries in whose place something foreign stands, each with what it is."""
+
+    emptied: frozenset[str] = frozenset()
+    """What somebody deleted while it was on trial."""
+
+    blind: str = ""
+    """Why silence proves nothing now; or empty."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """What became of trials that were to end."""
+
+    deleted: list[Trial] = field(default_factory=list)
+    """Trials whose entries are deleted for good."""
+
+    came_back: list[str] = field(default_factory=list)
+    """Entries that sprang at the last moment, and are back."""
+
+    stuck: list[tuple[str, str]] = field(default_factory=list)
+    """(entry, why it could not be ended)."""
+
+    removed: Removed = field(default_factory=Removed)
+    """What the deletion did."""
+
+
+class Trials:
+    """The trials of one cache, with our folder held open."""
+
+    def __init__(self, cache: OpenCache, folder: TrialFolder) -> None:
+        self.cache = cache
+        self.folder = folder
+        self.tripwires = Tripwires(folder)
+        self.ledger = read_ledger(folder)
+
+    def close(self) -> None:
+        """Let everything go but the folder."""
+        self.tripwires.close()
+
+    # What is there
+
+    def entries(self) -> list[str]:
+        """Return the entries on trial, decoys left out, sorted."""
+        return [one for one in self.tripwires.entries() if one not in self.ledger.decoys]
+
+    def current(self) -> list[Trial]:
+        """Return the trial of every entry that is on trial, the longest first."""
+        unknown = Trial("", "", 0, 0)
+        found = [
+            self.ledger.trials.get(entry, replace(unknown, entry=entry)) for entry in self.entries()
+        ]
+        return sorted(found, key=lambda one: (one.since_ns, one.entry))
+
+    def look(self) -> list[Seen]:
+        """Look at everything in our folder, decoys too; changes nothing."""
+        return [self._look(entry) for entry in self.tripwires.entries()]
+
+    # On trial
+
+    def prepare(self, trials: Iterable[Trial], moment_ns: int) -> dict[str, str]:
+        """Get ready to plant, before uv's lock is taken; return what can't be: entry to why.
+
+        Raises OSError where nothing can be written at all.
+        """
+        self._plant_decoys(moment_ns)
+        ready: list[Trial] = []
+        failed: dict[str, str] = {}
+        for trial in trials:
+            try:
+                inode = self.tripwires.prepare(trial.entry, moment_ns)
+            except OSError as error:
+                failed[trial.entry] = f"no tripwire could be made: {error.strerror}"
+            else:
+                ready.append(replace(trial, link_inode=inode))
+        self.ledger = replace(
+            self.ledger.with_trials(ready),
+            rooted=self.ledger.rooted | {trial.entry for trial in ready},
+        )
+        self._write()
+        return failed
+
+    def plant(self, entry: str) -> None:
+        """Put a prepared entry on trial, in one step where the filesystem can. Raises OSError."""
+        self.tripwires.plant(entry)
+
+    def unprepare(self, entries: Iterable[str]) -> None:
+        """Forget entries that were prepared and not planted."""
+        gone = [entry for entry in entries if not self.tripwires.holds(entry)]
+        for entry in gone:
+            self.tripwires.forget(entry)
+        self.ledger = self.ledger.without(gone)
+        self._try_write()
+
+    # Back
+
+    def put_back(self, entries: Iterable[str]) -> list[tuple[str, str]]:
+        """Put entries back in their places, as if nothing had been; return (entry, why not).
+
+        What is not in our folder needs nothing.
+        """
+        stuck, back = [], []
+        for entry in entries:
+            problem = self.tripwires.put_back(entry, self._inode(entry))
+            if problem:
+                stuck.append((entry, problem))
+            else:
+                back.append(entry)
+        self.ledger = self.ledger.without(back)
+        if not self.entries():
+            self._drop_decoys()
+        self._try_write()
+        return stuck
+
+    def bring_back(
+        self, entries: Mapping[str, str], moment_ns: int, who: Who
+    ) -> tuple[tuple[Spring, ...], list[tuple[str, str]]]:
+        """Put back what somebody uses, with its kin; return what came back, and (entry, why not).
+
+        ``entries`` maps each to a word of ``ledger.Spring.why``.
+        """
+        on_trial = self.entries()
+        used = [entry for entry, why in entries.items() if why != "taken"]
+        kin = kin_of(self.folder, used, on_trial) if used else {}
+        words = {**dict.fromkeys(kin, "kin"), **entries}
+        known = who(list(entries)) if entries else {}
+        springs = []
+        for entry, why in words.items():
+            trial = self.ledger.trials.get(entry)
+            seen = self._look(entry)
+            at_ns = seen.accessed_ns if seen.accessed_ns is not None else moment_ns
+            names = (kin[entry],) if why == "kin" else tuple(known.get(entry, ()))
+            # Never later than now, whatever a user gave his link.
+            at_ns = min(at_ns, moment_ns) if why == "sprung" else moment_ns
+            springs.append(Spring(entry, trial.run_id if trial else "", at_ns, why, names))
+        there = set(on_trial)
+        stuck = self.put_back(list(words))
+        kept = {entry for entry, _ in stuck}
+        back = tuple(s for s in springs if s.entry in there and s.entry not in kept)
+        self.ledger = replace(self.ledger, springs=(*self.ledger.springs, *back))
+        self._try_write()
+        return back, stuck
+
+    # Watching
+
+    def watch(self, now: Callable[[], int], rules: Rules, who: Who) -> Watched:
+        """Look at all tripwires, bring back what was used, and mend what users' prunes left.
+
+        ``now`` tells the time (ns), by a clock that can't be set forward.
+        """
+        before = self.ledger
+        self._adopt(now(), rules)
+        seen = self.look()
+        known = {one.entry for one in seen}
+        lost = set(self.ledger.trials).union(self.ledger.decoys) - known
+        judgement = judge(seen, self.ledger.decoys)
+        springs, stuck = self.bring_back(judgement.used, now(), who)
+        for entry in judgement.doubtful:
+            self.tripwires.set_back(entry, self._inode(entry))
+        uncounted = set(judgement.doubtful)
+        blind = ""
+        if self.entries():
+            blind = blindness(self.folder, self.cache.identity)
+            if blind and not rules.complete:
+                uncounted.update(self.entries())
+        moment_ns = now()
+        self.ledger = self.ledger.with_trials(
+            prolonged(self.ledger, uncounted, moment_ns, rules.lasts_ns)
+        )
+        emptied = self._clear(lost)
+        self._renew_decoys(seen, moment_ns)
+        self._note_look(before, moment_ns)
+        return Watched(
+            springs,
+            judgement.doubtful - self.ledger.decoys,
+            tuple(stuck),
+            judgement.foreign,
+            emptied,
+            blind,
+        )
+
+    def mend(self) -> Removed:
+        """Clear what a kill left: unused links, and the rest of what was being deleted."""
+        self.tripwires.discard_prepared()
+        return self.tripwires.delete_condemned()
+
+    # The end
+
+    def end(self, entries: Iterable[str], wait_seconds: float) -> Ended:
+        """Delete entries for good, in two steps; what springs at the last moment comes back.
+
+        ``wait_seconds`` lie between the steps.
+        """
+        done = Ended()
+        away = []
+        for entry in entries:
+            problem = self.tripwires.take_away(entry, self._inode(entry))
+            if problem:
+                done.stuck.append((entry, problem))
+            else:
+                away.append(entry)
+        if away:
+            time.sleep(wait_seconds)
+        for entry in away:
+            if not self.tripwires.stayed_silent(entry):
+                done.came_back.append(entry)
+                continue
+            try:
+                self.tripwires.condemn(entry)
+            except OSError as error:
+                done.stuck.append((entry, error.strerror or type(error).__name__))
+                self.tripwires.put_back(entry)
+            else:
+                done.deleted.append(self.ledger.trials.get(entry, Trial(entry, "", 0, 0)))
+        self.ledger = self.ledger.without([one.entry for one in done.deleted])
+        if done.came_back:
+            moment_ns = time.time_ns()
+            springs, stuck = self.bring_back(
+                dict.fromkeys(done.came_back, "sprung"), moment_ns, lambda _: {}
+            )
+            done.came_back = [spring.entry for spring in springs]
+            done.stuck += stuck
+        if not self.entries():
+            self._drop_decoys()
+        self._try_write()
+        done.removed = self.tripwires.delete_condemned()
+        return done
+
+    # What these are made of
+
+    def _look(self, entry: str) -> Seen:
+        return self.tripwires.look(entry, self._inode(entry))
+
+    def _inode(self, entry: str) -> int | None:
+        trial = self.ledger.trials.get(entry)
+        return None if trial is None else trial.link_inode
+
+    def _adopt(self, moment_ns: int, rules: Rules) -> None:
+        """Begin the trial of what has no record, and know decoys by their emptiness."""
+        unknown = [
+            entry
+            for entry in self.tripwires.entries()
+            if entry not in self.ledger.trials and entry not in self.ledger.decoys
+        ]
+        decoys = {entry for entry in unknown if self._is_empty(entry)}
+        until_ns = moment_ns + rules.lasts_ns
+        self.ledger = replace(
+            self.ledger.with_trials(
+                Trial(entry, "", moment_ns, until_ns) for entry in unknown if entry not in decoys
+            ),
+            decoys=self.ledger.decoys | decoys,
+        )
+
+    def _is_empty(self, entry: str) -> bool:
+        try:
+            fd = open_content(self.folder, entry)
+        except OSError:
+            return False
+        try:
+            return not os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def _clear(self, lost: Iterable[str]) -> frozenset[str]:
+        """Forget what is not in our folder, with its link; return what somebody deleted."""
+        emptied = set()
+        for entry in lost:
+            if self.tripwires.stands_empty(entry, self._inode(entry)):
+                emptied.add(entry)
+            self.tripwires.put_back(entry, self._inode(entry))
+        self.ledger = self.ledger.without(lost)
+        return frozenset(emptied)
+
+    def _plant_decoys(self, moment_ns: int) -> None:
+        while len(self.ledger.decoys) < _DECOYS:
+            decoy = f"{ARCHIVES}/{_unguessable()}"
+            # Remembered first: one that is not there is forgotten by the next look.
+            self.ledger = replace(self.ledger, decoys=self.ledger.decoys | {decoy})
+            self._write()
+            self.tripwires.plant_decoy(decoy, moment_ns)
+
+    def _renew_decoys(self, seen: Iterable[Seen], moment_ns: int) -> None:
+        if not self.entries():
+            self._drop_decoys()
+            return
+        lost = [
+            one.entry
+            for one in seen
+            if one.entry in self.ledger.decoys
+            and one.standing not in (Standing.SILENT, Standing.SPRUNG)
+        ]
+        for decoy in lost:
+            self.tripwires.remove_decoy(decoy)
+        self.ledger = self.ledger.without(lost)
+        try:
+            self._plant_decoys(moment_ns)
+        except OSError:
+            # No room for one: then a walk may be taken for a use, which keeps more.
+            pass
+
+    def _drop_decoys(self) -> None:
+        for decoy in self.ledger.decoys:
+            self.tripwires.remove_decoy(decoy)
+        self.ledger = replace(self.ledger, decoys=frozenset())
+
+    def _note_look(self, before: Ledger, moment_ns: int) -> None:
+        oldest_ns = moment_ns - _HISTORY_NS
+        springs = tuple(one for one in self.ledger.springs if one.at_ns >= oldest_ns)
+        after = replace(self.ledger, springs=springs)
+        stale = before.looked_ns is None or abs(moment_ns - before.looked_ns) > _NOTE_LOOKS_NS
+        if after != before or stale:
+            self.ledger = replace(after, looked_ns=moment_ns)
+            self._try_write()
+
+    def _write(self) -> None:
+        write_ledger(self.folder, self.ledger)
+
+    def _try_write(self) -> None:
+        try:
+            self._write()
+        except OSError:
+            # A full disk: what is not remembered keeps more.
+            pass
+
+
+@contextmanager
+def existing_trials(cache: OpenCache) -> Iterator[Trials | None]:
+    """Open the trials of a cache for looking; None where nothing was ever on trial.
+
+    Raises Refused where something that is not ours has our folder's name.
+    """
+    with existing_trial_folder(cache) as folder:
+        if folder is None:
+            yield None
+            return
+        trials = Trials(cache, folder)
+        try:
+            yield trials
+        finally:
+            trials.close()
+
+
+@contextmanager
+def open_trials(cache: OpenCache) -> Iterator[Trials]:
+    """Open the trials of a cache, making our folder where it is missing. Raises Refused."""
+    try:
+        with trial_folder(cache) as folder:
+            trials = Trials(cache, folder)
+            try:
+                yield trials
+            finally:
+                trials.close()
+    except OSError as error:
+        raise Refused(
+            f"nothing can be put on trial in the cache: {error.strerror}",
+            hint="run it as root or as the cache's owner, or set prune.trial: never",
+        ) from None
+
+
+def nobody_named(_entries: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Name nobody: for callers that don't look at processes."""
+    return {}
+
+
+def _unguessable() -> str:
+    while True:
+        name = secrets.token_urlsafe(32)[:_DECOY_LENGTH]
+        if not is_content_made_id(name):
+            return name

@@ -1,0 +1,551 @@
+"""Tripwires: links in the place of what is on trial, and every move with them.
+
+The problem. Nobody can see everybody who uses an entry: an environment in a
+home that is not mounted tonight, a container that is stopped, another host. A
+removal that rests on "nobody was seen" must therefore do no harm where somebody
+was there all the same, and must learn of it.
+
+The idea. The entry O (``archive-v0/<id>``) changes places, in one step, with a
+prepared link of the same name. The entry then lies at P, in our folder in the
+archive bucket, and O is a link that leads there. Every path goes on resolving
+for everybody, under every mount of the cache, since the link is relative. Its
+access time was set to the past; the kernel moves it at the first lookup that
+goes through it, a mere ``stat`` too. So the kernel keeps watch for us, and
+``lstat`` tells what it saw.
+
+What is on the disk is the truth, whatever any record says:
+
+====================  ==================  =========================================
+O                     P                   means
+====================  ==================  =========================================
+the entry             nothing             not on trial
+the entry             a link of ours      prepared, or put back a moment ago
+a link of ours        the entry           on trial; silent, or sprung
+nothing               the entry           the tripwire was taken, or a kill between
+                                          two steps: the entry is put back
+something else        the entry           foreign: kept, reported, never overwritten
+a link of ours        nothing             the entry was deleted: the link goes too,
+                                          one that leads nowhere ends uv's prunes
+====================  ==================  =========================================
+
+Why nobody is harmed, step by step:
+
+- *Planting.* With ``RENAME_EXCHANGE`` there is no moment without O. A lookup
+  before it finds the entry, and one that is inside already goes on: folders are
+  the same, only their name changed. A lookup after it springs the link. uv is
+  no exception: one that read a pointer before the pointers went (they go first,
+  and whole) links to O, and O resolves; making its links, it looks O up, and so
+  springs it. Where the filesystem has no exchange (NFS) there are two renames,
+  and a moment without O between them; the journal covers it, and a kill there
+  leaves the entry at P and nothing at O, which the next look puts back.
+- *A lookup while we look.* The kernel moves the access time before it goes on
+  to P. Whoever got through before our ``lstat`` is seen by it, whoever comes
+  later by the next.
+- *Springs.* The entry is put back by exchange: again no moment without O, and
+  what is inside stays inside. Then the link, now at P, is unlinked; a kill
+  before that leaves the entry at O and a link at P, which means nothing.
+- *Setting back* (after a walk through the whole folder, which proves nothing)
+  could hide a lookup between our ``lstat`` and the setting. So the time from
+  the last look to *after* the setting counts as not watched at all, and
+  prolongs the trial (``judging``).
+- *The end.* Silence up to a look says nothing of the moment after it. So the
+  link is first renamed away: from now on nobody can come in. A lookup that had
+  found the link before must have moved its access time, or is about to. After a
+  wait the link is looked at once more. Sprung: the entry goes back to O. Silent:
+  P is renamed to a name of the condemned and deleted through descriptors. A
+  kill in between leaves nothing at O and the entry at P: it is put back. A kill
+  while the condemned is deleted leaves halves under a name that nothing leads
+  to; the next run deletes the rest. On network filesystems the wait covers the
+  time for which a client may keep attributes.
+- *Users' own prunes.* Roots are planted for our folder and for each entry, in
+  the bucket of every release (``protect.roots``), so a prune leaves O and P. It
+  resolves every name in the bucket and springs all tripwires; decoys tell that
+  from a use. Two prunes of different releases in a row take the roots away: one
+  of 0.12.13 and later then unlinks O (seen as taken: put back), one of 0.6.4 to
+  0.11.19 deletes P and leaves O (the link goes too). That is the limit of
+  protection, here as without trial.
+- *Cached environments* in ``environments-v*`` lose O to every user's prune, as
+  they would without us; P stays where the release unlinks.
+- *Hostile users* of a bucket they may write to can replace O, or touch it. A
+  touch keeps an entry. A link that is not the one we planted (its inode is
+  recorded, its owner is one of ours) is foreign, however it looks; silence of
+  such a link is never believed.
+- *Two of us.* All changes happen under the run lock.
+
+We never read a tripwire's text: reading it is a lookup. Size, owner and inode
+say whether it is ours.
+
+``tests/integration/test_tripwire_interleavings.py`` runs lookups, takings,
+replacements and kills at every step of every move through these functions.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from cacheadmin.fs.reading import kind_words, open_directory, open_directory_beneath
+from cacheadmin.fs.removal import Removed, remove_tree
+from cacheadmin.fs.renaming import exchange, move_to_free_name
+from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.uv.layout import entry_on_trial, trial_name, tripwire_text
+
+if TYPE_CHECKING:
+    from cacheadmin.trial.folder import TrialFolder
+
+# The access time of a tripwire that nobody looked through: a whole second, which
+# every filesystem can keep, and older than any link, so that relatime moves it.
+PAST_NS = 1_000_000_000 * NANOSECONDS
+
+# Names of our own records in the folder; entries never begin with a dot.
+_PREPARED = ".new-"
+_ENDING = ".ending-"
+_CONDEMNED = ".gone-"
+_TRIED = ".try-"
+_OLD = ".old-"
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
+
+
+class Standing(StrEnum):
+    """What stands in the place of an entry on trial."""
+
+    SILENT = "silent"
+    SPRUNG = "sprung"
+    TAKEN = "taken"
+    FOREIGN = "foreign"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a look at one entry on trial found."""
+
+    entry: str
+    """Path of the entry, relative to the cache."""
+
+    standing: Standing
+    """What stands in its place."""
+
+    planted_ns: int | None = None
+    """When the link was planted, by the link itself; None without one of ours."""
+
+    accessed_ns: int | None = None
+    """When somebody first looked through it; None while it is silent."""
+
+    link_inode: int | None = None
+    """The link's inode; None without a link of ours."""
+
+    what: str = ""
+    """What foreign thing is there, in words; or empty."""
+
+
+class Tripwires:
+    """The moves with tripwires of one cache. Changing ones need the run lock.
+
+    Holds a descriptor of each bucket it met; ``close`` lets them go.
+    """
+
+    def __init__(self, folder: TrialFolder) -> None:
+        self.folder = folder
+        self._buckets: dict[str, int] = {}
+        self._exchanges: bool | None = None
+
+    def __enter__(self) -> Tripwires:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the buckets go."""
+        for fd in self._buckets.values():
+            os.close(fd)
+        self._buckets.clear()
+
+    @property
+    def exchanges(self) -> bool:
+        """Whether this filesystem exchanges two names in one step; tried once."""
+        if self._exchanges is None:
+            self._exchanges = self._try_exchange()
+        return self._exchanges
+
+    # Looking: nothing here moves an access time
+
+    def entries(self) -> list[str]:
+        """Return the entries that lie in our folder, sorted; prepared links are none."""
+        found = []
+        with os.scandir(self.folder.fd) as listing:
+            for one in listing:
+                entry = entry_on_trial(one.name)
+                if entry is not None and one.is_dir(follow_symlinks=False):
+                    found.append(entry)
+        return sorted(found)
+
+    def holds(self, entry: str) -> bool:
+        """Whether an entry lies in our folder."""
+        name = trial_name(entry)
+        return name is not None and _is_folder(self.folder.fd, name)
+
+    def look(self, entry: str, planted_inode: int | None = None) -> Seen:
+        """Return what stands in an entry's place.
+
+        ``planted_inode`` is that of the link we planted, where it is remembered.
+        """
+        if not self.holds(entry):
+            return Seen(entry, Standing.EMPTY)
+        status = self._at_origin(entry)
+        if status is None:
+            return Seen(entry, Standing.TAKEN)
+        if not self._is_ours(entry, status, planted_inode):
+            return Seen(entry, Standing.FOREIGN, what=_words(status))
+        sprung = status.st_atime_ns != PAST_NS
+        return Seen(
+            entry,
+            Standing.SPRUNG if sprung else Standing.SILENT,
+            planted_ns=status.st_mtime_ns,
+            accessed_ns=status.st_atime_ns if sprung else None,
+            link_inode=status.st_ino,
+        )
+
+    def stands_empty(self, entry: str, planted_inode: int | None = None) -> bool:
+        """Whether a link of ours stands in the place of an entry that our folder lacks."""
+        status = self._at_origin(entry)
+        if status is None or self.holds(entry):
+            return False
+        return self._is_ours(entry, status, planted_inode)
+
+    # Planting
+
+    def prepare(self, entry: str, moment_ns: int) -> int:
+        """Make the link that will stand in an entry's place; return its inode.
+
+        ``moment_ns`` becomes its modification time. Before uv's lock is taken:
+        this is what costs. Raises OSError.
+        """
+        return self._make_link(entry, self._prepared_name(entry), moment_ns)
+
+    def _make_link(self, entry: str, name: str, moment_ns: int) -> int:
+        self._discard_link(name)
+        os.symlink(self._text(entry), name, dir_fd=self.folder.fd)
+        bucket = os.fstat(self._bucket(entry))
+        if _is_sticky(bucket) and os.geteuid() == 0:
+            # fs.protected_symlinks: there nobody may follow links of others but the owner's.
+            os.chown(name, bucket.st_uid, -1, dir_fd=self.folder.fd, follow_symlinks=False)
+        times = (PAST_NS, moment_ns)
+        os.utime(name, ns=times, dir_fd=self.folder.fd, follow_symlinks=False)
+        return os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False).st_ino
+
+    def forget(self, entry: str) -> None:
+        """Remove a prepared link that was not used."""
+        self._discard_link(self._prepared_name(entry))
+
+    def plant(self, entry: str) -> None:
+        """Put an entry on trial: it and its prepared link change places. Raises OSError."""
+        bucket_fd, name, place = self._bucket(entry), _name(entry), self._place(entry)
+        if not _is_folder(bucket_fd, name):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
+        if not self.exchanges:
+            move_to_free_name(name, bucket_fd, place, self.folder.fd)
+            move_to_free_name(self._prepared_name(entry), self.folder.fd, name, bucket_fd)
+            return
+        exchange(name, bucket_fd, place, self.folder.fd)
+        if not _is_folder(self.folder.fd, place):
+            # Somebody put something in its place as we looked.
+            exchange(name, bucket_fd, place, self.folder.fd)
+            raise OSError(errno.EBUSY, "something else stands in its place now", entry)
+
+    def set_back(self, entry: str, planted_inode: int | None = None) -> bool:
+        """Make a sprung tripwire silent again; whether it is ours and was set."""
+        # By descriptor: a name could be another's file by the time its times are set.
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(_name(entry), flags, dir_fd=self._bucket(entry))
+        except FileNotFoundError:
+            return False
+        try:
+            status = os.fstat(fd)
+            if not self._is_ours(entry, status, planted_inode):
+                return False
+            os.utime(f"/proc/self/fd/{fd}", ns=(PAST_NS, status.st_mtime_ns))
+        finally:
+            os.close(fd)
+        return True
+
+    # Decoys
+
+    def plant_decoy(self, decoy: str, moment_ns: int) -> None:
+        """Plant a tripwire that no environment knows, to an empty folder. Raises OSError."""
+        place = self._place(decoy)
+        if _is_folder(self.folder.fd, place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), decoy)
+        link = f"{_PREPARED}{place}"
+        self._make_link(decoy, link, moment_ns)
+        os.mkdir(place, 0o755, dir_fd=self.folder.fd)
+        move_to_free_name(link, self.folder.fd, _name(decoy), self._bucket(decoy))
+
+    def remove_decoy(self, decoy: str) -> None:
+        """Remove a decoy, link and folder; what is not ours stays."""
+        place = self._place(decoy)
+        status = self._at_origin(decoy)
+        if status is not None and self._is_ours(decoy, status, None):
+            os.unlink(_name(decoy), dir_fd=self._bucket(decoy))
+        try:
+            os.rmdir(place, dir_fd=self.folder.fd)
+        except OSError:
+            # Gone, or somebody put something into it: never ours to delete.
+            pass
+
+    # Putting back
+
+    def put_back(self, entry: str, planted_inode: int | None = None) -> str:
+        """Put an entry back in its place; return what keeps it from it, or "".
+
+        Whatever a kill or a user left is mended on the way. Something foreign in
+        its place is never replaced.
+        """
+        place = trial_name(entry)
+        if place is None or not _is_folder(self.folder.fd, place):
+            self._clear_remains(entry, planted_inode)
+            return ""
+        try:
+            status = self._at_origin(entry)
+            if status is not None:
+                if not self._is_ours(entry, status, planted_inode):
+                    return f"{_words(status)} stands in its place"
+                if self.exchanges:
+                    return self._exchange_back(entry, place, planted_inode)
+                self._move_link_away(entry, f"{_OLD}{place}", planted_inode)
+            move_to_free_name(place, self.folder.fd, _name(entry), self._bucket(entry, make=True))
+        except FileExistsError:
+            return "something else stands in its place"
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        for prefix in (_OLD, _ENDING, _PREPARED):
+            self._discard_link(f"{prefix}{place}")
+        return ""
+
+    def _exchange_back(self, entry: str, place: str, planted_inode: int | None) -> str:
+        bucket_fd, name = self._bucket(entry), _name(entry)
+        exchange(name, bucket_fd, place, self.folder.fd)
+        status = os.stat(place, dir_fd=self.folder.fd, follow_symlinks=False)
+        if not self._is_ours(entry, status, planted_inode):
+            exchange(name, bucket_fd, place, self.folder.fd)
+            return f"{_words(status)} stands in its place"
+        os.unlink(place, dir_fd=self.folder.fd)
+        return ""
+
+    def _clear_remains(self, entry: str, planted_inode: int | None) -> None:
+        """Remove links of ours that mean nothing: the entry is not in our folder."""
+        place = trial_name(entry)
+        if place is None:
+            return
+        for prefix in ("", _OLD, _ENDING, _PREPARED):
+            self._discard_link(f"{prefix}{place}")
+        status = self._at_origin(entry)
+        if status is None or not stat.S_ISLNK(status.st_mode):
+            return
+        if not self._is_ours(entry, status, planted_inode):
+            return
+        bucket_fd = self._bucket(entry)
+        # It leads nowhere, so it watches nothing: now its text may be read.
+        if os.readlink(_name(entry), dir_fd=bucket_fd) == self._text(entry):
+            os.unlink(_name(entry), dir_fd=bucket_fd)
+
+    # The end, in two steps
+
+    def take_away(self, entry: str, planted_inode: int | None = None) -> str:
+        """First step of the end: nobody can come in any more. Return what prevents it, or ""."""
+        try:
+            self._move_link_away(entry, f"{_ENDING}{self._place(entry)}", planted_inode)
+        except FileNotFoundError:
+            return "its tripwire was taken away"
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        return ""
+
+    def stayed_silent(self, entry: str) -> bool:
+        """Whether nobody came in before the first step; look once the wait is over."""
+        try:
+            status = os.stat(
+                f"{_ENDING}{self._place(entry)}", dir_fd=self.folder.fd, follow_symlinks=False
+            )
+        except FileNotFoundError:
+            return False
+        return status.st_atime_ns == PAST_NS
+
+    def condemn(self, entry: str) -> None:
+        """Second step: what is left has a name that nothing leads to. Raises OSError."""
+        place = self._place(entry)
+        condemned = f"{_CONDEMNED}{os.urandom(8).hex()}"
+        move_to_free_name(place, self.folder.fd, condemned, self.folder.fd)
+        self._discard_link(f"{_ENDING}{place}")
+
+    def delete_condemned(self) -> Removed:
+        """Delete everything condemned, also what an earlier deletion left."""
+        done = Removed()
+        for name in sorted(os.listdir(self.folder.fd)):
+            if name.startswith(_CONDEMNED):
+                one = remove_tree(self.folder.fd, name, device=self.folder.device)
+                done.files += one.files
+                done.allocated_bytes += one.allocated_bytes
+                done.failures += one.failures
+        return done
+
+    def discard_prepared(self) -> None:
+        """Remove links that were prepared, tried or put aside, and then left by a kill."""
+        for name in os.listdir(self.folder.fd):
+            ended = name.startswith(_ENDING)
+            if ended and _is_folder(self.folder.fd, name.removeprefix(_ENDING)):
+                # Putting that entry back ends it.
+                continue
+            leftover = ended or name.startswith((_PREPARED, _TRIED, _OLD))
+            if leftover or entry_on_trial(name) is not None:
+                self._discard_link(name)
+
+    # What the moves are made of
+
+    def _move_link_away(self, entry: str, target: str, planted_inode: int | None) -> None:
+        """Rename a tripwire into our folder, unless what stands there is not ours."""
+        bucket_fd, name = self._bucket(entry), _name(entry)
+        self._discard_link(target)
+        before = self._at_origin(entry)
+        if before is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
+        if self._is_ours(entry, before, planted_inode):
+            move_to_free_name(name, bucket_fd, target, self.folder.fd)
+            status = os.stat(target, dir_fd=self.folder.fd, follow_symlinks=False)
+            if self._is_ours(entry, status, planted_inode):
+                return
+            move_to_free_name(target, self.folder.fd, name, bucket_fd)
+        raise OSError(errno.EBUSY, "something else stands in its place", entry)
+
+    def _is_ours(self, entry: str, status: os.stat_result, planted_inode: int | None) -> bool:
+        if not stat.S_ISLNK(status.st_mode):
+            return False
+        if planted_inode is not None and status.st_ino != planted_inode:
+            return False
+        trusted = self.folder.trusted
+        bucket = os.fstat(self._bucket(entry))
+        if _is_sticky(bucket):
+            trusted |= {bucket.st_uid}
+        return status.st_uid in trusted and status.st_size == len(os.fsencode(self._text(entry)))
+
+    def _at_origin(self, entry: str) -> os.stat_result | None:
+        try:
+            return os.stat(_name(entry), dir_fd=self._bucket(entry), follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            raise
+
+    def _discard_link(self, name: str) -> None:
+        """Remove a link of this name in our folder; anything else stays."""
+        try:
+            status = os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                os.unlink(name, dir_fd=self.folder.fd)
+        except FileNotFoundError:
+            pass
+
+    def _try_exchange(self) -> bool:
+        first, second = (f"{_TRIED}{os.urandom(8).hex()}" for _ in range(2))
+        try:
+            for name in (first, second):
+                os.symlink(name, name, dir_fd=self.folder.fd)
+            return exchange(first, self.folder.fd, second, self.folder.fd)
+        finally:
+            for name in (first, second):
+                self._discard_link(name)
+
+    def _bucket(self, entry: str, *, make: bool = False) -> int:
+        bucket = entry.partition("/")[0]
+        fd = self._buckets.get(bucket)
+        if fd is not None and os.fstat(fd).st_nlink > 0:
+            return fd
+        if fd is not None:
+            # Deleted since: a bucket of its name may have been made again.
+            os.close(self._buckets.pop(bucket))
+        try:
+            fd = open_directory(bucket, self.folder.cache_fd)
+        except FileNotFoundError:
+            if not make:
+                raise
+            fd = self._make_bucket(bucket)
+        self._buckets[bucket] = fd
+        return fd
+
+    def _make_bucket(self, bucket: str) -> int:
+        """Make a bucket again that a user's prune took, with the rights of the cache's root."""
+        cache_fd = self.folder.cache_fd
+        os.mkdir(bucket, 0o700, dir_fd=cache_fd)
+        fd = open_directory(bucket, cache_fd)
+        root, made = os.fstat(cache_fd), os.fstat(fd)
+        if made.st_uid == os.geteuid() == 0:
+            os.fchown(fd, root.st_uid, root.st_gid)
+        if made.st_uid == os.geteuid():
+            os.fchmod(fd, stat.S_IMODE(root.st_mode))
+        return fd
+
+    def _prepared_name(self, entry: str) -> str:
+        place = self._place(entry)
+        return place if self.exchanges else f"{_PREPARED}{place}"
+
+    def _place(self, entry: str) -> str:
+        name = trial_name(entry)
+        if name is None:
+            raise OSError(errno.EINVAL, "it can't be on trial", entry)
+        return name
+
+    def _text(self, entry: str) -> str:
+        text = tripwire_text(entry)
+        if text is None:
+            raise OSError(errno.EINVAL, "it can't be on trial", entry)
+        return text
+
+
+def access_is_seen(folder: TrialFolder) -> bool:
+    """Whether the kernel moves a link's access time here: planted, touched, looked at.
+
+    Only the very filesystem, through this very mount, can answer.
+    """
+    name = f"{_TRIED}{os.urandom(8).hex()}"
+    os.symlink(".", name, dir_fd=folder.fd)
+    try:
+        os.utime(name, ns=(PAST_NS, PAST_NS), dir_fd=folder.fd, follow_symlinks=False)
+        os.stat(name, dir_fd=folder.fd)
+        status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
+        return status.st_atime_ns != PAST_NS
+    finally:
+        os.unlink(name, dir_fd=folder.fd)
+
+
+def open_content(folder: TrialFolder, entry: str) -> int:
+    """Return a descriptor of an entry on trial, by its place. Raises OSError."""
+    return open_directory_beneath(folder.fd, trial_name(entry) or os.curdir)
+
+
+def _name(entry: str) -> str:
+    return entry.partition("/")[2]
+
+
+def _is_folder(folder_fd: int, name: str) -> bool:
+    try:
+        status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return False
+        raise
+    return stat.S_ISDIR(status.st_mode)
+
+
+def _is_sticky(status: os.stat_result) -> bool:
+    return bool(status.st_mode & stat.S_ISVTX and status.st_mode & stat.S_IWOTH)
+
+
+def _words(status: os.stat_result) -> str:
+    return f"{kind_words(status.st_mode)} of uid {status.st_uid}"

@@ -1,0 +1,102 @@
+"""Small caches with an environment that links to them, for what happens to tripwires.
+
+with trial_site(folder) as site:
+    site.put_on_trial()
+    site.use()                       # a lookup through the environment's link
+    site.watch()                     # what the next run, or the guard, does
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cacheadmin.inventory.opening import OpenCache, open_cache
+from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.trial.ledger import Trial
+from cacheadmin.trial.trials import Rules, Trials, Watched, nobody_named, open_trials
+
+DAY_NS = 86_400 * NANOSECONDS
+RULES = Rules(lasts_ns=30 * DAY_NS)
+ENTRY = "archive-v0/Zx3-kPq_9aBcDeFg"
+
+
+@dataclass
+class TrialSite:
+    """A cache, one archive in it, and an environment outside that links to it."""
+
+    folder: Path
+    cache: OpenCache
+    trials: Trials
+
+    @property
+    def path(self) -> Path:
+        """The cache."""
+        return Path(self.cache.identity.path)
+
+    @property
+    def link(self) -> Path:
+        """A link of the environment, into the archive."""
+        return self.folder / "env" / "site-packages" / "pkg" / "__init__.py"
+
+    def use(self) -> None:
+        """Look at the archive as the environment's user does. Raises OSError when it is gone."""
+        os.stat(self.link)
+
+    def put_on_trial(self, *entries: str, since_ns: int | None = None) -> None:
+        """Put entries (or the one archive) on trial as a run does."""
+        since_ns = time.time_ns() if since_ns is None else since_ns
+        wanted = entries or (ENTRY,)
+        trials = [Trial(entry, "run", since_ns, since_ns + RULES.lasts_ns) for entry in wanted]
+        assert self.trials.prepare(trials, since_ns) == {}
+        for entry in wanted:
+            self.trials.plant(entry)
+
+    def watch(self, rules: Rules = RULES) -> Watched:
+        """Do what the next run does first: mend, then look at all tripwires."""
+        self.trials.mend()
+        return self.trials.watch(time.time_ns, rules, nobody_named)
+
+
+@contextmanager
+def trial_site(folder: Path) -> Iterator[TrialSite]:
+    """Lay a site out in an empty folder, and open it."""
+    lay_out(folder)
+    with opened_site(folder) as site:
+        yield site
+
+
+def lay_out(folder: Path) -> None:
+    """Make a cache with one archive, and an environment that links to it."""
+    cache = folder / "cache"
+    add_archive(cache, ENTRY)
+    (cache / "CACHEDIR.TAG").touch()
+    (cache / ".gitignore").write_text("*")
+    link = folder / "env" / "site-packages" / "pkg" / "__init__.py"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(cache / ENTRY / "pkg" / "__init__.py")
+
+
+def add_archive(
+    cache: Path, entry: str, package: str = "pkg", requires: tuple[str, ...] = ()
+) -> Path:
+    """Make an archive of a wheel by hand; return its path."""
+    archive = cache / entry
+    (archive / package).mkdir(parents=True)
+    (archive / package / "__init__.py").write_text("x = 1\n")
+    info = archive / f"{package}-1.0.dist-info"
+    info.mkdir()
+    lines = [f"Name: {package}", "Version: 1.0", *(f"Requires-Dist: {name}" for name in requires)]
+    (info / "METADATA").write_text("\n".join(lines) + "\n\n")
+    return archive
+
+
+@contextmanager
+def opened_site(folder: Path) -> Iterator[TrialSite]:
+    """Open a site that was laid out before."""
+    with open_cache(str(folder / "cache")) as cache, open_trials(cache) as trials:
+        yield TrialSite(folder, cache, trials)
