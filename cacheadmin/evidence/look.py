@@ -20,6 +20,7 @@ from cacheadmin.evidence.filesystem import is_network
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
+from cacheadmin.inventory.entries import archive_id
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -149,7 +150,7 @@ def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
         inventory.cache,
         (bucket.name for bucket in inventory.buckets),
         aliases=policy.aliases,
-        archives=inventory.archives,
+        archives={*inventory.archives, *map(archive_id, inventory.on_trial)},
     )
 
 

@@ -16,30 +16,46 @@ from cacheadmin.inventory.entries import (
     Archive,
     ArchiveContent,
     ArchiveId,
+    OnTrial,
     Stray,
     Unreadable,
 )
 from cacheadmin.package_names import normalized
-from cacheadmin.uv.layout import is_archive_id, is_temporary
+from cacheadmin.uv.layout import (
+    ARCHIVES,
+    TRIAL_FOLDER,
+    entry_on_trial,
+    is_archive_id,
+    is_temporary,
+    trial_name,
+)
 
 _DIST_INFO = ".dist-info"
 
 
-def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | Stray | Unreadable]:
+def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | Stray | Unreadable]:
     """Yield what one archive bucket holds.
 
     Plain files, temporary folders and empty folders are never finished
     archives; every uv release's prune deletes them (facts section 2). A link
     is somebody's own doing, such as an archive moved to another disk:
-    environments may still reach through it, so it is not for us to remove.
+    environments may still reach through it, so it is not for us to remove. A
+    tripwire is a link of ours, and what it leads to is on trial.
     """
+    if bucket == ARCHIVES:
+        yield from _read_on_trial(bucket_fd)
     for name in os.listdir(bucket_fd):
+        if bucket == ARCHIVES and name == TRIAL_FOLDER:
+            continue
         path = f"{bucket}/{name}"
         try:
             status = os.stat(name, dir_fd=bucket_fd, follow_symlinks=False)
         except FileNotFoundError:
             continue
         try:
+            if stat.S_ISLNK(status.st_mode) and is_tripwire(bucket_fd, path):
+                yield _on_trial(bucket_fd, path)
+                continue
             if not stat.S_ISDIR(status.st_mode):
                 link = stat.S_ISLNK(status.st_mode)
                 what = f"a {'link' if link else 'file'} where archives are"
@@ -63,16 +79,57 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | Stray | Unr
         yield _archive(name, path, names, status)
 
 
+def is_tripwire(bucket_fd: int, entry: str) -> bool:
+    """Whether an entry is on trial, so that a link in its place is a tripwire.
+
+    ``bucket_fd`` is the bucket of archives. The link itself is not asked:
+    reading it would be a use. Everybody may look up names in our folder.
+    """
+    return _status_on_trial(bucket_fd, entry) is not None
+
+
+def _status_on_trial(bucket_fd: int, entry: str) -> os.stat_result | None:
+    name = trial_name(entry)
+    if name is None:
+        return None
+    try:
+        status = os.stat(f"{TRIAL_FOLDER}/{name}", dir_fd=bucket_fd, follow_symlinks=False)
+    except OSError:
+        return None
+    return status if stat.S_ISDIR(status.st_mode) else None
+
+
+def _read_on_trial(bucket_fd: int) -> Iterator[OnTrial]:
+    """Yield what lies in our folder; nothing where it can't be listed: the links tell then."""
+    try:
+        names = _list(bucket_fd, TRIAL_FOLDER)
+    except OSError:
+        return
+    for name in names:
+        entry = entry_on_trial(name)
+        if entry is not None and is_tripwire(bucket_fd, entry):
+            yield _on_trial(bucket_fd, entry)
+
+
+def _on_trial(bucket_fd: int, entry: str) -> OnTrial:
+    status = _status_on_trial(bucket_fd, entry)
+    package = version = None
+    try:
+        fd = open_directory(TRIAL_FOLDER, bucket_fd)
+        try:
+            names = _list(fd, trial_name(entry) or "")
+        finally:
+            os.close(fd)
+    except OSError:
+        # What is on trial may be another's, and closed to us.
+        names = []
+    _, package, version = _content(names)
+    uid, mtime_ns = (status.st_uid, status.st_mtime_ns) if status is not None else (0, 0)
+    return OnTrial(entry, package, version, uid, mtime_ns)
+
+
 def _archive(name: str, path: str, names: list[str], status: os.stat_result) -> Archive:
-    content, package, version = ArchiveContent.UNKNOWN, None, None
-    if "pyvenv.cfg" in names:
-        content = ArchiveContent.ENVIRONMENT
-    else:
-        stems = [n.removesuffix(_DIST_INFO) for n in names if n.endswith(_DIST_INFO)]
-        if len(stems) == 1 and "-" in stems[0]:
-            content = ArchiveContent.WHEEL
-            package, _, version = stems[0].partition("-")
-            package = normalized(package)
+    content, package, version = _content(names)
     return Archive(
         id=ArchiveId(name),
         path=path,
@@ -83,6 +140,17 @@ def _archive(name: str, path: str, names: list[str], status: os.stat_result) -> 
         inode=status.st_ino,
         mtime_ns=status.st_mtime_ns,
     )
+
+
+def _content(names: list[str]) -> tuple[ArchiveContent, str | None, str | None]:
+    """Return what an archive holds, by the names in it, with package and version."""
+    if "pyvenv.cfg" in names:
+        return ArchiveContent.ENVIRONMENT, None, None
+    stems = [n.removesuffix(_DIST_INFO) for n in names if n.endswith(_DIST_INFO)]
+    if len(stems) != 1 or "-" not in stems[0]:
+        return ArchiveContent.UNKNOWN, None, None
+    package, _, version = stems[0].partition("-")
+    return ArchiveContent.WHEEL, normalized(package), version
 
 
 def _list(folder_fd: int, name: str) -> list[str]:

@@ -89,6 +89,29 @@ class Archive:
 
 
 @dataclass(frozen=True, slots=True)
+class OnTrial:
+    """An entry that was removed on trial: it lies in our folder, a tripwire in its place.
+
+    It is no entry any more, and whoever uses it brings it back (``trial``).
+    """
+
+    entry: str
+    """Path of the entry it was, relative to the cache."""
+
+    package: str | None
+    """Package it holds; None where it names none, or can't be read."""
+
+    version: str | None
+    """Version of that package."""
+
+    uid: int
+    """Owner of the entry's folder."""
+
+    mtime_ns: int
+    """Modification time of the entry's folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class WheelPointer:
     """What makes uv find a wheel's archive: ``<K>``, ``<K>.http``, ``<K>.rev``.
 
@@ -206,6 +229,8 @@ class Inventory:
     strays: tuple[Stray, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
     watched: Mapping[str, int] = field(default_factory=dict)
+    on_trial: Mapping[str, OnTrial] = field(default_factory=dict)
+    """What is on trial, by the path of the entry it was; decoys among them."""
 
 
 def archive_path(archive: ArchiveId) -> str:

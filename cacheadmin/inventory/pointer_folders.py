@@ -25,6 +25,7 @@ from cacheadmin.fs.reading import (
     open_directory_beneath,
     read_file,
 )
+from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
 from cacheadmin.inventory.entries import (
     ArchiveId,
@@ -37,6 +38,7 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.layout import (
+    ARCHIVES,
     METADATA_SUFFIX,
     ROOTS_FOLDER,
     SOURCE_KINDS,
@@ -97,7 +99,7 @@ def read_pointer_folders(
     for folder in folders:
         parsed = parse_bucket_name(folder.partition("/")[0])
         kind = parsed[0] if parsed else ""
-        reader = _Reader(found, folder.partition("/")[0], kind, skip)
+        reader = _Reader(cache_fd, found, folder.partition("/")[0], kind, skip)
         reader.visit_from(cache_fd, folder)
     return found
 
@@ -112,7 +114,10 @@ class _Listing:
 
 
 class _Reader:
-    def __init__(self, found: PointerFolders, bucket: str, kind: str, skip: Container[str]) -> None:
+    def __init__(
+        self, cache_fd: int, found: PointerFolders, bucket: str, kind: str, skip: Container[str]
+    ) -> None:
+        self.cache_fd = cache_fd
         self.found = found
         self.bucket = bucket
         self.kind = kind
@@ -376,8 +381,10 @@ class _Reader:
 
     def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
         for name, status in listing.links.items():
-            archive = self._linked_archive(fd, name)
             inner = f"{path}/{name}"
+            if self._is_tripwire(inner):
+                continue
+            archive = self._linked_archive(fd, name)
             if archive is None:
                 what = "a link that leads to no archive"
                 self.found.strays.append(
@@ -404,6 +411,16 @@ class _Reader:
                 changed = max(status.st_mtime_ns, status.st_ctime_ns)
                 what = "a folder that is no environment"
                 self.found.strays.append(Stray(inner, what, False, status.st_uid, changed))
+
+    def _is_tripwire(self, path: str) -> bool:
+        try:
+            bucket_fd = open_directory(ARCHIVES, self.cache_fd)
+        except OSError:
+            return False
+        try:
+            return is_tripwire(bucket_fd, path)
+        finally:
+            os.close(bucket_fd)
 
     def _environment(
         self, path: str, archive: ArchiveId | None, status: os.stat_result, changed_ns: int

@@ -24,6 +24,7 @@ from cacheadmin.inventory.entries import (
     Bucket,
     Build,
     Inventory,
+    OnTrial,
     Stray,
     Unreadable,
     Write,
@@ -152,6 +153,7 @@ class _Reading:
         self.read_at_ns = time.time_ns()
         self.buckets: list[tuple[str, str, int]] = []
         self.archives: dict[ArchiveId, Archive] = {}
+        self.on_trial: dict[str, OnTrial] = {}
         self.builds: list[Build] = []
         self.strays: list[Stray] = []
         self.unreadable: list[Unreadable] = []
@@ -234,6 +236,8 @@ class _Reading:
         for found in read_archives(fd, bucket):
             if isinstance(found, Archive):
                 self.archives[found.id] = found
+            elif isinstance(found, OnTrial):
+                self.on_trial[found.entry] = found
             elif isinstance(found, Stray):
                 self.strays.append(found)
             else:
@@ -298,6 +302,7 @@ class _Reading:
             strays=(*self.strays, *self.pointers.strays),
             unreadable=(*self.unreadable, *self.pointers.unreadable),
             watched={**self.watched, **self.pointers.watched},
+            on_trial=self.on_trial,
         )
 
     def _changed(self, archive: ArchiveId | None, changed_ns: int) -> int:

@@ -32,13 +32,29 @@ from functools import cached_property
 
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.timestamps import NANOSECONDS
-from cacheadmin.uv.layout import ROOTS_FOLDER, SOURCE_KINDS, is_archive_id, parse_bucket_name
+from cacheadmin.uv.layout import (
+    ARCHIVES,
+    ROOTS_FOLDER,
+    SOURCE_KINDS,
+    TRIAL_FOLDER,
+    is_archive_id,
+    parse_bucket_name,
+)
 from cacheadmin.uv.releases import known_buckets, release_range
 
-__all__ = ["ARCHIVES", "ROOTS_FOLDER", "WantedRoots", "archive_of", "releases_of", "root_name"]
+__all__ = [
+    "ARCHIVES",
+    "ROOTS_FOLDER",
+    "TRIALS",
+    "WantedRoots",
+    "archive_of",
+    "releases_of",
+    "root_name",
+]
 
-# The one archive bucket, which all releases share.
-ARCHIVES = "archive-v0"
+# What is on trial lies in one folder among the archives: uv's prune takes it for
+# one of them, so it needs a root as they do. A tripwire's root leads through it.
+TRIALS = ArchiveId(TRIAL_FOLDER)
 
 # What an interrupted replacement of a link leaves in our folder.
 UNFINISHED = ".new-"
@@ -74,7 +90,8 @@ def archive_of(name: str) -> ArchiveId | None:
     except ValueError:
         return None
     archive = ArchiveId(text)
-    return archive if is_archive_id(text) and root_name(archive) == name else None
+    fits = is_archive_id(text) or archive == TRIALS
+    return archive if fits and root_name(archive) == name else None
 
 
 def is_planted(name: str) -> bool:

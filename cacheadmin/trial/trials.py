@@ -122,7 +122,7 @@ class Trials:
 
     def look(self) -> list[Seen]:
         """Look at everything in our folder, decoys too; changes nothing."""
-        return [self._look(entry) for entry in self.tripwires.entries()]
+        return [self.tripwires.look(entry) for entry in self.tripwires.entries()]
 
     # On trial
 
@@ -169,7 +169,7 @@ class Trials:
         """
         stuck, back = [], []
         for entry in entries:
-            problem = self.tripwires.put_back(entry, self._inode(entry))
+            problem = self.tripwires.put_back(entry)
             if problem:
                 stuck.append((entry, problem))
             else:
@@ -195,7 +195,7 @@ class Trials:
         springs = []
         for entry, why in words.items():
             trial = self.ledger.trials.get(entry)
-            seen = self._look(entry)
+            seen = self.tripwires.look(entry)
             at_ns = seen.accessed_ns if seen.accessed_ns is not None else moment_ns
             names = (kin[entry],) if why == "kin" else tuple(known.get(entry, ()))
             # Never later than now, whatever a user gave his link.
@@ -217,14 +217,14 @@ class Trials:
         ``now`` tells the time (ns), by a clock that can't be set forward.
         """
         before = self.ledger
-        self._adopt(now(), rules)
         seen = self.look()
+        self._adopt(seen, now(), rules)
         known = {one.entry for one in seen}
         lost = set(self.ledger.trials).union(self.ledger.decoys) - known
         judgement = judge(seen, self.ledger.decoys)
         springs, stuck = self.bring_back(judgement.used, now(), who)
         for entry in judgement.doubtful:
-            self.tripwires.set_back(entry, self._inode(entry))
+            self.tripwires.set_back(entry)
         uncounted = set(judgement.doubtful)
         blind = ""
         if self.entries():
@@ -262,7 +262,7 @@ class Trials:
         done = Ended()
         away = []
         for entry in entries:
-            problem = self.tripwires.take_away(entry, self._inode(entry))
+            problem = self.tripwires.take_away(entry)
             if problem:
                 done.stuck.append((entry, problem))
             else:
@@ -296,28 +296,31 @@ class Trials:
 
     # What these are made of
 
-    def _look(self, entry: str) -> Seen:
-        return self.tripwires.look(entry, self._inode(entry))
+    def _adopt(self, seen: Iterable[Seen], moment_ns: int, rules: Rules) -> None:
+        """Begin the trial of what has no record, or another link than the recorded one.
 
-    def _inode(self, entry: str) -> int | None:
-        trial = self.ledger.trials.get(entry)
-        return None if trial is None else trial.link_inode
-
-    def _adopt(self, moment_ns: int, rules: Rules) -> None:
-        """Begin the trial of what has no record, and know decoys by their emptiness."""
-        unknown = [
-            entry
-            for entry in self.tripwires.entries()
-            if entry not in self.ledger.trials and entry not in self.ledger.decoys
-        ]
-        decoys = {entry for entry in unknown if self._is_empty(entry)}
+        Decoys without a record are known by their emptiness.
+        """
         until_ns = moment_ns + rules.lasts_ns
-        self.ledger = replace(
-            self.ledger.with_trials(
-                Trial(entry, "", moment_ns, until_ns) for entry in unknown if entry not in decoys
-            ),
-            decoys=self.ledger.decoys | decoys,
-        )
+        decoys, trials = set(self.ledger.decoys), []
+        for one in seen:
+            known = self.ledger.trials.get(one.entry)
+            if one.entry in decoys:
+                continue
+            if known is None and self._is_empty(one.entry):
+                decoys.add(one.entry)
+            elif known is None or one.link_inode not in (None, known.link_inode):
+                trial = known or Trial(one.entry, "", moment_ns, until_ns)
+                trials.append(
+                    replace(
+                        trial,
+                        since_ns=moment_ns,
+                        until_ns=until_ns,
+                        link_inode=one.link_inode,
+                        discounted_ns=0,
+                    )
+                )
+        self.ledger = replace(self.ledger.with_trials(trials), decoys=frozenset(decoys))
 
     def _is_empty(self, entry: str) -> bool:
         try:
@@ -333,9 +336,9 @@ class Trials:
         """Forget what is not in our folder, with its link; return what somebody deleted."""
         emptied = set()
         for entry in lost:
-            if self.tripwires.stands_empty(entry, self._inode(entry)):
+            if self.tripwires.stands_empty(entry):
                 emptied.add(entry)
-            self.tripwires.put_back(entry, self._inode(entry))
+            self.tripwires.put_back(entry)
         self.ledger = self.ledger.without(lost)
         return frozenset(emptied)
 

@@ -67,9 +67,9 @@ Why nobody is harmed, step by step:
 - *Cached environments* in ``environments-v*`` lose O to every user's prune, as
   they would without us; P stays where the release unlinks.
 - *Hostile users* of a bucket they may write to can replace O, or touch it. A
-  touch keeps an entry. A link that is not the one we planted (its inode is
-  recorded, its owner is one of ours) is foreign, however it looks; silence of
-  such a link is never believed.
+  touch keeps an entry. A link of another owner than ours is foreign, however it
+  looks: its silence is never believed. One of ours with another inode than the
+  recorded one comes from a copy of the cache: its silence begins anew.
 - *Two of us.* All changes happen under the run lock.
 
 We never read a tripwire's text: reading it is a lookup. Size, owner and inode
@@ -191,17 +191,14 @@ class Tripwires:
         name = trial_name(entry)
         return name is not None and _is_folder(self.folder.fd, name)
 
-    def look(self, entry: str, planted_inode: int | None = None) -> Seen:
-        """Return what stands in an entry's place.
-
-        ``planted_inode`` is that of the link we planted, where it is remembered.
-        """
+    def look(self, entry: str) -> Seen:
+        """Return what stands in an entry's place."""
         if not self.holds(entry):
             return Seen(entry, Standing.EMPTY)
         status = self._at_origin(entry)
         if status is None:
             return Seen(entry, Standing.TAKEN)
-        if not self._is_ours(entry, status, planted_inode):
+        if not self._is_ours(entry, status):
             return Seen(entry, Standing.FOREIGN, what=_words(status))
         sprung = status.st_atime_ns != PAST_NS
         return Seen(
@@ -212,12 +209,12 @@ class Tripwires:
             link_inode=status.st_ino,
         )
 
-    def stands_empty(self, entry: str, planted_inode: int | None = None) -> bool:
+    def stands_empty(self, entry: str) -> bool:
         """Whether a link of ours stands in the place of an entry that our folder lacks."""
         status = self._at_origin(entry)
         if status is None or self.holds(entry):
             return False
-        return self._is_ours(entry, status, planted_inode)
+        return self._is_ours(entry, status)
 
     # Planting
 
@@ -259,7 +256,7 @@ class Tripwires:
             exchange(name, bucket_fd, place, self.folder.fd)
             raise OSError(errno.EBUSY, "something else stands in its place now", entry)
 
-    def set_back(self, entry: str, planted_inode: int | None = None) -> bool:
+    def set_back(self, entry: str) -> bool:
         """Make a sprung tripwire silent again; whether it is ours and was set."""
         # By descriptor: a name could be another's file by the time its times are set.
         flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -269,7 +266,7 @@ class Tripwires:
             return False
         try:
             status = os.fstat(fd)
-            if not self._is_ours(entry, status, planted_inode):
+            if not self._is_ours(entry, status):
                 return False
             os.utime(f"/proc/self/fd/{fd}", ns=(PAST_NS, status.st_mtime_ns))
         finally:
@@ -292,7 +289,7 @@ class Tripwires:
         """Remove a decoy, link and folder; what is not ours stays."""
         place = self._place(decoy)
         status = self._at_origin(decoy)
-        if status is not None and self._is_ours(decoy, status, None):
+        if status is not None and self._is_ours(decoy, status):
             os.unlink(_name(decoy), dir_fd=self._bucket(decoy))
         try:
             os.rmdir(place, dir_fd=self.folder.fd)
@@ -302,7 +299,7 @@ class Tripwires:
 
     # Putting back
 
-    def put_back(self, entry: str, planted_inode: int | None = None) -> str:
+    def put_back(self, entry: str) -> str:
         """Put an entry back in its place; return what keeps it from it, or "".
 
         Whatever a kill or a user left is mended on the way. Something foreign in
@@ -310,16 +307,16 @@ class Tripwires:
         """
         place = trial_name(entry)
         if place is None or not _is_folder(self.folder.fd, place):
-            self._clear_remains(entry, planted_inode)
+            self._clear_remains(entry)
             return ""
         try:
             status = self._at_origin(entry)
             if status is not None:
-                if not self._is_ours(entry, status, planted_inode):
+                if not self._is_ours(entry, status):
                     return f"{_words(status)} stands in its place"
                 if self.exchanges:
-                    return self._exchange_back(entry, place, planted_inode)
-                self._move_link_away(entry, f"{_OLD}{place}", planted_inode)
+                    return self._exchange_back(entry, place)
+                self._move_link_away(entry, f"{_OLD}{place}")
             move_to_free_name(place, self.folder.fd, _name(entry), self._bucket(entry, make=True))
         except FileExistsError:
             return "something else stands in its place"
@@ -329,17 +326,17 @@ class Tripwires:
             self._discard_link(f"{prefix}{place}")
         return ""
 
-    def _exchange_back(self, entry: str, place: str, planted_inode: int | None) -> str:
+    def _exchange_back(self, entry: str, place: str) -> str:
         bucket_fd, name = self._bucket(entry), _name(entry)
         exchange(name, bucket_fd, place, self.folder.fd)
         status = os.stat(place, dir_fd=self.folder.fd, follow_symlinks=False)
-        if not self._is_ours(entry, status, planted_inode):
+        if not self._is_ours(entry, status):
             exchange(name, bucket_fd, place, self.folder.fd)
             return f"{_words(status)} stands in its place"
         os.unlink(place, dir_fd=self.folder.fd)
         return ""
 
-    def _clear_remains(self, entry: str, planted_inode: int | None) -> None:
+    def _clear_remains(self, entry: str) -> None:
         """Remove links of ours that mean nothing: the entry is not in our folder."""
         place = trial_name(entry)
         if place is None:
@@ -349,7 +346,7 @@ class Tripwires:
         status = self._at_origin(entry)
         if status is None or not stat.S_ISLNK(status.st_mode):
             return
-        if not self._is_ours(entry, status, planted_inode):
+        if not self._is_ours(entry, status):
             return
         bucket_fd = self._bucket(entry)
         # It leads nowhere, so it watches nothing: now its text may be read.
@@ -358,10 +355,10 @@ class Tripwires:
 
     # The end, in two steps
 
-    def take_away(self, entry: str, planted_inode: int | None = None) -> str:
+    def take_away(self, entry: str) -> str:
         """First step of the end: nobody can come in any more. Return what prevents it, or ""."""
         try:
-            self._move_link_away(entry, f"{_ENDING}{self._place(entry)}", planted_inode)
+            self._move_link_away(entry, f"{_ENDING}{self._place(entry)}")
         except FileNotFoundError:
             return "its tripwire was taken away"
         except OSError as error:
@@ -409,25 +406,23 @@ class Tripwires:
 
     # What the moves are made of
 
-    def _move_link_away(self, entry: str, target: str, planted_inode: int | None) -> None:
+    def _move_link_away(self, entry: str, target: str) -> None:
         """Rename a tripwire into our folder, unless what stands there is not ours."""
         bucket_fd, name = self._bucket(entry), _name(entry)
         self._discard_link(target)
         before = self._at_origin(entry)
         if before is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
-        if self._is_ours(entry, before, planted_inode):
+        if self._is_ours(entry, before):
             move_to_free_name(name, bucket_fd, target, self.folder.fd)
             status = os.stat(target, dir_fd=self.folder.fd, follow_symlinks=False)
-            if self._is_ours(entry, status, planted_inode):
+            if self._is_ours(entry, status):
                 return
             move_to_free_name(target, self.folder.fd, name, bucket_fd)
         raise OSError(errno.EBUSY, "something else stands in its place", entry)
 
-    def _is_ours(self, entry: str, status: os.stat_result, planted_inode: int | None) -> bool:
+    def _is_ours(self, entry: str, status: os.stat_result) -> bool:
         if not stat.S_ISLNK(status.st_mode):
-            return False
-        if planted_inode is not None and status.st_ino != planted_inode:
             return False
         trusted = self.folder.trusted
         bucket = os.fstat(self._bucket(entry))
