@@ -7,9 +7,16 @@ not booleans; the loader reads YAML 1.2, where they stay words.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
-from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from cacheadmin.policy.values import (
     AbsolutePath,
@@ -141,6 +148,34 @@ class Limits(Section):
     seconds: int | None = Field(None, ge=1, description="after so long no more is purged")
 
 
+class TrialSection(Section):
+    """How long what is removed on absence of evidence is watched."""
+
+    at_least: Duration = Field(
+        timedelta(days=1),
+        description="how long before pressure of prune.budget may end a silent trial early",
+    )
+
+    @property
+    def lasts(self) -> timedelta:
+        """How long a trial lasts: the policy's ``for``, which Python can't spell."""
+        return cast("timedelta", getattr(self, "for"))
+
+
+if TYPE_CHECKING:
+
+    class Trial(TrialSection):
+        """As below, for type checkers."""
+else:
+    _LASTS = Field(
+        timedelta(days=30),
+        description="how long archives and cached environments that are removed on absence of "
+        "evidence stay on trial before they are deleted",
+    )
+    # A class body can't have a field of this name.
+    Trial = create_model("Trial", __base__=TrialSection, **{"for": (Duration, _LASTS)})
+
+
 class Prune(Section):
     """What a prune removes."""
 
@@ -156,6 +191,11 @@ class Prune(Section):
     )
     unused: Unused = Unused.model_construct()
     budget: Budget = Budget.model_construct()
+    trial: Trial | Literal["never"] = Field(
+        Trial.model_construct(),
+        description="how what is removed on absence of evidence is watched before it is deleted, "
+        "or never",
+    )
     keep: tuple[PackagePattern, ...] = Field(
         (), description="packages never removed: requirements such as six>=1.16, and globs"
     )
@@ -171,6 +211,10 @@ class Lock(Section):
     """How a prune gets the cache's lock."""
 
     timeout: Duration = Field(timedelta(minutes=5), description="longest wait for the lock")
+    held_at_most: Duration = Field(
+        timedelta(seconds=2),
+        description="longest time to hold the lock; a look that takes longer is begun again",
+    )
     busy: Literal["wait", "skip", "concurrent"] = Field(
         "wait", description="wait for the lock, leave at once when it is held, or work beside it"
     )
