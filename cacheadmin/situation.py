@@ -82,6 +82,7 @@ class Situation:
         from cacheadmin.fs.measuring import measure_many
         from cacheadmin.planner.budget import Room, built_archives, choose
         from cacheadmin.planner.planning import make_plan
+        from cacheadmin.trial.folder import PLACE
 
         removed = self.measure(plan, kept=False)
         going = removed.together(removed)
@@ -91,10 +92,14 @@ class Situation:
         sizes = measure_many(self.cache.fd, [*others, *archives], self.charges)
         whole = sizes.together(sizes)
         free = os.fstatvfs(self.cache.fd)
+        # What is on trial comes back without anything more being removed.
+        on_trial = [PLACE] if self.inventory.on_trial else []
+        waiting = measure_many(self.cache.fd, on_trial, self.charges).together(on_trial)
+        coming = going.reclaimable_bytes + waiting.reclaimable_bytes
         room = Room(
             whole.allocated_bytes - going.allocated_bytes,
             whole.files - going.files,
-            free.f_bavail * free.f_frsize + going.reclaimable_bytes,
+            free.f_bavail * free.f_frsize + coming,
             free.f_blocks * free.f_frsize,
         )
         choice = choose(
@@ -294,6 +299,7 @@ def look_with(
         evidence = replace(
             evidence,
             pins=_with_ages(evidence.pins, state, here),
+            sprung=_sprung(loaded.policy, cache, moment),
             user_names=_account_names(inventory, evidence),
             learned=learned,
             seen_releases=read_seen_releases(
@@ -313,6 +319,18 @@ def look_with(
         situation = Situation(loaded, cache, inventory, evidence, state, moment, here, collected)
         situation.remember_environments()
         yield situation
+
+
+def _sprung(policy: Policy, cache: OpenCache, moment_ns: int) -> dict[str, int]:
+    """Return what came back from trial within ``uv.active_within``, each with when (ns)."""
+    from cacheadmin.timestamps import nanoseconds
+    from cacheadmin.trial.trials import trials_or_none
+
+    with trials_or_none(cache) as trials:
+        if trials is None:
+            return {}
+        since_ns = moment_ns - nanoseconds(policy.uv.active_within)
+        return {entry: one.at_ns for entry, one in trials.ledger.uses_since(since_ns).items()}
 
 
 def _with_ages(pins: tuple[Pin, ...], state: State, here: HostTime) -> tuple[Pin, ...]:

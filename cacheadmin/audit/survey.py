@@ -31,6 +31,7 @@ from cacheadmin.audit.survey_zones import Place, Zone
 from cacheadmin.fs.measuring import in_threads
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
+from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -42,6 +43,7 @@ _MAX_DEPTH = 64
 _PARTS = 64
 
 _OWN_QUARANTINE = ".cacheadmin"
+_OWN_TRIALS = f"{ARCHIVES}/{TRIAL_FOLDER}"
 _SUSPICIOUS = stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH
 _OTHER_FILESYSTEM = "another filesystem is mounted there, which is not looked at"
 
@@ -75,6 +77,7 @@ def take_survey(subject: Subject) -> Survey:
             for environment in evidence.environments
             for archive in environment.hardlinked_archives
         ),
+        on_trial=situation.inventory.on_trial,
     )
     return Survey(standard.sharing, _walk(root_fd, standard))
 
@@ -170,6 +173,8 @@ class _Walk:
             with os.scandir(fd) as entries:
                 for entry in entries:
                     name = entry.name
+                    if entry.is_symlink() and joined(path, name) in self.standard.on_trial:
+                        continue
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except OSError as error:
@@ -226,7 +231,9 @@ class _Walk:
             return False
         ours = (0, os.geteuid())
         return not (
-            full == _OWN_QUARANTINE and status.st_uid in ours and not status.st_mode & 0o022
+            full in (_OWN_QUARANTINE, _OWN_TRIALS)
+            and status.st_uid in ours
+            and not status.st_mode & 0o022
         )
 
     def _judge(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:

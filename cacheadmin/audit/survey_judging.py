@@ -44,6 +44,8 @@ class Standard:
     mounts: Collection[str]
     links: LinkJudge
     explained: Collection[str]
+    on_trial: Collection[str] = ()
+    """Entries that are on trial: the links in their places are ours."""
 
     @property
     def gid(self) -> int | None:

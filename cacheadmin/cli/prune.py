@@ -68,12 +68,14 @@ def _prune(
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.protect.protecting import protect_after_prune, was_protected
-    from cacheadmin.prune.running import recover_interrupted, run_prune
+    from cacheadmin.protect.trial_roots import shield_of
+    from cacheadmin.prune.running import recover_interrupted, run_prune, watch_trials
     from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
 
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
+    watched = None if dry_run else watch_trials(loaded.policy, shield_of)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         situation.require_writable()
         made = situation.plan()
@@ -87,7 +89,16 @@ def _prune(
             return show_plan("prune", situation, made, sizes, output_format)
         before = was_protected(situation)
         with guard_stands_aside(loaded.policy, situation.cache):
-            result = run_prune(situation, made, sizes, recovered=recovered, dropped=dropped)
+            learned = {name for names in situation.evidence.learned.values() for name in names}
+            result = run_prune(
+                situation,
+                made,
+                sizes,
+                recovered=recovered,
+                dropped=dropped,
+                watched=watched,
+                shield=shield_of(loaded.policy, situation.cache, learned),
+            )
         _note_result(account, situation, sizes, result)
         protection = protect_after_prune(situation, result.outcome, before)
         return _show(situation, made, sizes, result, output_format, protection)
@@ -134,10 +145,10 @@ def _show(
     from cacheadmin.cli.showing import document
     from cacheadmin.protect.roots import releases_of
     from cacheadmin.report.protections import protection_json, protection_words
-    from cacheadmin.report.prunes import prune_json, prune_text
+    from cacheadmin.report.prunes import prune_json, prune_text, trial_warnings
 
     code = _CODES[result.outcome]
-    for warning in result.warnings:
+    for warning in (*result.warnings, *trial_warnings(result.trial.watched)):
         output.warning(warning)
     for path, why in (*result.dropped, *result.failed):
         output.note(f"not removed: {path}: {why}")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.runs import Run
+    from cacheadmin.trial.trials import Trials
 
 runs_app = typer.Typer(
     help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
@@ -76,9 +77,13 @@ def list_command(
     """List past prunes, the oldest first."""
     from cacheadmin.prune.runs import list_runs
     from cacheadmin.report.runs import run_json, runs_text
+    from cacheadmin.trial.trials import trials_or_none
 
-    with _opened(policy, insecure_policy) as (loaded, cache, quarantine):
-        found = [] if quarantine is None else list(list_runs(quarantine))
+    with (
+        _opened(policy, insecure_policy) as (loaded, cache, quarantine),
+        trials_or_none(cache) as trials,
+    ):
+        found = [] if quarantine is None else list(list_runs(quarantine, trials))
         if output_format is Format.JSON:
             _print("runs", loaded, cache, {"runs": [run_json(run, entries=False) for run in found]})
         else:
@@ -94,10 +99,14 @@ def show_command(
 ) -> None:
     """Show what one prune moved, and why."""
     from cacheadmin.report.runs import run_json, run_text
+    from cacheadmin.trial.trials import trials_or_none
 
     policy, run = _policy_and_run(policy, run)
-    with _opened(policy, insecure_policy) as (loaded, cache, quarantine):
-        found = _find(quarantine, run)
+    with (
+        _opened(policy, insecure_policy) as (loaded, cache, quarantine),
+        trials_or_none(cache) as trials,
+    ):
+        found = _find(quarantine, run, trials)
         if output_format is Format.JSON:
             _print("runs", loaded, cache, run_json(found, entries=True))
         else:
@@ -149,12 +158,21 @@ def purge_command(
         str | None,
         typer.Option("--older-than", help="Runs older than this, such as 3d.", show_default=False),
     ] = None,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Also end the trial of what is on trial, used or not."),
+    ] = False,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
-    """Delete for good what prunes moved; they can't be undone afterwards."""
+    """Delete for good what prunes moved; they can't be undone afterwards.
+
+    What is on trial stays so, unless --now is given: an environment that nobody
+    knows may then break.
+    """
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.quantities import parse_duration
-    from cacheadmin.prune.runs import list_runs, purge, purge_due
+    from cacheadmin.prune.runs import list_runs, purge, runs_due
+    from cacheadmin.prune.trial_upkeep import end_now
     from cacheadmin.report.tables import count_words
     from cacheadmin.timestamps import now_ns
 
@@ -168,20 +186,30 @@ def purge_command(
     failures: list[tuple[str, str]] = []
     with recorded("runs purge", policy) as account:
         account.run_id = run
-        with _locked(policy, insecure_policy, account) as (_, _, quarantine):
-            if age is not None:
-                purged = purge_due(quarantine, age, now_ns())
+        with _locked(policy, insecure_policy, account) as (_, cache, quarantine):
+            if run is not None:
+                purged: tuple[str, ...] = (run,)
+            elif age is not None:
+                purged = runs_due(quarantine, age, now_ns(), on_trial_too=now)
             else:
-                names = [run] if run is not None else [r.run_id for r in list_runs(quarantine)]
-                for name in names:
-                    failures += purge(quarantine, name).failures
-                purged = tuple(names)
+                purged = tuple(one.run_id for one in list_runs(quarantine))
+            for name in purged:
+                failures += purge(quarantine, name).failures
+            ended, words = end_now(cache, purged) if now else (0, [])
         account.subject = ", ".join(purged)
         account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
-        account.counts = {"purged_runs": len(purged), "failed_entries": len(failures)}
+        account.counts = {
+            "purged_runs": len(purged),
+            "failed_entries": len(failures),
+            "ended_trials": ended,
+        }
     for path, why in failures:
         output.warning(f"{path} could not be deleted: {why}")
+    for line in words:
+        output.warning(line)
     output.note(f"{count_words(len(purged), 'run')} deleted for good")
+    if now:
+        output.note(f"{count_words(ended, 'trial')} ended: an environment that links there breaks")
     return account.exit_code
 
 
@@ -194,7 +222,7 @@ def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, st
     return policy, run
 
 
-def _find(quarantine: Quarantine | None, run_id: str | None) -> Run:
+def _find(quarantine: Quarantine | None, run_id: str | None, trials: Trials | None) -> Run:
     """Return the run of an id; without one the last that moved anything."""
     from cacheadmin.errors import NotACache
     from cacheadmin.prune.runs import find_run, list_runs
@@ -202,8 +230,8 @@ def _find(quarantine: Quarantine | None, run_id: str | None) -> Run:
     if quarantine is None:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     if run_id is not None:
-        return find_run(quarantine, run_id)
-    moved = [run for run in list_runs(quarantine) if run.state.value != "rolled_back"]
+        return find_run(quarantine, run_id, trials)
+    moved = [run for run in list_runs(quarantine, trials) if run.state.value != "rolled_back"]
     if not moved:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     return moved[-1]

@@ -15,6 +15,7 @@ from cacheadmin.fs.reading import open_directory
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
+from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -46,7 +47,9 @@ def holdings(
         with existing_quarantine(policy, cache) as quarantine:
             if quarantine is None:
                 return (), ""
-            for run in list_runs(quarantine):
+            with trials_or_none(cache) as trials:
+                runs = list(list_runs(quarantine, trials))
+            for run in runs:
                 if not run.restorable:
                     continue
                 run_fd = quarantine.open_run(run.run_id)
@@ -54,6 +57,8 @@ def holdings(
                     held = _held(run_fd, wanted)
                 finally:
                     os.close(run_fd)
+                # On trial, and somebody took its tripwire.
+                held |= wanted.intersection(trial.entry for trial in run.on_trial)
                 if held:
                     found.append(Holding(run.run_id, run.begun_at, held))
     except CacheadminError as error:

@@ -383,4 +383,6 @@ class Evidence:
     clock_ahead_ns: int = 0
     gaps: tuple[Gap, ...] = ()
     named: tuple[NamedEntry, ...] = ()
+    sprung: Mapping[str, int] = field(default_factory=dict)
+    """Entries that somebody unseen used while they were on trial, each with when (ns)."""
     recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)

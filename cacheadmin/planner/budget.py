@@ -58,7 +58,7 @@ def choose(
 
     chosen: set[ArchiveId] = set()
     for archive in sorted(unused, key=order):
-        if not _lacking(budget, room):
+        if not lacking(budget, room):
             break
         size = sizes.get(archive.path)
         if size is None:
@@ -70,8 +70,7 @@ def choose(
             room.free_bytes + size.reclaimable_bytes,
             room.filesystem_bytes,
         )
-    lacking = _lacking(budget, room)
-    return Choice(frozenset(chosen), " and ".join(lacking))
+    return Choice(frozenset(chosen), " and ".join(lacking(budget, room)))
 
 
 def built_archives(inventory: Inventory) -> frozenset[ArchiveId]:
@@ -79,7 +78,7 @@ def built_archives(inventory: Inventory) -> frozenset[ArchiveId]:
     return frozenset(a for revision in inventory.revisions for a in revision.archives)
 
 
-def _lacking(budget: Budget, room: Room) -> list[str]:
+def lacking(budget: Budget, room: Room) -> list[str]:
     """Return what is over, in words."""
     found = []
     if budget.max_size is not None and room.cache_bytes > budget.max_size:

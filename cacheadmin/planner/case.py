@@ -55,6 +55,17 @@ class Case:
         return open_gaps(self.policy, self.evidence)
 
     @cached_property
+    def gaps_keep(self) -> bool:
+        """Whether open gaps keep what rests on absence of evidence: it can't go on trial."""
+        what = self.policy.venvs.gaps
+        return what == "keep" or (what == "trial" and self.policy.prune.trial == "never")
+
+    @cached_property
+    def everybody_is_known(self) -> bool:
+        """Whether the site vouches for its sources, and no gap is left: absence is proof then."""
+        return self.policy.venvs.complete and not self.gaps
+
+    @cached_property
     def away(self) -> frozenset[str]:
         """Paths of environments that are not there now, and may be there again."""
         return frozenset(gap.subject for gap in self.evidence.gaps if gap.id == "environments.away")

@@ -134,6 +134,10 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for named in case.evidence.named:
         who = f"{named.file} ({case.user(named.uid)})"
         yield named.entry, Use("entry.named", who, "a file outside the cache names it")
+    for entry, sprung_ns in case.evidence.sprung.items():
+        age = age_words(sprung_ns, case.now_ns)
+        reason = f"it was used {age} ago while it was on trial, by a user whom no source knows"
+        yield entry, Use("trial.sprung", "a user whom no source knows", reason)
     yield from _kept_by_policy(case)
 
 
@@ -185,7 +189,7 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
         if unseen.hides_archives:
             reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
             live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
-    if case.policy.venvs.gaps != "refuse":
+    if case.gaps_keep:
         for gap in case.gaps:
             if not gap.id.startswith("unseen."):
                 live.hidden_uses.append(Use("archive.gap", gap.subject, gap.detail))

@@ -36,6 +36,7 @@ from cacheadmin.protect.planting import PlantedBucket, examine, leading_somewher
 from cacheadmin.protect.protecting import plant_wanted
 from cacheadmin.protect.roots import ROOTS_FOLDER
 from cacheadmin.protect.staging import Stock
+from cacheadmin.protect.trial_watch import TrialWatch
 from cacheadmin.protect.watching import (
     Fingerprint,
     News,
@@ -114,6 +115,7 @@ class _Guard:
         self._wakeup, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
         self._told = ""
+        self._trials = TrialWatch(say)
         self._seen: Fingerprint = ()
         now = time.monotonic()
         self._look_at = now
@@ -154,6 +156,8 @@ class _Guard:
                 self._compare(now)
             if self._renew_at is not None and now >= self._renew_at:
                 self._renew()
+            if self._cache is not None and now >= self._trials.next_at:
+                self._watch_trials(self._cache, now)
             self._wait()
 
     # What happens
@@ -174,9 +178,16 @@ class _Guard:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGHUP, look)
 
+    def _watch_trials(self, cache: OpenCache, now: float) -> None:
+        if self._trials.look(self._policy, cache):
+            # What came back is in use: it is protected as the rest from now on.
+            self._look_at = min(self._look_at, now + _LOOK_AFTER_NEWS)
+
     def _wait(self) -> None:
         now = time.monotonic()
         moments = [self._compare_at]
+        if self._cache is not None:
+            moments.append(self._trials.next_at)
         if self._look is None:
             moments.append(max(self._look_at, self._earliest_look))
         if self._renew_at is not None:

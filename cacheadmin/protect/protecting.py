@@ -21,7 +21,13 @@ from cacheadmin.protect.planting import (
     planted_archives,
     withdraw,
 )
-from cacheadmin.protect.roots import WantedRoots, root_buckets
+from cacheadmin.protect.roots import TRIALS, WantedRoots, root_buckets
+from cacheadmin.protect.trial_roots import (
+    note_trial_roots,
+    on_trial,
+    planted_for_trials,
+    renew_trial_roots,
+)
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
 
@@ -83,7 +89,7 @@ def wanted_roots(situation: Situation) -> tuple[WantedRoots, str]:
     learned = {name for names in situation.evidence.learned.values() for name in names}
     buckets = root_buckets(situation.policy.protect.ahead, learned)
     found = archives_in_use(situation.case)
-    return WantedRoots(buckets, found.archives), found.note
+    return WantedRoots(buckets, found.archives | on_trial(situation.cache)), found.note
 
 
 def check_protection(situation: Situation) -> Protection:
@@ -109,9 +115,10 @@ def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
 
 
 def was_protected(situation: Situation) -> frozenset[ArchiveId] | None:
-    """Return what to give ``protect_after_prune``; None: nothing is to be protected."""
+    """Return what to give ``protect_after_prune``; None: nothing in use is to be protected."""
     before = planted_archives(situation.cache.fd)
-    return before if before or situation.policy.protect.enabled else None
+    others = before - planted_for_trials(situation.cache) - {TRIALS}
+    return before if others or situation.policy.protect.enabled else None
 
 
 def protect_after_prune(
@@ -122,9 +129,20 @@ def protect_after_prune(
     A bucket that went took its roots with it. Where a protection was begun
     by hand it goes on, whatever ``protect.enabled`` says.
     """
-    if before is None or outcome == "refused":
+    if outcome == "refused":
+        return None
+    if before is None:
+        _renew_trial_roots(situation)
         return None
     return protect(situation, before)
+
+
+def _renew_trial_roots(situation: Situation) -> None:
+    learned = {name for names in situation.evidence.learned.values() for name in names}
+    timeout = situation.policy.lock.timeout.total_seconds()
+    if planted_archives(situation.cache.fd) or on_trial(situation.cache):
+        with _undisturbed(situation.policy, situation.cache, timeout):
+            renew_trial_roots(situation.policy, situation.cache, learned)
 
 
 def plant_wanted(
@@ -140,19 +158,26 @@ def plant_wanted(
     ``bucket_rights`` are those that buckets had which may be gone now.
     """
     with _undisturbed(policy, cache, timeout_seconds) as quarantine:
-        return plant(
+        planted = plant(
             cache.fd,
             leading_somewhere(cache.fd, wanted),
             removable=removable,
             workshop_fd=None if quarantine is None else quarantine.fd,
             bucket_rights=bucket_rights or {},
         )
+        note_trial_roots(cache)
+        return planted
 
 
 def unprotect(policy: Policy, cache: OpenCache) -> Protection:
     """Remove every root, and the folders that were made for them. Raises as ``protect``."""
     with _undisturbed(policy, cache, policy.lock.timeout.total_seconds()):
-        return Protection(0, withdraw(cache.fd))
+        needed = on_trial(cache)
+        if not needed:
+            return Protection(0, withdraw(cache.fd))
+        # What is on trial keeps its roots, whether the rest is protected or not.
+        wanted = WantedRoots(root_buckets(policy.protect.ahead), needed)
+        return Protection(0, plant(cache.fd, wanted, removable=planted_archives(cache.fd)))
 
 
 def planted_before(policy: Policy) -> frozenset[ArchiveId]:

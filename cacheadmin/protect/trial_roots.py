@@ -15,21 +15,19 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.protect.planting import PlantedBucket, plant, planted_archives
+from cacheadmin.protect.planting import plant, planted_archives
 from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
-from cacheadmin.trial.trials import existing_trials
+from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
+    from cacheadmin.trial.trials import Shield
 
 
 def on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
-    """Return what needs roots because of trials: tripwires, decoys, and their folder.
-
-    Raises Refused where something that is not ours has our folder's name.
-    """
-    with existing_trials(cache) as trials:
+    """Return what needs roots because of trials: tripwires, decoys, and their folder."""
+    with trials_or_none(cache) as trials:
         if trials is None:
             return frozenset()
         return _ids(trials.tripwires.entries())
@@ -37,20 +35,46 @@ def on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
 
 def planted_for_trials(cache: OpenCache) -> frozenset[ArchiveId]:
     """Return what has roots, or had, for no other reason than a trial."""
-    with existing_trials(cache) as trials:
-        return frozenset() if trials is None else _ids(trials.ledger.rooted)
+    with trials_or_none(cache) as trials:
+        return frozenset() if trials is None else _ids(trials.ledger.rooted) | {TRIALS}
 
 
-def shield(
-    policy: Policy, cache: OpenCache, entries: Iterable[str], learned: Iterable[str] = ()
-) -> tuple[PlantedBucket, ...]:
-    """Plant roots for entries that are about to go on trial; removes none.
+def shield_of(policy: Policy, cache: OpenCache, learned: Iterable[str] = ()) -> Shield:
+    """Return what plants roots for entries that are about to go on trial; it removes none.
+
+    Call that under the run lock. ``learned`` are bucket names beyond the table.
+    """
+    buckets = root_buckets(policy.protect.ahead, learned)
+
+    def shield(entries: Iterable[str]) -> str:
+        try:
+            wanted = WantedRoots(buckets, planted_archives(cache.fd) | _ids(entries))
+            done = plant(cache.fd, wanted, removable=())
+        except OSError as error:
+            return f"no roots could be planted: {error.strerror}"
+        problems = [f"{bucket.name}: {bucket.problem}" for bucket in done if bucket.problem]
+        return f"no roots could be planted in {problems[0]}" if problems else ""
+
+    return shield
+
+
+def renew_trial_roots(policy: Policy, cache: OpenCache, learned: Iterable[str] = ()) -> None:
+    """Plant what trials need and remove what they need no more, where nothing else is protected.
 
     Call it under the run lock. Raises OSError when the archives can't be listed.
     """
-    buckets = root_buckets(policy.protect.ahead, learned)
-    wanted = planted_archives(cache.fd) | _ids(entries)
-    return plant(cache.fd, WantedRoots(buckets, wanted), removable=())
+    before, needed = planted_archives(cache.fd), on_trial(cache)
+    if before or needed:
+        wanted = WantedRoots(root_buckets(policy.protect.ahead, learned), needed)
+        plant(cache.fd, wanted, removable=before & planted_for_trials(cache))
+        note_trial_roots(cache)
+
+
+def note_trial_roots(cache: OpenCache) -> None:
+    """Remember which roots trials need, once those they need no more were removed."""
+    with trials_or_none(cache) as trials:
+        if trials is not None:
+            trials.note_roots()
 
 
 def _ids(entries: Iterable[str]) -> frozenset[ArchiveId]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Trials
 
 
 def prune_beside(
@@ -37,6 +38,7 @@ def prune_beside(
     sizes: Measured[str],
     quarantine: Quarantine,
     result: PruneResult,
+    trials: Trials | None = None,
 ) -> None:
     """Remove what may go now, and let the rest wait. Call it under the run lock.
 
@@ -45,7 +47,15 @@ def prune_beside(
     """
     if not situation.case.lock_free_uv:
         try:
-            transact(situation, removals, sizes, quarantine, result, timeout_seconds=0.0)
+            transact(
+                situation,
+                removals,
+                sizes,
+                quarantine,
+                result,
+                timeout_seconds=0.0,
+                trials=trials,
+            )
         except CacheBusy:
             pass
         else:
@@ -65,6 +75,7 @@ def prune_beside(
             quarantine,
             result,
             timeout_seconds=0.0,
+            trials=trials,
             beside=True,
         )
     gone = {decision.path for decision in result.done}

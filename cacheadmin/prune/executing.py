@@ -13,9 +13,10 @@ from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.prune.last_look import LastLook
+from cacheadmin.prune.on_trial import Divided, divide_removals, new_trials, trial_rules
 from cacheadmin.prune.quarantine import new_run_id
 from cacheadmin.prune.runs import discard_empty
-from cacheadmin.prune.transaction import Steps, carry_out
+from cacheadmin.prune.transaction import Steps, Transaction, carry_out
 from cacheadmin.prune.verification import Verified, verify
 from cacheadmin.report.locks import holder_words
 from cacheadmin.report.plans import decisions_json
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Trials
 
 
 def transact(
@@ -40,14 +42,27 @@ def transact(
     result: PruneResult,
     *,
     timeout_seconds: float,
+    trials: Trials | None = None,
     beside: bool = False,
 ) -> None:
-    """Move removals to quarantine and verify; tell ``result``.
+    """Move removals to quarantine, or on trial, and verify; tell ``result``.
+
+    ``trials`` is where what rests on absence goes.
 
     Under uv's exclusive lock, waiting so long for it; ``beside`` others, under
     the shared one, what ``planner.grace`` allows. Raises CacheBusy, Refused.
     """
     run_id = new_run_id(now_ns())
+    divided = divide_removals(situation.policy, situation.inventory, removals)
+    result.dropped += divided.staying
+    removals = divided.removals
+    on_trial = divided.on_trial
+    if trials is None:
+        removals = tuple(decision for decision in removals if decision.path not in on_trial)
+        result.dropped += [(path, "nothing can go on trial here") for path in sorted(on_trial)]
+        on_trial = frozenset()
+    elif on_trial:
+        removals, on_trial = _prepare(situation, trials, run_id, divided, sizes, result)
     last = LastLook(situation, removals, beside=beside)
     environments = situation.collected.scanned
     identity = situation.cache.identity
@@ -56,9 +71,12 @@ def transact(
         return verify(environments, identity, moved, in_quarantine)
 
     acquire = _acquire(situation, timeout_seconds)
-    steps = Steps(acquire, look=last.look, verify=check)
+    steps = Steps(acquire, look=last.look, verify=check, trials=trials, on_trial=on_trial)
     lock = (SharedLock if beside else ExclusiveLock)(situation.cache.fd, identity.path)
     rows = decisions_json(removals, sizes)
+    for row in rows:
+        if row["path"] in on_trial:
+            row["trial"] = True
     paired = list(zip(removals, rows, strict=True))
     try:
         done = carry_out(
@@ -67,6 +85,8 @@ def transact(
     except BaseException as error:
         # Everything is back, or nothing ever moved: no run worth remembering.
         discard_empty(quarantine, run_id)
+        if trials is not None:
+            trials.unprepare(on_trial)
         if isinstance(error, OSError):
             raise _unwritable(quarantine, error) from None
         raise
@@ -75,10 +95,51 @@ def transact(
     result.dropped += done.dropped
     result.verified = done.verified
     result.warnings += [f"{path} could not be put back: {why}" for path, why in done.stuck]
+    if trials is not None:
+        _note_trials(trials, on_trial, done, result)
     if done.done or done.outcome == "rolled_back":
         result.run_id = run_id
     else:
         discard_empty(quarantine, run_id)
+
+
+def _prepare(
+    situation: Situation,
+    trials: Trials,
+    run_id: str,
+    divided: Divided,
+    sizes: Mapping[str, Size],
+    result: PruneResult,
+) -> tuple[tuple[Decision, ...], frozenset[str]]:
+    """Make links and roots before the lock; return what goes, and which of it on trial."""
+    rules = trial_rules(situation.policy)
+    moment_ns = situation.now_ns
+    begun = new_trials(run_id, divided.removals, divided.on_trial, sizes, moment_ns, rules)
+    try:
+        failed = trials.prepare(begun, moment_ns)
+    except OSError as error:
+        failed = {one.entry: f"no tripwire could be made: {error.strerror}" for one in begun}
+    ready = divided.on_trial.difference(failed)
+    trials.unprepare(failed)
+    result.dropped += failed.items()
+    result.trial.ends_ns = moment_ns + rules.lasts_ns
+    return tuple(d for d in divided.removals if d.path not in failed), ready
+
+
+def _note_trials(
+    trials: Trials, on_trial: frozenset[str], done: Transaction, result: PruneResult
+) -> None:
+    """Remember what the run put on trial, and what the look after the moves found used."""
+    trials.unprepare(on_trial)
+    there = {decision.path for decision in done.done}.intersection(on_trial)
+    result.trial.planted = sorted(there)
+    springs, stuck = trials.bring_back(
+        dict.fromkeys(done.linked, "linked"),
+        now_ns(),
+        lambda entries: {entry: (done.linked[entry],) for entry in entries},
+    )
+    result.trial.linked += [spring.entry for spring in springs if spring.why == "linked"]
+    result.warnings += [f"{entry} could not come back from trial: {why}" for entry, why in stuck]
 
 
 def _acquire(situation: Situation, timeout_seconds: float) -> Callable[[ExclusiveLock], None]:

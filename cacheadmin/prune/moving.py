@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cacheadmin.fs.reading import open_directory
@@ -64,8 +64,11 @@ def move_out(
     source: Parents,
     target: Parents,
     leads: Mapping[str, frozenset[str]],
+    plant: Mapping[str, Callable[[str], None]] | None = None,
 ) -> Moves:
     """Rename each path from the cache into quarantine; go on past failures.
+
+    Paths in ``plant`` go on trial instead, by the function given there.
 
     ``leads`` maps a path to those of the others that it leads to. What a path
     leads to stays when the path itself can't be moved: nothing that stays may
@@ -79,8 +82,11 @@ def move_out(
             continue
         try:
             source_fd, name = source.of(path)
-            target_fd, _ = target.of(path)
-            os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+            if plant is not None and path in plant:
+                plant[path](path)
+            else:
+                target_fd, _ = target.of(path)
+                os.rename(name, name, src_dir_fd=source_fd, dst_dir_fd=target_fd)
             moves.moved.append(path)
         except FileNotFoundError:
             moves.vanished.append(path)

@@ -19,13 +19,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.renaming import rename_to_free_name
 from cacheadmin.fs.rights import Rights, read_rights
+from cacheadmin.prune.on_trial import put_back_trials
 from cacheadmin.prune.parents import NotTheSameFolder, Parents, require_same_users
 from cacheadmin.uv.layout import parse_bucket_name
+
+if TYPE_CHECKING:
+    from cacheadmin.trial.trials import Trials
 
 # A folder on both sides is merged. Deeper than uv nests, this would be
 # somebody's trap for the stack.
@@ -59,8 +64,9 @@ def put_back(
     before: Mapping[str, int],
     after: Mapping[str, int],
     rights: Mapping[str, Rights] = MappingProxyType({}),
+    trials: Trials | None = None,
 ) -> PutBack:
-    """Move entries from quarantine to where they were.
+    """Move entries from quarantine, or from trial, to where they were.
 
     In reverse order: what is pointed to comes back before what points to it.
     Where uv made the same path anew meanwhile, folders of pointers are merged:
@@ -71,12 +77,18 @@ def put_back(
     time equals ``after``) gets its time of ``before`` again.
     """
     result = PutBack()
+    on_trial = {p for p in paths if trials is not None and trials.tripwires.holds(p)}
+    others = [path for path in paths if path not in on_trial]
     with (
         Parents(entries_fd) as source,
         Parents(cache_fd, make_missing=True, rights=rights, workshop_fd=entries_fd) as target,
     ):
-        there = _in_quarantine(paths, source, result)
-        untouched = _untouched(there, target, after)
+        there = _in_quarantine(others, source, result)
+        untouched = _untouched([*there, *on_trial], target, after)
+        moved, conflicts, failed = put_back_trials(trials, on_trial)
+        result.moved += moved
+        result.conflicts += conflicts
+        result.failed += failed
         for path in reversed(there):
             _put_back_one(path, source, target, result)
         target.set_times({folder: before[folder] for folder in untouched if folder in before})

@@ -16,6 +16,7 @@ from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, 
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.trial.trials import Trials, trials_or_none
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -33,11 +34,14 @@ class Recovered:
 
 def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:
     """Undo every run that did not come to its end. Call it under the run lock."""
-    ended = (_recover_run(run_id, cache, quarantine) for run_id in quarantine.run_ids())
+    with trials_or_none(cache) as trials:
+        ended = [_recover_run(run_id, cache, quarantine, trials) for run_id in quarantine.run_ids()]
     return tuple(one for one in ended if one is not None)
 
 
-def _recover_run(run_id: str, cache: OpenCache, quarantine: Quarantine) -> Recovered | None:
+def _recover_run(
+    run_id: str, cache: OpenCache, quarantine: Quarantine, trials: Trials | None
+) -> Recovered | None:
     run_fd = quarantine.open_run(run_id)
     try:
         journal = read_journal(run_fd)
@@ -46,7 +50,7 @@ def _recover_run(run_id: str, cache: OpenCache, quarantine: Quarantine) -> Recov
         # Several caches may share one quarantine: another's run is not ours to end.
         if journal.state in SETTLED or not journal.is_of(cache.identity):
             return None
-        result = _put_back(run_fd, journal, cache)
+        result = _put_back(run_fd, journal, cache, trials)
         problem = "; ".join(f"{path}: {why}" for path, why in result.left)
         if not result.failed:
             # What failed may come back another time: such a run stays open,
@@ -57,13 +61,14 @@ def _recover_run(run_id: str, cache: OpenCache, quarantine: Quarantine) -> Recov
         os.close(run_fd)
 
 
-def _put_back(run_fd: int, journal: Journal, cache: OpenCache) -> PutBack:
+def _put_back(run_fd: int, journal: Journal, cache: OpenCache, trials: Trials | None) -> PutBack:
     entries_fd = _entries(run_fd)
     if entries_fd is None:
         return PutBack()
     try:
         paths = [entry["path"] for entry in journal.entries]
-        return put_back(cache.fd, entries_fd, paths, journal.before, journal.after, journal.rights)
+        times = (journal.before, journal.after)
+        return put_back(cache.fd, entries_fd, paths, *times, journal.rights, trials)
     finally:
         os.close(entries_fd)
 

@@ -8,7 +8,7 @@ remembers what was seen of environments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.beside import prune_beside
 from cacheadmin.prune.executing import holders, terminable, transact
+from cacheadmin.prune.on_trial import TrialResult
 from cacheadmin.prune.quarantine import (
     Quarantine,
     choose_quarantine,
@@ -28,7 +29,9 @@ from cacheadmin.prune.quarantine import (
 from cacheadmin.prune.recovery import Recovered, recover
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import purge_due, restore
+from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
 from cacheadmin.prune.verification import Verified
+from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
     from cacheadmin.prune.putting_back import PutBack
     from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Shield, Watched
+
+
+ShieldOf = Callable[["Policy", "OpenCache"], "Shield"]
 
 
 @dataclass(slots=True)
@@ -63,6 +70,8 @@ class PruneResult:
     warnings: list[str] = field(default_factory=list)
     purged: tuple[str, ...] = ()
     recovered: tuple[Recovered, ...] = ()
+    trial: TrialResult = field(default_factory=TrialResult)
+    """What was done with trials."""
 
 
 @contextmanager
@@ -86,6 +95,21 @@ def recover_interrupted(policy: Policy) -> tuple[Recovered, ...]:
             return recovered
 
 
+def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
+    """Bring back what sprang, before anything is looked at; None where nothing is on trial.
+
+    ``shield`` gives what plants roots in a cache. Raises CacheBusy while another
+    run is at work, NotACache, Refused.
+    """
+    with open_cache(policy.cache) as cache:
+        with trials_or_none(cache) as trials:
+            if trials is None:
+                return None
+        timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
+        with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, timeout):
+            return watch(policy, cache, shield(policy, cache))
+
+
 def run_prune(
     situation: Situation,
     plan: Plan,
@@ -93,15 +117,19 @@ def run_prune(
     *,
     recovered: tuple[Recovered, ...] = (),
     dropped: Sequence[tuple[str, str]] = (),
+    watched: Watched | None = None,
+    shield: Shield | None = None,
 ) -> PruneResult:
     """Carry out a plan. A refused one changes nothing; an empty one takes no cache lock.
 
-    Raises CacheBusy when the lock is not free in time.
+    ``watched`` is what ``watch_trials`` found, ``shield`` plants roots for what
+    goes on trial. Raises CacheBusy when the lock is not free in time.
     """
     policy, cache = situation.policy, situation.cache
     place = choose_quarantine(policy, cache)
     result = PruneResult("nothing_to_do", quarantine=place.path, recovered=recovered)
     result.dropped = list(dropped)
+    result.trial.watched = watched
     result.warnings += [_recovery_words(one) for one in recovered]
     if plan.verdict is Verdict.REFUSED:
         result.outcome = "refused"
@@ -116,16 +144,9 @@ def run_prune(
     warning = situation.record_uses()
     if warning:
         result.warnings.append(warning)
-    if plan.removals:
+    if plan.removals or situation.inventory.on_trial:
         with _begin(policy, cache) as (quarantine, _), terminable():
-            if policy.lock.busy == "concurrent":
-                prune_beside(situation, plan.removals, sizes, quarantine, result)
-            else:
-                timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
-                transact(
-                    situation, plan.removals, sizes, quarantine, result, timeout_seconds=timeout
-                )
-            result.purged = _purge_due(situation, quarantine)
+            _work(situation, plan, sizes, quarantine, result, shield)
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
@@ -136,6 +157,39 @@ def run_prune(
                 # The run that is at work purges what is due itself.
                 pass
     return result
+
+
+def _work(
+    situation: Situation,
+    plan: Plan,
+    sizes: Measured[str],
+    quarantine: Quarantine,
+    result: PruneResult,
+    shield: Shield | None,
+) -> None:
+    policy = situation.policy
+    with trials_of_run(policy, situation.cache, plan, result.warnings) as trials:
+        if trials is not None:
+            trials.shield = shield
+            result.warnings += bring_back_used(situation, plan, trials, result.trial)
+        if not plan.removals:
+            pass
+        elif policy.lock.busy == "concurrent":
+            prune_beside(situation, plan.removals, sizes, quarantine, result, trials)
+        else:
+            timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
+            transact(
+                situation,
+                plan.removals,
+                sizes,
+                quarantine,
+                result,
+                timeout_seconds=timeout,
+                trials=trials,
+            )
+        if trials is not None:
+            result.warnings += end_trials(situation, trials, result.trial)
+    result.purged = _purge_due(situation, quarantine)
 
 
 def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id: str) -> PutBack:
@@ -157,13 +211,17 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
         finally:
             lock.release()
 
-    return restore(cache, quarantine, run_id, locked())
+    with trials_or_none(cache) as trials:
+        return restore(cache, quarantine, run_id, locked(), trials)
 
 
 def _purge_due(situation: Situation, quarantine: Quarantine) -> tuple[str, ...]:
     policy = situation.policy
     seconds = policy.prune.limits.seconds
-    return purge_due(quarantine, policy.quarantine.keep, situation.now_ns, seconds)
+    with trials_or_none(situation.cache) as trials:
+        return purge_due(
+            quarantine, policy.quarantine.keep, situation.now_ns, seconds, trials=trials
+        )
 
 
 def _timeout(policy: Policy) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.trial.ledger import Spring, Trial
+    from cacheadmin.trial.trials import Trials
 
 _RESTORABLE = frozenset({RunState.COMMITTED, RunState.RESTORED})
 
@@ -45,6 +47,10 @@ class Run:
     entries: tuple[dict[str, Any], ...]
     restorable: bool
     holds: bool
+    on_trial: tuple[Trial, ...] = ()
+    """What of it is on trial now."""
+    came_back: tuple[Spring, ...] = ()
+    """What of it came back from trial, and why."""
 
     @property
     def bytes(self) -> int:
@@ -52,32 +58,36 @@ class Run:
         return sum(entry.get("bytes") or 0 for entry in self.entries)
 
 
-def list_runs(quarantine: Quarantine) -> Iterator[Run]:
-    """Yield the runs of a quarantine, oldest first."""
+def list_runs(quarantine: Quarantine, trials: Trials | None = None) -> Iterator[Run]:
+    """Yield the runs of a quarantine, oldest first; ``trials`` tell what of them is on trial."""
     for run_id in quarantine.run_ids():
         run_fd = quarantine.open_run(run_id)
         try:
             journal = read_journal(run_fd)
             if journal is not None:
-                yield _run(run_id, journal, _holds(run_fd, journal))
+                yield _run(run_id, journal, _holds(run_fd, journal), trials)
         finally:
             os.close(run_fd)
 
 
-def find_run(quarantine: Quarantine, run_id: str) -> Run:
+def find_run(quarantine: Quarantine, run_id: str, trials: Trials | None = None) -> Run:
     """Return one run. Raises NotACache when there is none of that id."""
     run_fd = quarantine.open_run(run_id)
     try:
         journal = read_journal(run_fd)
         if journal is None:
             raise Refused(f"the journal of run {run_id} in {quarantine.path} can't be read")
-        return _run(run_id, journal, _holds(run_fd, journal))
+        return _run(run_id, journal, _holds(run_fd, journal), trials)
     finally:
         os.close(run_fd)
 
 
 def restore(
-    cache: OpenCache, quarantine: Quarantine, run_id: str, locked: AbstractContextManager[object]
+    cache: OpenCache,
+    quarantine: Quarantine,
+    run_id: str,
+    locked: AbstractContextManager[object],
+    trials: Trials | None = None,
 ) -> PutBack:
     """Put a run back where it was. Call it under the run lock.
 
@@ -89,13 +99,26 @@ def restore(
     """
     run_fd = quarantine.open_run(run_id)
     try:
-        journal = _journal_to_restore(run_fd, cache, run_id)
-        entries_fd = open_directory(ENTRIES, run_fd)
+        on_trial = _on_trial(run_id, trials)
+        journal = _journal_to_restore(run_fd, cache, run_id, on_trial)
+        entries_fd = _open_entries(run_fd)
         try:
-            paths = [entry["path"] for entry in journal.moved_entries]
+            mine = {trial.entry for trial in on_trial}
+            # What another run put on trial since is not this run's to bring back.
+            paths = [
+                entry["path"]
+                for entry in journal.moved_entries
+                if not entry.get("trial") or entry["path"] in mine
+            ]
             with locked:
                 result = put_back(
-                    cache.fd, entries_fd, paths, journal.before, journal.after, journal.rights
+                    cache.fd,
+                    entries_fd,
+                    paths,
+                    journal.before,
+                    journal.after,
+                    journal.rights,
+                    trials,
                 )
         finally:
             os.close(entries_fd)
@@ -103,17 +126,30 @@ def restore(
         result.absent = [path for path in result.absent if not _exists(cache.fd, path)]
         if not result.failed:
             conflicts = [list(pair) for pair in result.conflicts]
-            _note(run_fd, RunState.RESTORED, conflicts=conflicts)
+            if journal.state is not RunState.PURGED:
+                _note(run_fd, RunState.RESTORED, conflicts=conflicts)
         return result
     finally:
         os.close(run_fd)
 
 
-def _journal_to_restore(run_fd: int, cache: OpenCache, run_id: str) -> Journal:
+def _open_entries(run_fd: int) -> int:
+    """Return a descriptor of a run's quarantine, made empty again where it was purged."""
+    try:
+        os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
+    except FileExistsError:
+        pass
+    return open_directory(ENTRIES, run_fd)
+
+
+def _journal_to_restore(
+    run_fd: int, cache: OpenCache, run_id: str, on_trial: Sequence[Trial]
+) -> Journal:
     journal = read_journal(run_fd)
     if journal is None:
         raise Refused(f"run {run_id} can't be restored: its journal can't be read")
-    if not (journal.state in _RESTORABLE and _holds(run_fd, journal)):
+    held = journal.state in _RESTORABLE and _holds(run_fd, journal)
+    if not (held or (on_trial and journal.state in SETTLED)):
         raise Refused(f"run {run_id} can't be restored: it is {journal.state.value}")
     if not journal.is_of(cache.identity):
         raise Refused(
@@ -145,16 +181,21 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
 
 
 def purge_due(
-    quarantine: Quarantine, keep: timedelta, moment_ns: int, seconds: float | None = None
+    quarantine: Quarantine,
+    keep: timedelta,
+    moment_ns: int,
+    seconds: float | None = None,
+    *,
+    trials: Trials | None = None,
 ) -> tuple[str, ...]:
     """Delete what settled runs older than ``keep`` moved; return their ids.
 
     ``moment_ns`` is now, by a clock that can't be set forward. After
-    ``seconds`` no further run is begun.
+    ``seconds`` no further run is begun. What is on trial stays so.
     """
     purged: list[str] = []
     begun = time.monotonic()
-    for run in list(list_runs(quarantine)):
+    for run in list(list_runs(quarantine, trials)):
         if seconds is not None and time.monotonic() - begun > seconds:
             break
         begun_ns = parse_rfc3339(run.begun_at)
@@ -165,9 +206,22 @@ def purge_due(
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
             purge(quarantine, run.run_id)
             purged.append(run.run_id)
-        elif run.state in SETTLED and not run.holds and age_ns > _HISTORY_NS:
+        elif run.state in SETTLED and not (run.holds or run.on_trial) and age_ns > _HISTORY_NS:
             remove_tree(quarantine.fd, run.run_id, device=quarantine.device)
     return tuple(purged)
+
+
+def runs_due(
+    quarantine: Quarantine, age: timedelta, moment_ns: int, *, on_trial_too: bool = False
+) -> tuple[str, ...]:
+    """Return the settled runs older than ``age`` that hold something; or all, ``on_trial_too``."""
+    found = []
+    for run in list_runs(quarantine):
+        begun_ns = parse_rfc3339(run.begun_at)
+        old = begun_ns is not None and moment_ns - begun_ns > nanoseconds(age)
+        if run.state in SETTLED and old and (run.holds or on_trial_too):
+            found.append(run.run_id)
+    return tuple(found)
 
 
 def discard_empty(quarantine: Quarantine, run_id: str) -> None:
@@ -235,7 +289,15 @@ def _exists(root_fd: int, path: str) -> bool:
     return True
 
 
-def _run(run_id: str, journal: Journal, holds: bool) -> Run:
+def _on_trial(run_id: str, trials: Trials | None) -> tuple[Trial, ...]:
+    if trials is None:
+        return ()
+    return tuple(trial for trial in trials.current() if trial.run_id == run_id)
+
+
+def _run(run_id: str, journal: Journal, holds: bool, trials: Trials | None) -> Run:
+    on_trial = _on_trial(run_id, trials)
+    springs = () if trials is None else trials.ledger.springs
     return Run(
         run_id=run_id,
         state=journal.state,
@@ -243,6 +305,9 @@ def _run(run_id: str, journal: Journal, holds: bool) -> Run:
         host=str(journal.run.get("host", "")),
         policy=str(journal.run.get("policy", "")),
         entries=tuple(journal.moved_entries),
-        restorable=holds and journal.state in _RESTORABLE,
+        restorable=(holds and journal.state in _RESTORABLE)
+        or (bool(on_trial) and journal.state in SETTLED),
         holds=holds,
+        on_trial=on_trial,
+        came_back=tuple(spring for spring in springs if spring.run_id == run_id),
     )

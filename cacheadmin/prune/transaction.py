@@ -6,6 +6,9 @@ fails:
   nowhere and never twice: each move is one rename on one filesystem;
 - before the first rename the journal lists everything that may be moved, and
   is on the disk; so whatever lies in ``entries/`` can be put back;
+- what goes on trial changes places with a link, or is renamed and a link put in
+  its place (``trial.tripwires``); its journal row says so, and it is put back
+  like the rest: an entry lies at its origin, in ``entries/``, or on trial;
 - a run whose journal does not say ``committed`` is put back by the next run.
 Hence nothing is written or synced between two renames, and the lock is held
 only for the last look and the renames themselves.
@@ -27,7 +30,7 @@ from cacheadmin.fs.reading import open_directory, open_directory_beneath
 from cacheadmin.prune.journal import JournalWriter, RunState
 from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
 from cacheadmin.prune.parents import Parents
-from cacheadmin.prune.putting_back import put_back, uninterrupted
+from cacheadmin.prune.putting_back import PutBack, put_back, uninterrupted
 from cacheadmin.prune.quarantine import Quarantine
 from cacheadmin.prune.verification import Verified
 from cacheadmin.timestamps import now_ns, rfc3339
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.last_look import Checked
+    from cacheadmin.trial.trials import Trials
     from cacheadmin.uv.cache_lock import ExclusiveLock
 
 
@@ -58,6 +62,8 @@ class Transaction:
     failed: list[tuple[str, str]] = field(default_factory=list)
     stuck: list[tuple[str, str]] = field(default_factory=list)
     verified: Verified | None = None
+    linked: dict[str, str] = field(default_factory=dict)
+    """What the look after the moves found to be used: entry to a link that leads there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,10 @@ class Steps:
     acquire: Callable[[ExclusiveLock], None]
     look: Callable[[Moment], Checked]
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
+    trials: Trials | None = None
+    """Where what rests on absence goes; None: nothing goes on trial."""
+    on_trial: frozenset[str] = frozenset()
+    """Paths of what goes on trial, prepared already."""
 
 
 @dataclass(slots=True)
@@ -87,6 +97,7 @@ class _Attempt:
     cache_fd: int
     entries_fd: int
     journal: JournalWriter
+    steps: Steps
     moves: Moves = field(default_factory=Moves)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
@@ -95,6 +106,19 @@ class _Attempt:
     @property
     def paths(self) -> list[str]:
         return [decision.path for decision, _ in self.removals]
+
+    @property
+    def quarantined(self) -> list[str]:
+        """Paths of what goes to quarantine."""
+        return [path for path in self.paths if path not in self.steps.on_trial]
+
+    def put_back(self, paths: Sequence[str], *, times: bool) -> PutBack:
+        """Put some of them back from wherever they are; with ``times`` the parents' times too."""
+        before, after = (self.before, self.after) if times else ({}, {})
+        trials = self.steps.trials
+        return put_back(
+            self.cache_fd, self.entries_fd, paths, before, after, self.rights, trials
+        )
 
 
 def carry_out(
@@ -118,13 +142,13 @@ def carry_out(
         os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
         entries_fd = open_directory(ENTRIES, run_fd)
         journal = JournalWriter(run_fd)
-        attempt = _Attempt(Transaction(run_id), removals, cache.fd, entries_fd, journal)
+        attempt = _Attempt(Transaction(run_id), removals, cache.fd, entries_fd, journal, steps)
         try:
             journal.begin(header, (row for _, row in removals))
             os.fsync(quarantine.fd)
-            make_folders(entries_fd, attempt.paths)
+            make_folders(entries_fd, attempt.quarantined)
             with Parents(cache.fd) as source, Parents(entries_fd) as target:
-                _open_parents(source, target, attempt.paths)
+                _open_parents(source, target, attempt)
                 attempt.rights = source.rights()
                 journal.rights(attempt.rights)
                 journal.state(RunState.MOVING, rfc3339(now_ns()))
@@ -144,15 +168,16 @@ def carry_out(
     return attempt.transaction
 
 
-def _open_parents(source: Parents, target: Parents, paths: Sequence[str]) -> None:
+def _open_parents(source: Parents, target: Parents, attempt: _Attempt) -> None:
     """Open every folder needed before the lock, so that under it only renames remain."""
-    for path in paths:
+    for path in attempt.paths:
         try:
             source.of(path)
         except OSError:
             # Gone since the plan: the move will say so.
             continue
-        target.of(path)
+        if path not in attempt.steps.on_trial:
+            target.of(path)
 
 
 def _move_under_lock(
@@ -164,7 +189,10 @@ def _move_under_lock(
         attempt.before = source.times()
         try:
             paths = [decision.path for decision in checked.removals]
-            attempt.moves = moves = move_out(paths, source, target, checked.leads)
+            plant = (
+                {} if steps.trials is None else dict.fromkeys(steps.on_trial, steps.trials.plant)
+            )
+            attempt.moves = moves = move_out(paths, source, target, checked.leads, plant)
         finally:
             # Also when it was interrupted: what is put back gets its time again.
             attempt.after = source.times()
@@ -186,7 +214,7 @@ def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) ->
     moves = attempt.moves
     back = [path for path in moves.moved if path in paths]
     if back:
-        put_back(attempt.cache_fd, attempt.entries_fd, back, {}, {}, attempt.rights)
+        attempt.put_back(back, times=False)
         attempt.after = source.times()
         moves.moved = [path for path in moves.moved if path not in set(back)]
 
@@ -242,7 +270,7 @@ def _settle(attempt: _Attempt, steps: Steps) -> None:
             details=("it lies on another filesystem or under another project quota",),
             hint="set quarantine.path to a folder with the same filesystem and project quota",
         )
-    transaction.verified = steps.verify(moves.moved, _looks_into(attempt.entries_fd))
+    transaction.verified = _verify_and_keep(attempt, steps)
     broken = transaction.verified.broken
     if broken:
         transaction.outcome = "rolled_back"
@@ -255,6 +283,30 @@ def _settle(attempt: _Attempt, steps: Steps) -> None:
     transaction.outcome = "committed" if gone else "nothing_to_do"
     if moves.failed:
         transaction.outcome = "partial"
+
+
+def _verify_and_keep(attempt: _Attempt, steps: Steps) -> Verified:
+    """Look where every link leads; put back what one leads to, and look again if any broke.
+
+    A link that no probe had seen (a distribution linked in part, a link made by
+    hand) is evidence, not a failure: what it leads to stays, the rest goes.
+    """
+    moves, in_quarantine = attempt.moves, _looks_into(attempt.entries_fd)
+    verified = steps.verify(moves.moved, in_quarantine)
+    if not verified.used:
+        return verified
+    moved = set(moves.moved)
+    back = [path for path in moves.moved if path in verified.used]
+    attempt.put_back(back, times=False)
+    moves.moved = [path for path in moves.moved if path not in verified.used]
+    attempt.transaction.dropped += [
+        (path, f"{link} leads to it") for path, link in verified.used.items() if path in moved
+    ]
+    attempt.transaction.linked.update(verified.used)
+    if verified.broken:
+        verified = steps.verify(moves.moved, in_quarantine)
+    _note_moves(attempt)
+    return verified
 
 
 def _looks_into(entries_fd: int) -> Callable[[str], bool]:
@@ -283,14 +335,7 @@ def _undo(attempt: _Attempt, **details: Any) -> list[tuple[str, str]]:
     The run is settled only when nothing failed: otherwise the next one tries
     again, and until then nothing of it is deleted.
     """
-    result = put_back(
-        attempt.cache_fd,
-        attempt.entries_fd,
-        attempt.paths,
-        attempt.before,
-        attempt.after,
-        attempt.rights,
-    )
+    result = attempt.put_back(attempt.paths, times=True)
     if not result.failed:
         conflicts = [list(pair) for pair in result.conflicts]
         try:

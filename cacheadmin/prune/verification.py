@@ -20,14 +20,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.fs.linked_tree import Identity, LinkedTree
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
+from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, entry_on_trial
+
+_ON_TRIAL = f"{ARCHIVES}/{TRIAL_FOLDER}/"
 
 # The last mention: a cache may itself lie below an odd name.
 _ARCHIVE = re.compile(r".*/(archive-v\d+)/([^/]+)/", re.DOTALL)
@@ -60,6 +63,9 @@ class Verified:
     broken: tuple[BrokenLink, ...]
     """Links that our moves broke; empty when all is well."""
 
+    used: Mapping[str, str] = field(default_factory=dict)
+    """Entries that were removed and that a link leads to, each with such a link."""
+
     @property
     def broken_entries(self) -> tuple[str, ...]:
         """The removed entries that broken links led to, each once."""
@@ -87,7 +93,7 @@ def verify(
             continue
         count += 1
         checker.check(environment.path)
-    return Verified(count, checker.links, tuple(checker.broken))
+    return Verified(count, checker.links, tuple(checker.broken), checker.used)
 
 
 def _with_links(environments: Iterable[Environment], cache: CacheIdentity) -> frozenset[str]:
@@ -115,6 +121,7 @@ class _Checker:
         self.in_quarantine = in_quarantine
         self.links = 0
         self.broken: list[BrokenLink] = []
+        self.used: dict[str, str] = {}
         self._seen: set[Identity] = set()
         self._untouched: dict[str, bool] = {}
         self._roots: dict[str, str | None] = {}
@@ -168,13 +175,23 @@ class _Checker:
             if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
                 entry = next(path for path in with_folders_above(inside) if path in self.gone)
                 self.broken.append(BrokenLink(environment, link, entry))
+                self.used.setdefault(entry, place)
             return None
         except ValueError:
             return None
+        resolved = resolve(place)
+        inside = self._below_cache(resolved)
+        if inside is not None and inside.startswith(_ON_TRIAL):
+            self._note_use(inside.removeprefix(_ON_TRIAL), place)
         if not stat.S_ISDIR(status.st_mode):
             return None
-        resolved = resolve(place)
-        return resolved if self._below_cache(resolved) is None else None
+        return resolved if inside is None else None
+
+    def _note_use(self, path: str, link: str) -> None:
+        """Remember that a link leads to something on trial; ``path`` is below our folder."""
+        entry = entry_on_trial(path.partition("/")[0])
+        if entry is not None:
+            self.used.setdefault(entry, link)
 
     def _below_cache(self, path: str) -> str | None:
         """Return a resolved path relative to the cache, by whatever mount it goes there."""

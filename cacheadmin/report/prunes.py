@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.report.escaping import printable
 from cacheadmin.report.plans import plan_json, plan_text, verdict_lines
 from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.prune.verification import Verified
+    from cacheadmin.trial.trials import Watched
 
 
 def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[str, Any]:
@@ -47,10 +49,76 @@ def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[st
             "broken_links": [broken.link for broken in verified.broken],
         },
         "quarantine": result.quarantine,
+        "trial": trial_json(result),
         "warnings": result.warnings,
         "purged": list(result.purged),
         "recovered": [one.run_id for one in result.recovered],
     }
+
+
+def trial_json(result: PruneResult) -> dict[str, Any]:
+    """Return what a run did with trials."""
+    trial, watched = result.trial, result.trial.watched
+    springs = () if watched is None else watched.springs
+    return {
+        "planted": trial.planted,
+        "sprung": [
+            {"path": s.entry, "at": rfc3339(s.at_ns), "why": s.why, "who": list(s.who)}
+            for s in springs
+        ],
+        "put_back": [*(s.entry for s in springs), *trial.linked],
+        "doubtful": [] if watched is None else sorted(watched.doubtful),
+        "foreign": {} if watched is None else dict(watched.foreign),
+        "emptied": [] if watched is None else sorted(watched.emptied),
+        "blind": "" if watched is None else watched.blind,
+        "ended": trial.ended,
+        "ended_bytes": trial.ended_bytes,
+        "ends_at": None if trial.ends_ns is None else rfc3339(trial.ends_ns),
+    }
+
+
+def trial_words(result: PruneResult) -> list[str]:
+    """Return what a run did with trials, a line each; nothing where it did nothing."""
+    trial, watched = result.trial, result.trial.watched
+    lines = []
+    if trial.planted and trial.ends_ns is not None:
+        entries = count_words(len(trial.planted), "entry", "entries")
+        lines.append(
+            f"on trial until {rfc3339(trial.ends_ns)}: {entries}; whoever still uses one "
+            "brings it back"
+        )
+    if watched is not None:
+        for spring in watched.springs:
+            who = f": {', '.join(map(printable, spring.who))}" if spring.who else ""
+            lines.append(f"came back from trial ({spring.why}): {printable(spring.entry)}{who}")
+        if watched.doubtful:
+            count = count_words(len(watched.doubtful), "trial")
+            lines.append(
+                f"something walked the whole cache, so {count} last longer: run `cacheadmin "
+                "guard`, or keep backups from following links"
+            )
+    lines += [f"came back from trial (used): {printable(entry)}" for entry in trial.linked]
+    if trial.ended:
+        entries = count_words(len(trial.ended), "entry", "entries")
+        lines.append(
+            f"deleted for good after a silent trial: {entries}, {size_words(trial.ended_bytes)}"
+        )
+    return lines
+
+
+def trial_warnings(watched: Watched | None) -> list[str]:
+    """Return what people must know of a look at tripwires."""
+    if watched is None:
+        return []
+    lines = [f"{entry} should come back from trial: {why}" for entry, why in watched.stuck]
+    lines += [
+        f"{entry} is on trial, and {what} stands in its place: it stays on trial"
+        for entry, what in watched.foreign.items()
+    ]
+    lines += [f"{entry} was deleted by somebody while it was on trial" for entry in watched.emptied]
+    if watched.blind:
+        lines.append(f"trials can't end: {watched.blind}; venvs.complete would let them")
+    return lines
 
 
 def prune_text(
@@ -63,15 +131,17 @@ def prune_text(
 ) -> str:
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
-        words = deferred_words(result, sizes) or "nothing to remove"
-        return "\n".join([*verdict_lines(plan), words])
+        words = [deferred_words(result, sizes) or "nothing to remove", *trial_words(result)]
+        return "\n".join([*verdict_lines(plan), *words])
     parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
-    freed = _bytes(result.done, sizes)
-    entries = count_words(len(result.done), "entry", "entries")
+    planted = set(result.trial.planted)
+    moved = [decision for decision in result.done if decision.path not in planted]
+    entries = count_words(len(moved), "entry", "entries")
     parts.append(
         f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
-        f"{size_words(freed)} to be freed when it is purged"
+        f"{size_words(_bytes(moved, sizes))} to be freed when it is purged"
     )
+    parts += trial_words(result)
     if result.verified is not None:
         parts.append(f"{_verified(result.verified)}; lock held {result.held_seconds * 1000:.1f} ms")
     if result.deferred:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.tables import size_words, table
+from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.prune.runs import Run
+
+
+_WHY = {
+    "sprung": "somebody used it",
+    "kin": "it belongs to what somebody used",
+    "linked": "the tool found who uses it",
+    "taken": "its tripwire was taken away",
+}
 
 
 def run_json(run: Run, *, entries: bool) -> dict[str, Any]:
@@ -24,9 +33,43 @@ def run_json(run: Run, *, entries: bool) -> dict[str, Any]:
         "moved": len(run.entries),
         "bytes": run.bytes,
     }
+    row["trial"] = {
+        "on_trial": len(run.on_trial),
+        "bytes": sum(trial.bytes for trial in run.on_trial),
+        "ends_at": _last_end(run),
+        "came_back": len(run.came_back),
+    }
     if entries:
-        row["entries"] = list(run.entries)
+        row["entries"] = [_entry_json(run, entry) for entry in run.entries]
     return row
+
+
+def _entry_json(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return one entry, with where its trial stands when it has, or had, one."""
+    if not entry.get("trial"):
+        return entry
+    row: dict[str, Any] = {"state": "ended"}
+    for trial in run.on_trial:
+        if trial.entry == entry["path"]:
+            row = {
+                "state": "on_trial",
+                "since": rfc3339(trial.since_ns),
+                "until": rfc3339(trial.until_ns),
+            }
+    for spring in run.came_back:
+        if spring.entry == entry["path"]:
+            row = {
+                "state": "came_back",
+                "at": rfc3339(spring.at_ns),
+                "why": spring.why,
+                "who": list(spring.who),
+            }
+    return {**entry, "trial": row}
+
+
+def _last_end(run: Run) -> str | None:
+    moments = [trial.until_ns for trial in run.on_trial]
+    return rfc3339(max(moments)) if moments else None
 
 
 def runs_text(runs: Sequence[Run]) -> str:
@@ -39,14 +82,27 @@ def runs_text(runs: Sequence[Run]) -> str:
             run.state.value,
             len(run.entries),
             size_words(run.bytes),
+            str(len(run.on_trial)) if run.on_trial else "",
+            str(len(run.came_back)) if run.came_back else "",
             "yes" if run.restorable else "no",
             run.host,
             run.policy,
         )
         for run in runs
     ]
-    columns = ("run", "state", "entries", "size", "can be undone", "host", "policy")
-    return table(columns, rows, right=("entries", "size"), spare=("host", "policy"))
+    columns = (
+        "run",
+        "state",
+        "entries",
+        "size",
+        "on trial",
+        "came back",
+        "can be undone",
+        "host",
+        "policy",
+    )
+    right = ("entries", "size", "on trial", "came back")
+    return table(columns, rows, right=right, spare=("host", "policy"))
 
 
 def run_text(run: Run) -> str:
@@ -57,4 +113,22 @@ def run_text(run: Run) -> str:
     ]
     heading = f"run {run.run_id} on {run.host}: {run.state.value}"
     columns = ("kind", "path", "package", "version", "because")
-    return f"{heading}\n{table(columns, rows, spare=('version', 'path'))}"
+    parts = [heading, table(columns, rows, spare=("version", "path"))]
+    if run.on_trial:
+        trials = [
+            (trial.entry, rfc3339(trial.since_ns), rfc3339(trial.until_ns))
+            for trial in run.on_trial
+        ]
+        parts += ["", "on trial:", table(("path", "since", "until"), trials)]
+    if run.came_back:
+        springs = [
+            (
+                spring.entry,
+                rfc3339(spring.at_ns),
+                _WHY.get(spring.why, spring.why),
+                ", ".join(spring.who),
+            )
+            for spring in run.came_back
+        ]
+        parts += ["", "came back:", table(("path", "at", "because", "by"), springs)]
+    return "\n".join(parts)

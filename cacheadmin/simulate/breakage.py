@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator
-from cacheadmin.inventory.entries import lies_in
+from cacheadmin.inventory.entries import archive_path, lies_in
+from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Process
@@ -51,6 +52,12 @@ def breakage(
     run from them do.
     """
     removed = frozenset(removals)
+    # An entry on trial goes with what its tripwire leads to.
+    removed |= {
+        entry
+        for entry in inventory.on_trial
+        if lies_in(f"{ARCHIVES}/{TRIAL_FOLDER}/{trial_name(entry)}", removed)
+    }
     root = inventory.cache.path.rstrip("/") + "/"
     breaks = [
         broken
@@ -81,9 +88,10 @@ def _break(
         return None
     packages = set()
     for archive in environment.archives:
-        stored = inventory.archives.get(archive)
-        if stored is not None and lies_in(stored.path, removed):
-            packages.add(f"{stored.package or stored.id} {stored.version or ''}".strip())
+        path = archive_path(archive)
+        stored = inventory.archives.get(archive) or inventory.on_trial.get(path)
+        if stored is not None and lies_in(path, removed):
+            packages.add(f"{stored.package or archive} {stored.version or ''}".strip())
     return Break(
         environment.path,
         environment.kind,

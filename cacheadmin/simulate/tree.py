@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
+from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name, tripwire_text
 
 _MAX_LINKS = 40
 
@@ -33,6 +34,7 @@ class Tree:
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._prefix = root.rstrip("/") + "/"
         self.removed: dict[str, None] = {}
         self._real_folders: dict[str, str | None] = {}
         self._plain: set[str] = set()
@@ -131,10 +133,19 @@ class Tree:
             status = os.lstat(inner)
             if not stat.S_ISLNK(status.st_mode):
                 return inner
-            target = os.readlink(inner)
+            target = self._text(inner)
         except OSError:
             return None
         return self._resolve(target, "" if target.startswith("/") else real_folder, 1)
+
+    def _text(self, link: str) -> str:
+        """Return what a link says. A tripwire is not read: that would be a use."""
+        if link.startswith(self._prefix):
+            entry = link.removeprefix(self._prefix)
+            name, text = trial_name(entry), tripwire_text(entry)
+            if name and text and os.path.isdir(f"{self._prefix}{ARCHIVES}/{TRIAL_FOLDER}/{name}"):
+                return text
+        return os.readlink(link)
 
     def _real_folder(self, folder: str) -> str | None:
         if folder not in self._real_folders:
@@ -164,7 +175,7 @@ class Tree:
                 continue
             try:
                 is_link = stat.S_ISLNK(os.lstat(inner).st_mode)
-                target = os.readlink(inner) if is_link else ""
+                target = self._text(inner) if is_link else ""
             except OSError:
                 return None
             if self.is_gone(inner):

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ _HISTORY_NS = 366 * 86_400 * NANOSECONDS
 # The moment of the last look is written down at least so often.
 _NOTE_LOOKS_NS = 600 * NANOSECONDS
 
+Shield = Callable[[Iterable[str]], str]
 Who = Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]]
 
 
@@ -98,6 +99,8 @@ class Trials:
 
     def __init__(self, cache: OpenCache, folder: TrialFolder) -> None:
         self.cache = cache
+        # Plants roots for entries, so that users' prunes leave them; returns why not, or "".
+        self.shield: Shield | None = None
         self.folder = folder
         self.tripwires = Tripwires(folder)
         self.ledger = read_ledger(folder)
@@ -141,6 +144,14 @@ class Trials:
                 failed[trial.entry] = f"no tripwire could be made: {error.strerror}"
             else:
                 ready.append(replace(trial, link_inode=inode))
+        if ready and self.shield is not None:
+            # Before the first exchange: a prune may come at any moment.
+            problem = self.shield([*(one.entry for one in ready), *self.ledger.decoys])
+            if problem:
+                failed.update((one.entry, problem) for one in ready)
+                for one in ready:
+                    self.tripwires.forget(one.entry)
+                ready = []
         self.ledger = replace(
             self.ledger.with_trials(ready),
             rooted=self.ledger.rooted | {trial.entry for trial in ready},
@@ -188,7 +199,8 @@ class Trials:
         ``entries`` maps each to a word of ``ledger.Spring.why``.
         """
         on_trial = self.entries()
-        used = [entry for entry, why in entries.items() if why != "taken"]
+        # Whoever is known is seen as a whole; of a stranger only a part is.
+        used = [entry for entry, why in entries.items() if why == "sprung"]
         kin = kin_of(self.folder, used, on_trial) if used else {}
         words = {**dict.fromkeys(kin, "kin"), **entries}
         known = who(list(entries)) if entries else {}
@@ -204,7 +216,11 @@ class Trials:
         there = set(on_trial)
         stuck = self.put_back(list(words))
         kept = {entry for entry, _ in stuck}
-        back = tuple(s for s in springs if s.entry in there and s.entry not in kept)
+        back = tuple(
+            spring
+            for spring in springs
+            if spring.entry not in kept and (spring.entry in there or spring.why == "linked")
+        )
         self.ledger = replace(self.ledger, springs=(*self.ledger.springs, *back))
         self._try_write()
         return back, stuck
@@ -251,6 +267,11 @@ class Trials:
         """Clear what a kill left: unused links, and the rest of what was being deleted."""
         self.tripwires.discard_prepared()
         return self.tripwires.delete_condemned()
+
+    def note_roots(self) -> None:
+        """Remember that no roots but those of what is on trial now were planted for trials."""
+        self.ledger = replace(self.ledger, rooted=frozenset(self.tripwires.entries()))
+        self._try_write()
 
     # The end
 
@@ -346,7 +367,11 @@ class Trials:
         while len(self.ledger.decoys) < _DECOYS:
             decoy = f"{ARCHIVES}/{_unguessable()}"
             # Remembered first: one that is not there is forgotten by the next look.
-            self.ledger = replace(self.ledger, decoys=self.ledger.decoys | {decoy})
+            self.ledger = replace(
+                self.ledger,
+                decoys=self.ledger.decoys | {decoy},
+                rooted=self.ledger.rooted | {decoy},
+            )
             self._write()
             self.tripwires.plant_decoy(decoy, moment_ns)
 
@@ -363,8 +388,11 @@ class Trials:
         for decoy in lost:
             self.tripwires.remove_decoy(decoy)
         self.ledger = self.ledger.without(lost)
+        if self.shield is None:
+            return
         try:
             self._plant_decoys(moment_ns)
+            self.shield(self.ledger.decoys)
         except OSError:
             # No room for one: then a walk may be taken for a use, which keeps more.
             pass
@@ -409,6 +437,17 @@ def existing_trials(cache: OpenCache) -> Iterator[Trials | None]:
             yield trials
         finally:
             trials.close()
+
+
+@contextmanager
+def trials_or_none(cache: OpenCache) -> Iterator[Trials | None]:
+    """Open the trials of a cache where there are any; None also where our folder isn't ours."""
+    with ExitStack() as stack:
+        try:
+            trials = stack.enter_context(existing_trials(cache))
+        except Refused:
+            trials = None
+        yield trials
 
 
 @contextmanager

@@ -16,10 +16,12 @@ from enum import StrEnum
 from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
 from cacheadmin.usage.by import By
 from cacheadmin.uv.layout import (
+    ARCHIVES,
     OTHER_SUFFIXES,
     POINTER_SUFFIXES,
     ROOTS_FOLDER,
     ROOTS_KINDS,
+    TRIAL_FOLDER,
     is_temporary,
     parse_bucket_name,
 )
@@ -36,6 +38,7 @@ class Sort(StrEnum):
     BUILD = "build"
     METADATA = "metadata"
     PROTECTION = "protection"
+    TRIAL = "trial"
     OTHER = "other"
 
 
@@ -135,6 +138,8 @@ class Classifier:
         own = kind in ROOTS_KINDS and rest.partition("/")[0] == ROOTS_FOLDER
         if own or self._ours:
             return Thing(bucket, Sort.PROTECTION, None, None, uid)
+        if bucket == ARCHIVES and rest.partition("/")[0] == TRIAL_FOLDER:
+            return Thing(bucket, Sort.TRIAL, None, None, uid)
         package = self._packages.get(path) or self._inherited.get(path.rpartition("/")[0])
         if package is None:
             return Thing(bucket, _SORT_OF_KIND.get(kind, Sort.METADATA), None, None, uid)

@@ -19,7 +19,7 @@ import pytest
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.inventory.reading import read_inventory
 from cacheadmin.policy.loading import load_policy
-from cacheadmin.protect.trial_roots import shield
+from cacheadmin.protect.trial_roots import shield_of
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import nobody_named, open_trials
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -81,9 +81,9 @@ def built(index: Index) -> Iterator[OnTrialCache]:
     entries = [f"archive-v0/{name}" for name in names]
     now = time.time_ns()
     with open_cache(str(shared.path)) as cache, open_trials(cache) as trials:
-        trials.prepare([Trial(e, "run", now, now + RULES.lasts_ns) for e in entries], now)
-        shield(load_policy(str(policy)).policy, cache, trials.ledger.trials)
-        shield(load_policy(str(policy)).policy, cache, trials.ledger.decoys)
+        trials.shield = shield_of(load_policy(str(policy)).policy, cache)
+        begun = [Trial(e, "run", now, now + RULES.lasts_ns) for e in entries]
+        assert trials.prepare(begun, now) == {}
         for entry in entries:
             trials.plant(entry)
     yield OnTrialCache(shared, policy, frozenset(entries))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.uv.layout import is_content_made_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,11 +23,21 @@ if TYPE_CHECKING:
     from cacheadmin.planner.marks import Liveness
 
 
+_CONTENT_MADE = Use(
+    "archive.content_made",
+    "any uv with the same wheel",
+    "its id is made from its content, so a uv can find it without a pointer, and it can't be "
+    "tried: it is removed where nobody can be overlooked (venvs.complete, and no gap)",
+)
+
+
 def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
     """Rule on every archive."""
     led_there = _dead_pointers(case)
     for archive in case.inventory.archives.values():
         uses = [*live.archives.get(archive.id, ()), *live.hidden_uses]
+        if not uses and is_content_made_id(archive.id) and not case.everybody_is_known:
+            uses = [_CONTENT_MADE]
         if not uses and not case.policy.prune.archives:
             uses = [Use("archive.policy", "policy", "prune.archives is false")]
         if uses:

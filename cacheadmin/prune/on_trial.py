@@ -1,0 +1,203 @@
+"""What of a run goes on trial instead of quarantine, and what comes back from there.
+
+What rests on proof (pointers, abandoned builds, buckets nobody needs) goes to
+quarantine. What rests on absence of evidence, archives and folders of cached
+environments, goes on trial (``trial.tripwires``), or stays where it can't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.inventory.entries import EntryKind, archive_path, lies_in
+from cacheadmin.package_names import normalized
+from cacheadmin.planner.gaps import PROOF
+from cacheadmin.timestamps import nanoseconds
+from cacheadmin.trial.ledger import Trial
+from cacheadmin.trial.trials import Rules
+from cacheadmin.uv.layout import trial_name
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Size
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.planner.plan import Decision
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Trials, Watched
+
+_CONTENT_MADE = (
+    "its id is made from its content, so a uv can find it without a pointer: it is removed only "
+    "where nobody can be overlooked (venvs.complete)"
+)
+_HOLDS_ENVIRONMENTS = "it holds environments that somebody may use, and a bucket can't go on trial"
+
+
+@dataclass(slots=True)
+class TrialResult:
+    """What a run did with trials (``trial`` in JSON)."""
+
+    planted: list[str] = field(default_factory=list)
+    """Entries that the run put on trial."""
+
+    watched: Watched | None = None
+    """What the look at all tripwires found before the run."""
+
+    linked: list[str] = field(default_factory=list)
+    """Entries on trial that came back because the look found who uses them."""
+
+    ended: list[str] = field(default_factory=list)
+    """Entries whose trial is over, deleted for good."""
+
+    ended_bytes: int = 0
+    """Bytes that were freed so."""
+
+    ends_ns: int | None = None
+    """When the trial of what this run planted ends (ns since the epoch)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Removals, divided by what becomes of them."""
+
+    removals: tuple[Decision, ...]
+    """What goes, on trial or to quarantine, in the plan's order."""
+
+    on_trial: frozenset[str]
+    """Paths of what goes on trial."""
+
+    staying: tuple[tuple[str, str], ...]
+    """What can't go on trial, and so stays: (path, why)."""
+
+
+def divide_removals(policy: Policy, inventory: Inventory, removals: Sequence[Decision]) -> Divided:
+    """Decide what goes on trial: what rests on absence, where the policy has trials."""
+    if policy.prune.trial == "never":
+        return Divided(tuple(removals), frozenset(), ())
+    folders = {e.path for e in inventory.environments if e.archive is None}
+    on_trial: set[str] = set()
+    staying: dict[str, str] = {}
+    for decision in removals:
+        path = decision.path
+        if decision.rests_on == PROOF:
+            continue
+        if decision.kind is EntryKind.BUCKET:
+            if any(lies_in(folder, (path,)) for folder in folders):
+                staying[path] = _HOLDS_ENVIRONMENTS
+        elif decision.kind is EntryKind.ARCHIVE or path in folders:
+            if trial_name(path) is not None:
+                on_trial.add(path)
+            else:
+                staying[path] = _CONTENT_MADE
+    left = tuple(decision for decision in removals if decision.path not in staying)
+    return Divided(left, frozenset(on_trial), tuple(staying.items()))
+
+
+def trial_rules(policy: Policy) -> Rules:
+    """Return what the policy says of trials; one that has none any more lets them end at once."""
+    trial = policy.prune.trial
+    lasts_ns = 0 if trial == "never" else nanoseconds(trial.lasts)
+    return Rules(lasts_ns, complete=policy.venvs.complete)
+
+
+def new_trials(
+    run_id: str,
+    removals: Iterable[Decision],
+    on_trial: frozenset[str],
+    sizes: Mapping[str, Size],
+    now_ns: int,
+    rules: Rules,
+) -> list[Trial]:
+    """Return the trials that a run is about to begin."""
+    found = []
+    for decision in removals:
+        if decision.path not in on_trial:
+            continue
+        size = sizes.get(decision.path)
+        found.append(
+            Trial(
+                decision.path,
+                run_id,
+                now_ns,
+                now_ns + rules.lasts_ns,
+                package=decision.package,
+                version=decision.version,
+                bytes=size.reclaimable_bytes if size is not None else 0,
+                files=size.files if size is not None else 0,
+            )
+        )
+    return found
+
+
+def used_on_trial(situation: Situation, removals: Iterable[Decision]) -> dict[str, str]:
+    """Return the entries on trial that this look found to be used, each with who uses it.
+
+    A pointer that leads to one counts too: an install through it would fail at
+    the tripwire.
+    """
+    on_trial = situation.inventory.on_trial
+    if not on_trial:
+        return {}
+    found: dict[str, str] = {}
+    for entry, who in _uses(situation, {decision.path for decision in removals}):
+        if entry in on_trial:
+            found.setdefault(entry, who)
+    return found
+
+
+def _uses(situation: Situation, going: set[str]) -> Iterator[tuple[str, str]]:
+    inventory, evidence = situation.inventory, situation.evidence
+    for environment in evidence.environments:
+        inside = environment.entry_in(inventory.cache)
+        if environment.kind is EnvironmentKind.CACHED and inside and lies_in(inside, going):
+            continue
+        for entry in environment.led_to:
+            yield entry, environment.path
+    for process in evidence.processes:
+        for use in process.uses:
+            yield use.entry, f"process {process.pid} ({process.command})"
+    for named in evidence.named:
+        yield named.entry, named.file
+    yield from _pointed_at(inventory)
+    yield from _pinned(situation)
+
+
+def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    for pointer in inventory.wheel_pointers:
+        for archive in pointer.archives:
+            yield archive_path(archive), pointer.path
+    for revision in inventory.revisions:
+        for archive in revision.archives:
+            yield archive_path(archive), revision.path
+    for cached in inventory.environments:
+        if cached.archive is not None:
+            yield archive_path(cached.archive), cached.path
+
+
+def _pinned(situation: Situation) -> Iterator[tuple[str, str]]:
+    for pin in situation.evidence.pins:
+        if pin.path is not None:
+            yield pin.path, f"pin {pin.file}"
+            continue
+        for one in situation.inventory.on_trial.values():
+            same = one.package == normalized(pin.package or "")
+            if same and pin.version in (None, one.version):
+                yield one.entry, f"pin {pin.file}"
+
+
+def put_back_trials(
+    trials: Trials | None, paths: Iterable[str]
+) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Put back what of these paths is on trial; return what came back, conflicts and failures."""
+    from cacheadmin.trial.tripwires import Standing
+
+    if trials is None:
+        return [], [], []
+    there = [path for path in paths if trials.tripwires.holds(path)]
+    stuck = dict(trials.put_back(there))
+    foreign = {path for path in stuck if trials.tripwires.look(path).standing is Standing.FOREIGN}
+    conflicts = [(path, why) for path, why in stuck.items() if path in foreign]
+    failed = [(path, why) for path, why in stuck.items() if path not in foreign]
+    return [path for path in there if path not in stuck], conflicts, failed

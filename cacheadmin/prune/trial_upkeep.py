@@ -1,0 +1,180 @@
+"""What a run does with trials beside beginning them: watch, bring back, end.
+
+Before anything else is looked at, all tripwires are: what sprang is back in its
+place when the look begins. What the look then finds to be used comes back as
+well. Silent trials that are over end last, when the lock is given back.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import Refused
+from cacheadmin.evidence.facts import Filesystem
+from cacheadmin.fs.measuring import measure_many
+from cacheadmin.planner.budget import Room, lacking
+from cacheadmin.planner.gaps import PROOF
+from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
+from cacheadmin.timestamps import nanoseconds, now_ns
+from cacheadmin.trial.blindness import blindness
+from cacheadmin.trial.judging import ended_early, over
+from cacheadmin.trial.ledger import Trial
+from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
+from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.witnesses import witnesses
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Shield, Watched
+
+# A lookup that had found a tripwire before it was renamed away is over by then.
+_WAIT_SECONDS = 1.0
+
+# For so long a client may keep attributes, unless its mount says otherwise.
+_NETWORK_WAIT_SECONDS = 61.0
+_ATTRIBUTE_OPTIONS = ("actimeo=", "acregmax=")
+
+
+def watch(policy: Policy, cache: OpenCache, shield: Shield | None) -> Watched | None:
+    """Look at all tripwires, bring back what sprang; None where nothing is on trial.
+
+    ``shield`` plants roots for decoys that have to be made again. Call it under
+    the run lock. Raises Refused where our folder is not ours.
+    """
+    with existing_trials(cache) as trials:
+        if trials is None:
+            return None
+        trials.shield = shield
+        trials.mend()
+        return trials.watch(now_ns, trial_rules(policy), witnesses(cache, policy.aliases))
+
+
+@contextmanager
+def trials_of_run(
+    policy: Policy, cache: OpenCache, plan: Plan, warnings: list[str]
+) -> Iterator[Trials | None]:
+    """Open the trials that a run may need; made where there are none yet and it begins some.
+
+    None where they can't be had: whoever may write to the bucket can put
+    something in our folder's place, and must not stop all pruning by that.
+    """
+    begins = policy.prune.trial != "never" and any(d.rests_on != PROOF for d in plan.removals)
+    with ExitStack() as stack:
+        try:
+            trials = stack.enter_context(open_trials(cache) if begins else existing_trials(cache))
+        except Refused as refusal:
+            warnings.append(f"nothing goes on trial: {refusal.message}")
+            trials = None
+        yield trials
+
+
+def bring_back_used(
+    situation: Situation, plan: Plan, trials: Trials, result: TrialResult
+) -> list[str]:
+    """Put back what this look found to be used; return what could not be, in words."""
+    used = used_on_trial(situation, plan.removals)
+    if not used:
+        return []
+    springs, stuck = trials.bring_back(
+        dict.fromkeys(used, "linked"),
+        situation.now_ns,
+        lambda entries: {entry: (used[entry],) for entry in entries},
+    )
+    result.linked += [spring.entry for spring in springs]
+    return [f"{entry} is used and could not come back from trial: {why}" for entry, why in stuck]
+
+
+def end_trials(situation: Situation, trials: Trials, result: TrialResult) -> list[str]:
+    """Delete what stayed silent to the end of its trial; return what people should know.
+
+    Under pressure of the budget silent trials end early, the longest first.
+    """
+    policy = situation.policy
+    begun = frozenset(result.planted)
+    silent = [
+        one.entry
+        for one in trials.look()
+        if one.standing is Standing.SILENT and one.entry not in begun
+    ]
+    due = over(trials.ledger, silent, situation.now_ns)
+    early: tuple[Trial, ...] = ()
+    trial = policy.prune.trial
+    if policy.prune.budget.is_set and trial != "never":
+        ending = {one.entry for one in due}
+        others = [one for one in trials.current() if one.entry in set(silent) - ending]
+        lacks = _lacks(situation, due)
+        early = ended_early(others, situation.now_ns, nanoseconds(trial.at_least), lacks)
+    if not due and not early:
+        return []
+    blind = "" if policy.venvs.complete else blindness(trials.folder, situation.cache.identity)
+    if blind:
+        count = len(due) + len(early)
+        return [f"{count} trials are over, but silence proves nothing: {blind}"]
+    entries = [one.entry for one in (*due, *early)]
+    done = trials.end(entries, wait_seconds(situation.evidence.filesystem))
+    result.ended += [one.entry for one in done.deleted]
+    result.ended_bytes += done.removed.allocated_bytes
+    words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
+    words += [f"{path} could not be deleted: {why}" for path, why in done.removed.failures]
+    return words
+
+
+def end_now(cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
+    """End the trials of some runs at once; return how many ended, and what people should know.
+
+    Whoever came in at the last moment brings the entry back all the same. Call
+    it under the run lock.
+    """
+    with existing_trials(cache) as trials:
+        if trials is None:
+            return 0, []
+        mine = [trial.entry for trial in trials.current() if trial.run_id in runs]
+        for entry in mine:
+            # Asked for by name: what it had seen before does not count.
+            trials.tripwires.set_back(entry)
+        done = trials.end(mine, _WAIT_SECONDS) if mine else Ended()
+    words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
+    words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
+    words += [f"{path} could not be deleted: {why}" for path, why in done.removed.failures]
+    return len(done.deleted), words
+
+
+def wait_seconds(filesystem: Filesystem) -> float:
+    """Return how long to wait between the two steps of a trial's end."""
+    if not filesystem.network:
+        return _WAIT_SECONDS
+    if "noac" in filesystem.options:
+        return _WAIT_SECONDS
+    found = [
+        float(option.partition("=")[2])
+        for option in filesystem.options
+        if option.startswith(_ATTRIBUTE_OPTIONS) and option.partition("=")[2].isdigit()
+    ]
+    return max(found) + _WAIT_SECONDS if found else _NETWORK_WAIT_SECONDS
+
+
+def _lacks(situation: Situation, due: Sequence[Trial]) -> Callable[[Sequence[Trial]], bool]:
+    """Return what tells whether the budget still lacks something after trials have ended."""
+    cache_fd = situation.cache.fd
+    sizes = measure_many(cache_fd, os.listdir(cache_fd), situation.charges)
+    whole = sizes.together(sizes)
+    free = os.fstatvfs(cache_fd)
+
+    def lacks(chosen: Sequence[Trial]) -> bool:
+        ending = (*due, *chosen)
+        freed = sum(one.bytes for one in ending)
+        room = Room(
+            whole.allocated_bytes - freed,
+            whole.files - sum(one.files for one in ending),
+            free.f_bavail * free.f_frsize + freed,
+            free.f_blocks * free.f_frsize,
+        )
+        return bool(lacking(situation.policy.prune.budget, room))
+
+    return lacks
