@@ -131,7 +131,7 @@ def restore_command(
             _locked(policy, insecure_policy, account) as (loaded, cache, quarantine),
             guard_stands_aside(loaded.policy, cache),
         ):
-            run = account.run_id = run or _find(quarantine, None).run_id
+            run = account.run_id = run or _find(quarantine, None, None).run_id
             restored = restore_run(loaded.policy, cache, quarantine, run)
         whole = not (restored.left or restored.absent)
         account.exit_code = int(ExitCode.DONE if whole else ExitCode.PARTIAL)

@@ -116,9 +116,7 @@ class _Attempt:
         """Put some of them back from wherever they are; with ``times`` the parents' times too."""
         before, after = (self.before, self.after) if times else ({}, {})
         trials = self.steps.trials
-        return put_back(
-            self.cache_fd, self.entries_fd, paths, before, after, self.rights, trials
-        )
+        return put_back(self.cache_fd, self.entries_fd, paths, before, after, self.rights, trials)
 
 
 def carry_out(

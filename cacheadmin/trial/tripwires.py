@@ -91,6 +91,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.fs.reading import kind_words, open_directory, open_directory_beneath
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.fs.renaming import exchange, move_to_free_name
+from cacheadmin.fs.rights import give_rights, rights_below
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import entry_on_trial, trial_name, tripwire_text
 
@@ -479,11 +480,8 @@ class Tripwires:
         cache_fd = self.folder.cache_fd
         os.mkdir(bucket, 0o700, dir_fd=cache_fd)
         fd = open_directory(bucket, cache_fd)
-        root, made = os.fstat(cache_fd), os.fstat(fd)
-        if made.st_uid == os.geteuid() == 0:
-            os.fchown(fd, root.st_uid, root.st_gid)
-        if made.st_uid == os.geteuid():
-            os.fchmod(fd, stat.S_IMODE(root.st_mode))
+        if os.fstat(fd).st_uid == os.geteuid():
+            give_rights(fd, rights_below(cache_fd))
         return fd
 
     def _prepared_name(self, entry: str) -> str:
