@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from cacheadmin.errors import CacheadminError
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.protect.planting import plant, planted_archives
+from cacheadmin.protect.planting import PlantedBucket, plant, planted_archives
 from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
+from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
@@ -49,9 +51,9 @@ def shield_of(policy: Policy, cache: OpenCache, learned: Iterable[str] = ()) -> 
     def shield(entries: Iterable[str]) -> str:
         try:
             wanted = WantedRoots(buckets, planted_archives(cache.fd) | _ids(entries))
-            done = plant(cache.fd, wanted, removable=())
-        except OSError as error:
-            return f"no roots could be planted: {error.strerror}"
+            done = _plant(policy, cache, wanted, frozenset())
+        except (OSError, CacheadminError) as error:
+            return f"no roots could be planted: {error}"
         problems = [f"{bucket.name}: {bucket.problem}" for bucket in done if bucket.problem]
         return f"no roots could be planted in {problems[0]}" if problems else ""
 
@@ -66,7 +68,7 @@ def renew_trial_roots(policy: Policy, cache: OpenCache, learned: Iterable[str] =
     before, needed = planted_archives(cache.fd), on_trial(cache)
     if before or needed:
         wanted = WantedRoots(root_buckets(policy.protect.ahead, learned), needed)
-        plant(cache.fd, wanted, removable=before & planted_for_trials(cache))
+        _plant(policy, cache, wanted, before & planted_for_trials(cache))
         note_trial_roots(cache)
 
 
@@ -75,6 +77,15 @@ def note_trial_roots(cache: OpenCache) -> None:
     with trials_or_none(cache) as trials:
         if trials is not None:
             trials.note_roots()
+
+
+def _plant(
+    policy: Policy, cache: OpenCache, wanted: WantedRoots, removable: frozenset[ArchiveId]
+) -> tuple[PlantedBucket, ...]:
+    """Plant, with folders made in quarantine where there is one: they appear complete."""
+    with existing_quarantine(policy, cache) as quarantine:
+        workshop_fd = None if quarantine is None else quarantine.fd
+        return plant(cache.fd, wanted, removable=removable, workshop_fd=workshop_fd)
 
 
 def _ids(entries: Iterable[str]) -> frozenset[ArchiveId]:

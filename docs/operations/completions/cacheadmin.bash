@@ -163,7 +163,7 @@ _cacheadmin_call() {
             arguments='policy run'
             ;;
         'runs purge')
-            options='--all --older-than --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            options='--all --older-than --now --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--older-than --color'
             arguments='policy run'
             ;;
