@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -71,7 +72,15 @@ def transact(
         return verify(environments, identity, moved, in_quarantine)
 
     acquire = _acquire(situation, timeout_seconds)
-    steps = Steps(acquire, look=last.look, verify=check, trials=trials, on_trial=on_trial)
+    steps = Steps(
+        acquire,
+        look=last.look,
+        verify=check,
+        trials=trials,
+        on_trial=on_trial,
+        # A shared lock keeps nobody waiting but prunes.
+        held_at_most=math.inf if beside else situation.policy.lock.held_at_most.total_seconds(),
+    )
     lock = (SharedLock if beside else ExclusiveLock)(situation.cache.fd, identity.path)
     rows = decisions_json(removals, sizes)
     for row in rows:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ class Moves:
     vanished: list[str] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    """What was not begun any more: the time for moving was over."""
     crossed: bool = False
 
 
@@ -65,10 +68,12 @@ def move_out(
     target: Parents,
     leads: Mapping[str, frozenset[str]],
     plant: Mapping[str, Callable[[str], None]] | None = None,
+    deadline: float | None = None,
 ) -> Moves:
     """Rename each path from the cache into quarantine; go on past failures.
 
-    Paths in ``plant`` go on trial instead, by the function given there.
+    Paths in ``plant`` go on trial instead, by the function given there. After
+    ``deadline`` (by the monotonic clock) nothing more is begun.
 
     ``leads`` maps a path to those of the others that it leads to. What a path
     leads to stays when the path itself can't be moved: nothing that stays may
@@ -79,6 +84,10 @@ def move_out(
     staying: set[str] = set()
     for path in paths:
         if path in staying:
+            continue
+        if deadline is not None and time.monotonic() > deadline:
+            # What leads there went before: what is left is harmless garbage.
+            moves.late.append(path)
             continue
         try:
             source_fd, name = source.of(path)

@@ -19,7 +19,9 @@ lose the newest of them, which leaves entries at their origin: safe.
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 # Locks found deleted before a prune gives up.
 _STALE_LOCKS = 10
+
+# Looks under the lock that may take too long before a prune gives up.
+_SLOW_LOOKS = 5
 
 
 @dataclass(slots=True)
@@ -82,6 +87,8 @@ class Steps:
     """Where what rests on absence goes; None: nothing goes on trial."""
     on_trial: frozenset[str] = frozenset()
     """Paths of what goes on trial, prepared already."""
+    held_at_most: float = math.inf
+    """Longest time to hold the lock (seconds)."""
 
 
 @dataclass(slots=True)
@@ -183,14 +190,14 @@ def _move_under_lock(
 ) -> None:
     transaction = attempt.transaction
     try:
-        checked = _lock_and_look(lock, steps)
+        checked, deadline = _lock_and_look(lock, steps)
         attempt.before = source.times()
         try:
             paths = [decision.path for decision in checked.removals]
             plant = (
                 {} if steps.trials is None else dict.fromkeys(steps.on_trial, steps.trials.plant)
             )
-            attempt.moves = moves = move_out(paths, source, target, checked.leads, plant)
+            attempt.moves = moves = move_out(paths, source, target, checked.leads, plant, deadline)
         finally:
             # Also when it was interrupted: what is put back gets its time again.
             attempt.after = source.times()
@@ -204,6 +211,9 @@ def _move_under_lock(
     transaction.dropped = [*checked.dropped, *alive.items()]
     transaction.failed = moves.failed
     transaction.dropped += [(path, "it is gone already") for path in moves.vanished]
+    transaction.dropped += [
+        (path, "lock.held_at_most was over; it goes in a later run") for path in moves.late
+    ]
     transaction.dropped += [(path, "what leads to it could not be removed") for path in moves.held]
 
 
@@ -217,18 +227,37 @@ def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) ->
         moves.moved = [path for path in moves.moved if path not in set(back)]
 
 
-def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> Checked:
+def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> tuple[Checked, float]:
     """Take the lock and look again, until the lock held then is still the cache's own.
 
     The prune of a uv before 0.8.19 deletes ``.lock``: whoever comes next locks
-    another file, and ours keeps nobody out any more.
+    another file, and ours keeps nobody out any more. A look that takes more than
+    half of the time for which the lock may be held leaves too little for the
+    moves: the lock is given back, and what is new is looked at without it. Also
+    returned is when the moves must be done.
     """
+    slow = 0
     for _ in range(_STALE_LOCKS):
         steps.acquire(lock)
+        begun = time.monotonic()
         checked = steps.look(Moment.UNDER_LOCK)
+        if time.monotonic() - begun > steps.held_at_most / 2:
+            lock.release()
+            slow += 1
+            if slow == _SLOW_LOOKS:
+                break
+            steps.look(Moment.BEFORE_LOCK)
+            continue
         if lock.is_current():
-            return checked
+            return checked, begun + steps.held_at_most
         lock.release()
+    if slow:
+        raise CacheBusy(
+            f"the last look under the lock takes more than {steps.held_at_most / 2:g} s, "
+            "half of lock.held_at_most",
+            details=("nothing was removed",),
+            hint="prune when less is going on, or raise lock.held_at_most",
+        )
     raise CacheBusy(
         "the cache's .lock is deleted again and again, by the prune of a uv before 0.8.19",
         details=("nothing was removed",),
