@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
 
 MARKER = ".cacheadmin"
+LEDGER = ".ledger.json"
+NEW_LEDGER = ".ledger.json.new"
+RECORDS = frozenset({MARKER, LEDGER, NEW_LEDGER})
 PLACE = f"{ARCHIVES}/{TRIAL_FOLDER}"
 
 _MODE = 0o711
@@ -87,6 +90,29 @@ def trial_folder(cache: OpenCache) -> Iterator[TrialFolder]:
         yield found
     finally:
         os.close(found.fd)
+
+
+def remove_trial_folder(folder: TrialFolder) -> None:
+    """Remove our folder when nothing but records of ours are in it; else leave it as it is.
+
+    The marker goes last: a folder of ours that is empty is made whole again.
+    """
+    names = sorted(os.listdir(folder.fd), key=lambda name: name == MARKER)
+    if not set(names) <= RECORDS:
+        return
+    bucket_fd = open_directory(ARCHIVES, folder.cache_fd)
+    try:
+        ours, there = (
+            os.fstat(folder.fd),
+            os.stat(TRIAL_FOLDER, dir_fd=bucket_fd, follow_symlinks=False),
+        )
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+            return
+        for name in names:
+            os.unlink(name, dir_fd=folder.fd)
+        os.rmdir(TRIAL_FOLDER, dir_fd=bucket_fd)
+    finally:
+        os.close(bucket_fd)
 
 
 def trusted_owners(cache_fd: int) -> frozenset[int]:

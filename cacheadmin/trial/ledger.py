@@ -20,12 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
 
 if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
 
-_NAME = ".ledger.json"
-_NEW = ".ledger.json.new"
 _SCHEMA = "cacheadmin/trial/1"
 _MAX_BYTES = 256 * 1024 * 1024
 
@@ -133,7 +132,7 @@ class Ledger:
 
 def read_ledger(folder: TrialFolder) -> Ledger:
     """Return what is remembered; an empty ledger where nothing can be read."""
-    content = read_file(_NAME, _MAX_BYTES, folder.fd)
+    content = read_file(LEDGER, _MAX_BYTES, folder.fd)
     if isinstance(content, ReadFailure):
         return Ledger()
     try:
@@ -163,11 +162,11 @@ def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
         "springs": [_spring_row(one) for one in ledger.springs[-_MAX_USES:]],
     }
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(_NEW, flags, 0o600, dir_fd=folder.fd), "w", encoding="ascii") as file:
+    with open(os.open(NEW_LEDGER, flags, 0o600, dir_fd=folder.fd), "w", encoding="ascii") as file:
         json.dump(document, file)
         file.flush()
         os.fsync(file.fileno())
-    os.rename(_NEW, _NAME, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
+    os.rename(NEW_LEDGER, LEDGER, src_dir_fd=folder.fd, dst_dir_fd=folder.fd)
     os.fsync(folder.fd)
 
 

@@ -19,7 +19,12 @@ from cacheadmin.errors import Refused
 from cacheadmin.fs.removal import Removed
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.trial.blindness import blindness
-from cacheadmin.trial.folder import TrialFolder, existing_trial_folder, trial_folder
+from cacheadmin.trial.folder import (
+    TrialFolder,
+    existing_trial_folder,
+    remove_trial_folder,
+    trial_folder,
+)
 from cacheadmin.trial.judging import judge, prolonged
 from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
@@ -169,6 +174,8 @@ class Trials:
         for entry in gone:
             self.tripwires.forget(entry)
         self.ledger = self.ledger.without(gone)
+        if not self.entries():
+            self._drop_decoys()
         self._try_write()
 
     # Back
@@ -269,8 +276,15 @@ class Trials:
         return self.tripwires.delete_condemned()
 
     def note_roots(self) -> None:
-        """Remember that no roots but those of what is on trial now were planted for trials."""
-        self.ledger = replace(self.ledger, rooted=frozenset(self.tripwires.entries()))
+        """Remember that no roots but those of what is on trial now were planted for trials.
+
+        Where nothing is on trial, and nothing to be remembered, our folder goes.
+        """
+        entries = self.tripwires.entries()
+        if not entries and not self.ledger.springs:
+            remove_trial_folder(self.folder)
+            return
+        self.ledger = replace(self.ledger, rooted=frozenset(entries))
         self._try_write()
 
     # The end

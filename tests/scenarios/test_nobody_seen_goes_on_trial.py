@@ -110,7 +110,7 @@ def test_what_nobody_uses_is_gone_after_its_trial(
     assert set(second["trial"]["ended"]) == gone
     assert second["trial"]["ended_bytes"] > 0
     left = os.listdir(shared.path / "archive-v0")
-    assert left == ["cacheadmin.trial"]
+    assert left == []
     # Nothing of it is left in anybody's way, roots neither.
     assert not any(name.startswith("sdists-v3") for name in os.listdir(shared.path))
 
@@ -141,7 +141,7 @@ def test_purging_now_ends_a_trial_and_says_so(
     told = cacheadmin("runs", "purge", policy, run["run_id"], "--now", code=0)
     assert "2 trials ended" in told.stderr
     assert dangling_links(hidden) != {}
-    assert os.listdir(shared.path / "archive-v0") == ["cacheadmin.trial"]
+    assert set(os.listdir(shared.path / "archive-v0")) <= {"cacheadmin.trial"}
 
 
 def test_a_link_that_no_probe_sees_keeps_what_it_leads_to(
