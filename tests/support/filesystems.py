@@ -19,11 +19,14 @@ import pytest
 _MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-F"],
     "xfs": ["mkfs.xfs", "-q", "-m", "reflink=1"],
+    "btrfs": ["mkfs.btrfs", "-q"],
 }
 
 
 @contextmanager
-def filesystem(kind: str, folder: Path, size_mib: int = 768) -> Iterator[Path]:
+def filesystem(
+    kind: str, folder: Path, size_mib: int = 768, options: str = "relatime"
+) -> Iterator[Path]:
     """Make and mount a filesystem, as ``folder/kind``; open to every user."""
     command = _MAKE[kind]
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
@@ -37,7 +40,9 @@ def filesystem(kind: str, folder: Path, size_mib: int = 768) -> Iterator[Path]:
     mounted = folder / kind
     mounted.mkdir()
     mounting = subprocess.run(
-        ["mount", "-t", kind, "-o", "loop", image, mounted], check=False, capture_output=True
+        ["mount", "-t", kind, "-o", f"loop,{options}", image, mounted],
+        check=False,
+        capture_output=True,
     )
     if mounting.returncode:
         pytest.skip(f"{kind} can't be mounted here: {os.fsdecode(mounting.stderr).strip()}")
