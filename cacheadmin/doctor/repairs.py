@@ -129,7 +129,7 @@ def _where(found: Examination, site: str) -> Command:
     python = ("--python", found.python) if _PYTHON.fullmatch(found.python) else ()
     if found.environment.kind is EnvironmentKind.TARGET:
         return ("--target", found.path, *python)
-    if found.environment.kind is not EnvironmentKind.PYTHON:
+    if found.environment.kind not in (EnvironmentKind.PYTHON, EnvironmentKind.PREFIX):
         return ("--python", found.path)
     if os.path.basename(site) == "dist-packages":
         # Debian's own: its Python lies elsewhere and knows this folder.

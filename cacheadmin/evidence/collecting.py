@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 
+# Sources that find whatever lies in a place, whether or not it has to do with uv.
+_BY_CHANCE = frozenset({"homes", "tools", "file", "process"})
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -125,14 +128,16 @@ def _scan_all(
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:
     """Leave out what has nothing to do with the cache, although it was come across.
 
-    Every interpreter uv ever asked is in its buckets, and every Python program
-    that runs has an environment; one that links into the cache is of ours.
+    Every interpreter uv ever asked is in its buckets, every Python program that
+    runs has an environment, and homes are full of those that uv never saw; one
+    that links into the cache is of ours.
     """
     for environment in environments:
         by_chance = (
             (environment.kind is EnvironmentKind.PYTHON and environment.sources == ("cache",))
             or environment.kind is EnvironmentKind.FOLDER
             or environment.sources == ("process",)
+            or (_BY_CHANCE.issuperset(environment.sources) and environment.uv_version is None)
         )
         links = environment.archives or environment.hardlinked_archives or environment.entries
         if by_chance and environment.complete and not links:

@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
+from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.redirects import redirected
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import failure
@@ -27,6 +28,9 @@ _WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
 
 # Folders of an environment's own, where nobody keeps another one.
 _OWN = frozenset({"bin", "include", "lib", "lib64", "share"})
+
+# Where an installation keeps its packages: PREFIX/lib/pythonX.Y/site-packages.
+_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 # Where uv puts tools, from a home folder down, part by part.
 _TOOL_FOLDERS = (".local", "share", "uv", "tools")
@@ -172,7 +176,9 @@ class _Tree:
                 return
             listed = self._list(folder)
             kind = _kind_by_listing(listed)
-            if kind is not None:
+            if kind is EnvironmentKind.TARGET and os.path.basename(folder) in _PACKAGES:
+                self._add_installation(folder)
+            elif kind is not None:
                 self._add(folder, kind)
             elif folder != self.base and _is_a_uv_cache(listed):
                 continue
@@ -236,6 +242,17 @@ class _Tree:
                 "venvs.complete: true",
             )
         )
+
+    def _add_installation(self, packages: str) -> None:
+        """Add the Python, or the ``--prefix`` folder, that a folder of packages belongs to."""
+        prefix = packages
+        for _ in range(3):
+            prefix = os.path.dirname(prefix)
+        kind = kind_of(prefix)
+        if kind in (EnvironmentKind.PYTHON, EnvironmentKind.PREFIX):
+            self._add(prefix, kind)
+        else:
+            self._add(packages, EnvironmentKind.TARGET)
 
     def _add(self, path: str, kind: EnvironmentKind) -> None:
         self.into.candidates.append(Candidate(path, kind, (self.source,), self.registrant))

@@ -146,9 +146,12 @@ class Cacheadmin:
         the state database lies in the runner's own folder. ``complete``: the
         test gives its word that every environment is known (``venvs.complete``),
         so that what it says of removals does not depend on who else is there.
+        Then one empty tree stands for the homes of this machine, too.
         """
         if complete:
-            text = _with_word(text)
+            nowhere = self.folder / "nowhere"
+            nowhere.mkdir(exist_ok=True)
+            text = _with_word(text, nowhere)
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True, mode=0o755)
         path = folder / f"{name}.yaml"
@@ -169,11 +172,17 @@ class Cacheadmin:
         return home
 
 
-def _with_word(text: str) -> str:
+def _with_word(text: str, nowhere: Path) -> str:
     """Return a policy's text with ``venvs.complete: true``, unless it says something of that."""
     word = "complete: true"
     if "complete:" in text:
         return text
+    if "discover:" not in text:
+        text = _with_key(text, f"discover: [{{root: {json.dumps(os.fspath(nowhere))}}}]")
+    return _with_key(text, word)
+
+
+def _with_key(text: str, word: str) -> str:
     lines = f"\n{text}"
     if "\nvenvs: {" in lines:
         return lines.replace("\nvenvs: {", f"\nvenvs: {{{word}, ", 1)[1:]
