@@ -12,6 +12,7 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
+from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
@@ -58,14 +59,18 @@ def of_prune(result: PruneResult, removed_bytes: int) -> Iterator[Sample]:
 
 
 def of_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Sample]:
-    """Yield what lies in quarantine; nothing where it can't be looked at."""
+    """Yield what lies in quarantine and what is on trial; nothing where that can't be seen."""
     try:
         with existing_quarantine(policy, cache) as quarantine:
             runs = [] if quarantine is None else [r for r in list_runs(quarantine) if r.holds]
     except (CacheadminError, OSError):
         return
     yield Sample("cacheadmin_quarantine_runs", len(runs))
-    yield Sample("cacheadmin_quarantine_bytes", sum(run.bytes for run in runs))
+    yield Sample("cacheadmin_quarantine_bytes", sum(run.quarantined_bytes for run in runs))
+    trial = trial_summary(cache)
+    yield Sample("cacheadmin_trial_entries", trial.entries)
+    yield Sample("cacheadmin_trial_bytes", trial.bytes)
+    yield Sample("cacheadmin_trial_came_back", trial.came_back)
 
 
 def of_findings(findings: Iterable[Finding]) -> Iterator[Sample]:

@@ -51,6 +51,9 @@ HELPS = {
     "cacheadmin_findings": "Findings of the audit, by rule and severity.",
     "cacheadmin_quarantine_runs": "Runs that still have something in quarantine.",
     "cacheadmin_quarantine_bytes": "Bytes that lie in quarantine, as measured when moved.",
+    "cacheadmin_trial_entries": "Entries that are on trial.",
+    "cacheadmin_trial_bytes": "Bytes that come free when their trials end, as measured then.",
+    "cacheadmin_trial_came_back": "Entries that came back from trial because they were used.",
 }
 
 

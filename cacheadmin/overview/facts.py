@@ -7,7 +7,7 @@ users and files, and are escaped where they are printed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity, any_at_least
@@ -16,6 +16,7 @@ from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.policy.loading import LoadedPolicy
 from cacheadmin.state.size_history import SizeRecord
+from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.usage.groups import Group
 
 
@@ -173,6 +174,8 @@ class Overview:
     findings: tuple[Finding, ...]
     quarantine: Quarantine
     history: tuple[SizeRecord, ...]
+    trial: TrialSummary = field(default_factory=TrialSummary)
+    """What is on trial."""
 
     @property
     def link_modes(self) -> dict[LinkMode, int]:

@@ -18,6 +18,7 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.policy.quantities import Share
 from cacheadmin.report.schemas import version_words
 from cacheadmin.state.size_history import open_size_history
+from cacheadmin.trial.summary import trial_summary
 from cacheadmin.usage.by import By
 from cacheadmin.usage.history import remember_size, size_record
 from cacheadmin.usage.measuring import MeasuredCache, measure_cache
@@ -63,6 +64,7 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
         findings=run_audit(situation, measured=measured.total).findings,
         quarantine=quarantine_of(situation),
         history=history,
+        trial=trial_summary(situation.cache),
     )
     return overview, warnings
 

@@ -8,7 +8,7 @@ preflight and prune can never disagree; a check of a limit quotes that limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.report.locks import holder_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.timestamps import age_words, rfc3339
+from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class Subject:
     quarantine: str
     quarantine_warning: str
     protection: Protection
+    trial: TrialSummary = field(default_factory=TrialSummary)
+    """What is on trial."""
     lock_problem: str = ""
     """Why the cache's lock can't be had on this filesystem, in words; empty where it can."""
 
@@ -374,6 +377,26 @@ def _protection(subject: Subject) -> Iterator[Check]:
     yield Check("protection", Status.PASS, title, detail)
 
 
+def _trial(subject: Subject) -> Iterator[Check]:
+    """Tell what is on trial; nothing where nothing is, or was."""
+    trial = subject.trial
+    if trial.is_empty:
+        return
+    now_ns = subject.case.now_ns
+    parts = []
+    if trial.first_end_ns is not None:
+        entries = f"{trial.entries} entries are on trial, {trial.bytes} bytes"
+        parts.append(f"{entries}; the first trial ends {rfc3339(trial.first_end_ns)}")
+    spring = trial.last_spring
+    if spring is not None:
+        age = age_words(spring.at_ns, now_ns)
+        parts.append(
+            f"{trial.came_back} came back because they were used, the last {age} ago "
+            f"({spring.entry})"
+        )
+    yield Check("trial", Status.PASS, "On trial", "; ".join(parts))
+
+
 CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _filesystem,
     _hosts,
@@ -382,6 +405,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _links,
     _environments,
     _gaps,
+    _trial,
     _cached,
     _processes,
     _releases,

@@ -11,6 +11,7 @@ from cacheadmin.preflight.checks import Check, Subject, run_checks
 from cacheadmin.protect.protecting import check_protection
 from cacheadmin.prune.quarantine import choose_quarantine
 from cacheadmin.report.tables import count_words
+from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def run_preflight(situation: Situation) -> Preflight:
     place = choose_quarantine(situation.policy, situation.cache)
     protection = check_protection(situation)
     problem = why_no_cache_lock(situation.cache.fd)
-    subject = Subject(situation.case, plan, place.path, place.warning, protection, problem)
+    subject = Subject(
+        situation.case,
+        plan,
+        place.path,
+        place.warning,
+        protection,
+        trial_summary(situation.cache),
+        problem,
+    )
     checks = run_checks(subject)
     removals = Counter(decision.kind.value for decision in plan.removals)
     verdict = Verdict.REFUSED if problem else plan.verdict

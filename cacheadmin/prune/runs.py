@@ -57,6 +57,11 @@ class Run:
         """Return the bytes its entries had, where they were measured."""
         return sum(entry.get("bytes") or 0 for entry in self.entries)
 
+    @property
+    def quarantined_bytes(self) -> int:
+        """Return the bytes of what it moved to quarantine, without what went on trial."""
+        return sum(entry.get("bytes") or 0 for entry in self.entries if not entry.get("trial"))
+
 
 def list_runs(quarantine: Quarantine, trials: Trials | None = None) -> Iterator[Run]:
     """Yield the runs of a quarantine, oldest first; ``trials`` tell what of them is on trial."""

@@ -88,6 +88,12 @@ def overview_json(overview: Overview) -> dict[str, Any]:
             "unread": overview.quarantine.unread or None,
             "runs": [_run(run) for run in overview.quarantine.runs],
         },
+        "trial": {
+            "entries": overview.trial.entries,
+            "bytes": overview.trial.bytes,
+            "first_end": overview.trial.first_end_ns and rfc3339(overview.trial.first_end_ns),
+            "came_back": overview.trial.came_back,
+        },
         "history": [_record(record) for record in overview.history],
     }
 

@@ -15,6 +15,7 @@ from cacheadmin.report.overview_words import (
     links_words,
     quarantine_words,
     run_words,
+    trial_summary_words,
 )
 from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.terminal import Line, Style, Terminal, side_by_side, width_of
@@ -253,5 +254,7 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
 def _past(overview: Overview, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule("Past prunes")]
     lines.append(_labelled("quarantine", quarantine_words(overview), terminal))
+    if not overview.trial.is_empty:
+        lines.append(_labelled("on trial", trial_summary_words(overview.trial), terminal))
     runs = overview.quarantine.runs[:_RUNS]
     return [*lines, *(_labelled(run.begun_at[:10], run_words(run), terminal) for run in runs)]

@@ -11,6 +11,7 @@ from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.overview.facts import Goal, Overview, PastRun, ReleaseInUse
+    from cacheadmin.trial.summary import TrialSummary
 
 VERDICT_STYLES = {"safe": Style.GOOD, "limited": Style.WARN, "refused": Style.BAD}
 SEVERITY_STYLES = {"error": Style.BAD, "warning": Style.WARN, "info": Style.FAINT}
@@ -87,6 +88,18 @@ def quarantine_words(overview: Overview) -> str:
     size = sum(run.size_bytes for run in waiting)
     held = f", {size_words(size)}" if size else ""
     return f"{count_words(len(waiting), 'run')}{held} can be undone; the first until {until}"
+
+
+def trial_summary_words(trial: TrialSummary) -> str:
+    """Return what is on trial, until when, and what came back."""
+    parts = []
+    if trial.first_end_ns is not None:
+        entries = count_words(trial.entries, "entry", "entries")
+        end = rfc3339(trial.first_end_ns)[:10]
+        parts.append(f"{entries}, {size_words(trial.bytes)}; the first trial ends {end}")
+    if trial.came_back:
+        parts.append(f"{count_words(trial.came_back, 'entry', 'entries')} came back in use")
+    return "; ".join(parts)
 
 
 def run_words(run: PastRun) -> str:

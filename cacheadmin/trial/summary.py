@@ -1,0 +1,57 @@
+"""What is on trial in a cache, in a few numbers, for reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.trial.trials import trials_or_none
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.trial.ledger import Spring
+
+
+@dataclass(frozen=True, slots=True)
+class TrialSummary:
+    """What is on trial now, and what came back."""
+
+    entries: int = 0
+    """How many entries are on trial."""
+
+    bytes: int = 0
+    """Bytes that their deletion will free, as measured when they went on trial."""
+
+    first_end_ns: int | None = None
+    """When the first trial ends (ns since the epoch); None where nothing is on trial."""
+
+    came_back: int = 0
+    """How many entries came back from trial because somebody used them, as far as remembered."""
+
+    last_spring: Spring | None = None
+    """The last of them."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return not (self.entries or self.came_back)
+
+
+def trial_summary(cache: OpenCache) -> TrialSummary:
+    """Return what is on trial in a cache; nothing where our folder can't be read."""
+    with trials_or_none(cache) as trials:
+        if trials is None:
+            return TrialSummary()
+        try:
+            current = trials.current()
+        except OSError:
+            # Only its owner may list it.
+            return TrialSummary()
+        used = [spring for spring in trials.ledger.springs if spring.is_use]
+        return TrialSummary(
+            entries=len(current),
+            bytes=sum(trial.bytes for trial in current),
+            first_end_ns=min((trial.until_ns for trial in current), default=None),
+            came_back=len(used),
+            last_spring=max(used, key=lambda spring: spring.at_ns, default=None),
+        )
