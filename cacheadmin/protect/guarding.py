@@ -171,7 +171,7 @@ class _Guard:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
         def look(_number: int, _frame: object) -> None:
-            self._look_at = self._earliest_look = time.monotonic()
+            self._look_at = self._earliest_look = self._trials.next_at = time.monotonic()
 
         signal.set_wakeup_fd(self._signalled, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, stop)
@@ -238,7 +238,7 @@ class _Guard:
             self._tell(f"could not look at the cache: {error.message}")
             return
         if first:
-            number = len(self._found.wanted.archives)
+            number = self._found.in_use
             self._say(f"guarding {self._policy.cache}: {number} archives in use")
         self._removable = self._found.removable
         self._renew()

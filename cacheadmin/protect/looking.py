@@ -34,6 +34,8 @@ class Found:
     wanted: WantedRoots
     removable: frozenset[ArchiveId]
     other_hosts: bool
+    in_use: int = 0
+    """How many archives are in use; what is on trial is wanted, too."""
 
 
 class Look:
@@ -74,6 +76,7 @@ class Look:
             WantedRoots(tuple(answer["buckets"]), _ids(answer["archives"])),
             _ids(answer["removable"]),
             bool(answer["other_hosts"]),
+            int(answer["in_use"]),
         )
 
     def close(self) -> None:
@@ -134,6 +137,7 @@ def _become_a_child(answer_fd: int, guard: int) -> None:
 def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.protecting import planted_before, wanted_roots
+    from cacheadmin.protect.trial_roots import on_trial
     from cacheadmin.situation import look_with
 
     loaded = load_policy(policy, insecure=insecure_policy)
@@ -142,10 +146,12 @@ def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
         situation.require_writable()
         wanted, _ = wanted_roots(situation)
         other_hosts = situation.evidence.filesystem.network
+        in_use = len(wanted.archives - on_trial(situation.cache))
     return {
         "buckets": wanted.buckets,
         "archives": sorted(wanted.archives),
         # What is wanted is never removed: the guard need not keep it twice.
         "removable": sorted(before - wanted.archives),
         "other_hosts": other_hosts,
+        "in_use": in_use,
     }

@@ -95,7 +95,8 @@ def wanted_roots(situation: Situation) -> tuple[WantedRoots, str]:
 def check_protection(situation: Situation) -> Protection:
     """Return what is planted of what should be. Changes nothing."""
     wanted, note = wanted_roots(situation)
-    return Protection(len(wanted.archives), examine(situation.cache.fd, wanted), note)
+    in_use = len(wanted.archives - on_trial(situation.cache))
+    return Protection(in_use, examine(situation.cache.fd, wanted), note)
 
 
 def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
@@ -108,7 +109,7 @@ def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
     wanted, note = wanted_roots(situation)
     timeout = situation.policy.lock.timeout.total_seconds()
     return Protection(
-        len(wanted.archives),
+        len(wanted.archives - on_trial(situation.cache)),
         plant_wanted(situation.policy, situation.cache, wanted, before, timeout),
         note,
     )

@@ -12,11 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
-from cacheadmin.protect.trial_roots import shield_of
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock
-from cacheadmin.prune.trial_upkeep import watch
-from cacheadmin.report.prunes import trial_warnings
 from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
@@ -43,6 +40,10 @@ class TrialWatch:
             with trials_or_none(cache) as trials:
                 if trials is None or not trials.tripwires.entries():
                     return False
+            # Only now: a guard of a cache without trials stays small.
+            from cacheadmin.protect.trial_roots import shield_of
+            from cacheadmin.prune.trial_upkeep import watch
+
             with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, 0.0):
                 watched = watch(policy, cache, shield_of(policy, cache))
         except CacheBusy:
@@ -56,6 +57,8 @@ class TrialWatch:
         return watched is not None and self._report(watched)
 
     def _report(self, watched: Watched) -> bool:
+        from cacheadmin.report.prunes import trial_warnings
+
         for spring in watched.springs:
             who = f" ({', '.join(spring.who)})" if spring.who else ""
             self._say(f"{spring.entry} came back from trial: {spring.why}{who}")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.guards import guarding, until
 from tests.support.shared_cache import SharedCache, dangling_links, links_of, tree_snapshot
 from tests.support.uv_releases import NEWEST
 
@@ -168,3 +169,19 @@ def test_a_link_that_no_probe_sees_keeps_what_it_leads_to(
         assert all(is_whole(shared.path, entry) for entry in used)
         # One odd environment keeps nothing but its own.
         assert not any(is_whole(shared.path, entry) for entry in unused)
+
+
+def test_the_guard_brings_back_what_is_used_and_says_so(
+    cacheadmin: Cacheadmin, shared: SharedCache, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, looking_elsewhere(shared), complete=False)
+    used = archives_of(hidden)
+    prune(cacheadmin, policy)
+    with guarding(cacheadmin, policy) as guard:
+        assert not any(is_whole(shared.path, entry) for entry in used)
+        run_python(hidden, "import six")
+        # It looks each minute, and when it is told to.
+        guard.hang_up()
+        until(lambda: all(is_whole(shared.path, entry) for entry in used), seconds=60)
+        until(lambda: "came back from trial: sprung" in guard.log(), seconds=60)
+    assert dangling_links(hidden) == {}
