@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +30,7 @@ from cacheadmin.doctor.projects import has_lock, selection_of
 from cacheadmin.doctor.sources import had_login, requirement_of
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.package_names import normalized
-from cacheadmin.report.escaping import printable
+from cacheadmin.report.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged, Examination
@@ -163,12 +162,8 @@ def _recreate(found: Examination, folder: str) -> Repair:
 
 
 def shell_words(repair: Repair) -> str:
-    """Return a repair as one line for a shell, safe to print; "" when there is none.
-
-    Names with odd characters are escaped for the terminal: those lines are
-    for reading, and ``--fix-script`` for running.
-    """
+    """Return a repair as one line for a shell, safe to print; "" when there is none."""
     if not repair.commands:
         return ""
-    words = [shlex.join(("cd", "--", repair.folder)), *map(shlex.join, repair.commands)]
-    return printable(" && ".join(words))
+    commands = (("cd", "--", repair.folder), *repair.commands)
+    return " && ".join(" ".join(map(shell_word, command)) for command in commands)

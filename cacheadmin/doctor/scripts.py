@@ -5,18 +5,16 @@ run as anybody else. It goes on after a repair that failed, looks whether it
 helped, and leaves with 1 when something is still broken.
 
 Every name in it is its owner's to choose. So every word is quoted by
-``shlex.quote`` and stands as an argument, never in the middle of a string;
-comments and messages hold names with everything unprintable escaped. The text
-may hold surrogate escapes: write it with `os.fsencode`.
+``posix_word`` and stands as an argument, never in the middle of a string, and
+nothing in it moves a cursor of whoever reads it: not even a name's.
 """
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.escaping import printable
+from cacheadmin.report.escaping import posix_word, printable
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -138,7 +136,7 @@ def script_for(
     Only repairs that are safe for that user are in it (`doctor.trust`); what
     is left out is said in comments and at the end.
     """
-    parts = [_HEAD.format(uid=int(uid), cache=shlex.quote(cache), become=printable(become))]
+    parts = [_HEAD.format(uid=int(uid), cache=posix_word(cache), become=printable(become))]
     left_out = 0
     for diagnosis in diagnoses:
         if diagnosis.examination.uid != uid:
@@ -179,9 +177,9 @@ def _title(diagnosis: Diagnosis) -> str:
 
 def _command(words: Sequence[str]) -> str:
     if words[0] == "uv":
-        return f'try "$uv" {shlex.join(words[1:])}'
+        return f'try "$uv" {" ".join(map(posix_word, words[1:]))}'
     return _call("try", *words)
 
 
 def _call(*words: str) -> str:
-    return shlex.join(words)
+    return " ".join(map(posix_word, words))

@@ -307,7 +307,8 @@ class LockHolder:
     it keeps nobody out and nobody sees it. ``is_uv`` is False for a program
     that is no uv (anybody may lock that file), None where it can't be told.
     ``host`` is the name of the machine or container it runs in. ``pid`` may
-    belong to another pid namespace: then ``command`` is empty.
+    belong to another pid namespace: then ``command`` is empty. ``is_guard``: it
+    is our own `cacheadmin guard --hold`, by a lock that only that can hold.
     """
 
     pid: int
@@ -320,11 +321,7 @@ class LockHolder:
     unlinked: bool = False
     is_uv: bool | None = None
     host: str = ""
-
-    @property
-    def is_guard(self) -> bool:
-        """Whether it is our own `cacheadmin guard --hold`, by its command line."""
-        return "cacheadmin" in self.command and " guard" in self.command
+    is_guard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ each account. What is beyond that could be a deleted ``.lock``, and counts as on
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cacheadmin.evidence.facts import LockHolder
 from cacheadmin.evidence.proc_reading import (
@@ -29,6 +30,9 @@ from cacheadmin.evidence.proc_reading import (
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
+
+# What a guard of ours holds locked in the quarantine for as long as it holds uv's lock.
+GUARD_FILE = "guard.holding"
 
 _FileIdentity = tuple[int, int, int]
 
@@ -76,7 +80,57 @@ def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
         inode = os.lstat(f"{cache_path}/.lock").st_ino
     except OSError:
         inode = None
-    return tuple(_holders(lines, _Lock(cache_path.rstrip("/"), device, inode)))
+    holders = _holders(lines, _Lock(cache_path.rstrip("/"), device, inode))
+    guards = _Guards(lines, cache_path)
+    return tuple(replace(one, is_guard=True) if guards.has(one) else one for one in holders)
+
+
+class _Guards:
+    """Tells our own guard: it holds a file of the quarantine locked, too.
+
+    Only root and the cache's owner can open that file. Any program can call
+    itself a guard.
+    """
+
+    def __init__(self, lines: list[bytes], cache_path: str) -> None:
+        self._locks = {
+            (found.pid, found.file[2])
+            for found in map(parse_lock, lines)
+            if found is not None and not found.waiting
+        }
+        self._trusted = {0}
+        try:
+            self._trusted.add(os.stat(cache_path).st_uid)
+        except OSError:
+            pass
+
+    def has(self, holder: LockHolder) -> bool:
+        """Whether a holder of uv's lock is a guard."""
+        if holder.exclusive or holder.unlinked or holder.uid not in self._trusted:
+            return False
+        try:
+            numbers = os.listdir(f"/proc/{holder.pid}/fd")
+        except PermissionError:
+            # Closed to us. Root and the cache's owner call nothing a guard that is none.
+            return _calls_itself_guard(holder.command)
+        except OSError:
+            return False
+        return any(self._is_guards(holder.pid, number) for number in numbers)
+
+    def _is_guards(self, pid: int, number: str) -> bool:
+        path = f"/proc/{pid}/fd/{number}"
+        try:
+            if os.path.basename(os.readlink(path)) != GUARD_FILE:
+                return False
+            status = os.stat(path)
+        except OSError:
+            return False
+        ours = status.st_uid in self._trusted and not stat.S_IMODE(status.st_mode) & 0o077
+        return ours and (pid, status.st_ino) in self._locks
+
+
+def _calls_itself_guard(command: str) -> bool:
+    return "cacheadmin" in command and " guard" in command
 
 
 def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:

@@ -105,7 +105,7 @@ def _open(path: str) -> int:
     folder, name = os.path.split(path)
     folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _check_folder(folder, os.fstat(folder_fd))
+        _check_folder(folder, folder_fd)
         # Twice: logrotate may take it away between the two attempts.
         for _ in range(2):
             try:
@@ -123,12 +123,15 @@ def _open(path: str) -> int:
         os.close(folder_fd)
 
 
-def _check_folder(path: str, status: os.stat_result) -> None:
-    open_to_all = status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX
-    if open_to_all or status.st_uid not in (0, os.geteuid()):
+def _check_folder(path: str, fd: int) -> None:
+    """Refuse a folder where anybody but root and the caller could replace the trail."""
+    status = os.fstat(fd)
+    # A named user's or group's right shows in the group's bits: they are the list's mask.
+    # A sticky one keeps them from replacing it, but not from being there first.
+    if status.st_mode & (stat.S_IWOTH | stat.S_IWGRP) or status.st_uid not in (0, os.geteuid()):
         raise CacheadminError(
             f"{path}: others could replace a trail in this folder",
-            hint="keep it in a folder of root's, such as /var/log/cacheadmin",
+            hint="keep it in a folder that root alone may write to, such as /var/log/cacheadmin",
         )
 
 

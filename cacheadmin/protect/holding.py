@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
+from cacheadmin.evidence.lock_holders import GUARD_FILE
 from cacheadmin.fs.locking import lock_now, lock_soon
 from cacheadmin.prune.quarantine import existing_quarantine, open_quarantine
 from cacheadmin.uv.cache_lock import SharedLock
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
 
 _WANTED = "guard.wanted"
-_HOLDING = "guard.holding"
+_HOLDING = GUARD_FILE
 
 # How often a guard looks whether it is asked (seconds), and how long a prune
 # waits for a guard that should have noticed long ago.

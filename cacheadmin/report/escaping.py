@@ -7,6 +7,8 @@ has its own escapes and does not need it.
 
 from __future__ import annotations
 
+import os
+import shlex
 import unicodedata
 
 # Cc control, Cf format (bidirectional overrides), Cs lone surrogate, Co
@@ -26,6 +28,51 @@ def printable(name: str) -> str:
     if not any(unicodedata.category(character) in _UNPRINTABLE for character in name):
         return name
     return "".join(_escape(character) for character in name)
+
+
+def shell_word(text: str) -> str:
+    """Return a text as one word of a command line that can be read, copied and run.
+
+    As ``shlex.quote``. What a terminal would obey stands in ``$'...'``, which
+    bash, zsh and ksh know; POSIX shells before 2024 do not (`posix_word`).
+    """
+    if printable(text) == text:
+        return shlex.quote(text)
+    inner = "".join(
+        f"\\{one}"
+        if one in "'\\"
+        else one
+        if printable(one) == one
+        else _bytes_of(one, "\\x", "02x")
+        for one in text
+    )
+    return f"$'{inner}'"
+
+
+def posix_word(text: str) -> str:
+    """Return a text as one word for any POSIX shell, of characters that can be read.
+
+    As ``shlex.quote``; what a terminal would obey is written by ``printf``, whose
+    output loses line breaks at its end: these stand as they are.
+    """
+    if printable(text) == text:
+        return shlex.quote(text)
+    body = text.rstrip("\n")
+    inner = "".join(
+        r"\\" if one == "\\" else one if printable(one) == one else _bytes_of(one, "\\0", "03o")
+        for one in body
+    )
+    end = text[len(body) :]
+    return f'"$(printf %b {shlex.quote(inner)})"' + (shlex.quote(end) if end else "")
+
+
+def _bytes_of(character: str, begin: str, form: str) -> str:
+    try:
+        encoded = os.fsencode(character)
+    except UnicodeEncodeError:
+        # Half a character, as JSON may hold one: no file is called that.
+        encoded = character.encode("utf-8", "surrogatepass")
+    return "".join(f"{begin}{byte:{form}}" for byte in encoded)
 
 
 def _escape(character: str) -> str:

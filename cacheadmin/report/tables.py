@@ -11,6 +11,9 @@ from cacheadmin.report.fitting import column_widths, wrapped
 
 Cell = str | int | None
 
+# How formulas begin, for one program or another; the wide ones too.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def table(
     columns: Sequence[str],
@@ -44,11 +47,15 @@ def table(
 
 
 def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Return the same rows as CSV (RFC 4180), names escaped as in tables."""
+    """Return the same rows as CSV (RFC 4180), names escaped as in tables.
+
+    A text that a spreadsheet would take for a formula, whoever chose it, begins
+    with an apostrophe: that shows it as it is.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
     return text.getvalue().rstrip("\n")
 
 
@@ -71,3 +78,9 @@ def _cell(value: Cell) -> str:
     if value is None:
         return "-"
     return printable(value) if isinstance(value, str) else str(value)
+
+
+def _csv_cell(value: Cell) -> str:
+    cell = _cell(value)
+    formula = isinstance(value, str) and len(cell) > 1 and cell.lstrip(" ").startswith(_FORMULAS)
+    return f"'{cell}" if formula else cell

@@ -1,0 +1,68 @@
+"""What another program reads is no order to it: shells, terminals, spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cacheadmin.report.escaping import posix_word, printable, shell_word
+from cacheadmin.report.tables import comma_separated
+
+# What names may hold: bytes that are no UTF-8, escapes, overrides of direction, quotes.
+_NAMES = st.one_of(
+    st.binary(min_size=1, max_size=30).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"\n"))),
+    st.text("ab$`'\"\\ \n\t\x1b\u202e\u200b\u2028%!0d/-", min_size=1, max_size=20),
+)
+_EVIL = "a'b\x1b]0;pwn\x07\u202egpj.\\x41\n$(touch pwned)%s\udcff"
+
+
+def said_by(shell: str, word: str) -> bytes:
+    script = b"printf %s " + os.fsencode(word)
+    done = subprocess.run([shell, "-c", script], check=True, capture_output=True)
+    return done.stdout
+
+
+@settings(max_examples=120, deadline=None)
+@given(name=_NAMES)
+def test_a_word_for_a_shell_means_the_name_and_shows_no_escapes(name: str) -> None:
+    raw = os.fsencode(name)
+    word = shell_word(name)
+    assert said_by("bash", word) == raw
+    assert printable(word) == word
+    script = posix_word(name)
+    assert said_by("sh", script) == raw
+    if not name.endswith("\n"):
+        assert printable(script) == script
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh", "dash", "busybox"])
+def test_every_shell_reads_what_scripts_hold(shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    arguments = [shell, "sh"] if shell == "busybox" else [shell]
+    script = b"printf %s " + os.fsencode(posix_word(_EVIL))
+    done = subprocess.run([*arguments, "-c", script], check=True, capture_output=True)
+    assert done.stdout == os.fsencode(_EVIL)
+
+
+def test_a_name_without_escapes_is_quoted_as_everybody_does() -> None:
+    for name in ("/home/ana/proj", "/home/ana/my proj", "it's", "größe/日本"):
+        assert shell_word(name) == posix_word(name)
+        assert said_by("sh", shell_word(name)).decode() == name
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", " =", "\uff1d"])
+def test_no_cell_of_a_csv_is_a_formula(begin: str) -> None:
+    evil = f"{begin}cmd|' /C calc'!A0"
+    text = comma_separated(("a", "b", "c", "d"), [(evil, "/path", None, -1)])
+    (row,) = list(csv.reader(io.StringIO(text)))[1:]
+    assert not row[0].lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d"))
+    assert row[0].endswith("calc'!A0")
+    assert row[1:] == ["/path", "-", "-1"]
