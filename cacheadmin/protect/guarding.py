@@ -336,12 +336,12 @@ class _Guard:
         self._watch(cache, wanted)
         self._seen = fingerprint(cache.fd, wanted.buckets)
         self._inodes = {bucket: identity(cache.fd, bucket)[0] for bucket in wanted.buckets}
+        self._remember_rights(cache, wanted)
         planned = examine(cache.fd, wanted)
         if self._is_being_deleted(cache, planned):
             self._renew_at = time.monotonic() + _SETTLE
             return
         self._settling_since = None
-        self._remember_rights(cache, wanted)
         if _is_amiss(planned, self._removable):
             done = plant_wanted(self._policy, cache, wanted, self._removable, 0.0, self._rights)
             self._report(done)
