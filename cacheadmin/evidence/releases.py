@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Process
     from cacheadmin.inventory.entries import Inventory
 
+# The first release with archive ids of so many characters.
+_FIRST_WITH = {16: (0, 11, 9), 24: (0, 12, 7)}
+
 _RECEIPT_BYTES = 256 * 1024
 
 
@@ -69,12 +72,14 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
     """Tell of later releases than the one that made an environment, by what they leave.
 
     Archive ids have had 16 characters instead of 21 since 0.11.9 (facts
-    section 2): a link with such an id in an older environment was made later.
+    section 2), and 24 with a preview of 0.12.7 and later: a link with such an id
+    in an older environment was made later.
     """
     for environment in environments:
         made_by = parse_release(environment.uv_version or "")
-        short = any(len(archive) == 16 for archive in environment.archives)
-        if short and made_by is not None and made_by < (0, 11, 9) and environment.changed_ns:
+        lengths = {len(archive) for archive in environment.archives}
+        later = max((_FIRST_WITH[n] for n in lengths & _FIRST_WITH.keys()), default=None)
+        if later and made_by is not None and made_by < later and environment.changed_ns:
             yield ReleaseTrace(
                 environment.uid,
                 None,
@@ -82,7 +87,7 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
                 "its links are of a later release than made it",
                 environment.path,
                 environment.changed_ns,
-                at_least="0.11.9",
+                at_least=".".join(map(str, later)),
             )
 
 

@@ -28,6 +28,7 @@ class EntryKind(StrEnum):
     ENVIRONMENT = "environment"
     BUILD = "build"
     STRAY = "stray"
+    FILE = "file"
 
 
 class ArchiveContent(StrEnum):
@@ -202,6 +203,18 @@ class Stray:
 
 
 @dataclass(frozen=True, slots=True)
+class LooseFile:
+    """A content in ``files-v*`` with no other hard link: no archive or environment shares it."""
+
+    path: str
+    """Its entry path, ``files-v0/<2 digits>/<64 digits>``."""
+    uid: int
+    """Whose it is."""
+    changed_ns: int
+    """Its newest time; the last other link's removal counts, since that changes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unreadable:
     """Something that could not be read: what is in it is unknown."""
 
@@ -227,6 +240,8 @@ class Inventory:
     environments: tuple[CachedEnvironment, ...] = ()
     builds: tuple[Build, ...] = ()
     strays: tuple[Stray, ...] = ()
+    loose_files: tuple[LooseFile, ...] = ()
+    """Contents in ``files-v*`` that nothing shares, by their link count."""
     unreadable: tuple[Unreadable, ...] = ()
     watched: Mapping[str, int] = field(default_factory=dict)
     on_trial: Mapping[str, OnTrial] = field(default_factory=dict)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 from cacheadmin.errors import NotPermitted
@@ -24,6 +26,7 @@ from cacheadmin.inventory.entries import (
     Bucket,
     Build,
     Inventory,
+    LooseFile,
     OnTrial,
     Stray,
     Unreadable,
@@ -33,11 +36,13 @@ from cacheadmin.inventory.opening import OpenCache, open_cache
 from cacheadmin.inventory.pointer_folders import PointerFolders, read_pointer_folders
 from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
 from cacheadmin.uv.layout import (
+    CONTENT_KINDS,
     ROOT_NAMES,
     ROOTS_FOLDER,
     ROOTS_KINDS,
     SOURCE_KINDS,
     WHEEL_KINDS,
+    is_stored_file,
     is_temporary,
     parse_bucket_name,
 )
@@ -156,6 +161,7 @@ class _Reading:
         self.on_trial: dict[str, OnTrial] = {}
         self.builds: list[Build] = []
         self.strays: list[Stray] = []
+        self.loose_files: list[LooseFile] = []
         self.unreadable: list[Unreadable] = []
         self.writes: dict[str, dict[int, int]] = {}
         self.watched: dict[str, int] = {}
@@ -225,6 +231,8 @@ class _Reading:
                 self._read_archives(fd, name)
             elif kind == "builds":
                 self._read_builds(fd, name)
+            elif kind in CONTENT_KINDS:
+                self._read_writes(name, watch=False, each=partial(self._read_content, name))
             else:
                 self._read_writes(name, watch=kind == "interpreter")
         except OSError as error:
@@ -255,12 +263,27 @@ class _Reading:
                     continue
                 self._stray(path, "a name that no build has", status)
 
-    def _read_writes(self, bucket: str, *, watch: bool) -> None:
+    def _read_content(self, bucket: str, path: str, status: os.stat_result) -> None:
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        parts = path.removeprefix(f"{bucket}/").split("/")
+        content = len(parts) == 2 and stat.S_ISREG(status.st_mode) and is_stored_file(*parts)
+        if not content:
+            self._stray(path, "a name that no stored file has", status)
+        elif status.st_nlink == 1:
+            self.loose_files.append(LooseFile(path, status.st_uid, changed))
+
+    def _read_writes(
+        self,
+        bucket: str,
+        *,
+        watch: bool,
+        each: Callable[[str, os.stat_result], None] | None = None,
+    ) -> None:
         newest = self.writes.setdefault(bucket, {})
         folders = self.watched if watch else {}
         failures: list[ReadFailure] = []
         # Every file, however many: a flood of one user's must not hide another's write.
-        for _, _, _, status in files_below(
+        for path, _, _, status in files_below(
             self.cache.fd,
             bucket,
             bucket,
@@ -270,6 +293,8 @@ class _Reading:
             leave_out=ROOTS_FOLDER,
         ):
             newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
+            if each is not None:
+                each(path, status)
         self.unreadable += [Unreadable(problem.path, problem.reason) for problem in failures]
 
     def _build(self, folder_fd: int, name: str, path: str) -> None:
@@ -300,6 +325,7 @@ class _Reading:
             ),
             builds=(*self.builds, *self.pointers.builds),
             strays=(*self.strays, *self.pointers.strays),
+            loose_files=tuple(self.loose_files),
             unreadable=(*self.unreadable, *self.pointers.unreadable),
             watched={**self.watched, **self.pointers.watched},
             on_trial=self.on_trial,

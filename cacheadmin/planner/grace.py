@@ -233,7 +233,8 @@ def _published(
 ) -> frozenset[str]:
     """Return what something findable leads to, although that may be about to go as well."""
     hidden = {d.path for d in removals if d.kind in (EntryKind.REVISION, EntryKind.ARCHIVE)}
-    hidden |= {d.path for d in removals if d.kind in (EntryKind.BUILD, EntryKind.STRAY)}
+    unpublished = (EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE)
+    hidden |= {d.path for d in removals if d.kind in unpublished}
     return frozenset(
         target for source, target in leads(inventory, evidence) if source not in hidden
     )
@@ -257,6 +258,7 @@ def _identities(inventory: Inventory) -> dict[str, str]:
     found.update((e.path, str(e.changed_ns)) for e in inventory.environments)
     found.update((b.path, str(b.changed_ns)) for b in inventory.builds)
     found.update((s.path, str(s.changed_ns)) for s in inventory.strays)
+    found.update((f.path, str(f.changed_ns)) for f in inventory.loose_files)
     return found
 
 

@@ -67,6 +67,8 @@ def all_entries(inventory: Inventory) -> Iterator[Entry]:
         yield Entry(EntryKind.BUILD, build.path)
     for stray in inventory.strays:
         yield Entry(EntryKind.STRAY, stray.path)
+    for file in inventory.loose_files:
+        yield Entry(EntryKind.FILE, file.path)
 
 
 def resolve_target(text: str, inventory: Inventory, aliases: Iterable[str] = ()) -> Target:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision
     from cacheadmin.situation import Situation
 
+# What may have been used again since the plan, as its time tells.
+_LEFT_BEHIND = frozenset({EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE})
+
 # A process runs from an overlay, that from a cached environment: no deeper.
 _MAX_ENVIRONMENTS = 64
 
@@ -71,6 +74,7 @@ class LastLook:
         self._changed_ns = {
             **{build.path: build.changed_ns for build in inventory.builds},
             **{stray.path: stray.changed_ns for stray in inventory.strays},
+            **{file.path: file.changed_ns for file in inventory.loose_files},
         }
         self._folders = {e.path for e in inventory.environments if e.archive is None}
         self._publishers: dict[str, list[str]] = {}
@@ -96,7 +100,7 @@ class LastLook:
             path = decision.path
             if path in alive:
                 dropped[path] = alive[path]
-            elif decision.kind in (EntryKind.BUILD, EntryKind.STRAY) and self._changed(path):
+            elif decision.kind in _LEFT_BEHIND and self._changed(path):
                 dropped[path] = "it was changed since the plan was made"
         for path in led_to(tuple(dropped), self._leads):
             dropped.setdefault(path, "something that stays leads to it")

@@ -42,6 +42,9 @@ WHEEL_SUFFIXES = (*POINTER_SUFFIXES, METADATA_SUFFIX)
 # fallback quarantine in a cache that is a mount point.
 ROOT_NAMES = frozenset({"CACHEDIR.TAG", ".gitignore", ".git", ".lock", ".cacheadmin"})
 
+# Buckets of contents by their hash, whose files are hard-linked into archives.
+CONTENT_KINDS = frozenset({"files"})
+
 # Buckets with archive pointers, by kind.
 WHEEL_KINDS = frozenset({"wheels"})
 SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
@@ -64,6 +67,7 @@ _OF_TRIALS = "."
 _LONGEST_TRIAL_NAME = 200
 
 _BUCKET = re.compile(r"([a-z][a-z-]{0,40}?)-v(\d{1,6})", re.ASCII)
+_CONTENT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ARCHIVE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -133,6 +137,11 @@ def tripwire_text(entry: str) -> str | None:
 def is_digest(name: str) -> bool:
     """Whether a name could be a digest of uv's, as of an interpreter or a tool's requirements."""
     return len(name) == 16 and all(character in "0123456789abcdef" for character in name)
+
+
+def is_stored_file(folder: str, name: str) -> bool:
+    """Whether ``files-v0/<folder>/<name>`` is what uv calls a content: by its hash."""
+    return _CONTENT.fullmatch(name) is not None and folder == name[:2]
 
 
 def is_temporary(name: str) -> bool:

@@ -12,6 +12,7 @@ from cacheadmin.planner.rules.archives import archives
 from cacheadmin.planner.rules.buckets import buckets
 from cacheadmin.planner.rules.builds import builds
 from cacheadmin.planner.rules.environments import environments
+from cacheadmin.planner.rules.files import files
 from cacheadmin.planner.rules.revisions import revisions
 from cacheadmin.planner.rules.ruling import Rule, Ruling
 from cacheadmin.planner.rules.strays import strays
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     environments,
     revisions,
     archives,
+    files,
     builds,
     strays,
 )
