@@ -27,6 +27,7 @@ _COMMANDS = {
     "plan": False,
     "prune": False,
     "simulate": False,
+    "evict": False,
     "explain": False,
     "scan": False,
     "schemas": False,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.prune.running import PruneResult
     from cacheadmin.situation import Situation
 
-_CODES = {
+CODES = {
     "committed": ExitCode.DONE,
     "nothing_to_do": ExitCode.DONE,
     "refused": ExitCode.REFUSED,
@@ -147,7 +147,7 @@ def _show(
     from cacheadmin.report.protections import protection_json, protection_words
     from cacheadmin.report.prunes import prune_json, prune_text, trial_warnings
 
-    code = _CODES[result.outcome]
+    code = CODES[result.outcome]
     for warning in (*result.warnings, *trial_warnings(result.trial.watched)):
         output.warning(warning)
     for path, why in (*result.dropped, *result.failed):
@@ -159,7 +159,7 @@ def _show(
         content["protection"] = protection and protection_json(protection, releases_of)
         output.data(document("prune", situation, content))
     elif result.outcome in ("refused", "rolled_back"):
-        raise _failure(plan, result)
+        raise failure(plan, result)
     elif not (output.settings.quiet and code == ExitCode.DONE):
         loaded, every_row = situation.loaded, output.settings.verbose
         output.data(prune_text(plan, sizes, result, loaded, every_row=every_row))
@@ -168,7 +168,8 @@ def _show(
     return int(code)
 
 
-def _failure(plan: Plan, result: PruneResult) -> CacheadminError:
+def failure(plan: Plan, result: PruneResult) -> CacheadminError:
+    """Return what is said of a run that was refused or rolled back."""
     from cacheadmin.planner.case import name_some
     from cacheadmin.planner.plan import Verdict
 

@@ -8,11 +8,13 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.inventory.entries import lies_in
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.on_trial import Divided, divide_removals, new_trials, trial_rules
 from cacheadmin.prune.quarantine import new_run_id
@@ -45,13 +47,16 @@ def transact(
     timeout_seconds: float,
     trials: Trials | None = None,
     beside: bool = False,
+    forced: frozenset[str] = frozenset(),
 ) -> None:
     """Move removals to quarantine, or on trial, and verify; tell ``result``.
 
     ``trials`` is where what rests on absence goes.
 
     Under uv's exclusive lock, waiting so long for it; ``beside`` others, under
-    the shared one, what ``planner.grace`` allows. Raises CacheBusy, Refused.
+    the shared one, what ``planner.grace`` allows. Entries ``forced`` go although
+    they are used, and links that break by it are no reason to put them back.
+    Raises CacheBusy, Refused.
     """
     run_id = new_run_id(now_ns())
     divided = divide_removals(situation.policy, situation.inventory, removals)
@@ -64,12 +69,14 @@ def transact(
         on_trial = frozenset()
     elif on_trial:
         removals, on_trial = _prepare(situation, trials, run_id, divided, sizes, result)
-    last = LastLook(situation, removals, beside=beside)
+    last = LastLook(situation, removals, beside=beside, forced=forced)
     environments = situation.collected.scanned
     identity = situation.cache.identity
 
     def check(moved: Sequence[str], in_quarantine: Callable[[str], bool]) -> Verified:
-        return verify(environments, identity, moved, in_quarantine)
+        found = verify(environments, identity, moved, in_quarantine)
+        broken = tuple(one for one in found.broken if not lies_in(one.entry, forced))
+        return replace(found, broken=broken)
 
     acquire = _acquire(situation, timeout_seconds)
     steps = Steps(

@@ -63,8 +63,14 @@ class LastLook:
     """
 
     def __init__(
-        self, situation: Situation, removals: Sequence[Decision], *, beside: bool = False
+        self,
+        situation: Situation,
+        removals: Sequence[Decision],
+        *,
+        beside: bool = False,
+        forced: frozenset[str] = frozenset(),
     ) -> None:
+        self._forced = forced
         self._situation = situation
         self._beside = beside
         inventory, evidence = situation.inventory, situation.evidence
@@ -95,6 +101,7 @@ class LastLook:
         alive = dict(self._alive_before)
         for entry, why in self._came_alive(moment):
             alive.setdefault(entry, why)
+        alive = {entry: why for entry, why in alive.items() if entry not in self._forced}
         dropped = dict(self._dropped)
         for decision in self._removals:
             path = decision.path

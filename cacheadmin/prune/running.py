@@ -119,11 +119,15 @@ def run_prune(
     dropped: Sequence[tuple[str, str]] = (),
     watched: Watched | None = None,
     shield: Shield | None = None,
+    forced: frozenset[str] = frozenset(),
+    concurrent: bool = True,
 ) -> PruneResult:
     """Carry out a plan. A refused one changes nothing; an empty one takes no cache lock.
 
     ``watched`` is what ``watch_trials`` found, ``shield`` plants roots for what
-    goes on trial. Raises CacheBusy when the lock is not free in time.
+    goes on trial. Entries ``forced`` go although they are used. ``concurrent`` False:
+    under the exclusive lock, whatever the policy says. Raises CacheBusy when the lock
+    is not free in time.
     """
     policy, cache = situation.policy, situation.cache
     place = choose_quarantine(policy, cache)
@@ -146,7 +150,16 @@ def run_prune(
         result.warnings.append(warning)
     if plan.removals or situation.inventory.on_trial:
         with _begin(policy, cache) as (quarantine, _), terminable():
-            _work(situation, plan, sizes, quarantine, result, shield)
+            _work(
+                situation,
+                plan,
+                sizes,
+                quarantine,
+                result,
+                shield,
+                forced=forced,
+                concurrent=concurrent,
+            )
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
@@ -166,6 +179,9 @@ def _work(
     quarantine: Quarantine,
     result: PruneResult,
     shield: Shield | None,
+    *,
+    forced: frozenset[str],
+    concurrent: bool,
 ) -> None:
     policy = situation.policy
     with trials_of_run(policy, situation.cache, plan, result.warnings) as trials:
@@ -174,7 +190,7 @@ def _work(
             result.warnings += bring_back_used(situation, plan, trials, result.trial)
         if not plan.removals:
             pass
-        elif policy.lock.busy == "concurrent":
+        elif policy.lock.busy == "concurrent" and concurrent:
             prune_beside(situation, plan.removals, sizes, quarantine, result, trials)
         else:
             timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
@@ -186,6 +202,7 @@ def _work(
                 result,
                 timeout_seconds=timeout,
                 trials=trials,
+                forced=forced,
             )
         if trials is not None:
             result.warnings += end_trials(situation, trials, result.trial)

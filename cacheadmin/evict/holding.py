@@ -1,0 +1,117 @@
+"""Who has a package that is evicted: environments, tools, processes. Pure.
+
+An environment has it by links, hard links, clones or copies: all four run the same
+bad code. A process has it when it uses such an archive, or runs from such an
+environment; what it imported stays in its memory whatever is removed.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.evict.wanted import is_wanted
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.inventory.entries import archive_path, lies_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from cacheadmin.evict.wanted import Wanted
+    from cacheadmin.evidence.facts import Environment, Process
+    from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.planner.case import Case
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An environment that has one of the packages."""
+
+    environment: Environment
+    """The environment."""
+    packages: tuple[str, ...]
+    """What it has of them, as ``name==version``."""
+    links: bool
+    """Whether it links to the cache for them, so that it breaks when they go."""
+    repair: str
+    """A command for its owner that replaces them; empty for what uv makes again by itself."""
+
+
+def holders(case: Case, wanted: Collection[Wanted], archives: Iterable[ArchiveId]) -> list[Holder]:
+    """Return every environment that has one of the packages, by path."""
+    evicted = frozenset(archives)
+    found = []
+    for environment in sorted(case.evidence.environments, key=lambda one: one.path):
+        if environment.status is EnvironmentStatus.MISSING:
+            continue
+        linked = environment.archives & evicted
+        held = linked | (environment.hardlinked_archives & evicted)
+        packages = {_words(case, archive) for archive in held}
+        packages |= {text for text in environment.copied if _is_named(wanted, text)}
+        if packages:
+            repair = _repair(environment, wanted, packages)
+            found.append(Holder(environment, tuple(sorted(packages)), bool(linked), repair))
+    return found
+
+
+def processes_of(
+    case: Case, holding: Iterable[Holder], archives: Iterable[ArchiveId]
+) -> list[Process]:
+    """Return every process that uses one of the archives, or runs from one of the environments."""
+    paths = {one.environment.path for one in holding}
+    entries = {archive_path(archive) for archive in archives}
+    entries |= {
+        entry
+        for one in holding
+        if (entry := one.environment.entry_in(case.inventory.cache)) is not None
+    }
+    return [
+        process
+        for process in case.evidence.processes
+        if any(lies_in(use.entry, entries) for use in process.uses)
+        or any(path in paths for path in process.environments)
+    ]
+
+
+def _words(case: Case, archive: ArchiveId) -> str:
+    stored = case.inventory.archives[archive]
+    return f"{stored.package}=={stored.version}"
+
+
+def _is_named(wanted: Iterable[Wanted], text: str) -> bool:
+    name, _, version = text.partition("==")
+    return is_wanted(wanted, name, version or None)
+
+
+def _repair(environment: Environment, wanted: Iterable[Wanted], packages: set[str]) -> str:
+    """Return a command that leaves an environment without the evicted versions.
+
+    Another version replaces one that was evicted; a package that is evicted whole is
+    uninstalled. `--reinstall-package` because a broken link can't be uninstalled
+    otherwise (facts section 10).
+    """
+    if environment.kind is EnvironmentKind.CACHED:
+        return ""
+    names = {text.partition("==")[0] for text in packages}
+    hit = [one for one in wanted if one.name in names]
+    if environment.kind is EnvironmentKind.TOOL:
+        tool = os.path.basename(environment.path.rstrip("/"))
+        exclusions = [
+            word
+            for one in hit
+            if one.version is not None
+            for word in ("--with", f"{one.name}!={one.version}")
+        ]
+        return shlex.join(["uv", "tool", "install", "--reinstall", *exclusions, tool])
+    if environment.kind in (EnvironmentKind.TARGET, EnvironmentKind.PREFIX):
+        where = [f"--{environment.kind.value}", environment.path]
+    else:
+        where = ["--python", environment.path]
+    if any(one.version is None for one in hit):
+        return shlex.join(["uv", "pip", "uninstall", *where, *sorted({one.name for one in hit})])
+    words = ["uv", "pip", "install", *where]
+    for name in sorted({one.name for one in hit}):
+        words += ["--reinstall-package", name, "--upgrade-package", name]
+    return shlex.join([*words, *(f"{one.name}!={one.version}" for one in hit)])

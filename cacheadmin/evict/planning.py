@@ -1,0 +1,211 @@
+"""What an eviction removes, and what it leaves, each with its reason.
+
+- Pointers, in the buckets of every release, whole: a new install finds none and fetches
+  again, or fails offline. That is proven to harm nobody.
+- Revisions of source distributions, with the file that names the current one.
+- Links by which uv finds a cached environment that has the package: the next
+  `uvx` makes a new one.
+- Archives that nobody uses; with ``even_in_use`` the others too, and cached environments
+  that have it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cacheadmin.evict.holding import Holder, holders, processes_of
+from cacheadmin.evict.wanted import is_wanted
+from cacheadmin.fs.reading import open_directory_beneath
+from cacheadmin.inventory.entries import EntryKind, archive_path
+from cacheadmin.planner.explaining import LEADS
+from cacheadmin.planner.plan import Decision, Plan, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from cacheadmin.evict.wanted import Wanted
+    from cacheadmin.evidence.facts import Process
+    from cacheadmin.inventory.entries import Archive, ArchiveId, SourceRevision
+    from cacheadmin.planner.marks import Use
+    from cacheadmin.situation import Situation
+
+_POINTER = "evict.pointer"
+_FILES = ("revision.http", "revision.rev")
+
+# Made from the content: uv finds such an archive without any pointer.
+_CONTENT_MADE = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """An eviction as it would be carried out."""
+
+    wanted: tuple[Wanted, ...]
+    """What was asked for."""
+    plan: Plan
+    """What is removed and kept, in the form that a prune carries out."""
+    holders: tuple[Holder, ...]
+    """Environments that have one of the packages."""
+    processes: tuple[Process, ...]
+    """Processes that have one of them loaded, or may load it."""
+    forced: frozenset[str]
+    """Entries that are removed although they are used."""
+    warnings: tuple[str, ...]
+    """What a new install may still find."""
+
+
+def plan_eviction(
+    situation: Situation, wanted: Collection[Wanted], *, even_in_use: bool = False
+) -> Eviction:
+    """Decide what goes and who has it. Reads the cache, changes nothing."""
+    case, inventory = situation.case, situation.inventory
+    base = situation.plan()
+    archives = {
+        one.id: one
+        for one in inventory.archives.values()
+        if is_wanted(wanted, one.package, one.version)
+    }
+    holding = holders(case, wanted, archives)
+    users = processes_of(case, holding, archives)
+    removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
+    kept: list[Decision] = []
+    forced: set[str] = set()
+    for path in _links_to(situation, holding):
+        # Whoever runs from what it leads to goes on: only new runs miss it.
+        forced.add(path)
+        removals.append(_remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again"))
+    for entry in _cached(situation, holding) if even_in_use else ():
+        forced.add(entry)
+        kind = EntryKind.ARCHIVE if entry.startswith("archive-v") else EntryKind.ENVIRONMENT
+        removals.append(_remove(kind, entry, "a cached environment that has it"))
+    for one in archives.values():
+        uses = [use for use in base.live.archives.get(one.id, []) if use.rule not in LEADS]
+        uses += [use for use in base.live.hidden_uses if use not in uses]
+        if not uses or even_in_use:
+            if uses:
+                forced.add(one.path)
+            removals.append(_remove(EntryKind.ARCHIVE, one.path, _words(uses), one))
+        else:
+            kept.append(_keep(one, uses))
+    warnings = tuple(
+        f"{one.path} is used, and stays; its name is made from its content, so uv (with the "
+        "preview content-addressed-cache) finds it without a pointer"
+        for one in archives.values()
+        if len(one.id) == _CONTENT_MADE and any(one.path == d.path for d in kept)
+    )
+    plan = Plan(Verdict.LIMITED, tuple(removals), tuple(kept), (), base.live, base.gaps)
+    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), frozenset(forced), warnings)
+
+
+def _pointers(
+    situation: Situation, wanted: Collection[Wanted], archives: Collection[ArchiveId]
+) -> Iterator[Decision]:
+    """Yield every file of each pointer to such a package, or to an archive that may go."""
+    for pointer in situation.inventory.wheel_pointers:
+        named = is_wanted(wanted, pointer.package, pointer.version)
+        if not named and pointer.archives.isdisjoint(archives):
+            continue
+        folder = pointer.path.rpartition("/")[0]
+        for file in pointer.files:
+            yield Decision(
+                EntryKind.WHEEL,
+                f"{folder}/{file}",
+                pointer.package,
+                pointer.version,
+                _POINTER,
+                "by it uv would install the package again",
+                rests_on="proof",
+            )
+
+
+def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decision]:
+    """Yield revisions of such source distributions, and the files that name them."""
+    seen: set[str] = set()
+    for revision in situation.inventory.revisions:
+        package, version = _named(revision, situation)
+        if not is_wanted(wanted, package, version):
+            continue
+        folder = revision.path.rpartition("/")[0]
+        if folder not in seen:
+            seen.add(folder)
+            for name in _present(situation.cache.fd, folder):
+                path = f"{folder}/{name}"
+                reason = "by it uv would build the package again"
+                yield Decision(
+                    EntryKind.WHEEL, path, package, version, _POINTER, reason, rests_on="proof"
+                )
+        yield Decision(
+            EntryKind.REVISION,
+            revision.path,
+            package,
+            version,
+            "evict.source",
+            "a source distribution of the package",
+            rests_on="proof",
+        )
+
+
+def _named(revision: SourceRevision, situation: Situation) -> tuple[str | None, str | None]:
+    """Return a revision's package; of sources without a name in their path, by its wheels."""
+    if revision.package is not None and revision.version is not None:
+        return revision.package, revision.version
+    for archive in revision.archives:
+        stored = situation.inventory.archives.get(archive)
+        if stored is not None and stored.package is not None:
+            return stored.package, stored.version
+    return revision.package, revision.version
+
+
+def _present(cache_fd: int, folder: str) -> list[str]:
+    try:
+        fd = open_directory_beneath(cache_fd, folder)
+    except OSError:
+        return []
+    try:
+        return sorted(set(os.listdir(fd)) & set(_FILES))
+    finally:
+        os.close(fd)
+
+
+def _cached(situation: Situation, holding: Collection[Holder]) -> list[str]:
+    """Return the cached environments that have the package, by their entries."""
+    entries = (one.environment.entry_in(situation.inventory.cache) for one in holding)
+    return [entry for entry in entries if entry is not None]
+
+
+def _links_to(situation: Situation, holding: Collection[Holder]) -> list[str]:
+    """Return the links by which uv finds these cached environments."""
+    entries = set(_cached(situation, holding))
+    return [
+        one.path
+        for one in situation.inventory.environments
+        if one.archive is not None and archive_path(one.archive) in entries
+    ]
+
+
+def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = None) -> Decision:
+    package = None if archive is None else archive.package
+    version = None if archive is None else archive.version
+    rule = f"evict.{kind.value}"
+    return Decision(kind, path, package, version, rule, reason, rests_on="proof")
+
+
+def _words(uses: list[Use]) -> str:
+    used = [use for use in uses if use.rule not in LEADS]
+    return f"although it is used: {used[0].reason}" if used else "nobody uses it"
+
+
+def _keep(archive: Archive, uses: list[Use]) -> Decision:
+    from cacheadmin.planner.case import name_some
+
+    return Decision(
+        EntryKind.ARCHIVE,
+        archive.path,
+        archive.package,
+        archive.version,
+        uses[0].rule,
+        uses[0].reason,
+        name_some([use.who for use in uses]),
+    )

@@ -1,0 +1,85 @@
+"""How an eviction looks: what went, and who still has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.plans import decisions_json
+from cacheadmin.report.tables import count_words, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cacheadmin.evict.planning import Eviction
+    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.planner.plan import Decision
+
+    User = Callable[[int | None], str]
+
+
+def eviction_json(
+    eviction: Eviction,
+    removals: Sequence[Decision],
+    sizes: Measured[str],
+    user: User,
+) -> dict[str, Any]:
+    """Return the part of the document that tells of the eviction itself."""
+    return {
+        "packages": [one.text for one in eviction.wanted],
+        "removals": decisions_json(removals, sizes),
+        "kept": decisions_json(eviction.plan.kept, sizes),
+        "holders": [
+            {
+                "venv": one.environment.path,
+                "kind": one.environment.kind.value,
+                "owner": None if one.environment.uid is None else user(one.environment.uid),
+                "uid": one.environment.uid,
+                "packages": list(one.packages),
+                "links": one.links,
+                "repair": one.repair or None,
+            }
+            for one in eviction.holders
+        ],
+        "processes": [
+            {"pid": one.pid, "owner": user(one.uid), "uid": one.uid, "command": one.command}
+            for one in eviction.processes
+        ],
+        "warnings": list(eviction.warnings),
+    }
+
+
+def eviction_text(
+    eviction: Eviction, removals: Sequence[Decision], user: User, *, done: bool
+) -> str:
+    """Return an eviction for people: what went, what stays in use, whom to tell what."""
+    names = ", ".join(one.text for one in eviction.wanted)
+    verb = "removed" if done else "would remove"
+    number = count_words(len(removals), "entry", "entries")
+    parts = [f"{names}: {verb} {number}" if removals else f"{names}: nothing of it in this cache"]
+    if removals:
+        rows = [(one.kind.value, one.path, one.reason) for one in removals]
+        parts.append(table((verb, "path", "because"), rows))
+    if eviction.plan.kept:
+        staying = [(one.path, one.reason) for one in eviction.plan.kept]
+        words = table(("stays in use", "because"), staying)
+        parts.append(f"{words}\n--even-in-use removes these too, and breaks what links to them")
+    if eviction.holders:
+        holding = [
+            (
+                one.environment.path,
+                None if one.environment.uid is None else user(one.environment.uid),
+                one.environment.kind.value,
+                ", ".join(one.packages),
+            )
+            for one in eviction.holders
+        ]
+        parts.append(table(("has it", "owner", "kind", "packages"), holding))
+        commands = [f"  {printable(one.repair)}" for one in eviction.holders if one.repair]
+        if commands:
+            parts.append("\n".join(["to be run by the owners:", *commands]))
+    if eviction.processes:
+        running = [(one.pid, user(one.uid), one.command) for one in eviction.processes]
+        words = table(("process that may run it", "owner", "command"), running)
+        parts.append(f"{words}\nwhat they imported stays in their memory until they end")
+    return "\n\n".join(parts)

@@ -1,0 +1,147 @@
+"""A release was yanked, or is malicious: it leaves the cache now, and who has it is known."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.uv_releases import NEWEST
+
+
+@pytest.fixture
+def infected(shared: SharedCache) -> SharedCache:
+    """Six 1.16.0 by symlinks, copies and a tool's cached environment, in buckets of two releases."""
+    shared.environment("linking", NEWEST, "six==1.16.0", "idna==3.7")
+    shared.environment("copying", "0.8.5", "six==1.16.0", link_mode="copy")
+    shared.environment("other", "0.8.5", "six==1.17.0")
+    words = ("tool", "run", "--with", "six==1.16.0", "cowsay", "-t", "hello")
+    shared.uv(NEWEST, *words, link_mode="copy")
+    return shared
+
+
+def policy_of(shared: SharedCache, cacheadmin: Cacheadmin) -> Path:
+    found = f"venvs: {{complete: true, discover: [{{root: {shared.homes}, depth: 3}}]}}\n"
+    return cacheadmin.policy(shared.path, found)
+
+
+def pointers_to(shared: SharedCache, version: str) -> list[Path]:
+    found = [*shared.path.glob("wheels-v*/*/*/six/*"), *shared.path.glob("wheels-v*/pypi/six/*")]
+    return [path for path in found if version in path.name and not path.name.endswith(".lock")]
+
+
+def offline(shared: SharedCache, release: str, requirement: str) -> bool:
+    environment = shared.home() / f"offline-{release}-{requirement}"
+    shared.uv(release, "venv", environment, "--quiet")
+    words = ("pip", "install", "--offline", "--python", environment, requirement)
+    return shared.uv(release, *words, check=False).returncode == 0
+
+
+def test_new_installs_find_it_no_more_and_its_holders_are_named(
+    infected: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    policy = policy_of(infected, cacheadmin)
+    linking, copying, other = infected.environments
+    before = tree_snapshot(infected.path)
+    dry = cacheadmin("evict", policy, "six==1.16", "--dry-run", "--format", "json", code=0).json
+    assert tree_snapshot(infected.path) == before
+    said = cacheadmin("evict", policy, "six==1.16", "--format", "json", code=0).json
+    assert said["outcome"] == "committed"
+    assert {row["path"] for row in said["removals"]} == {row["path"] for row in dry["removals"]}
+    assert pointers_to(infected, "1.16.0") == []
+    for release in ("0.8.5", NEWEST):
+        assert not offline(infected, release, "six==1.16.0")
+    assert offline(infected, "0.8.5", "six==1.17.0")
+    # Whoever has it goes on, and is named; the others are not.
+    assert all(not dangling_links(one) for one in infected.environments)
+    holders = {row["venv"]: row for row in said["holders"]}
+    assert {str(linking), str(copying)} < set(holders)
+    assert str(other) not in holders
+    assert holders[str(linking)]["links"]
+    assert not holders[str(copying)]["links"]
+    (cached,) = [row for row in holders.values() if row["kind"] == "cached"]
+    assert cached["packages"] == ["six==1.16.0"]
+    # The next run makes the tool's environment again, from the index or not at all.
+    words = ("tool", "run", "--offline", "--with", "six==1.16.0", "cowsay", "-t", "hello")
+    assert infected.uv(NEWEST, *words, check=False).returncode != 0
+    again = infected.uv(NEWEST, *[word for word in words if word != "--offline"])
+    assert "hello" in again.stdout
+
+
+def test_the_commands_for_the_owners_replace_it(
+    infected: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    policy = policy_of(infected, cacheadmin)
+    linking, copying, _ = infected.environments
+    words = ("evict", policy, "six==1.16.0", "--even-in-use", "--format", "json")
+    said = cacheadmin(*words, code=0).json
+    assert dangling_links(linking)
+    assert not [one for one in said["kept"] if one["package"] == "six"]
+    for row in said["holders"]:
+        if row["repair"] is None:
+            continue
+        command = shlex.split(row["repair"])
+        assert command[0] == "uv"
+        for release in ("0.8.5", NEWEST):
+            infected.uv(release, *command[1:])
+    for environment in (linking, copying):
+        asked = (
+            "import six, idna; print(six.__version__)"
+            if environment is linking
+            else ("import six; print(six.__version__)")
+        )
+        python = environment / "bin" / "python"
+        found = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True)
+        assert found.stdout.strip() == "1.17.0"
+        assert not dangling_links(environment)
+
+
+def test_what_is_in_use_goes_only_when_asked_and_comes_back(
+    infected: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    policy = policy_of(infected, cacheadmin)
+    linking = infected.environments[0]
+    program = "import six, time; print('up', flush=True); time.sleep(300)"
+    running = subprocess.Popen(
+        [linking / "bin" / "python", "-c", program], stdout=subprocess.PIPE, cwd="/"
+    )
+    try:
+        assert running.stdout is not None
+        running.stdout.readline()
+        said = cacheadmin("evict", policy, "six==1.16.0", "--format", "json", code=0).json
+        assert running.pid in [row["pid"] for row in said["processes"]]
+        assert [row["package"] for row in said["kept"]] == ["six"]
+        assert not dangling_links(linking)
+        told = cacheadmin("evict", policy, "six==1.16.0", "--even-in-use", code=0)
+        assert "although it is used" in told.stderr
+        assert str(linking) in told.stderr
+        assert dangling_links(linking)
+        (undo,) = [line for line in told.stdout.splitlines() if line.startswith("undo: ")]
+        cacheadmin(*shlex.split(undo.removeprefix("undo: cacheadmin ")), code=0)
+        assert not dangling_links(linking)
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_package_with_all_its_versions_and_sources(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "docopt==0.6.2", "six==1.16.0")
+    shared.remove_environment(environment)
+    policy = policy_of(shared, cacheadmin)
+    said = cacheadmin("evict", policy, "Docopt", "six", "--format", "json", code=0).json
+    assert said["packages"] == ["docopt", "six"]
+    assert {"wheel", "revision", "archive"} == {row["kind"] for row in said["removals"]}
+    left = [path for path in shared.path.glob("archive-v0/*/*") if "docopt" in path.name]
+    assert left == []
+    for name in ("docopt", "six"):
+        assert not offline(shared, NEWEST, name)
+    for wrong in ("six>=1", "six[x]", "six=1", "six==1.*"):
+        assert cacheadmin("evict", policy, wrong, code=2).stderr
+    none = cacheadmin("evict", policy, "nothing-of-that-name", code=0).stdout
+    assert "nothing of it in this cache" in none
