@@ -1,4 +1,4 @@
-"""Who has a package that is evicted: environments, tools, processes. Pure.
+"""Who has a package that is evicted: environments, tools, processes.
 
 An environment has it by links, hard links, clones or copies: all four run the same
 bad code. A process has it when it uses such an archive, or runs from such an
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import archive_path, lies_in
 
 if TYPE_CHECKING:
@@ -57,10 +58,16 @@ def holders(case: Case, wanted: Collection[Wanted], archives: Iterable[ArchiveId
 
 
 def processes_of(
-    case: Case, holding: Iterable[Holder], archives: Iterable[ArchiveId]
+    case: Case,
+    processes: Iterable[Process],
+    holding: Iterable[Holder],
+    archives: Iterable[ArchiveId],
 ) -> list[Process]:
-    """Return every process that uses one of the archives, or runs from one of the environments."""
-    paths = {one.environment.path for one in holding}
+    """Return which processes use one of the archives, or run from one of the environments.
+
+    Environments are compared by their resolved paths.
+    """
+    paths = {resolve(one.environment.path) for one in holding}
     entries = {archive_path(archive) for archive in archives}
     entries |= {
         entry
@@ -69,9 +76,9 @@ def processes_of(
     }
     return [
         process
-        for process in case.evidence.processes
+        for process in processes
         if any(lies_in(use.entry, entries) for use in process.uses)
-        or any(path in paths for path in process.environments)
+        or any(resolve(path) in paths for path in process.environments)
     ]
 
 

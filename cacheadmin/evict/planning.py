@@ -68,7 +68,7 @@ def plan_eviction(
         if is_wanted(wanted, one.package, one.version)
     }
     holding = holders(case, wanted, archives)
-    users = processes_of(case, holding, archives)
+    users = processes_of(case, situation.collected.look.processes, holding, archives)
     removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
     kept: list[Decision] = []
     forced: set[str] = set()

@@ -15,7 +15,7 @@ from tests.support.uv_releases import NEWEST
 
 @pytest.fixture
 def infected(shared: SharedCache) -> SharedCache:
-    """Six 1.16.0 by symlinks, copies and a tool's cached environment, in buckets of two releases."""
+    """Six 1.16.0 by symlinks, by copies and in a tool's cached environment, of two releases."""
     shared.environment("linking", NEWEST, "six==1.16.0", "idna==3.7")
     shared.environment("copying", "0.8.5", "six==1.16.0", link_mode="copy")
     shared.environment("other", "0.8.5", "six==1.17.0")

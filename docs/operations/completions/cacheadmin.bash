@@ -63,7 +63,7 @@ _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
     case $1 in
         '')
-            commands='preflight plan prune simulate explain scan schemas usage report audit doctor verify protect guard help runs venv pin policy uv'
+            commands='preflight plan prune simulate evict explain scan schemas usage report audit doctor verify protect guard help runs venv pin policy uv'
             options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
             valued='--color'
             ;;
@@ -86,6 +86,11 @@ _cacheadmin_call() {
             options='--uv --ci --clean --force --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--uv --clean --format --color'
             arguments='policy other...'
+            ;;
+        'evict')
+            options='--even-in-use --dry-run -n --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
+            arguments='other...'
             ;;
         'explain')
             options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
@@ -261,6 +266,8 @@ _cacheadmin_values() {
         'prune --color') printf '%s\n' auto always never ;;
         'simulate --format') printf '%s\n' table json ;;
         'simulate --color') printf '%s\n' auto always never ;;
+        'evict --format') printf '%s\n' table json ;;
+        'evict --color') printf '%s\n' auto always never ;;
         'explain --format') printf '%s\n' table json ;;
         'explain --color') printf '%s\n' auto always never ;;
         'scan --format') printf '%s\n' table json jsonl csv ;;

@@ -13,7 +13,7 @@ end
 
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
@@ -69,7 +69,7 @@ end
 
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
@@ -96,6 +96,7 @@ complete -c cacheadmin -n '__cacheadmin_at ""' -a preflight -d 'Say whether it i
 complete -c cacheadmin -n '__cacheadmin_at ""' -a plan -d 'Show what prune would remove and keep, each with its reason; changes nothing'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a prune -d 'Remove what the plan allows: all of it, undoable, or nothing'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a simulate -d 'Show exactly what `uv cache prune` of a release would delete, and whom it breaks'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a evict -d 'Remove a package from the cache now, and say who still has it'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a explain -d 'Say why something is kept or removed, who uses it, and what would change that'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a scan -d 'List the environments, their owners, link modes, uv versions and broken links'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a schemas -d 'Show users, the uv releases they use, and which buckets somebody needs'
@@ -170,6 +171,16 @@ complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l wide -d 'Show tables w
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l version -d 'Print the version and leave'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l even-in-use -d 'Also remove what is used: environments break'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l dry-run -s n -d 'Only say what would be removed, and who has it'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l wide -d 'Show tables whole, however narrow the terminal is'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "explain"' -l format -x -a 'table json' -d 'table or json'
@@ -489,7 +500,7 @@ complete -c cacheadmin -n '__cacheadmin_at "uv"' -l color -x -a 'auto always nev
 complete -c cacheadmin -n '__cacheadmin_at "uv"' -l version -d 'Print the version and leave'
 complete -c cacheadmin -n '__cacheadmin_at "uv"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l policy -x -a '(__cacheadmin_policies)' -d 'Store it in this policy\'s state'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l policy -x -a '(__cacheadmin_policies)' -d 'Store it in the state of this policy alone'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l store -l no-store -d 'Remember it, or only print it'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l insecure-policy -d 'Accept a policy that others could have written'
