@@ -28,7 +28,7 @@ from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
-from cacheadmin.evidence.tools import tools_of
+from cacheadmin.evidence.tools import python_is_gone, tools_of
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -108,7 +108,13 @@ def scan_candidate(candidate: Candidate, look: Look, options: ScanOptions) -> En
     """Scan one environment that a source named."""
     environment = scan_environment(candidate, look.locator, look.inodes, options)
     if candidate.kind is EnvironmentKind.CACHED:
-        environment = replace(environment, tools=tools_of(candidate.path))
+        tools = tools_of(candidate.path)
+        environment = replace(
+            environment,
+            tools=tuple(tools),
+            tool_versions=tools,
+            python_gone=python_is_gone(candidate.path),
+        )
     return environment
 
 

@@ -117,6 +117,10 @@ class Environment:
     complete: bool = True
     reason: str = ""
     tools: tuple[str, ...] = ()
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
+    """The version of each of ``tools``."""
+    python_gone: bool = False
+    """Whether its Python is a link to nothing here; asked of cached environments alone."""
     copied: frozenset[str] = frozenset()
 
     @property

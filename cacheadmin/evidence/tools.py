@@ -19,13 +19,13 @@ _REQUIREMENT = re.compile(rb"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re
 _MAX_DISTRIBUTIONS = 2_000
 
 
-def tools_of(environment: str) -> tuple[str, ...]:
-    """Return the distributions that no other one in an environment requires, sorted.
+def tools_of(environment: str) -> dict[str, str]:
+    """Return the distributions that no other one in an environment requires, with versions.
 
-    All of them when they require each other in a circle; none when there is
+    Sorted. All of them when they require each other in a circle; none when there is
     nothing to read.
     """
-    names: set[str] = set()
+    versions: dict[str, str] = {}
     required: set[str] = set()
     for folder in _site_packages(environment):
         try:
@@ -35,15 +35,23 @@ def tools_of(environment: str) -> tuple[str, ...]:
         for entry in entries:
             if not entry.endswith(".dist-info"):
                 continue
-            name = normalized(entry.removesuffix(".dist-info").partition("-")[0])
-            names.add(name)
+            name, _, version = entry.removesuffix(".dist-info").partition("-")
+            name = normalized(name)
+            versions[name] = version
             # Often a link into an archive, and its owner may point it anywhere:
             # resolved once, and then read like any foreign file.
             metadata = resolve(f"{folder}/{entry}/METADATA")
             content = read_file(metadata, _METADATA_BYTES)
             if not isinstance(content, ReadFailure):
                 required |= requirements_in(content) - {name}
-    return tuple(sorted(names - required or names))
+    tools = versions.keys() - required or versions.keys()
+    return {name: versions[name] for name in sorted(tools)}
+
+
+def python_is_gone(environment: str) -> bool:
+    """Whether an environment's Python is a link that leads nowhere on this host."""
+    python = f"{environment}/bin/python"
+    return os.path.islink(python) and not os.path.exists(python)
 
 
 def requirements_in(metadata: bytes) -> frozenset[str]:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.uv.layout import is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import CachedEnvironment
     from cacheadmin.planner.case import Case
 
@@ -52,6 +54,10 @@ def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
     """Return the newest environment of each (bucket, tools); unknown tools count as their own."""
     newest: dict[tuple[str, ...], CachedEnvironment] = {}
     for environment in case.inventory.environments:
+        scanned = _scanned(case, environment)
+        if scanned is not None and scanned.python_gone:
+            # It runs no more, so it can't make the next call quick.
+            continue
         tools = _tools(case, environment) or (environment.path,)
         key = (environment.bucket, *tools)
         known = newest.get(key)
@@ -63,8 +69,43 @@ def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
     return list(newest.values())
 
 
-def _tools(case: Case, environment: CachedEnvironment) -> tuple[str, ...]:
+def cached_name(case: Case, environment: CachedEnvironment) -> tuple[str | None, str | None]:
+    """Return what people call a cached environment: (tool, its version), or (script, None).
+
+    Several tools (``--with``) are named together, without versions; (None, None) for one
+    that tells nothing.
+    """
+    own = environment.path.rpartition("/")[2]
+    name, _, digest = own.rpartition("-")
+    if environment.archive is None and name and is_digest(digest):
+        return name, None
+    scanned = _scanned(case, environment)
+    tools = () if scanned is None else scanned.tools
+    if scanned is None or not tools:
+        return None, None
+    if len(tools) == 1:
+        return tools[0], scanned.tool_versions.get(tools[0])
+    return " + ".join(tools), None
+
+
+def cached_names(case: Case) -> dict[str, tuple[str, str | None]]:
+    """Return the name of each cached environment, by its entry and by its archive's."""
+    found = {}
+    for environment in case.inventory.environments:
+        name, version = cached_name(case, environment)
+        if name is not None:
+            found[environment.path] = (name, version)
+            if environment.archive is not None:
+                found[archive_path(environment.archive)] = (name, version)
+    return found
+
+
+def _scanned(case: Case, environment: CachedEnvironment) -> Environment | None:
     archive = environment.archive
     entry = environment.path if archive is None else archive_path(archive)
-    scanned = case.cached_environments.get(entry)
+    return case.cached_environments.get(entry)
+
+
+def _tools(case: Case, environment: CachedEnvironment) -> tuple[str, ...]:
+    scanned = _scanned(case, environment)
     return scanned.tools if scanned is not None else ()

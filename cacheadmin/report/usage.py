@@ -114,4 +114,5 @@ def group_name(group: Group) -> str:
     """Return how a group is called; not escaped."""
     if group.name is None:
         return _WITHOUT_NAME.get(group.sort.value, "-")
-    return group.name if group.version is None else f"{group.name} {group.version}"
+    name = group.name if group.version is None else f"{group.name} {group.version}"
+    return f"{name} (cached environment)" if group.sort.value == "environment" else name

@@ -89,17 +89,19 @@ class Grouping:
             return Group(Sort.OWNER, self.user(thing.uid))
         if self.by is By.TEAM:
             return Group(Sort.TEAM, self.team(thing.bucket, thing.uid))
-        if thing.sort is not Sort.PACKAGE:
-            return Group(thing.sort)
-        return Group(Sort.PACKAGE, thing.package, thing.version if self.by is By.VERSION else None)
+        if thing.sort is Sort.PACKAGE or (thing.sort is Sort.ENVIRONMENT and thing.package):
+            version = thing.version if self.by is By.VERSION else None
+            return Group(thing.sort, thing.package, version)
+        return Group(thing.sort)
 
 
-def thing_of_archive(archive: Archive) -> Thing:
-    """Return what an archive is."""
+def thing_of_archive(archive: Archive, names: Mapping[str, PackageVersion] | None = None) -> Thing:
+    """Return what an archive is; ``names`` are those of cached environments, by entry."""
     bucket = archive.path.partition("/")[0]
     sort = Sort.PACKAGE if archive.package is not None else Sort.OTHER
     if archive.content is ArchiveContent.ENVIRONMENT:
-        sort = Sort.ENVIRONMENT
+        name, version = (names or {}).get(archive.path, (None, None))
+        return Thing(bucket, Sort.ENVIRONMENT, name, version, archive.uid)
     return Thing(bucket, sort, archive.package, archive.version, archive.uid)
 
 
@@ -145,4 +147,5 @@ class Classifier:
             return Thing(bucket, _SORT_OF_KIND.get(kind, Sort.METADATA), None, None, uid)
         if is_folder:
             self._inherited[path] = package
-        return Thing(bucket, Sort.PACKAGE, *package, uid)
+        sort = Sort.ENVIRONMENT if kind == "environments" else Sort.PACKAGE
+        return Thing(bucket, sort, *package, uid)

@@ -21,6 +21,7 @@ from cacheadmin.evidence.clones import extents_of_environments
 from cacheadmin.fs.accounting import Accounting, Measured, Ranges, Size, Tally
 from cacheadmin.fs.measuring import Walk, in_threads
 from cacheadmin.fs.reading import ReadFailure, failure
+from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.policy.teams import team_of
 from cacheadmin.state.archive_sizes import RememberedSize, open_archive_sizes
 from cacheadmin.usage.archives import MeasuredArchive, measure_archive
@@ -110,9 +111,10 @@ def measure_cache(situation: Situation) -> MeasuredCache:
     store = open_archive_sizes(situation.state)
     known = store.read()
     archives = _measure_archives(situation, known)
+    names = cached_names(situation.case)
     for one in archives:
-        accounting.add(Piece(thing_of_archive(one.archive), one.archive.id), one.tally)
-    others = _measure_others(situation, accounting)
+        accounting.add(Piece(thing_of_archive(one.archive, names), one.archive.id), one.tally)
+    others = _measure_others(situation, accounting, names)
     unread = [*(problem for one in archives for problem in one.failures), *others]
     held: Ranges = ()
     if accounting.shares_among_itself():
@@ -155,11 +157,13 @@ def _measure_archives(
     return in_threads(lambda archive: measure_archive(fd, archive, known, charges), archives)
 
 
-def _measure_others(situation: Situation, accounting: Accounting[Piece]) -> list[ReadFailure]:
+def _measure_others(
+    situation: Situation, accounting: Accounting[Piece], cached: Mapping[str, PackageVersion]
+) -> list[ReadFailure]:
     """Count everything but archives, the root folder itself included."""
     cache, inventory = situation.cache, situation.inventory
     leave_out = frozenset(archive.path for archive in inventory.archives.values())
-    packages = packages_of_paths(inventory)
+    packages = {**packages_of_paths(inventory), **cached}
     buckets = {bucket.name for bucket in inventory.buckets}
     charges = situation.charges
     try:

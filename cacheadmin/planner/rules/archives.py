@@ -8,9 +8,11 @@ referenced nor seen to be used goes, and only while nothing hides a use.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.uv.layout import is_content_made_id
@@ -34,22 +36,20 @@ _CONTENT_MADE = Use(
 def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
     """Rule on every archive."""
     led_there = _dead_pointers(case)
+    names = cached_names(case)
     for archive in case.inventory.archives.values():
         uses = [*live.archives.get(archive.id, ()), *live.hidden_uses]
         if not uses and is_content_made_id(archive.id) and not case.everybody_is_known:
             uses = [_CONTENT_MADE]
         if not uses and not case.policy.prune.archives:
             uses = [Use("archive.policy", "policy", "prune.archives is false")]
+        name, version = names.get(archive.path, (archive.package, archive.version))
         if uses:
-            yield keep(
-                EntryKind.ARCHIVE,
-                archive.path,
-                uses,
-                package=archive.package,
-                version=archive.version,
-            )
+            yield keep(EntryKind.ARCHIVE, archive.path, uses, package=name, version=version)
         else:
-            yield _remove(archive, led_there, live.retired.get(archive.id))
+            ruling = _remove(archive, led_there, live.retired.get(archive.id))
+            decision = replace(ruling.decision, package=name, version=version)
+            yield replace(ruling, decision=decision)
 
 
 def _remove(

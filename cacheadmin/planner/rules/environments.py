@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.cached_environments import cached_name
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words
 
@@ -23,9 +24,17 @@ def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
         # What could hide a link to an archive could hide a `.venv` that is a
         # link to this environment as well.
         uses = [*live.entries.get(environment.path, ()), *live.hidden_uses]
+        name, version = cached_name(case, environment)
         if uses:
-            yield keep(EntryKind.ENVIRONMENT, environment.path, uses)
+            yield keep(EntryKind.ENVIRONMENT, environment.path, uses, package=name, version=version)
         else:
             age = age_words(environment.changed_ns, case.now_ns)
             reason = f"no process or project uses it, unchanged for {age}"
-            yield remove(EntryKind.ENVIRONMENT, environment.path, "environment.idle", reason)
+            yield remove(
+                EntryKind.ENVIRONMENT,
+                environment.path,
+                "environment.idle",
+                reason,
+                package=name,
+                version=version,
+            )
