@@ -72,7 +72,7 @@ def test_packages_versions_and_buckets_are_told_apart(
     assert names >= {"six", "docopt", "numpy", "cowsay"}
     assert packages["package", "six", None]["archives"] == 2
     assert packages["environment", "cowsay", None]["archives"] == 1
-    assert "cowsay (cached environment)" in cacheadmin("usage", policy).stdout
+    assert "cowsay (cached environment)" in cacheadmin("usage", policy, "--by", "package").stdout
     (numpy,) = [path.parent for path in shared.path.glob("archive-v0/*/numpy")]
     assert packages["package", "numpy", None]["bytes"] >= du(numpy, "--block-size=1")
     versions = rows_of(usage_of(cacheadmin, policy, "version"))
