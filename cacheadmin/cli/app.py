@@ -34,6 +34,7 @@ _COMMANDS = {
     "usage": False,
     "report": False,
     "audit": False,
+    "dedupe": False,
     "doctor": False,
     "verify": False,
     "protect": False,

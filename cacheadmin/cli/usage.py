@@ -15,13 +15,15 @@ from cacheadmin.usage.by import By
 def usage(
     policy: PolicyArgument = None,
     by: Annotated[
-        By, typer.Option("--by", help="bucket, package, version, owner or team.")
+        By, typer.Option("--by", help="bucket, package, version, owner, team or duplicates.")
     ] = By.BUCKET,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show how much room the cache takes, and how much of it is exclusively its own."""
     from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.dedupe.running import dedupe
+    from cacheadmin.report.duplicates import shared_json, shared_text
     from cacheadmin.report.usage import unread_words, usage_json, usage_text
     from cacheadmin.situation import look_at
     from cacheadmin.usage.history import remember_size, size_record
@@ -31,6 +33,15 @@ def usage(
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
     ):
+        if by is By.DUPLICATES:
+            shared = dedupe(situation, dry_run=True, progress=progress)
+            if output_format is Format.JSON:
+                content = {"by": by.value, **shared_json(shared, done=False)}
+                output.data(document("usage", situation, content))
+            else:
+                every_row = output.settings.verbose
+                output.data(shared_text(shared, done=False, every_row=every_row))
+            return 0
         whole = measure_cache(situation)
         measured = whole.by(by)
         # One reason why nothing can be remembered is said once.

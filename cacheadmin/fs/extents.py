@@ -14,11 +14,14 @@ import fcntl
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _FS_IOC_FIEMAP = 0xC020660B
 _HEADER = struct.Struct("=QQIIII")
 _EXTENT = struct.Struct("=QQQQQIIII")
+# FIEMAP_FLAG_SYNC: what was written a moment ago has no place on the device else.
+_WRITTEN_FIRST = 0x1
 _LAST = 0x1
 _NOT_ON_DISK = 0x2 | 0x4 | 0x200  # unknown, not yet allocated, inside the inode
 _SHARED = 0x2000
@@ -56,19 +59,46 @@ def shared_extents(name: str, dir_fd: int | None = None) -> SharedExtents:
         os.close(fd)
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """One piece of a file on the device."""
+
+    logical: int
+    """Where in the file it begins, in bytes."""
+    physical: int
+    """Where on the device it begins, in bytes."""
+    length: int
+    """How long it is, in bytes."""
+    shared: bool
+    """Whether another file has it too."""
+
+
+def extents_of(fd: int) -> tuple[Extent, ...] | None:
+    """Return the extents of an open file that are on the device; None: there are too many.
+
+    What is not written yet is written first.
+    Raises OSError: the filesystem can't tell.
+    """
+    found: list[Extent] = []
+    start = 0
+    for _ in range(_MAX_CALLS):
+        end, flags = start, _LAST
+        for logical, physical, length, flags in _call(fd, start, _WRITTEN_FIRST):
+            end = logical + length
+            if not flags & _NOT_ON_DISK:
+                found.append(Extent(logical, physical, length, bool(flags & _SHARED)))
+        if flags & _LAST or end <= start:
+            return tuple(found)
+        start = end
+    return None
+
+
 def _read(fd: int) -> SharedExtents:
     ranges: list[tuple[int, int]] = []
     start = 0
     for _ in range(_MAX_CALLS):
-        buffer = bytearray(_HEADER.size + _PER_CALL * _EXTENT.size)
-        _HEADER.pack_into(buffer, 0, start, 2**64 - 1 - start, 0, 0, _PER_CALL, 0)
-        fcntl.ioctl(fd, _FS_IOC_FIEMAP, buffer, True)
-        mapped = min(_HEADER.unpack_from(buffer, 0)[3], _PER_CALL)
         end, flags = start, _LAST
-        for number in range(mapped):
-            logical, physical, length, _, _, flags, *_ = _EXTENT.unpack_from(
-                buffer, _HEADER.size + number * _EXTENT.size
-            )
+        for logical, physical, length, flags in _call(fd, start):
             end = logical + length
             if flags & _SHARED and not flags & _NOT_ON_DISK:
                 ranges.append((physical, physical + length))
@@ -76,3 +106,16 @@ def _read(fd: int) -> SharedExtents:
             return SharedExtents(tuple(ranges))
         start = end
     return SharedExtents(tuple(ranges), complete=False)
+
+
+def _call(fd: int, start: int, asked: int = 0) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (logical, physical, length, flags) of some extents from an offset on."""
+    buffer = bytearray(_HEADER.size + _PER_CALL * _EXTENT.size)
+    _HEADER.pack_into(buffer, 0, start, 2**64 - 1 - start, asked, 0, _PER_CALL, 0)
+    fcntl.ioctl(fd, _FS_IOC_FIEMAP, buffer, True)
+    mapped = min(_HEADER.unpack_from(buffer, 0)[3], _PER_CALL)
+    for number in range(mapped):
+        logical, physical, length, _, _, flags, *_ = _EXTENT.unpack_from(
+            buffer, _HEADER.size + number * _EXTENT.size
+        )
+        yield logical, physical, length, flags

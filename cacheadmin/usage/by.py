@@ -13,3 +13,4 @@ class By(StrEnum):
     VERSION = "version"
     OWNER = "owner"
     TEAM = "team"
+    DUPLICATES = "duplicates"

@@ -1,0 +1,40 @@
+"""How duplicate files look: what sharing their blocks frees, or freed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.report.tables import count_words, size_words, table
+
+if TYPE_CHECKING:
+    from cacheadmin.dedupe.running import Shared
+
+_ROWS = 40
+
+
+def shared_json(shared: Shared, *, done: bool) -> dict[str, Any]:
+    """Return the document's content; ``done`` False: it is what would be shared."""
+    return {
+        "outcome": "shared" if done else "dry_run",
+        "files": shared.files,
+        "freed_bytes": shared.freed_bytes,
+        "different_files": shared.different,
+        "packages": [
+            {"package": package, "bytes": size} for package, size in shared.packages.most_common()
+        ],
+        "failed": [{"path": path, "reason": why} for path, why in shared.failed],
+    }
+
+
+def shared_text(shared: Shared, *, done: bool, every_row: bool = False) -> str:
+    """Return it for people: one line, and the packages that matter most."""
+    if not shared.files:
+        return "no two archives hold equal files in blocks of their own"
+    files = count_words(shared.files, "file")
+    freed = size_words(shared.freed_bytes)
+    words = f"{files} share the blocks of an equal one now, {freed} freed"
+    if not done:
+        words = f"{files} could share the blocks of an equal one: {freed} would be freed"
+    packages = shared.packages.most_common(None if every_row else _ROWS)
+    rows = [(package, size_words(size)) for package, size in packages]
+    return f"{table(('package', 'bytes'), rows, right=('bytes',))}\n\n{words}"
