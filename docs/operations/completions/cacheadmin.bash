@@ -63,7 +63,7 @@ _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
     case $1 in
         '')
-            commands='preflight plan prune simulate evict explain scan schemas usage report audit doctor verify protect guard help runs venv pin policy uv'
+            commands='preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard help runs venv pin policy uv'
             options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
             valued='--color'
             ;;
@@ -121,6 +121,11 @@ _cacheadmin_call() {
             options='--fail-on --rule --list-rules --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--fail-on --rule --metrics --format --color'
             arguments='policy...'
+            ;;
+        'dedupe')
+            options='--dry-run -n --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
+            arguments='policy'
             ;;
         'doctor')
             options='--fix-script --fail-on --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
@@ -274,7 +279,7 @@ _cacheadmin_values() {
         'scan --color') printf '%s\n' auto always never ;;
         'schemas --format') printf '%s\n' table json ;;
         'schemas --color') printf '%s\n' auto always never ;;
-        'usage --by') printf '%s\n' bucket package version owner team ;;
+        'usage --by') printf '%s\n' bucket package version owner team duplicates ;;
         'usage --format') printf '%s\n' table json ;;
         'usage --color') printf '%s\n' auto always never ;;
         'report --format') printf '%s\n' table json ;;
@@ -283,6 +288,8 @@ _cacheadmin_values() {
         'audit --rule') printf '%s\n' unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
         'audit --format') printf '%s\n' table json csv markdown sarif ;;
         'audit --color') printf '%s\n' auto always never ;;
+        'dedupe --format') printf '%s\n' table json ;;
+        'dedupe --color') printf '%s\n' auto always never ;;
         'doctor --fail-on') printf '%s\n' error warning info never ;;
         'doctor --format') printf '%s\n' table json ;;
         'doctor --color') printf '%s\n' auto always never ;;

@@ -13,7 +13,7 @@ end
 
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
@@ -69,7 +69,7 @@ end
 
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
@@ -103,6 +103,7 @@ complete -c cacheadmin -n '__cacheadmin_at ""' -a schemas -d 'Show users, the uv
 complete -c cacheadmin -n '__cacheadmin_at ""' -a usage -d 'Show how much room the cache takes, and how much of it is exclusively its own'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a report -d 'Show a cache at a glance: verdict, sizes, who holds what, findings, past prunes'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a audit -d 'Check one or many caches against the audit rules; leaves with 8 when they fail'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a dedupe -d 'Let equal files of several archives share their blocks, on xfs and btrfs'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a doctor -d 'Find broken environments, and the exact command that repairs each'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a verify -d 'Compare archives with their own RECORD, and say who may have changed what is not so'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a protect -d 'Plant roots for the archives in use, so that any `uv cache prune` keeps them'
@@ -214,7 +215,7 @@ complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l version -d 'Print the v
 complete -c cacheadmin -n '__cacheadmin_at "schemas"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "usage"' -l by -x -a 'bucket package version owner team' -d 'bucket, package, version, owner or team'
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -l by -x -a 'bucket package version owner team duplicates' -d 'bucket, package, version, owner, team or duplicates'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
@@ -248,6 +249,17 @@ complete -c cacheadmin -n '__cacheadmin_at "audit"' -l wide -d 'Show tables whol
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l version -d 'Print the version and leave'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "dedupe" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l dry-run -s n -d 'Only say what sharing would free'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l wide -d 'Show tables whole, however narrow the terminal is'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fix-script -r -F -d 'Write the repairs as one shell script a user; \'-\' prints the only one'
