@@ -83,6 +83,7 @@ def _evict(
     from cacheadmin.evict.wanted import parse_wanted
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.holding import guard_stands_aside
+    from cacheadmin.protect.trial_roots import shield_of
     from cacheadmin.prune.running import recover_interrupted, run_prune
     from cacheadmin.report.evictions import eviction_json, eviction_text
     from cacheadmin.report.prunes import prune_json
@@ -102,16 +103,17 @@ def _evict(
             result, done = None, plan.removals
         else:
             situation.require_writable()
-            if even_in_use and eviction.forced and output_format is Format.TABLE:
+            if even_in_use and eviction.breaks and output_format is Format.TABLE:
                 # Before anything breaks, not after.
                 output.note(eviction_text(eviction, plan.removals, user, done=False))
             with guard_stands_aside(loaded.policy, situation.cache):
+                learned = {name for names in situation.evidence.learned.values() for name in names}
                 result = run_prune(
                     situation,
                     plan,
                     sizes,
                     recovered=recovered,
-                    forced=eviction.forced,
+                    shield=shield_of(loaded.policy, situation.cache, learned),
                     concurrent=False,
                 )
             done = tuple(result.done)

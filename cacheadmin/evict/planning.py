@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.holding import Holder, holders, processes_of
@@ -20,6 +20,7 @@ from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import EntryKind, archive_path
 from cacheadmin.planner.explaining import LEADS
+from cacheadmin.planner.gaps import rests_on
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Eviction:
     """Environments that have one of the packages."""
     processes: tuple[Process, ...]
     """Processes that have one of them loaded, or may load it."""
-    forced: frozenset[str]
-    """Entries that are removed although they are used."""
+    breaks: bool
+    """Whether archives or environments are removed although they are used."""
     warnings: tuple[str, ...]
     """What a new install may still find."""
 
@@ -71,22 +72,27 @@ def plan_eviction(
     users = processes_of(case, situation.collected.look.processes, holding, archives)
     removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
     kept: list[Decision] = []
-    forced: set[str] = set()
     for path in _links_to(situation, holding):
         # Whoever runs from what it leads to goes on: only new runs miss it.
-        forced.add(path)
-        removals.append(_remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again"))
+        link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
+        removals.append(replace(link, even_in_use=True))
     for entry in _cached(situation, holding) if even_in_use else ():
-        forced.add(entry)
         kind = EntryKind.ARCHIVE if entry.startswith("archive-v") else EntryKind.ENVIRONMENT
-        removals.append(_remove(kind, entry, "a cached environment that has it"))
+        environment = _remove(kind, entry, "a cached environment that has it")
+        removals.append(replace(environment, even_in_use=True))
     for one in archives.values():
         uses = [use for use in base.live.archives.get(one.id, []) if use.rule not in LEADS]
         uses += [use for use in base.live.hidden_uses if use not in uses]
         if not uses or even_in_use:
-            if uses:
-                forced.add(one.path)
-            removals.append(_remove(EntryKind.ARCHIVE, one.path, _words(uses), one))
+            decision = _remove(EntryKind.ARCHIVE, one.path, _words(uses), one)
+            if even_in_use:
+                decision = replace(decision, even_in_use=True)
+            else:
+                # What only was not seen to be used goes on trial: an environment that
+                # nobody knows goes on working, and is told.
+                rests = rests_on(decision, situation.policy, base.gaps)
+                decision = replace(decision, rests_on=rests)
+            removals.append(decision)
         else:
             kept.append(_keep(one, uses))
     warnings = tuple(
@@ -96,7 +102,8 @@ def plan_eviction(
         if len(one.id) == _CONTENT_MADE and any(one.path == d.path for d in kept)
     )
     plan = Plan(Verdict.LIMITED, tuple(removals), tuple(kept), (), base.live, base.gaps)
-    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), frozenset(forced), warnings)
+    breaks = even_in_use and any(one.kind is EntryKind.ARCHIVE for one in removals)
+    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), breaks, warnings)
 
 
 def _pointers(

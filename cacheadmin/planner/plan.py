@@ -44,6 +44,8 @@ class Decision:
     reason: str
     used_by: tuple[str, ...] = ()
     rests_on: str | None = None
+    even_in_use: bool = False
+    """Whether it is removed although it is used, since somebody said so (`evict`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,16 +47,14 @@ def transact(
     timeout_seconds: float,
     trials: Trials | None = None,
     beside: bool = False,
-    forced: frozenset[str] = frozenset(),
 ) -> None:
     """Move removals to quarantine, or on trial, and verify; tell ``result``.
 
     ``trials`` is where what rests on absence goes.
 
     Under uv's exclusive lock, waiting so long for it; ``beside`` others, under
-    the shared one, what ``planner.grace`` allows. Entries ``forced`` go although
-    they are used, and links that break by it are no reason to put them back.
-    Raises CacheBusy, Refused.
+    the shared one, what ``planner.grace`` allows. What is removed even in use breaks
+    links, and that is no reason to put it back. Raises CacheBusy, Refused.
     """
     run_id = new_run_id(now_ns())
     divided = divide_removals(situation.policy, situation.inventory, removals)
@@ -69,14 +67,18 @@ def transact(
         on_trial = frozenset()
     elif on_trial:
         removals, on_trial = _prepare(situation, trials, run_id, divided, sizes, result)
-    last = LastLook(situation, removals, beside=beside, forced=forced)
+    last = LastLook(situation, removals, beside=beside)
+    forced = frozenset(decision.path for decision in removals if decision.even_in_use)
     environments = situation.collected.scanned
     identity = situation.cache.identity
 
     def check(moved: Sequence[str], in_quarantine: Callable[[str], bool]) -> Verified:
         found = verify(environments, identity, moved, in_quarantine)
-        broken = tuple(one for one in found.broken if not lies_in(one.entry, forced))
-        return replace(found, broken=broken)
+        return replace(
+            found,
+            broken=tuple(one for one in found.broken if not lies_in(one.entry, forced)),
+            used={entry: link for entry, link in found.used.items() if entry not in forced},
+        )
 
     acquire = _acquire(situation, timeout_seconds)
     steps = Steps(

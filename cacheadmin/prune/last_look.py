@@ -68,9 +68,8 @@ class LastLook:
         removals: Sequence[Decision],
         *,
         beside: bool = False,
-        forced: frozenset[str] = frozenset(),
     ) -> None:
-        self._forced = forced
+        self._forced = frozenset(one.path for one in removals if one.even_in_use)
         self._situation = situation
         self._beside = beside
         inventory, evidence = situation.inventory, situation.evidence

@@ -119,15 +119,13 @@ def run_prune(
     dropped: Sequence[tuple[str, str]] = (),
     watched: Watched | None = None,
     shield: Shield | None = None,
-    forced: frozenset[str] = frozenset(),
     concurrent: bool = True,
 ) -> PruneResult:
     """Carry out a plan. A refused one changes nothing; an empty one takes no cache lock.
 
     ``watched`` is what ``watch_trials`` found, ``shield`` plants roots for what
-    goes on trial. Entries ``forced`` go although they are used. ``concurrent`` False:
-    under the exclusive lock, whatever the policy says. Raises CacheBusy when the lock
-    is not free in time.
+    goes on trial. ``concurrent`` False: under the exclusive lock, whatever the policy
+    says. Raises CacheBusy when the lock is not free in time.
     """
     policy, cache = situation.policy, situation.cache
     place = choose_quarantine(policy, cache)
@@ -157,7 +155,6 @@ def run_prune(
                 quarantine,
                 result,
                 shield,
-                forced=forced,
                 concurrent=concurrent,
             )
         return result
@@ -180,7 +177,6 @@ def _work(
     result: PruneResult,
     shield: Shield | None,
     *,
-    forced: frozenset[str],
     concurrent: bool,
 ) -> None:
     policy = situation.policy
@@ -202,7 +198,6 @@ def _work(
                 result,
                 timeout_seconds=timeout,
                 trials=trials,
-                forced=forced,
             )
         if trials is not None:
             result.warnings += end_trials(situation, trials, result.trial)

@@ -145,3 +145,20 @@ def test_a_package_with_all_its_versions_and_sources(
         assert cacheadmin("evict", policy, wrong, code=2).stderr
     none = cacheadmin("evict", policy, "nothing-of-that-name", code=0).stdout
     assert "nothing of it in this cache" in none
+
+
+def test_an_environment_that_nobody_knows_goes_on_working(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    hidden = open_folder / "mnt" / "node7" / "env"
+    hidden.parent.mkdir(parents=True)
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    environment.rename(hidden)
+    shared.environments.clear()
+    policy = cacheadmin.policy(shared.path)
+    said = cacheadmin("evict", policy, "six==1.16.0", "--format", "json", code=0).json
+    assert said["gaps"]
+    (archive,) = [row for row in said["removals"] if row["kind"] == "archive"]
+    assert archive["rests_on"] == "absence"
+    assert not dangling_links(hidden)
+    assert not offline(shared, NEWEST, "six==1.16.0")
