@@ -48,7 +48,7 @@ def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
 
 
 # What these commands say rests on what was looked at, so they say what was not.
-_WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan"})
+_WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "evict"})
 
 
 def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:

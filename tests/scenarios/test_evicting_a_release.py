@@ -155,9 +155,8 @@ def test_an_environment_that_nobody_knows_goes_on_working(
     environment = shared.environment("proj", NEWEST, "six==1.16.0")
     environment.rename(hidden)
     shared.environments.clear()
-    policy = cacheadmin.policy(shared.path)
+    policy = cacheadmin.policy(shared.path, complete=False)
     said = cacheadmin("evict", policy, "six==1.16.0", "--format", "json", code=0).json
-    assert said["gaps"]
     (archive,) = [row for row in said["removals"] if row["kind"] == "archive"]
     assert archive["rests_on"] == "absence"
     assert not dangling_links(hidden)
