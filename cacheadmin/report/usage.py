@@ -23,6 +23,7 @@ _WITHOUT_NAME = {
     "team": "(no team)",
     "environment": "(cached environments)",
     "build": "(builds)",
+    "content": "(files stored by their content)",
     "metadata": "(metadata)",
     "protection": "(protection roots)",
     "other": "(other)",

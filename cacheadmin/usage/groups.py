@@ -36,6 +36,7 @@ class Sort(StrEnum):
     TEAM = "team"
     ENVIRONMENT = "environment"
     BUILD = "build"
+    CONTENT = "content"
     METADATA = "metadata"
     PROTECTION = "protection"
     TRIAL = "trial"
@@ -68,6 +69,7 @@ _SORT_OF_KIND = {
     "archive": Sort.OTHER,
     "environments": Sort.ENVIRONMENT,
     "builds": Sort.BUILD,
+    "files": Sort.CONTENT,
 }
 
 

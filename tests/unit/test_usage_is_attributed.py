@@ -44,6 +44,7 @@ def classifier() -> Classifier:
         (".tmpabc/six/__init__.py", Sort.BUILD, None, None),
         ("simple-v16/pypi/six.rkyv", Sort.METADATA, None, None),
         ("archive-v0/file", Sort.OTHER, None, None),
+        (f"files-v0/ab/ab{'0' * 62}", Sort.CONTENT, None, None),
         ("builds-v0/.tmpabc/x", Sort.BUILD, None, None),
         ("environments-v2/x/y", Sort.ENVIRONMENT, None, None),
         ("wheels-v5/pypi", Sort.METADATA, None, None),
