@@ -6,11 +6,13 @@ VENV := .venv-dev
 BIN := $(VENV)/bin
 # Two workers by default: real uv, copies of caches and locks keep a disk busy.
 WORKERS ?= 2
+# Set it where a wheel of pyxattr is at hand, and no compiler is needed.
+NO_CHECK ?=
 PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long bench demo man-check completions deb clean
+.PHONY: help dev lint format test test-long bench demo man-check completions schemas deb wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +28,7 @@ $(VENV)/.ready: pyproject.toml
 	done; \
 	if [ -z "$$python" ]; then \
 	  echo 'make: Python 3.11 or later with its venv module is needed' >&2; exit 1; fi; \
+	docs/operations/check-build-tools.sh $$python || [ -n "$(NO_CHECK)" ]; \
 	echo "building $(VENV) with $$python"; \
 	$$python -m venv --clear $(VENV); \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
@@ -62,8 +65,16 @@ man-check: dev ## check the manual pages
 completions: dev ## write the completion files of bash, zsh and fish anew
 	$(BIN)/python -m cacheadmin.cli.completion_files docs/operations/completions
 
+schemas: dev ## write the JSON Schema of policies anew
+	$(BIN)/python -m cacheadmin.cli.schema_files docs/schemas
+
 deb: dev ## build a Debian package in dist, for the Python of this system
 	$(BIN)/python docs/operations/debian/build.py dist
+
+wheelhouse: dev ## build every wheel once, for machines without compiler or network
+	rm -rf dist/wheelhouse
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir dist/wheelhouse .
+	@echo 'install it with: pip install --no-index --find-links dist/wheelhouse cacheadmin'
 
 clean: ## remove everything that the targets made
 	rm -rf $(VENV) .uv-releases .test-packages .demo dist build

@@ -7,6 +7,7 @@ one clear line on stderr and the exit code of its class.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -23,6 +24,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 # Command NAME is the function of that name in ``cli/NAME.py``, group NAME its
 # ``NAME_app``.
 _COMMANDS = {
+    "status": False,
     "preflight": False,
     "plan": False,
     "prune": False,
@@ -46,6 +48,10 @@ _COMMANDS = {
     "uv": True,
     "help": False,
 }
+
+
+# Global options that take no value.
+_WITHOUT_VALUE = frozenset({"-q", "--quiet", "-v", "--verbose", "--wide"})
 
 
 def build_app(only: str | None = None) -> typer.Typer:
@@ -89,10 +95,23 @@ def _named_command(arguments: list[str]) -> str | None:
     return None
 
 
+def _names_nothing(arguments: list[str]) -> bool:
+    """Whether there is nothing but global options, so that `status` is what is meant."""
+    words = iter(arguments)
+    for word in words:
+        if word == "--color":
+            next(words, None)
+        elif word not in _WITHOUT_VALUE and not word.startswith("--color="):
+            return False
+    return True
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     output.settings = output.Settings()
     output.fit_terminal()
+    if sys.stdout.isatty() and _names_nothing(arguments):
+        arguments = [*arguments, "status"]
     try:
         program = build_program(_named_command(arguments))
         result = program(arguments, prog_name="cacheadmin", standalone_mode=False)

@@ -113,16 +113,17 @@ def _preflight_text(answer: Preflight) -> str:
     lines = []
     for check in answer.checks:
         words = wrapped(f"{check.title}: {printable(check.detail)}", "      ", "      ")
-        lines.append(f"{_mark(check.status.value)}  {words[6:]}")
+        lines.append(f"{mark(check.status.value)}  {words[6:]}")
         if check.fix and check.status.value != "pass":
             lines.append(wrapped_fix(printable(check.fix), "      "))
     verdict, _, rest = answer.summary.partition(":")
     summary = wrapped(rest.strip(), " " * (len(verdict) + 2), "  ").strip()
-    lines += ["", f"{_mark(verdict)}: {summary}"]
+    lines += ["", f"{mark(verdict)}: {summary}"]
     return "\n".join(lines)
 
 
-def _mark(word: str) -> str:
+def mark(word: str) -> str:
+    """Return a status or verdict, coloured for stdout."""
     return typer.style(word, fg=_STATUS_COLORS.get(word)) if output.colour_stdout() else word
 
 

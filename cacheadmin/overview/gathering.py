@@ -42,7 +42,7 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
     history, warnings = _history(situation, measured)
     archives = measured.archives()
     buckets = measured.by(By.BUCKET)
-    disk = _disk(situation)
+    disk = disk_of(situation)
     overview = Overview(
         loaded=situation.loaded,
         cache=situation.cache.identity,
@@ -55,7 +55,7 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
         archives=sum(buckets.archives.values()),
         unread=len(measured.unread),
         disk=disk,
-        budget=tuple(_goals(situation, measured, disk)),
+        budget=tuple(budget_goals(situation, measured, disk)),
         parts=Parts(*(_parts(measured, by) for by in (By.BUCKET, By.PACKAGE, By.OWNER, By.TEAM))),
         environments=known_environments(situation, plan.live, archives),
         holding_owners=all_holders(case, plan.live, archives, situation.owner_of),
@@ -89,7 +89,8 @@ def _going(situation: Situation, plan: Plan) -> Going:
     return Going(len(plan.removals), sizes.together(sizes))
 
 
-def _disk(situation: Situation) -> Disk:
+def disk_of(situation: Situation) -> Disk:
+    """Return the filesystem of a cache, and what is free there."""
     filesystem = situation.evidence.filesystem
     room = os.fstatvfs(situation.cache.fd)
     return Disk(
@@ -100,7 +101,8 @@ def _disk(situation: Situation) -> Disk:
     )
 
 
-def _goals(situation: Situation, measured: MeasuredCache, disk: Disk) -> list[Goal]:
+def budget_goals(situation: Situation, measured: MeasuredCache, disk: Disk) -> list[Goal]:
+    """Return how the sizes of a cache stand to what the policy's budget asks for."""
     budget, total = situation.policy.prune.budget, measured.total
     goals = []
     if budget.max_size is not None:

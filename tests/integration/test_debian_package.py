@@ -33,7 +33,29 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if output("/usr/bin/python3", "-c", suffix) != output(sys.executable, "-c", suffix):
         pytest.skip("the system's Python is of another version: pip would have to download")
     out = tmp_path_factory.mktemp("deb")
-    return Path(output(sys.executable, str(BUILD), str(out), "--quick").strip())
+    return Path(output(sys.executable, str(BUILD), str(out), "--quick", "--bundle").strip())
+
+
+def test_compiled_modules_are_left_to_the_system_where_it_has_them_new_enough(
+    package: Path, tmp_path: Path
+) -> None:
+    needs("apt-cache")
+    known = output("apt-cache", "policy", "python3-pyxattr", "python3-psutil")
+    candidates = dict(re.findall(r"(python3-\w+):\n.*\n +Candidate: ([0-9.]+)", known))
+    if not candidates:
+        pytest.skip("apt knows no packages here: run apt-get update")
+    built = output(sys.executable, str(BUILD), str(tmp_path), "--quick").strip()
+    depends = output("dpkg-deb", "--field", built, "Depends")
+    names = output("dpkg-deb", "--contents", built)
+    bundled = output("dpkg-deb", "--contents", package)
+    for name, module, least in (
+        ("python3-pyxattr", "/xattr.", 0),
+        ("python3-psutil", "/psutil/", 6),
+    ):
+        suffices = int(candidates.get(name, "-1").split(".")[0]) >= least
+        assert (name in depends) is suffices
+        assert (f"usr/lib/cacheadmin{module}" in names) is not suffices
+        assert f"usr/lib/cacheadmin{module}" in bundled
 
 
 def output(*command: str | Path, **arguments: object) -> str:

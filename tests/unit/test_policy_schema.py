@@ -7,6 +7,7 @@ from jsonschema import Draft202012Validator
 
 from cacheadmin.audit.schema import policy_schema
 from cacheadmin.audit.settings import settings_of
+from cacheadmin.cli.schema_files import schema_files
 from cacheadmin.errors import PolicyInvalid
 from cacheadmin.policy.loading import parse_policy
 from cacheadmin.policy.positions import read_yaml
@@ -90,6 +91,12 @@ def test_it_accepts_the_starter_and_the_examples(validator: Draft202012Validator
     texts = [path.read_text(encoding="utf-8") for path in (REPOSITORY / "policies").glob("*.yaml")]
     for text in (starter_policy("ml", "/srv/uv"), *texts):
         assert list(validator.iter_errors(read_yaml(text, "p").value)) == []
+
+
+def test_the_file_is_the_one_that_the_program_makes_now() -> None:
+    for name, text in schema_files().items():
+        path = REPOSITORY / "docs" / "schemas" / name
+        assert path.read_text(encoding="utf-8") == text, f"{name} is out of date: `make schemas`"
 
 
 def test_it_has_an_id_that_never_changes() -> None:

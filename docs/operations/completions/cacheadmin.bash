@@ -63,9 +63,14 @@ _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
     case $1 in
         '')
-            commands='preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard help runs venv pin policy uv'
+            commands='status preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard help runs venv pin policy uv'
             options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
             valued='--color'
+            ;;
+        'status')
+            options='--all --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
+            arguments='policy...'
             ;;
         'preflight')
             options='--for-uv --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
@@ -263,6 +268,8 @@ _cacheadmin_call() {
 _cacheadmin_values() {
     case "$1 $2" in
         ' --color') printf '%s\n' auto always never ;;
+        'status --format') printf '%s\n' table json ;;
+        'status --color') printf '%s\n' auto always never ;;
         'preflight --format') printf '%s\n' table json ;;
         'preflight --color') printf '%s\n' auto always never ;;
         'plan --format') printf '%s\n' table json ;;

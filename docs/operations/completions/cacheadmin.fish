@@ -13,8 +13,8 @@ end
 
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
     set -l policy
@@ -69,8 +69,8 @@ end
 
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
-    set -l calls 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --for-uv --metrics --format --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
     set -l skip 0
@@ -92,6 +92,7 @@ function __cacheadmin_at
 end
 
 complete -c cacheadmin -f
+complete -c cacheadmin -n '__cacheadmin_at ""' -a status -d 'Show how caches are: verdict, size, free space, runs, gaps and findings'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a preflight -d 'Say whether it is safe to prune this cache now, and every check behind it'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a plan -d 'Show what prune would remove and keep, each with its reason; changes nothing'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a prune -d 'Remove what the plan allows: all of it, undoable, or nothing'
@@ -122,6 +123,17 @@ complete -c cacheadmin -n '__cacheadmin_at ""' -l version -d 'Print the version 
 complete -c cacheadmin -n '__cacheadmin_at ""' -l install-completion -d 'Install completion for the current shell'
 complete -c cacheadmin -n '__cacheadmin_at ""' -l show-completion -d 'Show completion for the current shell, to copy it or customize the installation'
 complete -c cacheadmin -n '__cacheadmin_at ""' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "status" 0+' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "status" 0+' -F
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l all -d 'Every policy that has a name'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l wide -d 'Show tables whole, however narrow the terminal is'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l for-uv -r -F -d 'Ask about `uv cache prune` of a release, or of a uv binary, instead'

@@ -1,7 +1,8 @@
 """Build ``cacheadmin_VERSION_ARCH.deb``: ``make deb``.
 
 The package brings its Python dependencies along, below /usr/lib/cacheadmin,
-where no other program sees them. They are those of the environment that runs
+where no other program sees them; but compiled ones that the system has in a
+version that suffices are left to it. They are those of the environment that runs
 this, file by file as their wheels list them, if the system's Python can load
 them (nothing is downloaded then); else pip fetches them for it.
 
@@ -44,6 +45,7 @@ FILES = (
     (OPERATIONS / "logrotate.d", "etc/logrotate.d"),
     (OPERATIONS / "cron.d", "usr/share/doc/cacheadmin/examples/cron.d"),
     (REPOSITORY / "policies", "usr/share/cacheadmin/policies"),
+    (REPOSITORY / "docs" / "schemas", "usr/share/cacheadmin/schemas"),
 )
 COMPLETIONS = {
     "cacheadmin.bash": "usr/share/bash-completion/completions/cacheadmin",
@@ -52,8 +54,16 @@ COMPLETIONS = {
 }
 
 
-def build(out: Path, python: str, compression: list[str]) -> Path:
-    """Build the package into a folder; return its path."""
+# Compiled dependencies, and the packages that Debian has of them.
+SYSTEM_PACKAGES = {"pyxattr": "python3-pyxattr", "psutil": "python3-psutil"}
+
+
+def build(out: Path, python: str, compression: list[str], *, bundle: bool = False) -> Path:
+    """Build the package into a folder; return its path.
+
+    With ``bundle`` nothing is left to the system's own Python packages.
+    """
+    left = {} if bundle or python != "/usr/bin/python3" else system_packages()
     version = f"{_version()}-1"
     architecture = _output("dpkg", "--print-architecture")
     epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or _changelog().stat().st_mtime)
@@ -61,10 +71,10 @@ def build(out: Path, python: str, compression: list[str]) -> Path:
     package = out / f"cacheadmin_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory(prefix="cacheadmin-deb-") as folder:
         root = Path(folder) / "root"
-        _modules(root / MODULES, python)
+        _modules(root / MODULES, python, frozenset(left))
         _files(root, version, epoch)
         _set_modes(root)
-        _control(root, version, architecture, python)
+        _control(root, version, architecture, python, left)
         subprocess.run(
             ["dpkg-deb", *compression, "--root-owner-group", "--build", root, package],
             env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
@@ -74,7 +84,35 @@ def build(out: Path, python: str, compression: list[str]) -> Path:
     return package
 
 
-def _modules(folder: Path, python: str) -> None:
+def system_packages() -> dict[str, str]:
+    """Return what is left to the system: the dependency, and what the package depends on for it."""
+    found = {}
+    for line in _project()["dependencies"]:
+        requirement = Requirement(line)
+        package = SYSTEM_PACKAGES.get(requirement.name)
+        version = _candidate(package) if package else ""
+        if version and requirement.specifier.contains(version):
+            least = next(s.version for s in requirement.specifier if s.operator == ">=")
+            found[requirement.name] = f"{package} (>= {least})"
+    return found
+
+
+def _candidate(package: str) -> str:
+    """Return the upstream version that this system would install; "" where none is known."""
+    if shutil.which("apt-cache") is None:
+        return ""
+    told = subprocess.run(
+        ["apt-cache", "policy", package],
+        env={**os.environ, "LC_ALL": "C"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stdout
+    match = re.search(r"Candidate: (?:\d+:)?([0-9][0-9.]*)", told)
+    return match[1].rstrip(".") if match else ""
+
+
+def _modules(folder: Path, python: str, left: frozenset[str]) -> None:
     shutil.copytree(
         REPOSITORY / "cacheadmin",
         folder / "cacheadmin",
@@ -84,9 +122,9 @@ def _modules(folder: Path, python: str) -> None:
         python, "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))"
     )
     if suffix != sysconfig.get_config_var("EXT_SUFFIX"):
-        _fetch(folder, python)
+        _fetch(folder, python, left)
         return
-    for source, name in _installed():
+    for source, name in _installed(left):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if ".so" in target.suffixes:
@@ -95,15 +133,15 @@ def _modules(folder: Path, python: str) -> None:
             shutil.copyfile(source, target)
 
 
-def _installed() -> Iterator[tuple[Path, str]]:
-    """Yield the files of all dependencies, with their names below site-packages."""
+def _installed(left: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the files of all dependencies but ``left``, with their names below site-packages."""
     waiting = [Requirement(line) for line in _project()["dependencies"]]
     seen: set[str] = set()
     while waiting:
         requirement = waiting.pop()
         name = re.sub(r"[-_.]+", "-", requirement.name).lower()
         needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
-        if name in seen or not needed:
+        if name in seen or name in left or not needed:
             continue
         seen.add(name)
         distribution = importlib.metadata.distribution(name)
@@ -115,11 +153,12 @@ def _installed() -> Iterator[tuple[Path, str]]:
         waiting += [Requirement(line) for line in distribution.requires or ()]
 
 
-def _fetch(folder: Path, python: str) -> None:
+def _fetch(folder: Path, python: str, left: frozenset[str]) -> None:
     release = _release(python)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-compile", "--only-binary=:all:", "--python-version", release]
-    subprocess.run([*command, "--target", folder, *_project()["dependencies"]], check=True)
+    wanted = [line for line in _project()["dependencies"] if Requirement(line).name not in left]
+    subprocess.run([*command, "--target", folder, *wanted], check=True)
     shutil.rmtree(folder / "bin", ignore_errors=True)
 
 
@@ -145,7 +184,9 @@ def _files(root: Path, version: str, epoch: int) -> None:
     _compress(entry.encode(), documents / "changelog.Debian.gz")
 
 
-def _control(root: Path, version: str, architecture: str, python: str) -> None:
+def _control(
+    root: Path, version: str, architecture: str, python: str, left: dict[str, str]
+) -> None:
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     release = _release(python)
     major, minor = map(int, release.split("."))
@@ -157,6 +198,7 @@ def _control(root: Path, version: str, architecture: str, python: str) -> None:
         "PYTHON": release,
         "NEXT_PYTHON": f"{major}.{minor + 1}",
         "LIBC": _needed_libc(files),
+        "SYSTEM": "".join(f", {package}" for package in sorted(left.values())),
     }
     text = (HERE / "control.in").read_text(encoding="utf-8")
     control = root / "DEBIAN"
@@ -244,13 +286,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="build a Debian package of cacheadmin")
     parser.add_argument("out", type=Path, help="folder that the package is written to")
     parser.add_argument("--python", default="/usr/bin/python3", help="the system's Python")
+    parser.add_argument("--bundle", action="store_true", help="leave nothing to the system")
     parser.add_argument("--quick", action="store_true", help="compress little")
     arguments = parser.parse_args()
     for tool in ("dpkg-deb", "dpkg", arguments.python):
         if shutil.which(tool) is None:
             sys.exit(f"build: {tool} is needed to build a Debian package, and is not there")
     compression = ["-Zgzip", "-z1"] if arguments.quick else ["-Zxz"]
-    package = build(arguments.out, arguments.python, compression)
+    package = build(arguments.out, arguments.python, compression, bundle=arguments.bundle)
     sys.stdout.write(f"{package}\n")
 
 

@@ -1,0 +1,100 @@
+"""``cacheadmin status``: one screen for one policy, or for all of this host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
+from cacheadmin.cli.output import Format
+
+if TYPE_CHECKING:
+    from cacheadmin.overview.status import Status
+
+
+def status(
+    policies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="POLICY",
+            help="Policies, or folders of them; left out: all that have a name, else your cache.",
+            show_default=False,
+        ),
+    ] = None,
+    all_policies: Annotated[
+        bool, typer.Option("--all", help="Every policy that has a name.")
+    ] = False,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Show how caches are: verdict, size, free space, runs, gaps and findings.
+
+    Leaves with the code of the worst of them: 0 safe, 4 limited, 8 findings
+    of severity error, 5 refused, 66, 77 or 78 for one that can't be looked at.
+    """
+    import os
+
+    from cacheadmin.errors import ExitCode, NotACache, WrongUsage
+    from cacheadmin.overview.status import worst
+    from cacheadmin.policy.locating import known_policies
+    from cacheadmin.report.documents import dumps
+    from cacheadmin.report.status import status_document, statuses_text
+
+    if policies and all_policies:
+        raise WrongUsage("name policies, or give --all")
+    named = list(policies or known_policies(os.environ).values())
+    if all_policies and not named:
+        raise NotACache("there is no policy", hint="write one with `cacheadmin policy init`")
+    statuses, several = _statuses(named, insecure_policy)
+    code = worst(statuses)
+    if output_format is Format.JSON:
+        output.data(dumps(status_document(statuses, several=several or all_policies)))
+    elif not (output.settings.quiet and code is ExitCode.DONE):
+        from cacheadmin.cli.showing import mark
+
+        output.data(statuses_text(statuses, mark))
+    return int(code)
+
+
+def _statuses(named: list[str], insecure: bool) -> tuple[tuple[Status, ...], bool]:
+    """Return the status of each policy, and whether several were asked for."""
+    import os
+
+    from cacheadmin.errors import CacheadminError
+    from cacheadmin.overview.status import failed_status
+    from cacheadmin.policy.locating import is_folder, policies_of
+
+    several = len(named) > 1 or any(map(is_folder, named))
+    if not several:
+        return (_one(named[0] if named else None, insecure),), False
+    found: dict[str, Status] = {}
+    for argument in named:
+        try:
+            paths = policies_of(argument, os.environ)
+        except CacheadminError as error:
+            found[argument] = failed_status(argument, error)
+            continue
+        for path in paths:
+            if path not in found:
+                try:
+                    found[path] = _one(path, insecure)
+                except CacheadminError as error:
+                    name = os.path.basename(path).removesuffix(".yaml")
+                    found[path] = failed_status(name, error)
+    return tuple(found.values()), True
+
+
+def _one(policy: str | None, insecure: bool) -> Status:
+    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.overview.status import status_of
+    from cacheadmin.situation import look_at
+
+    with (
+        progress_bar() as progress,
+        look_at(
+            policy, insecure_policy=insecure, report_clones=True, progress=progress
+        ) as situation,
+    ):
+        return status_of(situation)

@@ -1,0 +1,130 @@
+"""One cache in a dozen facts: what an administrator asks first, of every policy of a host.
+
+A report tells a cache's story; a status says whether somebody has to read it.
+A policy whose cache can't be looked at is a status too: of many, one that is
+broken must not hide the others.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.audit.running import run_audit
+from cacheadmin.errors import ExitCode
+from cacheadmin.findings import Severity
+from cacheadmin.fs.accounting import Size
+from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.overview.facts import Disk, Goal, Quarantine
+from cacheadmin.overview.gathering import budget_goals, disk_of
+from cacheadmin.overview.past_runs import quarantine_of
+from cacheadmin.overview.timers import NextRun, next_prune
+from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.usage.measuring import measure_cache
+
+if TYPE_CHECKING:
+    from cacheadmin.errors import CacheadminError
+    from cacheadmin.evidence.facts import Gap
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.situation import Situation
+
+# How bad each exit code is, the worst last.
+_ORDER = (
+    ExitCode.DONE,
+    ExitCode.LIMITED,
+    ExitCode.FINDINGS,
+    ExitCode.REFUSED,
+    ExitCode.NOT_FOUND,
+    ExitCode.NOT_PERMITTED,
+    ExitCode.POLICY_INVALID,
+    ExitCode.UNEXPECTED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was found out about one cache that could be looked at."""
+
+    cache: CacheIdentity
+    """The cache."""
+    verdict: Verdict
+    """What a prune could do now."""
+    limits: tuple[Limit, ...]
+    """Why the verdict is less than safe."""
+    removals: int
+    """How many entries a prune would remove now."""
+    size: Size
+    """What the whole cache takes."""
+    unread: int
+    """How many paths could not be measured, and are in no number."""
+    disk: Disk
+    """The cache's filesystem, and what is free there."""
+    budget: tuple[Goal, ...]
+    """How the sizes stand to ``prune.budget``; empty where it is off."""
+    quarantine: Quarantine
+    """Past prunes, and what of them can still be undone."""
+    gaps: tuple[Gap, ...]
+    """Places where users may be, and that were not looked at."""
+    findings: Mapping[Severity, int] = field(default_factory=dict)
+    """How many findings of each severity an audit has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one policy's cache is; ``standing`` is None where it could not be looked at."""
+
+    name: str
+    """The policy's name, or how it was named where it could not be loaded."""
+    loaded: LoadedPolicy | None
+    """The policy; None where it could not be loaded."""
+    standing: Standing | None
+    """What was found out; None where the cache could not be looked at."""
+    next_run: NextRun | None = None
+    """When the next prune is due, where a timer or cron line says so."""
+    problem: CacheadminError | None = None
+    """Why it could not be looked at."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Return the code that stands for this cache."""
+        if self.standing is None:
+            return self.problem.exit_code if self.problem is not None else ExitCode.UNEXPECTED
+        if self.standing.verdict is Verdict.REFUSED:
+            return ExitCode.REFUSED
+        if self.standing.findings.get(Severity.ERROR):
+            return ExitCode.FINDINGS
+        return ExitCode.DONE if self.standing.verdict is Verdict.SAFE else ExitCode.LIMITED
+
+
+def worst(statuses: tuple[Status, ...]) -> ExitCode:
+    """Return the exit code of the worst of several."""
+    codes = [status.exit_code for status in statuses]
+    return max(codes, key=lambda code: _ORDER.index(code) if code in _ORDER else len(_ORDER))
+
+
+def status_of(situation: Situation) -> Status:
+    """Return how one cache is. Nothing is changed, and nothing remembered."""
+    plan, measured, disk = situation.plan(), measure_cache(situation), disk_of(situation)
+    audit = run_audit(situation, measured=measured.total)
+    standing = Standing(
+        cache=situation.cache.identity,
+        verdict=plan.verdict,
+        limits=plan.limits,
+        removals=len(plan.removals),
+        size=measured.total,
+        unread=len(measured.unread),
+        disk=disk,
+        budget=tuple(budget_goals(situation, measured, disk)),
+        quarantine=quarantine_of(situation),
+        gaps=situation.case.gaps,
+        findings=dict(Counter(finding.severity for finding in audit.findings)),
+    )
+    name = situation.policy.name
+    return Status(name, situation.loaded, standing, next_prune(situation.loaded))
+
+
+def failed_status(argument: str, problem: CacheadminError) -> Status:
+    """Return the status of a policy whose cache could not be looked at."""
+    return Status(argument, None, None, problem=problem)

@@ -1,0 +1,191 @@
+"""How the standing of caches looks: one to a screen, or many to a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.findings import Severity
+from cacheadmin.report.documents import Document, header
+from cacheadmin.report.escaping import printable
+from cacheadmin.report.fitting import wrapped
+from cacheadmin.report.overview_words import goal_words
+from cacheadmin.report.tables import Cell, count_words, size_words, table
+from cacheadmin.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cacheadmin.overview.facts import PastRun
+    from cacheadmin.overview.status import Standing, Status
+
+    Mark = Callable[[str], str]
+
+_COLUMNS = (
+    *("policy", "verdict", "size", "budget", "free", "last run", "next run"),
+    *("undo", "gaps", "findings"),
+)
+# What has to go first where a terminal is narrow.
+_SPARE = ("next run", "undo", "budget", "free", "last run")
+_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
+
+
+def status_document(statuses: Sequence[Status], *, several: bool) -> Document:
+    """Return one document: of the one cache, or of all as a list of ``policies``."""
+    if not several:
+        (one,) = statuses
+        cache = one.standing.cache if one.standing is not None else None
+        return {**header("status", one.loaded, cache), **_content(one)}
+    rows = []
+    for one in statuses:
+        cache = one.standing.cache if one.standing is not None else None
+        whole = header("status", one.loaded, cache)
+        policy = whole["policy"] or {"name": one.name, "path": None}
+        rows.append({"policy": policy, "cache": whole["cache"], **_content(one)})
+    return {**header("status", None, None), "policies": rows}
+
+
+def _content(one: Status) -> dict[str, Any]:
+    if one.standing is None:
+        problem = one.problem.message if one.problem is not None else "unknown"
+        return {"verdict": None, "problem": problem, "exit_code": int(one.exit_code)}
+    standing, last = one.standing, _last(one.standing)
+    waiting = standing.quarantine.waiting
+    return {
+        "verdict": standing.verdict.value,
+        "problem": None,
+        "exit_code": int(one.exit_code),
+        "limits": [{"id": limit.id, "detail": limit.detail} for limit in standing.limits],
+        "removals": standing.removals,
+        "bytes": standing.size.allocated_bytes,
+        "files": standing.size.files,
+        "unread": standing.unread,
+        "free_bytes": standing.disk.free_bytes,
+        "filesystem_bytes": standing.disk.size_bytes,
+        "budget": [
+            {"key": goal.key, "value": goal.value, "goal": goal.goal, "met": goal.is_met}
+            for goal in standing.budget
+        ],
+        "last_run": None
+        if last is None
+        else {
+            "run_id": last.run_id,
+            "state": last.state,
+            "begun_at": last.begun_at,
+            "entries": last.entries,
+            "bytes": last.size_bytes,
+        },
+        "next_run": None
+        if one.next_run is None
+        else {"when": one.next_run.when, "source": one.next_run.source},
+        "quarantine": {
+            "path": standing.quarantine.path,
+            "runs": len(waiting),
+            "entries": sum(run.entries for run in waiting),
+            "bytes": sum(run.size_bytes for run in waiting),
+            "unread": standing.quarantine.unread or None,
+        },
+        "gaps": [
+            {"id": gap.id, "subject": gap.subject, "detail": gap.detail, "fix": gap.fix}
+            for gap in standing.gaps
+        ],
+        "counts": {severity.value: standing.findings.get(severity, 0) for severity in Severity},
+    }
+
+
+def _last(standing: Standing) -> PastRun | None:
+    return standing.quarantine.runs[0] if standing.quarantine.runs else None
+
+
+def statuses_text(statuses: Sequence[Status], mark: Mark) -> str:
+    """Return one cache on a screen, or several in a table with what could not be looked at."""
+    if len(statuses) == 1:
+        return _one_text(statuses[0], mark)
+    known = [one for one in statuses if one.standing is not None]
+    parts = [table(_COLUMNS, [_row(one) for one in known], right=("gaps",), spare=_SPARE)]
+    for one in statuses:
+        if one.problem is not None:
+            words = f"{one.name}: {printable(one.problem.message)}"
+            parts.append(wrapped(words, "", "  "))
+    return "\n".join(parts if known else parts[1:])
+
+
+def _row(one: Status) -> tuple[Cell, ...]:
+    standing = one.standing
+    assert standing is not None  # noqa: S101  for mypy: the caller has chosen
+    last = _last(standing)
+    waiting = standing.quarantine.waiting
+    return (
+        one.name,
+        standing.verdict.value,
+        size_words(standing.size.allocated_bytes),
+        _budget_word(standing),
+        size_words(standing.disk.free_bytes),
+        None if last is None else f"{last.begun_at[:16].replace('T', ' ')} {last.state}",
+        None if one.next_run is None else one.next_run.when,
+        size_words(sum(run.size_bytes for run in waiting)) if waiting else None,
+        len(standing.gaps) or None,
+        _finding_words(standing),
+    )
+
+
+def _budget_word(standing: Standing) -> str | None:
+    if not standing.budget:
+        return None
+    missed = [goal.key for goal in standing.budget if not goal.is_met]
+    return f"over: {', '.join(missed)}" if missed else "met"
+
+
+def _finding_words(standing: Standing) -> str:
+    return (
+        ", ".join(
+            count_words(standing.findings[severity], word)
+            for severity, word in _WORDS.items()
+            if standing.findings.get(severity)
+        )
+        or "none"
+    )
+
+
+def _one_text(one: Status, mark: Mark) -> str:
+    if one.standing is None:
+        message = one.problem.message if one.problem is not None else "it can't be looked at"
+        return wrapped(f"{one.name}: {printable(message)}", "", "  ")
+    standing, last = one.standing, _last(one.standing)
+    disk, waiting = standing.disk, standing.quarantine.waiting
+    removed = count_words(standing.removals, "entry", "entries")
+    lines = [f"{one.name}: {printable(standing.cache.path)}"]
+
+    def line(title: str, words: str) -> None:
+        lines.append(wrapped(words, f"  {title:<10} ", " " * 13))
+
+    verdict = standing.verdict.value
+    line("verdict", f"{verdict}; a prune would remove {removed} now")
+    lines[-1] = lines[-1].replace(verdict, mark(verdict), 1)
+    for limit in standing.limits:
+        line("", f"{limit.id}: {printable(limit.detail)}")
+    unread = f", {count_words(standing.unread, 'path')} not measured" if standing.unread else ""
+    files = count_words(standing.size.files, "file")
+    line("size", f"{size_words(standing.size.allocated_bytes)} in {files}{unread}")
+    for goal in standing.budget:
+        line("budget", f"{goal.key}: {goal_words(goal)}")
+    free = f"{size_words(disk.free_bytes)} of {size_words(disk.size_bytes)}"
+    line("free", f"{free} ({disk.kind} on {printable(disk.mount_point)})")
+    if standing.quarantine.unread:
+        line("last run", f"unknown: {printable(standing.quarantine.unread)}")
+    elif last is None:
+        line("last run", "none")
+    else:
+        moved = count_words(last.entries, "entry", "entries")
+        line("last run", f"{last.begun_at}: {last.state}, {moved}, {size_words(last.size_bytes)}")
+    if one.next_run is not None:
+        line("next run", f"{one.next_run.when} ({one.next_run.source})")
+    else:
+        line("next run", "no timer and no cron line is known")
+    if waiting:
+        size = size_words(sum(run.size_bytes for run in waiting))
+        until = max(run.until_ns or 0 for run in waiting)
+        line("undo", f"{count_words(len(waiting), 'run')}, {size}, the last until {rfc3339(until)}")
+    gaps = ", ".join(dict.fromkeys(gap.id for gap in standing.gaps))
+    line("gaps", f"{len(standing.gaps)} ({gaps}): see `cacheadmin scan`" if gaps else "none")
+    line("findings", _finding_words(standing))
+    return "\n".join(lines)
