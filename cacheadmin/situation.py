@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.timestamps import NANOSECONDS, now_ns
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ class Situation:
         self.state.note_archive_uses(rows)
         if not failures:
             return ""
-        return f"{failures} archives can't be given an attribute: they never count as unused"
+        words = count_words(failures, "archive")
+        return f"{words} can't be given an attribute: never counted as unused"
 
     def record_pin_ages(self) -> None:
         """Remember for how long pins that can expire have been there."""

@@ -25,6 +25,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import group_name
+from cacheadmin.counting import count_words
 from cacheadmin.fs.access_lists import ALL, Access, AccessList, access_of, read_access_lists
 
 if TYPE_CHECKING:
@@ -144,5 +145,5 @@ def members_words(sharing: Sharing) -> str:
     groups = [group_name(gid) for gid in sharing.groups]
     words = [f"group{'s' if len(groups) > 1 else ''} {', '.join(groups)}"] if groups else []
     if sharing.users:
-        words.append(f"{len(sharing.users)} users in the cache's access list")
+        words.append(f"{count_words(len(sharing.users), 'user')} in the cache's access list")
     return " and ".join(words) or "nobody"

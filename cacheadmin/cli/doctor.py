@@ -113,7 +113,7 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     if target == "-":
         if len(scripts) > 1:
             raise WrongUsage(
-                f"there are scripts for {len(scripts)} users: {', '.join(owners.values())}",
+                f"several users have scripts ({len(scripts)}): {', '.join(owners.values())}",
                 hint="name a folder: each of them gets a script",
             )
         for text in scripts.values():

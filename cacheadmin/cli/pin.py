@@ -46,13 +46,15 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
+    from cacheadmin.counting import count_words
+
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin add", policy) as account:
         account.subject = target
         with _pins(policy, insecure_policy, account) as pins:
             added = pins.add(target, reason, expires)
         account.counts = {"entries": added.entries}
-    entries = f"{added.entries} {'entry' if added.entries == 1 else 'entries'}"
+    entries = count_words(added.entries, "entry", "entries")
     output.note(f"pinned {added.pin.target}: {entries} ({added.pin.file})")
     if added.warning:
         output.warning(added.warning)

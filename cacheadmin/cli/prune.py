@@ -170,6 +170,7 @@ def _show(
 
 def failure(plan: Plan, result: PruneResult) -> CacheadminError:
     """Return what is said of a run that was refused or rolled back."""
+    from cacheadmin.counting import count_words
     from cacheadmin.planner.case import name_some
     from cacheadmin.planner.plan import Verdict
 
@@ -181,7 +182,8 @@ def failure(plan: Plan, result: PruneResult) -> CacheadminError:
         )
     broken = result.verified.broken if result.verified is not None else ()
     return RolledBack(
-        f"{len(broken)} links led nowhere after the removal, so everything was put back",
+        f"{count_words(len(broken), 'link')} led nowhere after the removal, "
+        "so everything was put back",
         details=name_some([one.link for one in broken]),
         hint="please report it, with the output of `cacheadmin plan --format json`",
     )

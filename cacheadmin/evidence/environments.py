@@ -13,6 +13,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.installed_packages import (
@@ -230,7 +231,10 @@ def _result(
     elif found.foreign and not found.archives and not found.entries:
         status = EnvironmentStatus.FOREIGN
     if found.broken and not reason:
-        reason = f"{found.broken} links into the cache lead nowhere"
+        reason = (
+            f"{count_words(found.broken, 'link')} into the cache "
+            f"{verb(found.broken, 'leads', 'lead')} nowhere"
+        )
     return Environment(
         path=candidate.path,
         kind=candidate.kind,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.policy.quantities import Share
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def lacking(budget: Budget, room: Room) -> list[str]:
     if budget.max_size is not None and room.cache_bytes > budget.max_size:
         found.append(f"{room.cache_bytes - budget.max_size} bytes above max_size")
     if budget.max_files is not None and room.cache_files > budget.max_files:
-        found.append(f"{room.cache_files - budget.max_files} files above max_files")
+        found.append(f"{count_words(room.cache_files - budget.max_files, 'file')} above max_files")
     if budget.min_free is not None:
         wanted = budget.min_free
         if isinstance(wanted, Share):

@@ -15,6 +15,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries
@@ -153,7 +154,7 @@ class Chains:
         return f"{self._case.user(environment.uid)}{release}"
 
     def _seen(self, environment: Environment) -> str:
-        links = "1 link" if environment.links == 1 else f"{environment.links} links"
+        links = count_words(environment.links, "link")
         return f"{links}, seen {_time_words(self._case)} on {self._host}"
 
 

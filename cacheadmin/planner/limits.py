@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words, verb
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.planner.unknown_releases import unknown_releases
@@ -40,7 +41,7 @@ def _links(case: Case) -> Iterator[Limit]:
     verdict = Verdict.REFUSED if case.policy.links.symlink == "refuse" else Verdict.LIMITED
     named = name_some(
         [
-            f"{e.path} ({case.user(e.uid)}, {e.links} links"
+            f"{e.path} ({case.user(e.uid)}, {count_words(e.links, 'link')}"
             + (f", uv {e.uv_version})" if e.uv_version else ")")
             for e in sorted(linking, key=lambda e: e.path)
         ]
@@ -67,7 +68,8 @@ def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
         yield Limit(
             "links.cached",
             Verdict.LIMITED,
-            f"{len(linking)} cached tool or script environments link to archives of this cache",
+            f"{count_words(len(linking), 'cached tool or script environment')} "
+            f"{verb(len(linking), 'links', 'link')} to archives of this cache",
             "they are kept with what they link until they are idle and unused",
         )
 
@@ -116,8 +118,8 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
         yield Limit(
             "environments.missing",
             Verdict.LIMITED,
-            f"{len(who)} environments are not to be found on this host, what they linked is kept: "
-            + ", ".join(name_some(sorted(who))),
+            f"{count_words(len(who), 'environment')} {verb(len(who), 'is', 'are')} not to be "
+            "found on this host, what they linked is kept: " + ", ".join(name_some(sorted(who))),
             "if they are gone for good: `cacheadmin venv remove`, or lower venvs.keep_missing",
         )
 

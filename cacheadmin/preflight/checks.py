@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
@@ -162,7 +163,7 @@ def _links(subject: Subject) -> Iterator[Check]:
         for mode, number in environment.link_modes.items():
             counts[mode] += number
     seen = ", ".join(f"{number} by {mode}" for mode, number in counts.items() if number)
-    all_well = f"{len(outside)} environments seen, none links into the cache" + (
+    all_well = f"{count_words(len(outside), 'environment')} seen, none links into the cache" + (
         f" (distributions: {seen})" if seen else ""
     )
     if not outside and subject.case.gaps:
@@ -213,17 +214,19 @@ def _environments(subject: Subject) -> Iterator[Check]:
             "environments.broken",
             Status.WARN,
             title,
-            f"{len(broken)} already have links into this cache that lead nowhere: "
-            + ", ".join(named),
+            f"{len(broken)} already {verb(len(broken), 'has', 'have')} links into this cache "
+            "that lead nowhere: " + ", ".join(named),
             "`cacheadmin doctor` prints the command that repairs each and changes nothing else",
         )
     if not found:
-        gone = f", {len(missing)} named in the cache are gone" if missing else ""
+        number = len(missing)
+        gone = f", {number} named in the cache {verb(number, 'is', 'are')} gone" if missing else ""
         yield Check(
             "environments",
             Status.PASS,
             title,
-            f"{len(outside) - len(missing)} environments could be read in full{gone}",
+            f"{count_words(len(outside) - len(missing), 'environment')} could be read in full"
+            f"{gone}",
         )
 
 
@@ -346,7 +349,8 @@ def _cached(subject: Subject) -> Iterator[Check]:
         "environments.cached",
         Status.PASS,
         "Cached environments",
-        f"{total} tool and script environments ({kinds} read), {idle} idle and unused",
+        f"{count_words(total, 'tool and script environment')} ({kinds} read), "
+        f"{idle} idle and unused",
     )
 
 
@@ -357,7 +361,8 @@ def _protection(subject: Subject) -> Iterator[Check]:
     fix = "run `cacheadmin protect`, and `cacheadmin guard` to keep it so"
     if not protection.is_there:
         status = Status.WARN if subject.case.policy.protect.enabled else Status.SKIP
-        detail = f"none of {total} archives in use is protected: anybody's prune may delete them"
+        archives = count_words(total, "archive")
+        detail = f"none of {archives} in use is protected: anybody's prune may delete them"
         yield Check("protection", status, title, detail, fix)
         return
     short = [bucket for bucket in protection.buckets if bucket.missing]
@@ -370,9 +375,9 @@ def _protection(subject: Subject) -> Iterator[Check]:
         "" if protection.since_ns is None else f", unchanged since {rfc3339(protection.since_ns)}"
     )
     detail = (
-        f"{total} archives in use are protected from every release up to uv "
-        f"{subject.case.newest_known} and {subject.case.policy.protect.ahead} bucket versions "
-        f"ahead{since}"
+        f"{count_words(total, 'archive')} in use {verb(total, 'is', 'are')} protected from every "
+        f"release up to uv {subject.case.newest_known} and {subject.case.policy.protect.ahead} "
+        f"bucket versions ahead{since}"
     )
     yield Check("protection", Status.PASS, title, detail)
 

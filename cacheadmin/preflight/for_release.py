@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Verdict
@@ -42,7 +43,7 @@ def _environments(answer: Answer) -> Iterator[Check]:
     if not broken:
         yield Check("uv.breaks", Status.PASS, title, "none of those that were seen")
         return
-    named = name_some([f"{b.path} ({user(b.uid)}, {b.links} links)" for b in broken])
+    named = name_some([f"{b.path} ({user(b.uid)}, {count_words(b.links, 'link')})" for b in broken])
     yield Check(
         "uv.breaks",
         Status.FAIL,

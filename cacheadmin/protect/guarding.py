@@ -25,6 +25,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.fs.rights import read_rights
 from cacheadmin.inventory.opening import open_cache
@@ -239,7 +240,7 @@ class _Guard:
             return
         if first:
             number = self._found.in_use
-            self._say(f"guarding {self._policy.cache}: {number} archives in use")
+            self._say(f"guarding {self._policy.cache}: {count_words(number, 'archive')} in use")
         self._removable = self._found.removable
         self._renew()
 
@@ -452,7 +453,7 @@ class _Guard:
         removed = sum(bucket.removed for bucket in done)
         if planted or removed:
             where = " ".join(bucket.name for bucket in done if bucket.planted or bucket.removed)
-            self._say(f"{planted} roots planted, {removed} removed: {where}")
+            self._say(f"{count_words(planted, 'root')} planted, {removed} removed: {where}")
         problems = [f"{bucket.name}: {bucket.problem}" for bucket in done if bucket.problem]
         if problems:
             self._tell("; ".join(problems))

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words, verb
 from cacheadmin.fs.reading import failure
 from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import (
@@ -416,7 +417,9 @@ def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | Non
             os.rmdir(ROOTS_FOLDER, dir_fd=bucket_fd)
             since_ns = None
             _remove_empty(cache_fd, bucket)
-        problem = f"{foreign} entries in it are not ours" if foreign and not stale else ""
+        words = count_words(foreign, "entry", "entries")
+        problem = f"{words} in it {verb(foreign, 'is', 'are')} not ours"
+        problem = problem if foreign and not stale else ""
         if removable is None and stale:
             problem = _taken_words(len(stale))
     except FileNotFoundError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
+from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheBusy
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
@@ -243,4 +244,5 @@ def _timeout(policy: Policy) -> float:
 def _recovery_words(one: Recovered) -> str:
     if one.problem:
         return f"run {one.run_id} was interrupted; not all could be put back: {one.problem}"
-    return f"run {one.run_id} was interrupted; {one.put_back} entries were put back"
+    words = count_words(one.put_back, "entry", "entries")
+    return f"run {one.run_id} was interrupted; {words} put back"

@@ -109,7 +109,11 @@ def _facts(overview: Overview) -> str:
             f"{len(overview.environments):,}",
             f"{len(overview.broken):,} broken" if overview.broken else "none broken",
         ),
-        ("archives", f"{overview.archives:,}", f"{total.files:,} files"),
+        (
+            "archives",
+            f"{overview.archives:,}",
+            f"{total.files:,} {'file' if total.files == 1 else 'files'}",
+        ),
         ("findings", f"{len(overview.findings):,}", count_by_severity(overview.findings)),
     ]
     items = "".join(

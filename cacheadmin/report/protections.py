@@ -76,7 +76,8 @@ def protection_words(protection: Protection) -> str:
     if protection.missing:
         short = sum(1 for bucket in protection.buckets if bucket.missing)
         return (
-            f"NOT all of {number} in use are protected: {protection.missing} roots are missing "
+            f"NOT all of {number} in use are protected: {count_words(protection.missing, 'root')} "
+            f"{_are(protection.missing)} missing "
             f"in {count_words(short, 'bucket')}{change}"
         )
     return f"{number} in use {_are(protection.archives)} protected from every release{change}"
@@ -95,4 +96,9 @@ def _state(bucket: PlantedBucket) -> str:
     if bucket.problem:
         return bucket.problem
     words = "not planted" if bucket.since_ns is None else f"since {rfc3339(bucket.since_ns)}"
-    return f"{words}, {bucket.foreign} entries in it are not ours" if bucket.foreign else words
+    return (
+        f"{words}, {count_words(bucket.foreign, 'entry', 'entries')} in it "
+        f"{_are(bucket.foreign)} not ours"
+        if bucket.foreign
+        else words
+    )

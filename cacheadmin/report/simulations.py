@@ -69,7 +69,8 @@ def simulation_text(
     if unprotected is not None:
         spared = len(unprotected.environments) - len(broken.environments)
         lines.append(
-            f"without protection it would break {len(unprotected.environments)} environments: "
+            f"without protection it would break "
+            f"{count_words(len(unprotected.environments), 'environment')}: "
             f"`cacheadmin protect` spares {spared}"
         )
     if simulation.outside:

@@ -6,8 +6,11 @@ import csv
 import io
 from collections.abc import Sequence
 
+from cacheadmin.counting import count_words
 from cacheadmin.report.escaping import printable
 from cacheadmin.report.fitting import column_widths, wrapped
+
+__all__ = ["Cell", "comma_separated", "count_words", "size_words", "table"]
 
 Cell = str | int | None
 
@@ -67,11 +70,6 @@ def size_words(size_bytes: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
         size /= 1024
     raise AssertionError("unreachable: the last unit always returns")
-
-
-def count_words(number: int, singular: str, plural: str = "") -> str:
-    """Return ``1 environment`` or ``3 environments``."""
-    return f"{number} {singular if number == 1 else plural or singular + 's'}"
 
 
 def _cell(value: Cell) -> str:

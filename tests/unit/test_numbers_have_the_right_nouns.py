@@ -1,0 +1,36 @@
+"""No sentence says `1 environments`: numbers get their nouns in one place."""
+
+from __future__ import annotations
+
+import re
+
+from cacheadmin.counting import count_words, verb
+from tests.support.uv_releases import REPOSITORY
+
+# A number put straight before a plural noun; what is above one by its meaning is left out.
+_BARE = re.compile(
+    r"\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|links|total|missing|foreign))\}"
+    r" (?:environments|links|entries|files|folders|archives|users|packages|runs|roots|findings)\b"
+)
+_MEANT = {
+    # More than one is what the sentence is about.
+    "cacheadmin/verify/telling.py": "it has {touched.links} links",
+    "cacheadmin/audit/rules/registry_coverage.py": "{len(environments)} environments ({covered",
+}
+
+
+def test_one_is_one_and_others_are_many() -> None:
+    assert count_words(1, "entry", "entries") == "1 entry"
+    assert count_words(0, "entry", "entries") == "0 entries"
+    assert count_words(2, "link") == "2 links"
+    assert (verb(1, "is", "are"), verb(2, "is", "are")) == ("is", "are")
+
+
+def test_no_sentence_of_ours_puts_a_plural_behind_any_number() -> None:
+    found = []
+    for path in sorted((REPOSITORY / "cacheadmin").rglob("*.py")):
+        name = str(path.relative_to(REPOSITORY))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if _BARE.search(line) and _MEANT.get(name, "\0") not in line:
+                found.append(f"{name}:{number}: {line.strip()}")
+    assert found == []
