@@ -55,6 +55,7 @@ def _holders(title: str, word: str, holders: Sequence[Holder]) -> str:
         (word, "environments", *_NUMBERS),
         rows,
         left_out=len(holders) - len(shown),
+        stacked=True,
     )
     return f"<h3>{escaped(title)}</h3>{table}" if table else ""
 
@@ -74,6 +75,7 @@ def _environments(overview: Overview, identity: str) -> str:
         columns,
         [_environment(one) for one in shown],
         left_out=len(ordered) - len(shown),
+        stacked=True,
     )
     repair = ""
     if overview.broken:

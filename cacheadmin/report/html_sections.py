@@ -15,6 +15,7 @@ from cacheadmin.report.html_text import (
     name_html,
     named,
     path_html,
+    prose_html,
     section,
     table_html,
 )
@@ -74,8 +75,8 @@ def _verdict(overview: Overview, identity: str) -> str:
     verdict = overview.verdict.value
     shown = overview.limits[:_LIMITS]
     limits = "".join(
-        f"<li>{name_html(one.detail)}"
-        + (f'<br><span class="faint">{name_html(one.fix)}</span>' if one.fix else "")
+        f"<li>{prose_html(one.detail)}"
+        + (f'<br><span class="faint">{prose_html(one.fix)}</span>' if one.fix else "")
         + "</li>"
         for one in shown
     )
@@ -181,13 +182,14 @@ def _findings(findings: Sequence[Finding], identity: str) -> str:
                 words=True,
             ),
             named(one.owner),
-            named(one.detail),
-            named(one.fix),
+            Cell(prose_html(one.detail)),
+            Cell(prose_html(one.fix)),
         )
         for one in shown
     ]
     columns = ("rule", "severity", "owner", "what was seen", "what to do")
-    table = table_html("Findings", columns, rows, left_out=len(findings) - len(shown))
+    left_out = len(findings) - len(shown)
+    table = table_html("Findings", columns, rows, left_out=left_out, stacked=True)
     title = f"Findings: {count_by_severity(findings)}"
     return section(f"{identity}-findings", title, table, "findings")
 
@@ -206,7 +208,7 @@ def _releases(overview: Overview, identity: str) -> str:
     ]
     columns = ("uv release", "used by", "takes the cache lock", "last seen")
     left_out = len(overview.releases) - len(shown)
-    table = table_html("uv releases in use", columns, rows, left_out=left_out)
+    table = table_html("uv releases in use", columns, rows, left_out=left_out, stacked=True)
     links = f"<p>{escaped(links_words(overview))}.</p>"
     return section(f"{identity}-releases", "uv releases in use", links + table)
 
@@ -216,7 +218,8 @@ def _past(overview: Overview, identity: str) -> str:
     shown = overview.quarantine.runs[:_RUNS]
     columns = ("run", "begun", "outcome", "entries", "size", "can be undone until", "host")
     left_out = len(overview.quarantine.runs) - len(shown)
-    table = table_html("Past prunes", columns, [_run(run) for run in shown], left_out=left_out)
+    rows = [_run(run) for run in shown]
+    table = table_html("Past prunes", columns, rows, left_out=left_out, stacked=True)
     return section(f"{identity}-past", "Past prunes", words + table)
 
 

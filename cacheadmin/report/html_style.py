@@ -100,10 +100,25 @@ dl.words dt{font-weight:650;margin-top:10px}
 dl.words dd{margin:2px 0 0;max-width:75ch}
 nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;margin:12px 0 0;padding:0}
 footer{padding-top:8px;padding-bottom:32px;color:var(--faint);font-size:.87rem}
+@media (max-width:600px){main,header,footer{padding:0 12px}.card{padding:14px}
+.chart{min-width:0}.tick{font-size:20px}.facts{grid-template-columns:1fr 1fr}
+.stacked,.stacked tbody,.stacked tr,.stacked th,.stacked td{display:block}
+.stacked thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.stacked tr{border-bottom:1px solid var(--line);padding:8px 0}
+.stacked tbody tr:last-child{border-bottom:0}
+.stacked tbody th,.stacked td{border:0;padding:1px 0;text-align:left;white-space:normal}
+.stacked tbody th,.card .stacked th[scope=row],.card .stacked td{min-width:0}
+.stacked tbody th{font-weight:650}
+.stacked td::before{content:attr(data-label)": ";color:var(--faint)}
+.wide .stacked td,.findings .stacked code{white-space:normal}}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff;--ink:#000;--faint:#444;
 --line:#bbb;--track:#e6e6e6}body{font-size:10.5pt}.card,.facts>div{break-inside:avoid;
 border-radius:0}.findings.card,.wide.card{break-inside:auto}tr{break-inside:avoid}
-.scroll{overflow:visible}nav,thead button::after{display:none}
+table{font-size:8.5pt}.scroll{overflow:visible}code{white-space:normal}
+.findings td:nth-child(4),.findings td:nth-child(5),.wide th[scope=row],tbody th{min-width:0}
+.findings th[scope=row]{min-width:28mm}
+.wide td:nth-child(2),.wide td:nth-child(5),.findings code{white-space:normal}
+.chart{min-width:0}nav,thead button::after{display:none}
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 

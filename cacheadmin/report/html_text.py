@@ -42,6 +42,19 @@ def name_html(text: str | None) -> str:
     return "<bdi>–</bdi>" if text is None else f"<bdi>{escaped(text)}</bdi>"
 
 
+def prose_html(text: str) -> str:
+    """Return a sentence of ours; what stands between backticks in it is a command or a path."""
+    pieces = text.split("`")
+    if len(pieces) % 2 == 0:
+        # One backtick too many is somebody's name.
+        return name_html(text)
+    shown = [
+        f"<code>{escaped(piece)}</code>" if number % 2 else escaped(piece)
+        for number, piece in enumerate(pieces)
+    ]
+    return f"<bdi>{''.join(shown)}</bdi>"
+
+
 def path_html(path: str) -> str:
     """Return a path or a command."""
     return f"<code><bdi>{escaped(path)}</bdi></code>"
@@ -78,11 +91,13 @@ def table_html(
     rows: Sequence[Sequence[Cell]],
     *,
     left_out: int = 0,
+    stacked: bool = False,
 ) -> str:
     """Return a table with headers for columns and rows; ``caption`` is for those who can't see it.
 
     A column is one of numbers when its first cell is. Beneath it stands how
-    many rows were left out.
+    many rows were left out. A ``stacked`` one has on a narrow screen a block a
+    row, each cell with its column's name before it.
     """
     if not rows:
         return ""
@@ -91,20 +106,23 @@ def table_html(
         f'<th scope="col"{_numeric(number)}>{name_html(column)}</th>'
         for column, number in zip(columns, numbers, strict=True)
     )
-    body = "".join(_row(row) for row in rows)
+    body = "".join(_row(row, columns if stacked else ()) for row in rows)
+    classes = "sortable stacked" if stacked else "sortable"
     more = f'<p class="faint">and {left_out:,} more, which are not shown here</p>'
     return (
         f'<div class="scroll" role="region" aria-label="{escaped(caption)}" tabindex="0">'
-        f'<table class="sortable"><caption class="unseen">{escaped(caption)}</caption>'
+        f'<table class="{classes}"><caption class="unseen">{escaped(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"{more if left_out else ''}\n"
     )
 
 
-def _row(row: Sequence[Cell]) -> str:
+def _row(row: Sequence[Cell], labels: Sequence[str]) -> str:
     first, *others = row
+    names = [f' data-label="{escaped(label)}"' for label in labels[1:]] or [""] * len(others)
     cells = "".join(
-        f"<td{_numeric(cell.is_number)}{_value(cell)}>{cell.html}</td>" for cell in others
+        f"<td{_numeric(cell.is_number)}{_value(cell)}{name}>{cell.html}</td>"
+        for cell, name in zip(others, names, strict=True)
     )
     return f'<tr><th scope="row"{_value(first)}>{first.html}</th>{cells}</tr>'
 

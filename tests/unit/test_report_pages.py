@@ -11,14 +11,15 @@ import pytest
 
 from cacheadmin.report.html_page import page
 from cacheadmin.report.html_style import STYLE
-from cacheadmin.report.html_text import escaped
+from cacheadmin.report.html_text import escaped, prose_html
 from tests.support.overviews import HOSTILE, an_overview
 
 _VOID = frozenset({"meta", "link", "br", "rect", "line"})
 _ATTRIBUTES = frozenset(
     re.findall(
         r"\S+",
-        "aria-hidden aria-label aria-labelledby charset class content d datetime data-value "
+        "aria-hidden aria-label aria-labelledby charset class content d datetime data-label "
+        "data-value "
         "height href http-equiv id lang name preserveaspectratio rel role rx scope tabindex "
         "text-anchor viewbox width x x1 x2 y y1 y2",
     )
@@ -195,3 +196,23 @@ def _luminance(colour: str) -> float:
 
 def test_text_is_escaped_for_attributes_too() -> None:
     assert escaped("a\"b'c<d>&") == "a&quot;b&#x27;c&lt;d&gt;&amp;"
+
+
+def test_on_a_narrow_screen_each_cell_of_a_finding_says_what_it_is() -> None:
+    read = Reading(page([an_overview(("six", "numpy"))], "host").decode())
+    labels = {str(a["data-label"]) for a in read.named("td") if "data-label" in a}
+    assert labels >= {"severity", "owner", "what was seen", "what to do", "status", "links"}
+    narrow = STYLE.partition("@media (max-width:600px)")[2].partition("@media print")[0]
+    assert "content:attr(data-label)" in narrow
+    # Nothing in it is wider than the screen: charts shrink, rows become blocks.
+    assert ".chart{min-width:0}" in narrow
+    assert ".stacked td{display:block}" in narrow
+
+
+def test_commands_in_sentences_are_shown_as_commands_not_in_backticks() -> None:
+    assert prose_html("run `uv sync`, or `rm -r x`") == (
+        "<bdi>run <code>uv sync</code>, or <code>rm -r x</code></bdi>"
+    )
+    assert prose_html("`<b>`") == "<bdi><code>&lt;b&gt;</code></bdi>"
+    # A backtick of somebody's name opens nothing.
+    assert prose_html("/home/a`b is gone") == "<bdi>/home/a`b is gone</bdi>"
