@@ -169,6 +169,8 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
         "./usr/share/doc/cacheadmin/copyright",
         "./usr/share/doc/cacheadmin/operations/README.md",
         "./usr/share/doc/cacheadmin/examples/cron.d/cacheadmin",
+        "./usr/share/doc/cacheadmin/examples/prometheus/cacheadmin.rules.yml",
+        "./usr/share/cacheadmin/schemas/policy.schema.json",
     ):
         assert f" {path}\n" in listed
     lines = [line.split() for line in listed.splitlines()]

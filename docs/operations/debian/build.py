@@ -44,6 +44,7 @@ FILES = (
     (OPERATIONS / "tmpfiles.d", "usr/lib/tmpfiles.d"),
     (OPERATIONS / "logrotate.d", "etc/logrotate.d"),
     (OPERATIONS / "cron.d", "usr/share/doc/cacheadmin/examples/cron.d"),
+    (OPERATIONS / "prometheus", "usr/share/doc/cacheadmin/examples/prometheus"),
     (REPOSITORY / "policies", "usr/share/cacheadmin/policies"),
     (REPOSITORY / "docs" / "schemas", "usr/share/cacheadmin/schemas"),
 )
