@@ -48,6 +48,9 @@ _MAX_DEPTH = 64
 # The largest environments have 300,000.
 _MAX_ENTRIES = 500_000
 
+# Real environments link into one cache, rarely two.
+_MAX_CACHES = 8
+
 _DIST_INFO = ".dist-info"
 _BUCKET = re.compile(r"/(?:archive|environments|builds)-v[0-9]{1,6}(?=/)")
 _PYTHON_FOLDER = re.compile(r"(python|pypy|graalpy)(\d+\.\d+)t?")
@@ -213,7 +216,7 @@ def _note_link(path: str, folder: str, locator: CacheLocator, walk: _Walk) -> No
         return
     if located.place is Place.FOREIGN:
         walk.lost[path] = ("", False)
-        walk.others[_cache_of(target, folder)] += 1
+        _count(walk.others, _cache_of(target, folder))
     if located.place is not Place.INSIDE or located.entry is None:
         return
     cache = locator.identity.path
@@ -221,9 +224,15 @@ def _note_link(path: str, folder: str, locator: CacheLocator, walk: _Walk) -> No
         # A cached environment's links to itself say nothing of the cache: its Python is gone.
         return
     if os.path.lexists(f"{cache}/{located.path}"):
-        walk.names[_cache_of(target, folder)] += 1
+        _count(walk.names, _cache_of(target, folder))
     else:
         walk.lost[path] = (located.entry, os.path.isdir(f"{cache}/{located.entry}"))
+
+
+def _count(counts: Counter[str], cache: str) -> None:
+    """Count a link; links are their owner's to write, and could name any number of caches."""
+    if cache in counts or len(counts) < _MAX_CACHES:
+        counts[cache] += 1
 
 
 def _cache_of(target: str, folder: str) -> str:

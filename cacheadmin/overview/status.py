@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.running import run_audit
-from cacheadmin.errors import ExitCode
+from cacheadmin.errors import CacheadminError, ExitCode
 from cacheadmin.findings import Severity
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import CacheIdentity
@@ -22,10 +22,12 @@ from cacheadmin.overview.gathering import budget_goals, disk_of
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.overview.timers import NextRun, next_prune
 from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.timestamps import nanoseconds
+from cacheadmin.trial.folder import existing_trial_folder
+from cacheadmin.trial.ledger import read_ledger
 from cacheadmin.usage.measuring import measure_cache
 
 if TYPE_CHECKING:
-    from cacheadmin.errors import CacheadminError
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.situation import Situation
@@ -44,7 +46,23 @@ _ORDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class OnTrial:
+    """What is on trial: removed, and put back as soon as a user touches it."""
+
+    entries: int
+    """How many entries are on trial."""
+    bytes: int
+    """What their deletion will free."""
+    ends_ns: int | None
+    """When the first of them ends (ns since the epoch); None where nothing is on trial."""
+    sprung: int
+    """How many entries came back within ``uv.active_within`` because they were used."""
+    unread: str = ""
+    """Why trials can't be looked at; empty where they can."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStanding:
     """What was found out about one cache that could be looked at."""
 
     cache: CacheIdentity
@@ -65,6 +83,8 @@ class Standing:
     """How the sizes stand to ``prune.budget``; empty where it is off."""
     quarantine: Quarantine
     """Past prunes, and what of them can still be undone."""
+    trial: OnTrial
+    """What is on trial, and what came back of late."""
     gaps: tuple[Gap, ...]
     """Places where users may be, and that were not looked at."""
     findings: Mapping[Severity, int] = field(default_factory=dict)
@@ -79,7 +99,7 @@ class Status:
     """The policy's name, or how it was named where it could not be loaded."""
     loaded: LoadedPolicy | None
     """The policy; None where it could not be loaded."""
-    standing: Standing | None
+    standing: CacheStanding | None
     """What was found out; None where the cache could not be looked at."""
     next_run: NextRun | None = None
     """When the next prune is due, where a timer or cron line says so."""
@@ -108,7 +128,7 @@ def status_of(situation: Situation) -> Status:
     """Return how one cache is. Nothing is changed, and nothing remembered."""
     plan, measured, disk = situation.plan(), measure_cache(situation), disk_of(situation)
     audit = run_audit(situation, measured=measured.total)
-    standing = Standing(
+    standing = CacheStanding(
         cache=situation.cache.identity,
         verdict=plan.verdict,
         limits=plan.limits,
@@ -118,11 +138,30 @@ def status_of(situation: Situation) -> Status:
         disk=disk,
         budget=tuple(budget_goals(situation, measured, disk)),
         quarantine=quarantine_of(situation),
+        trial=_on_trial(situation),
         gaps=situation.case.gaps,
         findings=dict(Counter(finding.severity for finding in audit.findings)),
     )
     name = situation.policy.name
     return Status(name, situation.loaded, standing, next_prune(situation.loaded))
+
+
+def _on_trial(situation: Situation) -> OnTrial:
+    since = situation.now_ns - nanoseconds(situation.policy.uv.active_within)
+    try:
+        with existing_trial_folder(situation.cache) as folder:
+            if folder is None:
+                return OnTrial(0, 0, None, 0)
+            ledger = read_ledger(folder)
+    except CacheadminError as error:
+        return OnTrial(0, 0, None, 0, unread=error.message)
+    trials = [one for entry, one in ledger.trials.items() if entry not in ledger.decoys]
+    return OnTrial(
+        len(trials),
+        sum(one.bytes for one in trials),
+        min((one.until_ns for one in trials), default=None),
+        len(ledger.uses_since(since)),
+    )
 
 
 def failed_status(argument: str, problem: CacheadminError) -> Status:

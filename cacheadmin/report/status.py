@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cacheadmin.overview.facts import PastRun
-    from cacheadmin.overview.status import Standing, Status
+    from cacheadmin.overview.status import CacheStanding, Status
 
     Mark = Callable[[str], str]
 
 _COLUMNS = (
     *("policy", "verdict", "size", "budget", "free", "last run", "next run"),
-    *("undo", "gaps", "findings"),
+    *("undo", "on trial", "gaps", "findings"),
 )
 # What has to go first where a terminal is narrow.
-_SPARE = ("next run", "undo", "budget", "free", "last run")
+_SPARE = ("next run", "undo", "budget", "free", "on trial", "last run")
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
 
 
@@ -84,6 +84,13 @@ def _content(one: Status) -> dict[str, Any]:
             "bytes": sum(run.size_bytes for run in waiting),
             "unread": standing.quarantine.unread or None,
         },
+        "trial": {
+            "entries": standing.trial.entries,
+            "bytes": standing.trial.bytes,
+            "ends_at": None if standing.trial.ends_ns is None else rfc3339(standing.trial.ends_ns),
+            "sprung": standing.trial.sprung,
+            "unread": standing.trial.unread or None,
+        },
         "gaps": [
             {"id": gap.id, "subject": gap.subject, "detail": gap.detail, "fix": gap.fix}
             for gap in standing.gaps
@@ -92,7 +99,7 @@ def _content(one: Status) -> dict[str, Any]:
     }
 
 
-def _last(standing: Standing) -> PastRun | None:
+def _last(standing: CacheStanding) -> PastRun | None:
     return standing.quarantine.runs[0] if standing.quarantine.runs else None
 
 
@@ -123,19 +130,34 @@ def _row(one: Status) -> tuple[Cell, ...]:
         None if last is None else f"{last.begun_at[:16].replace('T', ' ')} {last.state}",
         None if one.next_run is None else one.next_run.when,
         size_words(sum(run.size_bytes for run in waiting)) if waiting else None,
+        _trial_words(standing) or None,
         len(standing.gaps) or None,
         _finding_words(standing),
     )
 
 
-def _budget_word(standing: Standing) -> str | None:
+def _trial_words(standing: CacheStanding) -> str:
+    """Return what is on trial, and what sprang; empty where there is nothing to say."""
+    trial = standing.trial
+    if trial.unread:
+        return f"unknown: {printable(trial.unread)}"
+    said = []
+    if trial.entries:
+        entries = count_words(trial.entries, "entry", "entries")
+        said.append(f"{entries}, {size_words(trial.bytes)}")
+    if trial.sprung:
+        said.append(f"{trial.sprung} sprung")
+    return "; ".join(said)
+
+
+def _budget_word(standing: CacheStanding) -> str | None:
     if not standing.budget:
         return None
     missed = [goal.key for goal in standing.budget if not goal.is_met]
     return f"over: {', '.join(missed)}" if missed else "met"
 
 
-def _finding_words(standing: Standing) -> str:
+def _finding_words(standing: CacheStanding) -> str:
     return (
         ", ".join(
             count_words(standing.findings[severity], word)
@@ -185,6 +207,10 @@ def _one_text(one: Status, mark: Mark) -> str:
         size = size_words(sum(run.size_bytes for run in waiting))
         until = max(run.until_ns or 0 for run in waiting)
         line("undo", f"{count_words(len(waiting), 'run')}, {size}, the last until {rfc3339(until)}")
+    trial = _trial_words(standing)
+    if trial:
+        ends = standing.trial.ends_ns
+        line("on trial", trial + (f", the first until {rfc3339(ends)}" if ends else ""))
     gaps = ", ".join(dict.fromkeys(gap.id for gap in standing.gaps))
     line("gaps", f"{len(standing.gaps)} ({gaps}): see `cacheadmin scan`" if gaps else "none")
     line("findings", _finding_words(standing))

@@ -48,6 +48,28 @@ def test_one_cache_on_a_screen(cacheadmin: Cacheadmin, policy: Path, incident: I
     assert "  next run   no timer and no cron line is known" in lines
 
 
+def test_what_is_on_trial_and_what_sprang_is_told(
+    cacheadmin: Cacheadmin, incident: Incident
+) -> None:
+    policy = cacheadmin.policy(
+        incident.shared.path, f"venvs: {{include: ['{incident.shared.homes}/*/*']}}\n"
+    )
+    planted = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["planted"]
+    assert planted
+    told = cacheadmin("status", policy, "--format", "json").json["trial"]
+    assert (told["entries"], told["sprung"]) == (len(planted), 0)
+    assert told["ends_at"]
+    assert "  on trial   " in cacheadmin("status", policy).stdout
+    # Somebody whom nobody knew uses one.
+    used = incident.shared.path / planted[0]
+    assert used.is_symlink()
+    list(used.iterdir())
+    cacheadmin("prune", policy, code=0)
+    told = cacheadmin("status", policy, "--format", "json").json["trial"]
+    assert told["sprung"] >= 1
+    assert told["entries"] < len(planted)
+
+
 def test_all_policies_in_one_table_with_the_code_of_the_worst(
     cacheadmin: Cacheadmin, policy: Path, shared: SharedCache
 ) -> None:
