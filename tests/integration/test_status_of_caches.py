@@ -8,9 +8,11 @@ import pytest
 
 from cacheadmin.overview.timers import cron_times
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.incident import Incident
+from tests.support.incident import Incident, build_incident
+from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, tree_snapshot
 from tests.support.terminals import on_terminal
+from tests.support.users import User
 from tests.support.uv_releases import NEWEST
 
 COMPLETE = "hosts: {only: this}\nvenvs: {complete: true, from_cache: false}\n"
@@ -48,11 +50,16 @@ def test_one_cache_on_a_screen(cacheadmin: Cacheadmin, policy: Path, incident: I
     assert "  next run   no timer and no cron line is known" in lines
 
 
+@pytest.mark.root
 def test_what_is_on_trial_and_what_sprang_is_told(
-    cacheadmin: Cacheadmin, incident: Incident
+    cacheadmin: Cacheadmin, open_folder: Path, index: Index, three_users: list[User]
 ) -> None:
+    """Users without an account leave a gap: what nobody was seen to use goes on trial."""
+    incident = build_incident(open_folder / "incident", index, three_users)
     policy = cacheadmin.policy(
-        incident.shared.path, f"venvs: {{include: ['{incident.shared.homes}/*/*']}}\n"
+        incident.shared.path,
+        f"venvs: {{include: ['{incident.shared.homes}/*/*']}}\n",
+        complete=False,
     )
     planted = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["planted"]
     assert planted
