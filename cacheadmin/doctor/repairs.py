@@ -126,9 +126,11 @@ def _install(found: Examination, site: str, words: list[str], extra: Command) ->
 
 def _where(found: Examination, site: str) -> Command:
     python = ("--python", found.python) if _PYTHON.fullmatch(found.python) else ()
-    if found.environment.kind is EnvironmentKind.TARGET:
-        return ("--target", found.path, *python)
-    if found.environment.kind not in (EnvironmentKind.PYTHON, EnvironmentKind.PREFIX):
+    if found.environment.kind in (EnvironmentKind.TARGET, EnvironmentKind.FOLDER):
+        return ("--target", site, *python)
+    if found.environment.kind is EnvironmentKind.PREFIX:
+        return ("--prefix", found.path, *python)
+    if found.environment.kind is not EnvironmentKind.PYTHON:
         return ("--python", found.path)
     if os.path.basename(site) == "dist-packages":
         # Debian's own: its Python lies elsewhere and knows this folder.

@@ -87,9 +87,11 @@ def scan_environment(
     if not options.deep:
         _look_at_programs(path, found)
     roots = [path] if options.deep or found.look_further else []
-    roots += _scan_borrowed(named, inodes, found)
     if roots:
-        _look_at_every_link(roots, found)
+        # Counted anew, link by link.
+        found.links = found.broken = found.foreign = 0
+    roots += _scan_borrowed(named, inodes, found)
+    _look_at_every_link(roots, found)
     reason = "; ".join(found.problems)
     return _result(candidate, config, found, status.st_uid, reason)
 
@@ -198,9 +200,6 @@ def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) ->
 
 def _look_at_every_link(roots: list[str], found: Sightings) -> None:
     """Locate every link below some folders, and below the folders that links lead to."""
-    found.links = 0
-    found.broken = 0
-    found.foreign = 0
     seen: set[tuple[int, int]] = set()
     for root in roots:
         tree = LinkedTree(root, seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,10 +27,11 @@ from tests.support.users import open_temporary_folder
 
 WHEELS = 5
 EXAMPLES = settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+MANY_EXAMPLES = settings(EXAMPLES, max_examples=300)
 
 
 def wishes(places: tuple[str, ...]) -> st.SearchStrategy[list[Wish]]:
@@ -65,21 +67,46 @@ def removed_archives(document: dict) -> set[str]:  # type: ignore[type-arg]
     return {row["path"] for row in document["removals"] if row["kind"] == "archive"}
 
 
-@EXAMPLES
-@given(wishes(PLACES))
-def test_with_gaps_open_no_environment_breaks_wherever_it_lies(wished: list[Wish]) -> None:
+def no_environment_breaks(wished: list[Wish]) -> None:
     site, document, broken = prune(wished, "")
     assert broken == {}
     assert document["gaps"] != []
     assert not removed_archives(document) & site.used(found=False)
 
 
-@EXAMPLES
-@given(wishes(tuple(place for place in PLACES if place != "nowhere")))
-def test_with_the_sites_word_exactly_what_nobody_links_is_removed(wished: list[Wish]) -> None:
+def exactly_what_nobody_links_is_removed(wished: list[Wish]) -> None:
     site, document, broken = prune(wished, "  complete: true\n")
     assert document["gaps"] == []
     assert broken == {}
     unused = {f"archive-v0/{archive.name}" for archive in site.archives} - site.used()
     assert removed_archives(document) == unused
     assert document["outcome"] == ("committed" if unused else "nothing_to_do")
+
+
+FOUND = tuple(place for place in PLACES if place != "nowhere")
+
+
+@EXAMPLES
+@given(wishes(PLACES))
+def test_with_gaps_open_no_environment_breaks_wherever_it_lies(wished: list[Wish]) -> None:
+    no_environment_breaks(wished)
+
+
+@EXAMPLES
+@given(wishes(FOUND))
+def test_with_the_sites_word_exactly_what_nobody_links_is_removed(wished: list[Wish]) -> None:
+    exactly_what_nobody_links_is_removed(wished)
+
+
+@pytest.mark.long
+@MANY_EXAMPLES
+@given(wishes(PLACES))
+def test_with_gaps_open_no_environment_of_many_sites_breaks(wished: list[Wish]) -> None:
+    no_environment_breaks(wished)
+
+
+@pytest.mark.long
+@MANY_EXAMPLES
+@given(wishes(FOUND))
+def test_on_many_sites_exactly_what_nobody_links_is_removed(wished: list[Wish]) -> None:
+    exactly_what_nobody_links_is_removed(wished)
