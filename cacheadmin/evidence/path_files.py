@@ -12,11 +12,14 @@ import os
 import re
 from collections.abc import Iterator
 
-from cacheadmin.fs.reading import ReadFailure, read_file, read_linked_file
+from cacheadmin.fs.reading import ReadFailure, open_file, read_file, read_linked_file
 
 # Real ones have a few lines; finders of editable installs a few kilobytes.
 _MAX_BYTES = 256 * 1024
 _MAX_PATHS = 1_000
+
+# What tells text from the rest.
+_BEGINNING = 4096
 
 _QUOTED = re.compile(r"'([^'\n]*/[^'\n]*)'|\"([^\"\n]*/[^\"\n]*)\"")
 _CODE = re.compile(r"import[ \t]")
@@ -33,13 +36,27 @@ def named_paths(path: str, *, linked: bool) -> list[str] | ReadFailure:
     """Return the paths a file names, as it spells them; ``linked`` where it is a link."""
     content = (read_linked_file if linked else read_file)(path, _MAX_BYTES)
     if isinstance(content, ReadFailure):
-        return content
+        # PyTorch calls the weights of a model `model.pth`, too.
+        return [] if _is_large_and_binary(path) else content
     found: list[str] = []
     for one in _paths_in(os.fsdecode(content), code=path.endswith(".py")):
         if len(found) == _MAX_PATHS:
             return ReadFailure(path, f"it names more than {_MAX_PATHS} paths")
         found.append(one)
     return found
+
+
+def _is_large_and_binary(path: str) -> bool:
+    opened = open_file(path)
+    if isinstance(opened, ReadFailure):
+        return False
+    fd, status = opened
+    try:
+        return status.st_size > _MAX_BYTES and b"\0" in os.read(fd, _BEGINNING)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
 
 
 def _paths_in(text: str, *, code: bool) -> Iterator[str]:

@@ -189,11 +189,17 @@ def test_a_finder_of_an_editable_install_names_an_archive(room: Room, linked: Pa
 def test_a_path_file_that_can_not_be_read_whole_hides_what_it_names(
     room: Room, linked: Path
 ) -> None:
-    with (room.site / "x.pth").open("wb") as file:
-        file.truncate(1 << 40)
+    (room.site / "x.pth").write_text("# nothing yet\n" * 100_000)
     seen = room.scan()
     assert not seen.complete
     assert "x.pth" in seen.reason
+
+
+def test_the_weights_of_a_model_are_no_path_file(room: Room, linked: Path) -> None:
+    with (room.site / "model.pth").open("wb") as file:
+        file.write(b"PK\3\4\0\0")
+        file.truncate(1 << 40)
+    room.assert_used(linked)
 
 
 def test_a_path_file_that_is_a_link_is_read_where_it_leads(room: Room, linked: Path) -> None:

@@ -60,8 +60,10 @@ class Wish:
             return False
         if self.place in _SEARCHED and self.kind not in _TOLD_BY_LISTING:
             return False
-        # A folder that looks like nothing is one only by what it links to.
-        return not (self.kind == "bare" and self.place in ("redirect", "registry"))
+        # A folder that looks like nothing is one only by what it links to, and no
+        # Python reads path files there.
+        nowhere = self.place in ("redirect", "registry")
+        return not (self.kind == "bare" and (nowhere or self.change.startswith("path file")))
 
 
 @dataclass
