@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.bench.bench_discovery import searching_homes
 from tests.bench.bench_processes import looking_at_processes
 from tests.bench.bench_protection import planting, window
 from tests.bench.bench_verify import verifying as verifying_archives
@@ -234,6 +235,11 @@ def protecting(folder: Path, cacheadmin: Cacheadmin) -> None:
     window(folder / "window", cacheadmin)
 
 
+def discovering(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare the search of 200 homes with find."""
+    searching_homes(folder, cacheadmin, side_by_side, report)
+
+
 def verifying(folder: Path, cacheadmin: Cacheadmin) -> None:
     """Compare verify with sha256sum over the same files."""
     verifying_archives(folder, cacheadmin, side_by_side, report)
@@ -242,6 +248,7 @@ def verifying(folder: Path, cacheadmin: Cacheadmin) -> None:
 COMPARISONS = {
     "start_up": start_up,
     "looking": looking,
+    "discovering": discovering,
     "processes": processes,
     "locking": locking,
     "simulating": simulating,
