@@ -31,7 +31,8 @@ def expand(pattern: str, closed: Closed) -> Iterator[str]:
 
     ``*``, ``?`` and ``[...]`` match within one part of the path, names that
     begin with a dot too; links on the way are followed. ``closed`` is called
-    with each folder whose rights keep matches from being seen.
+    with each folder that keeps matches from being seen: by its rights, or
+    because its filesystem does not answer.
     """
     parts = [part for part in pattern.split("/") if part]
     yield from _below("", parts, closed)
@@ -50,7 +51,7 @@ def _below(base: str, parts: list[str], closed: Closed) -> Iterator[str]:
     try:
         names = sorted(os.listdir(base or "/"))
     except OSError as error:
-        if isinstance(error, PermissionError):
+        if not failure(base, error).missing:
             closed(_nearest(base), error)
         return
     for name in names:
@@ -65,10 +66,9 @@ def _below(base: str, parts: list[str], closed: Closed) -> Iterator[str]:
 def _exists(path: str, closed: Closed) -> bool:
     try:
         os.lstat(path)
-    except PermissionError as error:
-        closed(_nearest(path), error)
-        return False
-    except OSError:
+    except OSError as error:
+        if not failure(path, error).missing:
+            closed(_nearest(path), error)
         return False
     return True
 

@@ -20,6 +20,8 @@ from cacheadmin.policy.loading import load_policy
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.situation import Situation, look_with
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.long_running import working_uv
+from tests.support.running_uv import binary_for
 from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.uv_releases import NEWEST
 
@@ -170,6 +172,54 @@ def test_an_export_of_this_host_is_named(
     assert dangling_links(hidden) == {}
     word = cacheadmin.policy(shared.path, "hosts: {only: this}\n")
     assert gaps_and_removed(cacheadmin, word)[0] == set()
+
+
+def test_an_older_uv_at_work_is_seen_under_any_name(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path
+) -> None:
+    """As wrappers of distributions call it: its bytes tell, it takes no lock, so nothing goes."""
+    wrapped = open_folder / ".build-tool"
+    shutil.copy(binary_for(OLD), wrapped)
+    with working_uv(shared, OLD, wrapped):
+        policy = cacheadmin.policy(shared.path)
+        document = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert "processes.lock_free_uv" in {limit["id"] for limit in document["limits"]}
+    assert dangling_links(hidden) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "gap"),
+    [
+        ("registry: {closed}", "unseen.registry"),
+        ("discover: [{{root: {closed}}}]", "unseen.discover"),
+        ("include: ['{closed}/*/env']", "unseen.include"),
+    ],
+)
+@pytest.mark.root
+def test_a_place_that_cannot_be_read_keeps_what_rested_on_it(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, text: str, gap: str
+) -> None:
+    closed = shared.home() / "closed"
+    closed.mkdir()
+    places = text.format(closed=closed)
+    complete = cacheadmin.policy(shared.path, f"venvs:\n  {places}\n")
+    with unreadable(closed):
+        gaps, removed = gaps_and_removed(cacheadmin, complete)
+    assert gap in gaps
+    assert removed == set()
+    assert dangling_links(hidden) == {}
+
+
+@contextmanager
+def unreadable(folder: Path) -> Iterator[None]:
+    """Have a link that leads to itself in a folder's place: root can't list it either."""
+    folder.rmdir()
+    folder.symlink_to(folder.name)
+    try:
+        yield
+    finally:
+        folder.unlink()
+        folder.mkdir()
 
 
 def test_a_search_over_its_bounds_says_where_it_ended(

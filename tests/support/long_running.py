@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
@@ -84,8 +85,13 @@ def tool_run(tool: str, *extras: str) -> Sequence[str]:
 
 
 @contextmanager
-def working_uv(shared: SharedCache) -> Iterator[subprocess.Popen[bytes]]:
-    """A uv that takes the lock and is at work: building, in a hook that takes its time."""
+def working_uv(
+    shared: SharedCache, release: str = NEWEST, binary: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A uv that is at work: building, in a hook that takes its time.
+
+    ``binary``: another file that is this release, whatever it is called.
+    """
     project = shared.home() / "slow"
     project.mkdir()
     (project / "pyproject.toml").write_text(
@@ -98,7 +104,7 @@ def working_uv(shared: SharedCache) -> Iterator[subprocess.Popen[bytes]]:
         "    pathlib.Path('up').touch()\n    time.sleep(300)\n    return []\n"
     )
     process = subprocess.Popen(
-        [binary_for(NEWEST), "build", "--wheel", "--no-config", str(project)],
+        [binary or binary_for(release), "build", "--wheel", "--no-config", str(project)],
         env=uv_environment(cache=shared.path, home=shared.home(), index=shared.index),
         cwd=shared.home(),
         stdin=subprocess.DEVNULL,
