@@ -18,7 +18,7 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
-from cacheadmin.uv.layout import trial_name
+from cacheadmin.uv.layout import ARCHIVES, trial_name
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Size
@@ -33,6 +33,7 @@ _CONTENT_MADE = (
     "where nobody can be overlooked (venvs.complete)"
 )
 _HOLDS_ENVIRONMENTS = "it holds environments that somebody may use, and a bucket can't go on trial"
+_HOLDS_TRIPWIRES = "it holds tripwires of environments that are on trial"
 
 
 @dataclass(slots=True)
@@ -74,14 +75,16 @@ class Divided:
 
 def divide_removals(policy: Policy, inventory: Inventory, removals: Sequence[Decision]) -> Divided:
     """Decide what goes on trial: what rests on absence, where the policy has trials."""
-    if policy.prune.trial == "never":
-        return Divided(tuple(removals), frozenset(), ())
     folders = {e.path for e in inventory.environments if e.archive is None}
+    tripwires = {entry.partition("/")[0] for entry in inventory.on_trial} - {ARCHIVES}
     on_trial: set[str] = set()
     staying: dict[str, str] = {}
     for decision in removals:
         path = decision.path
-        if decision.rests_on == PROOF:
+        if path in tripwires:
+            staying[path] = _HOLDS_TRIPWIRES
+            continue
+        if decision.rests_on == PROOF or policy.prune.trial == "never":
             continue
         if decision.kind is EntryKind.BUCKET:
             if any(lies_in(folder, (path,)) for folder in folders):

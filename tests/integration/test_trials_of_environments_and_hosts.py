@@ -12,7 +12,11 @@ import pytest
 
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.inventory.reading import read_inventory
+from cacheadmin.planner.plan import Decision
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.prune.on_trial import divide_removals
 from cacheadmin.simulate.simulating import simulate_prune
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import existing_trials
@@ -165,3 +169,24 @@ def test_whoever_may_not_change_anything_can_look(tmp_path: Path) -> None:
             assert trials is not None
             assert [one.entry for one in trials.current()] == [ENTRY]
             assert {one.standing.value for one in trials.look()} == {"silent"}
+
+
+def test_a_bucket_with_tripwires_stays_until_their_trials_are_over(tmp_path: Path) -> None:
+    with trial_site(tmp_path) as site:
+        add_script_environment(site)
+        site.put_on_trial(SCRIPT)
+        inventory = read_inventory(site.cache)
+        for trial in ("never", "{for: 30d}"):
+            for rests_on in ("proof", "absence"):
+                path = tmp_path / "policy.yaml"
+                path.write_text(
+                    f"version: 1\nname: t\ncache: {site.path}\nprune: {{trial: {trial}}}\n"
+                )
+                path.chmod(0o644)
+                policy = load_policy(str(path), insecure=True).policy
+                bucket = Decision(
+                    EntryKind.BUCKET, "environments-v2", None, None, "", "", rests_on=rests_on
+                )
+                divided = divide_removals(policy, inventory, [bucket])
+                assert divided.removals == ()
+                assert "tripwires" in dict(divided.staying)["environments-v2"]
