@@ -20,6 +20,7 @@ from cacheadmin.inventory.entries import (
     Stray,
     Unreadable,
 )
+from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.package_names import normalized
 from cacheadmin.uv.layout import (
     ARCHIVES,
@@ -86,6 +87,25 @@ def is_tripwire(bucket_fd: int, entry: str) -> bool:
     reading it would be a use. Everybody may look up names in our folder.
     """
     return _status_on_trial(bucket_fd, entry) is not None
+
+
+def stands_on_trial(cache: OpenCache, path: str) -> bool:
+    """Whether an absolute path is, or lies in, an entry of a cache that is on trial now.
+
+    For whoever was told of that path by a record: looking there would be a use.
+    """
+    prefix = cache.identity.path.rstrip("/") + "/"
+    entry = "/".join(path.removeprefix(prefix).split("/")[:2])
+    if not path.startswith(prefix) or trial_name(entry) is None:
+        return False
+    try:
+        bucket_fd = open_directory(ARCHIVES, cache.fd)
+    except OSError:
+        return False
+    try:
+        return is_tripwire(bucket_fd, entry)
+    finally:
+        os.close(bucket_fd)
 
 
 def _status_on_trial(bucket_fd: int, entry: str) -> os.stat_result | None:

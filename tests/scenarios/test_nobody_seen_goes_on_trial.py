@@ -185,3 +185,19 @@ def test_the_guard_brings_back_what_is_used_and_says_so(
         until(lambda: all(is_whole(shared.path, entry) for entry in used), seconds=60)
         until(lambda: "came back from trial: sprung" in guard.log(), seconds=60)
     assert dangling_links(hidden) == {}
+
+
+def test_our_own_looks_bring_nothing_back(cacheadmin: Cacheadmin, shared: SharedCache) -> None:
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "moo")
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "moo")
+    text = looking_elsewhere(shared) + "prune: {environments: {idle: 0d, keep_latest: false}}\n"
+    policy = cacheadmin.policy(shared.path, text, complete=False)
+    prune(cacheadmin, policy)
+    listed = cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"]
+    assert sum(run["trial"]["on_trial"] for run in listed) > 0
+    for command in ("scan", "plan", "preflight", "usage", "doctor", "verify", "audit"):
+        cacheadmin(command, policy, "--format", "json")
+    cacheadmin("simulate", policy, "--uv", "0.8.5", "--format", "json")
+    again = prune(cacheadmin, policy)
+    assert again["trial"]["put_back"] == []
+    assert again["trial"]["doubtful"] == []

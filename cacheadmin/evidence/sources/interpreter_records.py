@@ -13,6 +13,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
+from cacheadmin.inventory.archives import stands_on_trial
 from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
 
 
@@ -35,6 +36,7 @@ class InterpreterRecords:
                     path, kind_of(path) or EnvironmentKind.VENV, (self.id,), seen_ns=written_ns
                 )
                 for path, _, written_ns in entries.prefixes
+                if not stands_on_trial(look.cache, path)
             ),
             unseen=tuple(
                 Unseen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.look import Facts, Look
+from cacheadmin.inventory.archives import stands_on_trial
 
 
 class Remembered:
@@ -17,6 +18,7 @@ class Remembered:
             candidates=tuple(
                 Candidate(memory.path, memory.kind, (self.id,), memory.uid, memory.seen_ns)
                 for memory in look.remembered
+                if not stands_on_trial(look.cache, memory.path)
             )
         )
 
