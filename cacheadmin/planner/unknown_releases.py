@@ -38,17 +38,24 @@ def unknown_releases(case: Case, live: Liveness) -> Iterator[Limit]:
     for version, binaries in seen.items():
         explained |= {name for one in binaries for name in one.buckets}
         yield _limit(case, version, binaries, unknown, hiding)
-    for version, users in _unseen_versions(case, seen).items():
+    users = _unseen_versions(case, seen)
+    rest = [name for name in unknown if name not in explained]
+    if rest:
+        # Most likely these are its buckets: one line says both.
+        yield _unexplained(rest, sorted(hiding & set(rest)), users)
+        return
+    for version, names in users.items():
         yield Limit(
             "releases.unknown",
             Verdict.SAFE,
-            f"uv {version} ({'; '.join(name_some(users))}) is newer than this cacheadmin, and its "
-            "binary was not found: the newest buckets of every kind are kept",
+            f"{_not_found(version, names)}: the newest buckets of every kind are kept",
             f"teach it the release, for every policy of this host: `{learn_command()}`",
         )
-    rest = [name for name in unknown if name not in explained]
-    if rest:
-        yield _unexplained(rest, sorted(hiding & set(rest)))
+
+
+def _not_found(version: str, users: list[str]) -> str:
+    named = "; ".join(name_some(users))
+    return f"uv {version} ({named}) is newer than this cacheadmin, and its binary was not found"
 
 
 def _seen(case: Case) -> dict[str, list[SeenRelease]]:
@@ -90,13 +97,18 @@ def _unseen_versions(case: Case, seen: dict[str, list[SeenRelease]]) -> dict[str
     return users
 
 
-def _unexplained(buckets: list[str], hiding: list[str]) -> Limit:
+def _unexplained(buckets: list[str], hiding: list[str], users: dict[str, list[str]]) -> Limit:
     one = len(buckets) == 1
-    hides = f"; {', '.join(hiding)} could name any archive, so all archives are kept"
+    parts = [
+        *(_not_found(version, names) for version, names in users.items()),
+        f"{', '.join(buckets)} {'belongs' if one else 'belong'} to no uv release that cacheadmin "
+        f"knows, {'it is' if one else 'they are'} kept",
+    ]
+    if hiding:
+        parts.append(f"{', '.join(hiding)} could name any archive, so all archives are kept")
     return Limit(
         "buckets.unknown",
         Verdict.LIMITED,
-        f"{', '.join(buckets)} {'belongs' if one else 'belong'} to no uv release that cacheadmin "
-        f"knows, {'it is' if one else 'they are'} kept" + (hides if hiding else ""),
+        "; ".join(parts),
         f"teach it the release, for every policy of this host: `{learn_command()}`",
     )

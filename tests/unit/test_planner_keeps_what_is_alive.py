@@ -350,3 +350,12 @@ def test_a_cache_whose_locks_end_at_this_host_is_never_safe() -> None:
     plan = make_plan(policy(), inventory(), evidence(filesystem=lockless), NOW)
     assert plan.verdict is Verdict.LIMITED
     assert any("nolock" in limit.detail for limit in plan.limits)
+
+
+def test_an_unknown_release_and_its_buckets_are_one_line() -> None:
+    stored = inventory(buckets=["archive-v0", "wheels-v98", "simple-v90"])
+    plan = make_plan(policy(), stored, evidence(releases=(trace("99.0.0"),)), NOW)
+    (limit,) = [one for one in plan.limits if one.id.endswith(".unknown")]
+    for word in ("uv 99.0.0", "wheels-v98", "simple-v90"):
+        assert word in limit.detail
+    assert "cacheadmin uv learn" in limit.fix
