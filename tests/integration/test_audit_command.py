@@ -66,7 +66,7 @@ def test_one_cache_as_json(cacheadmin: Cacheadmin, odd: Path) -> None:
     text = "team: ml\naudit: {suppress: [{rule: unknown-bucket, reason: r, expires: 2999-01-01}]}\n"
     before = tree_snapshot(odd)
     document = cacheadmin("audit", cacheadmin.policy(odd), *RULE, "--format", "json", code=0).json
-    assert set(document) == {*KEYS, "findings", "suppressed", "counts", "teams", "off"}
+    assert set(document) == {*KEYS, "findings", "suppressed", "counts", "teams", "off", "gaps"}
     assert document["schema"] == "cacheadmin/audit/1"
     assert document["cache"]["path"] == str(odd)
     (finding,) = document["findings"]

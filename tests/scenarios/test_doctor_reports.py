@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def test_compiled_files_come_and_go_and_nothing_is_said(
         file.write("__pycache__/six.cpython-311.pyc,,\n../../../../../../etc/no-such-file,,\n")
     policy = policy_of(cacheadmin, shared, environment)
     assert cacheadmin("-q", "doctor", policy, code=0).stdout == ""
-    assert "none of these is broken" in cacheadmin("doctor", policy, code=0).stdout
+    assert re.search("(it is not|none of these is) broken", cacheadmin("doctor", policy).stdout)
 
 
 @pytest.mark.root
@@ -211,7 +212,7 @@ def test_links_into_a_cache_that_vanished_are_no_healthy_environment(
     environment = shared.environment("env", NEWEST, "six==1.16.0", "idna==3.7", cache=other)
     shared.environment("mine", NEWEST, "pytz==2024.1")
     policy = policy_of(cacheadmin, shared, environment)
-    assert "none of these is broken" in cacheadmin("doctor", policy, code=0).stdout
+    assert re.search("(it is not|none of these is) broken", cacheadmin("doctor", policy).stdout)
     shutil.rmtree(other)
     links = len(dangling_links(environment))
     assert links > 5
@@ -279,7 +280,7 @@ def test_what_nobody_looked_at_is_counted_beside_what_is_well(
     assert "homes.unknown" in {gap["id"] for gap in document["gaps"]}
     words = "where others may be w"
     said = cacheadmin("doctor", policy, code=0).stdout.splitlines()[-1]
-    assert "none of these is broken" in said
+    assert "1 environment examined, it is not broken" in said
     assert words in said
     audited = cacheadmin("audit", policy, "--fail-on", "never", code=0).stdout
     assert words in audited.splitlines()[-1]
