@@ -16,7 +16,7 @@ def simulate(
     more_packages: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PACKAGE]...", help="More packages for --clean.", show_default=False
+            metavar="PACKAGE", help="More packages for --clean.", show_default=False
         ),
     ] = None,
     uv: Annotated[
