@@ -15,9 +15,7 @@ def simulate(
     policy: PolicyArgument = None,
     more_packages: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="PACKAGE", help="More packages for --clean.", show_default=False
-        ),
+        typer.Argument(metavar="PACKAGE", help="More packages for --clean.", show_default=False),
     ] = None,
     uv: Annotated[
         str, typer.Option("--uv", help="Release, such as 0.8.5, or path of a uv binary.")

@@ -11,7 +11,7 @@ from cacheadmin.evidence.facts import EnvironmentKind
 _LIBRARIES = ("lib", "lib64", "local/lib")
 _PYTHONS = ("python", "pypy", "graalpy")
 
-_INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
+INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
 
 # Entries looked at for a link into a cache.
 _MAX_ENTRIES = 5_000
@@ -79,7 +79,7 @@ def _links_into_a_cache(path: str) -> bool:
                     if left < 0:
                         return False
                     if entry.is_symlink():
-                        if _INTO_A_CACHE.search(os.readlink(entry.path)):
+                        if INTO_A_CACHE.search(os.readlink(entry.path)):
                             return True
                     elif depth == 0 and entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, 1))

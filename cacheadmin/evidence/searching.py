@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from itertools import islice
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
-from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import redirected
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import failure
@@ -37,6 +38,9 @@ _TOOL_FOLDERS = (".local", "share", "uv", "tools")
 
 # Names under which a project's environment may be a link or a file.
 _PROJECT_ENVIRONMENTS = frozenset({".venv", "venv"})
+
+# uv links all files of a package alike; by hand somebody may have made one among others.
+_LINKS_LOOKED_AT = 20
 
 # What the kernel makes up: nobody keeps an environment there, and it never ends.
 _MADE_UP = frozenset(
@@ -180,6 +184,9 @@ class _Tree:
                 self._add_installation(folder)
             elif kind is not None:
                 self._add(folder, kind)
+            elif _links_into_a_cache(listed):
+                # A folder that lost what marks it, or links that were made by hand.
+                self._add(folder, EnvironmentKind.FOLDER)
             elif folder != self.base and _is_a_uv_cache(listed):
                 continue
             self._visit(listed, kind, level)
@@ -289,6 +296,18 @@ def _kind_by_listing(listed: Iterable[os.DirEntry[str]]) -> EnvironmentKind | No
     if any(name.endswith(".dist-info") for name in names):
         return EnvironmentKind.TARGET
     return None
+
+
+def _links_into_a_cache(listed: Iterable[os.DirEntry[str]]) -> bool:
+    """Whether one of the first links in a folder names an archive of some uv cache."""
+    links = islice((entry for entry in listed if entry.is_symlink()), _LINKS_LOOKED_AT)
+    for entry in links:
+        try:
+            if INTO_A_CACHE.search(os.readlink(entry.path)):
+                return True
+        except OSError:
+            continue
+    return False
 
 
 def _is_a_uv_cache(listed: Iterable[os.DirEntry[str]]) -> bool:

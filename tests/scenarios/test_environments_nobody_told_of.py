@@ -118,6 +118,28 @@ def test_named_places_are_searched_and_then_the_rest_goes_by_the_sites_word(
     assert result["gaps"] == []
 
 
+def test_a_folder_that_lost_what_marks_it_is_found_by_its_links(
+    shared: SharedCache, cacheadmin: Cacheadmin, elsewhere: Path
+) -> None:
+    """An image builder trims `*.dist-info`; somebody links one package folder by hand."""
+    target = elsewhere / "target"
+    uv_in(shared, elsewhere, OLD, "pip", "install", "--target", target, "idna==3.7")
+    for trimmed in target.glob("*.dist-info"):
+        shutil.rmtree(trimmed)
+    by_hand = elsewhere / "by hand"
+    by_hand.mkdir()
+    uv_in(shared, elsewhere, OLD, "pip", "install", "--target", elsewhere / "t", "pytz==2024.1")
+    archive = os.path.dirname(os.path.realpath(elsewhere / "t" / "pytz" / "__init__.py"))
+    shutil.rmtree(elsewhere / "t")
+    (by_hand / "pytz").symlink_to(archive)
+    fall_silent(shared, elsewhere)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  discover: [{{root: '{elsewhere}'}}]\n")
+
+    prune(cacheadmin, policy)
+
+    assert dangling_links(elsewhere) == {}
+
+
 def test_a_projects_environment_in_the_cache_stays_while_its_project_is_not_known(
     shared: SharedCache, cacheadmin: Cacheadmin, elsewhere: Path
 ) -> None:
