@@ -113,6 +113,7 @@ def test_it_installs_runs_and_leaves_nothing_behind(package: Path, root: Path) -
     policy.write_text(
         f"version: 1\nname: ml-team\ncache: {cache}\nstate: sqlite:///{state}\n"
         f"log: {{trail: {root}/var/log/cacheadmin/trail.jsonl}}\n"
+        f"venvs: {{complete: true, discover: [{{root: {root}}}]}}\n"
     )
     run("policy", "check", policy)
     assert "safe" in run("preflight", policy)
