@@ -22,7 +22,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
-from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
 from cacheadmin.fs.renaming import rename_to_free_name
 from cacheadmin.fs.rights import Rights, read_rights
 from cacheadmin.prune.on_trial import put_back_trials
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 # A folder on both sides is merged. Deeper than uv nests, this would be
 # somebody's trap for the stack.
 _MAX_DEPTH = 64
+
+# What is compared when it stands at both places: pointers and markers are this small.
+_SMALL = 64 * 1024
 
 # Kinds of buckets whose entries are folders renamed into place as a whole.
 _WHOLE = frozenset({"archive", "environments", "builds"})
@@ -153,8 +156,9 @@ def _rename_or_merge(
         return
     ours = os.stat(name, dir_fd=source_fd, follow_symlinks=False)
     theirs = os.stat(name, dir_fd=target_fd, follow_symlinks=False)
-    if _is_same_link(ours, theirs, source_fd, target_fd, name):
-        # As the roots of ``protect.roots``, planted anew where a bucket was taken.
+    same = _is_same_link(ours, theirs, source_fd, target_fd, name)
+    if same or _is_same_file(ours, theirs, source_fd, target_fd, name):
+        # As the roots of ``protect.roots`` and their marker, planted anew where a bucket was taken.
         os.unlink(name, dir_fd=source_fd)
     elif not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
         result.conflicts.append((path, "uv has made it anew; the newer one stays"))
@@ -180,6 +184,21 @@ def _is_same_link(
     if not (stat.S_ISLNK(ours.st_mode) and stat.S_ISLNK(theirs.st_mode)):
         return False
     return os.readlink(name, dir_fd=source_fd) == os.readlink(name, dir_fd=target_fd)
+
+
+def _is_same_file(
+    ours: os.stat_result, theirs: os.stat_result, source_fd: int, target_fd: int, name: str
+) -> bool:
+    """Whether two small files are alike: owner, rights and content."""
+    alike = (ours.st_mode, ours.st_uid, ours.st_size) == (
+        theirs.st_mode,
+        theirs.st_uid,
+        theirs.st_size,
+    )
+    if not alike or not stat.S_ISREG(ours.st_mode) or ours.st_size > _SMALL:
+        return False
+    content = read_file(name, _SMALL, source_fd)
+    return not isinstance(content, ReadFailure) and content == read_file(name, _SMALL, target_fd)
 
 
 def _merge(

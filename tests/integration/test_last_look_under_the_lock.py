@@ -102,7 +102,7 @@ def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
             is_up(process)
             kept = dropped(last.look())
     assert set(kept) >= archives
-    assert kept[min(archives)] == f"process {process.pid} uses it now"
+    assert kept[min(archives)] == f"{environment} uses it now"
 
 
 def test_a_known_process_that_becomes_a_tool_by_exec_keeps_the_tool(
