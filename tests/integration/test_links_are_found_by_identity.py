@@ -169,5 +169,5 @@ def test_a_cached_environment_is_a_consumer_and_tells_its_tool(
     (kept,) = [row for row in plan["kept"] if row["kind"] == "environment"]
     assert kept["rule"] == "environment.recent"
     with looking_at(shared.path) as look:
-        assert tools_of(row["path"]) == ("cowsay",)
+        assert tools_of(row["path"]) == {"cowsay": "6.1"}
         assert {a.package for a in look.inventory.archives.values()} == {"cowsay", None}

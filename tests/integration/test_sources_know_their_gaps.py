@@ -45,8 +45,10 @@ def hidden(shared: SharedCache) -> Path:
 
 
 def gaps_and_removed(cacheadmin: Cacheadmin, policy: Path) -> tuple[set[str], set[str]]:
+    """Return the gaps of a prune, and the archives that it took for unused by proof."""
     document = cacheadmin("prune", policy, "--format", "json", code=0).json
-    removed = {row["path"] for row in document["removals"] if row["kind"] == "archive"}
+    rows = [row for row in document["removals"] if row["kind"] == "archive"]
+    removed = {row["path"] for row in rows if row["rests_on"] == "proof"}
     return {gap["id"] for gap in document["gaps"]}, removed
 
 
@@ -67,6 +69,7 @@ def test_without_named_places_it_is_said_that_only_homes_were_searched(
     gaps, removed = gaps_and_removed(cacheadmin, policy)
     assert gaps == {"sources.none"}
     assert removed == set()
+    assert dangling_links(hidden) == {}
     preflight = cacheadmin("preflight", policy, code=4).stdout
     assert "venvs.complete: true" in preflight
 
@@ -84,7 +87,8 @@ def test_homes_and_accounts_that_were_not_searched_are_named(
     gaps = {gap["id"]: gap for gap in document["gaps"]}
     assert gaps["homes.unknown"]["subject"] == "uid 61234"
     assert gaps["homes.unsearched"]["owner"] == "root"
-    assert [row for row in document["removals"] if row["kind"] == "archive"] == []
+    archives = [row for row in document["removals"] if row["kind"] == "archive"]
+    assert {row["rests_on"] for row in archives} == {"absence"}
 
 
 @pytest.mark.root
@@ -232,7 +236,8 @@ def test_a_search_over_its_bounds_says_where_it_ended(
     with looking(cacheadmin.policy(shared.path, places)) as situation:
         plan = situation.plan()
         assert "search.limit" in {gap.id for gap in plan.gaps}
-        assert [d for d in plan.removals if d.path.startswith("archive-")] == []
+        archives = [d for d in plan.removals if d.path.startswith("archive-")]
+        assert {decision.rests_on for decision in archives} == {"absence"}
 
 
 def _ends() -> tuple[object, ...]:
