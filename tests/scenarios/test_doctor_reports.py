@@ -137,7 +137,7 @@ def test_what_others_than_uv_installed_may_be_trimmed(
     cacheadmin("doctor", policy, code=8)
     (environment / "pyvenv.cfg").unlink()
     (found,) = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
-    assert found["kind"] == "python"
+    assert found["kind"] == "prefix"
     cacheadmin("doctor", policy, code=0)
 
 

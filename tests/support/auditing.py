@@ -48,9 +48,18 @@ class Audited:
             yield situation
 
     def findings(self, rule: str, text: str = "", owner: User | None = None) -> list[Finding]:
-        """Return what one rule finds, of one owner if given."""
+        """Return what one rule finds, of one owner if given.
+
+        What this look remembers is dropped: only ``remember`` keeps something.
+        """
+        state = self.folder / "state.sqlite"
+        before = state.read_bytes() if state.exists() else None
         with self.look(text) as situation:
             found = run_audit(situation, [rule]).findings
+        if before is not None:
+            state.write_bytes(before)
+        else:
+            state.unlink(missing_ok=True)
         failed = [finding for finding in found if finding.rule != rule]
         assert not failed, failed
         return [f for f in found if owner is None or f.owner == name_of(owner)]
