@@ -48,6 +48,7 @@ from cacheadmin.uv.layout import (
     is_temporary,
     parse_bucket_name,
     pointer_key,
+    trial_name,
     version_of_key,
     wheel_stem,
 )
@@ -184,8 +185,11 @@ class _Reader:
                 except OSError as error:
                     self._unreadable(f"{path}/{entry.name}", error)
                     continue
-                self.found.wrote(self.bucket, status)
                 is_link = stat.S_ISLNK(status.st_mode)
+                # A tripwire is ours: no entry, and no sign that a release uses the bucket.
+                if is_link and self._is_tripwire(f"{path}/{entry.name}"):
+                    continue
+                self.found.wrote(self.bucket, status)
                 (listing.links if is_link else listing.files)[entry.name] = status
         return listing
 
@@ -382,8 +386,6 @@ class _Reader:
     def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
         for name, status in listing.links.items():
             inner = f"{path}/{name}"
-            if self._is_tripwire(inner):
-                continue
             archive = self._linked_archive(fd, name)
             if archive is None:
                 what = "a link that leads to no archive"
@@ -413,6 +415,8 @@ class _Reader:
                 self.found.strays.append(Stray(inner, what, False, status.st_uid, changed))
 
     def _is_tripwire(self, path: str) -> bool:
+        if trial_name(path) is None:
+            return False
         try:
             bucket_fd = open_directory(ARCHIVES, self.cache_fd)
         except OSError:

@@ -29,6 +29,8 @@ _TO_LET_GO = {
     "bucket.shared": "it never goes: every uv release uses it",
     "bucket.unknown": "teach it the release that writes it: `cacheadmin uv learn`",
     "bucket.in_use": "the environments in it would have to be unused and idle",
+    "bucket.environments": "the trials of its environments would have to end without a use",
+    "bucket.on_trial": "the trials of its environments would have to end without a use",
     "bucket.policy": "prune.buckets in the policy would have to be unneeded",
     "wheel.bucket_kept": "its bucket would have to be needed by nobody; or prune.unused.after be "
     "set, and the wheel unused for that long",
@@ -43,6 +45,7 @@ _TO_LET_GO = {
     "environment.recent": "it would have to stay unchanged for prune.environments.idle",
     "environment.latest": "a newer environment of that tool, or prune.environments.keep_latest "
     "false",
+    "environment.no_trial": "venvs.complete: true in the policy, with no gap left",
     "environment.unseen": "run it as root, which sees all processes",
     "environment.other_hosts": "a cache whose locks reach every host",
     "build.recent": "it would have to stay unchanged for prune.builds.after",

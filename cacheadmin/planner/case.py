@@ -66,6 +66,11 @@ class Case:
         return self.policy.venvs.complete and not self.gaps
 
     @cached_property
+    def absence_goes_on_trial(self) -> bool:
+        """Whether what is removed because nobody was seen to use it goes on trial first."""
+        return self.policy.prune.trial != "never" and not self.everybody_is_known
+
+    @cached_property
     def away(self) -> frozenset[str]:
         """Paths of environments that are not there now, and may be there again."""
         return frozenset(gap.subject for gap in self.evidence.gaps if gap.id == "environments.away")

@@ -24,6 +24,7 @@ from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.inventory.entries import ArchiveContent, EntryKind, archive_path
 from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
+from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptied
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths, pinned_rule
 from cacheadmin.planner.retirement import goes, retired, unused_archives
@@ -240,6 +241,8 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
             marks.extend(live.hidden_uses)
         if case.policy.prune.buckets == "never":
             marks.append(Use("bucket.policy", "policy", "prune.buckets is never"))
+        if not marks:
+            marks.extend(held_until_empty(case, bucket))
 
 
 def _mark_pointers(case: Case, live: Liveness) -> None:
@@ -298,9 +301,13 @@ def _mark_young(case: Case, live: Liveness) -> None:
 
 def _mark_idle_rules(case: Case, live: Liveness) -> None:
     """Mark cached environments that the policy lets stay although nobody runs them."""
-    for environment, use in reasons_to_stay(case):
-        if live.buckets[environment.bucket]:
-            live.entries[environment.path].append(Use(*use))
+    for environment, reason in reasons_to_stay(case):
+        bucket_uses, use = live.buckets[environment.bucket], Use(*reason)
+        # The newest of a tool is kept for its next call, which only a release
+        # that has this bucket could make.
+        needless = use.rule == "environment.latest" and is_being_emptied(bucket_uses)
+        if bucket_uses and not needless:
+            live.entries[environment.path].append(use)
 
 
 def _follow_cached_environments(case: Case, live: Liveness) -> None:

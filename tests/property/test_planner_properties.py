@@ -14,14 +14,17 @@ from cacheadmin.inventory.entries import (
     Build,
     CachedEnvironment,
     Inventory,
+    OnTrial,
     SourceRevision,
     Stray,
+    lies_in,
 )
 from cacheadmin.planner.budget import Choice
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.planner.plan import Plan
 from cacheadmin.planner.planning import make_plan
 from cacheadmin.policy.model import Policy
+from cacheadmin.prune.on_trial import divide_removals
 from tests.support.facts import (
     DAY,
     LOCAL,
@@ -37,7 +40,9 @@ from tests.support.facts import (
 )
 
 IDS = [f"id{number}" for number in range(6)]
-BUCKETS = ["wheels-v3", "wheels-v5", "wheels-v7", "wheels-v99", "sdists-v9", "environments-v2"]
+OLD, NEW = "environments-v1", "environments-v2"
+BUCKETS = ["wheels-v3", "wheels-v5", "wheels-v7", "wheels-v99", "sdists-v9", OLD, NEW]
+FOLDERS = ["script-0123456789abcdef", "project-cp311-0123456789abcdef", "é" * 200]
 AGES = [0, DAY // 2, 2 * DAY, 20 * DAY, 100 * DAY]
 
 ids = st.sampled_from(IDS)
@@ -86,12 +91,23 @@ def inventories(draw: st.DrawFn) -> Inventory:
         )
         for number in range(draw(st.integers(0, 3)) if "environments-v2" in buckets else 0)
     ]
+    folders = [
+        CachedEnvironment(f"{bucket}/{name}", bucket, None, 1000, NOW - draw(st.sampled_from(AGES)))
+        for bucket in sorted(buckets & {OLD, NEW})
+        for name in draw(st.sets(st.sampled_from(FOLDERS), max_size=3))
+    ]
+    tripwires = [
+        f"{bucket}/tried-0123456789abcdef"
+        for bucket in sorted(buckets & {OLD, NEW})
+        if draw(st.booleans())
+    ]
     return inventory(
         buckets=["archive-v0", *sorted(buckets)],
         archives=stored,
         wheel_pointers=tuple(pointers.values()),
         revisions=tuple(revisions),
-        environments=tuple(environments),
+        environments=(*environments, *folders),
+        on_trial={path: OnTrial(path, None, None, 1000, NOW) for path in tripwires},
         builds=tuple(
             Build(f".tmp{n}", 1000, NOW - draw(st.sampled_from(AGES)))
             for n in range(draw(st.integers(0, 2)))
@@ -134,7 +150,11 @@ def rules(draw: st.DrawFn) -> tuple[Policy, Choice | None]:
     """A policy with or without retention, and what its budget gives up."""
     after = draw(st.sampled_from(["off", "1d", "30d"]))
     choice = Choice(draw(some_ids), "") if draw(st.booleans()) else None
-    return policy(prune={"unused": {"after": after}}), choice
+    prune: dict[str, object] = {"unused": {"after": after}}
+    if draw(st.booleans()):
+        prune["trial"] = "never"
+    prune["environments"] = {"idle": "1d", "keep_latest": draw(st.booleans())}
+    return policy(prune=prune, venvs={"complete": draw(st.booleans())}), choice
 
 
 Ruled = tuple[Policy, Choice | None]
@@ -167,6 +187,27 @@ def test_every_entry_is_decided_once_or_lies_in_a_bucket_that_goes(
     for path in paths(stored):
         kept_whole = path.removesuffix(".http")
         assert {path, kept_whole} & set(decided) or path.partition("/")[0] in gone
+
+
+@given(inventories(), evidences(), rules())
+def test_a_prune_leaves_nothing_out_that_the_plan_lists(
+    stored: Inventory, seen: Evidence, ruled: Ruled
+) -> None:
+    divided = divide_removals(ruled[0], stored, planned(ruled, stored, seen).removals)
+    assert divided.staying == ()
+
+
+@given(inventories(), evidences(), rules())
+def test_an_environment_that_somebody_may_run_never_goes_without_a_trial(
+    stored: Inventory, seen: Evidence, ruled: Ruled
+) -> None:
+    plan = planned(ruled, stored, seen)
+    if ruled[0].venvs.complete or ruled[0].prune.trial == "never":
+        return
+    divided = divide_removals(ruled[0], stored, plan.removals)
+    for one in stored.environments:
+        if one.archive is None and lies_in(one.path, [d.path for d in plan.removals]):
+            assert one.path in divided.on_trial
 
 
 @given(inventories(), evidences(), rules())

@@ -19,6 +19,7 @@ from cacheadmin.inventory.entries import (
     ArchiveId,
     Build,
     CachedEnvironment,
+    OnTrial,
     SourceRevision,
     Stray,
     Unreadable,
@@ -239,6 +240,75 @@ def test_the_newest_environment_of_each_tool_stays_with_what_it_links() -> None:
     plan = make_plan(policy(), stored, facts, NOW)
     assert set(removed(plan)) == {cached(name="old").path, "archive-v0/old", "archive-v0/a"}
     assert kept(plan)["archive-v0/b"] == "archive.cached_environment"
+
+
+SCRIPT = "environments-v1/script-0123456789abcdef"
+
+
+def forgotten(*folders: str, links: int = 0, **facts: object):
+    """Return a cache with a bucket of environments that no release in use has."""
+    return inventory(
+        buckets=("archive-v0", "wheels-v5", "environments-v1", "environments-v2"),
+        archives=[archive(f"e{n}", content=ArchiveContent.ENVIRONMENT) for n in range(links)],
+        environments=(
+            *(CachedEnvironment(p, "environments-v1", None, 1000, NOW - 30 * DAY) for p in folders),
+            *(
+                CachedEnvironment(
+                    f"environments-v1/0123456789abcdef/{n}",
+                    "environments-v1",
+                    ArchiveId(f"e{n}"),
+                    1000,
+                    NOW - 30 * DAY,
+                )
+                for n in range(links)
+            ),
+        ),
+        **facts,
+    )
+
+
+def test_environments_of_a_forgotten_bucket_go_one_by_one_where_nobody_may_be_seen() -> None:
+    stored = forgotten(SCRIPT, links=1)
+    plan = make_plan(policy(), stored, evidence(releases=ACTIVE), NOW)
+    # Not the newest of its tool for a next call, either: no release would find it.
+    assert set(removed(plan)) == {SCRIPT, "environments-v1/0123456789abcdef/0", "archive-v0/e0"}
+    assert {decision.rests_on for decision in plan.removals} == {"absence"}
+    assert kept(plan)["environments-v1"] == "bucket.environments"
+
+
+def test_a_forgotten_bucket_goes_whole_where_absence_is_proof_or_nothing_is_tried() -> None:
+    for word in ({"venvs": {"complete": True}}, {"prune": {"trial": "never"}}):
+        plan = make_plan(policy(**word), forgotten(SCRIPT), evidence(releases=ACTIVE), NOW)
+        assert set(removed(plan)) == {"environments-v1"}
+
+
+def test_a_forgotten_bucket_stays_while_its_tripwires_stand_and_goes_then() -> None:
+    tried = forgotten(on_trial={SCRIPT: OnTrial(SCRIPT, None, None, 1000, NOW)})
+    for word in ({}, {"venvs": {"complete": True}}):
+        plan = make_plan(policy(**word), tried, evidence(releases=ACTIVE), NOW)
+        assert removed(plan) == {}
+        assert kept(plan)["environments-v1"] == "bucket.on_trial"
+    plan = make_plan(policy(), forgotten(), evidence(releases=ACTIVE), NOW)
+    assert set(removed(plan)) == {"environments-v1"}
+
+
+def test_what_is_used_in_a_forgotten_bucket_stays_alone() -> None:
+    other = f"{SCRIPT[:-1]}0"
+    facts = evidence(releases=ACTIVE, processes=(uses(SCRIPT),))
+    plan = make_plan(
+        policy(prune={"environments": {"keep_latest": False}}), forgotten(SCRIPT, other), facts, NOW
+    )
+    assert set(removed(plan)) == {other}
+    assert kept(plan)[SCRIPT] == "process.running"
+
+
+def test_an_environment_whose_name_is_too_long_for_a_trial_stays_until_absence_is_proof() -> None:
+    long = "environments-v1/" + "é" * 100
+    facts = evidence(releases=ACTIVE)
+    plan = make_plan(policy(), forgotten(long), facts, NOW)
+    assert kept(plan)[long] == "environment.no_trial"
+    plan = make_plan(policy(venvs={"complete": True}), forgotten(long), facts, NOW)
+    assert set(removed(plan)) == {"environments-v1"}
 
 
 def test_a_running_tool_keeps_its_environment_its_pointer_and_what_it_links() -> None:

@@ -6,14 +6,24 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.cached_environments import cached_name
+from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words
+from cacheadmin.uv.layout import trial_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cacheadmin.inventory.entries import CachedEnvironment
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+
+_UNTRIABLE = Use(
+    "environment.no_trial",
+    "users nobody saw",
+    "its name is too long for a trial: it is removed where nobody can be overlooked "
+    "(venvs.complete, and no gap)",
+)
 
 
 def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
@@ -24,6 +34,8 @@ def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
         # What could hide a link to an archive could hide a `.venv` that is a
         # link to this environment as well.
         uses = [*live.entries.get(environment.path, ()), *live.hidden_uses]
+        if not uses and case.absence_goes_on_trial and not _fits_trial(environment):
+            uses = [_UNTRIABLE]
         name, version = cached_name(case, environment)
         if uses:
             yield keep(EntryKind.ENVIRONMENT, environment.path, uses, package=name, version=version)
@@ -38,3 +50,8 @@ def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
                 package=name,
                 version=version,
             )
+
+
+def _fits_trial(environment: CachedEnvironment) -> bool:
+    """Whether an environment can go on trial, or needs none: a link is no environment itself."""
+    return environment.archive is not None or trial_name(environment.path) is not None

@@ -1,0 +1,48 @@
+"""Buckets that no release needs, but that go only after the environments in them. Pure.
+
+A bucket is moved as a whole and can leave no tripwire. Where its removal
+rests on absence, each environment in it that is a folder goes on trial by
+itself, and the bucket in a later run, when none is left in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.planner.marks import Use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import Bucket
+    from cacheadmin.planner.case import Case
+
+_ON_TRIAL = Use(
+    "bucket.on_trial",
+    "environments on trial",
+    "no uv release in use has it, but it holds tripwires of environments on trial",
+)
+_HOLDS_ENVIRONMENTS = Use(
+    "bucket.environments",
+    "cached environments",
+    "no uv release in use has it, but its environments go on trial one by one",
+)
+
+_RULES = frozenset({_ON_TRIAL.rule, _HOLDS_ENVIRONMENTS.rule})
+
+
+def held_until_empty(case: Case, bucket: Bucket) -> Iterator[Use]:
+    """Yield what keeps a bucket that no release needs."""
+    inventory = case.inventory
+    if bucket.kind != "environments":
+        return
+    if any(entry.startswith(f"{bucket.name}/") for entry in inventory.on_trial):
+        yield _ON_TRIAL
+    folders = (one.bucket for one in inventory.environments if one.archive is None)
+    if case.absence_goes_on_trial and bucket.name in folders:
+        yield _HOLDS_ENVIRONMENTS
+
+
+def is_being_emptied(uses: list[Use]) -> bool:
+    """Whether a bucket with these marks is kept only until its environments have gone."""
+    return bool(uses) and all(use.rule in _RULES for use in uses)
