@@ -1,4 +1,4 @@
-"""The disk is full, or fails, at each record of a run's journal, with trials in the run.
+"""The disk is full, or fails, at each record and each sync of a run with trials.
 
 Wherever it comes: each entry is at its place, or in quarantine, or on trial
 with its link, never twice and never nowhere; the run says so, and the next one
@@ -11,7 +11,8 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.support.trial_sites import ENTRY, add_archive, lay_out
 
 UNUSED = [f"archive-v0/Unused{number}_abcdefgh" for number in range(2)]
 BUILD = "builds-v0/.tmpAbandoned"
+ENTRIES = (ENTRY, *UNUSED, BUILD)
 
 
 class FailingDisk:
@@ -75,54 +77,108 @@ def standing(cache: Path, entry: str) -> str:
     return found[0]
 
 
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-@pytest.mark.parametrize(
-    ("error", "torn"), [(errno.ENOSPC, True), (errno.EIO, False)], ids=["ENOSPC", "EIO"]
-)
-def test_no_failing_record_loses_anything(
+@dataclass
+class Faults:
+    """A site whose prunes meet a fault, and what must hold wherever it comes."""
+
+    site: Path
+    policy: str
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def prune(self, owner: object, name: str, stand_in: Callable[..., object]) -> int:
+        """Prune with something of Python's, or ours, replaced; return the exit code."""
+        with self.monkeypatch.context() as patched:
+            patched.setattr(owner, name, stand_in)
+            return run(["-q", "prune", self.policy])
+
+    def make_again(self) -> None:
+        """Put the cache as it was before the first prune in its place."""
+        cache, kept = self.site / "cache", self.site / "kept"
+        if kept.exists():
+            shutil.rmtree(cache)
+            shutil.rmtree(f"{cache}.cacheadmin", ignore_errors=True)
+        else:
+            cache.rename(kept)
+        shutil.copytree(kept, cache, symlinks=True)
+        self.capsys.readouterr()
+
+    def check(self, code: int, at: int) -> None:
+        """Fail where an entry is lost, or the next run does not end as usual."""
+        cache = self.site / "cache"
+        said = self.capsys.readouterr().err.splitlines()
+        assert not any("unexpected" in line or "Traceback" in line for line in said), said
+        before = {entry: standing(cache, entry) for entry in ENTRIES}
+        assert code == 0 or said, at
+        assert run(["-q", "prune", self.policy]) == 0, (at, before)
+        where = {entry: standing(cache, entry) for entry in ENTRIES}
+        assert where[BUILD] == "quarantine", (at, before)
+        for entry in (ENTRY, *UNUSED):
+            # Where it was on trial, the look at its link was a use.
+            expected = "place" if before[entry] == "trial" else "trial"
+            assert where[entry] == expected, (at, before)
+        assert dangling_links(self.site / "env") == {}
+
+
+@pytest.fixture
+def faults(
     cacheadmin: Cacheadmin,
     site: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    error: int,
-    torn: bool,
-    lasting: bool,
-) -> None:
+) -> Faults:
     text = f"venvs: {{discover: [{{root: {site}/elsewhere}}]}}\nprune: {{builds: {{after: 0s}}}}\n"
     policy = os.fspath(cacheadmin.policy(site / "cache", text, complete=False))
-    cache, kept = site / "cache", site / "kept"
-    shutil.copytree(cache, kept, symlinks=True)
-    entries = [ENTRY, *UNUSED, BUILD]
+    return Faults(site, policy, monkeypatch, capsys)
 
-    def prune(at: int) -> tuple[int, int, list[str]]:
+
+@pytest.mark.parametrize(
+    ("error", "torn", "lasting"),
+    [(errno.ENOSPC, True, True), (errno.ENOSPC, True, False), (errno.EIO, False, False)],
+    ids=["full", "full-for-a-moment", "failing"],
+)
+def test_no_record_that_fails_loses_anything(
+    faults: Faults, error: int, torn: bool, lasting: bool
+) -> None:
+    def prune(at: int) -> tuple[int, int]:
         disk = FailingDisk(error, at, lasting=lasting, torn=torn)
 
         def append(journal: JournalWriter, *records: Mapping[str, Any]) -> None:
             disk.append(journal, *records)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(JournalWriter, "_append", append)
-            capsys.readouterr()
-            code = run(["-q", "prune", policy])
-        said = capsys.readouterr().err.splitlines()
-        return code, disk.seen, said
+        faults.make_again()
+        return faults.prune(JournalWriter, "_append", append), disk.seen
 
-    code, records, _ = prune(at=0)
-    assert code == 0
-    assert {standing(cache, entry) for entry in entries} == {"trial", "quarantine"}
-    assert records >= 4
+    code, records = prune(at=0)
+    faults.check(code, 0)
+    assert (code, records >= 4) == (0, True)
     for at in range(1, records + 1):
-        shutil.rmtree(cache)
-        shutil.rmtree(f"{cache}.cacheadmin", ignore_errors=True)
-        shutil.copytree(kept, cache, symlinks=True)
-        code, _, said = prune(at)
+        code, _ = prune(at)
         assert code != 0
-        assert said
-        assert not any("unexpected" in line or "Traceback" in line for line in said), said
-        for entry in entries:
-            standing(cache, entry)
-        assert prune(0)[0] == 0
-        where = {entry: standing(cache, entry) for entry in entries}
-        assert where[BUILD] == "quarantine"
-        assert {where[entry] for entry in (ENTRY, *UNUSED)} == {"trial"}
-        assert dangling_links(site / "env") == {}
+        faults.check(code, at)
+
+
+def test_no_sync_that_fails_loses_anything(faults: Faults) -> None:
+    """Journal, record of trials, folders: whatever a run makes durable."""
+    real = os.fsync
+
+    def prune(at: int) -> tuple[int, int]:
+        seen = 0
+
+        def fsync(fd: int) -> None:
+            nonlocal seen
+            seen += 1
+            # Every second time the disk fails from then on.
+            if seen == at or (at % 2 == 0 and seen > at > 0):
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            real(fd)
+
+        faults.make_again()
+        return faults.prune(os, "fsync", fsync), seen
+
+    code, syncs = prune(at=0)
+    faults.check(code, 0)
+    assert (code, syncs >= 6) == (0, True)
+    for at in range(1, syncs + 1):
+        code, _ = prune(at)
+        faults.check(code, at)
