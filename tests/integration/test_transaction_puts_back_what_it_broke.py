@@ -98,7 +98,7 @@ def test_a_broken_link_that_nothing_explains_brings_everything_back(
     assert dangling_links(cache.environments[0]) == {}
     told = run_blind(cacheadmin, "prune", policy, more=UNEXPLAINED)
     assert told.returncode == 6
-    assert "links led nowhere after the removal, so everything was put back" in told.stderr
+    assert "1 link led nowhere after the removal, so everything was put back" in told.stderr
 
 
 def test_an_interrupt_between_two_moves_brings_everything_back(

@@ -78,7 +78,7 @@ def test_an_owner_who_is_not_root_protects_their_cache(
     insecure = "--insecure-policy"
     done = cacheadmin("protect", policy, insecure, "--format", "json", user=ana, code=0).json
     assert done["complete"]
-    assert "cached environment" in done["note"]
+    assert "every archive counts as used" in done["note"]
     made = of_three.path / "sdists-v12" / "cacheadmin"
     assert (made.stat().st_uid, made.stat().st_gid) == (ana.uid, ana.gid)
     of_three.uv("0.6.4", "cache", "prune", user=me())

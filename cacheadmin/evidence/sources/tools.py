@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.evidence.searching import Search, search_tools, search_tools_at
 from cacheadmin.evidence.sources.discover import facts_of
@@ -20,6 +23,17 @@ _FOR_EVERYBODY = (
 )
 
 
+def _closed(unseen: Unseen) -> Gap:
+    return Gap(
+        "tools.unreadable",
+        GapKind.RIGHTS,
+        unseen.path,
+        f"{unseen.path}, where uv puts tools, could not be looked at: {unseen.reason}",
+        "run it as root, or as a user who may read it",
+        unseen.uid,
+    )
+
+
 class Tools:
     """Environments of ``uv tool install``, wherever uv puts them by default."""
 
@@ -32,7 +46,8 @@ class Tools:
             search_tools(home, self.id, found, uid)
         for folder in _FOR_EVERYBODY:
             search_tools_at(folder, self.id, found)
-        return facts_of(found)
+        facts = facts_of(found)
+        return replace(facts, unseen=(), gaps=(*facts.gaps, *map(_closed, facts.unseen)))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return tools that were installed since."""
