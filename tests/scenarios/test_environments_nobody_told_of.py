@@ -68,7 +68,7 @@ def test_what_one_sync_linked_stays_when_a_library_changes(
     assert "sources.none" in gap_ids(result)
     archives = [row for row in result["removals"] if row["kind"] == "archive"]
     assert {row["rests_on"] for row in archives} == {"absence"}
-    assert result["trial"]["planted"] == len(archives)
+    assert result["trial"]["planted"] == [row["path"] for row in archives]
     assert result["verdict"] == "limited"
 
 
