@@ -185,7 +185,7 @@ def test_everything_that_can_be_wrong_at_once_is_repaired_by_what_is_printed(
     cache = shared.path
     shared.environment("a", "0.8.5", "six==1.16.0", "docopt==0.6.2", user=ana)
     shared.environment("a2", NEWEST, "six==1.16.0", user=ana)
-    archive = next(path for path in (cache / "archive-v0").iterdir())
+    archive = next((cache / "archive-v0").glob("*/six.py")).parent
     (archive / "six.py").chmod(0o640)
     (archive / "six-1.16.0.dist-info" / "METADATA").chmod(0o666)
     pointer = next(path for path in cache.glob("wheels-v*/*/*/six/*.http"))

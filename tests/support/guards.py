@@ -66,7 +66,7 @@ def guarding(
         process.wait()
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def until(condition: Callable[[], object], seconds: float = 90) -> None:
     """Wait until something is so; fail when it takes too long."""
     deadline = time.monotonic() + seconds
     while not condition():
