@@ -275,14 +275,15 @@ def _tool_folders_from(folder: str) -> Iterator[str]:
 
 
 def _cut(base: str, folder: str, left: int) -> Gap:
+    # No word closes it: who fills a tree with folders must not hide the others' environments.
     return Gap(
         "search.limit",
-        GapKind.SEARCH,
+        GapKind.RIGHTS,
         base,
         f"the search of {base} took too long and ended at {folder}, with {left} folders and all "
         "below them not searched",
         "name the trees where environments lie in venvs.discover, or leave large ones out by "
-        "exclude; or give your word: venvs.complete: true",
+        "exclude",
     )
 
 

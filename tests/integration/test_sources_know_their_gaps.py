@@ -226,13 +226,19 @@ def unreadable(folder: Path) -> Iterator[None]:
         folder.mkdir()
 
 
+@pytest.mark.parametrize("complete", ["false", "true"])
 def test_a_search_over_its_bounds_says_where_it_ended(
-    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
+    shared: SharedCache,
+    cacheadmin: Cacheadmin,
+    hidden: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    complete: str,
 ) -> None:
+    """The site's word changes nothing: anybody can fill a tree with folders."""
     from cacheadmin.evidence import searching
 
     monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (1, *_ends()))
-    places = f"venvs: {{discover: [{{root: '{shared.homes}'}}], complete: false}}\n"
+    places = f"venvs: {{discover: [{{root: '{shared.homes}'}}], complete: {complete}}}\n"
     with looking(cacheadmin.policy(shared.path, places)) as situation:
         plan = situation.plan()
         assert "search.limit" in {gap.id for gap in plan.gaps}

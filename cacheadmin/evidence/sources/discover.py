@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
-from cacheadmin.evidence.look import Facts, Look, Moment
+from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.searching import Bounds, Search, search
 
@@ -62,7 +62,6 @@ def changed_below(source: str, look: Look, before: Facts) -> Facts:
     if look.moment is Moment.UNDER_LOCK:
         return Facts()
     found, bounds = Search(), Bounds()
-    known = {candidate.path for candidate in before.candidates}
     for folder, seen_ns in before.watched.items():
         try:
             now_ns = os.stat(folder).st_mtime_ns
@@ -70,12 +69,19 @@ def changed_below(source: str, look: Look, before: Facts) -> Facts:
             continue
         if look.may_have_changed(now_ns, seen_ns):
             _search_again(folder, source, found, bounds, before)
-    return Facts(candidates=tuple(one for one in found.candidates if one.path not in known))
+    now = Facts(
+        candidates=tuple(found.candidates), unseen=tuple(found.unseen), gaps=tuple(found.gaps)
+    )
+    return new_candidates(now, before)
 
 
 def _search_again(folder: str, source: str, found: Search, bounds: Bounds, before: Facts) -> None:
     """List a folder, and search in full the folders in it that were not there before."""
-    search(folder, source, found, bounds, depth=0)
+    listed = Search()
+    search(folder, source, listed, bounds, depth=0)
+    # That it ends there is no gap: folders that were there before have times of their own.
+    found.candidates += listed.candidates
+    found.unseen += listed.unseen
     try:
         with os.scandir(folder) as entries:
             new = [

@@ -11,6 +11,7 @@ import os
 import pwd
 from collections.abc import Iterator
 
+from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.patterns import matches
@@ -97,8 +98,8 @@ def _unsearched(uid: int, home: str) -> Gap:
         "homes.unsearched",
         GapKind.SEARCH,
         home,
-        f"{_name(uid)} left traces in the cache, and their home {home} lies under no tree of "
-        "venvs.discover",
+        f"{account_name(uid)} left traces in the cache, and their home {home} lies under no tree "
+        "of venvs.discover",
         _FIX + _WORD,
         uid,
     )
@@ -137,10 +138,3 @@ def _home_away(uid: int, name: str, home: str) -> Gap:
         f"mount it, or give your word: {_WORD}",
         uid,
     )
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return f"uid {uid}"
