@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from itertools import islice
@@ -147,6 +147,18 @@ def _tools_in(folder: str, source: str, into: Search, uid: int | None) -> bool:
     return True
 
 
+@dataclass(slots=True)
+class _Listing:
+    """What one folder lists, sorted once: a search asks for each of it many times."""
+
+    names: dict[str, os.DirEntry[str]] = field(default_factory=dict)
+    """Every entry by its name."""
+    folders: list[os.DirEntry[str]] = field(default_factory=list)
+    """The folders among them, links to folders not."""
+    links: list[os.DirEntry[str]] = field(default_factory=list)
+    """The symbolic links among them."""
+
+
 class _Tree:
     """One tree that is searched."""
 
@@ -179,49 +191,54 @@ class _Tree:
                 self.into.gaps.append(_cut(self.base, folder, len(self.waiting)))
                 return
             listed = self._list(folder)
-            kind = _kind_by_listing(listed)
+            kind = _kind_by_names(listed.names)
             if kind is EnvironmentKind.TARGET and os.path.basename(folder) in _PACKAGES:
                 self._add_installation(folder)
             elif kind is not None:
                 self._add(folder, kind)
-            elif _links_into_a_cache(listed):
+            elif _links_into_a_cache(listed.links):
                 # A folder that lost what marks it, or links that were made by hand.
                 self._add(folder, EnvironmentKind.FOLDER)
-            elif folder != self.base and _is_a_uv_cache(listed):
+            elif folder != self.base and _is_a_uv_cache(listed.names):
                 continue
             self._visit(listed, kind, level)
         if self.too_deep:
             self._note_depth()
 
-    def _list(self, folder: str) -> list[os.DirEntry[str]]:
+    def _list(self, folder: str) -> _Listing:
+        listed = _Listing()
         try:
             # Before the listing: what changes during it must look changed later.
             mtime_ns = os.stat(folder).st_mtime_ns
             with os.scandir(folder) as entries:
-                listed = list(entries)
+                for entry in entries:
+                    listed.names[entry.name] = entry
+                    if entry.is_dir(follow_symlinks=False):
+                        listed.folders.append(entry)
+                    elif entry.is_symlink():
+                        listed.links.append(entry)
         except OSError as error:
             problem = failure(folder, error)
             if not problem.missing or folder == self.base:
                 self.into.unseen.append(
                     Unseen("discover", folder, problem.reason, True, self.registrant)
                 )
-            return []
+            return _Listing()
         self.into.watch(folder, mtime_ns)
         return listed
 
-    def _visit(
-        self, listed: list[os.DirEntry[str]], kind: EnvironmentKind | None, level: int
-    ) -> None:
-        for entry in listed:
+    def _visit(self, listed: _Listing, kind: EnvironmentKind | None, level: int) -> None:
+        for name in _PROJECT_ENVIRONMENTS & listed.names.keys():
+            entry = listed.names[name]
+            if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, self.exclude):
+                self._project_environment(entry)
+        for entry in listed.folders:
             if _excluded(entry, self.exclude) or (kind in _WITH_LIB and entry.name in _OWN):
                 # An environment may lie beside a decoy, never in another's `lib`.
                 continue
-            if not entry.is_dir(follow_symlinks=False):
-                if entry.name in _PROJECT_ENVIRONMENTS:
-                    self._project_environment(entry)
-            elif entry.path in self.made_up:
+            if entry.path in self.made_up:
                 continue
-            elif self.depth is None or level < self.depth:
+            if self.depth is None or level < self.depth:
                 self.waiting.append((entry.path, level + 1))
             else:
                 self.too_deep.append(entry.path)
@@ -287,22 +304,21 @@ def _cut(base: str, folder: str, left: int) -> Gap:
     )
 
 
-def _kind_by_listing(listed: Iterable[os.DirEntry[str]]) -> EnvironmentKind | None:
+def _kind_by_names(names: Mapping[str, object]) -> EnvironmentKind | None:
     """As ``kinds.kind_of``, from a listing that is there already."""
-    names = {entry.name for entry in listed}
     if "uv-receipt.toml" in names:
         return EnvironmentKind.TOOL
     if "pyvenv.cfg" in names:
         return EnvironmentKind.VENV
-    if any(name.endswith(".dist-info") for name in names):
-        return EnvironmentKind.TARGET
+    for name in names:
+        if name.endswith(".dist-info"):
+            return EnvironmentKind.TARGET
     return None
 
 
-def _links_into_a_cache(listed: Iterable[os.DirEntry[str]]) -> bool:
+def _links_into_a_cache(links: Iterable[os.DirEntry[str]]) -> bool:
     """Whether one of the first links in a folder names an archive of some uv cache."""
-    links = islice((entry for entry in listed if entry.is_symlink()), _LINKS_LOOKED_AT)
-    for entry in links:
+    for entry in islice(links, _LINKS_LOOKED_AT):
         try:
             if INTO_A_CACHE.search(os.readlink(entry.path)):
                 return True
@@ -311,19 +327,22 @@ def _links_into_a_cache(listed: Iterable[os.DirEntry[str]]) -> bool:
     return False
 
 
-def _is_a_uv_cache(listed: Iterable[os.DirEntry[str]]) -> bool:
+def _is_a_uv_cache(names: Mapping[str, object]) -> bool:
     """Whether a folder is a uv cache: tagged as a cache, with uv's archives in it.
 
     The tag alone says too little: uv puts one into environments, and tox into
     the folder in which it makes them.
     """
-    names = {entry.name for entry in listed}
+    if "CACHEDIR.TAG" not in names:
+        return False
     buckets = {parsed[0] for parsed in map(parse_bucket_name, names) if parsed is not None}
-    return "CACHEDIR.TAG" in names and "archive" in buckets
+    return "archive" in buckets
 
 
 def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
-    return any(fnmatch(entry.name, part) or fnmatch(entry.path, part) for part in exclude)
+    return bool(exclude) and any(
+        fnmatch(entry.name, part) or fnmatch(entry.path, part) for part in exclude
+    )
 
 
 def _made_up_below(base: str) -> frozenset[str]:
