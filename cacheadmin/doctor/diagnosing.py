@@ -164,8 +164,9 @@ def _misleads(inventory: Inventory) -> bool:
 
     uv believes it wherever it does not ask an index (docs/repairing-environments.md).
     """
+    # `archives - there` would walk all that is there, once for each pointer.
     there = inventory.archives.keys()
-    return any(pointer.archives - there for pointer in inventory.wheel_pointers)
+    return any(not pointer.archives <= there for pointer in inventory.wheel_pointers)
 
 
 def _diagnosis(

@@ -266,7 +266,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
         )
         if live.buckets[revision.bucket] and not superseded:
             use = Use("archive.referenced", revision.path, f"{revision.bucket} points to it")
-            for archive in revision.archives - live.retired.keys():
+            for archive in revision.archives.difference(live.retired):
                 live.archives[archive].append(use)
     _mark_packages(case, live, unknown_packages)
     _mark_young(case, live)

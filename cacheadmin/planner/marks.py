@@ -11,6 +11,9 @@ from cacheadmin.inventory.entries import archive_id
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, ArchiveId
 
+# So many marks of one entry are compared one by one before a set is worth its memory.
+_FEW = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Use:
@@ -35,6 +38,7 @@ class Liveness:
     hidden_uses: list[Use] = field(default_factory=list)
     unused: tuple[Archive, ...] = ()
     retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
+    _many: dict[str, set[Use]] = field(default_factory=dict)
 
     def of(self, entry: str) -> list[Use]:
         """Return the marks of an entry by its path; buckets have their own."""
@@ -48,5 +52,14 @@ class Liveness:
             marks = self.archives[archive_id(entry)]
         else:
             marks = self.entries[entry]
-        if use not in marks:
+        if len(marks) < _FEW:
+            known = use in marks
+        else:
+            # Thousands of environments may share an archive: never search a list for each.
+            seen = self._many.get(entry)
+            if seen is None:
+                seen = self._many[entry] = set(marks)
+            known = use in seen
+            seen.add(use)
+        if not known:
             marks.append(use)
