@@ -32,7 +32,7 @@ WHEELS = 100
 FILES_A_WHEEL = 313
 SIMULATED_WHEELS = 640
 SIMULATED_RELEASES = (NEWEST,)
-PRUNED_WHEELS = 100
+PRUNED_WHEELS = (100, 400)
 PRUNED_FILES_A_WHEEL = 260
 
 
@@ -91,36 +91,42 @@ def processes(folder: Path, _cacheadmin: Cacheadmin) -> None:
 
 
 def locking(folder: Path, cacheadmin: Cacheadmin) -> None:
-    """Compare how long a prune holds uv's lock, on the same removal."""
-    cache = build_cache(folder, PRUNED_WHEELS, PRUNED_FILES_A_WHEEL, referenced=False)
-    kept = folder / "kept"
-    cache.rename(kept)
-    policy = cacheadmin.policy(cache, name="locking")
-    home = folder / "home"
-    home.mkdir()
-    print(f"\nprune of {PRUNED_WHEELS * PRUNED_FILES_A_WHEEL} files: how long the lock is held")
-    held: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for _ in range(3):
-        subprocess.run(["cp", "-a", kept, cache], check=True)
-        held["theirs"].append(
-            watch_lock(
-                cache / ".lock",
-                subprocess.Popen(
-                    [uv_binary(NEWEST), "cache", "prune", "--quiet", "--no-config"],
-                    env={"UV_CACHE_DIR": str(cache), "HOME": str(home)},
-                    cwd=home,
-                ),
-            )
-        )
-        shutil.rmtree(cache)
-        subprocess.run(["cp", "-a", kept, cache], check=True)
-        process = cacheadmin.start("--quiet", "prune", policy)
-        held["ours"].append(watch_lock(cache / ".lock", process))
-        shutil.rmtree(cache)
-    ours, theirs = statistics.median(held["ours"]), statistics.median(held["theirs"])
-    report(
-        "cacheadmin prune", ours, f"uv {NEWEST} cache prune", theirs, "at least 50 times shorter"
-    )
+    """Compare how long a prune holds uv's lock, on the same removal: on proof, and on trial."""
+    for wheels in PRUNED_WHEELS:
+        room = folder / str(wheels)
+        cache = build_cache(room, wheels, PRUNED_FILES_A_WHEEL, referenced=False)
+        kept = room / "kept"
+        cache.rename(kept)
+        home = room / "home"
+        home.mkdir()
+        print(f"\nprune of {wheels * PRUNED_FILES_A_WHEEL} files: how long the lock is held")
+        uv = [uv_binary(NEWEST), "cache", "prune", "--quiet", "--no-config"]
+        variables = {"UV_CACHE_DIR": str(cache), "HOME": str(home)}
+        # On a site that gives no word everything here rests on absence, and goes on trial.
+        policies = {
+            "on proof": cacheadmin.policy(cache, name=f"proof-{wheels}"),
+            "on trial": cacheadmin.policy(
+                cache,
+                f"venvs: {{discover: [{{root: '{home}'}}]}}\n",
+                name=f"trial-{wheels}",
+                complete=False,
+            ),
+        }
+        held: dict[str, list[float]] = {"uv": [], **{name: [] for name in policies}}
+        for _ in range(3):
+            for name, times in held.items():
+                subprocess.run(["cp", "-a", kept, cache], check=True)
+                if name == "uv":
+                    process = subprocess.Popen(uv, env=variables, cwd=home)
+                else:
+                    process = cacheadmin.start("--quiet", "prune", policies[name])
+                times.append(watch_lock(cache / ".lock", process))
+                for leftover in (cache, room / "cache.cacheadmin"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+        theirs = statistics.median(held.pop("uv"))
+        for name, times in held.items():
+            ours, uv_words = f"prune, {name}", f"uv {NEWEST} cache prune"
+            report(ours, statistics.median(times), uv_words, theirs, "at least 200 times shorter")
 
 
 def simulating(folder: Path, cacheadmin: Cacheadmin) -> None:
