@@ -278,7 +278,9 @@ def look_with(
     from cacheadmin.evidence.look import Look
     from cacheadmin.evidence.seen_releases import read_seen_releases
     from cacheadmin.evidence.steady_time import host_time, steady_moment
+    from cacheadmin.hosts.keeping import observation_store
     from cacheadmin.inventory.reading import open_cache, read_inventory
+    from cacheadmin.policy.quarantine_place import choose_quarantine
     from cacheadmin.state.store import open_state
 
     with open_cache(loaded.policy.cache) as cache:
@@ -288,7 +290,16 @@ def look_with(
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
         collected = collect_evidence(
-            Look(loaded.policy, cache, inventory, state.remembered_environments()),
+            Look(
+                loaded.policy,
+                cache,
+                inventory,
+                state.remembered_environments(),
+                observed=observation_store(
+                    state, cache, choose_quarantine(loaded.policy, cache).path
+                ),
+                now_ns=moment,
+            ),
             now_ns=moment,
             options=ScanOptions(
                 deep=loaded.policy.venvs.scan == "deep" if deep is None else deep,

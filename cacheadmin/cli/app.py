@@ -41,6 +41,7 @@ _COMMANDS = {
     "verify": False,
     "protect": False,
     "guard": False,
+    "observe": False,
     "runs": True,
     "venv": True,
     "pin": True,

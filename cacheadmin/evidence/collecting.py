@@ -87,7 +87,10 @@ def collect_evidence(
         environments=environments,
         remembered=look.remembered,
         processes=tuple(p for p in look.processes if p.uses or p.is_uv),
-        releases=collect_releases(inventory, environments, look.processes, now_ns),
+        releases=(
+            *collect_releases(inventory, environments, look.processes, now_ns),
+            *(one for facts in everything for one in facts.releases),
+        ),
         lock_holders=tuple(one for facts in everything for one in facts.lock_holders),
         unseen=(
             *(one for facts in everything for one in facts.unseen),
@@ -100,6 +103,8 @@ def collect_evidence(
         ),
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,
+        host_uses=tuple(one for facts in everything for one in facts.host_uses),
+        hosts=tuple(one for facts in everything for one in facts.hosts),
     )
     return Collected(evidence, answers, scanned, look)
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity, archive_path
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.observations import Observation
     from cacheadmin.evidence.seen_releases import SeenRelease
 
 
@@ -273,6 +274,22 @@ class NamedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class HostUse:
+    """An entry of the cache that another host was seen to use, by its own word."""
+
+    entry: str
+    """The entry, relative to the cache."""
+    who: str
+    """The user there: an environment's path, or a process."""
+    uid: int | None
+    """The account there."""
+    host: str
+    """The host's name."""
+    at_ns: int
+    """When it was seen, by that host's clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pin:
     """Something in the cache that somebody wants kept.
 
@@ -387,3 +404,7 @@ class Evidence:
     sprung: Mapping[str, int] = field(default_factory=dict)
     """Entries that somebody unseen used while they were on trial, each with when (ns)."""
     recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    host_uses: tuple[HostUse, ...] = ()
+    """What other hosts use."""
+    hosts: tuple[Observation, ...] = ()
+    """Everything that other hosts told of themselves."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.filesystem import is_network
 from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.observations import NobodyObserved, ObservedHosts
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.inventory.entries import archive_id
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
     from cacheadmin.evidence.facts import (
         Gap,
+        HostUse,
         LockHolder,
         NamedEntry,
         Pin,
         Process,
+        ReleaseTrace,
         RememberedEnvironment,
         Unseen,
     )
+    from cacheadmin.evidence.observations import Observation
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
@@ -86,6 +90,12 @@ class Facts:
     """Places that were not looked at."""
     recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Interpreter buckets that name an environment, by its path."""
+    host_uses: tuple[HostUse, ...] = ()
+    """Entries that other hosts use, by their own word."""
+    hosts: tuple[Observation, ...] = ()
+    """What other hosts told of themselves."""
+    releases: tuple[ReleaseTrace, ...] = ()
+    """Releases that other hosts use."""
     watched: Mapping[str, int] = field(default_factory=dict)
     """Folders (absolute) that were searched, with their modification time in ns."""
 
@@ -102,6 +112,10 @@ class Look:
     """What lies in the cache, as it was read for the plan."""
     remembered: tuple[RememberedEnvironment, ...] = ()
     """What earlier looks recorded of environments."""
+    observed: ObservedHosts = field(default_factory=NobodyObserved)
+    """Where other hosts tell of themselves."""
+    now_ns: int = 0
+    """The moment of the plan's look."""
     moment: Moment = Moment.PLAN
     """When this look is taken."""
     found: tuple[Candidate, ...] = ()

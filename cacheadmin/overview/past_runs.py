@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.overview.facts import PastRun, Quarantine
-from cacheadmin.prune.quarantine import choose_quarantine, existing_quarantine
+from cacheadmin.policy.quarantine_place import choose_quarantine
+from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
 from cacheadmin.timestamps import nanoseconds, parse_rfc3339
 

@@ -25,6 +25,8 @@ _TO_LET_GO = {
     "archive.unknown_pointer": "teach it the release of that pointer: `cacheadmin uv learn`",
     "archive.unreadable_pointer": "{who} has to be readable: run it as root",
     "process.running": "{who} has to end",
+    "host.observed": "{who} would have to use it no more, and that host to observe again; or "
+    "`cacheadmin observe --forget`, if the host is gone for good",
     "bucket.needed": "{who} would have to use another release, or none within uv.active_within",
     "bucket.shared": "it never goes: every uv release uses it",
     "bucket.unknown": "teach it the release that writes it: `cacheadmin uv learn`",

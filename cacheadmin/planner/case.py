@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.facts import EnvironmentKind, GapKind
 from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.planner.gaps import open_gaps
 from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
@@ -126,8 +126,13 @@ class Case:
 
     @property
     def others_may_link(self) -> bool:
-        """Whether environments of other hosts may link to the cache, by its filesystem."""
-        return self.evidence.filesystem.network and self.policy.hosts.only != "this"
+        """Whether environments of other hosts may link to the cache, and none told of them.
+
+        Where the policy names the hosts, each that was not heard of in time is a gap.
+        """
+        if not self.evidence.filesystem.network or self.policy.hosts.only == "this":
+            return False
+        return not self.policy.hosts.expect or any(gap.kind is GapKind.HOSTS for gap in self.gaps)
 
     def buckets_of(self, version: str, uid: int | None = None) -> frozenset[str] | None:
         """Return a release's bucket names, from the table or as learned; None: unknown.

@@ -186,7 +186,7 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
             Verdict.LIMITED,
             f"the cache is on {filesystem.kind}: processes and local environments of other hosts "
             "can't be seen from here",
-            "list their environments in the policy, or keep them on the shared filesystem",
+            "name them in hosts.expect, and run `cacheadmin observe` on each",
         )
     if filesystem.locks_reach_other_hosts is not True:
         yield Limit(

@@ -135,6 +135,10 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for named in case.evidence.named:
         who = f"{named.file} ({case.user(named.uid)})"
         yield named.entry, Use("entry.named", who, "a file outside the cache names it")
+    for one in case.evidence.host_uses:
+        who = f"{one.who} on host {one.host}"
+        reason = f"host {one.host} saw it in use {age_words(one.at_ns, case.now_ns)} ago"
+        yield one.entry, Use("host.observed", who, reason)
     for entry, sprung_ns in case.evidence.sprung.items():
         age = age_words(sprung_ns, case.now_ns)
         reason = f"it was used {age} ago while it was on trial, by a user whom no source knows"

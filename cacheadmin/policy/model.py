@@ -23,6 +23,7 @@ from cacheadmin.policy.values import (
     AbsolutePathOrOff,
     Date,
     Duration,
+    ExpectedHost,
     OptionalDuration,
     PackagePattern,
     Release,
@@ -240,7 +241,9 @@ class Protect(Section):
 class Hosts(Section):
     """Other hosts that use the cache."""
 
-    expect: tuple[str, ...] = Field((), description="hosts whose observation must be fresh")
+    expect: tuple[ExpectedHost, ...] = Field(
+        (), description="hosts whose observation must be fresh: names, node[001-200], @FILE"
+    )
     max_age: Duration = Field(timedelta(days=1), description="how old an observation may be")
     only: Literal["this"] | None = Field(
         None, description="this: your word that no other host or container uses the cache"

@@ -19,7 +19,6 @@ _Used = Callable[["Policy"], bool]
 # The key, whether it is in use, and what its JSON Schema still allows.
 _UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = (
     ("run_as", lambda policy: policy.run_as not in (None, _caller()), {}),
-    ("hosts.expect", lambda policy: bool(policy.hosts.expect), {"maxItems": 0}),
     ("scan.executor", lambda policy: policy.scan.executor != "threads", {"const": "threads"}),
     ("scan.workers", lambda policy: policy.scan.workers is not None, {"type": "null"}),
     ("scan.address", lambda policy: policy.scan.address is not None, {"type": "null"}),

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from cacheadmin.package_names import parse_pattern
+from cacheadmin.policy.host_names import name_problem
 from cacheadmin.policy.quantities import (
     DURATION_PATTERN,
     SHARE_PATTERN,
@@ -70,6 +71,13 @@ def _absolute(value: str) -> str:
 
 def _package_pattern(value: str) -> str:
     parse_pattern(value)
+    return value
+
+
+def _expected_host(value: str) -> str:
+    problem = name_problem(value)
+    if problem:
+        raise ValueError(f"{value!r} {problem}")
     return value
 
 
@@ -139,6 +147,10 @@ Release = Annotated[
 PackagePattern = Annotated[
     str,
     BeforeValidator(lambda value: _package_pattern(value) if isinstance(value, str) else value),
+]
+ExpectedHost = Annotated[
+    str,
+    BeforeValidator(lambda value: _expected_host(value) if isinstance(value, str) else value),
 ]
 Date = Annotated[
     date,

@@ -98,11 +98,16 @@ def _hosts(subject: Subject) -> Iterator[Check]:
     for limit in found:
         yield Check(limit.id, Status.WARN, title, limit.detail, limit.fix)
     if not found:
-        network = subject.case.evidence.filesystem.network
-        why = (
-            "the policy says hosts.only: this" if network else "the cache is on a local filesystem"
-        )
-        yield Check("hosts", Status.PASS, title, why)
+        yield Check("hosts", Status.PASS, title, _why_hosts_are_known(subject.case))
+
+
+def _why_hosts_are_known(case: Case) -> str:
+    expected = len(case.policy.hosts.expect)
+    if expected and case.policy.hosts.only != "this":
+        names = name_some([one.host for one in case.evidence.hosts])
+        return "observed in time: " + (", ".join(names) or "no other host")
+    network = case.evidence.filesystem.network
+    return "the policy says hosts.only: this" if network else "the cache is on a local filesystem"
 
 
 def _attributes(subject: Subject) -> Iterator[Check]:

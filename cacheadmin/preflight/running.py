@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.plan import Verdict
+from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.preflight.checks import Check, Subject, run_checks
 from cacheadmin.protect.protecting import check_protection
-from cacheadmin.prune.quarantine import choose_quarantine
 from cacheadmin.report.tables import count_words
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock

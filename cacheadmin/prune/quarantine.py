@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NotACache, NotPermitted, Refused
-from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.policy.quarantine_place import choose_quarantine
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -31,14 +31,6 @@ if TYPE_CHECKING:
 _OWN = ".cacheadmin"
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinePlace:
-    """Where quarantine is or would be; ``warning`` is for every report, or empty."""
-
-    path: str
-    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +73,6 @@ def new_run_id(now_ns: int) -> str:
     """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``."""
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
     return f"{moment}-{os.urandom(3).hex()}"
-
-
-def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
-    """Return where removals of this cache go, without making or opening anything."""
-    if policy.quarantine.path is not None:
-        return QuarantinePlace(policy.quarantine.path)
-    path = cache.identity.path
-    if not is_mount_point(path):
-        return QuarantinePlace(f"{path}.cacheadmin/quarantine")
-    return QuarantinePlace(
-        f"{path}/.cacheadmin/quarantine",
-        f"the cache is a mount point, so quarantine lies inside it ({path}/.cacheadmin): any "
-        "user's `uv cache prune` empties it, and a prune can then not be undone",
-    )
 
 
 @contextmanager

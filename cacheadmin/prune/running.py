@@ -18,12 +18,12 @@ from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheBusy
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
+from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.prune.beside import prune_beside
 from cacheadmin.prune.executing import holders, terminable, transact
 from cacheadmin.prune.on_trial import TrialResult
 from cacheadmin.prune.quarantine import (
     Quarantine,
-    choose_quarantine,
     existing_quarantine,
     open_quarantine,
 )

@@ -80,6 +80,20 @@ class ClockRow(Base):
     wall_ns: Mapped[int] = mapped_column(BigInteger)
 
 
+class ObservationRow(Base):
+    """What one host told of its use of a cache: a document of ``hosts.documents``.
+
+    ``cache`` is the cache's token: hosts mount it at other paths.
+    """
+
+    __tablename__ = "observation"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    host: Mapped[str] = mapped_column(Text, primary_key=True)
+    uid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    document: Mapped[str] = mapped_column(Text)
+
+
 class ArchiveSizeRow(Base):
     """What an archive measured: a record of ``state.archive_sizes``."""
 

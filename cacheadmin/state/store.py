@@ -231,6 +231,35 @@ class State:
                 ClockRow(host=now.host, boot=now.boot, uptime_ns=now.uptime_ns, wall_ns=wall_ns)
             )
 
+    def observations(self, cache: str) -> list[tuple[str, int, str]]:
+        """Return (host, uid, document) of everything that hosts told of the cache of this token."""
+        with self._explained():
+            return [
+                (host, uid, document)
+                for host, uid, document in self._selected(
+                    "ObservationRow", ("host", "uid", "document"), cache=cache
+                )
+            ]
+
+    def note_observation(self, cache: str, host: str, uid: int, document: str) -> None:
+        """Replace what an account of a host told before."""
+        from cacheadmin.state.models import ObservationRow
+
+        with self._session() as session:
+            session.merge(ObservationRow(cache=cache, host=host, uid=uid, document=document))
+
+    def forget_observations(self, cache: str, host: str) -> bool:
+        """Drop what a host told; False when it told nothing."""
+        from sqlalchemy import delete
+
+        from cacheadmin.state.models import ObservationRow
+
+        with self._session() as session:
+            gone = delete(ObservationRow).where(
+                ObservationRow.cache == cache, ObservationRow.host == host
+            )
+            return bool(session.connection().execute(gone).rowcount)
+
     def _selected(
         self, model: str, columns: tuple[str, ...], **where: str
     ) -> list[tuple[Any, ...]]:
@@ -316,15 +345,15 @@ class State:
             yield
         except sqlite3.Error as error:
             raise StateUnusable(
-                f"the state {self._shown()} can't be read: {error}", hint=_HINT
+                f"the state {self.shown()} can't be read: {error}", hint=_HINT
             ) from None
         except PermissionError as error:
             raise NotPermitted(
-                f"the state {self._shown()} is not yours to use: {error.strerror}", hint=_HINT
+                f"the state {self.shown()} is not yours to use: {error.strerror}", hint=_HINT
             ) from None
         except OSError as error:
             raise StateUnusable(
-                f"the state {self._shown()} can't be used: {error.strerror}", hint=_HINT
+                f"the state {self.shown()} can't be used: {error.strerror}", hint=_HINT
             ) from None
         except CacheadminError:
             raise
@@ -333,10 +362,10 @@ class State:
                 raise
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             raise StateUnusable(
-                f"the state {self._shown()} can't be used: {reason}", hint=_HINT
+                f"the state {self.shown()} can't be used: {reason}", hint=_HINT
             ) from None
 
-    def _shown(self) -> str:
+    def shown(self) -> str:
         """Return the URL without a password."""
         scheme, separator, rest = self.url.partition("://")
         credentials, at, host = rest.rpartition("@")

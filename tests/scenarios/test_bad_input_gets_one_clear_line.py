@@ -42,7 +42,7 @@ def is_one_clear_error(result: Result, code: int) -> bool:
         (HEAD + "cache: /c\nlinks:\n  symlimk: limit\n", "symlink"),
         (HEAD + "cache: some/where\n", "absolute"),
         (HEAD + "cache: /c\nquarantine:\n  path: /c/archive-v0/q\n", "quarantine"),
-        (HEAD + "cache: /c\nhosts:\n  expect: [node1]\n", "not yet supported"),
+        (HEAD + "cache: /c\nhosts:\n  expect: [no host]\n", "no host name"),
         ("name: test\ncache: /c\n", "version"),
         (HEAD + "cache: /c\nlock:\n  timeout: 5 parsecs\n", "timeout"),
         ("- a\n- list\n", ""),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import struct
 import termios
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ def on_terminal(
         os.close(terminal)
         _, status = os.waitpid(pid, 0)
     text = screen.decode("utf-8", "replace").replace("\r\n", "\n")
+    # What a progress bar wrote, and took back: a busy machine is slow enough to show one.
+    text = re.sub(r"[^\n]*\r\x1b\[K", "", text)
     return Seen(os.waitstatus_to_exitcode(status), tuple(text.rstrip("\n").split("\n")))
 
 

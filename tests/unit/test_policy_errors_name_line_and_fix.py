@@ -65,7 +65,13 @@ def error_of(text: str | bytes) -> str:
         ),
         ("prune: {unused: {after: soon}}", "prune.unused.after"),
         ("prune: {budget: {max_files: -1}}", "prune.budget.max_files"),
-        ("hosts: {expect: [node1]}", "hosts.expect: not yet supported"),
+        (
+            "hosts: {expect: ['node[9-1]']}",
+            "p.yaml:4:18: hosts.expect.0: 'node[9-1]' is a range that ends before it begins",
+        ),
+        ("hosts: {expect: ['a b']}", "'a b' is no host name, range (node[001-200]) or @FILE"),
+        ("hosts: {expect: ['@hosts']}", "'@hosts' names no absolute path after its @"),
+        ("hosts: {expect: ['n[1-99999]']}", "is a range of 99999 hosts, more than 10000"),
         (
             "audit: {links: loud}",
             "p.yaml:4:9: audit.links must be 'error', 'warning', 'info' or 'off', not 'loud'",

@@ -41,7 +41,7 @@ def accepted_by_check(text: str) -> bool:
         "audit: {cache-size: {max_files: many}}",
         "audit: {suppress: [{rule: not-a-rule, reason: x, expires: 2027-01-01}]}",
         "audit: {suppress: [{rule: suppression-unused, reason: x, expires: 2027-01-01}]}",
-        "hosts: {expect: [node1]}",
+        "hosts: {expect: node1}",
         "scan: {executor: dask}",
         "scan: {workers: 4}",
         "aliases: [relative]",

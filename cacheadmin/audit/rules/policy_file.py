@@ -13,7 +13,7 @@ from cacheadmin.audit.rights import other_writer, other_writers, writers_of_fold
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.prune.quarantine import choose_quarantine
+from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.state.location import sqlite_path
 
 if TYPE_CHECKING:

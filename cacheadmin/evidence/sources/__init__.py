@@ -18,6 +18,7 @@ from cacheadmin.evidence.sources.include import Include
 from cacheadmin.evidence.sources.interpreter_records import InterpreterRecords
 from cacheadmin.evidence.sources.lock_holders import LockHolders
 from cacheadmin.evidence.sources.named_in_files import NamedInFiles
+from cacheadmin.evidence.sources.observed_hosts import ObservedHosts
 from cacheadmin.evidence.sources.other_hosts import OtherHosts
 from cacheadmin.evidence.sources.pins import Pins
 from cacheadmin.evidence.sources.pointers import Pointers
@@ -45,4 +46,5 @@ SOURCES: tuple[Source, ...] = (
     InterpreterRecords(),
     Remembered(),
     OtherHosts(),
+    ObservedHosts(),
 )

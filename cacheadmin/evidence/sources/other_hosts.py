@@ -16,6 +16,7 @@ from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.reach import containers_that_reach
 
 _WORD = "if no other host or container uses it, give your word: hosts: {only: this}"
+_EXPECT = f"name the hosts that use it in hosts.expect, `cacheadmin observe` on each; {_WORD}"
 
 
 class OtherHosts:
@@ -26,7 +27,9 @@ class OtherHosts:
     def collect(self, look: Look) -> Facts:
         """Return a gap for each way in which others reach the cache."""
         path = look.inventory.cache.path
-        return Facts(gaps=(*_network(path), *_exported(path), *_containers(path)))
+        # Who is named in hosts.expect tells of itself: each that does not is a gap of its own.
+        reached = () if look.policy.hosts.expect else (*_network(path), *_exported(path))
+        return Facts(gaps=(*reached, *_containers(path)))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return nothing: what came to be reachable meanwhile has had no time to link anything."""
@@ -42,7 +45,7 @@ def _network(path: str) -> Iterator[Gap]:
             path,
             f"the cache is on {filesystem.kind} ({filesystem.source}): other hosts may use it, and "
             "their processes and local environments can't be seen from here",
-            _WORD,
+            _EXPECT,
         )
 
 
@@ -54,7 +57,7 @@ def _exported(path: str) -> Iterator[Gap]:
             export.folder,
             f"this host exports {export.folder} ({export.said_by}): other hosts may use the "
             "cache, and can't be seen from here",
-            _WORD,
+            _EXPECT,
         )
 
 

@@ -63,7 +63,7 @@ _cacheadmin_call() {
     commands='' options='' valued='' arguments=''
     case $1 in
         '')
-            commands='status preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard help runs venv pin policy uv'
+            commands='status preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard observe help runs venv pin policy uv'
             options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
             valued='--color'
             ;;
@@ -150,6 +150,11 @@ _cacheadmin_call() {
         'guard')
             options='--hold --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--color'
+            arguments='policy'
+            ;;
+        'observe')
+            options='--list --forget --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--forget --format --color'
             arguments='policy'
             ;;
         'help')
@@ -306,6 +311,8 @@ _cacheadmin_values() {
         'protect --format') printf '%s\n' table json ;;
         'protect --color') printf '%s\n' auto always never ;;
         'guard --color') printf '%s\n' auto always never ;;
+        'observe --format') printf '%s\n' table json ;;
+        'observe --color') printf '%s\n' auto always never ;;
         'help --color') printf '%s\n' auto always never ;;
         'runs --color') printf '%s\n' auto always never ;;
         'runs list --format') printf '%s\n' table json ;;

@@ -13,8 +13,8 @@ end
 
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
-    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
     set -l policy
@@ -69,8 +69,8 @@ end
 
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
-    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --older-than --reason --expires --cache --name --policy
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
     set -l skip 0
@@ -109,6 +109,7 @@ complete -c cacheadmin -n '__cacheadmin_at ""' -a doctor -d 'Find broken environ
 complete -c cacheadmin -n '__cacheadmin_at ""' -a verify -d 'Compare archives with their own RECORD, and say who may have changed what is not so'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a protect -d 'Plant roots for the archives in use, so that any `uv cache prune` keeps them'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a guard -d 'Keep a cache protected: plant again at once what somebody\'s prune has removed'
+complete -c cacheadmin -n '__cacheadmin_at ""' -a observe -d 'Record what this host sees of the cache, for those that prune it elsewhere'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a help -d 'Explain a command, an audit rule, a key of the policy, or the exit codes'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a runs -d 'Past prunes: what each moved, undo, final deletion'
 complete -c cacheadmin -n '__cacheadmin_at ""' -a venv -d 'The registry of environments'
@@ -320,6 +321,18 @@ complete -c cacheadmin -n '__cacheadmin_at "guard"' -l wide -d 'Show tables whol
 complete -c cacheadmin -n '__cacheadmin_at "guard"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c cacheadmin -n '__cacheadmin_at "guard"' -l version -d 'Print the version and leave'
 complete -c cacheadmin -n '__cacheadmin_at "guard"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "observe" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "observe" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l list -d 'Only say what each host told, and when'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l forget -r -F -d 'Drop what a host told that is gone for good'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l wide -d 'Show tables whole, however narrow the terminal is'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "help"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "help"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
 complete -c cacheadmin -n '__cacheadmin_at "help"' -l wide -d 'Show tables whole, however narrow the terminal is'

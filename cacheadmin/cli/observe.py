@@ -1,0 +1,118 @@
+"""``cacheadmin observe``: tell the other hosts what this one sees of a shared cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cacheadmin.cli import output
+from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.output import Format
+from cacheadmin.cli.recording import recorded
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.observations import Observations
+    from cacheadmin.hosts.keeping import ObservationStore
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.operations.account import Account
+    from cacheadmin.policy.loading import LoadedPolicy
+
+
+def observe(
+    policy: PolicyArgument = None,
+    list_hosts: Annotated[
+        bool, typer.Option("--list", help="Only say what each host told, and when.")
+    ] = False,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            "--forget",
+            metavar="HOST",
+            help="Drop what a host told that is gone for good.",
+            show_default=False,
+        ),
+    ] = None,
+    output_format: FormatOption = Format.TABLE,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Record what this host sees of the cache, for those that prune it elsewhere.
+
+    Processes, environments and their links, uv releases, and how the cache is
+    reached. Run it from cron or a timer on every host of `hosts.expect`.
+    """
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.policy.loading import load_policy
+
+    if list_hosts and forget is not None:
+        raise WrongUsage("--list and --forget don't go together")
+    command = "observe" if forget is None else "observe --forget"
+    with recorded(command, policy, changes=forget is not None) as account:
+        loaded = account.loaded = load_policy(policy, insecure=insecure_policy)
+        if list_hosts or forget is not None:
+            return _kept(loaded, forget, output_format)
+        return _observe(account, loaded, output_format)
+
+
+def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
+    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.hosts.observing import observe as seen_here
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.hosts import observation_json, observation_text
+    from cacheadmin.situation import look_with
+    from cacheadmin.timestamps import now_ns
+
+    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+        case = situation.case
+        cache = situation.cache.identity
+        observation = seen_here(
+            cache.path, situation.evidence, case.gaps, situation.host_time, now_ns()
+        )
+        store = _store(loaded, situation.cache)
+        store.write(observation)
+    account.counts = {"uses": len(observation.uses), "environments": observation.environments}
+    if output_format is Format.JSON:
+        content = {"place": store.place, "observation": observation_json(observation)}
+        output.data(dumps({**header("observe", loaded, cache), **content}))
+    elif not output.settings.quiet:
+        output.data(observation_text(observation, store.place))
+    return 0
+
+
+def _kept(loaded: LoadedPolicy, forget: str | None, output_format: Format) -> int:
+    from cacheadmin.errors import NotACache
+    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.hosts import hosts_text, observation_json
+
+    with open_cache(loaded.policy.cache) as cache:
+        store = _store(loaded, cache)
+        if forget is not None:
+            if not store.forget(forget):
+                raise NotACache(
+                    f"host {forget} told nothing in {store.place}",
+                    hint="`cacheadmin observe --list` names the hosts that did",
+                )
+            if not output.settings.quiet:
+                output.data(f"what host {forget} told is forgotten")
+            return 0
+        seen: Observations = store.read()
+        if output_format is Format.JSON:
+            content = {
+                "place": store.place,
+                "observations": [observation_json(one) for one in seen.known],
+                "problems": list(seen.problems),
+            }
+            output.data(dumps({**header("observe", loaded, cache.identity), **content}))
+        else:
+            output.data(hosts_text(seen, store.place))
+    return 0
+
+
+def _store(loaded: LoadedPolicy, cache: OpenCache) -> ObservationStore:
+    from cacheadmin.hosts.keeping import observation_store
+    from cacheadmin.policy.quarantine_place import choose_quarantine
+    from cacheadmin.state.store import open_state
+
+    state = open_state(loaded.policy.state, cache=cache.identity)
+    return observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)

@@ -1,0 +1,108 @@
+"""What another host told of its own use of the cache. Pure facts; ``cacheadmin.hosts`` keeps them.
+
+Entries are paths relative to the cache root, so they mean the same on every
+host, wherever it mounts the cache. Times are nanoseconds since the epoch, by
+the clock of the host that observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cacheadmin.evidence.facts import ReleaseTrace
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedUse:
+    """Entries of the cache that one user of the observing host uses."""
+
+    who: str
+    """The user, for people: an environment's path, or a process with its number."""
+    uid: int | None
+    """The account it belongs to on that host."""
+    entries: tuple[str, ...]
+    """What it uses: ``archive-v0/<id>``, ``environments-v2/<name>`` and the like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How the observing host reaches the cache."""
+
+    path: str
+    """The cache's path there."""
+    kind: str
+    """The filesystem, as its mount table says: ``nfs4``, ``ext4``."""
+    source: str
+    """What is mounted: ``server:/export``."""
+    mount_point: str
+    """Where it is mounted."""
+    options: tuple[str, ...]
+    """The mount's options."""
+    read_only: bool
+    """Whether nothing can be written from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGap:
+    """A place on the observing host that it could not look at."""
+
+    id: str
+    subject: str
+    detail: str
+    uid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Everything that one host saw of one cache at one moment."""
+
+    host: str
+    """Its name, as ``hosts.expect`` has it."""
+    boot: str
+    """The boot of that machine in which it was taken."""
+    at_ns: int
+    """When, by the clock of that host."""
+    uid: int
+    """The account that observed."""
+    version: str
+    """The release of cacheadmin that observed."""
+    reach: Reach
+    uses: tuple[ObservedUse, ...]
+    releases: tuple[ReleaseTrace, ...]
+    gaps: tuple[ObservedGap, ...]
+    environments: int
+    """How many environments were looked at, those without a use of the cache too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """What all hosts told, and what of it can't be believed or read."""
+
+    known: tuple[Observation, ...] = ()
+    problems: tuple[str, ...] = ()
+    """Sentences: which record, and what is wrong with it."""
+
+
+class ObservedHosts(Protocol):
+    """Where observations are kept."""
+
+    def read(self) -> Observations:
+        """Return all of them; raises nothing for what it finds."""
+
+
+class NobodyObserved:
+    """No place for observations."""
+
+    def read(self) -> Observations:
+        """Return nothing."""
+        return Observations()
+
+
+def of_hosts(observations: Sequence[Observation]) -> dict[str, tuple[Observation, ...]]:
+    """Return the observations of each host, the newest first."""
+    found: dict[str, list[Observation]] = {}
+    for one in sorted(observations, key=lambda one: -one.at_ns):
+        found.setdefault(one.host, []).append(one)
+    return {host: tuple(seen) for host, seen in found.items()}

@@ -1,0 +1,144 @@
+"""What other hosts told of themselves, and which of them were not heard of in time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.facts import Gap, GapKind, HostUse
+from cacheadmin.evidence.look import Facts, Look, Moment
+from cacheadmin.evidence.observations import Observation, Observations, of_hosts
+from cacheadmin.policy.host_names import expected_hosts
+from cacheadmin.timestamps import age_words, nanoseconds
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import ReleaseTrace
+
+# Clocks of one site agree by seconds; a clock this far ahead makes old news look fresh.
+_AHEAD_NS = 5 * 60 * 10**9
+
+_OBSERVE = "run `cacheadmin observe` there, as root, from cron or a timer"
+
+
+class ObservedHosts:
+    """Observations of other hosts, and a gap for each that is missing, stale or partial."""
+
+    id = "observed"
+
+    def collect(self, look: Look) -> Facts:
+        """Return what all other hosts use, and where they could not look."""
+        seen = look.observed.read()
+        others = tuple(one for one in seen.known if one.host != _own_name())
+        return Facts(
+            hosts=others,
+            host_uses=tuple(use for one in others for use in _uses(one)),
+            releases=tuple(trace for one in others for trace in _releases(one)),
+            gaps=tuple(_gaps(look, Observations(others, seen.problems))),
+        )
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return what hosts told since."""
+        if look.moment is Moment.UNDER_LOCK:
+            # What hosts told meanwhile is read after the moves, and put back.
+            return Facts()
+        known = {(use.host, use.who, use.entry) for use in before.host_uses}
+        now = self.collect(look)
+        return Facts(
+            written=tuple(
+                (use.entry, f"{use.who} on host {use.host} uses it now")
+                for use in now.host_uses
+                if (use.host, use.who, use.entry) not in known
+            )
+        )
+
+
+def _own_name() -> str:
+    return os.uname().nodename.lower()
+
+
+def is_named(host: str, expected: str) -> bool:
+    """Whether a host is the one that a policy expects; a short name stands for a long one."""
+    expected = expected.lower()
+    return host == expected or ("." not in expected and host.partition(".")[0] == expected)
+
+
+def _uses(observation: Observation) -> Iterator[HostUse]:
+    for use in observation.uses:
+        for entry in use.entries:
+            yield HostUse(entry, use.who, use.uid, observation.host, observation.at_ns)
+
+
+def _releases(observation: Observation) -> Iterator[ReleaseTrace]:
+    for trace in observation.releases:
+        evidence = f"{trace.evidence} (on host {observation.host})"
+        yield replace(trace, evidence=evidence, path=f"host {observation.host}: {trace.path}")
+
+
+def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
+    expect = look.policy.hosts.expect
+    expected, problems = expected_hosts(expect)
+    for problem in problems:
+        yield Gap("hosts.unreadable", GapKind.HOSTS, "hosts.expect", problem, "mend that file")
+    for problem in seen.problems:
+        yield Gap(
+            "hosts.unreadable",
+            GapKind.HOSTS,
+            "observations of hosts",
+            f"an observation can't be used: {problem}",
+            _OBSERVE,
+        )
+    told = of_hosts([one for one in seen.known if _is_whole(one, look)])
+    for name in expected:
+        if not is_named(_own_name(), name) and not any(is_named(host, name) for host in told):
+            yield Gap(
+                "hosts.missing",
+                GapKind.HOSTS,
+                name,
+                f"host {name} is expected to use the cache, and has told nothing of itself",
+                _OBSERVE,
+                host=name,
+            )
+    for host, observations in told.items():
+        yield from _of_one(look, host, observations[0], expected=bool(expect))
+
+
+def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> Iterator[Gap]:
+    age_ns = look.now_ns - newest.at_ns
+    if age_ns < -_AHEAD_NS:
+        yield Gap(
+            "hosts.clock",
+            GapKind.HOSTS,
+            host,
+            f"the clock of host {host} is ahead of this one by {age_words(0, -age_ns)}: how old "
+            "its observation is can't be told",
+            "set the clocks of both hosts by NTP",
+            host=host,
+        )
+    elif age_ns > nanoseconds(look.policy.hosts.max_age):
+        yield Gap(
+            "hosts.stale",
+            GapKind.HOSTS,
+            host,
+            f"host {host} told of itself {age_words(newest.at_ns, look.now_ns)} ago, longer than "
+            "hosts.max_age: what it used then is kept",
+            f"{_OBSERVE}; or, if it is gone for good: `cacheadmin observe --forget {host}`",
+            host=host,
+        )
+    if expected:
+        for gap in newest.gaps:
+            yield Gap(
+                "hosts.gap",
+                GapKind.HOSTS,
+                f"{host}: {gap.subject}",
+                f"host {host} could not look everywhere: {gap.detail}",
+                f"close it there: `cacheadmin preflight` on {host} says how",
+                gap.uid,
+                host,
+            )
+
+
+def _is_whole(observation: Observation, look: Look) -> bool:
+    """Whether an account saw all of its host: root, or the owner of the cache for its own."""
+    return observation.uid in (0, os.fstat(look.cache.fd).st_uid)

@@ -1,0 +1,73 @@
+"""What this host tells others of its use of a cache, from the evidence of one look. Pure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cacheadmin import __version__
+from cacheadmin.evidence.observations import Observation, ObservedGap, ObservedUse, Reach
+from cacheadmin.inventory.entries import archive_path
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Evidence, Filesystem, Gap
+    from cacheadmin.evidence.idleness import HostTime
+
+
+def host_name() -> str:
+    """Return what this host calls itself, as ``hosts.expect`` names it."""
+    return os.uname().nodename.lower()
+
+
+def observe(
+    cache_path: str, evidence: Evidence, gaps: tuple[Gap, ...], here: HostTime, now_ns: int
+) -> Observation:
+    """Return what this host sees of a cache.
+
+    ``gaps`` are those that are open; other hosts tell of their own.
+    """
+    return Observation(
+        host=host_name(),
+        boot=here.boot,
+        at_ns=now_ns,
+        uid=os.geteuid(),
+        version=__version__,
+        reach=_reach(cache_path, evidence.filesystem),
+        uses=tuple(_uses(evidence)),
+        releases=tuple(
+            release for release in evidence.releases if not release.path.startswith("host ")
+        ),
+        gaps=tuple(
+            ObservedGap(gap.id, gap.subject, gap.detail, gap.uid)
+            for gap in gaps
+            if not gap.id.startswith("hosts.")
+        ),
+        environments=len(evidence.environments),
+    )
+
+
+def _reach(path: str, filesystem: Filesystem) -> Reach:
+    return Reach(
+        path=path,
+        kind=filesystem.kind,
+        source=filesystem.source,
+        mount_point=filesystem.mount_point,
+        options=filesystem.options,
+        read_only=filesystem.read_only,
+    )
+
+
+def _uses(evidence: Evidence) -> Iterator[ObservedUse]:
+    for environment in evidence.environments:
+        hard = map(archive_path, environment.hardlinked_archives)
+        entries = tuple(sorted({*environment.led_to, *hard}))
+        if entries:
+            yield ObservedUse(environment.path, environment.uid, entries)
+    for process in evidence.processes:
+        entries = tuple(sorted({use.entry for use in process.uses}))
+        if entries:
+            who = f"process {process.pid}: {process.command}"
+            yield ObservedUse(who, process.uid, entries)
+    for named in evidence.named:
+        yield ObservedUse(named.file, named.uid, (named.entry,))

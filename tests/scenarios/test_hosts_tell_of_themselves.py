@@ -1,0 +1,195 @@
+"""Hosts that share a cache: what each told is kept, and who is silent is named."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.hosts import Host, Hosts
+from tests.support.packages import Index
+from tests.support.postgresql import running_postgresql
+from tests.support.uv_releases import NEWEST
+
+pytestmark = pytest.mark.root
+
+OLD = "0.8.5"
+EXPECT = "hosts: {expect: ['node[1-2]'], max_age: 1h}\n"
+
+
+@pytest.fixture
+def site(open_folder: Path, index: Index) -> Hosts:
+    return Hosts(open_folder, index)
+
+
+def without_pointers(host: Host) -> set[str]:
+    """Delete what points to archives, as another release's prune does; return the archives."""
+    cache = host.site.shared / "cache"
+    for pattern in ("wheels-v*", "interpreter-v*", "environments-v*"):
+        for folder in cache.glob(pattern):
+            shutil.rmtree(folder)
+    return {
+        f"archive-v0/{one.name}"
+        for one in (cache / "archive-v0").iterdir()
+        if one.is_dir() and not one.name.startswith("cacheadmin")
+    }
+
+
+def prune(host: Host, policy: Path) -> Any:
+    return host.cacheadmin("prune", policy, "--format", "json", code=0).json
+
+
+def gone(document: Any) -> set[str]:
+    return {row["path"] for row in document["removals"] if row["kind"] == "archive"}
+
+
+def gaps(document: Any) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for gap in document["gaps"]:
+        found.setdefault(gap["id"], set()).add(gap["host"])
+    return found
+
+
+@pytest.mark.parametrize("release", [OLD, NEWEST])
+def test_what_an_observed_host_uses_stays_and_the_rest_goes(site: Hosts, release: str) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", release, "six==1.16.0")
+    one.environment("mine", OLD, "idna==3.7")
+    shutil.rmtree(one.disk / "mine")
+    archives = without_pointers(one)
+    assert len(archives) == 2
+    told = two.cacheadmin("observe", two.policy(EXPECT), "--format", "json", code=0).json
+    assert told["observation"]["host"] == "node2"
+
+    document = prune(one, one.policy(EXPECT))
+    assert gaps(document) == {}
+    assert len(gone(document)) == 1
+    assert {row["rests_on"] for row in document["removals"]} == {"proof"}
+    kept = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
+    assert kept == {"host.observed"}
+    assert two.dangling(environment) == []
+    assert two.imports(environment, "six")
+
+
+def test_a_silent_host_is_named_and_nothing_of_it_is_lost(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", OLD, "six==1.16.0")
+    without_pointers(one)
+    policy = one.policy(EXPECT)
+    shown = one.cacheadmin("preflight", policy, code=4).stdout
+    assert "host node2 is expected to use the cache, and has told nothing of itself" in shown
+    document = prune(one, policy)
+    assert gaps(document) == {"hosts.missing": {"node2"}}
+    assert {row["rests_on"] for row in document["removals"] if row["kind"] == "archive"} == {
+        "absence"
+    }
+    assert two.dangling(environment) == []
+    assert two.imports(environment, "six")
+    # The lookup of node2 sprang the tripwire, and node1 puts it back.
+    assert prune(one, policy)["trial"]["put_back"]
+    assert two.dangling(environment) == []
+
+
+def test_what_a_host_told_long_ago_still_keeps(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", OLD, "six==1.16.0")
+    without_pointers(one)
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    document = prune(one, one.policy("hosts: {expect: [node2], max_age: 0s}\n"))
+    assert gaps(document) == {"hosts.stale": {"node2"}}
+    assert gone(document) == set()
+    assert two.imports(environment, "six")
+    listed = one.cacheadmin("observe", one.policy(EXPECT), "--list", code=0).stdout
+    assert "node2" in listed
+    one.cacheadmin("observe", one.policy(EXPECT), "--forget", "node2", code=0)
+    again = one.cacheadmin("observe", one.policy(EXPECT), "--forget", "node2", code=66)
+    assert "told nothing" in again.stderr
+    assert gaps(prune(one, one.policy(EXPECT))) == {"hosts.missing": {"node2"}}
+
+
+def test_what_others_wrote_beside_the_cache_is_not_believed(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    two.environment("proj", OLD, "six==1.16.0")
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    record = site.shared / "cache.cacheadmin" / "hosts" / "node2.json"
+    record.chmod(0o666)
+    document = one.cacheadmin("plan", one.policy(EXPECT), "--format", "json").json
+    assert gaps(document)["hosts.unreadable"]
+    assert gaps(document)["hosts.missing"] == {"node2"}
+    record.chmod(0o644)
+    record.write_text("{}")
+    assert "hosts.unreadable" in gaps(
+        one.cacheadmin("plan", one.policy(EXPECT), "--format", "json").json
+    )
+    record.unlink()
+    os.symlink("/etc/passwd", record)
+    done = one.cacheadmin("plan", one.policy(EXPECT))
+    assert "node2.json" in done.stdout + done.stderr
+    assert "root:" not in done.stdout + done.stderr
+
+
+def test_a_program_that_runs_on_another_host_is_seen_by_its_own_word(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    policy = two.policy(EXPECT)
+    observe = " ".join(two.runner.command("-q", "observe", policy))
+    # The observation is taken while `uvx` runs, in the same process table.
+    program = f"import subprocess; raise SystemExit(subprocess.call({observe!r}.split()))"
+    done = two.run(
+        *(str(one) for one in _uvx(OLD)),
+        program,
+        environment=two.uv_environment() | two.runner.environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    document = one.cacheadmin(
+        "plan",
+        one.policy(EXPECT + "prune: {environments: {idle: 1s, keep_latest: false}}\n"),
+        "--format",
+        "json",
+    ).json
+    kept = {row["kind"]: row["rule"] for row in document["kept"] if row["kind"] == "environment"}
+    assert kept == {"environment": "host.observed"}
+
+
+def _uvx(release: str) -> list[object]:
+    from tests.support.running_uv import binary_for
+
+    return [binary_for(release), "tool", "run", "--from", "cowsay==6.1", "python", "-c"]
+
+
+def test_hosts_share_a_database_and_mount_the_cache_elsewhere(
+    site: Hosts, open_folder: Path
+) -> None:
+    with running_postgresql(open_folder) as url:
+        if url is None:
+            pytest.skip("needs PostgreSQL")
+        text = EXPECT + f"state: {url}\n"
+        one, two = site.host("node1"), site.host("node2")
+        environment = two.environment("proj", OLD, "six==1.16.0")
+        without_pointers(one)
+        two.cacheadmin("observe", two.policy(text), code=0)
+        two.cacheadmin("observe", two.policy(text), code=0)
+        assert not (site.shared / "cache.cacheadmin").exists()
+        document = prune(one, one.policy(text))
+        assert gaps(document) == {}
+        assert gone(document) == set()
+        assert two.imports(environment, "six")
+        listed = one.cacheadmin(
+            "observe", one.policy(text), "--list", "--format", "json", code=0
+        ).json
+        assert [row["host"] for row in listed["observations"]] == ["node2"]
+        assert listed["observations"][0]["reach"]["path"] == str(two.cache)
+
+
+def test_the_roots_of_one_host_are_left_alone_by_the_other(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    two.environment("proj", OLD, "six==1.16.0")
+    one.environment("mine", OLD, "idna==3.7")
+    for host in (one, two):
+        host.cacheadmin("observe", host.policy(EXPECT), code=0)
+    first = two.cacheadmin("protect", two.policy(EXPECT), "--format", "json", code=0).json
+    assert first["archives"] == 2
+    second = one.cacheadmin("protect", one.policy(EXPECT), "--format", "json", code=0).json
+    assert (second["archives"], second["planted"], second["removed"]) == (2, 0, 0)
