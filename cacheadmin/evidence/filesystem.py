@@ -7,32 +7,6 @@ import errno
 from cacheadmin.evidence.facts import Filesystem
 from cacheadmin.fs.mounts import Mount, mount_of
 
-_NETWORK = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "9p",
-        "virtiofs",
-        "vboxsf",
-        "lustre",
-        "ceph",
-        "gpfs",
-        "beegfs",
-        "gfs2",
-        "ocfs2",
-        "afs",
-        "coda",
-        "orangefs",
-        "glusterfs",
-        "panfs",
-        "wekafs",
-    }
-)
-# FUSE filesystems that lie on this host alone.
-_LOCAL_FUSE = frozenset({"fuseblk", "fuse.bindfs", "fuse.mergerfs", "fuse.unionfs"})
-
 # Where flock reaches other hosts, and the mount options that keep it at home.
 _REACHING = frozenset({"nfs", "nfs4", "ceph", "gpfs", "gfs2", "ocfs2"})
 _NFS_LOCAL = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
@@ -64,7 +38,7 @@ def describe_filesystem(path: str) -> Filesystem:
 
 def describe_mount(mount: Mount, path: str) -> Filesystem:
     """Describe a mount; ``path`` is what lies on it, and is asked for what no table tells."""
-    network = is_network(mount.kind)
+    network = mount.is_network
     reach, note = _locks(mount) if network else (None, "")
     return Filesystem(
         kind=mount.kind,
@@ -78,13 +52,6 @@ def describe_mount(mount: Mount, path: str) -> Filesystem:
         keeps_user_xattrs=_keeps_user_xattrs(path),
         lock_note=note,
     )
-
-
-def is_network(kind: str) -> bool:
-    """Whether other hosts may write to a filesystem of this kind (unknown FUSE: yes)."""
-    if kind in _LOCAL_FUSE:
-        return False
-    return kind in _NETWORK or kind.startswith("fuse")
 
 
 def _locks(mount: Mount) -> tuple[bool | None, str]:

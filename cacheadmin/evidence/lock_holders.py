@@ -30,6 +30,7 @@ from cacheadmin.evidence.proc_reading import (
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
+from cacheadmin.fs.reading import ReadFailure, read_file
 
 # What a guard of ours holds locked in the quarantine for as long as it holds uv's lock.
 GUARD_FILE = "guard.holding"
@@ -43,12 +44,16 @@ _MAX_DESCRIPTORS_OF_ONE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class FileLock:
-    """One ``flock`` of ``/proc/locks``; ``file`` is (major, minor, inode)."""
+    """One lock of ``/proc/locks``; ``file`` is (major, minor, inode).
+
+    ``posix``: a lock of fcntl(2), as this host's NFS server takes it for its clients.
+    """
 
     pid: int
     exclusive: bool
     waiting: bool
     file: _FileIdentity
+    posix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:
     for found in filter(None, map(parse_lock, lines)):
         if found.file == lock.file and lock.inode is not None:
             yield _holder(found, _process(found.pid), unlinked=False, boot=boot)
-        elif found.pid > 0 and device in (None, found.file[:2]):
+        elif found.pid > 0 and not found.posix and device in (None, found.file[:2]):
             others.setdefault(found.pid, []).append(found)
     left: dict[int, int] = {}
     for pid, locks in others.items():
@@ -222,8 +227,17 @@ def _descriptors(pid: int) -> list[str]:
 def _holder(
     found: FileLock, process: ProcessFiles | None, *, unlinked: bool, boot: int
 ) -> LockHolder:
-    if process is None:
-        return LockHolder(found.pid, None, found.exclusive, found.waiting, unlinked=unlinked)
+    server = _server_of_files(found)
+    if process is None or server:
+        return LockHolder(
+            found.pid,
+            None,
+            found.exclusive,
+            found.waiting,
+            server,
+            unlinked=unlinked,
+            host="a client of this host's NFS server" if server else "",
+        )
     started = start_of(process.pid)
     return LockHolder(
         pid=found.pid,
@@ -239,6 +253,17 @@ def _holder(
     )
 
 
+def _server_of_files(found: FileLock) -> str:
+    """Return the name of the kernel thread that holds a lock for another host; else nothing."""
+    if not found.posix or found.pid <= 0:
+        return ""
+    name = read_file(f"/proc/{found.pid}/comm", 100)
+    word = "" if isinstance(name, ReadFailure) else name.decode("ascii", "replace").strip()
+    # Any program can call itself so, but only a kernel thread has no arguments.
+    arguments = read_file(f"/proc/{found.pid}/cmdline", 100)
+    return word if word in ("nfsd", "lockd") and arguments == b"" else ""
+
+
 def _host_of(process: ProcessFiles) -> str:
     """Return the machine's name, or what a container that a process runs in calls itself."""
     try:
@@ -251,17 +276,18 @@ def _host_of(process: ProcessFiles) -> str:
 
 
 def parse_lock(line: bytes) -> FileLock | None:
-    """Return a FLOCK line of ``/proc/locks``; None for other kinds of locks."""
+    """Return a FLOCK or POSIX line of ``/proc/locks``; None for other kinds of locks."""
     fields = line.split()
     if not fields:
         return None
     waiting = len(fields) > 1 and fields[1] == b"->"
     fields = fields[2:] if waiting else fields[1:]
-    if len(fields) < 5 or fields[0] != b"FLOCK":
+    if len(fields) < 5 or fields[0] not in (b"FLOCK", b"POSIX"):
         return None
     try:
         major, minor, inode = fields[4].split(b":")
         identity = (int(major, 16), int(minor, 16), int(inode))
-        return FileLock(int(fields[3]), fields[2] == b"WRITE", waiting, identity)
+        exclusive, posix = fields[2] == b"WRITE", fields[0] == b"POSIX"
+        return FileLock(int(fields[3]), exclusive, waiting, identity, posix)
     except ValueError:
         return None

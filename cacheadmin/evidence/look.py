@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from cacheadmin.evidence.distributions import ArchiveInodes
-from cacheadmin.evidence.filesystem import is_network
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.observations import NobodyObserved, ObservedHosts
 from cacheadmin.evidence.uv_binaries import UvBinaries
@@ -145,7 +144,7 @@ class Look:
     @cached_property
     def coarse_times(self) -> bool:
         """Whether times on the cache's filesystem may be seconds apart, or late: on a network."""
-        return is_network(mount_of(self.inventory.cache.path).kind)
+        return mount_of(self.inventory.cache.path).is_network
 
     @cached_property
     def locator(self) -> CacheLocator:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import struct
 
 from cacheadmin.errors import Refused
 
@@ -33,6 +34,33 @@ def lock_now(fd: int, operation: int, path: str) -> bool:
     except OSError as error:
         raise _refused(path, error) from None
     return True
+
+
+def lock_from_clients(fd: int, *, exclusive: bool) -> bool:
+    """Take what this host's NFS server takes for its clients; False when it is taken.
+
+    On the server a ``flock`` of ours does not meet the clients' locks, which are
+    locks of fcntl(2) there; one of this kind does (facts, NFS). It is the open file's, so
+    closing it gives it back. Where there are no such locks nothing is taken.
+    """
+    try:
+        _set_lock(fd, fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK)
+    except OSError as error:
+        return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
+
+
+def unlock_for_clients(fd: int) -> None:
+    """Give back what `lock_from_clients` took; harmless where it took nothing."""
+    try:
+        _set_lock(fd, fcntl.F_UNLCK)
+    except OSError:
+        pass
+
+
+def _set_lock(fd: int, kind: int) -> None:
+    """Set a lock of the open file on all of it: ``struct flock`` of fcntl(2)."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, 0, 0, 0))
 
 
 def lock_soon(fd: int, operation: int, path: str) -> None:

@@ -9,6 +9,33 @@ from dataclasses import dataclass
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
+# Filesystems that other hosts may write to.
+_NETWORK = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "9p",
+        "virtiofs",
+        "vboxsf",
+        "lustre",
+        "ceph",
+        "gpfs",
+        "beegfs",
+        "gfs2",
+        "ocfs2",
+        "afs",
+        "coda",
+        "orangefs",
+        "glusterfs",
+        "panfs",
+        "wekafs",
+    }
+)
+# FUSE filesystems that lie on this host alone.
+_LOCAL_FUSE = frozenset({"fuseblk", "fuse.bindfs", "fuse.mergerfs", "fuse.unionfs"})
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -24,6 +51,13 @@ class Mount:
     source: str
     options: tuple[str, ...]
     root: str = "/"
+
+    @property
+    def is_network(self) -> bool:
+        """Whether other hosts may write to a filesystem of this kind (unknown FUSE: yes)."""
+        if self.kind in _LOCAL_FUSE:
+            return False
+        return self.kind in _NETWORK or self.kind.startswith("fuse")
 
 
 def read_mounts(process: int | str = "self") -> tuple[Mount, ...]:

@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable
 
 from cacheadmin.errors import CacheBusy, NotPermitted, Refused
-from cacheadmin.fs.locking import lock_now, why_no_lock
+from cacheadmin.fs.locking import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
+from cacheadmin.fs.mounts import mount_of
 
 _NAME = ".lock"
 _FIRST_PAUSE = 0.01
@@ -57,6 +58,8 @@ class ExclusiveLock:
     def __init__(self, cache_fd: int, cache_path: str) -> None:
         self._cache_fd = cache_fd
         self._path = f"{cache_path}/{_NAME}"
+        # A client's own flock is a lock of fcntl(2) already: a second would meet the first.
+        self._clients_lock_here = not mount_of(cache_path).is_network
         self._fd: int | None = None
         self._taken_at = 0.0
         self.wait_seconds = 0.0
@@ -90,6 +93,7 @@ class ExclusiveLock:
         """Give the lock back; harmless when it is not held."""
         if self._fd is not None:
             # Not by closing alone: a child that was forked meanwhile has it too.
+            unlock_for_clients(self._fd)
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = None
@@ -113,6 +117,9 @@ class ExclusiveLock:
         except Refused:
             os.close(fd)
             raise
+        if taken and self._clients_lock_here:
+            # Closing gives both back.
+            taken = lock_from_clients(fd, exclusive=self._operation == fcntl.LOCK_EX)
         if not taken:
             os.close(fd)
             return False

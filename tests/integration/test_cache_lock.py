@@ -5,14 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cacheadmin.errors import CacheBusy, Refused
+from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.uv.cache_lock import ExclusiveLock
 
 
@@ -96,3 +100,50 @@ def test_a_lock_that_is_no_file_is_refused(cache, kind: str, tmp_path_factory) -
         os.mkfifo(path / ".lock")
     with pytest.raises(Refused, match="is not a file"):
         ExclusiveLock(fd, str(path)).acquire(1)
+
+
+@contextmanager
+def client_of_our_nfs_server(lock: Path, kind: str) -> Iterator[None]:
+    """Hold what an NFS server holds for a client: a lock of fcntl(2), no flock."""
+    program = f"import fcntl,sys; f=open({str(lock)!r},'r+'); fcntl.lockf(f, fcntl.{kind})"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", f"{program}; print('held', flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    try:
+        yield
+    finally:
+        holder.communicate()
+
+
+@pytest.mark.parametrize("kind", ["LOCK_SH", "LOCK_EX"])
+def test_on_a_server_the_lock_of_a_client_is_met(cache, kind: str) -> None:
+    fd, path = cache
+    (path / ".lock").touch()
+    lock = ExclusiveLock(fd, str(path))
+    with client_of_our_nfs_server(path / ".lock", kind):
+        with pytest.raises(CacheBusy):
+            lock.acquire(0.1)
+        assert [holder.exclusive for holder in lock_holders(str(path))] == [kind == "LOCK_EX"]
+    lock.acquire(0.1)
+    lock.release()
+
+
+def test_on_a_server_a_client_meets_our_lock_and_not_one_that_was_given_back(cache) -> None:
+    fd, path = cache
+    (path / ".lock").touch()
+    program = f"import fcntl; f=open({str(path / '.lock')!r},'r+'); fcntl.lockf(f, 6)"
+    taking = [sys.executable, "-c", program]
+    lock = ExclusiveLock(fd, str(path))
+    lock.acquire(0.1)
+    assert b"BlockingIOError" in subprocess.run(taking, capture_output=True, check=False).stderr
+    # A child that was forked meanwhile has the descriptor, and must not keep the lock.
+    child = subprocess.Popen(["sleep", "30"], close_fds=False)
+    os.set_inheritable(fd, True)
+    lock.release()
+    assert subprocess.run(taking, check=False).returncode == 0
+    child.kill()
+    child.wait()
