@@ -53,6 +53,11 @@ class Mount:
     root: str = "/"
 
     @property
+    def is_shared_with_hosts(self) -> bool:
+        """Whether this is a network filesystem by its very kind (FUSE: unknown, no)."""
+        return self.kind in _NETWORK
+
+    @property
     def is_network(self) -> bool:
         """Whether other hosts may write to a filesystem of this kind (unknown FUSE: yes)."""
         if self.kind in _LOCAL_FUSE:

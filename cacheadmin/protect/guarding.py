@@ -82,6 +82,9 @@ _AT_ONCE_A_SECOND = 20.0
 _TRY_AGAIN = 0.2
 _TRY_CACHE_AGAIN = 1.0
 
+# So long after it was told a problem that is still met is told again.
+_TELL_AGAIN = 3600.0
+
 Say = Callable[[str], None]
 
 
@@ -115,7 +118,7 @@ class _Guard:
         self._removable: frozenset[ArchiveId] = frozenset()
         self._wakeup, self._signalled = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = False
-        self._told = ""
+        self._told: dict[str, float] = {}
         self._trials = TrialWatch(say)
         self._seen: Fingerprint = ()
         now = time.monotonic()
@@ -351,8 +354,6 @@ class _Guard:
             self._watch(cache, wanted)
             if any(bucket.missing and not bucket.problem for bucket in done):
                 self._renew_at = time.monotonic() + _SETTLE
-        else:
-            self._told = ""
 
     def _give_back(self, cache: OpenCache, found: Found) -> None:
         """Give back the buckets that a prune is done with, while it goes on."""
@@ -459,9 +460,12 @@ class _Guard:
             self._tell("; ".join(problems))
 
     def _tell(self, problem: str) -> None:
-        """Say a problem once, not each time it is met."""
-        if problem != self._told:
-            self._told = problem
+        """Say a problem once an hour, not each time it is met."""
+        now = time.monotonic()
+        # Two problems that take turns are told once each, too.
+        self._told = {one: at for one, at in self._told.items() if now - at < _TELL_AGAIN}
+        if problem not in self._told:
+            self._told[problem] = now
             self._say(problem)
 
 

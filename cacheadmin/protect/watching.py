@@ -161,8 +161,29 @@ def fingerprint(cache_fd: int, buckets: tuple[str, ...]) -> Fingerprint:
     Nobody can set a change time: equal fingerprints mean equal folders, to the
     grain of the filesystem's clock.
     """
-    places = [f"{bucket}/{ROOTS_FOLDER}" for bucket in buckets]
-    return tuple(identity(cache_fd, place) for place in (*places, ARCHIVES))
+    places = [(bucket, ROOTS_FOLDER) for bucket in buckets]
+    return tuple(_identity_asked(cache_fd, place) for place in (*places, (ARCHIVES,)))
+
+
+def _identity_asked(cache_fd: int, place: tuple[str, ...]) -> tuple[int, int]:
+    """As ``identity``, asked of the server where a client would answer from its memory.
+
+    On NFS a stat is answered from attributes that may be half a minute old;
+    opening a folder asks the server (close-to-open; facts, NFS).
+    """
+    fds = [cache_fd]
+    try:
+        for name in place:
+            fds.append(open_folder(fds[-1], name))
+        status = os.fstat(fds[-1])
+    except PermissionError:
+        return identity(cache_fd, "/".join(place))
+    except OSError:
+        return (0, 0)
+    finally:
+        for fd in fds[1:]:
+            os.close(fd)
+    return status.st_ino, status.st_ctime_ns
 
 
 def changed_since(cache_fd: int, bucket: str, moment_ns: int) -> bool:

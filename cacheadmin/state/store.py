@@ -19,6 +19,8 @@ from cacheadmin.evidence.facts import (
     RememberedEnvironment,
 )
 from cacheadmin.evidence.idleness import HostTime
+from cacheadmin.fs.mounts import mount_of
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.fast_reading import (
     COLUMNS,
@@ -53,7 +55,21 @@ class RememberedRow:
 
 
 def open_state(url: str | None, *, cache: CacheIdentity) -> State:
-    """Return the state of one cache; nothing is created or connected to yet."""
+    """Return the state of one cache; nothing is created or connected to yet.
+
+    Raises StateUnusable for SQLite on a network filesystem, where it is named: a
+    state of several hosts needs a database. A home may well lie on one; its
+    default state is one user's.
+    """
+    file = None if url is None else sqlite_path(url)
+    if file is not None:
+        mount = mount_of(resolve(os.path.dirname(os.path.abspath(file))) or "/")
+        if mount.is_shared_with_hosts:
+            raise StateUnusable(
+                f"the state {url} is SQLite on {mount.kind} (mounted at {mount.mount_point}): "
+                "several hosts would damage it",
+                hint="state: postgresql+psycopg://... for several hosts, or a file on a local disk",
+            )
     return State(url or default_url(), cache)
 
 

@@ -16,6 +16,7 @@ from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.accounting import Size
+from cacheadmin.fs.mounts import Mount
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
 from cacheadmin.state.size_history import SizeHistory, SizeRecord
@@ -152,6 +153,33 @@ def test_the_last_run_of_every_host_comes_back(url: str) -> None:
         state.note_clock(HostTime("node7", "boot", 1), moment)
     state.note_clock(HostTime("node8", "boot", 1), NOW - 2 * DAY)
     assert state.clocks() == {"node7": NOW, "node8": NOW - 2 * DAY}
+
+
+def test_what_hosts_told_is_replaced_by_account_and_forgotten_by_host(url: str) -> None:
+    state = open_state(url, cache=CACHE)
+    for uid, document in ((0, "old"), (0, "new"), (1000, "ana's")):
+        state.note_observation("token", "node1", uid, document)
+    state.note_observation("token", "node2", 0, "other")
+    state.note_observation("another cache", "node1", 0, "not this")
+    assert sorted(state.observations("token")) == [
+        ("node1", 0, "new"),
+        ("node1", 1000, "ana's"),
+        ("node2", 0, "other"),
+    ]
+    assert state.forget_observations("token", "node1")
+    assert not state.forget_observations("token", "node1")
+    assert state.observations("token") == [("node2", 0, "other")]
+
+
+def test_sqlite_on_a_network_filesystem_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = Mount("/srv/nfs", 7, "nfs4", "server:/export", ())
+    monkeypatch.setattr("cacheadmin.state.store.mount_of", lambda path: mount)
+    with pytest.raises(CacheadminError, match="is SQLite on nfs4 .mounted at /srv/nfs."):
+        open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE)
+    # Nobody named the default: it is one user's, wherever that home lies.
+    open_state(None, cache=CACHE)
 
 
 def test_fast_reading_equals_the_models(tmp_path: Path) -> None:

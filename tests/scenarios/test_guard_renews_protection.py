@@ -143,7 +143,7 @@ def test_it_gives_back_whatever_is_removed(shared: SharedCache, cacheadmin: Cach
         until(lambda: is_protected(cacheadmin, policy))
         roots = shared.path / "sdists-v9" / "cacheadmin"
         names = set(os.listdir(roots))
-        next(roots.iterdir()).unlink()
+        next(roots.glob("root*")).unlink()
         until(lambda: set(os.listdir(roots)) == names)
         shutil.rmtree(roots)
         until(lambda: roots.is_dir() and set(os.listdir(roots)) == names)
@@ -314,3 +314,23 @@ def test_two_prunes_in_the_same_moment_leave_the_guard_standing(
                 one.wait(timeout=30)
             until(lambda: is_protected(cacheadmin, policy))
         assert guard.process.poll() is None
+
+
+def test_a_quarantine_that_cant_be_used_is_told_once(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    fill(shared, (NEWEST,))
+    policy = policy_for(shared, cacheadmin)
+    with guarding(cacheadmin, policy, "--hold") as guard:
+        until(lambda: is_protected(cacheadmin, policy))
+        quarantine_of(shared).chmod(0o777)
+        for name in quarantine_of(shared).glob("guard.[wh]*"):
+            name.unlink()
+        # Something to plant, and no stock to take it from.
+        shutil.rmtree(shared.path / "sdists-v9")
+        until(lambda: "can be written by others" in guard.log())
+        time.sleep(4)
+        lines = guard.log().splitlines()
+        quarantine_of(shared).chmod(0o700)
+    told = [line for line in lines if "can be written by others" in line]
+    assert 1 <= len(told) == len(set(told)) <= 3, lines
