@@ -79,11 +79,7 @@ def _show(
         gaps = gaps_json(checkup.gaps, socket.gethostname(), situation.case.user)
         output.data(document("doctor", situation, {**checkup_json(checkup), "gaps": gaps}))
     elif checkup.findings or not output.settings.quiet:
-        output.data(
-            checkup_text(
-                checkup, policy or "POLICY", lambda one: shell_words(one.repair), _emphasised
-            )
-        )
+        output.data(checkup_text(checkup, policy, lambda one: shell_words(one.repair), _emphasised))
 
 
 def _emphasised(text: str) -> str:

@@ -186,6 +186,11 @@ class Process:
     parked: bool = False
     environments: tuple[str, ...] = ()
     start_ticks: int = 0
+    is_stranger: bool = False
+    """Whether it may not be looked into, and its account left nothing in this cache.
+
+    Such a uv most likely works in another cache; which one can't be seen.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +221,8 @@ class Unseen:
 
     ``what`` is a short id (``environment``, ``process``, ``cache``,
     ``discover``, ``interpreter-entry``, ``registry``, ``pin``). ``hides_archives`` is True where
-    an unknown link or process could use any archive: then no archive may go.
+    an unknown link or process could use any archive: then no archive may go,
+    but on trial where ``trial_suffices``.
     """
 
     what: str
@@ -224,6 +230,12 @@ class Unseen:
     reason: str
     hides_archives: bool
     uid: int | None = None
+    trial_suffices: bool = False
+    """Whether it could use entries by their paths alone, as a running program does.
+
+    It then goes on through a tripwire, and springs it. False where it may well be a
+    uv at work without a lock: an install from what is on trial fails.
+    """
 
 
 class GapKind(StrEnum):

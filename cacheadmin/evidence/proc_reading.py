@@ -30,6 +30,9 @@ DELETED = " (deleted)"
 _LOOKS = 50
 _BETWEEN_LOOKS = 0.001
 
+# PF_KTHREAD of the kernel, in field 9 of proc_pid_stat(5).
+_KERNEL_THREAD = 0x00200000
+
 
 @dataclass(frozen=True)
 class ProcessFiles:
@@ -249,12 +252,29 @@ def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> Pro
 
 
 def _denied(pid: int, executable: str = "") -> ProcessFiles | None:
-    try:
-        uid = os.stat(f"/proc/{pid}").st_uid
-    except OSError:
+    """Return what everybody may know of a process; None for kernel threads, which use nothing."""
+    fields = _stat_fields(pid)
+    if len(fields) > 6 and fields[6].isdigit() and int(fields[6]) & _KERNEL_THREAD:
+        return None
+    uid = _account_of(pid)
+    if uid is None:
         return None
     command_line = _read(f"/proc/{pid}/cmdline", _MAX_TEXT) or b""
     return ProcessFiles(pid, uid, command_line, executable=executable, denied=True)
+
+
+def _account_of(pid: int) -> int | None:
+    """Return whose process it is; None when it is gone.
+
+    The files of one that may not be dumped, such as an ssh-agent, belong to root.
+    """
+    for line in (_read(f"/proc/{pid}/status", 4096) or b"").splitlines():
+        if line.startswith(b"Uid:"):
+            return int(line.split()[1])
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
 
 
 def _mapped(base: str, mapped: re.Pattern[bytes]) -> frozenset[bytes]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
@@ -57,12 +58,14 @@ def read_processes(
     *,
     known: frozenset[tuple[int, int]] = frozenset(),
     binaries: UvBinaries | None = None,
+    with_traces: frozenset[int] | None = None,
 ) -> tuple[tuple[Process, ...], tuple[Unseen, ...]]:
     """Return processes that use the cache or are uv, and what could not be seen.
 
     ``known`` holds (pid, start in ns) of processes to leave out: those of an
-    earlier look; ``binaries`` which executables were found to be uv there. Also
-    returned are processes that run from an environment somewhere else
+    earlier look; ``binaries`` which executables were found to be uv there;
+    ``with_traces`` the accounts that left something in the cache (None: any may
+    have). Also returned are processes that run from an environment somewhere else
     (``Process.environments``), for the scan.
     """
     binaries = UvBinaries() if binaries is None else binaries
@@ -86,7 +89,8 @@ def read_processes(
             denied.append(found)
         process = _process(found, uses, boot, binaries)
         if process is not None:
-            processes.append(process)
+            stranger = found.denied and with_traces is not None and found.uid not in with_traces
+            processes.append(replace(process, is_stranger=stranger))
     return tuple(processes), (*_unseen(denied), *_passed_over(binaries))
 
 
@@ -239,7 +243,7 @@ def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
             denied[found.uid] += 1
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {account_name(uid)}'s processes may only be looked at by root"
-        yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)
+        yield Unseen("process", "/proc", reason, True, uid, trial_suffices=True)
 
 
 def _passed_over(binaries: UvBinaries) -> Iterator[Unseen]:

@@ -86,6 +86,8 @@ class Search:
     """Where a search ended at its depth or at a bound."""
     watched: dict[str, int] = field(default_factory=dict)
     """Every folder that was listed, with its modification time in ns."""
+    trial_suffices: bool = False
+    """Whether nobody named these places: what can't be listed is a gap like one never searched."""
     too_many: bool = False
     """Whether there are more folders than can be watched; then ``watched`` is empty."""
 
@@ -137,7 +139,9 @@ def _tools_in(folder: str, source: str, into: Search, uid: int | None) -> bool:
     except OSError as error:
         problem = failure(folder, error)
         if not problem.missing:
-            into.unseen.append(Unseen("discover", folder, problem.reason, True, uid))
+            into.unseen.append(
+                Unseen("discover", folder, problem.reason, True, uid, into.trial_suffices)
+            )
         return not problem.missing
     into.watch(folder, mtime_ns)
     for name in names:
@@ -221,7 +225,14 @@ class _Tree:
             problem = failure(folder, error)
             if not problem.missing or folder == self.base:
                 self.into.unseen.append(
-                    Unseen("discover", folder, problem.reason, True, self.registrant)
+                    Unseen(
+                        "discover",
+                        folder,
+                        problem.reason,
+                        True,
+                        self.registrant,
+                        self.into.trial_suffices,
+                    )
                 )
             return _Listing()
         self.into.watch(folder, mtime_ns)

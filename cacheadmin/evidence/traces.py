@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 def accounts_with_traces(look: Look) -> frozenset[int]:
     """Return the uids that own archives, pointers, records, or temporary folders.
 
-    So do those that registered an environment, or had one when it was last
-    seen. Files that anybody may own (locks) tell as little as the root folder.
+    So do those that registered an environment, run a program from the cache, or
+    had an environment when it was last seen. A program that runs from an
+    environment of nobody's knows of no cache: what that links to tells. Files
+    that anybody may own (locks) tell as little as the root folder.
     """
     inventory = look.inventory
     uids = {archive.uid for archive in inventory.archives.values()}
@@ -21,7 +23,12 @@ def accounts_with_traces(look: Look) -> frozenset[int]:
     uids |= {build.uid for build in inventory.builds}
     uids |= {environment.uid for environment in inventory.environments}
     uids |= {stray.uid for stray in inventory.strays}
-    uids |= {one.registrant for one in look.found if one.registrant is not None}
+    uids |= {
+        one.registrant
+        for one in look.found
+        if one.registrant is not None and one.sources != ("process",)
+    }
+    uids |= {process.uid for process in look.processes if process.uses}
     uids |= {memory.uid for memory in look.remembered if memory.uid is not None}
     return frozenset(uid for uid in uids if uid >= 0)
 

@@ -3,8 +3,8 @@
 ``uvx`` and ``uv run --with`` keep whole environments in the cache and never
 remove old ones; people expect the last one of each tool to stay, so that the
 next ``uvx TOOL`` is quick, and idle ones to go (uv issue 11694). A process of
-another host or another user that we can't see may run from one, so it goes
-only where absence can be concluded.
+another host that we can't see may run from one, so it goes only where absence
+can be concluded; one of another user of this host goes on through a trial.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ Reason = tuple[str, str, str]
 def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Reason]]:
     """Yield each cached environment with each (rule, who, sentence) that keeps it."""
     rule = case.policy.prune.environments
-    unseen_processes = [u for u in case.evidence.unseen if u.what == "process"]
+    unseen_processes = [
+        one for one in case.evidence.unseen if one.what == "process" and case.keeps_everything(one)
+    ]
     latest = {environment.path for environment in _latest_of_each_tool(case)}
     for environment in case.inventory.environments:
         if rule == "never":

@@ -14,7 +14,7 @@ from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process
+    from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process, Unseen
     from cacheadmin.inventory.entries import Bucket, Inventory
     from cacheadmin.policy.model import Policy
 
@@ -59,6 +59,14 @@ class Case:
         """Whether open gaps keep what rests on absence of evidence: it can't go on trial."""
         what = self.policy.venvs.gaps
         return what == "keep" or (what == "trial" and self.policy.prune.trial == "never")
+
+    def keeps_everything(self, unseen: Unseen) -> bool:
+        """Whether what could not be looked at keeps every archive and cached environment.
+
+        A running program that nobody may look into does not: what it may use goes on
+        trial, where it goes on working and shows itself.
+        """
+        return unseen.hides_archives and not (unseen.trial_suffices and not self.gaps_keep)
 
     @cached_property
     def everybody_is_known(self) -> bool:
@@ -105,8 +113,18 @@ class Case:
         return tuple(
             process
             for process in self.working_uv
-            if process.takes_cache_lock is not True or process.pid in unlinked
+            if self.may_work_without_lock(process) or process.pid in unlinked
         )
+
+    def may_work_without_lock(self, process: Process) -> bool:
+        """Whether a uv may be at work in this cache without a lock that keeps us out.
+
+        A stranger is one program more that may not be looked into: what it may
+        use goes on trial. At worst its install fails once.
+        """
+        if process.is_stranger and not self.gaps_keep:
+            return False
+        return process.takes_cache_lock is not True
 
     @cached_property
     def working_uv(self) -> tuple[Process, ...]:

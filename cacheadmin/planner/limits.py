@@ -78,7 +78,11 @@ def _unseen(case: Case) -> Iterator[Limit]:
     for unseen in case.evidence.unseen:
         refused = unseen.what == "environment" and case.policy.venvs.unreadable == "refuse"
         owner = f" of {case.user(unseen.uid)}" if unseen.uid is not None else ""
-        kept = "; every archive it could use is kept" if unseen.hides_archives else ""
+        kept = ""
+        if case.keeps_everything(unseen):
+            kept = "; every archive it could use is kept"
+        elif unseen.hides_archives:
+            kept = "; what it could use goes on trial: it goes on working, and shows who uses it"
         yield Limit(
             f"unseen.{unseen.what}",
             Verdict.REFUSED if refused else Verdict.LIMITED,

@@ -191,7 +191,7 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
 
 def _mark_hidden_uses(case: Case, live: Liveness) -> None:
     for unseen in case.evidence.unseen:
-        if unseen.hides_archives:
+        if case.keeps_everything(unseen):
             reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
             live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
     if case.gaps_keep:

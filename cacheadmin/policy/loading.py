@@ -14,13 +14,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cacheadmin.errors import PolicyInvalid
+from cacheadmin.errors import NotACache, PolicyInvalid
 from cacheadmin.policy.locating import default_cache, policy_path
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.trust import read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
 from cacheadmin.policy.wording import describe
+
+# What the policy is called that is in force where none is named.
+_BUILT_IN = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +42,29 @@ class LoadedPolicy:
     def command(self, words: str, *arguments: str) -> str:
         """Return a command of ours on this policy, with arguments, quoted for a shell.
 
-        The built-in policy has no name. Where a command can't do without one,
-        ``POLICY`` stands for the file that has to be made first.
+        The built-in policy is named by leaving it out.
         """
         import shlex
 
-        calls = words.split()
-        needs_policy = len(calls) > 1 or bool(arguments)
-        policy = self.path or ("POLICY" if needs_policy else "")
-        return shlex.join(["cacheadmin", *calls, *([policy] if policy else []), *arguments])
+        policy = [self.path] if self.path else []
+        return shlex.join(["cacheadmin", *words.split(), *policy, *arguments])
 
 
 def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
     """Load the policy a command line names; None: the built-in one on the own cache.
 
+    ``default`` names the built-in one as well, where no file has that name.
     Raises PolicyInvalid, NotACache (no such policy), NotPermitted.
     """
-    if argument is None:
+    try:
+        path = None if argument is None else policy_path(argument, os.environ)
+    except NotACache:
+        if argument != _BUILT_IN:
+            raise
+        path = None
+    if path is None:
         cache = default_cache(os.environ)
-        return LoadedPolicy(Policy(version=1, name="default", cache=cache), None, {})
-    path = policy_path(argument, os.environ)
+        return LoadedPolicy(Policy(version=1, name=_BUILT_IN, cache=cache), None, {})
     return parse_policy(read_trusted(path, insecure=insecure), path)
 
 

@@ -138,7 +138,9 @@ class LastLook:
                 why = f"process {holder.pid} works behind a .lock that was deleted"
                 yield from self._everything(why)
         for unseen in facts.unseen:
-            if unseen.hides_archives:
+            # One more process that may not be looked into changes nothing: what it may
+            # use goes on trial already.
+            if self._situation.case.keeps_everything(unseen):
                 why = f"{unseen.path} can't be looked at any more: {unseen.reason}"
                 yield from self._resting_on_absence(why)
         for gap in facts.gaps:
@@ -218,7 +220,7 @@ class LastLook:
         if process.is_uv and not process.parked:
             if self._beside:
                 yield from self._found_by_name(process)
-            elif process.takes_cache_lock is not True:
+            elif self._situation.case.may_work_without_lock(process):
                 why = f"process {process.pid}, a uv without lock, has started"
                 yield from self._everything(why)
 

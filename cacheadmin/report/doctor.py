@@ -73,12 +73,15 @@ def _repair_json(diagnosis: Diagnosis) -> dict[str, Any]:
 
 
 def checkup_text(
-    checkup: Checkup, policy: str, command: Callable[[Diagnosis], str], bold: Callable[[str], str]
+    checkup: Checkup,
+    policy: str | None,
+    command: Callable[[Diagnosis], str],
+    bold: Callable[[str], str],
 ) -> str:
     """Return a checkup for people.
 
     ``command`` gives a diagnosis's repair as one line for a shell; ``policy``
-    is what to call the policy in commands.
+    is what to call the policy in commands; None for the built-in one.
     """
     lines = _restores(checkup, policy)
     for owner, group in groupby(checkup.diagnoses, key=lambda one: one.owner):
@@ -106,8 +109,9 @@ def checkup_text(
     return "\n".join(lines)
 
 
-def _restores(checkup: Checkup, policy: str) -> list[str]:
+def _restores(checkup: Checkup, policy: str | None) -> list[str]:
     lines = []
+    named = [policy] if policy else []
     for run in checkup.holdings:
         healed = checkup.healed_by(run.run_id)
         helped = checkup.helped_by(run.run_id)
@@ -119,7 +123,7 @@ def _restores(checkup: Checkup, policy: str) -> list[str]:
             verb = "come" if healed else "get a part"
         lines += [
             f"FIRST: {words} {verb} back by undoing the prune of {run.begun_at}:",
-            f"  cacheadmin runs restore {printable(shlex.quote(policy))} {run.run_id}",
+            f"  {printable(shlex.join(['cacheadmin', 'runs', 'restore', *named, run.run_id]))}",
             *(f"    {printable(one.examination.path)}" for one in healed),
             *(f"    {printable(one.examination.path)} (a part)" for one in helped),
         ]

@@ -237,7 +237,7 @@ def test_nothing_that_stays_points_at_what_goes(
     evidences(),
     rules(),
     ids,
-    st.sampled_from(["link", "process", "release", "unseen"]),
+    st.sampled_from(["link", "process", "release", "unseen", "unseen program"]),
 )
 def test_more_use_never_removes_more(
     stored: Inventory, seen: Evidence, ruled: Ruled, name: str, kind: str
@@ -251,7 +251,8 @@ def test_more_use_never_removes_more(
     elif kind == "release":
         more = replace(seen, releases=(*seen.releases, trace("0.5.10")))
     else:
-        hidden = Unseen("environment", "/home/x", "closed", hides_archives=True)
+        suffices = kind == "unseen program"
+        hidden = Unseen("process", "/proc", "closed", True, trial_suffices=suffices)
         more = replace(seen, unseen=(hidden,))
     after = {decision.path for decision in planned(ruled, stored, more).removals}
     assert after <= before

@@ -19,8 +19,8 @@ ODD = "/etc/cacheadmin/it's $(ours).yaml"
         (ODD, "pin remove", ("a b",), ["pin", "remove", ODD, "a b"]),
         # The built-in policy has no file: what can do without leaves it out.
         (None, "prune", (), ["prune"]),
-        (None, "runs restore", ("RUN",), ["runs", "restore", "POLICY", "RUN"]),
-        (None, "venv discover", (), ["venv", "discover", "POLICY"]),
+        (None, "runs restore", ("RUN",), ["runs", "restore", "RUN"]),
+        (None, "venv discover", (), ["venv", "discover"]),
     ],
 )
 def test_the_policy_stands_where_the_command_takes_it(

@@ -326,13 +326,54 @@ def test_a_running_tool_keeps_its_environment_its_pointer_and_what_it_links() ->
     assert kept(plan)[cached().path] == "process.running"
 
 
+@pytest.mark.parametrize(
+    ("policies", "goes"),
+    [
+        ({}, True),
+        ({"venvs": {"gaps": "keep"}}, False),
+        ({"prune": {"trial": "never"}}, False),
+    ],
+)
+def test_what_an_unseen_program_may_use_goes_on_trial_or_stays(
+    policies: dict[str, object], goes: bool
+) -> None:
+    running = Unseen("process", "/proc", "3 of root's", True, 0, trial_suffices=True)
+    seen = evidence(releases=ACTIVE, unseen=(running,))
+    plan = make_plan(policy(**policies), inventory(archives=[archive("a")]), seen, NOW)
+    assert set(removed(plan)) == ({"archive-v0/a"} if goes else set())
+    assert {decision.rests_on for decision in plan.removals} <= {"absence"}
+    assert "unseen.process" in {gap.id for gap in plan.gaps}
+
+
+def test_what_may_be_a_uv_at_work_keeps_every_archive() -> None:
+    perhaps_uv = Unseen("process", "/proc", "9 large programs were not read", True, 0)
+    seen = evidence(releases=ACTIVE, unseen=(perhaps_uv,))
+    assert not removed(make_plan(policy(), inventory(archives=[archive("a")]), seen, NOW))
+
+
+@pytest.mark.parametrize("stranger", [True, False])
+def test_a_uv_of_a_stranger_keeps_nothing(stranger: bool) -> None:
+    uv = Process(7, 1002, NOW, "uv sync", is_uv=True, is_stranger=stranger)
+    seen = evidence(releases=ACTIVE, processes=(uv,))
+    plan = make_plan(policy(), inventory(archives=[archive("a")]), seen, NOW)
+    assert bool(removed(plan)) == stranger
+
+
+def test_a_name_made_from_content_stays_while_a_program_is_not_seen() -> None:
+    running = Unseen("process", "/proc", "3 of root's", True, 0, trial_suffices=True)
+    made = archive("abcdefghijklmnopqrstuvwx")
+    seen = evidence(releases=ACTIVE, unseen=(running,))
+    plan = make_plan(policy(venvs={"complete": True}), inventory(archives=[made]), seen, NOW)
+    assert not removed(plan)
+
+
 def test_unseen_processes_keep_cached_environments() -> None:
     stored = inventory(
         buckets=WITH_ENVIRONMENTS,
         archives=[archive("e", content=ArchiveContent.ENVIRONMENT)],
         environments=(cached(),),
     )
-    hidden = Unseen("process", "/proc", "not root", hides_archives=False)
+    hidden = Unseen("process", "/proc", "not root", hides_archives=True)
     rule = policy(prune={"environments": {"idle": "7d", "keep_latest": False}})
     plan = make_plan(rule, stored, evidence(releases=ACTIVE, unseen=(hidden,)), NOW)
     assert not removed(plan)

@@ -53,15 +53,16 @@ def facts_of(found: Search) -> Facts:
     )
 
 
-def changed_below(source: str, look: Look, before: Facts) -> Facts:
+def changed_below(source: str, look: Look, before: Facts, *, trial_suffices: bool = False) -> Facts:
     """Return candidates in searched folders whose time has moved since; none under the lock.
 
     A folder's time moves with each name that comes or goes in it. Those that
-    moved are listed again, with the new folders in them.
+    moved are listed again, with the new folders in them. ``trial_suffices`` as in
+    the search before (``Search``).
     """
     if look.moment is Moment.UNDER_LOCK:
         return Facts()
-    found, bounds = Search(), Bounds()
+    found, bounds = Search(trial_suffices=trial_suffices), Bounds()
     for folder, seen_ns in before.watched.items():
         try:
             now_ns = os.stat(folder).st_mtime_ns
@@ -77,7 +78,7 @@ def changed_below(source: str, look: Look, before: Facts) -> Facts:
 
 def _search_again(folder: str, source: str, found: Search, bounds: Bounds, before: Facts) -> None:
     """List a folder, and search in full the folders in it that were not there before."""
-    listed = Search()
+    listed = Search(trial_suffices=found.trial_suffices)
     search(folder, source, listed, bounds, depth=0)
     # That it ends there is no gap: folders that were there before have times of their own.
     found.candidates += listed.candidates

@@ -34,7 +34,7 @@ class Homes:
 
     def collect(self, look: Look) -> Facts:
         """Return the environments in these homes, or that nobody searches there."""
-        found, bounds = Search(), Bounds()
+        found, bounds = Search(trial_suffices=True), Bounds()
         trees = None
         if look.policy.venvs.discover:
             roots = (matches(one.root, self.id, []) for one in look.policy.venvs.discover)
@@ -53,7 +53,7 @@ class Homes:
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return environments made in these homes since."""
-        return changed_below(self.id, look, before)
+        return changed_below(self.id, look, before, trial_suffices=True)
 
 
 def _homes(look: Look, found: Search) -> Iterator[tuple[int, str]]:

@@ -13,6 +13,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Process, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.processes import known_processes, program_of, read_processes
+from cacheadmin.evidence.traces import accounts_with_traces
 
 # The pid namespace of the machine itself (PROC_PID_INIT_INO of the kernel).
 _WHOLE_MACHINE = "pid:[4026531836]"
@@ -60,7 +61,12 @@ class Processes:
         )
 
     def _read(self, look: Look, known: frozenset[Key]) -> Facts:
-        processes, unseen = read_processes(look.locator, known=known, binaries=look.binaries)
+        processes, unseen = read_processes(
+            look.locator,
+            known=known,
+            binaries=look.binaries,
+            with_traces=accounts_with_traces(look),
+        )
         candidates = tuple(
             Candidate(path, EnvironmentKind.VENV, (self.id,), process.uid)
             for process in processes
@@ -69,7 +75,7 @@ class Processes:
         return Facts(
             candidates=candidates,
             processes=processes,
-            unseen=(*unseen, *_other_namespace()),
+            unseen=(*unseen, *_other_namespace(), *_invisible()),
         )
 
 
@@ -85,7 +91,18 @@ def _other_namespace() -> tuple[Unseen, ...]:
         "this is a pid namespace of its own, as in a container: processes outside it can't be "
         "seen from here; run cacheadmin on the host itself, or with the host's pid namespace"
     )
-    return (Unseen("process", "/proc", reason, hides_archives=True),)
+    return (Unseen("process", "/proc", reason, True, trial_suffices=True),)
+
+
+def _invisible() -> tuple[Unseen, ...]:
+    """Return what /proc does not even name: it may be mounted with ``hidepid``."""
+    if os.path.exists("/proc/1"):
+        return ()
+    reason = (
+        "processes of other accounts are not even listed (/proc is mounted with hidepid): only "
+        "root sees them"
+    )
+    return (Unseen("process", "/proc", reason, True, trial_suffices=True),)
 
 
 def _differs(now: Process, planned: Process | None) -> bool:
