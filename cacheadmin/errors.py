@@ -65,6 +65,27 @@ class Refused(CacheadminError):
     label = "refused"
 
 
+class NoRoom(CacheadminError):
+    """Space, inodes or a quota are used up: nothing could be written, nothing was changed.
+
+    ``by_quota``: it is a quota, which no number of free bytes tells of.
+    """
+
+    exit_code = ExitCode.PARTIAL
+    label = "no room"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: tuple[str, ...] = (),
+        hint: str = "",
+        by_quota: bool = False,
+    ) -> None:
+        super().__init__(message, details=details, hint=hint)
+        self.by_quota = by_quota
+
+
 class RolledBack(CacheadminError):
     """The check after the prune failed, and everything was put back."""
 

@@ -84,7 +84,7 @@ def _evict(
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import recover_interrupted, run_prune
+    from cacheadmin.prune.running import Before, recover_interrupted, run_prune
     from cacheadmin.report.evictions import eviction_json, eviction_text
     from cacheadmin.report.prunes import prune_json
     from cacheadmin.situation import look_with
@@ -112,7 +112,7 @@ def _evict(
                     situation,
                     plan,
                     sizes,
-                    recovered=recovered,
+                    before=Before(recovered),
                     shield=shield_of(loaded.policy, situation.cache, learned),
                     concurrent=False,
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,14 +11,22 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import MetricsOption, recorded
-from cacheadmin.errors import CacheadminError, ExitCode, Refused, RolledBack, WrongUsage
+from cacheadmin.errors import (
+    CacheadminError,
+    ExitCode,
+    NoRoom,
+    Refused,
+    RolledBack,
+    WrongUsage,
+)
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
+    from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.running import Before, PruneResult
     from cacheadmin.situation import Situation
 
 CODES = {
@@ -38,6 +47,10 @@ def prune(
         str | None,
         typer.Option("--plan", help="Carry out a plan saved by `plan --out`.", show_default=False),
     ] = None,
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Delete at once, once checked, what would go to quarantine."),
+    ] = False,
     metrics: MetricsOption = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
@@ -45,63 +58,117 @@ def prune(
     """Remove what the plan allows: all of it, undoable, or nothing.
 
     Everything is moved to quarantine under the cache's lock, checked, and
-    deleted for good only after quarantine.keep; `runs restore` undoes it.
+    deleted for good only after quarantine.keep; `runs restore` undoes it. On a
+    full disk, and with --now, what rests on proof is deleted at once; what
+    rests on absence goes on trial all the same.
     """
     if dry_run and metrics is not None:
         raise WrongUsage("--metrics tells of prunes that were carried out, not of --dry-run")
+    if dry_run and now:
+        raise WrongUsage("--now is about prunes that are carried out, not about --dry-run")
+    call = _Call(dry_run, plan_file, now, output_format)
     with recorded("prune", policy, metrics=metrics, changes=not dry_run) as account:
-        account.exit_code = _prune(
-            account, dry_run, plan_file, output_format, insecure_policy=insecure_policy
-        )
+        account.exit_code = _prune(account, call, insecure_policy=insecure_policy)
     return account.exit_code
 
 
-def _prune(
-    account: Account,
-    dry_run: bool,
-    plan_file: str | None,
-    output_format: Format,
-    *,
-    insecure_policy: bool,
-) -> int:
-    from cacheadmin.cli.showing import progress_bar, show_plan
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """How `prune` was called."""
+
+    dry_run: bool
+    """Whether only the plan is wanted."""
+
+    plan_file: str | None
+    """A saved plan to be carried out."""
+
+    now: bool
+    """Whether nothing waits in quarantine."""
+
+    output_format: Format
+    """How to print."""
+
+
+def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.protect.holding import guard_stands_aside
-    from cacheadmin.protect.protecting import protect_after_prune, was_protected
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import recover_interrupted, run_prune, watch_trials
+    from cacheadmin.prune.running import Before, recover_interrupted, watch_trials
+
+    loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
+    if call.dry_run:
+        return _look_and_prune(account, loaded, call, Before())
+    before = Before(recover_interrupted(loaded.policy))
+    try:
+        before = replace(before, watched=watch_trials(loaded.policy, shield_of))
+        return _look_and_prune(account, loaded, call, before)
+    except NoRoom as error:
+        if not error.by_quota:
+            raise
+        return _look_and_prune(account, loaded, call, before, full=True)
+
+
+def _look_and_prune(
+    account: Account,
+    loaded: LoadedPolicy,
+    call: _Call,
+    before: Before,
+    *,
+    full: bool = False,
+) -> int:
+    """Look, plan and carry out. Where there is no room for it, make some, and look again."""
+    from cacheadmin.cli.showing import progress_bar, show_plan
+    from cacheadmin.prune.in_place import make_room_where_short
     from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
 
-    loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
-    recovered = () if dry_run else recover_interrupted(loaded.policy)
-    watched = None if dry_run else watch_trials(loaded.policy, shield_of)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         situation.require_writable()
         made = situation.plan()
-        if account.wants_figures:
+        if account.wants_figures and before.room is None:
             _note_situation(account, situation, made)
-        dropped: tuple[tuple[str, str], ...] = ()
-        if plan_file is not None:
-            made, dropped = narrow(made, plan_file, situation)
-        sizes = situation.measure(made, kept=output_format is Format.JSON)
-        if dry_run:
-            return show_plan("prune", situation, made, sizes, output_format)
-        before = was_protected(situation)
-        with guard_stands_aside(loaded.policy, situation.cache):
-            learned = {name for names in situation.evidence.learned.values() for name in names}
-            result = run_prune(
-                situation,
-                made,
-                sizes,
-                recovered=recovered,
-                dropped=dropped,
-                watched=watched,
-                shield=shield_of(loaded.policy, situation.cache, learned),
-            )
-        _note_result(account, situation, sizes, result)
-        protection = protect_after_prune(situation, result.outcome, before)
-        return _show(situation, made, sizes, result, output_format, protection)
+        if call.plan_file is not None:
+            made, dropped = narrow(made, call.plan_file, situation)
+            before = replace(before, dropped=dropped)
+        sizes = situation.measure(made, kept=call.output_format is Format.JSON)
+        if call.dry_run:
+            return show_plan("prune", situation, made, sizes, call.output_format)
+        known = before.room
+        if known is None:
+            room = make_room_where_short(situation, made, sizes, full=full)
+            before = replace(before, room=room)
+        if known is not None or before.room is None or not before.room.removed:
+            return _carry_out(account, situation, made, sizes, call, before)
+    return _look_and_prune(account, loaded, call, before)
+
+
+def _carry_out(
+    account: Account,
+    situation: Situation,
+    made: Plan,
+    sizes: Measured[str],
+    call: _Call,
+    before: Before,
+) -> int:
+    from cacheadmin.protect.holding import guard_stands_aside
+    from cacheadmin.protect.protecting import protect_after_prune, was_protected
+    from cacheadmin.protect.trial_roots import shield_of
+    from cacheadmin.prune.running import run_prune
+
+    policy = situation.policy
+    protected = was_protected(situation)
+    with guard_stands_aside(policy, situation.cache):
+        learned = {name for names in situation.evidence.learned.values() for name in names}
+        result = run_prune(
+            situation,
+            made,
+            sizes,
+            before=before,
+            shield=shield_of(policy, situation.cache, learned),
+            at_once=call.now,
+        )
+    _note_result(account, situation, sizes, result)
+    protection = protect_after_prune(situation, result.outcome, protected)
+    return _show(situation, made, sizes, result, call.output_format, protection)
 
 
 def _note_situation(account: Account, situation: Situation, plan: Plan) -> None:

@@ -121,7 +121,9 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
         elif trace.bucket is not None:
             yield frozenset({trace.bucket}), Need(who, f"wrote to it {age} ago")
     for process in case.evidence.processes:
-        if process.is_uv and process.uv_version is None:
+        # A stranger's may be of any release, and most likely needs none of these.
+        unknown = process.is_uv and process.uv_version is None
+        if unknown and case.may_work_without_lock(process):
             every = frozenset(bucket.name for bucket in case.inventory.buckets)
             why = f"runs a uv of unknown release (process {process.pid})"
             yield every, Need(case.user(process.uid), why)

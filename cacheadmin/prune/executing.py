@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import signal
 import socket
@@ -14,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.inventory.entries import lies_in
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.on_trial import Divided, divide_removals, new_trials, trial_rules
-from cacheadmin.prune.quarantine import new_run_id
+from cacheadmin.prune.quarantine import new_run_id, no_room
 from cacheadmin.prune.runs import discard_empty
 from cacheadmin.prune.transaction import Steps, Transaction, carry_out
 from cacheadmin.prune.verification import Verified, verify
@@ -184,12 +184,10 @@ def holders(path: str, user: Callable[[int | None], str]) -> tuple[str, ...]:
 
 
 def _unwritable(quarantine: Quarantine, error: OSError) -> CacheadminError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return CacheadminError(
-        f"the prune was given up, in quarantine {quarantine.path}: {error.strerror}",
-        details=("nothing was removed",),
-        hint="`cacheadmin runs purge --all` frees what earlier runs hold" if full else "",
-    )
+    what = f"the prune was given up, in quarantine {quarantine.path}"
+    if is_full(error):
+        return no_room(what, error)
+    return CacheadminError(f"{what}: {error.strerror}", details=("nothing was removed",))
 
 
 def _header(situation: Situation, run_id: str) -> dict[str, Any]:

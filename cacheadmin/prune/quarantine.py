@@ -9,6 +9,7 @@ until somebody's prune. Every report says so.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -18,7 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import NotACache, NotPermitted, Refused
+from cacheadmin.errors import NoRoom, NotACache, NotPermitted, Refused
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.policy.quarantine_place import choose_quarantine
@@ -62,6 +64,17 @@ _MARKS = {
     b"# What cacheadmin removed from a uv cache, for as long as that can be undone.\n",
     ".gitignore": b"*\n",
 }
+
+
+def no_room(what: str, error: OSError) -> NoRoom:
+    """Return what is said where there is no room for what a run has to write first."""
+    return NoRoom(
+        f"{what}: {error.strerror}",
+        details=("nothing was removed",),
+        hint="nothing that rests on proof could be deleted first; `cacheadmin runs purge --all` "
+        "deletes what earlier runs hold",
+        by_quota=error.errno == errno.EDQUOT,
+    )
 
 
 def is_run_id(word: str) -> bool:
@@ -232,6 +245,8 @@ def _step(folder_fd: int, name: str, path: str, *, create: bool) -> int:
             hint="run it as root, or set quarantine.path to a folder of yours beside the cache",
         ) from None
     except OSError as error:
+        if is_full(error):
+            raise no_room(f"quarantine {path} can't be made", error) from None
         raise Refused(
             f"quarantine {path} is not a folder: {error.strerror}",
             hint="remove what is there; links are not followed",

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
@@ -77,6 +78,10 @@ def _settle(run_fd: int, problem: str) -> None:
     writer = JournalWriter(run_fd)
     try:
         writer.state(RunState.ROLLED_BACK, rfc3339(now_ns()), recovered=True, problem=problem)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        # No room for a line: the next run finds everything at its place, and writes it.
     finally:
         writer.close()
 

@@ -8,7 +8,7 @@ remembers what was seen of environments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -29,9 +29,10 @@ from cacheadmin.prune.quarantine import (
 )
 from cacheadmin.prune.recovery import Recovered, recover
 from cacheadmin.prune.run_lock import run_lock
-from cacheadmin.prune.runs import purge_due, restore
+from cacheadmin.prune.runs import purge, purge_due, restore
 from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
 from cacheadmin.prune.verification import Verified
+from cacheadmin.state.store import StateFull
 from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.uv.cache_lock import SharedLock
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.model import Policy
+    from cacheadmin.prune.in_place import MadeRoom
     from cacheadmin.prune.putting_back import PutBack
     from cacheadmin.situation import Situation
     from cacheadmin.trial.trials import Shield, Watched
@@ -73,6 +75,33 @@ class PruneResult:
     recovered: tuple[Recovered, ...] = ()
     trial: TrialResult = field(default_factory=TrialResult)
     """What was done with trials."""
+    room: MadeRoom | None = None
+    """What was deleted first, where there was no room for a run; None: there was."""
+    deleted_bytes: int | None = None
+    """What came back at once, where nothing waits in quarantine; None: it does."""
+
+
+_FULL = (
+    "the cache's filesystem is full: what was removed on proof was deleted at once, and can't be "
+    "put back"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was done before a run, for its report."""
+
+    recovered: tuple[Recovered, ...] = ()
+    """Interrupted runs that were ended."""
+
+    dropped: tuple[tuple[str, str], ...] = ()
+    """What of a saved plan is not removed any more: (path, why)."""
+
+    watched: Watched | None = None
+    """What ``watch_trials`` found."""
+
+    room: MadeRoom | None = None
+    """What was deleted where it lay, for want of room; None: there was room."""
 
 
 @contextmanager
@@ -116,37 +145,40 @@ def run_prune(
     plan: Plan,
     sizes: Measured[str],
     *,
-    recovered: tuple[Recovered, ...] = (),
-    dropped: Sequence[tuple[str, str]] = (),
-    watched: Watched | None = None,
+    before: Before | None = None,
     shield: Shield | None = None,
     concurrent: bool = True,
+    at_once: bool = False,
 ) -> PruneResult:
     """Carry out a plan. A refused one changes nothing; an empty one takes no cache lock.
 
-    ``watched`` is what ``watch_trials`` found, ``shield`` plants roots for what
-    goes on trial. ``concurrent`` False: under the exclusive lock, whatever the policy
-    says. Raises CacheBusy when the lock is not free in time.
+    ``shield`` plants roots for what goes on trial. ``concurrent`` False: under the
+    exclusive lock, whatever the policy says. ``at_once``: what goes on proof is
+    deleted as soon as it is verified, as it is where room had to be made first.
+    Raises CacheBusy when the lock is not free in time, NoRoom when nothing can be
+    written.
     """
     policy, cache = situation.policy, situation.cache
     place = choose_quarantine(policy, cache)
-    result = PruneResult("nothing_to_do", quarantine=place.path, recovered=recovered)
-    result.dropped = list(dropped)
-    result.trial.watched = watched
-    result.warnings += [_recovery_words(one) for one in recovered]
+    before = before or Before()
+    room = before.room
+    result = PruneResult("nothing_to_do", quarantine=place.path, recovered=before.recovered)
+    result.dropped = list(before.dropped)
+    result.room = room
+    result.trial.watched = before.watched
+    result.warnings += [_recovery_words(one) for one in before.recovered]
     if plan.verdict is Verdict.REFUSED:
         result.outcome = "refused"
         return result
     if place.warning:
         result.warnings.append(place.warning)
+    if room is not None:
+        result.warnings.append(_FULL)
+        result.outcome = "committed" if room.removed else result.outcome
+        result.failed += room.failed
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
-    situation.state.remember(situation.evidence.environments, situation.now_ns)
-    situation.record_clock()
-    situation.record_pin_ages()
-    warning = situation.record_uses()
-    if warning:
-        result.warnings.append(warning)
+    result.warnings += _remember(situation)
     if plan.removals or situation.inventory.on_trial:
         with _begin(policy, cache) as (quarantine, _), terminable():
             _work(
@@ -158,6 +190,8 @@ def run_prune(
                 shield,
                 concurrent=concurrent,
             )
+            if (at_once or room is not None) and result.run_id is not None:
+                _delete(quarantine, result.run_id, result)
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
@@ -168,6 +202,29 @@ def run_prune(
                 # The run that is at work purges what is due itself.
                 pass
     return result
+
+
+def _remember(situation: Situation) -> list[str]:
+    """Remember what the look saw; return what people should know.
+
+    On a full disk a run goes on without: what is only in the cache's own
+    records stays there (``bucket_needs``), and the next look writes it down.
+    """
+    try:
+        situation.state.remember(situation.evidence.environments, situation.now_ns)
+        situation.record_clock()
+        situation.record_pin_ages()
+        warning = situation.record_uses()
+    except StateFull as error:
+        return [f"{error.message}: what this run saw is not remembered"]
+    return [warning] if warning else []
+
+
+def _delete(quarantine: Quarantine, run_id: str, result: PruneResult) -> None:
+    """Delete at once what a run moved; what is on trial stays so."""
+    removed = purge(quarantine, run_id)
+    result.deleted_bytes = removed.allocated_bytes
+    result.warnings += [f"{path} could not be deleted: {why}" for path, why in removed.failures]
 
 
 def _work(
@@ -201,7 +258,9 @@ def _work(
                 trials=trials,
             )
         if trials is not None:
-            result.warnings += end_trials(situation, trials, result.trial)
+            result.warnings += end_trials(
+                situation, trials, result.trial, full=result.room is not None
+            )
     result.purged = _purge_due(situation, quarantine)
 
 

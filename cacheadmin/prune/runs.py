@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, Refused
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from cacheadmin.trial.trials import Trials
 
 _RESTORABLE = frozenset({RunState.COMMITTED, RunState.RESTORED})
+
+# What `entries` is called while it is deleted and the journal can't say so.
+_PURGING = "purging"
 
 # A purged run's journal stays for this long: who removed what, and when.
 _HISTORY_NS = 366 * 86_400 * 10**9
@@ -132,10 +136,19 @@ def restore(
         if not result.failed:
             conflicts = [list(pair) for pair in result.conflicts]
             if journal.state is not RunState.PURGED:
-                _note(run_fd, RunState.RESTORED, conflicts=conflicts)
+                _note_restored(run_fd, conflicts)
         return result
     finally:
         os.close(run_fd)
+
+
+def _note_restored(run_fd: int, conflicts: list[list[str]]) -> None:
+    """Note that a run was put back; without room for a line it is one that holds nothing."""
+    try:
+        _note(run_fd, RunState.RESTORED, conflicts=conflicts)
+    except OSError as error:
+        if not is_full(error):
+            raise
 
 
 def _open_entries(run_fd: int) -> int:
@@ -144,6 +157,11 @@ def _open_entries(run_fd: int) -> int:
         os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
     except FileExistsError:
         pass
+    except OSError as error:
+        if not is_full(error):
+            raise
+        # Nothing waits there; what is on trial comes back all the same.
+        return os.dup(run_fd)
     return open_directory(ENTRIES, run_fd)
 
 
@@ -178,11 +196,37 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
                 f"run {run_id} did not come to its end",
                 hint="the next `cacheadmin prune` puts it back",
             )
-        if journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal):
-            _note(run_fd, RunState.PURGED)
-        return remove_tree(run_fd, ENTRIES, device=quarantine.device)
+        tells = journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal)
+        noted = tells and _note_purged(run_fd)
+        removed = remove_tree(run_fd, _PURGING, device=quarantine.device)
+        one = remove_tree(run_fd, ENTRIES, device=quarantine.device)
+        if tells and not noted:
+            _note_purged(run_fd)
+        return Removed(
+            removed.files + one.files,
+            removed.allocated_bytes + one.allocated_bytes,
+            [*removed.failures, *one.failures],
+        )
     finally:
         os.close(run_fd)
+
+
+def _note_purged(run_fd: int) -> bool:
+    """Note that a run is purged; where there is no room for a line, put its entries out of reach.
+
+    Returns whether the line was written. A rename needs no room.
+    """
+    try:
+        _note(run_fd, RunState.PURGED)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        try:
+            os.rename(ENTRIES, _PURGING, src_dir_fd=run_fd, dst_dir_fd=run_fd)
+        except FileNotFoundError:
+            pass
+        return False
+    return True
 
 
 def purge_due(
@@ -276,6 +320,8 @@ def _note(run_fd: int, state: RunState, **details: Any) -> None:
 
 def _holds(run_fd: int, journal: Journal) -> bool:
     """Whether anything a run moved still lies there; the empty parents do not count."""
+    if _exists(run_fd, _PURGING):
+        return True
     try:
         fd = open_directory(ENTRIES, run_fd)
     except OSError:

@@ -18,6 +18,7 @@ from cacheadmin.fs.measuring import measure_many
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
+from cacheadmin.prune.room import is_pressed
 from cacheadmin.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.judging import ended_early, over
@@ -90,10 +91,13 @@ def bring_back_used(
     return [f"{entry} is used and could not come back from trial: {why}" for entry, why in stuck]
 
 
-def end_trials(situation: Situation, trials: Trials, result: TrialResult) -> list[str]:
+def end_trials(
+    situation: Situation, trials: Trials, result: TrialResult, *, full: bool = False
+) -> list[str]:
     """Delete what stayed silent to the end of its trial; return what people should know.
 
-    Under pressure of the budget silent trials end early, the longest first.
+    Under pressure of the budget, and of a ``full`` disk, silent trials end early,
+    the longest first.
     """
     policy = situation.policy
     begun = frozenset(result.planted)
@@ -105,10 +109,10 @@ def end_trials(situation: Situation, trials: Trials, result: TrialResult) -> lis
     due = over(trials.ledger, silent, situation.now_ns)
     early: tuple[Trial, ...] = ()
     trial = policy.prune.trial
-    if policy.prune.budget.is_set and trial != "never":
+    if (policy.prune.budget.is_set or full) and trial != "never":
         ending = {one.entry for one in due}
         others = [one for one in trials.current() if one.entry in set(silent) - ending]
-        lacks = _lacks(situation, due)
+        lacks = _lacks(situation, due, full=full)
         early = ended_early(others, situation.now_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
@@ -159,8 +163,10 @@ def wait_seconds(filesystem: Filesystem) -> float:
     return max(found) + _WAIT_SECONDS if found else _NETWORK_WAIT_SECONDS
 
 
-def _lacks(situation: Situation, due: Sequence[Trial]) -> Callable[[Sequence[Trial]], bool]:
-    """Return what tells whether the budget still lacks something after trials have ended."""
+def _lacks(
+    situation: Situation, due: Sequence[Trial], *, full: bool
+) -> Callable[[Sequence[Trial]], bool]:
+    """Return what tells whether the budget, or a full disk, lacks something after trials' end."""
     cache_fd = situation.cache.fd
     sizes = measure_many(cache_fd, os.listdir(cache_fd), situation.charges)
     whole = sizes.together(sizes)
@@ -169,9 +175,12 @@ def _lacks(situation: Situation, due: Sequence[Trial]) -> Callable[[Sequence[Tri
     def lacks(chosen: Sequence[Trial]) -> bool:
         ending = (*due, *chosen)
         freed = sum(one.bytes for one in ending)
+        files = sum(one.files for one in ending)
+        if full and is_pressed(cache_fd, freed, files):
+            return True
         room = Room(
             whole.allocated_bytes - freed,
-            whole.files - sum(one.files for one in ending),
+            whole.files - files,
             free.f_bavail * free.f_frsize + freed,
             free.f_blocks * free.f_frsize,
         )

@@ -50,10 +50,34 @@ def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[st
         },
         "quarantine": result.quarantine,
         "trial": trial_json(result),
+        "room": room_json(result),
+        "deleted_bytes": result.deleted_bytes,
         "warnings": result.warnings,
         "purged": list(result.purged),
         "recovered": [one.run_id for one in result.recovered],
     }
+
+
+def room_json(result: PruneResult) -> dict[str, Any] | None:
+    """Return what was deleted where it lay, for want of room; None: there was room."""
+    if result.room is None:
+        return None
+    return {
+        "removed": [decision.path for decision in result.room.removed],
+        "bytes": result.room.bytes,
+        "failed": [{"path": path, "reason": why} for path, why in result.room.failed],
+    }
+
+
+def room_words(result: PruneResult) -> list[str]:
+    """Return what was deleted where it lay, in a line; nothing where there was room."""
+    if result.room is None:
+        return []
+    entries = count_words(len(result.room.removed), "entry", "entries")
+    return [
+        f"there was no room for a run, so {entries} went first, deleted in place: "
+        f"{size_words(result.room.bytes)}"
+    ]
 
 
 def trial_json(result: PruneResult) -> dict[str, Any]:
@@ -131,22 +155,27 @@ def prune_text(
 ) -> str:
     """Return what was done, for people."""
     if result.outcome == "nothing_to_do":
-        words = [deferred_words(result, sizes) or "nothing to remove", *trial_words(result)]
+        words = [deferred_words(result, sizes) or "nothing to remove"]
+        words += [*room_words(result), *trial_words(result)]
         return "\n".join([*verdict_lines(plan), *words])
     parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
     planted = set(result.trial.planted)
     moved = [decision for decision in result.done if decision.path not in planted]
     entries = count_words(len(moved), "entry", "entries")
-    parts.append(
-        f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
-        f"{size_words(_bytes(moved, sizes))} to be freed when it is purged"
-    )
-    parts += trial_words(result)
+    if result.deleted_bytes is not None:
+        size = size_words(result.deleted_bytes)
+        parts.append(f"{result.outcome}: {entries} deleted for good, {size} freed")
+    else:
+        parts.append(
+            f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
+            f"{size_words(_bytes(moved, sizes))} to be freed when it is purged"
+        )
+    parts += [*room_words(result), *trial_words(result)]
     if result.verified is not None:
         parts.append(f"{_verified(result.verified)}; lock held {result.held_seconds * 1000:.1f} ms")
     if result.deferred:
         parts.append(deferred_words(result, sizes))
-    if result.run_id is not None:
+    if result.run_id is not None and (result.deleted_bytes is None or planted):
         undo = loaded.command("runs restore", result.run_id)
         parts.append(f"undo: {printable(undo)}")
     if result.purged:

@@ -19,6 +19,7 @@ from cacheadmin.evidence.facts import (
     RememberedEnvironment,
 )
 from cacheadmin.evidence.idleness import HostTime
+from cacheadmin.fs.free_space import free_space, is_full
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
@@ -42,8 +43,17 @@ if TYPE_CHECKING:
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
 
+# What SQLite says where it can make no file beside the database.
+_NOT_OPENED = "unable to open database file"
+_SMALLEST_BYTES = 64 * 1024
+
+
 class StateUnusable(CacheadminError):
     """The state is damaged, unreachable, or may not be written."""
+
+
+class StateFull(StateUnusable):
+    """Nothing can be written to the state: its disk, or a quota, is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,8 +360,10 @@ class State:
                     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                     os.close(os.open(file, flags, 0o600))
             arguments = {"timeout": 30} if file is not None else {}
-            self._engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
-            Base.metadata.create_all(self._engine)
+            engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
+            Base.metadata.create_all(engine)
+            # Not before: on a full disk the tables may be missing, and be made later.
+            self._engine = engine
         return self._engine
 
     @contextmanager
@@ -360,6 +372,7 @@ class State:
         try:
             yield
         except sqlite3.Error as error:
+            self._raise_if_full(str(error))
             raise StateUnusable(
                 f"the state {self.shown()} can't be read: {error}", hint=_HINT
             ) from None
@@ -368,6 +381,8 @@ class State:
                 f"the state {self.shown()} is not yours to use: {error.strerror}", hint=_HINT
             ) from None
         except OSError as error:
+            if is_full(error):
+                raise self._full(error.strerror or str(error)) from None
             raise StateUnusable(
                 f"the state {self.shown()} can't be used: {error.strerror}", hint=_HINT
             ) from None
@@ -377,9 +392,34 @@ class State:
             if not type(error).__module__.startswith("sqlalchemy"):
                 raise
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            self._raise_if_full(reason)
             raise StateUnusable(
                 f"the state {self.shown()} can't be used: {reason}", hint=_HINT
             ) from None
+
+    def _raise_if_full(self, reason: str) -> None:
+        """Raise StateFull where SQLite failed for want of room.
+
+        Without an inode for its journal it only says that a file can't be opened.
+        """
+        if "disk is full" in reason or (_NOT_OPENED in reason and self._lacks_room()):
+            raise self._full(reason)
+
+    def _full(self, reason: str) -> StateFull:
+        return StateFull(f"the state {self.shown()} can't be written: {reason}", hint=_HINT)
+
+    def _lacks_room(self) -> bool:
+        folder = os.path.dirname(sqlite_path(self.url) or "")
+        try:
+            fd = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            return not free_space(fd).has(_SMALLEST_BYTES, 1)
+        except OSError:
+            return False
+        finally:
+            os.close(fd)
 
     def shown(self) -> str:
         """Return the URL without a password."""

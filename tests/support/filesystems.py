@@ -2,15 +2,18 @@
 
 with filesystem("xfs", folder) as mounted: ...    # skips where it can't be had
 free_bytes(mounted)                               # what `df` shows
+fill(mounted)                                     # until not a byte more fits
+use_up_inodes(mounted)                            # until not a file more fits
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,11 +27,35 @@ _MAKE = {
 
 
 @contextmanager
+def memory(folder: Path, size_mib: int) -> Iterator[Path]:
+    """Mount a filesystem in memory, as ``folder/tmpfs``; open to every user."""
+    mounted = folder / "tmpfs"
+    mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mib}m,mode=755", "tmpfs", mounted]
+    subprocess.run(command, check=True)
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+@contextmanager
 def filesystem(
-    kind: str, folder: Path, size_mib: int = 768, options: str = "relatime"
+    kind: str,
+    folder: Path,
+    size_mib: int = 768,
+    options: str = "relatime",
+    make: Sequence[str] = (),
 ) -> Iterator[Path]:
-    """Make and mount a filesystem, as ``folder/kind``; open to every user."""
-    command = _MAKE[kind]
+    """Make and mount a filesystem, as ``folder/kind``; open to every user.
+
+    ``make`` are further options of what makes it.
+    """
+    if kind == "tmpfs":
+        with memory(folder, size_mib) as mounted:
+            yield mounted
+        return
+    command = [*_MAKE[kind], *make]
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     program = shutil.which(command[0], path=path)
     if program is None:
@@ -71,3 +98,31 @@ def free_bytes(mounted: Path) -> int:
         last = free
         time.sleep(0.1)
     raise AssertionError(f"the free space of {mounted} never stands still")
+
+
+def fill(folder: Path, name: str = "filler") -> Path:
+    """Write until not a byte more fits; return the file that takes the room."""
+    path = folder / name
+    with path.open("ab", buffering=0) as file:
+        for size in (1 << 20, 1 << 16, 4096, 512, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+                    os.fsync(file.fileno())
+            except OSError as error:
+                assert error.errno in (errno.ENOSPC, errno.EDQUOT), error
+    return path
+
+
+def use_up_inodes(folder: Path, name: str = "many") -> Path:
+    """Make empty files until not one more fits; return the folder of them."""
+    many = folder / name
+    many.mkdir()
+    number = 0
+    while True:
+        try:
+            (many / f"{number}").touch()
+        except OSError as error:
+            assert error.errno in (errno.ENOSPC, errno.EDQUOT), error
+            return many
+        number += 1

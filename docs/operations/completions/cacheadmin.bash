@@ -83,7 +83,7 @@ _cacheadmin_call() {
             arguments='policy'
             ;;
         'prune')
-            options='--dry-run -n --plan --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            options='--dry-run -n --plan --now --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--plan --metrics --format --color'
             arguments='policy'
             ;;

@@ -162,6 +162,7 @@ complete -c cacheadmin -n '__cacheadmin_at "prune" 0' -a '(__cacheadmin_policies
 complete -c cacheadmin -n '__cacheadmin_at "prune" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l dry-run -s n -d 'Only show what would be removed (as `plan`)'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l plan -r -F -d 'Carry out a plan saved by `plan --out`'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l now -d 'Delete at once, once checked, what would go to quarantine'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l insecure-policy -d 'Accept a policy that others could have written'

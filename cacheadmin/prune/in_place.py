@@ -1,0 +1,239 @@
+"""Room on a full disk: remove a little where it lies, with nothing to be written.
+
+A run needs a journal and a quarantine before it moves anything. Where not even
+these can be made, something has to go first, and only what rests on proof may:
+what somebody wanted all the same costs them a download.
+
+Each entry is renamed, under uv's lock and after a last look, to a name that
+uv and we know for rubbish (``.tmp...``), in its own bucket. A rename needs no
+room but that of a name. Then every link of every environment is resolved, and
+what one leads to gets its name back. Only then is anything deleted. A kill in
+between leaves whole entries at their place, or rubbish that the next prune
+deletes: there is no record, and nothing to put back.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.look import Moment
+from cacheadmin.fs.removal import remove_tree
+from cacheadmin.fs.renaming import move_to_free_name
+from cacheadmin.inventory.entries import EntryKind, with_folders_above
+from cacheadmin.planner.gaps import PROOF
+from cacheadmin.planner.plan import Verdict
+from cacheadmin.prune.executing import holders
+from cacheadmin.prune.last_look import LastLook
+from cacheadmin.prune.moving import led_to, move_out
+from cacheadmin.prune.parents import Parents
+from cacheadmin.prune.putting_back import uninterrupted
+from cacheadmin.prune.room import Needs, needs_of
+from cacheadmin.prune.verification import verify
+from cacheadmin.uv.cache_lock import ExclusiveLock
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.accounting import Size
+    from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.situation import Situation
+
+# What is missed least goes first: leftovers, then what can be fetched again. Not the
+# files of a pointer: they go all together or not at all, and free next to nothing.
+_ORDER = (
+    EntryKind.STRAY,
+    EntryKind.BUILD,
+    EntryKind.FILE,
+    EntryKind.BUCKET,
+    EntryKind.REVISION,
+    EntryKind.ARCHIVE,
+)
+
+# The estimate is of allocated blocks; filesystems need some of them for themselves.
+_MARGIN = 2
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+@dataclass(slots=True)
+class MadeRoom:
+    """What was deleted where it lay. Pairs are (path, why)."""
+
+    removed: list[Decision] = field(default_factory=list)
+    """What is gone for good."""
+
+    bytes: int = 0
+    """Allocated bytes that came back."""
+
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be removed."""
+
+
+def make_room_where_short(
+    situation: Situation, plan: Plan, sizes: Mapping[str, Size], *, full: bool = False
+) -> MadeRoom | None:
+    """Make room for a run where there is none; None where there is, or nothing to be done.
+
+    ``full``: a write told so, whatever else is told of free space. Raises CacheBusy.
+    """
+    needs = needs_of(plan.removals)
+    if plan.verdict is Verdict.REFUSED:
+        return None
+    if not full and needs.fit(situation.cache.fd):
+        return None
+    policy = situation.policy
+    timeout = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
+    return make_room(situation, plan.removals, sizes, needs, timeout, full=full)
+
+
+def make_room(
+    situation: Situation,
+    removals: Sequence[Decision],
+    sizes: Mapping[str, Size],
+    needs: Needs,
+    timeout_seconds: float,
+    *,
+    full: bool = False,
+) -> MadeRoom:
+    """Remove as much of what rests on proof as a run needs, for good.
+
+    ``full``: at least something, whatever is told of free space. Raises CacheBusy
+    when uv's lock is not free in time.
+    """
+    made = MadeRoom()
+    waiting = _in_order(removals, sizes)
+    tried: set[str] = set()
+    while waiting and ((full and made.bytes < needs.bytes) or not needs.fit(situation.cache.fd)):
+        batch = _batch(waiting, sizes, needs)
+        tried |= {decision.path for decision in batch}
+        waiting = [decision for decision in waiting if decision.path not in tried]
+        _remove(situation, [*made.removed, *batch], batch, made, timeout_seconds)
+    return made
+
+
+def _in_order(removals: Sequence[Decision], sizes: Mapping[str, Size]) -> list[Decision]:
+    """Return what may go here: on proof, and nothing that leads to what does not."""
+
+    def order(decision: Decision) -> tuple[int, int]:
+        size = sizes.get(decision.path)
+        # Few large ones, rather than many small ones.
+        return _ORDER.index(decision.kind), 0 if size is None else -size.reclaimable_bytes
+
+    proven = [one for one in removals if one.rests_on in (None, PROOF) and one.kind in _ORDER]
+    return sorted(proven, key=order)
+
+
+def _batch(waiting: Sequence[Decision], sizes: Mapping[str, Size], needs: Needs) -> list[Decision]:
+    batch = []
+    freed_bytes = freed_files = 0
+    for decision in waiting:
+        batch.append(decision)
+        size = sizes.get(decision.path)
+        if size is not None:
+            freed_bytes += size.reclaimable_bytes
+            freed_files += size.files
+        if freed_bytes >= _MARGIN * needs.bytes and freed_files >= _MARGIN * needs.files:
+            break
+    return batch
+
+
+def _remove(
+    situation: Situation,
+    going: Sequence[Decision],
+    batch: Sequence[Decision],
+    made: MadeRoom,
+    timeout_seconds: float,
+) -> None:
+    """Set a batch aside, verify, delete. ``going`` has what went before as well."""
+    aside = _Aside(situation.cache.fd)
+    try:
+        made.failed += _set_aside(situation, going, batch, aside, timeout_seconds)
+        verified = verify(
+            situation.collected.scanned, situation.cache.identity, list(aside.names), aside.holds
+        )
+        # Where something broke that no source explains, all of it stays.
+        aside.put_back(aside.names if verified.broken else verified.used)
+    except BaseException:
+        with uninterrupted():
+            aside.put_back(aside.names)
+        raise
+    for decision in batch:
+        if decision.path in aside.names:
+            made.bytes += aside.delete(decision.path, situation.cache.identity.device)
+            made.removed.append(decision)
+
+
+def _set_aside(
+    situation: Situation,
+    going: Sequence[Decision],
+    batch: Sequence[Decision],
+    aside: _Aside,
+    timeout_seconds: float,
+) -> list[tuple[str, str]]:
+    """Rename what may still go, under the lock; return what could not be renamed, and why."""
+    look = LastLook(situation, going)
+    path = situation.cache.identity.path
+    wanted = {decision.path for decision in batch}
+    lock = ExclusiveLock(situation.cache.fd, path)
+    lock.acquire(timeout_seconds, lambda: holders(path, situation.case.user))
+    try:
+        checked = look.look(Moment.UNDER_LOCK)
+        paths = [one.path for one in checked.removals if one.path in wanted]
+        renames = dict.fromkeys(paths, aside.set_aside)
+        with Parents(situation.cache.fd) as source:
+            moves = move_out(paths, source, source, checked.leads, renames)
+        aside.put_back(moves.held)
+    finally:
+        lock.release()
+    alive = {path for path, _ in look.look(Moment.AFTER_MOVES).dropped if path in aside.names}
+    aside.put_back(alive | led_to(alive, checked.leads))
+    return moves.failed
+
+
+class _Aside:
+    """Entries that have the name of rubbish, and can have their own again."""
+
+    def __init__(self, cache_fd: int) -> None:
+        self._cache_fd = cache_fd
+        self.names: dict[str, str] = {}
+
+    def set_aside(self, path: str) -> None:
+        """Rename an entry within its bucket. Raises OSError."""
+        bucket, _, rest = path.partition("/")
+        name = f".tmp{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
+        target = f"{bucket}/{name}" if rest else name
+        self._rename(path, target)
+        self.names[path] = target
+
+    def holds(self, path: str) -> bool:
+        """Whether a path of the cache led to what is set aside, and to something there."""
+        for folder in with_folders_above(path):
+            if folder in self.names:
+                inner = f"{self.names[folder]}{path.removeprefix(folder)}"
+                try:
+                    os.stat(inner, dir_fd=self._cache_fd, follow_symlinks=False)
+                except OSError:
+                    return False
+                return True
+        return False
+
+    def put_back(self, paths: Iterable[str]) -> None:
+        """Give those that are set aside their names again. Raises OSError."""
+        for path in [path for path in self.names if path in frozenset(paths)]:
+            self._rename(self.names[path], path)
+            del self.names[path]
+
+    def delete(self, path: str, device: int) -> int:
+        """Delete what was set aside; return the bytes that came back."""
+        with Parents(self._cache_fd) as parents:
+            fd, name = parents.of(self.names[path])
+            return remove_tree(fd, name, device=device).allocated_bytes
+
+    def _rename(self, source: str, target: str) -> None:
+        with Parents(self._cache_fd) as first, Parents(self._cache_fd) as second:
+            source_fd, name = first.of(source)
+            target_fd, new = second.of(target)
+            move_to_free_name(name, source_fd, new, target_fd)
