@@ -71,48 +71,15 @@ class Situation:
         prune = self.policy.prune
         plan = make_plan(self.policy, self.inventory, self.evidence, self.now_ns)
         if prune.budget.is_set:
-            plan = self._within_budget(plan)
+            from cacheadmin.budgeting import within_budget
+
+            plan = within_budget(self, plan)
         if prune.limits.entries is None and prune.limits.bytes is None:
             return plan
         from cacheadmin.planner.run_limits import within
 
         sizes = {} if prune.limits.bytes is None else self.measure(plan, kept=False)
         return within(plan, prune.limits, sizes, self.inventory, self.evidence)
-
-    def _within_budget(self, plan: Plan) -> Plan:
-        from cacheadmin.fs.measuring import measure_many
-        from cacheadmin.planner.budget import Room, built_archives, choose
-        from cacheadmin.planner.planning import make_plan
-        from cacheadmin.trial.folder import PLACE
-
-        removed = self.measure(plan, kept=False)
-        going = removed.together(removed)
-        # Archives one by one, to choose among them; everything else as it is.
-        archives = [archive.path for archive in self.inventory.archives.values()]
-        others = [name for name in os.listdir(self.cache.fd) if not name.startswith("archive-v")]
-        sizes = measure_many(self.cache.fd, [*others, *archives], self.charges)
-        whole = sizes.together(sizes)
-        free = os.fstatvfs(self.cache.fd)
-        # What is on trial comes back without anything more being removed.
-        on_trial = [PLACE] if self.inventory.on_trial else []
-        waiting = measure_many(self.cache.fd, on_trial, self.charges).together(on_trial)
-        coming = going.reclaimable_bytes + waiting.reclaimable_bytes
-        room = Room(
-            whole.allocated_bytes - going.allocated_bytes,
-            whole.files - going.files,
-            free.f_bavail * free.f_frsize + coming,
-            free.f_blocks * free.f_frsize,
-        )
-        choice = choose(
-            self.policy.prune.budget,
-            room,
-            [archive for archive in plan.live.unused if archive.path not in removed],
-            sizes,
-            self.evidence.idle,
-            built_archives(self.inventory),
-            self.now_ns,
-        )
-        return make_plan(self.policy, self.inventory, self.evidence, self.now_ns, choice)
 
     def remember_environments(self) -> None:
         """Remember the environments that this look saw, if the caller may write the state.
@@ -139,28 +106,28 @@ class Situation:
         self.state.note_clock(self.host_time, self.now_ns)
 
     def record_uses(self) -> str:
-        """Remember which archives are used now, where the policy asks; return a warning or "".
+        """Remember what is used now, where the policy asks; return a warning or "".
 
         Where absence of use can't be concluded, everything counts as used.
         """
         if not _observes_use(self.policy):
             return ""
-        from cacheadmin.evidence.last_use import record_uses
-        from cacheadmin.planner.planning import unused_wheels
+        from cacheadmin.evidence.last_use import observed_entries, record_uses
+        from cacheadmin.planner.planning import unused_entries
 
-        unused = {archive.id for archive in unused_wheels(self.case)}
+        unused = unused_entries(self.case)
         rows, failures = record_uses(
             self.cache,
             self.inventory,
             self.state.archive_uses(),
-            self.inventory.archives.keys() - unused,
+            {name for name, _ in observed_entries(self.inventory)} - unused,
             self.host_time,
             attributes=self.evidence.filesystem.keeps_user_xattrs is True,
         )
         self.state.note_archive_uses(rows)
         if not failures:
             return ""
-        words = count_words(failures, "archive")
+        words = count_words(failures, "entry", "entries")
         return f"{words} can't be given an attribute: never counted as unused"
 
     def record_pin_ages(self) -> None:

@@ -245,6 +245,7 @@ def _result(
         archives=frozenset(found.archives),
         hardlinked_archives=frozenset(found.hardlinked),
         copied=frozenset(found.copied),
+        commits=frozenset(found.commits),
         entries=frozenset(found.entries),
         links=found.links,
         broken_links=found.broken,

@@ -123,6 +123,8 @@ class Environment:
     python_gone: bool = False
     """Whether its Python is a link to nothing here; asked of cached environments alone."""
     copied: frozenset[str] = frozenset()
+    commits: frozenset[str] = frozenset()
+    """Git commits that its distributions were built from, by their ``direct_url.json``."""
 
     @property
     def led_to(self) -> tuple[str, ...]:
@@ -388,9 +390,10 @@ class Evidence:
     account (somebody who left) is not in it. ``learned`` holds the bucket
     names of releases that were read from their binaries (`uv learn`), for
     releases that the table lacks. ``idle`` tells for how long (ns, at least)
-    nobody has used an archive; it lacks archives never observed before, and is
-    empty where the policy does not ask for it. ``clock_ahead_ns``: how far
-    the clock was set forward since the last run. ``gaps`` are places that no
+    nobody has used an archive (by id), a source revision or git source (by path);
+    it lacks what was never observed before, and is empty where the policy does
+    not ask for it. ``clock_ahead_ns``: how far the clock was set forward since
+    the last run. ``gaps`` are places that no
     source looked at, whatever the policy says of them. ``named`` are entries that
     files outside name. ``recorded`` maps an environment's path to the interpreter
     buckets that name it.
@@ -409,7 +412,7 @@ class Evidence:
     seen_releases: tuple[SeenRelease, ...] = ()
     """What binaries of unknown releases say that were found where users have them."""
     pins: tuple[Pin, ...] = ()
-    idle: Mapping[ArchiveId, int] = field(default_factory=dict)
+    idle: Mapping[str, int] = field(default_factory=dict)
     clock_ahead_ns: int = 0
     gaps: tuple[Gap, ...] = ()
     named: tuple[NamedEntry, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from cacheadmin.evidence.direct_urls import commit_of
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.locating import Place
@@ -142,6 +143,9 @@ def _note_distribution(
         mode = LinkMode.CLONE if shares_extents(metadata) else LinkMode.COPY
     sightings.modes[mode] = sightings.modes.get(mode, 0) + 1
     sightings.names.append(f"{seen.name}\0{seen.target}\0{seen.changed_ns}")
+    commit = commit_of(f"{folder}/{seen.name}{_DIST_INFO}")
+    if commit is not None:
+        sightings.commits.add(commit)
     package, _, version = seen.name.partition("-")
     if normalized(package) == "uv" and version:
         uv = _installed_uv(version, f"{folder}/{seen.name}{_DIST_INFO}")

@@ -1,4 +1,6 @@
-"""Records of last use: in the state, and on the archives' folders so that they travel.
+"""Records of last use: in the state, and on the entries' folders so that they travel.
+
+Of archives, of source revisions, and of git databases and checkouts.
 
 Both are kept, and the shorter idleness counts: whoever may write to an archive
 can change its attribute, and who loses the state must not lose patience with
@@ -16,12 +18,23 @@ from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, obse
 from cacheadmin.fs.reading import open_directory_beneath
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
-    from cacheadmin.inventory.entries import ArchiveId, Inventory
+    from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
 
 _ATTRIBUTE = b"user.cacheadmin.use"
+
+
+def observed_entries(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    """Yield what is observed: (name in records, path). Archives go by id, the rest by path."""
+    for archive in inventory.archives.values():
+        yield archive.id, archive.path
+    sources = (one.path for one in inventory.git_sources)
+    for path in (*(one.path for one in inventory.revisions), *sources):
+        # No uv writes other paths, and the state keeps no other text.
+        if path.isascii():
+            yield path, path
 
 
 def idle_times(
@@ -31,21 +44,21 @@ def idle_times(
     now: HostTime,
     *,
     attributes: bool,
-) -> dict[ArchiveId, int]:
-    """Return for how long (ns) each archive was seen unused until now, if it is unused now.
+) -> dict[str, int]:
+    """Return for how long (ns) each entry was seen unused until now, if it is unused now.
 
-    ``stored`` are the state's records by archive id; ``attributes`` says
-    whether the filesystem keeps user attributes. Archives that were never
-    observed are left out.
+    ``stored`` are the state's records by name (``observed_entries``); ``attributes``
+    says whether the filesystem keeps user attributes. What was never observed is
+    left out.
     """
-    times: dict[ArchiveId, int] = {}
-    for archive in inventory.archives.values():
-        records = [loads(stored.get(archive.id, ""))]
+    times: dict[str, int] = {}
+    for name, path in observed_entries(inventory):
+        records = [loads(stored.get(name, ""))]
         if attributes:
-            records.append(_read(cache.fd, archive.path))
+            records.append(_read(cache.fd, path))
         known = [record for record in records if record is not None]
         if len(known) == len(records):
-            times[archive.id] = min(observed(r, now, used=False).idle_ns for r in known)
+            times[name] = min(observed(r, now, used=False).idle_ns for r in known)
     return times
 
 
@@ -53,27 +66,28 @@ def record_uses(
     cache: OpenCache,
     inventory: Inventory,
     stored: Mapping[str, str],
-    used: Collection[ArchiveId],
+    used: Collection[str],
     now: HostTime,
     *,
     attributes: bool,
 ) -> tuple[dict[str, str], int]:
     """Write what this look saw to the attributes; return the records for the state too.
 
-    Also returned: how many attributes could not be written (somebody else's
-    archive, a full disk). Such an archive counts as never observed.
+    ``used`` are names as in ``observed_entries``. Also returned: how many attributes
+    could not be written (somebody else's folder, a full disk). Such an entry counts
+    as never observed.
     """
     rows: dict[str, str] = {}
     failures = 0
-    for archive in inventory.archives.values():
-        is_used = archive.id in used
-        before = loads(stored.get(archive.id, ""))
-        rows[archive.id] = dumps(observed(before, now, used=is_used))
+    for name, path in observed_entries(inventory):
+        is_used = name in used
+        before = loads(stored.get(name, ""))
+        rows[name] = dumps(observed(before, now, used=is_used))
         if attributes:
-            noted = _read(cache.fd, archive.path)
+            noted = _read(cache.fd, path)
             if not (is_used and noted == UseRecord()):
                 after = dumps(observed(noted, now, used=is_used))
-                failures += not _write(cache.fd, archive.path, after)
+                failures += not _write(cache.fd, path, after)
     return rows, failures
 
 

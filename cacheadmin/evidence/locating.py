@@ -27,6 +27,8 @@ from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import (
     ARCHIVES,
+    GIT_KINDS,
+    SOURCE_KINDS,
     TRIAL_FOLDER,
     entry_on_trial,
     is_archive_id,
@@ -34,10 +36,13 @@ from cacheadmin.uv.layout import (
     parse_bucket_name,
 )
 
-# The buckets that something outside can lead into.
-_KINDS = frozenset({"archive", "environments", "builds"})
+# What wheels are built from: a build runs in there.
+_SOURCES = SOURCE_KINDS | GIT_KINDS
 
-_BUCKET = re.compile(r"/((?:archive|environments|builds)-v[0-9]{1,6})(?=/)")
+# The buckets that something outside can lead into.
+_KINDS = frozenset({"archive", "environments", "builds"}) | _SOURCES
+
+_BUCKET = re.compile(rf"/((?:{'|'.join(sorted(_KINDS))})-v[0-9]{{1,6}})(?=/)")
 
 # How a process with other mounts is seen; its absolute links mean this root.
 _OTHER_ROOT = re.compile(r"/proc/[0-9]+/root(?=/)")
@@ -73,7 +78,8 @@ class Located:
     """Where a target lies; ``entry`` is the cache entry it passes through.
 
     ``archive-v0/<id>``, ``environments-v2/<name>`` (or its second level for
-    interpreter digests) or ``builds-v0/<name>``, for targets inside. ``path``
+    interpreter digests) or ``builds-v0/<name>``, for targets inside; in buckets of
+    sources the whole way, since the entry may be any folder on it. ``path``
     is the whole way from the cache's root. ``by_alias``: the policy says so,
     and the folder can't be seen on this host.
     """
@@ -365,9 +371,16 @@ def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located
         if entry is not None:
             bucket, *first_parts = entry.split("/")
             parts = [*first_parts, *parts[2:]]
-    first, second = parts[0], parts[1] if len(parts) > 1 else None
     path = "/".join((bucket, *parts))
+    if lies_in_sources(path):
+        return Located(Place.INSIDE, path, path, by_alias)
+    first, second = parts[0], parts[1] if len(parts) > 1 else None
     return Located(Place.INSIDE, _entry(bucket, first, second), path, by_alias)
+
+
+def lies_in_sources(entry: str) -> bool:
+    """Whether an entry of a cache lies in a bucket of what wheels are built from."""
+    return entry.partition("/")[0].rpartition("-v")[0] in _SOURCES
 
 
 def _entry(bucket: str, first: str, second: str | None) -> str:

@@ -28,6 +28,7 @@ class Sightings:
     explained: set[ArchiveId] = field(default_factory=set)
     hardlinked: set[ArchiveId] = field(default_factory=set)
     copied: set[str] = field(default_factory=set)
+    commits: set[str] = field(default_factory=set)
     entries: set[str] = field(default_factory=set)
     links: int = 0
     foreign: int = 0

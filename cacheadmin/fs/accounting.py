@@ -143,13 +143,17 @@ class Tally:
 
 
 @dataclass(slots=True)
-class _Together:
+class Common:
     """What groups have in common: counted in each, and freed when all of them go."""
 
     logical: int = 0
     allocated: int = 0
     files: int = 0
     reclaimable: int = 0
+    freed_allocated: int = 0
+    """Allocated bytes of those inodes that have no name elsewhere."""
+    freed_files: int = 0
+    """How many of these inodes there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class Measured(Mapping[G, Size], Generic[G]):
     """The size of each group by itself; ``reclaimable_bytes`` if it alone went."""
 
     sizes: Mapping[G, Size]
-    common: Mapping[frozenset[G], _Together] = field(default_factory=dict)
+    common: Mapping[frozenset[G], Common] = field(default_factory=dict)
 
     def __getitem__(self, group: G) -> Size:
         return self.sizes[group]
@@ -198,7 +202,7 @@ class Measured(Mapping[G, Size], Generic[G]):
             sums[1] += size.allocated_bytes
             sums[2] += size.reclaimable_bytes
             sums[3] += size.files
-        common: dict[frozenset[H], _Together] = {}
+        common: dict[frozenset[H], Common] = {}
         for holders, shared in self.common.items():
             counts = Counter(target[group] for group in holders)
             for larger, count in counts.items():
@@ -208,11 +212,13 @@ class Measured(Mapping[G, Size], Generic[G]):
             if len(counts) == 1:
                 numbers[next(iter(counts))][2] += shared.reclaimable
                 continue
-            still = common.setdefault(frozenset(counts), _Together())
+            still = common.setdefault(frozenset(counts), Common())
             still.logical += shared.logical
             still.allocated += shared.allocated
             still.files += shared.files
             still.reclaimable += shared.reclaimable
+            still.freed_allocated += shared.freed_allocated
+            still.freed_files += shared.freed_files
         return Measured({group: Size(*sums) for group, sums in numbers.items()}, common)
 
 
@@ -237,21 +243,24 @@ class Accounting(Generic[G]):
     def finish(self, held: Ranges = ()) -> Measured[G]:
         """Return the sizes; ``held`` are extents that files elsewhere are known to share."""
         own = {group: tally.own for group, tally in self.tallies.items()}
-        common: dict[frozenset[G], _Together] = {}
+        common: dict[frozenset[G], Common] = {}
         for holders, inode, complete in self._linked():
             if len(holders) > 1:
-                shared = common.setdefault(holders, _Together())
+                shared = common.setdefault(holders, Common())
                 shared.logical += inode.logical
                 shared.allocated += inode.allocated
                 shared.files += 1
-                shared.reclaimable += inode.own if complete else 0
+                if complete:
+                    shared.reclaimable += inode.own
+                    shared.freed_allocated += inode.allocated
+                    shared.freed_files += 1
             elif complete:
                 own[next(iter(holders))] += inode.own
         users, partly = self._extents()
         users += [(start, end, None) for start, end in (*held, *partly)]
         for holders, length in _shared_within(users):
             if len(holders) > 1:
-                common.setdefault(holders, _Together()).reclaimable += length
+                common.setdefault(holders, Common()).reclaimable += length
             else:
                 own[next(iter(holders))] += length
         sizes = {

@@ -182,22 +182,29 @@ def measure_many(
 ) -> Measured[str]:
     """Return the size of each entry, and of any set of them that goes together.
 
-    No entry may lie in another one. ``elsewhere`` is asked for the shared
-    extents of files that stay, if an extent turns out to have several users
-    among the entries.
+    An entry that lies in another one counts by itself alone, not in the other.
+    ``elsewhere`` is asked for the shared extents of files that stay, if an extent
+    turns out to have several users among the entries.
     """
     accounting: Accounting[str] = Accounting()
     entries = list(dict.fromkeys(paths))
-    tallies = in_threads(lambda path: _tally(root_fd, path, charges), entries)
+    inner: dict[str, set[str]] = {path: set() for path in entries}
+    for path in entries:
+        folder = path.rpartition("/")[0]
+        while folder:
+            if folder in inner:
+                inner[folder].add(path)
+            folder = folder.rpartition("/")[0]
+    tallies = in_threads(lambda path: _tally(root_fd, path, charges, inner[path]), entries)
     for path, tally in zip(entries, tallies, strict=True):
         accounting.add(path, tally)
     held = elsewhere() if accounting.shares_among_itself() else ()
     return accounting.finish(held)
 
 
-def _tally(root_fd: int, path: str, charges: Charges) -> Tally:
+def _tally(root_fd: int, path: str, charges: Charges, leave_out: Collection[str] = ()) -> Tally:
     tally = Tally()
-    Walk(lambda _path, _status: tally, charges).count(root_fd, path)
+    Walk(lambda _path, _status: tally, charges, leave_out).count(root_fd, path)
     return tally
 
 

@@ -29,6 +29,7 @@ class EntryKind(StrEnum):
     BUILD = "build"
     STRAY = "stray"
     FILE = "file"
+    SOURCE = "source"
 
 
 class ArchiveContent(StrEnum):
@@ -145,6 +146,7 @@ class SourceRevision:
     names it; None where there is no such file, or an unreadable one (git
     sources have none): such a folder is never superseded. ``archives`` are
     those its wheel symlinks lead to; ``links`` names each of these symlinks.
+    ``mtime_ns`` is the folder's own.
     """
 
     path: str
@@ -156,6 +158,57 @@ class SourceRevision:
     uid: int
     mtime_ns: int
     links: Mapping[str, ArchiveId] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    """Names of the revision files beside it; none where the folder itself is what uv looks for."""
+    wheels: tuple[str, ...] = ()
+    """Names of the built ``.whl`` files in it."""
+    unpacked: tuple[str, ...] = ()
+    """Names of the unpacked sources in it: ``src``, before 0.5 ``source``."""
+
+    @property
+    def understood(self) -> bool:
+        """Whether it is known which revision is current: a file that can't be read hides that."""
+        return self.current is not None or not self.files
+
+    @property
+    def file_paths(self) -> tuple[str, ...]:
+        """The revision files beside it, as paths relative to the cache."""
+        folder = self.path.rpartition("/")[0]
+        return tuple(f"{folder}/{name}" for name in self.files)
+
+    @property
+    def found_by_name(self) -> bool:
+        """Whether uv looks for this very folder: a git commit, which no revision file names."""
+        return not self.files and "/git/" in self.path
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What is in it beside metadata and links, as paths relative to the cache."""
+        return tuple(f"{self.path}/{name}" for name in (*self.wheels, *self.unpacked))
+
+
+@dataclass(frozen=True, slots=True)
+class GitSource:
+    """A git database, or a checkout of one commit, in ``git-v*``.
+
+    Nothing points to it: uv looks for it by the digest of the repository, and
+    by the commit.
+    """
+
+    path: str
+    """Its entry path: ``git-v2/db/<digest>``, or ``git-v2/checkouts/<digest>/<commit>``."""
+    bucket: str
+    """The bucket it lies in."""
+    commit: str | None
+    """The first digits of the commit that is checked out; None for a database."""
+    database: str | None
+    """For a checkout, the path of the database it was cloned from; None where that is unknown."""
+    files: tuple[str, ...]
+    """Paths of files beside it that say it is whole (``<commit>.ok``)."""
+    uid: int
+    """Whose it is."""
+    mtime_ns: int
+    """Modification time of its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +295,8 @@ class Inventory:
     strays: tuple[Stray, ...] = ()
     loose_files: tuple[LooseFile, ...] = ()
     """Contents in ``files-v*`` that nothing shares, by their link count."""
+    git_sources: tuple[GitSource, ...] = ()
+    """Git databases and checkouts."""
     unreadable: tuple[Unreadable, ...] = ()
     watched: Mapping[str, int] = field(default_factory=dict)
     on_trial: Mapping[str, OnTrial] = field(default_factory=dict)

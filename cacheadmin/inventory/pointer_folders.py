@@ -52,7 +52,12 @@ from cacheadmin.uv.layout import (
     version_of_key,
     wheel_stem,
 )
-from cacheadmin.uv.pointers import MAX_BYTES, archive_named_by, revision_named_by
+from cacheadmin.uv.pointers import (
+    MAX_BYTES,
+    archive_named_by,
+    package_named_by,
+    revision_named_by,
+)
 
 # Pointers lie at most five folders below their bucket (facts section 2).
 _MAX_DEPTH = 8
@@ -61,6 +66,10 @@ _LINK_TO_ARCHIVE = re.compile(r"(?:^|/)archive-v\d+/([^/]+)/*$")
 
 # Files that lie in every bucket, or in a source of it, and are no pointers.
 _BESIDE_POINTERS = frozenset({".gitignore", ".git", "CACHEDIR.TAG"})
+
+# In a revision: what uv knows of the package, and the wheels that were built of it.
+_METADATA = "metadata.msgpack"
+_WHEEL_SUFFIX = ".whl"
 
 _Kind = Literal["http", "rev"]
 
@@ -314,15 +323,15 @@ class _Reader:
             current = self._current_revisions(fd, pointers)
             for name in listing.folders:
                 verdict = None if current is None else name in current
-                self._revision(fd, name, f"{path}/{name}", verdict)
+                self._revision(fd, name, f"{path}/{name}", verdict, tuple(pointers))
             return
         for name in listing.links:
             if self._linked_archive(fd, name) is None:
                 self._not_read(f"{path}/{name}", "a link that leads to no archive")
-        is_revision = depth > 0 and bool(listing.links or "metadata.msgpack" in listing.files)
+        is_revision = depth > 0 and bool(listing.links or _METADATA in listing.files)
         if is_revision:
             # Git and other sources without a revision file: the folder is the revision.
-            self._add_revision(fd, path, list(listing.links), None)
+            self._add_revision(fd, path, listing, None)
         for name in listing.folders:
             # An unpacked source is a tree of somebody else's making, with links of its own.
             # But a metadata file in the wrong place must not hide revisions below it.
@@ -341,7 +350,9 @@ class _Reader:
             current.add(named)
         return current
 
-    def _revision(self, parent_fd: int, name: str, path: str, current: bool | None) -> None:
+    def _revision(
+        self, parent_fd: int, name: str, path: str, current: bool | None, files: tuple[str, ...]
+    ) -> None:
         try:
             fd = open_directory(name, parent_fd)
         except OSError as error:
@@ -349,23 +360,33 @@ class _Reader:
             return
         try:
             self.found.watched[path] = os.fstat(fd).st_mtime_ns
-            links = self._list(fd, path).links
-            for link in links:
+            listing = self._list(fd, path)
+            for link in listing.links:
                 if self._linked_archive(fd, link) is None:
                     self._not_read(f"{path}/{link}", "a link that leads to no archive")
-            self._add_revision(fd, path, list(links), current)
+            self._add_revision(fd, path, listing, current, files)
         except OSError as error:
             self._unreadable(path, error)
         finally:
             os.close(fd)
 
-    def _add_revision(self, fd: int, path: str, links: list[str], current: bool | None) -> None:
-        archives = {name: self._linked_archive(fd, name) for name in links}
+    def _add_revision(
+        self,
+        fd: int,
+        path: str,
+        listing: _Listing,
+        current: bool | None,
+        files: tuple[str, ...] = (),
+    ) -> None:
+        archives = {name: self._linked_archive(fd, name) for name in listing.links}
+        wheels = sorted(name for name in listing.files if name.endswith(_WHEEL_SUFFIX))
         package, version = _named_by_path(path)
-        for name in links:
+        for name in (*listing.links, *(wheel.removesuffix(_WHEEL_SUFFIX) for wheel in wheels)):
             stem = wheel_stem(name)
             if stem is not None and package is None:
                 package, version = normalized(stem[0]), stem[1]
+        if package is None and _METADATA in listing.files:
+            package, version = self._named_by_metadata(fd)
         status = os.fstat(fd)
         self.found.revisions.append(
             SourceRevision(
@@ -378,8 +399,16 @@ class _Reader:
                 links={name: found for name, found in archives.items() if found is not None},
                 uid=status.st_uid,
                 mtime_ns=status.st_mtime_ns,
+                files=files,
+                wheels=tuple(wheels),
+                unpacked=tuple(sorted(UNPACKED_SOURCES.intersection(listing.folders))),
             )
         )
+
+    def _named_by_metadata(self, fd: int) -> tuple[str | None, str | None]:
+        content = read_file(_METADATA, MAX_BYTES, fd)
+        named = None if isinstance(content, ReadFailure) else package_named_by(content)
+        return (None, None) if named is None else (normalized(named[0]), named[1])
 
     # Environments: <interpreter digest>/<digest> links, or <name>/ real ones
 

@@ -25,6 +25,7 @@ from cacheadmin.inventory.entries import (
     ArchiveId,
     Bucket,
     Build,
+    GitSource,
     Inventory,
     LooseFile,
     OnTrial,
@@ -32,11 +33,13 @@ from cacheadmin.inventory.entries import (
     Unreadable,
     Write,
 )
+from cacheadmin.inventory.git_sources import read_git_sources
 from cacheadmin.inventory.opening import OpenCache, open_cache
 from cacheadmin.inventory.pointer_folders import PointerFolders, read_pointer_folders
 from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
 from cacheadmin.uv.layout import (
     CONTENT_KINDS,
+    GIT_KINDS,
     ROOT_NAMES,
     ROOTS_FOLDER,
     ROOTS_KINDS,
@@ -162,6 +165,7 @@ class _Reading:
         self.builds: list[Build] = []
         self.strays: list[Stray] = []
         self.loose_files: list[LooseFile] = []
+        self.git_sources: list[GitSource] = []
         self.unreadable: list[Unreadable] = []
         self.writes: dict[str, dict[int, int]] = {}
         self.watched: dict[str, int] = {}
@@ -235,6 +239,8 @@ class _Reading:
                 self._read_writes(name, watch=False, each=partial(self._read_content, name))
             else:
                 self._read_writes(name, watch=kind == "interpreter")
+                if kind in GIT_KINDS:
+                    self.git_sources += read_git_sources(fd, name)
         except OSError as error:
             self.unreadable.append(Unreadable(name, failure(name, error).reason))
         finally:
@@ -326,6 +332,7 @@ class _Reading:
             builds=(*self.builds, *self.pointers.builds),
             strays=(*self.strays, *self.pointers.strays),
             loose_files=tuple(self.loose_files),
+            git_sources=tuple(self.git_sources),
             unreadable=(*self.unreadable, *self.pointers.unreadable),
             watched={**self.watched, **self.pointers.watched},
             on_trial=self.on_trial,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import EnvironmentKind, GapKind
 from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.planner.gaps import open_gaps
+from cacheadmin.planner.git_packages import git_packages
 from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _NAMED = 3
 class Case:
     """Policy, inventory and evidence of one cache at one moment.
 
-    ``over_budget``: unused archives that ``prune.budget`` gives up;
+    ``over_budget``: unused archives that ``prune.budget`` gives up,
+    ``sources_over_budget`` paths of revisions, their parts and git sources;
     ``budget_unmet`` says what it still lacks then.
     """
 
@@ -36,6 +38,7 @@ class Case:
     evidence: Evidence
     now_ns: int
     over_budget: frozenset[ArchiveId] = frozenset()
+    sources_over_budget: frozenset[str] = frozenset()
     budget_unmet: str = ""
 
     @cached_property
@@ -100,6 +103,11 @@ class Case:
             *(() if published is None else (published,)),
             *(() if scanned is None else scanned.led_to),
         )
+
+    @cached_property
+    def git_packages(self) -> dict[str, tuple[tuple[str, str | None], ...]]:
+        """The packages that were built from each git source, by its path."""
+        return git_packages(self.inventory)
 
     @cached_property
     def lock_free_uv(self) -> tuple[Process, ...]:

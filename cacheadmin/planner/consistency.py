@@ -45,6 +45,7 @@ def leads(inventory: Inventory, evidence: Evidence) -> list[tuple[str, str]]:
     """Return every (path that leads, path led to) inside the cache."""
     return [
         *_pointer_leads(inventory),
+        *_revision_leads(inventory),
         *_environment_leads(inventory, evidence),
     ]
 
@@ -75,6 +76,14 @@ def _built_wheel_holders(inventory: Inventory) -> Iterator[tuple[str, Iterable[A
         for name, archive in revision.links.items():
             yield f"{revision.path}/{name}", (archive,)
         yield revision.path, revision.archives.difference(revision.links.values())
+
+
+def _revision_leads(inventory: Inventory) -> Iterator[tuple[str, str]]:
+    """Yield each file that names a revision: uv looks for the folder that it names."""
+    for revision in inventory.revisions:
+        if revision.current is not False:
+            for path in revision.file_paths:
+                yield path, revision.path
 
 
 def _environment_leads(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -147,13 +147,18 @@ def divide(
     ripe = _ripe(periods, now, dead) if reclaim else frozenset()
     published = _published(removals, inventory, evidence)
     folders = _environment_folders(inventory)
+    by_name = folders | _sources_by_name(removals, inventory)
     candidates = tuple(
         decision
         for decision in removals
-        if unpublishes(decision, folders)
-        or (decision.path in ripe and decision.path not in published)
+        if (unpublishes(decision, folders) and decision.path not in by_name)
+        or (
+            decision.path in ripe
+            and decision.path not in published
+            and decision.path not in by_name
+        )
         # Found by its name, by whoever starts: it goes while nobody is at work.
-        or (decision.path in folders and reclaim and not now.working)
+        or (decision.path in by_name and reclaim and not now.working)
     )
     chosen = without_dangling(candidates, inventory, evidence)
     going = {decision.path for decision in chosen}
@@ -233,11 +238,18 @@ def _published(
 ) -> frozenset[str]:
     """Return what something findable leads to, although that may be about to go as well."""
     hidden = {d.path for d in removals if d.kind in (EntryKind.REVISION, EntryKind.ARCHIVE)}
-    unpublished = (EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE)
+    unpublished = (EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE, EntryKind.SOURCE)
     hidden |= {d.path for d in removals if d.kind in unpublished}
     return frozenset(
         target for source, target in leads(inventory, evidence) if source not in hidden
     )
+
+
+def _sources_by_name(removals: Iterable[Decision], inventory: Inventory) -> frozenset[str]:
+    """Return what uv looks for by its name, in sources: git commits, and parts of revisions."""
+    found = {d.path for d in removals if d.kind is EntryKind.SOURCE}
+    found |= {revision.path for revision in inventory.revisions if revision.found_by_name}
+    return frozenset(found)
 
 
 def _environment_folders(inventory: Inventory) -> frozenset[str]:
@@ -259,6 +271,7 @@ def _identities(inventory: Inventory) -> dict[str, str]:
     found.update((b.path, str(b.changed_ns)) for b in inventory.builds)
     found.update((s.path, str(s.changed_ns)) for s in inventory.strays)
     found.update((f.path, str(f.changed_ns)) for f in inventory.loose_files)
+    found.update((g.path, str(g.mtime_ns)) for g in inventory.git_sources)
     return found
 
 

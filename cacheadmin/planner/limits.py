@@ -246,7 +246,6 @@ def _retention(case: Case) -> Iterator[Limit]:
         yield Limit(
             "budget.unmet",
             Verdict.LIMITED,
-            f"prune.budget can't be met: {case.budget_unmet}; what is left is in use, or not "
-            "known to be unused",
+            f"prune.budget can't be met: {case.budget_unmet}",
             "see `cacheadmin usage`, or raise the budget",
         )

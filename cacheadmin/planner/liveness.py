@@ -21,13 +21,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.inventory.entries import ArchiveContent, EntryKind, archive_path
+from cacheadmin.inventory.entries import (
+    ArchiveContent,
+    EntryKind,
+    archive_path,
+    with_folders_above,
+)
 from cacheadmin.package_names import matches
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptied
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths, pinned_rule
 from cacheadmin.planner.retirement import goes, retired, unused_archives
+from cacheadmin.planner.sources import retired_sources, unused_sources
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -58,8 +64,13 @@ def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     _mark_pinned_pointers(case, live)
     _mark_idle_rules(case, live)
     _follow_cached_environments(case, live)
+    live.occupied = frozenset(
+        above for entry, uses in live.entries.items() if uses for above in with_folders_above(entry)
+    )
     live.unused = tuple(unused_archives(case, live))
+    live.unused_sources = frozenset(unused_sources(case, live))
     live.retired = retired(case, live)
+    live.retired_sources = retired_sources(case, live)
     _mark_pointers(case, live)
     _follow_cached_environments(case, live)
     return live
@@ -266,7 +277,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
             revision.current is False
             and case.policy.prune.revisions
             # A process works in it, or somebody has pinned it.
-            and not live.entries.get(revision.path)
+            and revision.path not in live.occupied
         )
         if live.buckets[revision.bucket] and not superseded:
             use = Use("archive.referenced", revision.path, f"{revision.bucket} points to it")

@@ -38,7 +38,26 @@ class Liveness:
     hidden_uses: list[Use] = field(default_factory=list)
     unused: tuple[Archive, ...] = ()
     retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
+    unused_sources: frozenset[str] = frozenset()
+    """Paths of source revisions and git sources that nobody uses, where that can be concluded."""
+    retired_sources: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Revisions, parts of them and git sources that are given up: path to (rule, reason)."""
+
+    occupied: frozenset[str] = frozenset()
+    """Every path that is marked, or has something marked in it: a process works in a folder."""
     _many: dict[str, set[Use]] = field(default_factory=dict)
+
+    def within(self, path: str) -> list[Use]:
+        """Return the marks of an entry and of whatever is in it."""
+        if path not in self.occupied:
+            return []
+        below = path + "/"
+        return [
+            use
+            for entry, uses in self.entries.items()
+            if entry == path or entry.startswith(below)
+            for use in uses
+        ]
 
     def of(self, entry: str) -> list[Use]:
         """Return the marks of an entry by its path; buckets have their own."""

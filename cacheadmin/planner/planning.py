@@ -19,7 +19,7 @@ from cacheadmin.planner.rules import RULES
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence
-    from cacheadmin.inventory.entries import Archive, Inventory
+    from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.budget import Choice
     from cacheadmin.policy.model import Policy
 
@@ -40,7 +40,12 @@ def make_plan(
     """
     case = Case(policy, inventory, evidence, now_ns)
     if budget is not None:
-        case = replace(case, over_budget=budget.archives, budget_unmet=budget.unmet)
+        case = replace(
+            case,
+            over_budget=budget.archives,
+            sources_over_budget=budget.sources,
+            budget_unmet=budget.unmet,
+        )
     live = mark(case, bucket_needs(case))
     rulings = [ruling for rule in RULES for ruling in rule(case, live)]
     found = tuple(limits(case, live))
@@ -58,9 +63,13 @@ def make_plan(
     )
 
 
-def unused_wheels(case: Case) -> tuple[Archive, ...]:
-    """Return the wheels that nobody uses in any way; none where that can't be concluded."""
-    return mark(case, bucket_needs(case)).unused
+def unused_entries(case: Case) -> frozenset[str]:
+    """Return what nobody uses in any way: archives by id, revisions and git sources by path.
+
+    None where that can't be concluded.
+    """
+    live = mark(case, bucket_needs(case))
+    return live.unused_sources.union(archive.id for archive in live.unused)
 
 
 def _worst(found: set[Verdict]) -> Verdict:

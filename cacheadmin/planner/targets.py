@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.package_names import normalized
+from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def all_entries(inventory: Inventory) -> Iterator[Entry]:
     for revision in inventory.revisions:
         archives = revision.archives
         yield Entry(EntryKind.REVISION, revision.path, revision.package, revision.version, archives)
+    packages = git_packages(inventory)
+    for source in inventory.git_sources:
+        yield Entry(EntryKind.SOURCE, source.path, *one_package(packages.get(source.path, ())))
     for archive in inventory.archives.values():
         yield Entry(EntryKind.ARCHIVE, archive.path, archive.package, archive.version)
     for build in inventory.builds:

@@ -19,6 +19,7 @@ from cacheadmin.evidence.candidates import Found
 from cacheadmin.evidence.collecting import scan_candidate
 from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Moment
 from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
 from cacheadmin.planner.case import Case
@@ -81,13 +82,20 @@ class LastLook:
             **{stray.path: stray.changed_ns for stray in inventory.strays},
             **{file.path: file.changed_ns for file in inventory.loose_files},
         }
-        self._folders = {e.path for e in inventory.environments if e.archive is None}
+        going = {decision.path for decision in self._removals}
+        self._named_by = {
+            one.path: tuple(path for path in one.file_paths if path in going)
+            for one in inventory.revisions
+            if one.path in going
+        }
+        self._by_name = {one.path for one in inventory.revisions if one.found_by_name}
+        self._by_name |= {d.path for d in self._removals if d.kind is EntryKind.SOURCE}
+        self._by_name |= {e.path for e in inventory.environments if e.archive is None}
         self._publishers: dict[str, list[str]] = {}
         for environment in inventory.environments:
             if environment.archive is not None:
                 entry = archive_path(environment.archive)
                 self._publishers.setdefault(entry, []).append(environment.path)
-        going = {decision.path for decision in self._removals}
         self._dropped = {
             decision.path: "something that stays leads to it"
             for decision in removals
@@ -108,6 +116,10 @@ class LastLook:
                 dropped[path] = alive[path]
             elif decision.kind in _LEFT_BEHIND and self._changed(path):
                 dropped[path] = "it was changed since the plan was made"
+        for path in tuple(dropped):
+            # Without the file that names it, uv would never find a revision again.
+            for file in self._named_by.get(path, ()):
+                dropped.setdefault(file, "the revision that it names stays")
         for path in led_to(tuple(dropped), self._leads):
             dropped.setdefault(path, "something that stays leads to it")
         left = tuple(decision for decision in self._removals if decision.path not in dropped)
@@ -167,6 +179,10 @@ class LastLook:
 
     def _used_entry(self, entry: str, why: str) -> Iterator[_Use]:
         yield entry, why
+        if lies_in_sources(entry):
+            # The entry is whatever folder above of it goes.
+            for above in with_folders_above(entry):
+                yield above, why
         for publisher in self._publishers.get(entry, ()):
             yield publisher, why
 
@@ -178,7 +194,7 @@ class LastLook:
         since = Case(case.policy, case.inventory, replace(case.evidence, pins=pins), case.now_ns)
         pointing = set()
         for entry, pin in chain(pinned_paths(since), pinned_packages(since)):
-            if entry.kind in (EntryKind.WHEEL, EntryKind.REVISION):
+            if entry.kind in (EntryKind.WHEEL, EntryKind.REVISION, EntryKind.SOURCE):
                 pointing.add(entry.path)
             yield entry.path, f"{pin_words(since, pin)}, since the plan"
             for archive in entry.archives:
@@ -235,7 +251,7 @@ class LastLook:
         buckets = None if version is None else case.buckets_of(version)
         why = f"process {process.pid}, a uv that has started, may look into it"
         for decision in self._removals:
-            found = decision.path in self._folders
+            found = decision.path in self._by_name
             if decision.kind is EntryKind.BUCKET:
                 found = buckets is None or decision.path in buckets
             if found:
@@ -256,6 +272,9 @@ class LastLook:
             yield revision.path, why
         for bucket in inventory.buckets:
             yield bucket.name, why
+        for decision in self._removals:
+            if decision.kind is EntryKind.SOURCE:
+                yield decision.path, why
 
     def _changed(self, path: str) -> bool:
         try:

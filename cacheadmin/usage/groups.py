@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
+from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.usage.by import By
 from cacheadmin.uv.layout import (
     ARCHIVES,
@@ -119,6 +120,12 @@ def packages_of_paths(inventory: Inventory) -> Mapping[str, PackageVersion]:
             package = (revision.package, revision.version)
             found[revision.path] = package
             found.setdefault(revision.path.rpartition("/")[0], package)
+    packages = git_packages(inventory)
+    for source in inventory.git_sources:
+        name, version = one_package(packages.get(source.path, ()))
+        if name is not None:
+            for path in (source.path, *source.files):
+                found[path] = (name, version)
     return found
 
 

@@ -13,6 +13,7 @@
     environments-v2/<name>/                            a real environment
     archive-v0/<id>/                                   an unpacked wheel, or environment
     files-v0/<2 digits>/<64 digits>                    content of a file, hard-linked into archives
+    git-v2/{db/<digest>,checkouts/<digest>/<commit>}   git repositories, and what is built from
     builds-v0/.tmpXXXXXX/                              builds, `uv run --with` overlays
 
 And what is ours there, in place of what is on trial (``cacheadmin.trial``)::
@@ -52,10 +53,15 @@ SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
 # The unpacked source archive in a revision: ``src``, before 0.5 ``source``.
 UNPACKED_SOURCES = frozenset({"src", "source"})
 
+# Buckets of git sources, and the folders in them.
+GIT_KINDS = frozenset({"git"})
+GIT_DATABASES = "db"
+GIT_CHECKOUTS = "checkouts"
+
 # Our folder in buckets of these kinds: it holds the roots that protect archives
 # from uv's own prune (``protect.roots``). A shield, never evidence of use.
 ROOTS_FOLDER = "cacheadmin"
-ROOTS_KINDS = SOURCE_KINDS | {"git"}
+ROOTS_KINDS = SOURCE_KINDS | GIT_KINDS
 
 # The bucket of archives, which all releases share, and our folder in it: what is
 # on trial lies there. No id has a dot, so no archive is ever called that.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from cacheadmin.uv.untrusted_msgpack import first_object
+from cacheadmin.uv.untrusted_msgpack import first_object, first_texts
 
 PointerKind = Literal["http", "rev"]
 
@@ -24,6 +24,9 @@ MAX_BYTES = 1024 * 1024
 
 # The first object alone, an id and a few hashes, is below 1 KiB.
 _MAX_OBJECT = 64 * 1024
+
+# Longer than any package name or version that an index takes.
+_LONGEST_NAME = 200
 
 # Ids have had 21 and 16 characters, and 24 where they are made from the content
 # (preview `content-addressed-cache`, 0.12.7 and later). Narrower than what may be a folder's name:
@@ -56,6 +59,17 @@ def revision_fields(pointer: bytes, kind: PointerKind) -> int:
     """Return how many fields a revision pointer's array has; 0 for a map or an unknown shape."""
     found = _object(pointer, kind)
     return len(found) if isinstance(found, list) else 0
+
+
+def package_named_by(metadata: bytes) -> tuple[str, str] | None:
+    """Return name and version from a revision's ``metadata.msgpack``; None for an unknown shape.
+
+    The file is an array that begins with both (run 0.5.10, 0.8.5, 0.13.9).
+    """
+    texts = first_texts(metadata, MAX_BYTES, 2)
+    if texts is None or not all(0 < len(text) <= _LONGEST_NAME for text in texts):
+        return None
+    return texts[0], texts[1]
 
 
 def _object(pointer: bytes, kind: PointerKind) -> object:

@@ -43,3 +43,29 @@ def first_object(data: bytes, limit: int, *, unicode_errors: str = "strict") -> 
         MemoryError,
     ):
         return None
+
+
+def first_texts(data: bytes, limit: int, count: int) -> tuple[str, ...] | None:
+    """Return the first elements of an array, where these are texts; None for anything else.
+
+    Only these are read, whatever the array's length. Never raises.
+    """
+    import msgpack
+
+    if not data or len(data) > limit:
+        return None
+    unpacker = msgpack.Unpacker(
+        raw=False,
+        strict_map_key=False,
+        max_buffer_size=limit,
+        max_array_len=_MAX_ELEMENTS,
+        max_map_len=_MAX_ELEMENTS,
+    )
+    unpacker.feed(data)
+    try:
+        if unpacker.read_array_header() < count:
+            return None
+        found = tuple(unpacker.unpack() for _ in range(count))
+    except (ValueError, msgpack.UnpackException, TypeError, RecursionError, MemoryError):
+        return None
+    return found if all(isinstance(one, str) for one in found) else None

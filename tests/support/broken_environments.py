@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.mixed_cache import _a_git_project as a_git_project
+from tests.support.mixed_cache import git_project
 from tests.support.packages import Index
 from tests.support.running_uv import Name, binary_for, python_for, run_uv, uv_environment
 from tests.support.users import User, me
@@ -232,7 +232,7 @@ def _direct(room: Room, release: str) -> Installed:
     url = f"{room.index.url.removesuffix('/simple/')}/{wheel}"
     modules = ["pytz.tzinfo", "edited", "sourced", "docopt"]
     words: list[Name] = [f"pytz @ {url}", "-e", room.home / "edited", room.home / "sourced"]
-    repository = a_git_project(room.home / "gitted")
+    repository = git_project(room.home / "gitted")
     if repository is not None:
         subprocess.run(["chown", "-R", f"{room.user.uid}:{room.user.gid}", repository], check=True)
         words.append(f"gitted @ git+file://{repository}")

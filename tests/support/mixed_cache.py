@@ -39,7 +39,7 @@ def build_mixed_cache(folder: Path, index: Index) -> SharedCache:
     shared = SharedCache.create(folder, index)
     wheel = next(index.folder.glob("idna-3.7-*.whl"))
     url = f"{index.url.removesuffix('/simple/')}/{_file_of(index, 'pytz')}"
-    git = _a_git_project(shared.home() / "gitted")
+    git = git_project(shared.home() / "gitted")
     script = shared.home() / "script.py"
     script.write_text(_SCRIPT)
     for release in WRITERS:
@@ -69,15 +69,15 @@ def _file_of(index: Index, project: str) -> str:
     return min(path.name for path in index.folder.glob(f"{project}-*.whl"))
 
 
-def _a_git_project(folder: Path) -> Path | None:
+def git_project(folder: Path) -> Path | None:
     """Make a repository that can be cloned offline; None without git."""
     if shutil.which("git") is None:
         return None
     folder.mkdir()
-    (folder / "gitted.py").write_text("")
+    (folder / f"{folder.name}.py").write_text("")
     (folder / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["flit_core"]\nbuild-backend = "flit_core.buildapi"\n'
-        '[project]\nname = "gitted"\nversion = "1.0"\ndescription = "From git."\n'
+        f'[project]\nname = "{folder.name}"\nversion = "1.0"\ndescription = "From git."\n'
     )
     who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     for words in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "Begin"]):

@@ -50,6 +50,8 @@ def _written(look: Look, folders: list[str]) -> Iterator[tuple[str, str]]:
         yield revision.bucket, f"somebody wrote {revision.path} since the plan was made"
         if revision.current is not False:
             yield revision.path, "it is the current revision now"
+            for path in revision.file_paths:
+                yield path, f"it names {revision.path} now"
             for archive in revision.archives:
                 yield archive_path(archive), f"{revision.path} points to it now"
     known = {(e.path, e.archive) for e in inventory.environments}

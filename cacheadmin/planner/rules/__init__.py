@@ -13,6 +13,7 @@ from cacheadmin.planner.rules.buckets import buckets
 from cacheadmin.planner.rules.builds import builds
 from cacheadmin.planner.rules.environments import environments
 from cacheadmin.planner.rules.files import files
+from cacheadmin.planner.rules.git_sources import git_sources
 from cacheadmin.planner.rules.revisions import revisions
 from cacheadmin.planner.rules.ruling import Rule, Ruling
 from cacheadmin.planner.rules.strays import strays
@@ -23,6 +24,7 @@ RULES: tuple[Rule, ...] = (
     wheels,
     environments,
     revisions,
+    git_sources,
     archives,
     files,
     builds,

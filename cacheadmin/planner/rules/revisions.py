@@ -1,7 +1,8 @@
 """Source revisions: gone when ``revision.http`` or ``revision.rev`` names another.
 
 uv's own prune does the same since 0.4.7 (facts section 3, step 1), but for its
-own bucket only.
+own bucket only. A current revision that nobody uses is given up with the file that
+names it (``planner.sources``); of one that stays, parts may be.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ if TYPE_CHECKING:
 
 def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
     """Rule on the revisions in buckets that stay."""
+    named: set[str] = set()
     for revision in case.inventory.revisions:
         if not live.buckets[revision.bucket]:
             continue
+        if revision.path in live.retired_sources:
+            yield from _whole(revision, live, named)
+            continue
+        yield from _parts(revision, live)
         uses = _uses(case, live, revision)
         if uses:
             yield keep(
@@ -45,14 +51,35 @@ def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
             )
 
 
+def _whole(revision: SourceRevision, live: Liveness, named: set[str]) -> Iterator[Ruling]:
+    """Remove a revision and, before it, what makes uv find it: then uv makes another.
+
+    ``named`` are the files removed so far: two revisions may share them.
+    """
+    rule, reason = live.retired_sources[revision.path]
+    package, version = revision.package, revision.version
+    for path in revision.file_paths:
+        if path not in named:
+            named.add(path)
+            yield remove(EntryKind.WHEEL, path, rule, reason, package=package, version=version)
+    yield remove(EntryKind.REVISION, revision.path, rule, reason, package=package, version=version)
+
+
+def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
+    """Remove parts of a revision that stays."""
+    package, version = revision.package, revision.version
+    for path in revision.parts:
+        if path in live.retired_sources:
+            rule, reason = live.retired_sources[path]
+            yield remove(EntryKind.SOURCE, path, rule, reason, package=package, version=version)
+
+
 def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
     if not case.is_known_bucket(revision.bucket):
         reason = "its bucket belongs to no known uv release: what lies in it is not judged"
         return [Use("revision.unknown_bucket", revision.bucket, reason)]
-    if revision.current is None:
-        return [Use("revision.unnamed", revision.bucket, "no revision file says which is current")]
-    if revision.current:
-        return [Use("revision.current", revision.bucket, "it is the current revision")]
+    if revision.current is not False:
+        return live.within(revision.path) or [_why_current(revision)]
     if not case.policy.prune.revisions:
         return [Use("revision.policy", "policy", "prune.revisions is false")]
     if case.lock_free_uv and not case.works_beside:
@@ -60,4 +87,14 @@ def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
         process = case.lock_free_uv[0]
         who = f"process {process.pid} of {case.user(process.uid)}"
         return [Use("revision.lock_free_uv", who, "a uv that takes no lock may be building in it")]
-    return live.entries.get(revision.path, [])
+    return live.within(revision.path)
+
+
+def _why_current(revision: SourceRevision) -> Use:
+    if not revision.understood:
+        reason = "the revision file beside it can't be understood"
+        return Use("revision.unnamed", revision.bucket, reason)
+    if revision.current is None and not revision.found_by_name:
+        reason = "no revision file says which is current"
+        return Use("revision.unnamed", revision.bucket, reason)
+    return Use("revision.current", revision.bucket, "it is the current revision")

@@ -35,7 +35,8 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
                 version=pointer.version,
             )
     for revision in case.inventory.revisions:
-        if live.buckets[revision.bucket] and revision.current is not False:
+        whole = revision.current is False or revision.path in live.retired_sources
+        if live.buckets[revision.bucket] and not whole:
             yield from _built(revision, live)
 
 

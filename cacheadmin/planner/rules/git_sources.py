@@ -1,0 +1,46 @@
+"""Git databases and checkouts: gone when nothing that was built from them is used for long.
+
+The file that says that a checkout is whole goes first: what lacks it, uv checks out anew.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner.git_packages import one_package
+from cacheadmin.planner.marks import Use
+from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cacheadmin.inventory.entries import GitSource
+    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.marks import Liveness
+
+
+def git_sources(case: Case, live: Liveness) -> Iterator[Ruling]:
+    """Rule on the git databases and checkouts in buckets that stay; checkouts first."""
+    for source in sorted(case.inventory.git_sources, key=lambda one: one.commit is None):
+        if not live.buckets[source.bucket]:
+            continue
+        package, version = one_package(case.git_packages.get(source.path, ()))
+        if source.path in live.retired_sources:
+            rule, reason = live.retired_sources[source.path]
+            for path in (*source.files, source.path):
+                yield remove(EntryKind.SOURCE, path, rule, reason, package=package, version=version)
+        else:
+            uses = live.within(source.path) or [_why_kept(case, live, source)]
+            yield keep(EntryKind.SOURCE, source.path, uses, package=package, version=version)
+
+
+def _why_kept(case: Case, live: Liveness, source: GitSource) -> Use:
+    if not case.is_known_bucket(source.bucket):
+        reason = "its bucket belongs to no known uv release: what lies in it is not judged"
+        return Use("git.unknown_bucket", source.bucket, reason)
+    if source.path in live.unused_sources:
+        reason = "nobody was seen to use what was built from it, but not for prune.unused.after"
+        return Use("git.recent", source.bucket, reason)
+    what = "a checkout of it" if source.commit is None else "what was built from it"
+    return Use("git.used", source.bucket, f"{what} is used, or may be")
