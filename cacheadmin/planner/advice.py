@@ -36,7 +36,11 @@ _TO_LET_GO = {
     "bucket.policy": "prune.buckets in the policy would have to be unneeded",
     "wheel.bucket_kept": "its bucket would have to be needed by nobody; or prune.unused.after be "
     "set, and the wheel unused for that long",
-    "revision.current": "a newer revision of the same source would have to take its place",
+    "revision.current": "a newer revision of the same source would have to take its place; or "
+    "prune.unused.after be set, and what was built from it unused for that long",
+    "git.used": "everything that was built from it would have to be unused",
+    "git.recent": "prune.unused.after would have to be set, and be over for it",
+    "git.unknown_bucket": "teach it the release that writes {who}: `cacheadmin uv learn`",
     "revision.unknown_bucket": "teach it the release that writes {who}: `cacheadmin uv learn`",
     "revision.unnamed": "uv names no current revision beside it, so it stays",
     "revision.policy": "prune.revisions in the policy would have to be true",

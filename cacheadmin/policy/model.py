@@ -184,7 +184,11 @@ class Prune(Section):
         "unneeded", description="remove version buckets that nobody needs"
     )
     archives: bool = Field(True, description="remove archives nothing refers to")
-    revisions: bool = Field(True, description="remove superseded source revisions")
+    revisions: bool = Field(
+        True,
+        description="remove source revisions: superseded ones, and with prune.unused or "
+        "prune.budget unused ones and git repositories",
+    )
     builds: Builds = Builds.model_construct()
     environments: CachedEnvironmentRule | Literal["never"] = Field(
         CachedEnvironmentRule.model_construct(),

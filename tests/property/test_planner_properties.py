@@ -13,6 +13,8 @@ from cacheadmin.inventory.entries import (
     ArchiveId,
     Build,
     CachedEnvironment,
+    EntryKind,
+    GitSource,
     Inventory,
     OnTrial,
     SourceRevision,
@@ -41,11 +43,20 @@ from tests.support.facts import (
 
 IDS = [f"id{number}" for number in range(6)]
 OLD, NEW = "environments-v1", "environments-v2"
-BUCKETS = ["wheels-v3", "wheels-v5", "wheels-v7", "wheels-v99", "sdists-v9", OLD, NEW]
+BUCKETS = ["wheels-v3", "wheels-v5", "wheels-v7", "wheels-v99", "sdists-v9", "git-v0", OLD, NEW]
+REVISION_FILES = ("revision.http", "revision.rev")
+COMMITS = ["abcdef0", "1234567"]
+SOURCES = [
+    *(f"sdists-v9/pypi/p/1/{number}" for number in range(3)),
+    *(f"git-v0/checkouts/d/{commit}" for commit in COMMITS),
+    "git-v0/db/d",
+]
 FOLDERS = ["script-0123456789abcdef", "project-cp311-0123456789abcdef", "é" * 200]
+BUDGETED = [*SOURCES, *(f"sdists-v9/pypi/p/1/{number}/src" for number in range(3))]
 AGES = [0, DAY // 2, 2 * DAY, 20 * DAY, 100 * DAY]
 
 ids = st.sampled_from(IDS)
+some_commits = st.frozensets(st.sampled_from(COMMITS))
 some_ids = st.frozensets(ids, max_size=3).map(lambda found: frozenset(map(ArchiveId, found)))
 
 
@@ -78,9 +89,29 @@ def inventories(draw: st.DrawFn) -> Inventory:
             1000,
             NOW,
             {f"p-1-{name}-none-any": name for name in built if draw(st.booleans())},
+            files=draw(
+                st.sampled_from([(), ("revision.http",), ("revision.http", "revision.rev")])
+            ),
+            wheels=tuple(f"p-1-{name}-none-any.whl" for name in sorted(built)),
+            unpacked=draw(st.sampled_from([(), ("src",)])),
         )
         for number in range(draw(st.integers(0, 3)) if "sdists-v9" in buckets else 0)
     ]
+    git_sources = [
+        GitSource(
+            f"git-v0/checkouts/d/{commit}",
+            "git-v0",
+            commit,
+            draw(st.sampled_from([None, "git-v0/db/d"])),
+            (f"git-v0/checkouts/d/{commit}.ok",) if draw(st.booleans()) else (),
+            1000,
+            NOW,
+        )
+        for commit in draw(st.sets(st.sampled_from(COMMITS)))
+        if "git-v0" in buckets
+    ]
+    if "git-v0" in buckets and draw(st.booleans()):
+        git_sources.append(GitSource("git-v0/db/d", "git-v0", None, None, (), 1000, NOW))
     environments = [
         CachedEnvironment(
             f"environments-v2/{'0' * 16}/{number:016x}",
@@ -106,6 +137,7 @@ def inventories(draw: st.DrawFn) -> Inventory:
         archives=stored,
         wheel_pointers=tuple(pointers.values()),
         revisions=tuple(revisions),
+        git_sources=tuple(git_sources),
         environments=(*environments, *folders),
         on_trial={path: OnTrial(path, None, None, 1000, NOW) for path in tripwires},
         builds=tuple(
@@ -122,7 +154,11 @@ def inventories(draw: st.DrawFn) -> Inventory:
 @st.composite
 def evidences(draw: st.DrawFn) -> Evidence:
     outside = [
-        environment(f"/home/{number}/.venv", *draw(some_ids))
+        environment(
+            f"/home/{number}/.venv",
+            *draw(some_ids),
+            commits=frozenset(f"{one}{'0' * 33}" for one in draw(some_commits)),
+        )
         for number in range(draw(st.integers(0, 2)))
     ]
     inside = [
@@ -141,7 +177,10 @@ def evidences(draw: st.DrawFn) -> Evidence:
         environments=(*outside, *inside),
         processes=tuple(processes),
         releases=tuple(trace(v, age=draw(st.sampled_from(AGES))) for v in sorted(versions)),
-        idle={ArchiveId(name): draw(st.sampled_from(AGES)) for name in draw(st.sets(ids))},
+        idle={
+            name: draw(st.sampled_from(AGES))
+            for name in draw(st.sets(st.sampled_from([*IDS, *SOURCES])))
+        },
     )
 
 
@@ -149,7 +188,9 @@ def evidences(draw: st.DrawFn) -> Evidence:
 def rules(draw: st.DrawFn) -> tuple[Policy, Choice | None]:
     """A policy with or without retention, and what its budget gives up."""
     after = draw(st.sampled_from(["off", "1d", "30d"]))
-    choice = Choice(draw(some_ids), "") if draw(st.booleans()) else None
+    choice = None
+    if draw(st.booleans()):
+        choice = Choice(draw(some_ids), "", draw(st.frozensets(st.sampled_from(BUDGETED))))
     prune: dict[str, object] = {"unused": {"after": after}}
     if draw(st.booleans()):
         prune["trial"] = "never"
@@ -170,6 +211,7 @@ def paths(inventory: Inventory) -> list[str]:
         *(archive.path for archive in inventory.archives.values()),
         *(f"{pointer.path}.http" for pointer in inventory.wheel_pointers),
         *(revision.path for revision in inventory.revisions),
+        *(source.path for source in inventory.git_sources),
         *(environment.path for environment in inventory.environments),
         *(build.path for build in inventory.builds),
         *(stray.path for stray in inventory.strays),
@@ -288,3 +330,28 @@ def test_only_what_nobody_uses_in_any_way_is_given_up(
         name = ArchiveId(decision.path.removeprefix("archive-v0/"))
         if decision.rule == "archive.unused":
             assert name in seen.idle, "never on first sight"
+
+
+@given(inventories(), evidences(), rules())
+def test_no_removal_lies_in_another(stored: Inventory, seen: Evidence, ruled: Ruled) -> None:
+    gone = {decision.path for decision in planned(ruled, stored, seen).removals}
+    for path in gone:
+        assert not lies_in(path.rpartition("/")[0], gone)
+
+
+@given(inventories(), evidences(), rules())
+def test_what_an_environment_was_built_from_stays(
+    stored: Inventory, seen: Evidence, ruled: Ruled
+) -> None:
+    plan = planned(ruled, stored, seen)
+    gone = {d.path for d in plan.removals if d.kind is not EntryKind.BUCKET}
+    linked = {one for found in seen.environments for one in found.archives}
+    commits = {one for found in seen.environments for one in found.commits}
+    for revision in stored.revisions:
+        if revision.current and revision.archives & linked & stored.archives.keys():
+            assert not {revision.path, *revision.file_paths} & gone
+    for source in stored.git_sources:
+        if source.commit and any(commit.startswith(source.commit) for commit in commits):
+            assert not {source.path, *source.files, source.database} & gone
+    if seen.filesystem.network or seen.unseen:
+        assert not [d for d in plan.removals if d.rule.startswith(("git.", "source."))]

@@ -58,7 +58,12 @@ def built(shared: SharedCache, name: str, release: str, *more: str, mode: str) -
 
 @pytest.mark.parametrize(
     ("release", "mode"),
-    [("0.5.10", "symlink"), ("0.8.5", "copy"), (NEWEST, "hardlink"), (NEWEST, "symlink")],
+    [
+        ("0.5.10", "symlink"),
+        (NEWEST, "hardlink"),
+        pytest.param("0.8.5", "copy", marks=pytest.mark.long),
+        pytest.param(NEWEST, "symlink", marks=pytest.mark.long),
+    ],
 )
 def test_the_cache_is_that_of_the_environment_that_is_left(
     open_folder: Path, index: Index, cacheadmin: Cacheadmin, release: str, mode: str

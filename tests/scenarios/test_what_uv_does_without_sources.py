@@ -87,7 +87,14 @@ MISSING: dict[str, tuple[Choose, bool]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["0.5.10", "0.8.5", NEWEST])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("0.5.10", marks=pytest.mark.long),
+        pytest.param("0.8.5", marks=pytest.mark.long),
+        NEWEST,
+    ],
+)
 def built(
     request: pytest.FixtureRequest, index: Index, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[SharedCache, str, tuple[str, ...]]:
