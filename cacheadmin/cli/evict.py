@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,15 @@ from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
+    from cacheadmin.evict.planning import Eviction
+    from cacheadmin.evict.silent_trials import SilentTrials
+    from cacheadmin.evict.wanted import Wanted
+    from cacheadmin.fs.accounting import Measured
     from cacheadmin.operations.account import Account
+    from cacheadmin.prune.recovery import Recovered
+    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.situation import Situation
+    from cacheadmin.trial.trials import Watched
 
 
 def evict(
@@ -77,52 +86,106 @@ def _evict(
     dry_run: bool,
     insecure_policy: bool,
 ) -> int:
-    from cacheadmin.cli.prune import CODES, failure
-    from cacheadmin.cli.showing import document, progress_bar
-    from cacheadmin.evict.planning import plan_eviction
+    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.evict.silent_trials import end_silent_trials, silent_trials, springs_of
     from cacheadmin.evict.wanted import parse_wanted
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import Before, recover_interrupted, run_prune
-    from cacheadmin.report.evictions import eviction_json, eviction_text
-    from cacheadmin.report.prunes import prune_json
+    from cacheadmin.prune.running import recover_interrupted, watch_trials
     from cacheadmin.situation import look_with
 
     wanted = parse_wanted(packages)
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
+    watched = None if dry_run else watch_trials(loaded.policy, shield_of)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        user = situation.case.user
-        eviction = plan_eviction(situation, wanted, even_in_use=even_in_use)
-        plan = eviction.plan
-        sizes = situation.measure(plan, kept=True)
+        for sentence in springs_of(watched, situation, wanted):
+            output.warning(sentence)
+        silent = silent_trials(situation, wanted, even_in_use=even_in_use, dry_run=dry_run)
+        eviction = _Evicting(wanted, silent, even_in_use, output_format, recovered, watched)
+        if dry_run or not silent.entries:
+            return eviction.evict(account, situation, dry_run=dry_run)
+        situation.require_writable()
+        eviction.silent = end_silent_trials(situation, silent, shield_of)
+    # What came back from trial is looked at like everything else.
+    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+        return eviction.evict(account, situation, dry_run=False)
+
+
+@dataclass(slots=True)
+class _Evicting:
+    """An eviction, up to the look that it is decided by."""
+
+    wanted: tuple[Wanted, ...]
+    silent: SilentTrials
+    even_in_use: bool
+    output_format: Format
+    recovered: tuple[Recovered, ...]
+    watched: Watched | None
+
+    def evict(self, account: Account, situation: Situation, *, dry_run: bool) -> int:
+        """Decide, carry out, and show."""
+        from cacheadmin.cli.prune import CODES
+        from cacheadmin.evict.planning import plan_eviction
+
+        eviction = plan_eviction(
+            situation, self.wanted, even_in_use=self.even_in_use, silent=self.silent
+        )
+        sizes = situation.measure(eviction.plan, kept=True)
         for warning in eviction.warnings:
             output.warning(warning)
-        if dry_run:
-            result, done = None, plan.removals
-        else:
-            situation.require_writable()
-            if even_in_use and eviction.breaks and output_format is Format.TABLE:
-                # Before anything breaks, not after.
-                output.note(eviction_text(eviction, plan.removals, user, done=False))
-            with guard_stands_aside(loaded.policy, situation.cache):
-                learned = {name for names in situation.evidence.learned.values() for name in names}
-                result = run_prune(
-                    situation,
-                    plan,
-                    sizes,
-                    before=Before(recovered),
-                    shield=shield_of(loaded.policy, situation.cache, learned),
-                    concurrent=False,
-                )
-            done = tuple(result.done)
+        result = None
+        if not dry_run:
+            result = self._carry_out(situation, eviction, sizes)
             account.outcome, account.run_id = result.outcome, result.run_id
-            for warning in result.warnings:
-                output.warning(warning)
-            for path, why in (*result.dropped, *result.failed):
-                output.note(f"not removed: {path}: {why}")
-        if output_format is Format.JSON:
+        self._show(situation, eviction, sizes, result)
+        return int(ExitCode.DONE if result is None else CODES[result.outcome])
+
+    def _carry_out(
+        self, situation: Situation, eviction: Eviction, sizes: Measured[str]
+    ) -> PruneResult:
+        from cacheadmin.protect.holding import guard_stands_aside
+        from cacheadmin.protect.trial_roots import shield_of
+        from cacheadmin.prune.running import Before, run_prune
+        from cacheadmin.report.evictions import eviction_text
+
+        situation.require_writable()
+        plan = eviction.plan
+        if self.even_in_use and eviction.breaks and self.output_format is Format.TABLE:
+            # Before anything breaks, not after.
+            words = eviction_text(eviction, plan.removals, situation.case.user, done=False)
+            output.note(words)
+        with guard_stands_aside(situation.policy, situation.cache):
+            learned = {name for names in situation.evidence.learned.values() for name in names}
+            result = run_prune(
+                situation,
+                plan,
+                sizes,
+                before=Before(self.recovered, watched=self.watched),
+                shield=shield_of(situation.policy, situation.cache, learned),
+                concurrent=False,
+            )
+        for warning in result.warnings:
+            output.warning(warning)
+        for path, why in (*result.dropped, *result.failed):
+            output.note(f"not removed: {path}: {why}")
+        return result
+
+    def _show(
+        self,
+        situation: Situation,
+        eviction: Eviction,
+        sizes: Measured[str],
+        result: PruneResult | None,
+    ) -> None:
+        from cacheadmin.cli.prune import failure
+        from cacheadmin.cli.showing import document
+        from cacheadmin.report.evictions import eviction_json, eviction_text
+        from cacheadmin.report.prunes import prune_json
+
+        user, plan = situation.case.user, eviction.plan
+        done = plan.removals if result is None else tuple(result.done)
+        if self.output_format is Format.JSON:
             content = eviction_json(eviction, done, sizes, user)
             if result is not None:
                 content = {**prune_json(plan, sizes, result), **content}
@@ -134,6 +197,5 @@ def _evict(
         else:
             output.data(eviction_text(eviction, done, user, done=result is not None))
             if result is not None and result.run_id is not None:
-                undo = loaded.command("runs restore", result.run_id)
+                undo = situation.loaded.command("runs restore", result.run_id)
                 output.data(f"\nundo: {undo}")
-    return int(ExitCode.DONE if result is None else CODES[result.outcome])

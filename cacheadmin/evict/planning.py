@@ -16,11 +16,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.holding import Holder, holders, processes_of
+from cacheadmin.evict.silent_trials import SilentTrials
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import EntryKind, archive_path
 from cacheadmin.planner.explaining import LEADS
 from cacheadmin.planner.gaps import rests_on
+from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Situation
 
 _POINTER = "evict.pointer"
+_SILENT = "it was on trial, and nobody has used it there"
 _FILES = ("revision.http", "revision.rev")
 
 # Made from the content: uv finds such an archive without any pointer.
@@ -58,9 +61,17 @@ class Eviction:
 
 
 def plan_eviction(
-    situation: Situation, wanted: Collection[Wanted], *, even_in_use: bool = False
+    situation: Situation,
+    wanted: Collection[Wanted],
+    *,
+    even_in_use: bool = False,
+    silent: SilentTrials | None = None,
 ) -> Eviction:
-    """Decide what goes and who has it. Reads the cache, changes nothing."""
+    """Decide what goes and who has it. Reads the cache, changes nothing.
+
+    ``silent`` is, or was until a moment ago, on trial without a use.
+    """
+    silent = silent or SilentTrials()
     case, inventory = situation.case, situation.inventory
     base = situation.plan()
     archives = {
@@ -71,6 +82,7 @@ def plan_eviction(
     holding = holders(case, wanted, archives)
     users = processes_of(case, situation.collected.look.processes, holding, archives)
     removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
+    removals += _git_sources(situation, wanted)
     kept: list[Decision] = []
     for path in _links_to(situation, holding):
         # Whoever runs from what it leads to goes on: only new runs miss it.
@@ -87,6 +99,8 @@ def plan_eviction(
             decision = _remove(EntryKind.ARCHIVE, one.path, _words(uses), one)
             if even_in_use:
                 decision = replace(decision, even_in_use=True)
+            elif one.path in silent.paths:
+                decision = replace(decision, reason=_SILENT)
             else:
                 # What only was not seen to be used goes on trial: an environment that
                 # nobody knows goes on working, and is told.
@@ -95,7 +109,11 @@ def plan_eviction(
             removals.append(decision)
         else:
             kept.append(_keep(one, uses))
-    warnings = tuple(
+    for trial in silent.entries:
+        if trial.entry in situation.inventory.on_trial:
+            decision = _remove(EntryKind.ARCHIVE, trial.entry, _SILENT)
+            removals.append(replace(decision, package=trial.package, version=trial.version))
+    warnings = silent.warnings + tuple(
         f"{one.path} is used, and stays; its name is made from its content, so uv (with the "
         "preview content-addressed-cache) finds it without a pointer"
         for one in archives.values()
@@ -128,7 +146,7 @@ def _pointers(
 
 
 def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decision]:
-    """Yield revisions of such source distributions, and the files that name them."""
+    """Yield revisions and git sources of such packages, and the files that name them."""
     seen: set[str] = set()
     for revision in situation.inventory.revisions:
         package, version = _named(revision, situation)
@@ -152,6 +170,26 @@ def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decis
             "a source distribution of the package",
             rests_on="proof",
         )
+
+
+def _git_sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decision]:
+    """Yield git checkouts that such a package was built from; databases of nothing else too."""
+    for source in situation.inventory.git_sources:
+        packages = situation.case.git_packages.get(source.path, ())
+        meant = [is_wanted(wanted, package, version) for package, version in packages]
+        if any(meant) and (source.commit is not None or all(meant)):
+            package, version = one_package(packages)
+            reason = "what the package was built from"
+            for path in (*source.files, source.path):
+                yield Decision(
+                    EntryKind.SOURCE,
+                    path,
+                    package,
+                    version,
+                    "evict.source",
+                    reason,
+                    rests_on="proof",
+                )
 
 
 def _named(revision: SourceRevision, situation: Situation) -> tuple[str | None, str | None]:

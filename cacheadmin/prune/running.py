@@ -8,7 +8,7 @@ remembers what was seen of environments.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,7 +33,8 @@ from cacheadmin.prune.runs import purge, purge_due, restore
 from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
 from cacheadmin.prune.verification import Verified
 from cacheadmin.state.store import StateFull
-from cacheadmin.trial.trials import trials_or_none
+from cacheadmin.trial.trials import existing_trials, trials_or_none
+from cacheadmin.trial.tripwires import Standing
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:
@@ -138,6 +139,29 @@ def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
         timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
         with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, timeout):
             return watch(policy, cache, shield(policy, cache))
+
+
+def take_off_trial(
+    policy: Policy, entries: Collection[str], shield: ShieldOf
+) -> list[tuple[str, str]]:
+    """Put entries back in their places that nobody has used on trial; return (entry, why not).
+
+    Each is looked at once more. Raises CacheBusy while another run is at work, NotACache,
+    Refused.
+    """
+    with open_cache(policy.cache) as cache:
+        timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
+        with (
+            open_quarantine(policy, cache) as quarantine,
+            run_lock(quarantine, timeout),
+            existing_trials(cache) as trials,
+        ):
+            if trials is None:
+                return []
+            trials.shield = shield(policy, cache)
+            silent = {one.entry for one in trials.look() if one.standing is Standing.SILENT}
+            stuck = trials.put_back([entry for entry in sorted(entries) if entry in silent])
+            return [*stuck, *((entry, "it was used") for entry in sorted(set(entries) - silent))]
 
 
 def run_prune(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.shared_cache import SharedCache, dangling_links, names_in, tree_snapshot
 from tests.support.uv_releases import NEWEST
 
 
@@ -150,14 +150,57 @@ def test_a_package_with_all_its_versions_and_sources(
 def test_an_environment_that_nobody_knows_goes_on_working(
     shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
 ) -> None:
-    hidden = open_folder / "mnt" / "node7" / "env"
-    hidden.parent.mkdir(parents=True)
-    environment = shared.environment("proj", NEWEST, "six==1.16.0")
-    environment.rename(hidden)
-    shared.environments.clear()
+    hidden = hidden_environment(shared, open_folder)
     policy = cacheadmin.policy(shared.path, complete=False)
     said = cacheadmin("evict", policy, "six==1.16.0", "--format", "json", code=0).json
     (archive,) = [row for row in said["removals"] if row["kind"] == "archive"]
     assert archive["rests_on"] == "absence"
     assert not dangling_links(hidden)
     assert not offline(shared, NEWEST, "six==1.16.0")
+
+
+def hidden_environment(shared: SharedCache, folder: Path) -> Path:
+    """Return an environment with six that lies where nobody looks."""
+    hidden = folder / "mnt" / "node7" / "env"
+    hidden.parent.mkdir(parents=True)
+    shared.environment("proj", NEWEST, "six==1.16.0").rename(hidden)
+    shared.environments.clear()
+    return hidden
+
+
+def test_what_is_silent_on_trial_is_out_of_reach_at_once_and_can_come_back(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    hidden = hidden_environment(shared, open_folder)
+    policy = cacheadmin.policy(shared.path, complete=False)
+    words = ("evict", policy, "six==1.16.0", "--format", "json")
+    (planted,) = cacheadmin(*words, code=0).json["trial"]["planted"]
+    # By names alone: who reads a tripwire springs it.
+    before = names_in(shared.path)
+    dry = cacheadmin(*words, "--dry-run", code=0).json
+    assert names_in(shared.path) == before
+    said = cacheadmin(*words, code=0).json
+    assert [row["path"] for row in said["removals"]] == [planted]
+    assert [row["path"] for row in dry["removals"]] == [planted]
+    assert "on trial" in said["removals"][0]["reason"]
+    assert dangling_links(hidden)
+    assert not any(name.endswith("six.py") for name in names_in(shared.path))
+    cacheadmin("runs", "restore", policy, said["run_id"], code=0)
+    assert not dangling_links(hidden)
+
+
+def test_what_springs_on_trial_stays_in_use_and_is_told(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    hidden = hidden_environment(shared, open_folder)
+    policy = cacheadmin.policy(shared.path, complete=False)
+    words = ("evict", policy, "six==1.16.0", "--format", "json")
+    (planted,) = cacheadmin(*words, code=0).json["trial"]["planted"]
+    subprocess.run([hidden / "bin" / "python", "-c", "import six"], check=True)
+    told = cacheadmin(*words, code=0)
+    assert "was used while it was on trial" in told.stderr
+    assert [row["path"] for row in told.json["kept"]] == [planted]
+    assert [row["path"] for row in told.json["trial"]["sprung"]] == [planted]
+    assert not dangling_links(hidden)
+    cacheadmin(*words, "--even-in-use", code=0)
+    assert dangling_links(hidden)
