@@ -22,6 +22,7 @@ from cacheadmin.policy.locating import is_folder, policies_of
 from cacheadmin.situation import look_with
 
 if TYPE_CHECKING:
+    from cacheadmin.audit.advisories import Advisories
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.situation import Progress
 
@@ -32,18 +33,20 @@ def audit_caches(
     only: Collection[str] = (),
     insecure_policy: bool = False,
     progress: Progress | None = None,
+    advisories: Advisories | None = None,
 ) -> tuple[tuple[Audit, ...], bool]:
     """Return the audit of each policy, and whether several were asked for.
 
     An argument is a policy, or a folder that stands for every ``*.yaml`` in
-    it; none is the caller's own cache. Asking for one raises PolicyInvalid,
-    NotACache and NotPermitted as every command does; with several these are
-    findings. A folder counts as several whatever it holds.
+    it; none is the caller's own cache. ``advisories`` are what packages are held
+    against. Asking for one raises PolicyInvalid, NotACache and NotPermitted as every
+    command does; with several these are findings. A folder counts as several whatever
+    it holds.
     """
     several = len(arguments) > 1 or any(is_folder(argument) for argument in arguments)
     if not several:
         loaded = load_policy(arguments[0] if arguments else None, insecure=insecure_policy)
-        return (_audit(loaded, only, progress),), False
+        return (_audit(loaded, only, progress, advisories),), False
     audits: dict[str, Audit] = {}
     for argument in arguments:
         try:
@@ -55,24 +58,33 @@ def audit_caches(
             continue
         for policy in policies:
             if policy not in audits:
-                audits[policy] = _audit_of_many(policy, only, insecure_policy, progress)
+                audits[policy] = _audit_of_many(policy, only, insecure_policy, progress, advisories)
     return tuple(audits.values()), True
 
 
-def _audit(loaded: LoadedPolicy, only: Collection[str], progress: Progress | None) -> Audit:
+def _audit(
+    loaded: LoadedPolicy,
+    only: Collection[str],
+    progress: Progress | None,
+    advisories: Advisories | None,
+) -> Audit:
     # Before a long look: a misspelled rule is said at once.
     settings_of(loaded)
     with look_with(loaded, report_clones=True, progress=progress) as situation:
-        return run_audit(situation, only)
+        return run_audit(situation, only, advisories=advisories)
 
 
 def _audit_of_many(
-    policy: str, only: Collection[str], insecure: bool, progress: Progress | None
+    policy: str,
+    only: Collection[str],
+    insecure: bool,
+    progress: Progress | None,
+    advisories: Advisories | None,
 ) -> Audit:
     loaded = None
     try:
         loaded = load_policy(policy, insecure=insecure)
-        return _audit(loaded, only, progress)
+        return _audit(loaded, only, progress, advisories)
     except CacheadminError as error:
         return _failed(policy, _one_line(error), error.hint, loaded)
     except Exception as error:

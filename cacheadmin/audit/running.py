@@ -23,6 +23,7 @@ from cacheadmin.findings import Finding, worst_first
 from cacheadmin.policy.teams import team_of
 
 if TYPE_CHECKING:
+    from cacheadmin.audit.advisories import Advisories
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import CacheIdentity
@@ -52,16 +53,21 @@ class Audit:
 
 
 def run_audit(
-    situation: Situation, only: Collection[str] = (), *, measured: Size | None = None
+    situation: Situation,
+    only: Collection[str] = (),
+    *,
+    measured: Size | None = None,
+    advisories: Advisories | None = None,
 ) -> Audit:
     """Check every rule, or ``only`` those of these ids, on one situation; nothing is changed.
 
-    ``measured`` is what the whole cache takes, where that is known already.
+    ``measured`` is what the whole cache takes, where that is known already,
+    ``advisories`` what packages are held against.
     Raises PolicyInvalid for settings of rules or thresholds that don't exist.
     """
     settings = settings_of(situation.loaded)
     chosen = {name: s for name, s in settings.items() if not only or name in only}
-    subject = Subject(situation, measured)
+    subject = Subject(situation, measured, advisories)
     found: list[Finding] = []
     for rule in RULES:
         setting = chosen.get(rule.id)

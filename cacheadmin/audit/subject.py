@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cacheadmin.audit.advisories import Advisories
     from cacheadmin.audit.survey import Survey
     from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.case import Case
@@ -19,10 +20,12 @@ class Subject:
     """One cache under audit. Its cached properties are found out when first asked for.
 
     ``measured``: what the whole cache takes, where the caller knows it already.
+    ``advisories``: what is known of vulnerable packages; None where nobody handed any in.
     """
 
     situation: Situation
     measured: Size | None = None
+    advisories: Advisories | None = None
 
     @property
     def policy(self) -> Policy:

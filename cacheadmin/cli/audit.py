@@ -46,6 +46,16 @@ def audit(
     list_rules: Annotated[
         bool, typer.Option("--list-rules", help="Print what is checked and why, and leave.")
     ] = False,
+    advisories: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--advisories",
+            metavar="FILE",
+            help="OSV or pip-audit JSON (or a folder or zip of OSV files) that packages are held "
+            "against; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     metrics: MetricsOption = None,
     output_format: Annotated[
         AuditFormat, typer.Option("--format", help="table, json, csv, markdown or sarif.")
@@ -53,19 +63,31 @@ def audit(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check one or many caches against the audit rules; leaves with 8 when they fail."""
+    from cacheadmin.audit.advisories import read_advisories
     from cacheadmin.audit.auditing import audit_caches
+    from cacheadmin.audit.rules.known_advisory import KnownAdvisory
     from cacheadmin.audit.settings import chosen_rules
     from cacheadmin.cli.showing import fails, progress_bar
-    from cacheadmin.errors import ExitCode
+    from cacheadmin.errors import ExitCode, WrongUsage
 
     if list_rules:
         _list_rules(output_format)
         return int(ExitCode.DONE)
     only = chosen_rules(rules) if rules else ()
+    if KnownAdvisory.id in only and not advisories:
+        raise WrongUsage(
+            f"--rule {KnownAdvisory.id} has nothing to hold packages against",
+            hint="name the advisories: --advisories FILE",
+        )
+    known = read_advisories(advisories) if advisories else None
     with recorded("audit", policies[0] if policies else None, metrics=metrics, changes=False) as it:
         with progress_bar() as progress:
             audits, several = audit_caches(
-                policies or (), only=only, insecure_policy=insecure_policy, progress=progress
+                policies or (),
+                only=only,
+                insecure_policy=insecure_policy,
+                progress=progress,
+                advisories=known,
             )
         for audited in audits if only else ():
             for name in audited.off:

@@ -14,6 +14,7 @@ from cacheadmin.audit.rules.environment_unregistered import EnvironmentUnregiste
 from cacheadmin.audit.rules.foreign_owner import ForeignOwner
 from cacheadmin.audit.rules.group_differs import GroupDiffers
 from cacheadmin.audit.rules.hardlinks_outside import HardlinksOutside
+from cacheadmin.audit.rules.known_advisory import KnownAdvisory
 from cacheadmin.audit.rules.link_mode import LinkModeUnwanted
 from cacheadmin.audit.rules.links_out import LinksOut
 from cacheadmin.audit.rules.lock_file import LockFile
@@ -44,6 +45,7 @@ from cacheadmin.audit.rules.uv_without_lock import UvWithoutLock
 from cacheadmin.audit.rules.world_writable import WorldWritable
 
 RULES: tuple[type[Rule], ...] = (
+    KnownAdvisory,
     UnknownBucket,
     CacheRootMode,
     NotGroupWritable,

@@ -123,8 +123,8 @@ _cacheadmin_call() {
             arguments='policy...'
             ;;
         'audit')
-            options='--fail-on --rule --list-rules --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
-            valued='--fail-on --rule --metrics --format --color'
+            options='--fail-on --rule --list-rules --advisories --metrics --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--fail-on --rule --advisories --metrics --format --color'
             arguments='policy...'
             ;;
         'dedupe')
@@ -297,7 +297,7 @@ _cacheadmin_values() {
         'report --format') printf '%s\n' table json ;;
         'report --color') printf '%s\n' auto always never ;;
         'audit --fail-on') printf '%s\n' error warning info never ;;
-        'audit --rule') printf '%s\n' unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
+        'audit --rule') printf '%s\n' known-advisory unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
         'audit --format') printf '%s\n' table json csv markdown sarif ;;
         'audit --color') printf '%s\n' auto always never ;;
         'dedupe --format') printf '%s\n' table json ;;

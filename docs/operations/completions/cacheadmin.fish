@@ -14,7 +14,7 @@ end
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
     set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --advisories --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
     set -l policy
@@ -70,7 +70,7 @@ end
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
     set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
-    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
+    set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --advisories --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
     set -l skip 0
@@ -252,8 +252,9 @@ complete -c cacheadmin -n '__cacheadmin_at "report"' -s h -l help -d 'Print help
 complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "audit" 0+' -F
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
-complete -c cacheadmin -n '__cacheadmin_at "audit"' -l rule -x -a 'unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited' -d 'Check only this rule; may be repeated'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l rule -x -a 'known-advisory unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited' -d 'Check only this rule; may be repeated'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l list-rules -d 'Print what is checked and why, and leave'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l advisories -r -F -d 'OSV or pip-audit JSON (or a folder or zip of OSV files) that packages are held against; may be repeated'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l format -x -a 'table json csv markdown sarif' -d 'table, json, csv, markdown or sarif'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l insecure-policy -d 'Accept a policy that others could have written'
