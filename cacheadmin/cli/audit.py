@@ -95,7 +95,7 @@ def audit(
         failing = fails([finding for audit in audits for finding in audit.findings], fail_on)
         it.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
         # Before anything is printed: a reader who leaves early takes nothing from the metrics.
-        _note(it, audits)
+        _note(it, audits, whole=not only)
         # A document is whole even when all is well: whatever reads it expects one.
         document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
         if failing or document or not output.settings.quiet:
@@ -103,9 +103,12 @@ def audit(
     return it.exit_code
 
 
-def _note(account: Account, audits: Sequence[Audit]) -> None:
-    """Note what metrics tell of each cache; it did its job whatever it found."""
-    from cacheadmin.operations.account import Look, name_of
+def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
+    """Note what metrics and messages tell of each cache; it did its job whatever it found.
+
+    ``whole``: every rule was checked. Who tries a single one needs no message.
+    """
+    from cacheadmin.operations.account import Audited, Look, name_of
     from cacheadmin.operations.figures import of_findings
 
     account.outcome = "done"
@@ -114,6 +117,8 @@ def _note(account: Account, audits: Sequence[Audit]) -> None:
         name, cache = (policy.name, policy.cache) if policy else (name_of(audit.subject), "")
         samples = list(of_findings(audit.findings))
         account.looks.append(Look(name, cache, samples, reached=audit.cache is not None))
+        if audit.loaded is not None and whole:
+            account.audited.append(Audited(audit.loaded, audit.findings))
 
 
 def _show(audits: Sequence[Audit], output_format: AuditFormat, *, several: bool) -> None:

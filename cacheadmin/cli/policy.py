@@ -84,9 +84,44 @@ def check_command(
                 output.failure(error)
                 code = max(code, int(error.exit_code))
                 continue
+            if loaded.policy.notify.is_set:
+                from cacheadmin.operations.notifying import problems_of
+
+                for problem in problems_of(loaded):
+                    output.warning(problem)
             if not output.settings.quiet:
                 output.data(f"{loaded.path or 'the built-in policy'}: ok")
     return code
+
+
+@policy_app.command("notify")
+def notify_command(
+    policy: PolicyArgument = None,
+    insecure_policy: InsecurePolicyOption = False,
+) -> int:
+    """Send a message to every URL of `notify`, to see that it arrives."""
+    import socket
+
+    from cacheadmin.counting import count_words
+    from cacheadmin.errors import CacheadminError, WrongUsage
+    from cacheadmin.operations.notifying import NOT_INSTALLED, destinations, send_all
+    from cacheadmin.operations.sending import is_installed
+    from cacheadmin.policy.loading import load_policy
+
+    loaded = load_policy(policy, insecure=insecure_policy)
+    name = loaded.policy.name
+    if not loaded.policy.notify.is_set:
+        raise WrongUsage(f"{name} has neither notify.urls nor notify.file: nobody is told")
+    if not is_installed():
+        raise CacheadminError(NOT_INSTALLED)
+    to = destinations(loaded)
+    text = f"A trial: messages about {name} on {socket.gethostname()} come this way."
+    _, problems = send_all(to, f"cacheadmin: a message about {name}", text)
+    for problem in problems:
+        output.warning(problem)
+    failed = len(problems)
+    output.note(f"{max(0, len(to) - failed)} of {count_words(len(to), 'URL')} took the message")
+    return int(ExitCode.PARTIAL if failed else ExitCode.DONE)
 
 
 @policy_app.command("schema")

@@ -1,4 +1,4 @@
-"""What is told of a command once it has ended: metrics, audit trail, system log.
+"""What is told of a command once it has ended: metrics, audit trail, system log, messages.
 
 The command itself comes first: whatever goes wrong here is a warning on
 stderr, and neither its work nor its exit code changes.
@@ -60,6 +60,8 @@ def _tell(account: Account, metrics: str | None, *, changes: bool) -> None:
         _or_warn("audit trail", lambda: _add_to_trail(account))
         if log.system != "off":
             _or_warn("system log", lambda: _log(account, log.system, log.socket))
+    if changes or account.audited:
+        _or_warn("notification", lambda: _notify(account))
 
 
 def _or_warn(what: str, write: Callable[[], None]) -> None:
@@ -71,6 +73,18 @@ def _or_warn(what: str, write: Callable[[], None]) -> None:
         output.warning(f"no {what}: {error.message}")
     except (OSError, ValueError) as error:
         output.warning(f"no {what}: {error}")
+
+
+def _notify(account: Account) -> None:
+    loaded = [audited.loaded for audited in account.audited]
+    if account.loaded is not None:
+        loaded.append(account.loaded)
+    if not any(one.policy.notify.is_set for one in loaded):
+        return
+    from cacheadmin.operations.notifying import notify
+
+    for warning in notify(account):
+        output.warning(warning)
 
 
 def _write_metrics(account: Account, path: str) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, ExitCode
-from cacheadmin.timestamps import now_ns
+from cacheadmin.timestamps import NANOSECONDS, now_ns
 
 if TYPE_CHECKING:
+    from cacheadmin.findings import Finding
     from cacheadmin.operations.exposition import Sample
     from cacheadmin.policy.loading import LoadedPolicy
 
@@ -56,12 +57,24 @@ class Look:
     reached: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit of one policy's cache found."""
+
+    loaded: LoadedPolicy
+    """The policy."""
+
+    findings: tuple[Finding, ...]
+    """The findings that the policy does not accept."""
+
+
 @dataclass(slots=True)
 class Account:
     """One command. ``counts`` are numbers for the trail, ``subject`` what it was about.
 
     ``argument`` is the policy as it was named; ``loaded`` is it once it could
-    be read. ``wants_figures``: somebody will read ``looks``.
+    be read. ``wants_figures``: somebody will read ``looks``. ``error_details``
+    are the further lines of ``error``.
     """
 
     command: str
@@ -73,8 +86,10 @@ class Account:
     outcome: str = ""
     exit_code: int = int(ExitCode.DONE)
     error: str = ""
+    error_details: tuple[str, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     looks: list[Look] = field(default_factory=list)
+    audited: list[Audited] = field(default_factory=list)
     ended_ns: int = 0
     duration_seconds: float = 0.0
     _begun: float = field(default_factory=time.monotonic)
@@ -90,6 +105,11 @@ class Account:
     def cache(self) -> str:
         """The cache's path as the policy spells it; empty while that is not known."""
         return "" if self.loaded is None else self.loaded.policy.cache
+
+    @property
+    def begun_ns(self) -> int:
+        """When it began (ns since the epoch), once it has ended."""
+        return self.ended_ns - int(self.duration_seconds * NANOSECONDS)
 
     @property
     def succeeded(self) -> bool:
@@ -109,6 +129,7 @@ class Account:
         # A reader who left (`| head`) has heard enough; the command did its work.
         if error is not None and not isinstance(error, BrokenPipeError):
             self.exit_code, self.error = _ending(error)
+            self.error_details = error.details if isinstance(error, CacheadminError) else ()
             self.outcome = ""
         self.outcome = self.outcome or _outcome(self.exit_code)
 

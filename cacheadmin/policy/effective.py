@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from cacheadmin.policy.quantities import Share, duration_words
+from cacheadmin.policy.values import masked_url
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
@@ -45,7 +46,10 @@ def _flat(model: BaseModel, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON and YAML spell it; durations and shares as in a policy."""
+    """Return a value as JSON and YAML spell it; durations and shares as in a policy.
+
+    Of a URL that holds secrets nothing is shown but its scheme.
+    """
     shown = value
     if isinstance(value, timedelta):
         shown = duration_words(value)
@@ -53,6 +57,8 @@ def plain(value: Any) -> Any:
         shown = f"{value.percent:g}%"
     elif isinstance(value, date):
         shown = value.isoformat()
+    elif isinstance(value, SecretStr):
+        shown = masked_url(value.get_secret_value())
     elif isinstance(value, BaseModel):
         shown = {name: plain(getattr(value, name)) for name in type(value).model_fields}
     elif isinstance(value, dict):

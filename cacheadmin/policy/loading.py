@@ -18,9 +18,9 @@ from cacheadmin.errors import NotACache, PolicyInvalid
 from cacheadmin.policy.locating import default_cache, policy_path
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
-from cacheadmin.policy.trust import read_trusted
+from cacheadmin.policy.trust import others_can_read, read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
-from cacheadmin.policy.wording import describe
+from cacheadmin.policy.wording import describe, without_urls
 
 # What the policy is called that is in force where none is named.
 _BUILT_IN = "default"
@@ -65,7 +65,16 @@ def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy
     if path is None:
         cache = default_cache(os.environ)
         return LoadedPolicy(Policy(version=1, name=_BUILT_IN, cache=cache), None, {})
-    return parse_policy(read_trusted(path, insecure=insecure), path)
+    loaded = parse_policy(read_trusted(path, insecure=insecure), path)
+    if loaded.policy.notify.urls and others_can_read(path):
+        position = loaded.positions.get("notify.urls", (1, 1))
+        raise PolicyInvalid(
+            f"{path}:{position[0]}:{position[1]}: notify.urls: others can read this file, and "
+            "such URLs hold passwords",
+            hint="make it 0600, or put the URLs into a file of its own with mode 0600 and name "
+            "that by notify.file",
+        )
+    return loaded
 
 
 def parse_policy(content: bytes, path: str) -> LoadedPolicy:
@@ -156,8 +165,11 @@ def _document_key(location: tuple[int | str, ...], document: Positioned) -> Key:
 def _describe(detail: Mapping[str, Any], key: Key) -> str:
     name = ".".join(str(part) for part in key) or "the policy"
     if detail["type"] == "extra_forbidden":
-        return f"unknown key {name}{nearest(str(detail['loc'][-1]), _all_keys())}"
-    return describe(detail, name)
+        text = f"unknown key {name}{nearest(str(detail['loc'][-1]), _all_keys())}"
+    else:
+        text = describe(detail, name)
+    # What stands in the place of a secret may be one.
+    return without_urls(text) if key[:1] == ("notify",) else text
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

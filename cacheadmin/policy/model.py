@@ -27,6 +27,7 @@ from cacheadmin.policy.values import (
     OptionalDuration,
     PackagePattern,
     Release,
+    SecretUrl,
     Section,
     Size,
     SizeOrShare,
@@ -268,6 +269,31 @@ class Log(Section):
     )
 
 
+class Notify(Section):
+    """Who gets a message when a person has to look."""
+
+    urls: tuple[SecretUrl, ...] = Field(
+        (),
+        description="URLs of apprise (mail, webhook, chat); others may not read the policy then",
+    )
+    file: AbsolutePath | None = Field(
+        None,
+        description="file with such URLs, one a line, that others can't read; for policies that "
+        "everybody reads",
+    )
+    about: tuple[Literal["refused", "rolled_back", "sprung", "overdue", "audit_errors"], ...] = (
+        Field(
+            ("refused", "rolled_back", "sprung", "overdue", "audit_errors"),
+            description="what is told, each at most once a day",
+        )
+    )
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anybody is to get messages."""
+        return bool(self.urls) or self.file is not None
+
+
 class Scan(Section):
     """How environments are scanned."""
 
@@ -382,4 +408,5 @@ class Policy(Section):
     )
     scan: Scan = Scan.model_construct()
     log: Log = Log.model_construct()
+    notify: Notify = Notify.model_construct()
     audit: AuditSettings = AuditSettings.model_construct()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
@@ -17,6 +19,7 @@ from cacheadmin.fs.resolving import resolve
 MAX_BYTES = 1024 * 1024
 
 _HINT = "make it yours or root's and 0644 in a 0755 folder, or give --insecure-policy"
+_UNREAD_HINT = "make it yours or root's and 0600, in a folder that nobody else can write to"
 
 
 def read_trusted(path: str, *, insecure: bool) -> bytes:
@@ -25,37 +28,70 @@ def read_trusted(path: str, *, insecure: bool) -> bytes:
     A link is followed, and what it leads to is checked. Raises PolicyInvalid
     (untrusted, too large, no file), NotACache (missing), NotPermitted.
     """
-    real = resolve(path)
-    try:
-        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except PermissionError:
-        raise NotPermitted(f"the policy {path} can't be read: Permission denied") from None
-    except OSError as error:
-        raise NotACache(f"no such policy: {path}: {error.strerror}") from None
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise PolicyInvalid(
-                f"{path}: a policy must be a file, this is {kind_words(status.st_mode)}"
-            )
+    with _opened(path, "policy") as (fd, real, status):
         if not insecure:
             _check(path, status, "the policy")
             folder = os.path.dirname(real)
             _check(folder, os.stat(folder), "the policy's folder")
+        return os.read(fd, MAX_BYTES)
+
+
+def read_secrets(path: str) -> bytes:
+    """Return the content of a file of secret URLs, which others can neither write nor read.
+
+    Raises as ``read_trusted``.
+    """
+    with _opened(path, "file of URLs") as (fd, real, status):
+        _check(path, status, "the file of URLs", _UNREAD_HINT)
+        folder = os.path.dirname(real)
+        _check(folder, os.stat(folder), "the folder of the file of URLs", _UNREAD_HINT)
+        if status.st_mode & stat.S_IROTH:
+            mode = stat.S_IMODE(status.st_mode)
+            raise PolicyInvalid(
+                f"the file of URLs {path} can be read by others (mode {mode:04o})",
+                hint=_UNREAD_HINT,
+            )
+        return os.read(fd, MAX_BYTES)
+
+
+@contextmanager
+def _opened(path: str, what: str) -> Iterator[tuple[int, str, os.stat_result]]:
+    """Open a file; yield its descriptor, where it really lies, and its status."""
+    real = resolve(path)
+    try:
+        fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except PermissionError:
+        raise NotPermitted(f"the {what} {path} can't be read: Permission denied") from None
+    except OSError as error:
+        raise NotACache(f"no such {what}: {path}: {error.strerror}") from None
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise PolicyInvalid(
+                f"{path}: a {what} must be a file, this is {kind_words(status.st_mode)}"
+            )
         if status.st_size > MAX_BYTES:
             raise PolicyInvalid(f"{path}: larger than {MAX_BYTES} bytes")
-        return os.read(fd, MAX_BYTES)
+        yield fd, real, status
     finally:
         os.close(fd)
 
 
-def _check(path: str, status: os.stat_result, what: str) -> None:
+def others_can_read(path: str) -> bool:
+    """Whether accounts that are neither owner nor group may read a file; False if it is gone."""
+    try:
+        return bool(os.stat(resolve(path)).st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _check(path: str, status: os.stat_result, what: str, hint: str = _HINT) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in (0, os.geteuid()):
         owner = account_name(status.st_uid)
         raise PolicyInvalid(
-            f"{what} {path} belongs to {owner}, who is neither root nor you", hint=_HINT
+            f"{what} {path} belongs to {owner}, who is neither root nor you", hint=hint
         )
     if mode & 0o022:
         who = "others" if mode & 0o002 else "its group"
-        raise PolicyInvalid(f"{what} {path} can be written by {who} (mode {mode:04o})", hint=_HINT)
+        raise PolicyInvalid(f"{what} {path} can be written by {who} (mode {mode:04o})", hint=hint)

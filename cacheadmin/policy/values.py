@@ -6,6 +6,7 @@ paths are absolute, releases have three numbers, dates are days.
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SecretStr,
     WithJsonSchema,
 )
 
@@ -32,6 +34,8 @@ from cacheadmin.policy.quantities import (
     parse_size,
 )
 from cacheadmin.uv.releases import parse_release
+
+_URL_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*://\S+$"
 
 
 def _duration(value: object) -> object:
@@ -79,6 +83,18 @@ def _expected_host(value: str) -> str:
     if problem:
         raise ValueError(f"{value!r} {problem}")
     return value
+
+
+def _secret_url(value: str) -> str:
+    if re.match(_URL_PATTERN, value) is None:
+        raise ValueError("this is no URL: write SCHEME://..., such as mailto://localhost")
+    return value
+
+
+def masked_url(url: str) -> str:
+    """Return what may be shown of a URL that holds secrets: its scheme."""
+    scheme, separator, _ = url.partition("://")
+    return f"{scheme}://***" if separator else "***"
 
 
 def _release(value: object) -> object:
@@ -151,6 +167,13 @@ PackagePattern = Annotated[
 ExpectedHost = Annotated[
     str,
     BeforeValidator(lambda value: _expected_host(value) if isinstance(value, str) else value),
+]
+SecretUrl = Annotated[
+    SecretStr,
+    # Nothing but its scheme is ever shown: passwords and tokens stand anywhere in such URLs.
+    BeforeValidator(lambda value: _secret_url(value) if isinstance(value, str) else value),
+    PlainSerializer(lambda value: masked_url(value.get_secret_value())),
+    WithJsonSchema({"type": "string", "pattern": _URL_PATTERN, "writeOnly": True}),
 ]
 Date = Annotated[
     date,

@@ -92,6 +92,11 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "...'"
 
 
+def without_urls(text: str) -> str:
+    """Return a sentence without anything of the URLs in it but their schemes."""
+    return re.sub(r"(://)[^\s]+", r"\1***", text)
+
+
 def describe_yaml(problem: str, context: str, line: str, column: int) -> str:
     """Return what is wrong with a line of YAML: libyaml's error in plain words.
 

@@ -71,6 +71,11 @@ def read_history_rows(file: str, cache: str) -> list[tuple[int, str]]:
     return _rows(file, query, (cache,))
 
 
+def read_notification_rows(file: str, cache: str) -> list[tuple[str, str]]:
+    """Return (cause, record) of what was told to people about one cache."""
+    return _rows(file, "SELECT cause, record FROM notification WHERE cache = ?", (cache,))
+
+
 def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
     try:
         os.stat(file)

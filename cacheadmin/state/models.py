@@ -112,3 +112,13 @@ class SizeHistoryRow(Base):
     cache: Mapped[str] = mapped_column(Text, primary_key=True)
     taken_ns: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     record: Mapped[str] = mapped_column(Text)
+
+
+class NotificationRow(Base):
+    """When a cause was last told to people: a record of ``state.notifications``."""
+
+    __tablename__ = "notification"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    cause: Mapped[str] = mapped_column(Text, primary_key=True)
+    record: Mapped[str] = mapped_column(Text)

@@ -37,6 +37,19 @@ class TrialSummary:
         return not (self.entries or self.came_back)
 
 
+def uses_on_trial(cache: OpenCache) -> tuple[tuple[Spring, ...], int]:
+    """Return what came back from trial because it was used, and when that was last looked for.
+
+    The moment is in ns since the epoch, 0 for never. Both are empty where our
+    folder can't be read.
+    """
+    with trials_or_none(cache) as trials:
+        if trials is None:
+            return (), 0
+        ledger = trials.ledger
+        return tuple(one for one in ledger.springs if one.is_use), ledger.looked_ns or 0
+
+
 def trial_summary(cache: OpenCache) -> TrialSummary:
     """Return what is on trial in a cache; nothing where our folder can't be read."""
     with trials_or_none(cache) as trials:

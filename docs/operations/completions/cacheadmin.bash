@@ -233,7 +233,7 @@ _cacheadmin_call() {
             arguments='policy'
             ;;
         'policy')
-            commands='init check schema show'
+            commands='init check notify schema show'
             options='--quiet -q --verbose -v --wide --color --version -h --help'
             valued='--color'
             ;;
@@ -246,6 +246,11 @@ _cacheadmin_call() {
             options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--color'
             arguments='policy...'
+            ;;
+        'policy notify')
+            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--color'
+            arguments='policy'
             ;;
         'policy schema')
             options='--quiet -q --verbose -v --wide --color --version -h --help'
@@ -335,6 +340,7 @@ _cacheadmin_values() {
         'policy --color') printf '%s\n' auto always never ;;
         'policy init --color') printf '%s\n' auto always never ;;
         'policy check --color') printf '%s\n' auto always never ;;
+        'policy notify --color') printf '%s\n' auto always never ;;
         'policy schema --color') printf '%s\n' auto always never ;;
         'policy show --format') printf '%s\n' table json ;;
         'policy show --color') printf '%s\n' auto always never ;;

@@ -13,7 +13,7 @@ end
 
 # The past runs of the policy that was typed; without one of the caller's own cache.
 function __cacheadmin_run_ids
-    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy notify' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --advisories --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l skip 0
@@ -69,7 +69,7 @@ end
 
 # Whether the words so far are this call, and with so many arguments, if that is asked.
 function __cacheadmin_at
-    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy schema' 'policy show' 'uv' 'uv learn'
+    set -l calls 'status' 'preflight' 'plan' 'prune' 'simulate' 'evict' 'explain' 'scan' 'schemas' 'usage' 'report' 'audit' 'dedupe' 'doctor' 'verify' 'protect' 'guard' 'observe' 'help' 'runs' 'runs list' 'runs show' 'runs restore' 'runs purge' 'venv' 'venv add' 'venv remove' 'venv list' 'venv discover' 'pin' 'pin add' 'pin remove' 'pin list' 'policy' 'policy init' 'policy check' 'policy notify' 'policy schema' 'policy show' 'uv' 'uv learn'
     set -l valued --color --format --for-uv --metrics --out --plan --uv --clean --by --html --fail-on --rule --advisories --fix-script --sample --seed --jobs --forget --older-than --reason --expires --cache --name --policy
     set -l call
     set -l place 0
@@ -489,6 +489,7 @@ complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l version -d 'Print the 
 complete -c cacheadmin -n '__cacheadmin_at "pin list"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy"' -a init -d 'Write a commented starter policy; an existing file is never overwritten'
 complete -c cacheadmin -n '__cacheadmin_at "policy"' -a check -d 'Check policies: syntax, keys, values, and who could have written them'
+complete -c cacheadmin -n '__cacheadmin_at "policy"' -a notify -d 'Send a message to every URL of `notify`, to see that it arrives'
 complete -c cacheadmin -n '__cacheadmin_at "policy"' -a schema -d 'Print the JSON Schema of policies'
 complete -c cacheadmin -n '__cacheadmin_at "policy"' -a show -d 'Show the effective policy, and where each value came from'
 complete -c cacheadmin -n '__cacheadmin_at "policy"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
@@ -515,6 +516,15 @@ complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l wide -d 'Show tabl
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l version -d 'Print the version and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -s h -l help -d 'Print help and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify" 0' -a '(__cacheadmin_policies)' -d policy
+complete -c cacheadmin -n '__cacheadmin_at "policy notify" 0' -F
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l insecure-policy -d 'Accept a policy that others could have written'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l wide -d 'Show tables whole, however narrow the terminal is'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -l version -d 'Print the version and leave'
+complete -c cacheadmin -n '__cacheadmin_at "policy notify"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
 complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -l wide -d 'Show tables whole, however narrow the terminal is'
