@@ -9,10 +9,10 @@ WORKERS ?= 2
 # Set it where a wheel of pyxattr is at hand, and no compiler is needed.
 NO_CHECK ?=
 PYTEST := $(BIN)/python -m pytest
-CHECKED := cacheadmin tests docs/operations/debian
+CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long bench demo man-check completions schemas deb wheelhouse clean
+.PHONY: help dev lint format test test-long bench demo man-check completions schemas deb rpm wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,9 +71,12 @@ schemas: dev ## write the JSON Schema of policies anew
 deb: dev ## build a Debian package in dist, for the Python of this system
 	$(BIN)/python docs/operations/debian/build.py dist
 
+rpm: dev ## build an RPM in dist, for the Python of this system
+	$(BIN)/python docs/operations/rpm/build.py dist
+
 wheelhouse: dev ## build every wheel once, for machines without compiler or network
 	rm -rf dist/wheelhouse
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir dist/wheelhouse .
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir dist/wheelhouse '.[notify,postgresql]' pip
 	@echo 'install it with: pip install --no-index --find-links dist/wheelhouse cacheadmin'
 
 clean: ## remove everything that the targets made

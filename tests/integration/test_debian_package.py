@@ -171,6 +171,7 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
         "./usr/share/doc/cacheadmin/operations/README.md",
         "./usr/share/doc/cacheadmin/examples/cron.d/cacheadmin",
         "./usr/share/doc/cacheadmin/examples/prometheus/cacheadmin.rules.yml",
+        "./usr/share/doc/cacheadmin/examples/grafana/cacheadmin.json",
         "./usr/share/cacheadmin/schemas/policy.schema.json",
     ):
         assert f" {path}\n" in listed

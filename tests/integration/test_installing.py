@@ -56,29 +56,68 @@ def test_make_asks_before_it_builds_anything() -> None:
     assert recipe.index("check-build-tools.sh") < recipe.index("pip install")
 
 
+@pytest.fixture(scope="module")
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `make wheelhouse` builds."""
+    folder = tmp_path_factory.mktemp("wheelhouse")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
+    # pipx brings no pip of its own.
+    what = [f"{REPOSITORY}[notify,postgresql]", "pip"]
+    subprocess.run([*build, "--wheel-dir", folder, *what], check=True, timeout=600)
+    assert list(folder.glob("pyxattr-*.whl"))
+    assert not list(folder.glob("*.tar.gz"))
+    return folder
+
+
+def offline(home: Path) -> dict[str, str]:
+    """No compiler, and no way to an index."""
+    home.mkdir(exist_ok=True)
+    proxy = {"HTTPS_PROXY": "http://127.0.0.1:9", "PIP_NO_CACHE_DIR": "1"}
+    return {"PATH": "/usr/bin:/bin", "CC": "/bin/false", "HOME": str(home), **proxy}
+
+
+def make_venv(folder: Path) -> Path:
+    """Make an environment and return its bin folder."""
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    return folder / "bin"
+
+
 @pytest.mark.long
 def test_a_machine_without_compiler_or_network_installs_from_the_wheelhouse(
-    tmp_path: Path,
+    wheelhouse: Path, tmp_path: Path
 ) -> None:
-    """As `make wheelhouse` builds it; then with pip, and with `uv tool install`."""
-    wheelhouse = tmp_path / "wheelhouse"
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*build, "--wheel-dir", wheelhouse, REPOSITORY], check=True, timeout=600)
-    assert list(wheelhouse.glob("pyxattr-*.whl"))
-    assert not list(wheelhouse.glob("*.tar.gz"))
-    # No compiler, and no way to an index.
-    offline = {"PATH": "/usr/bin:/bin", "CC": "/bin/false", "HOME": str(tmp_path)}
-    offline |= {"HTTPS_PROXY": "http://127.0.0.1:9", "PIP_NO_CACHE_DIR": "1"}
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    command = [tmp_path / "venv/bin/pip", "install", "--quiet", "--no-index"]
-    command += ["--find-links", wheelhouse, "cacheadmin"]
-    subprocess.run(command, env=offline, check=True, timeout=300)
-    assert works(tmp_path / "venv" / "bin" / "cacheadmin", offline)
+    environment = offline(tmp_path / "home")
+    program = make_venv(tmp_path / "venv")
+    command = [program / "pip", "install", "--quiet", "--no-index"]
+    command += ["--find-links", wheelhouse, "cacheadmin[notify]"]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    assert works(program / "cacheadmin", environment)
+    subprocess.run([program / "python", "-c", "import apprise"], check=True)
+
+
+@pytest.mark.long
+def test_uv_installs_it_as_a_tool(wheelhouse: Path, tmp_path: Path) -> None:
+    environment = offline(tmp_path / "home")
     tool = [uv_binary(NEWEST), "--no-config", "tool", "install", "--offline", "--no-index"]
-    tool += ["--find-links", wheelhouse, "--python", sys.executable, "cacheadmin"]
+    tool += ["--find-links", wheelhouse, "--python", sys.executable, "cacheadmin[notify]"]
     tools = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    subprocess.run(tool, env={**offline, **tools}, check=True, timeout=300)
-    assert works(tmp_path / "bin" / "cacheadmin", offline)
+    subprocess.run(tool, env={**environment, **tools}, check=True, timeout=300)
+    assert works(tmp_path / "bin" / "cacheadmin", environment)
+
+
+@pytest.mark.long
+def test_pipx_installs_it(wheelhouse: Path, tmp_path: Path) -> None:
+    program = make_venv(tmp_path / "venv")
+    fetch = [program / "python", "-m", "pip", "install", "--quiet", "pipx"]
+    subprocess.run(fetch, check=True, timeout=300)
+    environment = offline(tmp_path / "home")
+    # Below HOME it would be found in the caller's own PATH.
+    environment |= {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(tmp_path / "bin")}
+    arguments = ["--python", sys.executable, "--pip-args"]
+    arguments += [f"--no-index --find-links {wheelhouse}", "cacheadmin[notify]"]
+    command = [program / "pipx", "install", *arguments]
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    assert works(tmp_path / "bin" / "cacheadmin", environment)
 
 
 def works(program: Path, environment: dict[str, str]) -> bool:

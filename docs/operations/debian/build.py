@@ -45,6 +45,7 @@ FILES = (
     (OPERATIONS / "logrotate.d", "etc/logrotate.d"),
     (OPERATIONS / "cron.d", "usr/share/doc/cacheadmin/examples/cron.d"),
     (OPERATIONS / "prometheus", "usr/share/doc/cacheadmin/examples/prometheus"),
+    (OPERATIONS / "grafana", "usr/share/doc/cacheadmin/examples/grafana"),
     (REPOSITORY / "policies", "usr/share/cacheadmin/policies"),
     (REPOSITORY / "docs" / "schemas", "usr/share/cacheadmin/schemas"),
 )
@@ -65,14 +66,14 @@ def build(out: Path, python: str, compression: list[str], *, bundle: bool = Fals
     With ``bundle`` nothing is left to the system's own Python packages.
     """
     left = {} if bundle or python != "/usr/bin/python3" else system_packages()
-    version = f"{_version()}-1"
+    version = f"{our_version()}-1"
     architecture = _output("dpkg", "--print-architecture")
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or _changelog().stat().st_mtime)
+    epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or changelog().stat().st_mtime)
     out.mkdir(parents=True, exist_ok=True)
     package = out / f"cacheadmin_{version}_{architecture}.deb"
     with tempfile.TemporaryDirectory(prefix="cacheadmin-deb-") as folder:
         root = Path(folder) / "root"
-        _modules(root / MODULES, python, frozenset(left))
+        copy_modules(root / MODULES, python, frozenset(left))
         _files(root, version, epoch)
         _set_modes(root)
         _control(root, version, architecture, python, left)
@@ -113,7 +114,8 @@ def _candidate(package: str) -> str:
     return match[1].rstrip(".") if match else ""
 
 
-def _modules(folder: Path, python: str, left: frozenset[str]) -> None:
+def copy_modules(folder: Path, python: str, left: frozenset[str]) -> None:
+    """Fill a folder with cacheadmin and all it needs for a Python, but for ``left``."""
     shutil.copytree(
         REPOSITORY / "cacheadmin",
         folder / "cacheadmin",
@@ -155,7 +157,7 @@ def _installed(left: frozenset[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _fetch(folder: Path, python: str, left: frozenset[str]) -> None:
-    release = _release(python)
+    release = release_of(python)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     command += ["--no-compile", "--only-binary=:all:", "--python-version", release]
     wanted = [line for line in _project()["dependencies"] if Requirement(line).name not in left]
@@ -178,7 +180,7 @@ def _files(root: Path, version: str, epoch: int) -> None:
     _copy(OPERATIONS / "README.md", documents / "operations" / "README.md")
     for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))):
         _copy(page, documents / page.name)
-    _compress(_changelog().read_bytes(), documents / "changelog.gz")
+    _compress(changelog().read_bytes(), documents / "changelog.gz")
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch))
     entry = f"cacheadmin ({version}) unstable; urgency=medium\n\n  * See changelog.gz.\n\n"
     entry += f" -- {_maintainer()}  {date}\n"
@@ -189,7 +191,7 @@ def _control(
     root: Path, version: str, architecture: str, python: str, left: dict[str, str]
 ) -> None:
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
-    release = _release(python)
+    release = release_of(python)
     major, minor = map(int, release.split("."))
     values = {
         "VERSION": version,
@@ -198,7 +200,7 @@ def _control(
         "SIZE": str(sum(-(-path.stat().st_size // 1024) for path in files)),
         "PYTHON": release,
         "NEXT_PYTHON": f"{major}.{minor + 1}",
-        "LIBC": _needed_libc(files),
+        "LIBC": needed_libc(files),
         "SYSTEM": "".join(f", {package}" for package in sorted(left.values())),
     }
     text = (HERE / "control.in").read_text(encoding="utf-8")
@@ -221,7 +223,7 @@ def _control(
     _lines(control / "md5sums", sums)
 
 
-def _needed_libc(files: list[Path]) -> str:
+def needed_libc(files: list[Path]) -> str:
     """Return the newest glibc whose symbols a compiled module asks for."""
     newest = (2, 17)
     for path in files:
@@ -257,7 +259,8 @@ def _project() -> dict[str, list[str]]:
     return tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def _version() -> str:
+def our_version() -> str:
+    """Return the version of this repository."""
     text = (REPOSITORY / "cacheadmin" / "__init__.py").read_text(encoding="utf-8")
     match = re.search(r'__version__ = "([^"]+)"', text)
     if match is None:
@@ -270,11 +273,13 @@ def _maintainer() -> str:
     return f"{name} <{os.environ.get('DEBEMAIL', 'maintainers@cacheadmin.invalid')}>"
 
 
-def _changelog() -> Path:
+def changelog() -> Path:
+    """Return the file whose time is that of a build."""
     return REPOSITORY / "CHANGELOG.md"
 
 
-def _release(python: str) -> str:
+def release_of(python: str) -> str:
+    """Return major and minor version of a Python."""
     return _output(python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])")
 
 
