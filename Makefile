@@ -65,7 +65,7 @@ man-check: dev ## check the manual pages
 completions: dev ## write the completion files of bash, zsh and fish anew
 	$(BIN)/python -m cacheadmin.cli.completion_files docs/operations/completions
 
-schemas: dev ## write the JSON Schema of policies anew
+schemas: dev ## write the JSON Schemas of policies and documents anew
 	$(BIN)/python -m cacheadmin.cli.schema_files docs/schemas
 
 deb: dev ## build a Debian package in dist, for the Python of this system

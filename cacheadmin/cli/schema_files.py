@@ -9,9 +9,15 @@ import sys
 def schema_files() -> dict[str, str]:
     """Return the text of each schema by the name it is installed under."""
     from cacheadmin.audit.schema import policy_schema
+    from cacheadmin.report.document_schemas import document_schemas
     from cacheadmin.report.documents import dumps
 
-    return {"policy.schema.json": dumps(policy_schema()) + "\n"}
+    schemas = {"policy.schema.json": policy_schema()}
+    for name, schema in document_schemas().items():
+        # `policy show` prints a document of the policy; the file is another thing.
+        file = "policy-show" if name == "policy" else name
+        schemas[f"{file}.schema.json"] = schema
+    return {name: dumps(schema) + "\n" for name, schema in schemas.items()}
 
 
 def _main() -> None:

@@ -22,9 +22,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.document_checks import check_document
 from tests.support.users import User, open_temporary_folder, python_for_everyone
 from tests.support.uv_releases import REPOSITORY
 from tests.support.warm_start import run_warm, starts_alike
+
+# Checking a longer document takes longer than printing it.
+_CHECKED_BYTES = 200_000
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,14 @@ class Result:
 
     @property
     def json(self) -> Any:
-        """The one JSON document on stdout."""
+        """The one JSON document on stdout; it follows its schema."""
         try:
-            return json.loads(self.stdout)
+            document = json.loads(self.stdout)
         except json.JSONDecodeError as error:
             raise AssertionError(f"no JSON: {self.stdout!r}\n{self.stderr}") from error
+        if len(self.stdout) < _CHECKED_BYTES:
+            check_document(document)
+        return document
 
 
 @dataclass
