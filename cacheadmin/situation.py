@@ -248,9 +248,13 @@ def look_with(
     from cacheadmin.hosts.keeping import observation_store
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.policy.quarantine_place import choose_quarantine
+    from cacheadmin.readers import Readers
     from cacheadmin.state.store import open_state
 
-    with open_cache(loaded.policy.cache) as cache:
+    with (
+        open_cache(loaded.policy.cache) as cache,
+        Readers(loaded.policy.scan.limits.of_readers, keep=(cache.fd,)) as readers,
+    ):
         state = open_state(loaded.policy.state, cache=cache.identity)
         inventory = read_inventory(cache)
         here = host_time()
@@ -266,6 +270,7 @@ def look_with(
                     state, cache, choose_quarantine(loaded.policy, cache).path
                 ),
                 now_ns=moment,
+                readers=readers,
             ),
             now_ns=moment,
             options=ScanOptions(

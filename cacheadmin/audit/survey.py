@@ -58,7 +58,7 @@ class Survey:
 
 def take_survey(subject: Subject) -> Survey:
     """Walk over the cache of an audit. Raises OSError when its root can't be read."""
-    from cacheadmin.evidence.look import locator_for
+    from cacheadmin.evidence.questions import locator_for
 
     situation = subject.situation
     evidence = situation.evidence

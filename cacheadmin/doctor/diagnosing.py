@@ -19,7 +19,7 @@ from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
 from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
-from cacheadmin.evidence.look import locator_for
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of

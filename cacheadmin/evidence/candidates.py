@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.locating import Place, lies_in_another_root
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.readers import Unreadable
 from cacheadmin.uv.layout import parse_bucket_name
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
     from cacheadmin.evidence.locating import CacheLocator
+
+
+@dataclass(frozen=True, slots=True)
+class FolderAt:
+    """Which folder a path leads to."""
+
+    path: str
+    """The folder's own place: no link is on the way, but the last name may be one."""
+    identity: tuple[int, int] | None
+    """Device and inode of the folder; None for a link, and for what is not there."""
+    in_bucket: bool
+    """Whether it lies in a bucket of the cache."""
+
+
+Places = Callable[[Sequence[NamedFolder]], Sequence[FolderAt | Unreadable]]
+
+
+def folder_at(path: str, locator: CacheLocator) -> FolderAt:
+    """Return which folder a path leads to."""
+    own = _own_place(path)
+    return FolderAt(own, _identity(own), _lies_in_a_bucket(own, locator))
 
 
 class Found:
@@ -28,20 +52,34 @@ class Found:
     So links on the way are resolved here, once, and what is looked at from now
     on is the folder's own place. Else a stranger's way could take the place of
     an owner's, and the environment would be judged by what the stranger shows.
+
+    ``places`` resolves: in readers, since what is on the way is its owner's to choose.
     """
 
-    def __init__(self, locator: CacheLocator) -> None:
-        self._locator = locator
+    def __init__(self, places: Places) -> None:
+        self._places = places
         self._by_identity: dict[object, Candidate] = {}
+        self.unreadable: dict[str, Unreadable] = {}
+        """Paths that no reader could resolve, each with why."""
 
-    def add(self, candidate: Candidate) -> None:
-        """Add a candidate, or its source to one that is the same folder."""
-        candidate = replace(candidate, path=_own_place(candidate.path))
-        identity = _identity(candidate.path)
+    def add(self, candidates: Iterable[Candidate]) -> None:
+        """Add candidates, each as a new one or as a source of one that is the same folder."""
+        listed = tuple(candidates)
+        places = self._places([NamedFolder(one.path, one.registrant) for one in listed])
+        for candidate, place in zip(listed, places, strict=True):
+            if isinstance(place, Unreadable):
+                self.unreadable[candidate.path] = place
+                self._add(candidate, FolderAt(candidate.path, None, in_bucket=False))
+            else:
+                self._add(replace(candidate, path=place.path), place)
+
+    def _add(self, candidate: Candidate, place: FolderAt) -> None:
+        # A link to an environment is a use of its own: it may be a project's
+        # `.venv` that leads into the cache.
+        identity = place.identity or place.path
         known = self._by_identity.get(identity)
         if known is None:
-            cached = candidate.kind is EnvironmentKind.CACHED
-            if cached or not self._lies_in_a_bucket(candidate.path):
+            if candidate.kind is EnvironmentKind.CACHED or not place.in_bucket:
                 self._by_identity[identity] = candidate
             return
         sources = tuple(dict.fromkeys((*known.sources, *candidate.sources)))
@@ -55,12 +93,13 @@ class Found:
         """Return what was found, by path."""
         return tuple(sorted(self._by_identity.values(), key=lambda found: found.path))
 
-    def _lies_in_a_bucket(self, path: str) -> bool:
-        root = self._locator.identity.path.rstrip("/") + "/"
-        if path.startswith(root):
-            first = path.removeprefix(root).partition("/")[0]
-            return parse_bucket_name(first) is not None
-        return self._locator.locate(path, "/").place is Place.INSIDE
+
+def _lies_in_a_bucket(path: str, locator: CacheLocator) -> bool:
+    root = locator.identity.path.rstrip("/") + "/"
+    if path.startswith(root):
+        first = path.removeprefix(root).partition("/")[0]
+        return parse_bucket_name(first) is not None
+    return locator.locate(path, "/").place is Place.INSIDE
 
 
 def _own_place(path: str) -> str:
@@ -79,13 +118,11 @@ def _own_place(path: str) -> str:
         return path
 
 
-def _identity(path: str) -> object:
+def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            return None
     except OSError:
-        return path
-    # A link to an environment is a use of its own: it may be a project's
-    # `.venv` that leads into the cache.
-    if stat.S_ISLNK(os.lstat(path).st_mode):
-        return path
+        return None
     return status.st_dev, status.st_ino

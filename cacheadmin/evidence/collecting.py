@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.away import away_because
 from cacheadmin.evidence.candidates import Found
-from cacheadmin.evidence.environments import ScanOptions, scan_environment
+from cacheadmin.evidence.environments import ScanOptions
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -26,9 +27,9 @@ from cacheadmin.evidence.facts import (
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts
+from cacheadmin.evidence.questions import scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
-from cacheadmin.evidence.tools import python_is_gone, tools_of
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -63,6 +64,8 @@ def collect_evidence(
     sources: Sequence[Source] = SOURCES,
 ) -> Collected:
     """Return everything that tells who uses the cache."""
+    look.readers.learn(look.questions.all())
+    look = replace(look, asked=look.questions)
     answers: dict[Source, Facts] = {}
     for source in sources:
         facts = source.collect(look)
@@ -72,11 +75,8 @@ def collect_evidence(
             found=(*look.found, *facts.candidates),
             processes=(*look.processes, *facts.processes),
         )
-    found = Found(look.locator)
-    for candidate in look.found:
-        found.add(candidate)
-    candidates = found.candidates()
-    scanned = tuple(_scan_all(candidates, look, options, progress))
+    pairs = tuple(scan_candidates(look.found, look, options, progress))
+    scanned = tuple(environment for _, environment in pairs)
     environments = tuple(_worth_telling(scanned))
     everything = tuple(answers.values())
     recorded = {path: names for facts in everything for path, names in facts.recorded.items()}
@@ -99,7 +99,7 @@ def collect_evidence(
         pins=tuple(one for facts in everything for one in facts.pins),
         gaps=(
             *(one for facts in everything for one in facts.gaps),
-            *_away(environments, {one.path: one.seen_ns for one in candidates}),
+            *_away(environments, {one.path: one.seen_ns for one, _ in pairs}),
         ),
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,
@@ -109,31 +109,36 @@ def collect_evidence(
     return Collected(evidence, answers, scanned, look)
 
 
-def scan_candidate(candidate: Candidate, look: Look, options: ScanOptions) -> Environment:
-    """Scan one environment that a source named."""
-    environment = scan_environment(candidate, look.locator, look.inodes, options)
-    if candidate.kind is EnvironmentKind.CACHED:
-        tools = tools_of(candidate.path)
-        environment = replace(
-            environment,
-            tools=tuple(tools),
-            tool_versions=tools,
-            python_gone=python_is_gone(candidate.path),
-        )
-    return environment
-
-
-def _scan_all(
+def scan_candidates(
     candidates: Iterable[Candidate],
     look: Look,
     options: ScanOptions,
-    progress: Progress | None,
-) -> Iterator[Environment]:
-    listed = tuple(candidates)
-    for number, candidate in enumerate(listed):
+    progress: Progress | None = None,
+) -> Iterator[tuple[Candidate, Environment]]:
+    """Scan the folders that sources named, each once; yield both, by path."""
+    found = Found(partial(look.readers.ask_all, look.questions.folder))
+    found.add(candidates)
+    listed = found.candidates()
+
+    def tell(number: int) -> None:
         if progress is not None:
             progress("environments scanned", number, len(listed))
-        yield scan_candidate(candidate, look, options)
+
+    tell(0)
+    readable = [one for one in listed if one.path not in found.unreadable]
+    scanned = iter(
+        scan_all(
+            look.readers,
+            look.questions,
+            readable,
+            options,
+            deadline_seconds=look.deadline_seconds,
+            done=tell,
+        )
+    )
+    for candidate in listed:
+        failed = found.unreadable.get(candidate.path)
+        yield candidate, next(scanned) if failed is None else unread(candidate, failed)
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import EnvironmentKind
 
@@ -15,6 +16,35 @@ INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
 
 # Entries looked at for a link into a cache.
 _MAX_ENTRIES = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFolder:
+    """A folder that somebody names, who may not be its owner."""
+
+    path: str
+    """Its absolute path."""
+    uid: int | None = None
+    """Who names it; None for nobody in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderKind:
+    """What a folder is."""
+
+    kind: EnvironmentKind | None
+    """What sort of environment; None for none, and for what is closed to us."""
+    identity: tuple[int, int] | None
+    """Device and inode, links followed; None for what is gone, or closed."""
+
+
+def folder_kind(named: NamedFolder) -> FolderKind:
+    """Return what a folder is; it belongs to anybody, so a reader should ask."""
+    try:
+        status = os.stat(named.path)
+    except (OSError, ValueError):
+        return FolderKind(None, None)
+    return FolderKind(kind_of(named.path), (status.st_dev, status.st_ino))
 
 
 def kind_of(path: str) -> EnvironmentKind | None:

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cacheadmin.evidence.distributions import ArchiveInodes
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.observations import NobodyObserved, ObservedHosts
+from cacheadmin.evidence.questions import Questions, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
-from cacheadmin.inventory.entries import archive_id
+from cacheadmin.readers import Readers
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.distributions import ArchiveInodes
     from cacheadmin.evidence.environments import Candidate
     from cacheadmin.evidence.facts import (
         Gap,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         RememberedEnvironment,
         Unseen,
     )
+    from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.evidence.observations import Observation
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 _GRAIN_NS = 20_000_000
 _COARSE_GRAIN_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
+
+# Under the lock one answer may take so small a part of the time for which it may be held.
+_SHARE_OF_LOCK = 4
 
 
 def grain_ns(moment_ns: int, *, coarse: bool = False) -> int:
@@ -123,6 +127,10 @@ class Look:
     """The processes that the sources before this one have found."""
     binaries: UvBinaries = field(default_factory=UvBinaries)
     """Which executables are a uv, remembered from look to look."""
+    readers: Readers = field(default_factory=Readers)
+    """Processes that open and parse what users control."""
+    asked: Questions | None = None
+    """The questions that readers know; None: made when they are first asked."""
 
     def may_have_changed(self, now_ns: int, seen_ns: int) -> bool:
         """Whether a folder may have changed since the plan's look, by its modification times.
@@ -147,6 +155,23 @@ class Look:
         return mount_of(self.inventory.cache.path).is_network
 
     @cached_property
+    def questions(self) -> Questions:
+        """What readers can be asked; the same for every later look at this inventory."""
+        return self.asked or Questions(self.policy, self.inventory)
+
+    def later(self, moment: Moment) -> Look:
+        """Return another look, taken later: readers look at everything again."""
+        self.readers.renew()
+        return replace(self, moment=moment, asked=self.questions)
+
+    @property
+    def deadline_seconds(self) -> float:
+        """How long one answer may take at this moment; under the lock it must be soon."""
+        if self.moment is not Moment.UNDER_LOCK:
+            return self.readers.limits.deadline_seconds
+        return self.policy.lock.held_at_most.total_seconds() / _SHARE_OF_LOCK
+
+    @cached_property
     def locator(self) -> CacheLocator:
         """What tells whether a path leads into this cache."""
         return locator_for(self.policy, self.inventory)
@@ -155,22 +180,6 @@ class Look:
     def inodes(self) -> ArchiveInodes:
         """What tells which archive a hardlinked file belongs to."""
         return inodes_for(self.inventory)
-
-
-def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
-    """Return what tells whether a path leads into this cache."""
-    return CacheLocator(
-        inventory.cache,
-        (bucket.name for bucket in inventory.buckets),
-        aliases=policy.aliases,
-        archives={*inventory.archives, *map(archive_id, inventory.on_trial)},
-    )
-
-
-def inodes_for(inventory: Inventory) -> ArchiveInodes:
-    """Return what tells which archive a hardlinked file belongs to."""
-    paths = {archive.id: archive.path for archive in inventory.archives.values()}
-    return ArchiveInodes(inventory.cache.path, paths)
 
 
 class Source(Protocol):

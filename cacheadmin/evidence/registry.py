@@ -12,14 +12,15 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import islice
 
 from cacheadmin.accounts import account_name
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
-from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.kinds import FolderKind, NamedFolder, folder_kind
 from cacheadmin.fs.reading import failure
+from cacheadmin.readers import Unreadable
 
 _MAX_ENTRIES = 100_000
 
@@ -79,12 +80,23 @@ def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
-def registered(folder: str, known: Container[str] = ()) -> Iterator[Candidate | Unseen]:
+Kinds = Callable[[Sequence[NamedFolder]], Sequence[FolderKind | Unreadable]]
+
+
+def look_here(folders: Sequence[NamedFolder]) -> Sequence[FolderKind | Unreadable]:
+    """Return what folders are, looking in this process: for one's own."""
+    return [folder_kind(one) for one in folders]
+
+
+def registered(
+    folder: str, known: Container[str] = (), kinds: Kinds = look_here
+) -> Iterator[Candidate | Unseen]:
     """Yield what a registry folder names; a link's owner is the registrant.
 
     Links of one account to one folder are one, by whatever path; those to paths
     in ``known``, and to where these lead, are left out. Of each account so many
-    links are looked at: what is beyond is said, with its name.
+    links are looked at: what is beyond is said, with its name. ``kinds`` looks at
+    what links lead to, in readers: it may be anything.
     """
     targets: list[tuple[int, str]] = []
     links: Counter[int] = Counter()
@@ -104,14 +116,16 @@ def registered(folder: str, known: Container[str] = ()) -> Iterator[Candidate | 
     for uid in (uid for uid, number in links.items() if number > _MAX_OF_ONE):
         reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
         yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
-    seen = {(uid, _identity(path)) for uid, path in targets if path in known}
-    for uid, path in targets:
-        if path in known:
-            continue
-        identity = _identity(path)
-        if (uid, identity) not in seen:
-            seen.add((uid, identity))
-            yield Candidate(path, kind_of(path) or EnvironmentKind.VENV, ("registry",), uid)
+    seen: set[object] = set()
+    # First those that are known: another link to one of them is known, too.
+    targets.sort(key=lambda one: one[1] not in known)
+    found = kinds([NamedFolder(path, uid) for uid, path in targets])
+    for (uid, path), at in zip(targets, found, strict=True):
+        identity, kind = (path, None) if isinstance(at, Unreadable) else (at.identity, at.kind)
+        key = (uid, identity or path)
+        if key not in seen and path not in known:
+            yield Candidate(path, kind or EnvironmentKind.VENV, ("registry",), uid)
+        seen.add(key)
 
 
 def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | None:
@@ -128,12 +142,3 @@ def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | N
         return None
     path = os.path.normpath(os.path.join(os.path.dirname(entry.path), target))
     return status.st_uid, path
-
-
-def _identity(path: str) -> object:
-    """Return what tells a folder; the path itself for what is gone, or closed."""
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return path
-    return status.st_dev, status.st_ino

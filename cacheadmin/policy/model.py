@@ -34,6 +34,9 @@ from cacheadmin.policy.values import (
     off,
 )
 
+if TYPE_CHECKING:
+    from cacheadmin.readers.questions import ReaderLimits
+
 
 class Team(Section):
     """To whom environments, archives and findings are attributed."""
@@ -294,6 +297,25 @@ class Notify(Section):
         return bool(self.urls) or self.file is not None
 
 
+class ScanLimits(Section):
+    """What one answer of a reader may cost; beyond that, what it reads is unreadable."""
+
+    memory: Size = Field(512 * 1024 * 1024, ge=64 * 1024 * 1024, description="most memory")
+    cpu: Duration = Field(
+        timedelta(minutes=1), ge=timedelta(seconds=1), description="most CPU time"
+    )
+    deadline: Duration = Field(
+        timedelta(minutes=1), ge=timedelta(seconds=1), description="longest wait"
+    )
+
+    @property
+    def of_readers(self) -> ReaderLimits:
+        """The same, as readers take it."""
+        from cacheadmin.readers.questions import ReaderLimits
+
+        return ReaderLimits(self.memory, self.cpu.total_seconds(), self.deadline.total_seconds())
+
+
 class Scan(Section):
     """How environments are scanned."""
 
@@ -302,6 +324,7 @@ class Scan(Section):
     )
     workers: int | None = Field(None, ge=1, le=1024, description="how many; left out: one a core")
     address: str | None = Field(None, description="address of a dask scheduler")
+    limits: ScanLimits = ScanLimits.model_construct()
 
 
 _SEVERITIES = ("error", "warning", "info", "off")

@@ -15,12 +15,11 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.candidates import Found
-from cacheadmin.evidence.collecting import scan_candidate
+from cacheadmin.evidence.collecting import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_sources
-from cacheadmin.evidence.look import Facts, Moment
+from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
@@ -30,7 +29,7 @@ from cacheadmin.prune.moving import led_to
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.evidence.facts import Pin, Process
+    from cacheadmin.evidence.facts import Environment, Pin, Process
     from cacheadmin.planner.plan import Decision
     from cacheadmin.situation import Situation
 
@@ -127,21 +126,16 @@ class LastLook:
 
     def _came_alive(self, moment: Moment) -> Iterator[_Use]:
         """Yield the entries that came alive, each with why; an entry may come twice."""
-        look = replace(self._look, moment=moment)
+        look = self._look.later(moment)
         for source, before in self._situation.collected.answers.items():
-            yield from self._alive_by(source.changed(look, before))
-        for candidate in self._changed_environments():
-            yield from self._used_by_environment(candidate, f"{candidate.path} uses it now")
+            yield from self._alive_by(source.changed(look, before), look)
+        yield from self._used_by_environments(self._changed_environments(), look)
 
-    def _alive_by(self, facts: Facts) -> Iterator[_Use]:
+    def _alive_by(self, facts: Facts, look: Look) -> Iterator[_Use]:
         yield from facts.written
         for process in facts.processes:
-            yield from self._used_by_process(process)
-        known = Found(self._look.locator)
-        for candidate in facts.candidates:
-            known.add(candidate)
-        for candidate in known.candidates():
-            yield from self._used_by_environment(candidate, f"{candidate.path} uses it now")
+            yield from self._used_by_process(process, look)
+        yield from self._used_by_environments(facts.candidates, look)
         for named in facts.named:
             yield from self._used_entry(named.entry, f"{named.file} names it now")
         yield from self._pinned(facts.pins)
@@ -158,13 +152,19 @@ class LastLook:
         for gap in facts.gaps:
             yield from self._resting_on_absence(f"{gap.detail}, since the plan")
 
-    def _used_by_environment(self, first: Candidate, why: str) -> Iterator[_Use]:
+    def _used_by_environments(self, candidates: Iterable[Candidate], look: Look) -> Iterator[_Use]:
+        """Yield what environments lead to, by themselves and through cached ones."""
+        for candidate, scanned in scan_candidates(candidates, look, ScanOptions()):
+            why = f"{candidate.path} uses it now"
+            yield from self._used_by_environment(scanned, why, look)
+
+    def _used_by_environment(self, first: Environment, why: str, look: Look) -> Iterator[_Use]:
         """Yield what an environment leads to, through cached ones that it builds on too."""
-        options = ScanOptions()
         root = self._situation.inventory.cache.path
         waiting, seen = [first], {first.path}
         while waiting and len(seen) <= _MAX_ENVIRONMENTS:
-            scanned = scan_candidate(waiting.pop(), self._look, options)
+            scanned = waiting.pop()
+            inner = []
             for archive in scanned.archives:
                 yield archive_path(archive), why
             for entry in scanned.entries:
@@ -172,10 +172,15 @@ class LastLook:
                 path = f"{root}/{entry}"
                 if path not in seen:
                     seen.add(path)
-                    waiting.append(Candidate(path, EnvironmentKind.CACHED, ("cache",)))
+                    inner.append(Candidate(path, EnvironmentKind.CACHED, ("cache",)))
+            waiting += self._scanned(inner, look)
             if not scanned.complete:
                 reason = f"{scanned.path} can't be read ({scanned.reason}) and came since the plan"
                 yield from self._resting_on_absence(reason)
+
+    @staticmethod
+    def _scanned(candidates: Iterable[Candidate], look: Look) -> list[Environment]:
+        return [scanned for _, scanned in scan_candidates(candidates, look, ScanOptions())]
 
     def _used_entry(self, entry: str, why: str) -> Iterator[_Use]:
         yield entry, why
@@ -225,14 +230,15 @@ class LastLook:
                     yield candidate
                     break
 
-    def _used_by_process(self, process: Process) -> Iterator[_Use]:
+    def _used_by_process(self, process: Process, look: Look) -> Iterator[_Use]:
         """Yield what a process uses that was not there, or used something else, at the plan."""
         root = self._situation.inventory.cache.path
         why = f"process {process.pid} uses it now"
         for use in process.uses:
             yield from self._used_entry(use.entry, why)
             inner = Candidate(f"{root}/{use.entry}", EnvironmentKind.CACHED, ("process",))
-            yield from self._used_by_environment(inner, why)
+            for scanned in self._scanned((inner,), look):
+                yield from self._used_by_environment(scanned, why, look)
         if process.is_uv and not process.parked:
             if self._beside:
                 yield from self._found_by_name(process)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.look import locator_for
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.fs.quiet_mount import stop_recording_access_times
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.simulate.breakage import Breakage, breakage

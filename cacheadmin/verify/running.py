@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.look import locator_for
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Severity, worst_first
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
 from cacheadmin.package_names import normalized

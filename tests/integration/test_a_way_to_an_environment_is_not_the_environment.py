@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.candidates import Found
+from cacheadmin.evidence.candidates import Found, folder_at
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.look import locator_for
+from cacheadmin.evidence.questions import locator_for
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
 from tests.support.packages import Index
@@ -65,9 +65,14 @@ def test_a_candidate_stays_where_it_was_found_whatever_its_way_does_then(
     way = shared.home(eve) / "d"
     way.symlink_to(shared.home(ana))
     with looking_at(shared.path) as look:
-        found = Found(locator_for(look.policy, look.inventory))
-        found.add(Candidate(f"{way}/proj", EnvironmentKind.VENV, ("registry",), eve.uid))
-        found.add(Candidate(f"{shared.home(ana)}/proj", EnvironmentKind.VENV, ("include",)))
+        locator = locator_for(look.policy, look.inventory)
+        found = Found(lambda named: [folder_at(one.path, locator) for one in named])
+        found.add(
+            (
+                Candidate(f"{way}/proj", EnvironmentKind.VENV, ("registry",), eve.uid),
+                Candidate(f"{shared.home(ana)}/proj", EnvironmentKind.VENV, ("include",)),
+            )
+        )
     way.unlink()
     way.symlink_to(shared.home(eve) / "decoy")
     (only,) = found.candidates()

@@ -17,9 +17,9 @@ import pytest
 
 from cacheadmin.evidence.facts import Process
 from cacheadmin.evidence.lock_holders import lock_holders
-from cacheadmin.evidence.look import locator_for
 from cacheadmin.evidence.proc_reading import own_mount_namespace, read_process
 from cacheadmin.evidence.processes import known_processes, read_processes
+from cacheadmin.evidence.questions import locator_for
 from tests.support.long_running import working_uv
 from tests.support.looking import looking_at
 from tests.support.running_uv import binary_for, uv_environment

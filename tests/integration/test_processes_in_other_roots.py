@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.facts import Process
-from cacheadmin.evidence.look import locator_for
 from cacheadmin.evidence.proc_reading import children_of
 from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.reach import can_not_reach
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.guards import until

@@ -13,7 +13,6 @@ import pytest
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import NamedEntry, Unseen
 from cacheadmin.evidence.locating import CacheLocator
-from cacheadmin.evidence.look import locator_for
 from cacheadmin.evidence.named_in_files import (
     PlaceOfFiles,
     crontab_places,
@@ -21,6 +20,7 @@ from cacheadmin.evidence.named_in_files import (
     named_in_files,
     unit_places,
 )
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.redirects import redirected
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at

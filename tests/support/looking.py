@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import Environment, EnvironmentKind
-from cacheadmin.evidence.look import inodes_for, locator_for
+from cacheadmin.evidence.questions import inodes_for, locator_for
 from cacheadmin.inventory.entries import Inventory
 from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
 from cacheadmin.policy.model import Policy

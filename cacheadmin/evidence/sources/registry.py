@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.look import Facts, Look, new_candidates
@@ -24,7 +26,10 @@ class Registry:
 
     def _read(self, look: Look, known: frozenset[str] = frozenset()) -> Facts:
         folder = look.policy.venvs.registry
-        found = tuple(registered(folder, known)) if folder else ()
+        kinds = partial(
+            look.readers.ask_all, look.questions.kind, deadline_seconds=look.deadline_seconds
+        )
+        found = tuple(registered(folder, known, kinds)) if folder else ()
         return Facts(
             candidates=tuple(one for one in found if isinstance(one, Candidate)),
             unseen=tuple(one for one in found if isinstance(one, Unseen)),

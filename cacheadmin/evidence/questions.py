@@ -1,0 +1,160 @@
+"""What readers are asked about the users of one cache.
+
+Each question is bound to what one look knows: where the cache is, which
+archives it holds. A reader is forked with that, and notes what it learns from
+one item to the next (where a spelling leads, names in archives) until it is told to
+forget (`Readers.renew`): what a later look asks is looked at again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cacheadmin.evidence.candidates import FolderAt, folder_at
+from cacheadmin.evidence.distributions import ArchiveInodes
+from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
+from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.kinds import FolderKind, NamedFolder, folder_kind
+from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.owners import owner_by_name, owner_of_link
+from cacheadmin.evidence.tools import python_is_gone, tools_of
+from cacheadmin.inventory.entries import archive_id
+from cacheadmin.readers import Question, Readers, Unreadable
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.policy.model import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTask:
+    """An environment to scan, and how."""
+
+    candidate: Candidate
+    """The environment."""
+    options: ScanOptions
+    """How it is scanned."""
+
+
+class Questions:
+    """The questions of one look; made once, so that readers know them for the whole run."""
+
+    def __init__(self, policy: Policy, inventory: Inventory) -> None:
+        self._policy = policy
+        self._inventory = inventory
+        self.environment: Question[ScanTask, Environment] = Question(
+            self._scan,
+            Environment,
+            whose=_owner_of_environment,
+            blame=_probable_owner,
+            forget=self._forget,
+            together=4,
+        )
+        self.folder: Question[NamedFolder, FolderAt] = Question(
+            self._folder, FolderAt, whose=_who_names, blame=_probable_owner_of_named, together=64
+        )
+
+        self.kind: Question[NamedFolder, FolderKind] = Question(
+            folder_kind, FolderKind, whose=_who_names, blame=_probable_owner_of_named, together=64
+        )
+
+    def all(self) -> tuple[Question[Any, Any], ...]:
+        """Return every question."""
+        return (self.environment, self.folder, self.kind)
+
+    @cached_property
+    def locator(self) -> CacheLocator:
+        """What tells whether a path leads into this cache."""
+        return locator_for(self._policy, self._inventory)
+
+    @cached_property
+    def inodes(self) -> ArchiveInodes:
+        """What tells which archive a hardlinked file belongs to."""
+        return inodes_for(self._inventory)
+
+    def _forget(self) -> None:
+        for name in ("locator", "inodes"):
+            self.__dict__.pop(name, None)
+
+    def _scan(self, task: ScanTask) -> Environment:
+        candidate = task.candidate
+        found = scan_environment(candidate, self.locator, self.inodes, task.options)
+        if candidate.kind is EnvironmentKind.CACHED:
+            tools = tools_of(candidate.path)
+            return replace(
+                found,
+                tools=tuple(tools),
+                tool_versions=tools,
+                python_gone=python_is_gone(candidate.path),
+            )
+        return found
+
+    def _folder(self, named: NamedFolder) -> FolderAt:
+        return folder_at(named.path, self.locator)
+
+
+def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
+    """Return what tells whether a path leads into this cache."""
+    return CacheLocator(
+        inventory.cache,
+        (bucket.name for bucket in inventory.buckets),
+        aliases=policy.aliases,
+        archives={*inventory.archives, *map(archive_id, inventory.on_trial)},
+    )
+
+
+def inodes_for(inventory: Inventory) -> ArchiveInodes:
+    """Return what tells which archive a hardlinked file belongs to."""
+    paths = {archive.id: archive.path for archive in inventory.archives.values()}
+    return ArchiveInodes(inventory.cache.path, paths)
+
+
+def scan_all(
+    readers: Readers,
+    questions: Questions,
+    candidates: Iterable[Candidate],
+    options: ScanOptions,
+    **settings: Any,
+) -> list[Environment]:
+    """Return what readers saw of each environment; one they could not read is unreadable."""
+    tasks = [ScanTask(candidate, options) for candidate in candidates]
+    answers = readers.ask_all(questions.environment, tasks, **settings)
+    return [
+        unread(task.candidate, answer) if isinstance(answer, Unreadable) else answer
+        for task, answer in zip(tasks, answers, strict=True)
+    ]
+
+
+def unread(candidate: Candidate, failed: Unreadable) -> Environment:
+    """Return an environment that no reader could read: it may use anything."""
+    return Environment(
+        candidate.path,
+        candidate.kind,
+        EnvironmentStatus.UNREADABLE,
+        candidate.sources,
+        candidate.registrant if failed.uid is None else failed.uid,
+        complete=False,
+        reason=failed.reason,
+    )
+
+
+def _owner_of_environment(task: ScanTask) -> int | None:
+    # Who has it looked at: a link to a stranger's folder is not that stranger's doing.
+    registrant = task.candidate.registrant
+    return registrant if registrant is not None else owner_of_link(task.candidate.path)
+
+
+def _who_names(named: NamedFolder) -> int | None:
+    return named.uid if named.uid is not None else owner_of_link(named.path)
+
+
+def _probable_owner_of_named(named: NamedFolder) -> int | None:
+    return named.uid if named.uid is not None else owner_by_name(named.path)
+
+
+def _probable_owner(task: ScanTask) -> int | None:
+    registrant = task.candidate.registrant
+    return registrant if registrant is not None else owner_by_name(task.candidate.path)

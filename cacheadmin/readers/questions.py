@@ -1,0 +1,65 @@
+"""What readers are asked, how much an answer may cost, and an answer that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderLimits:
+    """How much one answer may cost."""
+
+    memory_bytes: int = 512 * 1024 * 1024
+    """Address space that a reader may take beyond what it began with."""
+    cpu_seconds: float = 60.0
+    """CPU time for one answer, in whole seconds (rounded up)."""
+    deadline_seconds: float = 60.0
+    """Time in which an answer, or another part of it, must come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that no reader could read: what it hides must be kept."""
+
+    reason: str
+    """Why, in words that follow "it could not be read: "."""
+    uid: int | None = None
+    """Whose it is; None where that could not be told."""
+
+
+def _of_nobody(_: Any) -> None:
+    return None
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class Question(Generic[Item, Answer]):
+    """One kind of thing to read. Equal only to itself: readers know it by identity.
+
+    A reader is forked from this process and so knows whatever ``read`` is bound
+    to. What it notes there stays its own: only the answer comes back.
+    """
+
+    read: Callable[[Item], Any]
+    """Runs in the reader, and returns the answer, or with ``in_parts`` an iterable of its parts.
+    What it raises makes the answer `Unreadable`."""
+    answers: Any
+    """The type of the answer, or of a part: a frozen dataclass, or plain data (``plain_data``)."""
+    in_parts: bool = False
+    """Whether an answer comes in parts; the deadline is that of each."""
+    whose: Callable[[Item], int | None] = _of_nobody
+    """The owner, as the reader finds out, from the disk if need be. Raises OSError."""
+    blame: Callable[[Item], int | None] = _of_nobody
+    """The owner as far as this process knows without touching what is to be read."""
+    forget: Callable[[], None] = _nothing
+    """Drops what ``read`` has noted from one item to the next (`Readers.renew`)."""
+    together: int = 16
+    """How many are handed to a reader at once: more where each costs little."""

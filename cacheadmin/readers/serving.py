@@ -1,0 +1,147 @@
+"""A reader's own side: take a batch of items, answer them one by one, until told to end."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cacheadmin.readers.confinement import allow_cpu_time
+from cacheadmin.readers.frames import HEADER, Kind, Position, framed
+from cacheadmin.readers.plain_data import pack, to_plain
+from cacheadmin.readers.questions import Question, ReaderLimits
+
+# Answers are sent together: one by one, sending would take longer than most reading.
+_MOST_BYTES_HELD = 64 * 1024
+_LONGEST_HELD_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A batch to read."""
+
+    question: int
+    """Which of the questions that the reader knew when it was forked."""
+    items: tuple[Any, ...]
+    """What to read."""
+    passed_over: frozenset[int]
+    """Accounts of which nothing more is read."""
+    generation: int
+    """Where it is another one than before, what was noted for earlier requests is forgotten."""
+
+    def packed(self) -> bytes:
+        """Return it as bytes, in a frame."""
+        return framed(pickle.dumps((self.question, self.items, self.passed_over, self.generation)))
+
+
+class Reader:
+    """What runs in a forked reader."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        questions: Sequence[Question[Any, Any]],
+        limits: ReaderLimits,
+        position: Position,
+    ) -> None:
+        self._connection = connection
+        self._questions = questions
+        self._limits = limits
+        self._position = position
+        self._held = bytearray()
+        self._generation = 0
+        self._sent_at = 0.0
+
+    def serve(self) -> None:
+        """Answer requests until the other side is closed."""
+        while (request := self._receive()) is not None:
+            question = self._questions[request.question]
+            self._sent_at = time.monotonic()
+            self._forget_before(request.generation)
+            for number, item in enumerate(request.items):
+                self._position.note(number, None)
+                allow_cpu_time(self._limits.cpu_seconds)
+                self._answer(question, number, item, request.passed_over)
+            self._send()
+
+    def _forget_before(self, generation: int) -> None:
+        if generation != self._generation:
+            self._generation = generation
+            for question in self._questions:
+                question.forget()
+
+    def _answer(
+        self,
+        question: Question[Any, Any],
+        number: int,
+        item: Any,
+        passed_over: frozenset[int],
+    ) -> None:
+        uid = None
+        try:
+            uid = _owner(question, item)
+            self._position.note(number, uid)
+            if uid in passed_over:
+                self._say(Kind.PASSED_OVER, uid, None)
+                return
+            self._say_parts(question, item, uid)
+        except MemoryError:
+            self._say(Kind.SPENT, uid, "it takes more memory than an answer may")
+            self._send()
+            # What is left of it is of no use to the next one.
+            os._exit(1)
+        except ConnectionError:
+            # Nobody waits for answers any more.
+            os._exit(0)
+        except OSError as error:
+            self._say(Kind.FAILED, uid, error.strerror or type(error).__name__)
+        except Exception as error:
+            # Whatever a stranger's file brings about: it is one answer's failure.
+            self._say(Kind.FAILED, uid, f"{type(error).__name__}: {error}"[:500])
+
+    def _say_parts(self, question: Question[Any, Any], item: Any, uid: int | None) -> None:
+        if not question.in_parts:
+            self._say(Kind.WHOLE, uid, to_plain(question.read(item)))
+            return
+        for part in question.read(item):
+            self._say(Kind.PART, uid, to_plain(part))
+        self._say(Kind.DONE, uid, None)
+
+    def _say(self, kind: Kind, uid: int | None, value: Any) -> None:
+        self._held += framed(pack([int(kind), uid, value]))
+        held_seconds = time.monotonic() - self._sent_at
+        if len(self._held) > _MOST_BYTES_HELD or held_seconds > _LONGEST_HELD_SECONDS:
+            self._send()
+
+    def _send(self) -> None:
+        self._connection.sendall(self._held)
+        self._held.clear()
+        self._sent_at = time.monotonic()
+
+    def _receive(self) -> Request | None:
+        header = self._exactly(HEADER.size)
+        if header is None:
+            return None
+        data = self._exactly(HEADER.unpack(header)[0])
+        # By the process that forked this one: nobody else has the other end.
+        return None if data is None else Request(*pickle.loads(data))  # noqa: S301
+
+    def _exactly(self, count: int) -> bytes | None:
+        parts = bytearray()
+        while len(parts) < count:
+            part = self._connection.recv(min(count - len(parts), 1 << 20))
+            if not part:
+                return None
+            parts += part
+        return bytes(parts)
+
+
+def _owner(question: Question[Any, Any], item: Any) -> int | None:
+    try:
+        return question.whose(item)
+    except (OSError, ValueError):
+        return None
