@@ -78,12 +78,8 @@ class Chains:
         self._case = case
         self._live = live
         self._host = host
-        self._environments = {
-            f"{one.path} ({case.user(one.uid)})": one for one in case.outside_environments
-        }
-        self._remembered = {
-            f"{one.path} ({case.user(one.uid)})": one for one in case.evidence.remembered
-        }
+        self._environments = {one.path: one for one in case.outside_environments}
+        self._remembered = {one.path: one for one in case.evidence.remembered}
         self._entries = {entry.path: entry for entry in all_entries(case.inventory)}
 
     def leading_to(self, entry: Entry, decision: Decision) -> tuple[Chain, ...]:
@@ -131,11 +127,11 @@ class Chains:
         yield self._beginning(use)
 
     def _beginning(self, use: Use) -> Chain:
-        environment = self._environments.get(use.who)
+        environment = self._environments.get(use.subject)
         if environment is not None and use.rule.endswith(".linked"):
             step = Step(StepKind.ENVIRONMENT, environment.path, self._owner(environment))
             return Chain(use.rule, (step,), self._seen(environment))
-        memory = self._remembered.get(use.who)
+        memory = self._remembered.get(use.subject)
         if memory is not None and use.rule == "archive.remembered":
             step = Step(StepKind.ENVIRONMENT, memory.path, self._case.user(memory.uid))
             return Chain(use.rule, (step,), f"{use.reason}, last seen {rfc3339(memory.seen_ns)}")

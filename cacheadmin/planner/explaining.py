@@ -219,8 +219,11 @@ def _environment_story(
 ) -> EnvironmentStory:
     entries = {entry.path: entry for entry in all_entries(case.inventory)}
     reached = reached_by(case, environment)
+    own = environment.entry_in(case.inventory.cache)
     keeps = tuple(
-        KeptByEnvironment(entries[path], _others(live, entries[path], environment.path, reached))
+        KeptByEnvironment(
+            entries[path], _others(live, entries[path], environment.path, own, reached)
+        )
         for path in sorted(reached)
         if path in entries
     )
@@ -241,8 +244,13 @@ def reached_by(case: Case, environment: Environment) -> set[str]:
     return reached
 
 
-def _others(live: Liveness, entry: Entry, path: str, reached: set[str]) -> tuple[str, ...]:
-    """Return who else uses an entry; pointers are no users."""
+def _others(
+    live: Liveness, entry: Entry, path: str, own: str | None, reached: set[str]
+) -> tuple[str, ...]:
+    """Return who else uses an entry but the environment at a path, ``own`` as an entry.
+
+    Pointers are no users.
+    """
     if entry.kind is EntryKind.ARCHIVE:
         uses = live.archives.get(archive_id(entry.path), [])
     else:
@@ -252,9 +260,9 @@ def _others(live: Liveness, entry: Entry, path: str, reached: set[str]) -> tuple
             use.who
             for use in uses
             if use.rule not in LEADS
-            and not use.who.startswith(f"{path} (")
-            and use.who not in reached
-            and not path.endswith(f"/{use.who}")
+            and use.subject != path
+            and use.subject not in reached
+            and use.subject != own
         ]
     )
 

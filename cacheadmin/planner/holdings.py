@@ -49,7 +49,7 @@ def _holding(case: Case, live: Liveness, environments: list[Environment]) -> Hol
     reached: set[str] = set()
     for environment in environments:
         reached |= reached_by(case, environment)
-    own = _Own(live, frozenset(f"{e.path} ({case.user(e.uid)})" for e in environments), reached)
+    own = _Own(live, frozenset(e.path for e in environments), reached)
     paths = {path for path in reached if path.startswith("archive-v")}
     paths = {path for path in paths if archive_id(path) in case.inventory.archives}
     alone = {path for path in paths if own.alone(path)}
@@ -61,7 +61,7 @@ def _holding(case: Case, live: Liveness, environments: list[Environment]) -> Hol
 
 
 class _Own:
-    """Tells whether only certain environments, by ``users``, keep an entry in use."""
+    """Tells whether only certain environments, ``users`` by their paths, keep an entry in use."""
 
     def __init__(self, live: Liveness, users: frozenset[str], reached: set[str]) -> None:
         self._live = live
@@ -76,8 +76,8 @@ class _Own:
             self._alone[path] = True
             self._alone[path] = all(
                 use.rule in LEADS
-                or use.who in self._users
-                or (use.who in self._reached and self.alone(use.who))
+                or use.subject in self._users
+                or (use.subject in self._reached and self.alone(use.subject))
                 for use in self._live.of(path)
             )
         return self._alone[path]

@@ -124,20 +124,23 @@ def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
 def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for environment in case.outside_environments:
         who = f"{environment.path} ({case.user(environment.uid)})"
-        use = Use("archive.linked", who, "an environment links to it")
+        use = Use("archive.linked", who, "an environment links to it", environment.path)
         for archive in environment.archives:
             yield archive_path(archive), use
         for entry in environment.entries:
-            yield entry, Use("environment.linked", who, "a project uses it as its environment")
+            reason = "a project uses it as its environment"
+            yield entry, Use("environment.linked", who, reason, environment.path)
     for path, environment in case.cached_environments.items():
         claims = sorted(_CLAIMS.intersection(environment.sources))
         if claims:
             who = f"{environment.path} ({', '.join(claims)})"
-            yield path, Use("environment.registered", who, "somebody registered it")
+            reason = "somebody registered it"
+            yield path, Use("environment.registered", who, reason, environment.path)
     for memory in _missing_but_remembered(case):
         age = age_words(memory.seen_ns, case.now_ns)
         reason = f"an environment not found on this host linked to it {age} ago"
-        use = Use("archive.remembered", f"{memory.path} ({case.user(memory.uid)})", reason)
+        who = f"{memory.path} ({case.user(memory.uid)})"
+        use = Use("archive.remembered", who, reason, memory.path)
         for archive in memory.archives:
             yield archive_path(archive), use
         for entry in memory.entries:
@@ -336,9 +339,8 @@ def _follow_cached_environments(case: Case, live: Liveness) -> None:
         visited.add(entry)
         for target in case.led_to(entry):
             if target != entry:
-                use = Use(
-                    "archive.cached_environment", entry, "a cached environment in use needs it"
-                )
+                reason = "a cached environment in use needs it"
+                use = Use("archive.cached_environment", entry, reason, entry)
                 live.mark(target, use)
                 waiting.append(target)
     _mark_publishers(case, live)

@@ -17,11 +17,16 @@ _FEW = 16
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """Why something is alive: rule id, who uses it, and a sentence."""
+    """Why something is alive."""
 
     rule: str
+    """The id of the rule that says so."""
     who: str
+    """Who uses it, for people: words that two users may share."""
     reason: str
+    """A sentence."""
+    subject: str = ""
+    """What uses it, exactly: the path of an environment, or an entry of the cache; else empty."""
 
 
 @dataclass(slots=True)

@@ -203,6 +203,18 @@ def test_what_others_use_too_does_not_come_free() -> None:
     assert others["archive-v0/Pointed"] == ()
 
 
+def test_a_path_that_begins_like_another_is_another_user() -> None:
+    both = (
+        environment("/home/ana/proj", "Linked"),
+        environment("/home/ana/proj (ana)", "Linked"),
+        environment("/home/ana/proj (copy)", "Linked"),
+    )
+    found = explained("/home/ana/proj", seen(environments=both), absolute="/home/ana/proj")
+    (story,) = found.environments
+    assert story.keeps[0].others == ("/home/ana/proj (ana) (ana)", "/home/ana/proj (copy) (ana)")
+    assert story.freed == ()
+
+
 def test_an_environment_in_the_cache_says_what_it_needs() -> None:
     found = explained("Tool", seen())
     assert [story.entry.path for story in found.entries] == ["archive-v0/Tool"]
