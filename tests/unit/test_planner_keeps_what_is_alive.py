@@ -9,6 +9,7 @@ import pytest
 from cacheadmin.evidence.facts import (
     EnvironmentKind,
     EnvironmentStatus,
+    Pin,
     Process,
     RememberedEnvironment,
     Unseen,
@@ -396,6 +397,32 @@ def test_a_superseded_revision_goes_with_its_archive_and_the_current_one_stays()
     assert not removed(
         make_plan(policy(prune={"revisions": False}), stored, evidence(releases=ACTIVE), NOW)
     )
+
+
+@pytest.mark.parametrize("who", ["a process", "a pin"])
+def test_a_superseded_revision_that_somebody_uses_stays_with_its_archive(who: str) -> None:
+    old = revision(False, "old")
+    stored = inventory(
+        archives=[archive("old"), archive("new")], revisions=(old, revision(True, "new"))
+    )
+    used = {
+        "a process": {"processes": (uses(old.path),)},
+        "a pin": {"pins": (Pin("/p", 1000, path=old.path),)},
+    }
+    facts = evidence(releases=ACTIVE, **used[who])
+    assert not removed(make_plan(policy(), stored, facts, NOW))
+
+
+def test_a_young_archive_stays_where_an_installer_of_another_host_may_be_about_to_point() -> None:
+    stored = inventory(
+        archives=[archive("young", mtime_ns=NOW - HOUR // 2), archive("old", mtime_ns=NOW - DAY)]
+    )
+    alone = policy(hosts={"only": "this"}, venvs={"complete": True})
+    there = evidence(releases=ACTIVE, filesystem=NFS)
+    assert removed(make_plan(alone, stored, there, NOW)).keys() == {"archive-v0/old"}
+    assert kept(make_plan(alone, stored, there, NOW))["archive-v0/young"] == "archive.young"
+    here = evidence(releases=ACTIVE)
+    assert len(removed(make_plan(alone, stored, here, NOW))) == 2
 
 
 def test_builds_and_rubbish_go_when_old_and_unknown_names_stay() -> None:
