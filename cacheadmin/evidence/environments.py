@@ -69,7 +69,7 @@ def scan_environment(
     if not stat.S_ISDIR(status.st_mode):
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, "it is not a folder")
     if candidate.kind is EnvironmentKind.FOLDER:
-        _scan_folder(path, inodes, found)
+        _scan_folder(path, inodes, options, found)
         reason = "; ".join(found.problems)
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, reason)
     target = candidate.kind is EnvironmentKind.TARGET
@@ -153,11 +153,15 @@ def _read_config(path: str, found: Sightings, *, required: bool) -> EnvironmentC
     return parse_environment_config(content)
 
 
-def _scan_folder(path: str, inodes: ArchiveInodes, found: Sightings) -> None:
-    """Look at what a pattern of the policy matches and nothing else makes an environment."""
-    scan_borrowed_packages(path, inodes, found)
-    if found.look_further:
-        _look_at_every_link([path], found)
+def _scan_folder(path: str, inodes: ArchiveInodes, options: ScanOptions, found: Sightings) -> None:
+    """Look at what a pattern of the policy matches and nothing else makes an environment.
+
+    A program may take its path files for its own (``site.addsitedir``).
+    """
+    named = scan_packages(path, inodes, options, found)
+    roots = [path] if found.look_further else []
+    roots += _scan_borrowed(named, inodes, found)
+    _look_at_every_link(roots, found)
     if not (found.archives or found.entries):
         # Anything may lie closed in a folder that is nobody's environment.
         found.problems.clear()

@@ -83,9 +83,14 @@ def is_run_id(word: str) -> bool:
 
 
 def new_run_id(now_ns: int) -> str:
-    """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``."""
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_ns // 10**9))
-    return f"{moment}-{os.urandom(3).hex()}"
+    """Return an id that sorts by time, such as ``20261121T052343Z-0a1b2c``.
+
+    Two runs may end within one second, and the last is meant where none is
+    named: of the six digits four count the 65,536th parts of the second.
+    """
+    seconds, rest_ns = divmod(now_ns, 10**9)
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
+    return f"{moment}-{rest_ns * 65536 // 10**9:04x}{os.urandom(1).hex()}"
 
 
 @contextmanager

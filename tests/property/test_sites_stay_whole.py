@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -95,6 +95,8 @@ def test_with_gaps_open_no_environment_breaks_wherever_it_lies(wished: list[Wish
 
 
 @EXAMPLES
+@example([Wish("target", "path file", "pattern", frozenset([0]))])
+@example([Wish("target", "path file to a folder", "pattern", frozenset([0]))])
 @given(wishes(FOUND))
 def test_with_the_sites_word_exactly_what_nobody_links_is_removed(wished: list[Wish]) -> None:
     exactly_what_nobody_links_is_removed(wished)
