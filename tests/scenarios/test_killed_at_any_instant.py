@@ -24,7 +24,7 @@ from tests.support.kills import (
 from tests.support.shared_cache import names_in
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.long)])
 def test_kills_lose_nothing_and_break_nobody(
     incident: Incident, cacheadmin: Cacheadmin, kills: int
 ) -> None:

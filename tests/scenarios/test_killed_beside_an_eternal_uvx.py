@@ -23,7 +23,7 @@ from tests.support.shared_cache import SharedCache, dangling_links, names_in
 from tests.support.uv_releases import NEWEST
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
 def test_kills_beside_an_eternal_uvx_leave_no_half(
     shared: SharedCache, cacheadmin: Cacheadmin, kills: int
 ) -> None:

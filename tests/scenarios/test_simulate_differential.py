@@ -66,6 +66,18 @@ LONG_OTHER_RELEASES = (
 CLEANING_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.12.10", "0.13.9")
 CLEANED = (("six",), ("tool", "docopt"), ("gitted", "pytz", "cowsay"), ("idna", "Packaging"))
 
+# One list of packages a release; `make test-long` runs every pair.
+CLEANINGS = [
+    pytest.param(
+        release,
+        packages,
+        id=f"{release}-{'+'.join(packages)}",
+        marks=[] if number % len(CLEANED) == place else [pytest.mark.long],
+    )
+    for number, release in enumerate(CLEANING_RELEASES)
+    for place, packages in enumerate(CLEANED)
+]
+
 # What `--ci` does changed seldom: one release of each kind. `make test-long` runs the others.
 CI_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.13.9")
 
@@ -127,7 +139,9 @@ def test_what_is_simulated_is_what_is_deleted(
     compare(mixed, tmp_path, release, RELEASES.index(release) * 2 + ci + 1, ci=ci)
 
 
-@pytest.mark.parametrize("seed", range(200, 204))
+@pytest.mark.parametrize(
+    "seed", [200, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(201, 204))]
+)
 @pytest.mark.parametrize(
     "release",
     [
@@ -141,8 +155,7 @@ def test_releases_that_nobody_looked_at_behave_as_those_beside_them(
     compare(mixed, tmp_path, release, seed, ci=bool(seed % 2) and release != "0.1.40")
 
 
-@pytest.mark.parametrize("packages", CLEANED, ids="+".join)
-@pytest.mark.parametrize("release", CLEANING_RELEASES)
+@pytest.mark.parametrize(("release", "packages"), CLEANINGS)
 def test_what_clean_would_delete_is_what_it_deletes(
     mixed: SharedCache, tmp_path: Path, release: str, packages: tuple[str, ...]
 ) -> None:
