@@ -287,6 +287,7 @@ def look_with(
             sprung=_sprung(loaded.policy, cache, moment),
             user_names=_account_names(inventory, evidence),
             learned=learned,
+            learned_prunes=state.learned_prunes() if learned else {},
             seen_releases=read_seen_releases(
                 evidence.releases,
                 learned,

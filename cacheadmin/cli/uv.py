@@ -48,6 +48,7 @@ def learn_command(
     from cacheadmin.state.store import open_releases
     from cacheadmin.timestamps import now_ns
     from cacheadmin.uv.binaries import read_binary
+    from cacheadmin.uv.prune_words import prune_changed
     from cacheadmin.uv.releases import buckets_of
 
     loaded = None if policy is None else load_policy(policy, insecure=insecure_policy)
@@ -59,7 +60,8 @@ def learn_command(
     agrees = known is None or known == learned.buckets
     if store and known is None:
         url = None if loaded is None else loaded.policy.state
-        open_releases(url).learn(version, learned.buckets, path, now_ns())
+        open_releases(url).learn(version, learned.buckets, path, now_ns(), learned.prune)
+    changed = prune_changed(learned.prune) if known is None else ""
     if output_format is Format.JSON:
         content = {
             "uv": version,
@@ -67,10 +69,16 @@ def learn_command(
             "in_table": known is not None,
             "agrees_with_table": agrees,
             "stored": store and known is None,
+            "prune_changed": changed or None,
         }
         output.data(dumps({**header("uv-learn", None, None), **content}))
     else:
         output.data(f"uv {version}: {' '.join(sorted(learned.buckets))}")
+    if changed:
+        output.warning(
+            f"the prune of uv {version} is not one that is known: {changed}; simulate and protect "
+            "claim nothing of it"
+        )
     if not agrees:
         output.warning(
             f"the release table says otherwise of uv {version}: is this a build of its own?"

@@ -409,6 +409,8 @@ class Evidence:
     unseen: tuple[Unseen, ...] = ()
     user_names: Mapping[int, str] = field(default_factory=dict)
     learned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    learned_prunes: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """What learned releases say of a prune's removals, by version (``uv.prune_words``)."""
     seen_releases: tuple[SeenRelease, ...] = ()
     """What binaries of unknown releases say that were found where users have them."""
     pins: tuple[Pin, ...] = ()

@@ -47,6 +47,8 @@ class SeenRelease:
     """Whose it is: the user who has it; None where everybody on the host does."""
     trusted: bool
     """Whether only root could have written it."""
+    prune: frozenset[str] = frozenset()
+    """What it says of a prune's removals (``uv.prune_words``)."""
 
 
 def read_seen_releases(
@@ -79,7 +81,9 @@ def read_seen_releases(
         if binary.problem or binary.version is None or binary.version != trace.version:
             continue
         trusted = status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        found[identity] = SeenRelease(binary.version, binary.buckets, path, trace.uid, trusted)
+        found[identity] = SeenRelease(
+            binary.version, binary.buckets, path, trace.uid, trusted, binary.prune
+        )
     return tuple(found.values())
 
 

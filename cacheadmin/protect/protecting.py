@@ -30,6 +30,8 @@ from cacheadmin.protect.trial_roots import (
 )
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.uv.prune_words import prune_changed
+from cacheadmin.uv.releases import buckets_of
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
@@ -51,6 +53,8 @@ class Protection:
     archives: int
     buckets: tuple[PlantedBucket, ...]
     note: str = ""
+    unclaimed: tuple[str, ...] = ()
+    """Releases in use here whose prune is not known, each with what tells: ``uv 0.99.0: ...``."""
 
     @property
     def missing(self) -> int:
@@ -96,7 +100,8 @@ def check_protection(situation: Situation) -> Protection:
     """Return what is planted of what should be. Changes nothing."""
     wanted, note = wanted_roots(situation)
     in_use = len(wanted.archives - on_trial(situation.cache))
-    return Protection(in_use, examine(situation.cache.fd, wanted), note)
+    unclaimed = unclaimed_releases(situation)
+    return Protection(in_use, examine(situation.cache.fd, wanted), note, unclaimed)
 
 
 def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
@@ -112,6 +117,19 @@ def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
         len(wanted.archives - on_trial(situation.cache)),
         plant_wanted(situation.policy, situation.cache, wanted, before, timeout),
         note,
+        unclaimed_releases(situation),
+    )
+
+
+def unclaimed_releases(situation: Situation) -> tuple[str, ...]:
+    """Return the releases learned or seen here of whose prune nothing is known, with why."""
+    evidence = situation.evidence
+    words = {seen.version: seen.prune for seen in evidence.seen_releases}
+    words.update(evidence.learned_prunes)
+    return tuple(
+        f"uv {version}: {changed}"
+        for version, said in sorted(words.items())
+        if buckets_of(version) is None and (changed := prune_changed(said))
     )
 
 

@@ -26,6 +26,7 @@ def protection_json(protection: Protection, releases_of: Callable[[str], str]) -
         "removed": protection.removed,
         "missing": protection.missing,
         "note": protection.note or None,
+        "unclaimed": list(protection.unclaimed),
         "buckets": [
             {
                 "name": bucket.name,
@@ -50,6 +51,9 @@ def protection_text(
     lines = [protection_words(protection)]
     if protection.note:
         lines.append(printable(protection.note))
+    lines += [
+        printable(f"nothing is claimed of the prune of {one}") for one in protection.unclaimed
+    ]
     shown = [
         bucket
         for bucket in protection.buckets
@@ -80,7 +84,8 @@ def protection_words(protection: Protection) -> str:
             f"{_are(protection.missing)} missing "
             f"in {count_words(short, 'bucket')}{change}"
         )
-    return f"{number} in use {_are(protection.archives)} protected from every release{change}"
+    whom = "every known release" if protection.unclaimed else "every release"
+    return f"{number} in use {_are(protection.archives)} protected from {whom}{change}"
 
 
 def removed_words(protection: Protection) -> str:

@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import WrongUsage
+from cacheadmin.errors import Refused, WrongUsage
 from cacheadmin.uv.binaries import read_binary
+from cacheadmin.uv.prune_words import prune_changed
 from cacheadmin.uv.releases import buckets_of, newest_known, parse_release
 
 if TYPE_CHECKING:
@@ -23,11 +24,15 @@ class ChosenRelease:
     note: str = ""
 
 
-def choose_release(named: str, learned: Mapping[str, frozenset[str]]) -> ChosenRelease:
-    """Return the release that ``--uv`` names.
+def choose_release(
+    named: str,
+    learned: Mapping[str, frozenset[str]],
+    prunes: Mapping[str, frozenset[str]] | None = None,
+) -> ChosenRelease:
+    """Return the release that ``--uv`` names; ``prunes`` are the words of learned ones.
 
     Raises WrongUsage for one that nothing is known of, or a binary that could
-    not be understood.
+    not be understood, Refused for one whose prune has changed.
     """
     if os.sep in named:
         return _from_binary(named)
@@ -38,6 +43,8 @@ def choose_release(named: str, learned: Mapping[str, frozenset[str]]) -> ChosenR
     if buckets_of(named) is not None:
         return ChosenRelease(named, None)
     if named in learned:
+        if named in (prunes or {}):
+            _refuse_changed(named, (prunes or {})[named])
         return ChosenRelease(named, learned[named], _newer_note(named))
     raise WrongUsage(
         f"uv {named} is newer than the release table, which ends at {newest_known()}"
@@ -63,9 +70,21 @@ def _from_binary(path: str) -> ChosenRelease:
     if binary.problem or binary.version is None:
         raise WrongUsage(f"{path} could not be understood as a uv binary: {binary.problem}")
     known = buckets_of(binary.version)
+    if known is None:
+        _refuse_changed(binary.version, binary.prune)
     return ChosenRelease(
         binary.version, binary.buckets, "" if known is not None else _newer_note(binary.version)
     )
+
+
+def _refuse_changed(version: str, words: frozenset[str]) -> None:
+    changed = prune_changed(words)
+    if changed:
+        raise Refused(
+            f"what a prune of uv {version} deletes can't be told: {changed}",
+            details=("it is newer than what was compared with real binaries",),
+            hint="a newer cacheadmin may know it; until then its prune may delete anything",
+        )
 
 
 def _newer_note(version: str) -> str:

@@ -71,7 +71,7 @@ def simulate_in(
 
     Its prune, or its `cache clean` of the packages in ``clean`` (normalized names).
     """
-    release = choose_release(uv, situation.evidence.learned)
+    release = choose_release(uv, situation.evidence.learned, situation.evidence.learned_prunes)
     cache = situation.cache.identity
     simulate = partial(
         simulate_prune,

@@ -40,6 +40,11 @@ def read_learned_rows(file: str) -> list[tuple[str, str]]:
     return _rows(file, "SELECT version, buckets FROM learned_release", ())
 
 
+def read_learned_prunes(file: str) -> list[tuple[str, str]]:
+    """Return (version, what it says of a prune as a JSON list) of every learned release."""
+    return _rows(file, "SELECT version, words FROM learned_prune", ())
+
+
 def read_use_rows(file: str, cache: str) -> list[tuple[str, str]]:
     """Return (archive, record) of every archive observed in one cache."""
     return _rows(file, "SELECT archive, record FROM archive_use WHERE cache = ?", (cache,))

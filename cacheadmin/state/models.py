@@ -28,6 +28,15 @@ class LearnedReleaseRow(Base):
     learned_ns: Mapped[int] = mapped_column(BigInteger)
 
 
+class LearnedPruneRow(Base):
+    """What a learned release says of a prune's removals: a JSON list."""
+
+    __tablename__ = "learned_prune"
+
+    version: Mapped[str] = mapped_column(Text, primary_key=True)
+    words: Mapped[str] = mapped_column(Text)
+
+
 class EnvironmentRow(Base):
     """What was last seen of one environment.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from cacheadmin.state.fast_reading import (
     Row,
     read_clock_rows,
     read_environment_rows,
+    read_learned_prunes,
     read_learned_rows,
     read_moment_rows,
     read_pin_rows,
@@ -151,27 +152,47 @@ class State:
 
         Those of this state, and those that were learned for every policy of this host.
         """
+        return self._learned(read_learned_rows, "LearnedReleaseRow", "buckets")
+
+    def learned_prunes(self) -> dict[str, frozenset[str]]:
+        """Return what releases that were learned say of a prune's removals, by version."""
+        return self._learned(read_learned_prunes, "LearnedPruneRow", "words")
+
+    def _learned(
+        self, read: Callable[[str], list[tuple[str, str]]], table: str, column: str
+    ) -> dict[str, frozenset[str]]:
         with self._explained():
             file = sqlite_path(self.url)
-            rows = self._learned_by_sqlalchemy() if file is None else read_learned_rows(file)
-        rows = [*self._learned_for_every_policy(), *rows]
+            rows = self._selected(table, ("version", column)) if file is None else read(file)
+        rows = [*self._learned_for_every_policy(read), *rows]
         return {version: frozenset(json.loads(names)) for version, names in rows}
 
-    def _learned_for_every_policy(self) -> list[tuple[str, str]]:
+    def _learned_for_every_policy(
+        self, read: Callable[[str], list[tuple[str, str]]]
+    ) -> list[tuple[str, str]]:
         file = sqlite_path(default_url())
         if file is None or self.url == default_url():
             return []
         try:
-            return read_learned_rows(file)
+            return read(file)
         except (sqlite3.Error, OSError):
             # Whoever uses that state is told; without it more is kept.
             return []
 
-    def learn(self, version: str, buckets: Iterable[str], source: str, now_ns: int) -> None:
-        """Record the bucket names of a release, read from a binary."""
-        from cacheadmin.state.models import LearnedReleaseRow
+    def learn(
+        self,
+        version: str,
+        buckets: Iterable[str],
+        source: str,
+        now_ns: int,
+        prune: Iterable[str] = (),
+    ) -> None:
+        """Record the bucket names of a release, and what its prune says, read from a binary."""
+        from cacheadmin.state.models import LearnedPruneRow, LearnedReleaseRow
 
         with self._session() as session:
+            words = json.dumps(sorted(prune))
+            session.merge(LearnedPruneRow(version=version, words=words))
             session.merge(
                 LearnedReleaseRow(
                     version=version,
@@ -329,15 +350,6 @@ class State:
         with self._session() as session:
             query = select(*columns).where(EnvironmentRow.cache == self._key)
             return [tuple(row) for row in session.execute(query)]
-
-    def _learned_by_sqlalchemy(self) -> list[tuple[str, str]]:
-        from sqlalchemy import select
-
-        from cacheadmin.state.models import LearnedReleaseRow
-
-        with self._session() as session:
-            query = select(LearnedReleaseRow.version, LearnedReleaseRow.buckets)
-            return [(version, names) for version, names in session.execute(query)]
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -22,6 +22,7 @@ from cacheadmin.fs.reading import kind_words
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.uv.prune_words import prune_words
 from cacheadmin.uv.releases import known_kinds
 
 # Searched by what follows or precedes: the expressions begin with plain text, which is
@@ -48,12 +49,14 @@ class LearnedBinary:
     """What a binary says of itself. ``version`` None: it does not tell.
 
     ``buckets`` holds one name for each kind. ``problem`` says what was
-    ambiguous or missing; empty when all is clear.
+    ambiguous or missing; empty when all is clear. ``prune`` is what it says of a
+    prune's removals (``uv.prune_words``).
     """
 
     version: str | None
     buckets: frozenset[str]
     problem: str = ""
+    prune: frozenset[str] = frozenset()
 
 
 def read_binary(path: str, *, folders: Collection[str] = ()) -> LearnedBinary:
@@ -97,9 +100,11 @@ def read_open_binary(fd: int, folders: Collection[str] = ()) -> LearnedBinary:
     """
     versions: set[str] = set()
     names: dict[str, set[str]] = defaultdict(set)
+    said: set[str] = set()
     wanted = [re.compile(re.escape(name.encode()) + rb"(?![0-9])") for name in sorted(folders)]
     for piece in _pieces(fd):
         versions.update(_versions(piece))
+        said.update(islice(prune_words(piece), _MAX_FINDINGS))
         literal = (found[0] for name in wanted if (found := name.search(piece)))
         for name in map(bytes.decode, (*_buckets(piece), *literal)):
             parsed = parse_bucket_name(name)
@@ -120,6 +125,7 @@ def read_open_binary(fd: int, folders: Collection[str] = ()) -> LearnedBinary:
         version=versions.pop() if len(versions) == 1 else None,
         buckets=frozenset(name for found in names.values() if len(found) == 1 for name in found),
         problem="; ".join(problems),
+        prune=frozenset(sorted(said)[:_MAX_FINDINGS]),
     )
 
 

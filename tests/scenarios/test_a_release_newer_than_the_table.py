@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, age, dangling_links
-from tests.support.uv_releases import NEWEST, newest_bucket
+from tests.support.uv_releases import NEWEST, REPOSITORY, newest_bucket, uv_binary
 from tests.unit.test_uv_binaries_are_read_not_run import a_binary
 
 BUCKETS = (b"archive-v0", b"sdists-v10", b"wheels-v98", b"environments-v2", b"simple-v90")
@@ -116,3 +118,53 @@ def test_a_bucket_of_a_new_kind_is_found_by_its_name(
     assert "gadgets-v3" in learned["buckets"]
     assert limits_of(cacheadmin, policy) == []
     assert statuses(cacheadmin, policy)["gadgets-v3"] == "needed"
+
+
+CUT = "0.13.7"
+
+
+def with_a_table_cut_short(folder: Path) -> dict[str, str]:
+    """Copy the program with a table that ends at 0.13.7; return what runs the copy."""
+    copy = folder / "older"
+    shutil.copytree(REPOSITORY / "cacheadmin", copy / "cacheadmin")
+    file = copy / "cacheadmin" / "uv" / "releases.json"
+    table = json.loads(file.read_text())
+    table["checked_up_to"] = CUT
+    end = tuple(map(int, CUT.split(".")))
+    table["changes"] = [
+        row for row in table["changes"] if tuple(map(int, row["since"].split("."))) <= end
+    ]
+    file.write_text(json.dumps(table))
+    return {"PYTHONPATH": os.fspath(copy)}
+
+
+@pytest.mark.parametrize("mine", [True, False], ids=["root's", "a user's"])
+def test_a_real_release_that_the_table_lacks_breaks_nobody_and_idle_buckets_go(
+    shared: SharedCache, cacheadmin: Cacheadmin, tmp_path: Path, mine: bool
+) -> None:
+    before = shared.environment("before", "0.13.6", "idna==3.7")
+    age(shared.homes, days=90)
+    age(shared.path, days=90)
+    now = shared.environment("now", NEWEST, "six==1.16.0")
+    (packages,) = now.glob("lib/python*/site-packages")
+    metadata = packages / f"uv-{NEWEST}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.3\nName: uv\nVersion: {NEWEST}\n")
+    shutil.copy(uv_binary(NEWEST), now / "bin" / "uv")
+    (now / "bin" / "uv").chmod(0o755 if mine else 0o777)
+    found = f"venvs: {{discover: [{{root: {shared.homes}, depth: 3}}]}}\n"
+    policy = cacheadmin.policy(shared.path, found)
+    older = with_a_table_cut_short(tmp_path)
+    told = cacheadmin("prune", policy, "--format", "json", code=0, environment=older)
+    buckets = {row["path"] for row in told.json["removals"] if row["kind"] == "bucket"}
+    assert {"wheels-v7", "sdists-v10", "simple-v27"} <= buckets
+    assert {path.name for path in shared.path.glob("wheels-v*")} == {newest_bucket("wheels")}
+    assert not dangling_links(before)
+    assert not dangling_links(now)
+    assert len(told.stderr.splitlines()) <= 1
+    limits = [one for one in told.json["limits"] if one["id"].endswith(".unknown")]
+    assert len(limits) == (0 if mine else 1)
+    again = cacheadmin("prune", policy, code=0, environment=older)
+    assert len(again.stderr.splitlines()) <= 1
+    shared.uv(NEWEST, "pip", "install", "--python", now, "idna==3.7")
+    assert not dangling_links(now)

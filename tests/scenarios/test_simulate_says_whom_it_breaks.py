@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.uv.prune_words import EXPECTED
+from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import (
     SharedCache,
@@ -203,6 +205,30 @@ def test_a_release_nobody_knows_is_explained_and_can_be_learned(
     assert "is newer than what was compared" in said.stderr
     kept = cacheadmin("plan", policy, "--format", "json").json["kept"]
     assert {r["path"]: r["rule"] for r in kept}["wheels-v98"] == "bucket.needed"
+
+
+def test_nothing_is_claimed_of_a_prune_that_says_something_new(
+    shared: SharedCache, cacheadmin: Cacheadmin, tmp_path: Path
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path)
+    buckets = (b"archive-v0", b"sdists-v10", b"wheels-v98", b"environments-v2", b"simple-v90")
+    words = EXPECTED | {"Removing stale wheel"}
+    binary = a_binary(tmp_path / "uv", b"0.99.0version_info", *buckets, prune=words)
+    asked = cacheadmin("simulate", policy, "--uv", binary, code=5)
+    assert "Removing stale wheel" in asked.stderr
+    learned = cacheadmin("uv", "learn", binary, "--policy", policy, code=0)
+    assert "claim nothing of it" in learned.stderr
+    again = cacheadmin("simulate", policy, "--uv", "0.99.0", code=5)
+    assert "can't be told" in again.stderr
+    told = cacheadmin("protect", policy, code=0).stdout
+    assert "protected from every known release" in told
+    assert "nothing is claimed of the prune of uv 0.99.0" in told
+    # Learned once more as it should be, all is claimed again.
+    whole = a_binary(tmp_path / "uv2", b"0.99.0version_info", *buckets)
+    cacheadmin("uv", "learn", whole, "--policy", policy, code=0)
+    cacheadmin("simulate", policy, "--uv", "0.99.0", code=0)
+    assert "protected from every release" in cacheadmin("protect", policy, code=0).stdout
 
 
 def test_simulating_beside_a_running_tool_names_its_process(

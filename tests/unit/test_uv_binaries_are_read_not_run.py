@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,17 @@ import pytest
 from cacheadmin.errors import CacheadminError
 from cacheadmin.uv.binaries import read_binary
 from cacheadmin.uv.executables import executable_at, executables_in_home, version_in
+from cacheadmin.uv.prune_words import EXPECTED, prune_changed
 from cacheadmin.uv.releases import buckets_of
 from tests.scenarios.test_simulate_differential import RELEASES
 from tests.support.uv_releases import NEWEST, uv_binary
 
 
-def a_binary(path: Path, *words: bytes) -> Path:
-    """Write a file in which the words lie as literals do in a binary."""
-    path.write_bytes(b"\x7fELF" + b"\0" * 2**20 + b"\0".join(words) + b"\0" * 64)
+def a_binary(path: Path, *words: bytes, prune: Iterable[str] = EXPECTED) -> Path:
+    """Write a file in which the words, and those of its prune, lie as literals do in a binary."""
+    said = (f"{one}: ".encode() for one in sorted(prune))
+    content = b"\0".join((*words, *said))
+    path.write_bytes(b"\x7fELF" + b"\0" * 2**20 + content + b"\0" * 64)
     return path
 
 
@@ -28,6 +32,12 @@ def test_table_agrees_with_real_binaries(release: str) -> None:
     found = read_binary(str(uv_binary(release)))
     assert (found.version, found.problem) == (release, "")
     assert found.buckets == buckets_of(release)
+    if release.startswith("0.13."):
+        assert found.prune == EXPECTED
+        assert prune_changed(found.prune) == ""
+    else:
+        # Every step that was added later has brought a sentence.
+        assert (found.prune == EXPECTED) is (release == "0.12.24")
     executable = executable_at(str(uv_binary(release)))
     assert executable is not None
     assert executable.version == release
@@ -130,3 +140,11 @@ def test_a_binary_cut_short_while_it_is_read_kills_nobody(tmp_path: Path) -> Non
 def test_a_file_of_nothing_but_the_words_is_given_up(tmp_path: Path) -> None:
     path = a_binary(tmp_path / "uv", b"0.9.1version_info", *[b"version_info"] * 2000)
     assert executable_at(str(path)) is None
+
+
+def test_a_prune_that_says_something_else_is_told_by_its_words() -> None:
+    assert "Removing stale wheel" in prune_changed(EXPECTED | {"Removing stale wheel"})
+    gone = prune_changed(EXPECTED - {"Removing cached environment"})
+    assert "does not say" in gone
+    assert "Removing cached environment" in gone
+    assert prune_changed(frozenset())
