@@ -512,6 +512,7 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
                 "in_table": YES_OR_NO,
                 "agrees_with_table": YES_OR_NO,
                 "stored": YES_OR_NO,
+                "prune_changed": maybe(TEXT),
             }
         ),
     ),

@@ -133,6 +133,7 @@ PROTECTION: dict[str, Shape] = {
     "removed": COUNT,
     "missing": COUNT,
     "note": maybe(TEXT),
+    "unclaimed": TEXTS,
     "buckets": several(
         row(
             {
