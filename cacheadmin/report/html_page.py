@@ -65,6 +65,11 @@ _WORDS = (
         "Where removed things wait for some days before they are deleted for good.",
     ),
     (
+        "On trial",
+        "What nobody was seen to use is set aside before it is deleted, and still works from "
+        "there. If somebody uses it all the same, it comes back by itself.",
+    ),
+    (
         "Finding",
         "Something that an audit noticed. Error: somebody is, or will be, stopped from working, "
         "or could do harm. Warning: it costs room, time or a safety net. Info: good to know.",
@@ -92,7 +97,7 @@ def page(overviews: Sequence[Overview], host: str) -> bytes:
         # A page served over HTTP would otherwise ask for an icon.
         '<link rel="icon" href="data:,">\n'
         f"<title>{escaped(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<header><h1>{_title(names)}</h1>"
+        f"<header>{_heading(names)}"
         f'<p class="faint">Report of <time datetime="{taken}">{shown}</time>, '
         f"made on {name_html(host)}</p>{_contents(overviews)}</header>\n"
         f"<main>\n{sections}{_glossary()}</main>\n"
@@ -103,8 +108,11 @@ def page(overviews: Sequence[Overview], host: str) -> bytes:
     return text.encode("utf-8")
 
 
-def _title(names: Sequence[str]) -> str:
-    return f"uv cache {name_html(names[0])}" if len(names) == 1 else f"{len(names)} uv caches"
+def _heading(names: Sequence[str]) -> str:
+    """Return the title; of one cache alone it is that cache's name."""
+    if len(names) == 1:
+        return f'<h1 id="c1-name">uv cache {name_html(names[0])}</h1>'
+    return f"<h1>{len(names)} uv caches</h1>"
 
 
 def _contents(overviews: Sequence[Overview]) -> str:

@@ -12,6 +12,7 @@ from cacheadmin.report.html_text import (
     counted,
     dated,
     escaped,
+    labels,
     name_html,
     named,
     path_html,
@@ -19,6 +20,7 @@ from cacheadmin.report.html_text import (
     section,
     table_html,
 )
+from cacheadmin.report.html_trials import trials_html
 from cacheadmin.report.overview_words import (
     goal_words,
     going_words,
@@ -48,7 +50,7 @@ _RUNS = 20
 def cache_html(overview: Overview, identity: str, *, alone: bool) -> str:
     """Return everything about one cache; with ``alone`` the page is about it only."""
     policy = overview.loaded.policy
-    title = "" if alone else f"<h1>{name_html(policy.name)}</h1>"
+    title = "" if alone else f'<h1 id="{identity}-name">{name_html(policy.name)}</h1>'
     about = [path_html(overview.cache.path)]
     if policy.team:
         about.append(f"team {name_html(policy.team)}")
@@ -63,6 +65,7 @@ def cache_html(overview: Overview, identity: str, *, alone: bool) -> str:
         holders_html(overview, identity),
         _findings(overview.findings, identity),
         _releases(overview, identity),
+        trials_html(overview, identity),
         _past(overview, identity),
     )
     return (
@@ -82,8 +85,9 @@ def _verdict(overview: Overview, identity: str) -> str:
     )
     if len(shown) < len(overview.limits):
         limits += f"<li>and {len(overview.limits) - len(shown)} more</li>"
+    named_by = labels(f"{identity}-verdict")
     return (
-        f'<section class="card verdict {verdict}" aria-labelledby="{identity}-verdict">'
+        f'<section class="card verdict {verdict}" aria-labelledby="{named_by}">'
         f'<h2 class="unseen" id="{identity}-verdict">Verdict</h2>'
         f'<p><span class="badge {verdict}">{verdict}</span> '
         f"{escaped(going_words(overview))}.</p>"

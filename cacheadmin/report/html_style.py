@@ -95,13 +95,14 @@ path{stroke:var(--card);stroke-width:.75}
 font-size:.9rem}
 .swatch{width:11px;height:11px;margin-right:6px}
 details{margin-top:10px}
+.scroll+h3{margin-top:16px}
 summary{cursor:pointer;color:var(--faint)}
 dl.words dt{font-weight:650;margin-top:10px}
 dl.words dd{margin:2px 0 0;max-width:75ch}
 nav ul{list-style:none;display:flex;flex-wrap:wrap;gap:4px 16px;margin:12px 0 0;padding:0}
 footer{padding-top:8px;padding-bottom:32px;color:var(--faint);font-size:.87rem}
 @media (max-width:600px){main,header,footer{padding:0 12px}.card{padding:14px}
-.chart{min-width:0}.tick{font-size:20px}.facts{grid-template-columns:1fr 1fr}
+.chart{min-width:0}.tick{font-size:18px}.between{display:none}.facts{grid-template-columns:1fr 1fr}
 .stacked,.stacked tbody,.stacked tr,.stacked th,.stacked td{display:block}
 .stacked thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 .stacked tr{border-bottom:1px solid var(--line);padding:8px 0}
@@ -114,11 +115,12 @@ footer{padding-top:8px;padding-bottom:32px;color:var(--faint);font-size:.87rem}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff;--ink:#000;--faint:#444;
 --line:#bbb;--track:#e6e6e6}body{font-size:10.5pt}.card,.facts>div{break-inside:avoid;
 border-radius:0}.findings.card,.wide.card{break-inside:auto}tr{break-inside:avoid}
-table{font-size:8.5pt}.scroll{overflow:visible}code{white-space:normal}
+table{font-size:8.5pt}.scroll{overflow:visible}code,thead th,thead .number{white-space:normal}
 .findings td:nth-child(4),.findings td:nth-child(5),.wide th[scope=row],tbody th{min-width:0}
 .findings th[scope=row]{min-width:28mm}
 .wide td:nth-child(2),.wide td:nth-child(5),.findings code{white-space:normal}
-.chart{min-width:0}nav,thead button::after{display:none}
+.chart{min-width:0}nav,summary,thead button::after{display:none}
+details::details-content{content-visibility:visible;display:block;block-size:auto}
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
@@ -146,6 +148,9 @@ document.querySelectorAll("table.sortable").forEach(function(table){
       rows.forEach(function(row){body.appendChild(row)});
     });
   });
+});
+addEventListener("beforeprint",function(){
+  document.querySelectorAll("details").forEach(function(one){one.open=true});
 });
 """
 

@@ -75,12 +75,21 @@ def counted(number: int) -> Cell:
     return Cell(f"{number:,}", number)
 
 
+def labels(identity: str) -> str:
+    """Return what names a part of a page: its heading, and the name of its cache.
+
+    ``identity`` begins with the cache's. By ear, parts of several caches are
+    told apart by nothing else.
+    """
+    return f"{identity} {identity.partition('-')[0]}-name"
+
+
 def section(identity: str, title: str, content: str, classes: str = "") -> str:
     """Return a card with a heading; nothing for no content."""
     if not content:
         return ""
     return (
-        f'<section class="card {classes}" aria-labelledby="{identity}">'
+        f'<section class="card {classes}" aria-labelledby="{labels(identity)}">'
         f'<h2 id="{identity}">{escaped(title)}</h2>{content}</section>\n'
     )
 
@@ -110,7 +119,7 @@ def table_html(
     classes = "sortable stacked" if stacked else "sortable"
     more = f'<p class="faint">and {left_out:,} more, which are not shown here</p>'
     return (
-        f'<div class="scroll" role="region" aria-label="{escaped(caption)}" tabindex="0">'
+        f'<div class="scroll" role="group" aria-label="{escaped(caption)}" tabindex="0">'
         f'<table class="{classes}"><caption class="unseen">{escaped(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         f"{more if left_out else ''}\n"

@@ -16,7 +16,7 @@ from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import NANOSECONDS, rfc3339
 
 _WIDTH, _HEIGHT = 560, 260
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 12, 12, 28
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92, 12, 12, 28
 _COLOURS = 8
 _DAY_NS = 86_400 * NANOSECONDS
 
@@ -76,7 +76,7 @@ def area_chart(identity: str, title: str, times_ns: Sequence[int], series: Seque
         f"to {size_words(last)}. The numbers are in the table below."
     )
     return (
-        f'<div class="scroll" role="region" aria-label="{escaped(title)}" tabindex="0">'
+        f'<div class="scroll" role="group" aria-label="{escaped(title)}" tabindex="0">'
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-labelledby="{identity}-title {identity}-told">'
         f'<title id="{identity}-title">{escaped(title)}</title>'
@@ -138,8 +138,10 @@ def _time_axis(times_ns: Sequence[int]) -> str:
         time_ns = first + (last - first) * number // 3
         words = rfc3339(time_ns)[11:16] if hours else _date(time_ns)
         anchor = ("start", "middle", "middle", "end")[number]
+        # Where a screen is narrow there is room for the first and the last.
+        between = " between" if number in (1, 2) else ""
         labels.append(
-            f'<text class="tick" x="{_x(time_ns, times_ns):.1f}" y="{_HEIGHT - 8}" '
+            f'<text class="tick{between}" x="{_x(time_ns, times_ns):.1f}" y="{_HEIGHT - 8}" '
             f'text-anchor="{anchor}">{words}</text>'
         )
     return "".join(labels)

@@ -9,7 +9,7 @@ from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.trial.ledger import Spring
+    from cacheadmin.trial.ledger import Spring, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,12 @@ class TrialSummary:
 
     last_spring: Spring | None = None
     """The last of them."""
+
+    trials: tuple[Trial, ...] = ()
+    """What is on trial, those that end first at the front."""
+
+    springs: tuple[Spring, ...] = ()
+    """What came back because somebody used it, the last first."""
 
     @property
     def is_empty(self) -> bool:
@@ -67,4 +73,6 @@ def trial_summary(cache: OpenCache) -> TrialSummary:
             first_end_ns=min((trial.until_ns for trial in current), default=None),
             came_back=len(used),
             last_spring=max(used, key=lambda spring: spring.at_ns, default=None),
+            trials=tuple(sorted(current, key=lambda trial: (trial.until_ns, trial.entry))),
+            springs=tuple(sorted(used, key=lambda spring: (-spring.at_ns, spring.entry))),
         )

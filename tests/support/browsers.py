@@ -25,8 +25,8 @@ import pytest
 PAGE = "http://report.invalid/page.html"
 # The browser's own calls home, which no option turns off entirely; they get no answer.
 _OWN = (".google.com", ".googleapis.com")
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
-_OPTIONS = (
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -74,16 +74,16 @@ def _is_its_own(request: str) -> bool:
 
 
 def _run(folder: Path, port: int, *options: str) -> subprocess.CompletedProcess[str]:
-    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
-        pytest.skip(f"no browser is installed (none of {', '.join(_NAMES)} was found)")
+        pytest.skip(f"no browser is installed (none of {', '.join(NAMES)} was found)")
     profile = folder / "profile"
     shutil.rmtree(profile, ignore_errors=True)
     profile.mkdir(parents=True)
     return subprocess.run(
         [
             program,
-            *_OPTIONS,
+            *OPTIONS,
             f"--user-data-dir={profile}",
             f"--proxy-server=http://127.0.0.1:{port}",
             *options,

@@ -31,6 +31,8 @@ from cacheadmin.overview.facts import (
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.policy.loading import LoadedPolicy
 from cacheadmin.state.size_history import SizeRecord
+from cacheadmin.trial.ledger import Spring, Trial
+from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.usage.groups import Group, Sort
 from tests.support.facts import DAY, NOW, policy
 
@@ -99,6 +101,23 @@ def finding(subject: str, detail: str, **facts: Any) -> Finding:
     return Finding(subject=subject, detail=detail, **(values | facts))
 
 
+def a_trial(names: Sequence[str]) -> TrialSummary:
+    """Return one archive on trial and one that came back, for each name."""
+    trials = tuple(
+        Trial(f"archive-v0/{name}", "20261101T000000Z-0a1b2c", NOW - DAY, NOW + DAY, None, name,
+              "1.0", MIB)
+        for name in names
+    )  # fmt: skip
+    springs = tuple(
+        Spring(f"archive-v0/{name}", "20261101T000000Z-0a1b2c", NOW, "sprung", (name,))
+        for name in names
+    )
+    size_bytes = MIB * len(names)
+    return TrialSummary(
+        len(trials), size_bytes, NOW + DAY, len(springs), springs[-1], trials, springs
+    )
+
+
 def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> Overview:
     """Return an overview in which everything has these names, and four days of history."""
     sizes = {name: (number + 1) * MIB for number, name in enumerate(names)}
@@ -138,6 +157,7 @@ def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> Overvi
         "releases": (ReleaseInUse("0.8.5", tuple(names), False, NOW),),
         "findings": tuple(finding(name, name, owner=name, fix=name) for name in names),
         "quarantine": Quarantine(f"/{names[0]}", (run,)),
+        "trial": a_trial(names),
         "history": tuple(record(day, sizes, sizes) for day in (3, 2, 1, 0)),
     }  # fmt: skip
     return Overview(**(values | facts))

@@ -133,6 +133,28 @@ _TRIAL_OF_ENTRY = row(
     why=TEXT,
     who=TEXTS,
 )
+_OBSERVATION = row(
+    {
+        "host": TEXT,
+        "observed_at": TIME,
+        "uid": COUNT,
+        "version": TEXT,
+        "reach": row(
+            {
+                "path": TEXT,
+                "filesystem": TEXT,
+                "source": TEXT,
+                "mount_point": TEXT,
+                "options": TEXTS,
+                "read_only": YES_OR_NO,
+            }
+        ),
+        "environments": COUNT,
+        "uses": several(row({"who": TEXT, "uid": maybe(COUNT), "entries": COUNT})),
+        "releases": TEXTS,
+        "gaps": several(row({"id": TEXT, "subject": TEXT, "detail": TEXT})),
+    }
+)
 _UID: dict[str, Shape] = {"owner": maybe(TEXT), "uid": maybe(COUNT)}
 
 DOCUMENTS: dict[str, tuple[str, Shape]] = {
@@ -434,6 +456,13 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
         ),
     ),
     "protect": ("the roots that keep archives in use", row(PROTECTION)),
+    "observe": (
+        "what this host told of its own use, or what all did",
+        one_of(
+            row({"place": TEXT, "observation": _OBSERVATION}),
+            row({"place": TEXT, "observations": several(_OBSERVATION), "problems": TEXTS}),
+        ),
+    ),
     "runs": (
         "past prunes, or one of them with what it moved",
         one_of(
