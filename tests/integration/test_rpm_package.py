@@ -51,7 +51,7 @@ def test_it_holds_what_the_page_on_operations_says(package: Path) -> None:
     listed = dict(line.split(" ", 1) for line in asked(package, "--qf", shape).splitlines())
     operations = REPOSITORY / "docs" / "operations"
     wanted = {f"/usr/lib/systemd/system/{unit.name}" for unit in (operations / "systemd").iterdir()}
-    for folder in ("prometheus", "grafana", "cron.d"):
+    for folder in ("prometheus", "grafana", "kubernetes", "cron.d"):
         wanted |= {
             f"/usr/share/doc/cacheadmin/examples/{folder}/{file.name}"
             for file in (operations / folder).iterdir()

@@ -46,6 +46,7 @@ FILES = (
     (OPERATIONS / "cron.d", "usr/share/doc/cacheadmin/examples/cron.d"),
     (OPERATIONS / "prometheus", "usr/share/doc/cacheadmin/examples/prometheus"),
     (OPERATIONS / "grafana", "usr/share/doc/cacheadmin/examples/grafana"),
+    (OPERATIONS / "kubernetes", "usr/share/doc/cacheadmin/examples/kubernetes"),
     (REPOSITORY / "policies", "usr/share/cacheadmin/policies"),
     (REPOSITORY / "docs" / "schemas", "usr/share/cacheadmin/schemas"),
 )
