@@ -16,6 +16,7 @@ from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import entry_name, old_entry_name, registered
+from cacheadmin.fs.free_space import not_written
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.report.documents import header
 from cacheadmin.state.store import open_state
@@ -72,7 +73,7 @@ class Registry:
             if not _is_link(link, uid, path):
                 raise _taken(link) from None
         except OSError as error:
-            raise NotPermitted(f"can't register in {self._folder}: {error.strerror}") from None
+            raise not_written(f"can't register in {self._folder}", error) from None
 
     def remove(self, path: str) -> None:
         """Take an environment out. Raises NotACache when it is not there, NotPermitted."""

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from cacheadmin.cli import output
+from cacheadmin.cli.disk_errors import explained
 from cacheadmin.cli.everywhere import complete, global_options
 from cacheadmin.errors import CacheadminError, ExitCode, NotACache
 
@@ -107,6 +108,16 @@ def _names_nothing(arguments: list[str]) -> bool:
     return True
 
 
+def _failed(error: Exception) -> int:
+    """Say what nobody closer to it has said: a disk that is full or fails, or a bug."""
+    worded = explained(error) if isinstance(error, OSError) else None
+    if worded is None:
+        output.unexpected(error)
+        return int(ExitCode.UNEXPECTED)
+    output.failure(worded)
+    return int(worded.exit_code)
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line; return its exit code."""
     output.settings = output.Settings()
@@ -135,6 +146,5 @@ def run(arguments: list[str]) -> int:
         output.throw_away()
         return int(ExitCode.DONE)
     except Exception as error:
-        output.unexpected(error)
-        return int(ExitCode.UNEXPECTED)
+        return _failed(error)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)

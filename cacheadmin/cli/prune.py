@@ -99,7 +99,10 @@ def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
         return _look_and_prune(account, loaded, call, Before())
     before = Before(recover_interrupted(loaded.policy))
     try:
-        before = replace(before, watched=watch_trials(loaded.policy, shield_of))
+        try:
+            before = replace(before, watched=watch_trials(loaded.policy, shield_of))
+        except NoRoom as error:
+            output.warning(f"trials were not looked at: {error.message}")
         return _look_and_prune(account, loaded, call, before)
     except NoRoom as error:
         if not error.by_quota:
@@ -128,6 +131,8 @@ def _look_and_prune(
             _note_situation(account, situation, made)
         if call.plan_file is not None:
             made, dropped = narrow(made, call.plan_file, situation)
+            gone = {one.path for one in before.room.removed} if before.room else set()
+            dropped = tuple((path, why) for path, why in dropped if path not in gone)
             before = replace(before, dropped=dropped)
         sizes = situation.measure(made, kept=call.output_format is Format.JSON)
         if call.dry_run:

@@ -71,16 +71,19 @@ def show_plan(
     output_format: Format,
 ) -> int:
     """Print a plan that was not carried out; return the exit code of its verdict."""
+    from cacheadmin.prune.room import room_for, room_json, room_words
     from cacheadmin.report.plans import plan_json, plan_text
 
     code = verdict_code(plan.verdict)
+    room = room_for(situation.cache.fd, plan.removals)
     if output_format is Format.JSON:
-        content = plan_json(plan, sizes)
+        content = {**plan_json(plan, sizes), "room": room_json(room)}
         if command == "prune":
             content = {"run_id": None, "outcome": "dry_run", **content}
         output.data(document(command, situation, content))
     elif not (output.settings.quiet and code == ExitCode.DONE):
         output.data(plan_text(plan, sizes, every_row=output.settings.verbose))
+        output.data(f"room: {room_words(room)}")
     return code
 
 

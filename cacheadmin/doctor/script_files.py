@@ -10,7 +10,8 @@ import os
 import re
 import stat
 
-from cacheadmin.errors import NotPermitted, Refused
+from cacheadmin.errors import Refused
+from cacheadmin.fs.free_space import not_written
 from cacheadmin.fs.reading import open_directory
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -35,7 +36,7 @@ def write_scripts(folder: str, scripts: dict[str, str]) -> list[str]:
     except FileExistsError:
         pass
     except OSError as error:
-        raise NotPermitted(f"can't make {folder}: {error.strerror}") from None
+        raise not_written(f"can't make {folder}", error) from None
     try:
         fd = open_directory(folder)
     except OSError as error:
@@ -85,5 +86,5 @@ def _write(folder: str, fd: int, name: str, text: str) -> str:
         finally:
             os.close(file)
     except OSError as error:
-        raise NotPermitted(f"can't write {path}: {error.strerror}") from None
+        raise not_written(f"can't write {path}", error) from None
     return path

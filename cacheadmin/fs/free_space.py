@@ -13,6 +13,8 @@ import os
 import struct
 from dataclasses import dataclass
 
+from cacheadmin.errors import CacheadminError, NoRoom, NotPermitted
+
 # No space, no inodes, or a quota that is used up.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -51,6 +53,12 @@ class FreeSpace:
 def is_full(error: OSError) -> bool:
     """Whether a write failed for want of room: space, inodes or quota."""
     return error.errno in _FULL
+
+
+def not_written(what: str, error: OSError) -> CacheadminError:
+    """Return why something could not be written: no room, or no right."""
+    words = f"{what}: {error.strerror}"
+    return NoRoom(words, hint="free some room there") if is_full(error) else NotPermitted(words)
 
 
 def free_space(fd: int) -> FreeSpace:
@@ -98,6 +106,11 @@ def can_write(folder_fd: int, bytes_wanted: int) -> bool | None:
     finally:
         os.close(fd)
     return True
+
+
+def commit(fd: int) -> None:
+    """Have everything written to the filesystem of an open file or folder; failing is no matter."""
+    ctypes.CDLL(None, use_errno=True).syncfs(fd)
 
 
 def _quota_left(fd: int, uid: int) -> tuple[int | None, int | None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,28 @@ def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
     if policy.quarantine.path is not None:
         return QuarantinePlace(policy.quarantine.path)
     path = cache.identity.path
-    if not is_mount_point(path):
+    if is_mount_point(path):
+        why = "the cache is a mount point"
+    elif _is_own_in_a_closed_folder(cache):
+        why = f"you may not write to {os.path.dirname(path)}"
+    else:
         return QuarantinePlace(f"{path}.cacheadmin/quarantine")
     return QuarantinePlace(
         f"{path}/.cacheadmin/quarantine",
-        f"the cache is a mount point, so quarantine lies inside it ({path}/.cacheadmin): any "
+        f"{why}, so quarantine lies inside the cache ({path}/.cacheadmin): any "
         "user's `uv cache prune` empties it, and a prune can then not be undone",
     )
+
+
+def _is_own_in_a_closed_folder(cache: OpenCache) -> bool:
+    """Whether the caller owns a cache, and may make nothing beside it.
+
+    Root's quarantine beside it, where there is one, is the caller's too: it is
+    refused as that, and no second one is made.
+    """
+    path = cache.identity.path
+    if os.geteuid() == 0 or os.fstat(cache.fd).st_uid != os.geteuid():
+        return False
+    if os.path.lexists(f"{path}.cacheadmin"):
+        return False
+    return not os.access(os.path.dirname(path), os.W_OK | os.X_OK, effective_ids=True)

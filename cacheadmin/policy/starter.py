@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cacheadmin.errors import NotPermitted, WrongUsage
+from cacheadmin.errors import WrongUsage
+from cacheadmin.fs.free_space import not_written
 from cacheadmin.policy.effective import plain
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.values import Section
@@ -65,7 +66,7 @@ def write_starter(path: str, text: str) -> None:
     except FileExistsError:
         raise WrongUsage(f"{path} exists already; it is not overwritten") from None
     except OSError as error:
-        raise NotPermitted(f"can't write {path}: {error.strerror}") from None
+        raise not_written(f"can't write {path}", error) from None
     with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
         stream.write(text)
 

@@ -19,6 +19,7 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
+from cacheadmin.prune.room import RoomForRun, room_words
 from cacheadmin.report.locks import holder_words
 from cacheadmin.timestamps import age_words, rfc3339
 from cacheadmin.trial.summary import TrialSummary
@@ -60,6 +61,8 @@ class Subject:
     protection: Protection
     trial: TrialSummary = field(default_factory=TrialSummary)
     """What is on trial."""
+    room: RoomForRun | None = None
+    """What is free where the cache lies, and what a prune writes there; None: not asked."""
     lock_problem: str = ""
     """Why the cache's lock can't be had on this filesystem, in words; empty where it can."""
 
@@ -346,6 +349,20 @@ def _quarantine(subject: Subject) -> Iterator[Check]:
         )
 
 
+def _room(subject: Subject) -> Iterator[Check]:
+    """Tell what is free, and what a prune has to write before it frees anything."""
+    if subject.room is None:
+        return
+    status = Status.PASS if subject.room.fits else Status.WARN
+    fix = (
+        ""
+        if subject.room.fits
+        else "prune makes room first: it deletes at once, instead of keeping it in quarantine, "
+        "what rests on proof"
+    )
+    yield Check("room", status, "Room for a run", room_words(subject.room), fix)
+
+
 def _cached(subject: Subject) -> Iterator[Check]:
     total = len(subject.case.inventory.environments)
     idle = sum(1 for d in subject.plan.removals if d.kind is EntryKind.ENVIRONMENT)
@@ -423,5 +440,6 @@ CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
     _minimum,
     _buckets,
     _quarantine,
+    _room,
     _protection,
 )

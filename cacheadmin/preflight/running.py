@@ -10,6 +10,7 @@ from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.preflight.checks import Check, Subject, run_checks
 from cacheadmin.protect.protecting import check_protection
+from cacheadmin.prune.room import room_for
 from cacheadmin.report.tables import count_words
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
@@ -46,6 +47,7 @@ def run_preflight(situation: Situation) -> Preflight:
         place.warning,
         protection,
         trial_summary(situation.cache),
+        room_for(situation.cache.fd, plan.removals),
         problem,
     )
     checks = run_checks(subject)

@@ -6,8 +6,10 @@ what somebody wanted all the same costs them a download.
 
 Each entry is renamed, under uv's lock and after a last look, to a name that
 uv and we know for rubbish (``.tmp...``), in its own bucket. A rename needs no
-room but that of a name. Then every link of every environment is resolved, and
-what one leads to gets its name back. Only then is anything deleted. A kill in
+room but that of a name; where a filesystem refuses even that (btrfs, over its
+quota), leftovers and whole buckets are deleted under the name they have. Then
+every link of every environment is resolved, and what one leads to gets its
+name back. Only then is anything deleted. A kill in
 between leaves whole entries at their place, or rubbish that the next prune
 deletes: there is no record, and nothing to put back.
 """
@@ -17,11 +19,14 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cacheadmin.errors import CacheBusy
 from cacheadmin.evidence.look import Moment
+from cacheadmin.fs.free_space import commit, is_full
 from cacheadmin.fs.removal import remove_tree
 from cacheadmin.fs.renaming import move_to_free_name
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
@@ -52,6 +57,10 @@ _ORDER = (
     EntryKind.ARCHIVE,
 )
 
+# What may be seen in halves while it is deleted: nothing runs from there, and what is
+# missing in a bucket is fetched again.
+_IN_HALVES = frozenset({EntryKind.STRAY, EntryKind.BUILD, EntryKind.FILE, EntryKind.BUCKET})
+
 # The estimate is of allocated blocks; filesystems need some of them for themselves.
 _MARGIN = 2
 
@@ -79,14 +88,22 @@ def make_room_where_short(
 
     ``full``: a write told so, whatever else is told of free space. Raises CacheBusy.
     """
-    needs = needs_of(plan.removals)
     if plan.verdict is Verdict.REFUSED:
         return None
-    if not full and needs.fit(situation.cache.fd):
+    # What has no room to go on trial stays, and is no reason to delete anything at once.
+    if not full and needs_of(_proven(plan.removals)).fit(situation.cache.fd):
         return None
+    needs = needs_of(plan.removals)
     policy = situation.policy
-    timeout = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
-    return make_room(situation, plan.removals, sizes, needs, timeout, full=full)
+    waits = policy.lock.busy == "wait"
+    timeout = policy.lock.timeout.total_seconds() if waits else 0.0
+    try:
+        return make_room(situation, plan.removals, sizes, needs, timeout, full=full)
+    except CacheBusy:
+        if policy.lock.busy != "concurrent":
+            raise
+        # A uvx that never ends: as much as goes beside it, by the run itself.
+        return None
 
 
 def make_room(
@@ -111,6 +128,8 @@ def make_room(
         tried |= {decision.path for decision in batch}
         waiting = [decision for decision in waiting if decision.path not in tried]
         _remove(situation, [*made.removed, *batch], batch, made, timeout_seconds)
+        # Some filesystems give back what was deleted only when it is on the disk.
+        commit(situation.cache.fd)
     return made
 
 
@@ -122,8 +141,11 @@ def _in_order(removals: Sequence[Decision], sizes: Mapping[str, Size]) -> list[D
         # Few large ones, rather than many small ones.
         return _ORDER.index(decision.kind), 0 if size is None else -size.reclaimable_bytes
 
-    proven = [one for one in removals if one.rests_on in (None, PROOF) and one.kind in _ORDER]
-    return sorted(proven, key=order)
+    return sorted((one for one in _proven(removals) if one.kind in _ORDER), key=order)
+
+
+def _proven(removals: Iterable[Decision]) -> Iterator[Decision]:
+    return (decision for decision in removals if decision.rests_on == PROOF)
 
 
 def _batch(waiting: Sequence[Decision], sizes: Mapping[str, Size], needs: Needs) -> list[Decision]:
@@ -148,7 +170,7 @@ def _remove(
     timeout_seconds: float,
 ) -> None:
     """Set a batch aside, verify, delete. ``going`` has what went before as well."""
-    aside = _Aside(situation.cache.fd)
+    aside = _Aside(situation.cache.fd, {one.path for one in batch if one.kind in _IN_HALVES})
     try:
         made.failed += _set_aside(situation, going, batch, aside, timeout_seconds)
         verified = verify(
@@ -180,11 +202,14 @@ def _set_aside(
     lock = ExclusiveLock(situation.cache.fd, path)
     lock.acquire(timeout_seconds, lambda: holders(path, situation.case.user))
     try:
+        deadline = time.monotonic() + situation.policy.lock.held_at_most.total_seconds()
         checked = look.look(Moment.UNDER_LOCK)
+        if not lock.is_current():
+            return []
         paths = [one.path for one in checked.removals if one.path in wanted]
         renames = dict.fromkeys(paths, aside.set_aside)
         with Parents(situation.cache.fd) as source:
-            moves = move_out(paths, source, source, checked.leads, renames)
+            moves = move_out(paths, source, source, checked.leads, renames, deadline)
         aside.put_back(moves.held)
     finally:
         lock.release()
@@ -194,10 +219,14 @@ def _set_aside(
 
 
 class _Aside:
-    """Entries that have the name of rubbish, and can have their own again."""
+    """Entries that have the name of rubbish, and can have their own again.
 
-    def __init__(self, cache_fd: int) -> None:
+    Those in ``in_halves`` keep their own where the filesystem has no room for a name.
+    """
+
+    def __init__(self, cache_fd: int, in_halves: set[str]) -> None:
         self._cache_fd = cache_fd
+        self._in_halves = in_halves
         self.names: dict[str, str] = {}
 
     def set_aside(self, path: str) -> None:
@@ -205,7 +234,12 @@ class _Aside:
         bucket, _, rest = path.partition("/")
         name = f".tmp{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
         target = f"{bucket}/{name}" if rest else name
-        self._rename(path, target)
+        try:
+            self._rename(path, target)
+        except OSError as error:
+            if not is_full(error) or path not in self._in_halves:
+                raise
+            target = path
         self.names[path] = target
 
     def holds(self, path: str) -> bool:
@@ -223,7 +257,8 @@ class _Aside:
     def put_back(self, paths: Iterable[str]) -> None:
         """Give those that are set aside their names again. Raises OSError."""
         for path in [path for path in self.names if path in frozenset(paths)]:
-            self._rename(self.names[path], path)
+            if self.names[path] != path:
+                self._rename(self.names[path], path)
             del self.names[path]
 
     def delete(self, path: str, device: int) -> int:

@@ -71,8 +71,8 @@ def no_room(what: str, error: OSError) -> NoRoom:
     return NoRoom(
         f"{what}: {error.strerror}",
         details=("nothing was removed",),
-        hint="nothing that rests on proof could be deleted first; `cacheadmin runs purge --all` "
-        "deletes what earlier runs hold",
+        hint="free some room: `cacheadmin prune` deletes what rests on proof, `cacheadmin runs "
+        "purge --all` what earlier runs hold",
         by_quota=error.errno == errno.EDQUOT,
     )
 

@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cacheadmin.fs.free_space import can_write, free_space
+from cacheadmin.counting import count_words
+from cacheadmin.fs.free_space import FreeSpace, can_write, free_space
 from cacheadmin.planner.gaps import PROOF
+from cacheadmin.report.tables import size_words
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision
@@ -72,6 +74,49 @@ def needs_of(removals: Iterable[Decision]) -> Needs:
     return Needs(
         needs.bytes + _TRIALS_BYTES + trials * _TRIAL_BYTES,
         needs.files + _TRIALS_FILES + trials * _TRIAL_FILES,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RoomForRun:
+    """What is free where a cache lies, and what a run would write there."""
+
+    free: FreeSpace
+    """What the caller can still write."""
+
+    needs: Needs
+    """What the run writes, at most."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the numbers say that there is room; nothing is tried."""
+        return self.free.has(self.needs.bytes, self.needs.files)
+
+
+def room_for(cache_fd: int, removals: Iterable[Decision]) -> RoomForRun:
+    """Return what is free, and what a run with these removals needs. Raises OSError."""
+    return RoomForRun(free_space(cache_fd), needs_of(removals))
+
+
+def room_json(room: RoomForRun) -> dict[str, Any]:
+    """Return it for a document; ``free_files`` null where files are made as they are needed."""
+    return {
+        "free_bytes": room.free.bytes,
+        "free_files": room.free.files,
+        "by_quota": room.free.by_quota,
+        "needs_bytes": room.needs.bytes,
+        "needs_files": room.needs.files,
+        "fits": room.fits,
+    }
+
+
+def room_words(room: RoomForRun) -> str:
+    """Return it in a sentence."""
+    files = "" if room.free.files is None else f" and {count_words(room.free.files, 'file')}"
+    by = " by quota" if room.free.by_quota else ""
+    return (
+        f"{size_words(room.free.bytes)}{files} free{by}; a run needs "
+        f"{size_words(room.needs.bytes)} and {count_words(room.needs.files, 'file')}"
     )
 
 

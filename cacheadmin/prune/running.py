@@ -199,7 +199,6 @@ def run_prune(
     if room is not None:
         result.warnings.append(_FULL)
         result.outcome = "committed" if room.removed else result.outcome
-        result.failed += room.failed
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
     result.warnings += _remember(situation)

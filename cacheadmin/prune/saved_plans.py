@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cacheadmin.errors import NotACache, NotPermitted, Refused, WrongUsage
+from cacheadmin.errors import NotACache, Refused, WrongUsage
 from cacheadmin.fs.accounting import Measured
+from cacheadmin.fs.free_space import not_written
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.consistency import without_dangling
 from cacheadmin.report.documents import dumps, header
@@ -65,7 +66,7 @@ def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) ->
         with open(path, "w", encoding="ascii") as file:
             file.write(dumps(content) + "\n")
     except OSError as error:
-        raise NotPermitted(f"cannot save the plan to {path}: {error.strerror}") from None
+        raise not_written(f"cannot save the plan to {path}", error) from None
 
 
 def narrow(

@@ -16,7 +16,8 @@ import stat
 import time
 from collections.abc import Callable
 
-from cacheadmin.errors import CacheBusy, NotPermitted, Refused
+from cacheadmin.errors import CacheadminError, CacheBusy, NoRoom, NotPermitted, Refused
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.locking import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
 from cacheadmin.fs.mounts import mount_of
 
@@ -165,7 +166,9 @@ class ExclusiveLock:
             raise Refused(f"{self._path} is not a file", hint="remove it: uv makes it again")
         return fd
 
-    def _explain(self, error: OSError) -> NotPermitted | Refused:
+    def _explain(self, error: OSError) -> CacheadminError:
+        if is_full(error):
+            return NoRoom(f"the cache's lock {self._path} can't be made: {error.strerror}")
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return NotPermitted(
                 f"the cache's lock {self._path} can't be opened for writing: {error.strerror}",

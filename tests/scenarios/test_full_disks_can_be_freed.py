@@ -7,6 +7,8 @@ ends with an unexpected error.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin, Result
-from tests.support.filesystems import filesystem, fill, free_bytes, use_up_inodes
+from tests.support.filesystems import filesystem, fill, free_bytes, quota_on, use_up_inodes
 from tests.support.packages import Index
-from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.shared_cache import SharedCache, age, dangling_links, names_in
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.root
 class FullDisk:
     """A cache on a filesystem of its own that is full; ``measure`` tells what is free there."""
 
+    name: str
     shared: SharedCache
     mounted: Path
     environment: Path
@@ -43,6 +46,19 @@ class FullDisk:
         state = f"state: sqlite:///{self.mounted}/state/state.sqlite\n"
         return str(self.command_line.policy(self.shared.path, text + state))
 
+    def prune_frees_what_the_plan_says(self, policy: str) -> None:
+        """Prune, and fail where less than four fifths of what the plan says come back."""
+        before = self.free()
+        totals = self("plan", policy, "--format", "json", code=4).json["totals"]
+        removable = totals["files" if self.measure is free_files else "reclaimable_bytes"]
+        assert removable > 0
+        done = self("prune", policy, "--format", "json", code=0)
+        assert done.json["outcome"] == "committed"
+        assert self.free() - before >= 0.8 * removable
+        assert dangling_links(self.environment) == {}
+        assert "is full" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
     def free(self) -> int:
         """Return what is free: bytes, or inodes where these are what is short."""
         return self.measure(self.mounted)
@@ -52,11 +68,36 @@ def free_files(mounted: Path) -> int:
     return os.statvfs(mounted).f_ffree
 
 
+def free_in_quota(mounted: Path) -> int:
+    """Return what the quota leaves, as btrfs counts it."""
+    subprocess.run(["sync", "-f", mounted], check=True)
+    shown = subprocess.run(
+        ["btrfs", "qgroup", "show", "--raw", "-fr", mounted],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    _, used, _, limit = shown.stdout.splitlines()[-1].split()[:4]
+    return int(limit) - int(used)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A way for a disk to be full."""
+
+    kind: str
+    use_up: Callable[[Path, str], object]
+    measure: Callable[[Path], int] = free_bytes
+    make: tuple[str, ...] = ()
+    size_mib: int = 64
+
+
 SHAPES = {
-    "ext4": ("ext4", (), fill, free_bytes),
-    "xfs": ("xfs", (), fill, free_bytes),
-    "tmpfs": ("tmpfs", (), fill, free_bytes),
-    "inodes": ("ext4", ("-N", "2048"), use_up_inodes, free_files),
+    "ext4": Shape("ext4", fill),
+    "xfs": Shape("xfs", fill, size_mib=320),
+    "tmpfs": Shape("tmpfs", fill),
+    "inodes": Shape("ext4", use_up_inodes, free_files, ("-N", "2048")),
+    "quota": Shape("btrfs", fill, free_in_quota, size_mib=256),
 }
 
 
@@ -65,37 +106,205 @@ def disk(
     request: pytest.FixtureRequest, open_folder: Path, index: Index, cacheadmin: Cacheadmin
 ) -> Iterator[FullDisk]:
     """An environment that links to the cache, and much that nobody needs, on a full disk."""
-    kind, make, use_up, measure = SHAPES[request.param]
-    size = 320 if kind == "xfs" else 64
-    with filesystem(kind, open_folder, size, make=make) as mounted:
+    shape = SHAPES[request.param]
+    with filesystem(shape.kind, open_folder, shape.size_mib, make=shape.make) as whole:
+        mounted = quota_on(whole, "limited", 24) if request.param == "quota" else whole
         (mounted / "state").mkdir()
         shared = SharedCache.create(mounted, index)
         environment = shared.environment("known", NEWEST, "six==1.16.0", "idna==3.7")
-        gone = shared.environment("gone", NEWEST, "pytz==2023.3", "cowsay==6.0")
+        gone = shared.environment("gone", NEWEST, "cowsay==6.0")
         shared.remove_environment(gone)
-        for pointer in shared.path.glob("wheels-v*/*/*/pytz/*"):
+        for pointer in shared.path.glob("wheels-v*/*/*/cowsay/*"):
             pointer.unlink()
         abandoned(shared.path)
         age(shared.path, 60)
-        use_up(mounted)
-        yield FullDisk(shared, mounted, environment, cacheadmin, measure)
+        shape.use_up(mounted, "filler")
+        yield FullDisk(request.param, shared, mounted, environment, cacheadmin, shape.measure)
 
 
-def abandoned(cache: Path) -> None:
+def abandoned(cache: Path, name: str = "First", files: int = 20) -> None:
     """Leave a bucket of a release that nobody has, builds, and an archive without pointers."""
-    for folder in ("simple-v1/pypi", "builds-v0/.tmpAbandoned", "archive-v0/Unused_abcdefghij"):
+    for folder in ("simple-v1/pypi", f"builds-v0/.tmp{name}", f"archive-v0/{name}_abcdefghij"):
         (cache / folder).mkdir(parents=True)
-        for number in range(20):
+        for number in range(files):
             (cache / folder / f"{number}").write_bytes(os.urandom(20_000))
 
 
-def test_the_first_prune_frees_what_the_plan_says(disk: FullDisk) -> None:
+def test_the_first_prune_and_later_ones_free_what_the_plan_says(disk: FullDisk) -> None:
     policy = disk.policy()
-    before = disk.free()
-    totals = disk("plan", policy, "--format", "json", code=4).json["totals"]
-    removable = totals["files" if disk.measure is free_files else "reclaimable_bytes"]
-    assert removable > 0
-    done = disk("prune", policy, "--format", "json", code=0)
-    assert done.json["outcome"] == "committed"
-    assert disk.free() - before >= 0.8 * removable
+    disk.prune_frees_what_the_plan_says(policy)
+    assert disk("plan", policy, "--format", "json").json["removals"] == []
+
+    abandoned(disk.shared.path, "Later", 8)
+    age(disk.shared.path, 60)
+    SHAPES[disk.name].use_up(disk.mounted, "again")
+    disk.prune_frees_what_the_plan_says(policy)
+
+
+def test_a_run_that_was_killed_is_undone_and_restored_without_room(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("ext4", open_folder, 64) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        before = names_in(disk.shared.path)
+        run = disk("prune", policy, "--format", "json", code=0).json
+        assert run["room"] is None
+        quarantine = Path(run["quarantine"])
+        journal = quarantine / run["run_id"] / "journal.jsonl"
+        committed = journal.read_bytes()
+        # As a kill leaves it: after the moves, before anything else is written.
+        moving = committed[: committed.index(b"\n", committed.index(b'"moving"')) + 1]
+        journal.write_bytes(moving)
+        fill(mounted)
+        # Padded to the end of its block: not a line more has room.
+        disk("scan", policy)
+        done = disk("prune", policy, "--format", "json", code=0).json
+        assert done["recovered"] == [run["run_id"]]
+        assert disk.free() > 800_000
+        assert dangling_links(disk.environment) == {}
+        assert len(before - names_in(disk.shared.path)) > 20
+
+
+def test_a_prune_is_undone_without_room(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("ext4", open_folder, 64) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        before = names_in(disk.shared.path)
+        run = disk("prune", policy, "--format", "json", code=0).json["run_id"]
+        fill(mounted)
+        disk("runs", "restore", policy, run, code=0)
+        assert names_in(disk.shared.path) >= before
+        assert dangling_links(disk.environment) == {}
+
+
+def test_what_earlier_runs_hold_is_purged_without_room(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("ext4", open_folder, 64) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        disk("prune", policy, code=0)
+        fill(mounted)
+        before = free_bytes(mounted)
+        disk("runs", "purge", policy, "--all", code=0)
+        assert free_bytes(mounted) - before > 800_000
+
+
+def test_now_deletes_at_once_where_there_is_room(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    disk = small_disk(open_folder, index, cacheadmin)
+    policy = disk.policy()
+    done = disk("prune", policy, "--now", "--format", "json", code=0)
+    assert done.json["room"] is None
+    assert done.json["deleted_bytes"] > 800_000
+    assert done.stderr == ""
+    disk("runs", "restore", policy, done.json["run_id"], code=5)
     assert dangling_links(disk.environment) == {}
+    disk("prune", policy, "--now", "--dry-run", code=2)
+
+
+@pytest.mark.parametrize("at_least", ["1d", "0d"])
+def test_a_full_disk_ends_silent_trials_early_but_never_before_at_least(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, at_least: str
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        text = f"state: sqlite:///{mounted}/state/state.sqlite\n"
+        text += f"prune: {{trial: {{for: 30d, at_least: {at_least}}}}}\n"
+        policy = str(cacheadmin.policy(disk.shared.path, text, complete=False))
+        name = "First_abcdefghij"
+        tried = disk.shared.path / "archive-v0" / "cacheadmin.trial" / name
+        fill(mounted)
+        done = disk("prune", policy, "--format", "json", code=0).json
+        assert "simple-v1" in done["room"]["removed"]
+        assert f"archive-v0/{name}" in done["trial"]["planted"]
+        assert (tried / "0").exists()
+
+        fill(mounted, "again")
+        done = disk("prune", policy, "--format", "json", code=0).json
+        assert done["trial"]["ended"] == ([] if at_least == "1d" else [f"archive-v0/{name}"])
+        assert tried.exists() == (at_least == "1d")
+        assert dangling_links(disk.environment) == {}
+
+
+def test_a_disk_that_is_full_of_what_is_used_says_so_and_leaves_with_7(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = str(cacheadmin.policy(disk.shared.path, complete=False))
+        shutil.rmtree(disk.shared.path / "simple-v1")
+        for name in ("archive-v0", "simple-v1", "wheels-v1"):
+            (disk.shared.path / name).mkdir(exist_ok=True)
+        os.rmdir(disk.shared.path / "simple-v1")
+        os.rmdir(disk.shared.path / "wheels-v1")
+        before = names_in(disk.shared.path)
+        fill(mounted)
+        done = disk("-q", "prune", policy)
+        assert names_in(disk.shared.path) >= before
+        assert done.code in (0, 7)
+        assert "No space left on device" in done.stderr
+
+
+def test_commands_that_only_read_say_what_is_free_and_what_a_run_needs(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        room = disk("plan", policy, "--format", "json").json["room"]
+        assert room["fits"]
+        assert 0 < room["needs_bytes"] < room["free_bytes"] <= 32 * 2**20
+        assert "room: " in disk("plan", policy).stdout
+        fill(mounted)
+        room = disk("plan", policy, "--format", "json").json["room"]
+        assert (room["fits"], room["free_bytes"]) == (False, 0)
+        checks = disk("preflight", policy, "--format", "json").json["checks"]
+        (check,) = (one for one in checks if one["id"] == "room")
+        assert check["status"] == "warn"
+        assert check["fix"]
+
+
+def test_a_full_disk_of_the_state_alone_keeps_nothing_from_being_removed(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("tmpfs", open_folder, 8) as mounted:
+        disk = small_disk(open_folder, index, cacheadmin)
+        policy = cacheadmin.policy(disk.shared.path, f"state: sqlite:///{mounted}/s.sqlite\n")
+        fill(mounted)
+        done = disk("prune", str(policy), "--format", "json", code=0)
+        assert done.json["room"] is None
+        assert {row["path"] for row in done.json["removals"]} >= {"simple-v1"}
+        assert "disk is full" in done.stderr
+        disk("runs", "restore", str(policy), done.json["run_id"], code=0)
+
+
+def test_a_file_that_has_no_room_is_named(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        fill(mounted)
+        saved = f"{mounted}/saved.plan"
+        assert saved in disk("plan", policy, "--out", saved, code=7).stderr
+        for command in (
+            ("pin", "add", policy, "six"),
+            ("protect", policy),
+            ("runs", "list", policy),
+        ):
+            disk(*command)
+
+
+def small_disk(folder: Path, index: Index, command_line: Cacheadmin) -> FullDisk:
+    """Make a cache with much that nobody needs, on a disk that is not full yet."""
+    (folder / "state").mkdir()
+    shared = SharedCache.create(folder, index)
+    environment = shared.environment("known", NEWEST, "six==1.16.0")
+    abandoned(shared.path)
+    age(shared.path, 60)
+    return FullDisk("small", shared, folder, environment, command_line, free_bytes)

@@ -137,6 +137,19 @@ def test_as_much_is_freed_as_by_uv_and_the_printed_line_puts_it_back(own: Own) -
     assert own.archives() >= archives
 
 
+def test_a_cache_in_a_folder_of_roots_has_its_quarantine_inside(own: Own) -> None:
+    home = own.shared.path.parent
+    os.chown(home, 0, 0)
+    home.chmod(0o755)
+    archives = own.archives()
+    done = own("prune", "--format", "json", code=0).json
+    assert done["quarantine"] == f"{own.shared.path}/.cacheadmin/quarantine"
+    assert any(f"you may not write to {home}" in warning for warning in done["warnings"])
+    assert done["removals"]
+    own("runs", "restore", done["run_id"], code=0)
+    assert own.archives() >= archives
+
+
 def test_a_program_of_root_that_nobody_sees_goes_on_and_brings_its_archive_back(
     own: Own, open_folder: Path
 ) -> None:

@@ -126,3 +126,19 @@ def use_up_inodes(folder: Path, name: str = "many") -> Path:
             assert error.errno in (errno.ENOSPC, errno.EDQUOT), error
             return many
         number += 1
+
+
+def quota_on(mounted: Path, name: str, size_mib: int) -> Path:
+    """Make a folder with a quota on btrfs, of which no number of free bytes tells; else skip."""
+    folder = mounted / name
+    commands = (
+        ["btrfs", "quota", "enable", mounted],
+        ["btrfs", "subvolume", "create", folder],
+        ["btrfs", "qgroup", "limit", f"{size_mib}M", folder],
+    )
+    for command in commands:
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no quota here: {done.stderr.strip()}")
+    folder.chmod(0o755)
+    return folder
