@@ -115,3 +115,33 @@ def test_beside_uv_cache_warden_to_the_same_budget(
     cacheadmin("prune", cacheadmin_policy, code=0)
     assert dangling_links(kept) == {}
     assert packages_in(shared.path) == {"pytz"}
+
+
+def test_contents_that_archives_share_count_when_the_last_of_them_is_given_up(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("gone", NEWEST)
+    words = ("pip", "install", "--python", environment, "idna==3.7", "cowsay", "pytz")
+    shared.uv(NEWEST, *words, extra_environment={"UV_PREVIEW": "1"})
+    shutil.rmtree(environment)
+    cache = shared.path
+    for days, package in enumerate(("cowsay", "idna", "pytz"), start=1):
+        make_older(cache, package, days)
+    budget = allocated(cache) - 10_000
+    policy = cacheadmin.policy(
+        cache, f"quarantine: {{keep: 0s}}\nprune:\n  budget: {{max_size: {budget}B}}\n"
+    )
+    for _ in range(2):
+        # The contents wait for prune.builds.after; nothing more is given up meanwhile.
+        cacheadmin("prune", policy, code=0)
+        cacheadmin("runs", "purge", policy, "--all", code=0)
+        assert packages_in(cache) == {"cowsay", "idna"}
+    at_once = cacheadmin.policy(
+        cache,
+        "quarantine: {keep: 0s}\n"
+        f"prune:\n  builds: {{after: 0s}}\n  budget: {{max_size: {budget}B}}\n",
+    )
+    cacheadmin("prune", at_once, code=0)
+    cacheadmin("runs", "purge", at_once, "--all", code=0)
+    assert packages_in(cache) == {"cowsay", "idna"}
+    assert allocated(cache) <= budget
