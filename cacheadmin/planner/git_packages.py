@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cacheadmin.package_names import normalized
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.entries import GitSource, Inventory
 
 PackageVersion = tuple[str, str | None]
 
@@ -17,21 +18,27 @@ def git_packages(inventory: Inventory) -> dict[str, tuple[PackageVersion, ...]]:
 
     A checkout is told by the revision of its commit.
     """
-    built: list[tuple[str, PackageVersion]] = []
+    lengths = commit_lengths(inventory.git_sources)
+    built: dict[str, dict[PackageVersion, None]] = {}
     for revision in inventory.revisions:
         if "/git/" in revision.path and revision.package is not None:
-            package = (normalized(revision.package), revision.version)
-            built.append((revision.path.rpartition("/")[2], package))
+            commit = revision.path.rpartition("/")[2]
+            for length in lengths:
+                package = (normalized(revision.package), revision.version)
+                built.setdefault(commit[:length], {})[package] = None
     found: dict[str, dict[PackageVersion, None]] = {}
     for checkout in inventory.git_sources:
-        if checkout.commit is None:
-            continue
-        for commit, package in built:
-            if commit.startswith(checkout.commit):
-                found.setdefault(checkout.path, {})[package] = None
-                if checkout.database is not None:
-                    found.setdefault(checkout.database, {})[package] = None
+        packages = {} if checkout.commit is None else built.get(checkout.commit, {})
+        if packages:
+            found.setdefault(checkout.path, {}).update(packages)
+            if checkout.database is not None:
+                found.setdefault(checkout.database, {}).update(packages)
     return {path: tuple(packages) for path, packages in found.items()}
+
+
+def commit_lengths(sources: Iterable[GitSource]) -> frozenset[int]:
+    """Return with how many digits checkouts name their commits: few, however many there are."""
+    return frozenset(len(one.commit) for one in sources if one.commit is not None)
 
 
 def one_package(packages: tuple[PackageVersion, ...]) -> tuple[str | None, str | None]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.package_names import matches
+from cacheadmin.planner.git_packages import commit_lengths
 from cacheadmin.timestamps import NANOSECONDS, nanoseconds
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def unused_sources(case: Case, live: Liveness) -> Iterator[str]:
             used_git.add(revision.path.rpartition("/")[2])
     used_databases: set[str | None] = set()
     checkouts = [one for one in case.inventory.git_sources if one.commit is not None]
+    lengths = commit_lengths(checkouts)
+    named = {commit[:length] for commit in commits | used_git for length in lengths}
     for checkout in checkouts:
-        digits = str(checkout.commit)
-        named = any(commit.startswith(digits) for commit in (*commits, *used_git))
-        if named or checkout.path in live.occupied or _is_kept(case, checkout):
+        if checkout.commit in named or checkout.path in live.occupied or _is_kept(case, checkout):
             used_databases.add(checkout.database)
         else:
             yield checkout.path

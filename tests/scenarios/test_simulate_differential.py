@@ -62,6 +62,24 @@ LONG_OTHER_RELEASES = (
     "0.13.2",
 )
 
+# One or two of every minor that nothing else names, held out until all behaviours were written
+# down: each plain, with `--ci`, and with every preview on. Three are enough for everyday.
+HELD_OUT = ("0.5.25", "0.11.28", "0.13.6")
+LONG_HELD_OUT = (
+    "0.1.30",
+    "0.2.15",
+    "0.3.5",
+    "0.4.15",
+    "0.6.10",
+    "0.7.13",
+    "0.8.10",
+    "0.9.22",
+    "0.10.8",
+    "0.11.15",
+    "0.12.16",
+)
+WAYS = ("plain", "ci", "preview")
+
 # `uv cache clean PACKAGE` changed at 0.4.2, 0.7.9, 0.11.20 and 0.12.8.
 CLEANING_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.12.10", "0.13.9")
 CLEANED = (("six",), ("tool", "docopt"), ("gitted", "pytz", "cowsay"), ("idna", "Packaging"))
@@ -105,14 +123,28 @@ def simulated(cache: Path, release: str, *, ci: bool) -> Simulation:
         return simulate_prune(opened.identity, release, ci=ci)
 
 
-def compare(mixed: SharedCache, folder: Path, release: str, seed: int, *, ci: bool) -> None:
-    """Simulate a copy, prune it for real, and compare."""
+def compare(
+    mixed: SharedCache,
+    folder: Path,
+    release: str,
+    seed: int,
+    *,
+    ci: bool,
+    preview: bool = False,
+) -> None:
+    """Simulate a copy, prune it for real, and compare; ``preview`` has every preview on."""
     copy = spoiled_copy(mixed.path, folder, seed)
     outside = folder / f"outside-{seed}"
     expected = simulated(copy, release, ci=ci)
     before, before_outside = paths_of(copy), paths_of(outside)
     finished = mixed.uv(
-        release, "cache", "prune", *(["--ci"] if ci else []), cache=copy, check=False
+        release,
+        "cache",
+        "prune",
+        *(["--ci"] if ci else []),
+        cache=copy,
+        check=False,
+        extra_environment={"UV_PREVIEW": "1"} if preview else None,
     )
     after = paths_of(copy)
     deleted = deleted_tops(before, after)
@@ -153,6 +185,20 @@ def test_releases_that_nobody_looked_at_behave_as_those_beside_them(
     mixed: SharedCache, tmp_path: Path, release: str, seed: int
 ) -> None:
     compare(mixed, tmp_path, release, seed, ci=bool(seed % 2) and release != "0.1.40")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "release",
+    [*HELD_OUT, *(pytest.param(release, marks=pytest.mark.long) for release in LONG_HELD_OUT)],
+)
+def test_held_out_releases_delete_what_is_simulated_in_every_way(
+    mixed: SharedCache, tmp_path: Path, release: str, way: str
+) -> None:
+    if way == "ci" and tuple(map(int, release.split("."))) < (0, 2, 29):
+        pytest.skip("it has no --ci")
+    for seed in (0, 300 + WAYS.index(way)):
+        compare(mixed, tmp_path, release, seed, ci=way == "ci", preview=way == "preview")
 
 
 @pytest.mark.parametrize(("release", "packages"), CLEANINGS)
