@@ -178,14 +178,15 @@ def _remove(
         )
         # Where something broke that no source explains, all of it stays.
         aside.put_back(aside.names if verified.broken else verified.used)
+        for decision in batch:
+            if decision.path in aside.names:
+                made.bytes += aside.delete(decision.path, situation.cache.identity.device)
+                made.removed.append(decision)
     except BaseException:
+        # What was not begun to be deleted is whole.
         with uninterrupted():
             aside.put_back(aside.names)
         raise
-    for decision in batch:
-        if decision.path in aside.names:
-            made.bytes += aside.delete(decision.path, situation.cache.identity.device)
-            made.removed.append(decision)
 
 
 def _set_aside(
@@ -264,7 +265,7 @@ class _Aside:
     def delete(self, path: str, device: int) -> int:
         """Delete what was set aside; return the bytes that came back."""
         with Parents(self._cache_fd) as parents:
-            fd, name = parents.of(self.names[path])
+            fd, name = parents.of(self.names.pop(path))
             return remove_tree(fd, name, device=device).allocated_bytes
 
     def _rename(self, source: str, target: str) -> None:

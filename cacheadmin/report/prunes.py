@@ -50,7 +50,7 @@ def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[st
         },
         "quarantine": result.quarantine,
         "trial": trial_json(result),
-        "room": room_json(result),
+        "made_room": room_json(result),
         "deleted_bytes": result.deleted_bytes,
         "warnings": result.warnings,
         "purged": list(result.purged),

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.cli.app import run
+from cacheadmin.prune import in_place
 from tests.support.cacheadmin_cli import Cacheadmin, Result
 from tests.support.filesystems import filesystem, fill, free_bytes, quota_on, use_up_inodes
 from tests.support.packages import Index
@@ -149,7 +151,7 @@ def test_a_run_that_was_killed_is_undone_and_restored_without_room(
         policy = disk.policy()
         before = names_in(disk.shared.path)
         run = disk("prune", policy, "--format", "json", code=0).json
-        assert run["room"] is None
+        assert run["made_room"] is None
         quarantine = Path(run["quarantine"])
         journal = quarantine / run["run_id"] / "journal.jsonl"
         committed = journal.read_bytes()
@@ -199,7 +201,7 @@ def test_now_deletes_at_once_where_there_is_room(
     disk = small_disk(open_folder, index, cacheadmin)
     policy = disk.policy()
     done = disk("prune", policy, "--now", "--format", "json", code=0)
-    assert done.json["room"] is None
+    assert done.json["made_room"] is None
     assert done.json["deleted_bytes"] > 800_000
     assert done.stderr == ""
     disk("runs", "restore", policy, done.json["run_id"], code=5)
@@ -220,7 +222,7 @@ def test_a_full_disk_ends_silent_trials_early_but_never_before_at_least(
         tried = disk.shared.path / "archive-v0" / "cacheadmin.trial" / name
         fill(mounted)
         done = disk("prune", policy, "--format", "json", code=0).json
-        assert "simple-v1" in done["room"]["removed"]
+        assert "simple-v1" in done["made_room"]["removed"]
         assert f"archive-v0/{name}" in done["trial"]["planted"]
         assert (tried / "0").exists()
 
@@ -269,6 +271,34 @@ def test_commands_that_only_read_say_what_is_free_and_what_a_run_needs(
         assert check["fix"]
 
 
+@pytest.mark.parametrize("step", ["verify", "remove_tree"])
+def test_an_interrupt_while_room_is_made_leaves_entries_whole_or_gone(
+    open_folder: Path,
+    index: Index,
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        before = names_in(disk.shared.path)
+        fill(mounted)
+
+        def interrupt(*_arguments: object, **_options: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(in_place, step, interrupt)
+            assert run(["-q", "prune", policy]) == 130
+        if step == "verify":
+            assert names_in(disk.shared.path) == before
+        assert dangling_links(disk.environment) == {}
+        assert (disk.shared.path / "archive-v0" / "First_abcdefghij" / "19").exists()
+        disk("prune", policy, code=0)
+        assert not (disk.shared.path / "archive-v0" / "First_abcdefghij").exists()
+
+
 def test_a_full_disk_of_the_state_alone_keeps_nothing_from_being_removed(
     open_folder: Path, index: Index, cacheadmin: Cacheadmin
 ) -> None:
@@ -277,7 +307,7 @@ def test_a_full_disk_of_the_state_alone_keeps_nothing_from_being_removed(
         policy = cacheadmin.policy(disk.shared.path, f"state: sqlite:///{mounted}/s.sqlite\n")
         fill(mounted)
         done = disk("prune", str(policy), "--format", "json", code=0)
-        assert done.json["room"] is None
+        assert done.json["made_room"] is None
         assert {row["path"] for row in done.json["removals"]} >= {"simple-v1"}
         assert "disk is full" in done.stderr
         disk("runs", "restore", str(policy), done.json["run_id"], code=0)

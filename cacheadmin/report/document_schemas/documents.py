@@ -24,6 +24,7 @@ from cacheadmin.report.document_schemas.parts import (
     POLICY,
     PROTECTION,
     REMOVAL,
+    ROOM,
     SEVERITY,
     SHORT_GAPS,
     SIZE,
@@ -180,11 +181,11 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
             }
         ),
     ),
-    "plan": ("what a prune would remove and keep", row(PLAN, gaps=GAPS)),
+    "plan": ("what a prune would remove and keep", row(PLAN, gaps=GAPS, room=ROOM)),
     "prune": (
         "what a prune removed and kept, or with --dry-run would",
         one_of(
-            row({"run_id": {"type": "null"}, **_DRY_RUN, **PLAN, "gaps": GAPS}),
+            row({"run_id": {"type": "null"}, **_DRY_RUN, **PLAN, "gaps": GAPS}, room=ROOM),
             row(
                 {
                     **_DONE,

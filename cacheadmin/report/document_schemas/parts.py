@@ -70,6 +70,18 @@ PLAN: dict[str, Shape] = {
     "limits": several(LIMIT),
 }
 
+# What is free where a cache lies, and what a run has to write there first.
+ROOM = row(
+    {
+        "free_bytes": BYTES,
+        "free_files": maybe(COUNT),
+        "by_quota": YES_OR_NO,
+        "needs_bytes": BYTES,
+        "needs_files": COUNT,
+        "fits": YES_OR_NO,
+    }
+)
+
 _GAP: dict[str, Shape] = {"id": TEXT, "subject": TEXT, "detail": TEXT, "fix": TEXT}
 GAPS = several(row({**_GAP, "owner": maybe(TEXT), "host": TEXT}))
 SHORT_GAPS = several(row(_GAP))
@@ -121,6 +133,8 @@ CARRIED_OUT: dict[str, Shape] = {
             "ends_at": maybe(TIME),
         }
     ),
+    "made_room": maybe(row({"removed": TEXTS, "bytes": BYTES, "failed": PATH_AND_REASON})),
+    "deleted_bytes": maybe(BYTES),
     "warnings": TEXTS,
     "purged": TEXTS,
     "recovered": TEXTS,
