@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -131,6 +132,41 @@ def test_a_cache_that_grew_wrong_is_put_right(fresh: Machine) -> None:
     install(fresh, "ben", "wrong", NEWEST, "idna==3.7")
     install(fresh, "ana", "wrong", NEWEST, "--offline idna==3.7")
     assert audited(fresh) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "take_away"),
+    [
+        ("the setgid bit", "chmod g-s /srv/uv-cache"),
+        ("the default ACL", "setfacl -k /srv/uv-cache"),
+        ("rights", "chmod 2755 /srv/uv-cache"),
+        ("rights of what a member made", "chmod -R g-w /srv/uv-cache/archive-v0"),
+        ("the lock", "chmod 0600 /srv/uv-cache/.lock"),
+        ("another group", "chgrp -R ana /srv/uv-cache/archive-v0"),
+    ],
+)
+def test_the_audit_says_when_something_of_the_page_is_missing(
+    fresh: Machine, missing: str, take_away: str
+) -> None:
+    fresh.must("rm -rf /srv/uv-cache /var/lib/cacheadmin /srv/uv-cache.cacheadmin")
+    follow(fresh, section="1.")
+    follow(fresh, section="2.")
+    for user in ("ana", "ben"):
+        fresh.must("rm -rf by-* after wrong", user=user)
+        fresh.must("uv venv -q --clear claims", user=user)
+        install(fresh, user, "claims", NEWEST, "six" if user == "ana" else "idna")
+    fresh.must("test -e /srv/uv-cache/.lock || (umask 0; : > /srv/uv-cache/.lock)")
+    assert audited(fresh) == []
+
+    fresh.must(take_away)
+
+    findings = audited(fresh)
+    assert findings, f"nothing is said of {missing}"
+    for finding in findings:
+        # There is no sudo on this machine; and which group shares the cache, the page says.
+        who, fix = re.fullmatch(r"(?:sudo -u (\w+) )?(.*)", str(finding["fix"])).groups()
+        fresh.must(fix.replace("GROUP", "uvcache"), user=who or "root")
+    assert audited(fresh) == [], missing
 
 
 def test_a_sticky_bit_keeps_members_from_each_others_entries(fresh: Machine) -> None:
