@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class EnvironmentUnreadable(Rule):
-    """Something that may link to anything: every archive it could use is kept.
+    """Something that may link to anything: what it could use is kept, or goes on trial at most.
 
     An error where the policy refuses to prune because of it
     (``venvs.unreadable: refuse``).
@@ -26,7 +26,7 @@ class EnvironmentUnreadable(Rule):
     id = "environment-unreadable"
     severity = Severity.WARNING
     title = "Environment that can't be read"
-    rationale = "What it links is unknown, so nothing that it could link is ever pruned."
+    rationale = "What it links is unknown, so what it could link is kept, or goes on trial at most."
     fix = "run cacheadmin as root, or let the account of run_as read it"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
@@ -40,9 +40,10 @@ class EnvironmentUnreadable(Rule):
     def _unreadable(self, subject: Subject, unseen: Unseen) -> Finding:
         refused = unseen.what == "environment" and subject.policy.venvs.unreadable == "refuse"
         ending = "; the policy refuses to prune because of it" if refused else ""
+        what = _A_HOME if unseen.trial_suffices else _WORDS[unseen.what]
         finding = self.finding(
             unseen.path,
-            f"{_WORDS[unseen.what]} that could not be looked at: {unseen.reason}{ending}",
+            f"{what} that could not be looked at: {unseen.reason}{ending}",
             owner=None if unseen.uid is None else subject.case.user(unseen.uid),
             fix=_FIX.get(unseen.what, ""),
             team=team_of(subject.policy, unseen.path, unseen.uid),
@@ -58,6 +59,8 @@ _WORDS = {
     "registry": "a registry folder",
     "interpreter-entry": "an interpreter record of uv",
 }
+# One that no policy names.
+_A_HOME = "a folder in a home"
 _FIX = {
     "interpreter-entry": "remove the record: uv asks that interpreter again when it needs it",
 }
