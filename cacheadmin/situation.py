@@ -292,6 +292,7 @@ def look_with(
                 evidence.releases,
                 learned,
                 [bucket.name for bucket in inventory.buckets if not bucket.known],
+                readers,
             ),
             clock_ahead_ns=wall_ns - moment,
         )

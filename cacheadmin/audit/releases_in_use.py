@@ -7,7 +7,6 @@ or has left no trace at all within ``uv.active_within``, counts for nothing.
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.fs.access_lists import ALL
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
 
 if TYPE_CHECKING:
@@ -130,13 +130,13 @@ def upgrade_words(user: UsersTraces, owner: str | None, minimum: str) -> str:
 
 
 def _upgrade(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
-    wanted = shlex.quote(f"uv>={minimum}")
+    wanted = shell_word(f"uv>={minimum}")
     program = next((trace.path for trace in traces if trace.is_program), "")
     environment = _environment_of(program)
     if environment:
-        return f"uv pip install --python {shlex.quote(environment)} --upgrade {wanted}"
+        return f"uv pip install --python {shell_word(environment)} --upgrade {wanted}"
     if program and not program.endswith(_METADATA):
-        return f"{shlex.quote(program)} self update, or upgrade it with what installed it"
+        return f"{shell_word(program)} self update, or upgrade it with what installed it"
     return f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it"
 
 

@@ -9,13 +9,13 @@ group bits, which then are its mask: so these bits say it all.
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cacheadmin.accounts import account_name
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.report.escaping import shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Writer:
 
 def other_writer(path: str, status: os.stat_result) -> Writer | None:
     """Return who else than root and the caller could write to a file or folder; None: nobody."""
-    quoted = shlex.quote(path)
+    quoted = shell_word(path)
     if status.st_uid not in (0, os.geteuid()):
         owner = account_name(status.st_uid)
         return Writer(path, f"belongs to {owner}", f"chown root {quoted}", owner)

@@ -14,11 +14,11 @@ So root's own entries in a shared cache are given to a member first.
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
 from cacheadmin.uv.layout import ROOTS_FOLDER
 
@@ -70,14 +70,14 @@ def find_below_as_owner(
     and root's home is such a one. With the members' group, without which chmod(1)
     takes the setgid bit away.
     """
-    quoted = shlex.quote(path)
+    quoted = shell_word(path)
     what = f"{tests} {action}".rstrip()
     if uid is None:
         return f"as each owner: find {quoted} -user OWNER {what}"
     if uid == 0:
         return _for_root(subject, path, what)
     groups = subject.survey.sharing.groups
-    user = shlex.quote(account_name(uid)) if has_account(uid) else str(uid)
+    user = shell_word(account_name(uid)) if has_account(uid) else str(uid)
     if has_account(uid) and (not groups or set(groups) & set(groups_of(uid))):
         become = f"sudo -u {user}"
     else:
@@ -92,7 +92,7 @@ def _for_root(subject: Subject, path: str, what: str) -> str:
     ``chown -h`` from the folder itself follows no link. Left out are the root folder,
     our own folders, devices, and files that an environment of root's may have too.
     """
-    quoted, sharing = shlex.quote(path), subject.survey.sharing
+    quoted, sharing = shell_word(path), subject.survey.sharing
     if not sharing.users and set(sharing.groups) <= {0}:
         return f"find {quoted} -user root {what}"
     below = " -mindepth 1" if path == subject.cache_path else ""

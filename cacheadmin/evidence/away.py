@@ -9,12 +9,39 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import dataclass
 from functools import cache
 
+from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.readers import Question
 
 _FSTAB_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """An environment that is named and not there."""
+
+    path: str
+    """Its absolute path."""
+    seen_ns: int
+    """The newest moment at which it was there; 0 where unknown."""
+    uid: int | None = None
+    """Whose it is, as far as known."""
+
+
+def read_absent(absent: Absent) -> str:
+    """Return why it may be there again, as ``away_because`` does; for readers to be asked."""
+    return away_because(absent.path, absent.seen_ns)
+
+
+def _owner(absent: Absent) -> int | None:
+    return absent.uid if absent.uid is not None else owner_by_name(absent.path)
+
+
+AWAY: Question[Absent, str] = Question(read_absent, str, blame=_owner, together=32)
 
 
 def away_because(path: str, seen_ns: int = 0) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.away import away_because
+from cacheadmin.evidence.away import AWAY, Absent
 from cacheadmin.evidence.candidates import Found
 from cacheadmin.evidence.environments import ScanOptions
 from cacheadmin.evidence.facts import (
@@ -30,6 +30,7 @@ from cacheadmin.evidence.look import Facts
 from cacheadmin.evidence.questions import scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
+from cacheadmin.readers import Readers, Unreadable
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -88,7 +89,7 @@ def collect_evidence(
         remembered=look.remembered,
         processes=tuple(p for p in look.processes if p.uses or p.is_uv),
         releases=(
-            *collect_releases(inventory, environments, look.processes, now_ns),
+            *collect_releases(inventory, environments, look.processes, now_ns, look.readers),
             *(one for facts in everything for one in facts.releases),
         ),
         lock_holders=tuple(one for facts in everything for one in facts.lock_holders),
@@ -99,7 +100,7 @@ def collect_evidence(
         pins=tuple(one for facts in everything for one in facts.pins),
         gaps=(
             *(one for facts in everything for one in facts.gaps),
-            *_away(environments, {one.path: one.seen_ns for one, _ in pairs}),
+            *_away(environments, {one.path: one.seen_ns for one, _ in pairs}, look.readers),
         ),
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,
@@ -171,15 +172,20 @@ def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
             yield Unseen("environment", environment.path, environment.reason, True, environment.uid)
 
 
-def _away(environments: Iterable[Environment], seen_ns: Mapping[str, int]) -> Iterator[Gap]:
+def _away(
+    environments: Iterable[Environment], seen_ns: Mapping[str, int], readers: Readers
+) -> Iterator[Gap]:
     """Yield environments that are named and not there, where more than they is not there.
 
     A home that is not mounted tonight has its environments again tomorrow.
     """
-    for environment in environments:
-        if environment.status is not EnvironmentStatus.MISSING:
-            continue
-        why = away_because(environment.path, seen_ns[environment.path])
+    missing = [one for one in environments if one.status is EnvironmentStatus.MISSING]
+    absent = [Absent(one.path, seen_ns[one.path], one.uid) for one in missing]
+    answers = readers.ask_all(AWAY, absent)
+    for environment, answer in zip(missing, answers, strict=True):
+        why = answer
+        if isinstance(why, Unreadable):
+            why = f"what lies on the way could not be looked at ({why.reason})"
         if not why:
             continue
         # Only the cache's own records speak of it: the site's word that all are found counts.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.fs.resolving import resolve
 
 _LIBRARIES = ("lib", "lib64", "local/lib")
 _PYTHONS = ("python", "pypy", "graalpy")
@@ -28,23 +29,23 @@ class NamedFolder:
     """Who names it; None for nobody in particular."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderKind:
-    """What a folder is."""
-
-    kind: EnvironmentKind | None
-    """What sort of environment; None for none, and for what is closed to us."""
-    identity: tuple[int, int] | None
-    """Device and inode, links followed; None for what is gone, or closed."""
+def folder_kind(named: NamedFolder) -> EnvironmentKind | None:
+    """Return what sort of environment a folder is, as ``kind_of``; for readers to be asked."""
+    return kind_of(named.path)
 
 
-def folder_kind(named: NamedFolder) -> FolderKind:
-    """Return what a folder is; it belongs to anybody, so a reader should ask."""
+def folder_identity(named: NamedFolder) -> tuple[int, int] | None:
+    """Return device and inode of a folder, links followed; None for one that is gone, or closed."""
     try:
         status = os.stat(named.path)
     except (OSError, ValueError):
-        return FolderKind(None, None)
-    return FolderKind(kind_of(named.path), (status.st_dev, status.st_ino))
+        return None
+    return status.st_dev, status.st_ino
+
+
+def own_place(named: NamedFolder) -> str | None:
+    """Return where a folder really is, without links on the way; None where there is none."""
+    return resolve(named.path) if os.path.isdir(named.path) else None
 
 
 def kind_of(path: str) -> EnvironmentKind | None:

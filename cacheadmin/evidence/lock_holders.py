@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from cacheadmin.evidence.facts import LockHolder
+from cacheadmin.evidence.owners import owner_of_process
 from cacheadmin.evidence.proc_reading import (
     DELETED,
     ProcessFiles,
@@ -31,6 +32,7 @@ from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.readers import Question, Readers, Unreadable
 
 # What a guard of ours holds locked in the quarantine for as long as it holds uv's lock.
 GUARD_FILE = "guard.holding"
@@ -57,7 +59,7 @@ class FileLock:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lock:
+class CacheLock:
     """The cache's ``.lock`` as it is now; ``folder`` is the cache's own path."""
 
     folder: str
@@ -66,15 +68,46 @@ class _Lock:
 
     @property
     def file(self) -> _FileIdentity:
+        """What ``/proc/locks`` calls it; inode 0 where there is none."""
         return (os.major(self.device), os.minor(self.device), self.inode or 0)
 
 
-def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
+@dataclass(frozen=True, slots=True)
+class LocksOf:
+    """A process with locks on the cache's filesystem, to be looked at by a reader."""
+
+    pid: int
+    """Its id."""
+    locks: tuple[FileLock, ...]
+    """Those of its locks that are, or may be, on the cache's ``.lock``."""
+    lock: CacheLock
+    """That file."""
+    is_sure: bool
+    """Whether they are on it, by device and inode."""
+    held_inodes: frozenset[int] = frozenset()
+    """Inodes of all files that it holds locked."""
+
+    @property
+    def first(self) -> LockHolder:
+        """What is known of its first lock without a look; one that may have been deleted was."""
+        first = self.locks[0]
+        uid = owner_of_process(self.pid)
+        unlinked = not self.is_sure
+        return LockHolder(self.pid, uid, first.exclusive, first.waiting, unlinked=unlinked)
+
+
+def lock_holders(
+    cache_path: str, readers: Readers | None = None, deadline_seconds: float | None = None
+) -> tuple[LockHolder, ...]:
     """Return holders and waiters of ``CACHE/.lock`` on this host, of deleted ones too.
 
     A holder on another host of a network filesystem appears as this host's
-    kernel shows it, or not at all.
+    kernel shows it, or not at all. What readers can't look at counts as a lock
+    that was deleted.
     """
+    if readers is None:
+        with Readers() as own:
+            return lock_holders(cache_path, own, deadline_seconds)
     try:
         device = os.stat(cache_path).st_dev
         with open("/proc/locks", "rb") as file:
@@ -85,9 +118,62 @@ def lock_holders(cache_path: str) -> tuple[LockHolder, ...]:
         inode = os.lstat(f"{cache_path}/.lock").st_ino
     except OSError:
         inode = None
-    holders = _holders(lines, _Lock(cache_path.rstrip("/"), device, inode))
-    guards = _Guards(lines, cache_path)
+    lock = CacheLock(cache_path.rstrip("/"), device, inode)
+    found = [one for one in map(parse_lock, lines) if one is not None]
+    unknown, to_read = _to_read(found, lock)
+    answers = readers.ask_all(HOLDERS, to_read, deadline_seconds=deadline_seconds)
+    read = [
+        holder
+        for locks, answer in zip(to_read, answers, strict=True)
+        for holder in ((locks.first,) if isinstance(answer, Unreadable) else answer)
+    ]
+    return (*(locks.first for locks in unknown), *read)
+
+
+def _to_read(found: list[FileLock], lock: CacheLock) -> tuple[list[LocksOf], list[LocksOf]]:
+    """Return the processes with too much open to be looked at, and those to look at."""
+    sure: list[FileLock] = []
+    others: dict[int, list[FileLock]] = {}
+    held: dict[int, set[int]] = {}
+    device = _device_in_locks(lock.folder)
+    for one in found:
+        if not one.waiting:
+            held.setdefault(one.pid, set()).add(one.file[2])
+        if one.file == lock.file and lock.inode is not None:
+            sure.append(one)
+        elif one.pid > 0 and not one.posix and device in (None, one.file[:2]):
+            others.setdefault(one.pid, []).append(one)
+    unknown: list[LocksOf] = []
+    to_read = [
+        LocksOf(one.pid, (one,), lock, True, frozenset(held.get(one.pid, ()))) for one in sure
+    ]
+    left: dict[int | None, int] = {}
+    for pid, locks in others.items():
+        uid = owner_of_process(pid)
+        left[uid] = left.get(uid, _MAX_DESCRIPTORS_OF_ONE) - len(_descriptors(pid))
+        task = LocksOf(pid, tuple(locks), lock, False, frozenset(held.get(pid, ())))
+        # Nobody knows what they are: one may be a lock that was deleted.
+        (unknown if left[uid] < 0 else to_read).append(task)
+    return unknown, to_read
+
+
+def read_holders(task: LocksOf) -> tuple[LockHolder, ...]:
+    """Return which of a process's locks are on the cache's ``.lock``; runs in a reader."""
+    boot = boot_ns()
+    guards = _Guards(task)
+    found = [(task.locks[0], False)] if task.is_sure else list(_among_open_files(task))
+    process = _process(task.pid) if found else None
+    holders = [_holder(one, process, unlinked=unlinked, boot=boot) for one, unlinked in found]
     return tuple(replace(one, is_guard=True) if guards.has(one) else one for one in holders)
+
+
+def _owner_of(task: LocksOf) -> int | None:
+    return owner_of_process(task.pid)
+
+
+HOLDERS: Question[LocksOf, tuple[LockHolder, ...]] = Question(
+    read_holders, tuple[LockHolder, ...], blame=_owner_of, together=32
+)
 
 
 class _Guards:
@@ -97,15 +183,11 @@ class _Guards:
     itself a guard.
     """
 
-    def __init__(self, lines: list[bytes], cache_path: str) -> None:
-        self._locks = {
-            (found.pid, found.file[2])
-            for found in map(parse_lock, lines)
-            if found is not None and not found.waiting
-        }
+    def __init__(self, task: LocksOf) -> None:
+        self._inodes = task.held_inodes
         self._trusted = {0}
         try:
-            self._trusted.add(os.stat(cache_path).st_uid)
+            self._trusted.add(os.stat(task.lock.folder).st_uid)
         except OSError:
             pass
 
@@ -131,33 +213,11 @@ class _Guards:
         except OSError:
             return False
         ours = status.st_uid in self._trusted and not stat.S_IMODE(status.st_mode) & 0o077
-        return ours and (pid, status.st_ino) in self._locks
+        return ours and status.st_ino in self._inodes
 
 
 def _calls_itself_guard(command: str) -> bool:
     return "cacheadmin" in command and " guard" in command
-
-
-def _holders(lines: list[bytes], lock: _Lock) -> Iterator[LockHolder]:
-    boot = boot_ns()
-    others: dict[int, list[FileLock]] = {}
-    device = _device_in_locks(lock.folder)
-    for found in filter(None, map(parse_lock, lines)):
-        if found.file == lock.file and lock.inode is not None:
-            yield _holder(found, _process(found.pid), unlinked=False, boot=boot)
-        elif found.pid > 0 and not found.posix and device in (None, found.file[:2]):
-            others.setdefault(found.pid, []).append(found)
-    left: dict[int, int] = {}
-    for pid, locks in others.items():
-        uid = _owner(pid)
-        numbers = _descriptors(pid)
-        left[uid] = left.get(uid, _MAX_DESCRIPTORS_OF_ONE) - len(numbers)
-        if left[uid] < 0:
-            # Nobody knows what they are: one may be a lock that was deleted.
-            yield _holder(locks[0], _process(pid), unlinked=True, boot=boot)
-            continue
-        for found, unlinked in _among_open_files(pid, numbers, locks, lock):
-            yield _holder(found, _process(pid), unlinked=unlinked, boot=boot)
 
 
 def _device_in_locks(folder: str) -> tuple[int, int] | None:
@@ -176,19 +236,11 @@ def _process(pid: int) -> ProcessFiles | None:
     return read_process(pid, own_mount_namespace()) if pid > 0 else None
 
 
-def _owner(pid: int) -> int:
-    try:
-        return os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        return -1
-
-
-def _among_open_files(
-    pid: int, numbers: list[str], locks: list[FileLock], lock: _Lock
-) -> Iterator[tuple[FileLock, bool]]:
+def _among_open_files(task: LocksOf) -> Iterator[tuple[FileLock, bool]]:
     """Yield those of a process's locks that are on this cache's ``.lock``: (it, is deleted)."""
-    by_inode = {found.file[2]: found for found in locks}
-    for number in numbers:
+    pid, lock = task.pid, task.lock
+    by_inode = {found.file[2]: found for found in task.locks}
+    for number in _descriptors(pid):
         path = f"/proc/{pid}/fd/{number}"
         try:
             name = os.readlink(path)
@@ -208,7 +260,7 @@ def _among_open_files(
                 yield by_inode.pop(status.st_ino), True
 
 
-def _lay_in(name: str, process: ProcessFiles, lock: _Lock) -> bool:
+def _lay_in(name: str, process: ProcessFiles, lock: CacheLock) -> bool:
     """Whether a deleted file lay in the cache's root, by whatever path its process knew it."""
     folder = os.path.dirname(name.removesuffix(DELETED))
     try:

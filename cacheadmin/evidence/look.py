@@ -157,7 +157,7 @@ class Look:
     @cached_property
     def questions(self) -> Questions:
         """What readers can be asked; the same for every later look at this inventory."""
-        return self.asked or Questions(self.policy, self.inventory)
+        return self.asked or Questions(self.policy, self.inventory, self.binaries)
 
     def later(self, moment: Moment) -> Look:
         """Return another look, taken later: readers look at everything again."""

@@ -31,6 +31,7 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.fs.walking import files_below
+from cacheadmin.readers import Unreadable
 
 _MAX_FILES = 2_000
 _MAX_BYTES = 64 * 1024
@@ -105,17 +106,37 @@ def crontab_places() -> Iterator[PlaceOfFiles]:
     yield PlaceOfFiles("/var/spool/cron", 1)
 
 
-def named_in_files(
-    places: Iterable[PlaceOfFiles], locator: CacheLocator, source: str
-) -> Iterator[Found]:
-    """Yield what files in these places name: entries of the cache, and environments elsewhere.
+@dataclass(frozen=True, slots=True)
+class NamedThere:
+    """What the files in one place name."""
+
+    entries: tuple[NamedEntry, ...] = ()
+    """Entries of the cache."""
+    environments: tuple[Candidate, ...] = ()
+    """Environments elsewhere."""
+    unseen: tuple[Unseen, ...] = ()
+    """What could not be read, or was too much."""
+
+
+def named_in_files(place: PlaceOfFiles, locator: CacheLocator, source: str) -> NamedThere:
+    """Return what files in a place name: entries of the cache, and environments elsewhere.
 
     ``source`` is noted in environments. A place that does not exist holds
-    nothing. ``Unseen`` says what could not be read, or was too much.
+    nothing. How much is read of one place is limited: it is mostly one account's.
     """
-    reader = _Reader(locator, source)
-    for place in places:
-        yield from reader.read(place)
+    found = tuple(_Reader(locator, source).read(place))
+    return NamedThere(
+        tuple(one for one in found if isinstance(one, NamedEntry)),
+        tuple(one for one in found if isinstance(one, Candidate)),
+        tuple(one for one in found if isinstance(one, Unseen)),
+    )
+
+
+def unread(place: PlaceOfFiles, failed: Unreadable) -> NamedThere:
+    """Return what is known of a place that no reader could read: it may name anything."""
+    return NamedThere(
+        unseen=(Unseen("named-in-file", place.path, failed.reason, True, failed.uid),)
+    )
 
 
 class _Reader:

@@ -8,22 +8,96 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import has_magic
+from itertools import takewhile
 
 from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.reading import failure
+from cacheadmin.readers import Question, Readers, Unreadable
 
 Closed = Callable[[str, OSError], None]
 
 
-def matches(pattern: str, what: str, unseen: list[Unseen]) -> Iterator[str]:
-    """Yield what a pattern of the policy matches; closed folders go to ``unseen`` as ``what``."""
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A folder, and what is to be matched below it, part by part."""
 
-    def closed(folder: str, error: OSError) -> None:
-        unseen.append(Unseen(what, folder, failure(folder, error).reason, hides_archives=True))
+    base: str
+    """Absolute path of the folder, "" for the root."""
+    parts: tuple[str, ...]
+    """Names and patterns of names."""
 
-    return expand(pattern, closed)
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What one folder holds of a pattern."""
+
+    paths: tuple[str, ...] = ()
+    """Paths that match."""
+    deeper: tuple[Pattern, ...] = ()
+    """Folders in it that match so far, with what is left."""
+    closed: tuple[tuple[str, str], ...] = ()
+    """(folder, why) of what keeps matches from being seen."""
+
+
+def matches(pattern: str, what: str, unseen: list[Unseen], readers: Readers) -> Iterator[str]:
+    """Yield what a pattern of the policy matches; closed folders go to ``unseen`` as ``what``.
+
+    Each folder is one question: one that hangs hides what is in it, and no other's.
+    """
+    waiting = [whole_pattern(pattern)]
+    while waiting:
+        asked, waiting = waiting, []
+        answers = readers.ask_all(MATCHES, asked)
+        for one, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Unreadable):
+                folder = one.base or "/"
+                unseen.append(Unseen(what, folder, answer.reason, True, answer.uid))
+                continue
+            unseen += [
+                Unseen(what, folder, reason, hides_archives=True)
+                for folder, reason in answer.closed
+            ]
+            yield from answer.paths
+            waiting += answer.deeper
+
+
+def whole_pattern(pattern: str) -> Pattern:
+    """Return an absolute pattern as it is before anything is matched."""
+    return Pattern("", tuple(part for part in pattern.split("/") if part))
+
+
+def match_folder(pattern: Pattern) -> Matches:
+    """Return what one folder holds of a pattern."""
+    closed: list[tuple[str, str]] = []
+    paths: list[str] = []
+    deeper: list[Pattern] = []
+
+    def note(folder: str, error: OSError) -> None:
+        closed.append((folder, failure(folder, error).reason))
+
+    for path, rest in _in_folder(pattern.base, list(pattern.parts), note):
+        if rest:
+            deeper.append(Pattern(path, tuple(rest)))
+        else:
+            paths.append(path)
+    return Matches(tuple(paths), tuple(deeper), tuple(closed))
+
+
+def _probable_owner(pattern: Pattern) -> int | None:
+    return owner_by_name("/".join((pattern.base, *takewhile(_is_literal, pattern.parts))))
+
+
+def _is_literal(part: str) -> bool:
+    return not has_magic(part)
+
+
+MATCHES: Question[Pattern, Matches] = Question(
+    match_folder, Matches, blame=_probable_owner, together=64
+)
 
 
 def expand(pattern: str, closed: Closed) -> Iterator[str]:
@@ -39,6 +113,15 @@ def expand(pattern: str, closed: Closed) -> Iterator[str]:
 
 
 def _below(base: str, parts: list[str], closed: Closed) -> Iterator[str]:
+    for path, rest in _in_folder(base, parts, closed):
+        if rest:
+            yield from _below(path, rest, closed)
+        else:
+            yield path
+
+
+def _in_folder(base: str, parts: list[str], closed: Closed) -> Iterator[tuple[str, list[str]]]:
+    """Yield the matches of the next pattern in ``parts``, each with what is left of them."""
     literal = 0
     while literal < len(parts) and not has_magic(parts[literal]):
         literal += 1
@@ -46,7 +129,7 @@ def _below(base: str, parts: list[str], closed: Closed) -> Iterator[str]:
     rest = parts[literal:]
     if not rest:
         if _exists(base, closed):
-            yield base
+            yield base, []
         return
     try:
         names = sorted(os.listdir(base or "/"))
@@ -58,9 +141,9 @@ def _below(base: str, parts: list[str], closed: Closed) -> Iterator[str]:
         if not fnmatchcase(name, rest[0]):
             continue
         if len(rest) == 1:
-            yield f"{base}/{name}"
+            yield f"{base}/{name}", []
         elif os.path.isdir(f"{base}/{name}") or not _exists(f"{base}/{name}", closed):
-            yield from _below(f"{base}/{name}", rest[1:], closed)
+            yield f"{base}/{name}", rest[1:]
 
 
 def _exists(path: str, closed: Closed) -> bool:

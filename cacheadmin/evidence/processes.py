@@ -13,13 +13,17 @@ What rights do not let us see is said once for each user: it could be anything.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from dataclasses import replace
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.evidence.owners import owner_of_process
 from cacheadmin.evidence.proc_reading import (
     DELETED,
     ProcessFiles,
@@ -32,18 +36,19 @@ from cacheadmin.evidence.proc_reading import (
     start_of,
 )
 from cacheadmin.evidence.reach import can_not_reach
-from cacheadmin.evidence.uv_binaries import UvBinaries
+from cacheadmin.evidence.uv_binaries import ReadBinary, UvBinaries
 from cacheadmin.evidence.uv_processes import (
     is_called_uv,
     is_parked,
     names_another_cache,
     release_of,
 )
+from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 # What a path into a cache has in it; `.tmp` for folders in the cache's root.
 _MARKS = (b"/archive-v", b"/environments-v", b"/builds-v", b"/.tmp")
@@ -51,6 +56,77 @@ _MARKS = (b"/archive-v", b"/environments-v", b"/builds-v", b"/.tmp")
 # Paths remembered while the processes are read: mapped libraries, mostly.
 _MAX_REMEMBERED = 65_536
 _NAMED = ("VIRTUAL_ENV", "PATH", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTHONHOME")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenProcess:
+    """What a reader saw of one process."""
+
+    process: Process | None = None
+    """It, if it uses the cache, runs from an environment or is a uv."""
+    denied: int | None = None
+    """Whose it is, where rights do not let us see what it does."""
+    passed_over: int | None = None
+    """Whose it is, where its program was not read, being one of too many."""
+    binaries: tuple[ReadBinary, ...] = ()
+    """What was read of programs."""
+
+
+class ProcessReader:
+    """Reads one process after the other; in a reader, since each may be anybody's."""
+
+    def __init__(self, locator: Callable[[], CacheLocator], binaries: UvBinaries) -> None:
+        self._locator = locator
+        self._binaries = binaries
+
+    @cached_property
+    def _machine(self) -> _Machine:
+        locator = self._locator()
+        mapped = mapped_files(device_in_maps(locator.identity.path))
+        return _Machine(_Uses(locator), boot_ns(), own_mount_namespace(), mapped)
+
+    def forget(self) -> None:
+        """Drop what was noted from one process to the next."""
+        self.__dict__.pop("_machine", None)
+
+    def read(self, pid: int) -> SeenProcess:
+        """Return what can be seen of a process; nothing of one that is gone."""
+        machine = self._machine
+        found = read_process(pid, machine.own_mounts, machine.mapped)
+        if found is None:
+            return SeenProcess()
+        before = self._binaries.passed_over[found.uid]
+        process = _process(found, machine.uses, machine.boot, self._binaries)
+        return SeenProcess(
+            process,
+            # Some machines shield their init even from root: it runs from no environment.
+            found.uid if found.denied and not (pid == 1 and os.geteuid() == 0) else None,
+            found.uid if self._binaries.passed_over[found.uid] > before else None,
+            self._binaries.take_new(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """What all processes of one look have in common."""
+
+    uses: _Uses
+    boot: int
+    own_mounts: str
+    mapped: re.Pattern[bytes]
+
+
+ProcessQuestion = Question[int, SeenProcess]
+
+
+def process_question(
+    locator: Callable[[], CacheLocator], binaries: UvBinaries
+) -> Question[int, SeenProcess]:
+    """Return what asks readers for one process."""
+    reader = ProcessReader(locator, binaries)
+    return Question(
+        reader.read, SeenProcess, blame=owner_of_process, forget=reader.forget, together=64
+    )
 
 
 def read_processes(
@@ -62,19 +138,69 @@ def read_processes(
 ) -> tuple[tuple[Process, ...], tuple[Unseen, ...]]:
     """Return processes that use the cache or are uv, and what could not be seen.
 
+    As ``ask_for_processes``, with readers of its own.
+    """
+    binaries = UvBinaries() if binaries is None else binaries
+    with Readers() as readers:
+        question = process_question(lambda: locator, binaries)
+        return ask_for_processes(readers, question, binaries, known=known, with_traces=with_traces)
+
+
+def ask_for_processes(
+    readers: Readers,
+    question: ProcessQuestion,
+    binaries: UvBinaries,
+    *,
+    known: frozenset[tuple[int, int]] = frozenset(),
+    with_traces: frozenset[int] | None = None,
+    deadline_seconds: float | None = None,
+) -> tuple[tuple[Process, ...], tuple[Unseen, ...]]:
+    """Return processes that use the cache or are uv, and what could not be seen.
+
     ``known`` holds (pid, start in ns) of processes to leave out: those of an
     earlier look; ``binaries`` which executables were found to be uv there;
     ``with_traces`` the accounts that left something in the cache (None: any may
     have). Also returned are processes that run from an environment somewhere else
     (``Process.environments``), for the scan.
     """
-    binaries = UvBinaries() if binaries is None else binaries
-    boot = boot_ns()
-    own_mounts = own_mount_namespace()
-    mapped = mapped_files(device_in_maps(locator.identity.path))
-    uses = _Uses(locator)
+    pids = [pid for pid in _to_look_at(known) if pid not in readers.pids]
+    answers = readers.ask_all(question, pids, deadline_seconds=deadline_seconds)
     processes = []
-    denied = []
+    denied: Counter[int] = Counter()
+    unread: list[Unseen] = []
+    for pid, answer in zip(pids, answers, strict=True):
+        if isinstance(answer, Unreadable):
+            if start_of(pid) is not None:
+                unread.append(_unread(pid, answer))
+            continue
+        binaries.learn(answer.binaries)
+        if answer.denied is not None:
+            denied[answer.denied] += 1
+        if answer.passed_over is not None:
+            binaries.passed_over[answer.passed_over] += 1
+        if answer.process is not None:
+            uid = answer.denied
+            stranger = uid is not None and with_traces is not None and uid not in with_traces
+            processes.append(replace(answer.process, is_stranger=stranger))
+    processes += _possible_uv(unread)
+    return tuple(processes), (*_unseen(denied), *_passed_over(binaries), *unread)
+
+
+def _possible_uv(unseen: Iterable[Unseen]) -> Iterator[Process]:
+    """Yield the processes that no reader could look at, each as a uv of unknown release at work."""
+    for one in unseen:
+        name = one.path.removeprefix("/proc/")
+        started = start_of(int(name)) if name.isdecimal() else None
+        if started is not None:
+            moment = started_ns(started[1], boot_ns())
+            uid = -1 if one.uid is None else one.uid
+            words = "it could not be looked at"
+            yield Process(int(name), uid, moment, words, is_uv=True, start_ticks=started[1])
+
+
+def _to_look_at(known: frozenset[tuple[int, int]]) -> Iterator[int]:
+    """Yield the processes there are, but for this one and those that are known."""
+    boot = boot_ns()
     for pid in process_ids():
         if pid == os.getpid():
             continue
@@ -82,16 +208,13 @@ def read_processes(
             started = start_of(pid)
             if started is None or (pid, started_ns(started[1], boot)) in known:
                 continue
-        found = read_process(pid, own_mounts, mapped)
-        if found is None:
-            continue
-        if found.denied:
-            denied.append(found)
-        process = _process(found, uses, boot, binaries)
-        if process is not None:
-            stranger = found.denied and with_traces is not None and found.uid not in with_traces
-            processes.append(replace(process, is_stranger=stranger))
-    return tuple(processes), (*_unseen(denied), *_passed_over(binaries))
+        yield pid
+
+
+def _unread(pid: int, failed: Unreadable) -> Unseen:
+    whose = f"process {pid} of {account_name(failed.uid)}"
+    reason = f"{whose} could not be looked at: {failed.reason}"
+    return Unseen("process", f"/proc/{pid}", reason, hides_archives=True, uid=failed.uid)
 
 
 def program_of(pid: int) -> str | None:
@@ -235,12 +358,7 @@ def _environments(found: ProcessFiles) -> tuple[str, ...]:
     )
 
 
-def _unseen(files: Iterable[ProcessFiles]) -> Iterator[Unseen]:
-    denied: dict[int, int] = defaultdict(int)
-    for found in files:
-        # Some machines shield their init even from root: it runs from no environment.
-        if not (found.pid == 1 and os.geteuid() == 0):
-            denied[found.uid] += 1
+def _unseen(denied: Mapping[int, int]) -> Iterator[Unseen]:
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {account_name(uid)}'s processes may only be looked at by root"
         yield Unseen("process", "/proc", reason, True, uid, trial_suffices=True)

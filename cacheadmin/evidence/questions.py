@@ -13,18 +13,29 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.evidence.away import AWAY
 from cacheadmin.evidence.candidates import FolderAt, folder_at
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
-from cacheadmin.evidence.kinds import FolderKind, NamedFolder, folder_kind
+from cacheadmin.evidence.included import INCLUDED
+from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind, own_place
 from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.lock_holders import HOLDERS
+from cacheadmin.evidence.named_in_files import NamedThere, PlaceOfFiles, named_in_files
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
+from cacheadmin.evidence.patterns import MATCHES
+from cacheadmin.evidence.processes import process_question
+from cacheadmin.evidence.reach import CONTAINER
+from cacheadmin.evidence.releases import HOME
+from cacheadmin.evidence.seen_releases import BINARIES
 from cacheadmin.evidence.tools import python_is_gone, tools_of
+from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.readers import Question, Readers, Unreadable
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.uv_binaries import UvBinaries
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.policy.model import Policy
 
@@ -42,7 +53,7 @@ class ScanTask:
 class Questions:
     """The questions of one look; made once, so that readers know them for the whole run."""
 
-    def __init__(self, policy: Policy, inventory: Inventory) -> None:
+    def __init__(self, policy: Policy, inventory: Inventory, binaries: UvBinaries) -> None:
         self._policy = policy
         self._inventory = inventory
         self.environment: Question[ScanTask, Environment] = Question(
@@ -57,13 +68,51 @@ class Questions:
             self._folder, FolderAt, whose=_who_names, blame=_probable_owner_of_named, together=64
         )
 
-        self.kind: Question[NamedFolder, FolderKind] = Question(
-            folder_kind, FolderKind, whose=_who_names, blame=_probable_owner_of_named, together=64
+        self.kind: Question[NamedFolder, EnvironmentKind | None] = Question(
+            folder_kind,
+            EnvironmentKind | None,
+            whose=_who_names,
+            blame=_probable_owner_of_named,
+            together=64,
+        )
+        self.identity: Question[NamedFolder, tuple[int, int] | None] = Question(
+            folder_identity,
+            tuple[int, int] | None,
+            whose=_who_names,
+            blame=_probable_owner_of_named,
+            together=256,
+        )
+
+        self.place: Question[NamedFolder, str | None] = Question(
+            own_place,
+            str | None,
+            whose=_who_names,
+            blame=_probable_owner_of_named,
+            together=64,
+        )
+        self.process = process_question(lambda: self.locator, binaries)
+
+        self.files: Question[PlaceOfFiles, NamedThere] = Question(
+            self._files, NamedThere, blame=_owner_of_place
         )
 
     def all(self) -> tuple[Question[Any, Any], ...]:
         """Return every question."""
-        return (self.environment, self.folder, self.kind)
+        own = (self.environment, self.folder, self.kind, self.identity, self.place, self.process)
+        return (
+            *own,
+            self.files,
+            HOLDERS,
+            CONTAINER,
+            MATCHES,
+            INCLUDED,
+            SEARCH,
+            TOOLS,
+            TIMES,
+            HOME,
+            BINARIES,
+            AWAY,
+        )
 
     @cached_property
     def locator(self) -> CacheLocator:
@@ -91,6 +140,9 @@ class Questions:
                 python_gone=python_is_gone(candidate.path),
             )
         return found
+
+    def _files(self, place: PlaceOfFiles) -> NamedThere:
+        return named_in_files(place, self.locator, "file")
 
     def _folder(self, named: NamedFolder) -> FolderAt:
         return folder_at(named.path, self.locator)
@@ -139,6 +191,10 @@ def unread(candidate: Candidate, failed: Unreadable) -> Environment:
         complete=False,
         reason=failed.reason,
     )
+
+
+def _owner_of_place(place: PlaceOfFiles) -> int | None:
+    return owner_by_name(place.path)
 
 
 def _owner_of_environment(task: ScanTask) -> int | None:

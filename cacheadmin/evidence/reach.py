@@ -15,9 +15,11 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.owners import owner_of_process
 from cacheadmin.evidence.proc_reading import own_mount_namespace, process_ids, read_process
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.readers import Question, Readers, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,32 +78,76 @@ class Container:
     """What the container calls itself; empty where it does not say."""
 
 
-def containers_that_reach(cache: str) -> tuple[Container, ...]:
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A mount namespace to look at, by one of its processes."""
+
+    pid: int
+    """The process."""
+    cache: str
+    """The cache's absolute path here."""
+
+
+def containers_that_reach(cache: str, readers: Readers | None = None) -> tuple[Container, ...]:
     """Return one process of each container that may see a cache, by its mounts.
 
     A container is a mount namespace of its own with another root folder: a
     service with private mounts sees the folders that we see, and is none. Those
-    that the caller may not look at are said elsewhere (unseen processes).
+    that the caller may not look at are said elsewhere (unseen processes); one
+    that no reader could look at may see the cache.
     """
-    own = own_mount_namespace()
-    seen = {own}
-    found = []
+    if readers is None:
+        with Readers() as own:
+            return containers_that_reach(cache, own)
+    spaces = list(_other_namespaces(cache))
+    answers = readers.ask_all(CONTAINER, spaces)
+    return tuple(
+        container
+        for space, answer in zip(spaces, answers, strict=True)
+        for container in ((_unread(space, answer),) if isinstance(answer, Unreadable) else answer)
+    )
+
+
+def _unread(space: Namespace, failed: Unreadable) -> Container:
+    uid = -1 if failed.uid is None else failed.uid
+    return Container(space.pid, uid, f"it could not be read: {failed.reason}", "")
+
+
+def _other_namespaces(cache: str) -> Iterator[Namespace]:
+    seen = {own_mount_namespace()}
     for pid in process_ids():
         try:
             namespace = os.readlink(f"/proc/{pid}/ns/mnt")
-            if namespace in seen:
-                continue
-            seen.add(namespace)
-            root = os.stat(f"/proc/{pid}/root/")
         except OSError:
             continue
-        here = os.stat("/")
-        if (root.st_dev, root.st_ino) == (here.st_dev, here.st_ino) or can_not_reach(pid, cache):
-            continue
-        process = read_process(pid, own)
-        if process is not None:
-            found.append(Container(pid, process.uid, process.command, process.variable("HOSTNAME")))
-    return tuple(found)
+        if namespace not in seen:
+            seen.add(namespace)
+            yield Namespace(pid, cache)
+
+
+def read_container(space: Namespace) -> tuple[Container, ...]:
+    """Return the container that a namespace is; nothing for what is none, or sees no cache."""
+    pid = space.pid
+    try:
+        root = os.stat(f"/proc/{pid}/root/")
+    except OSError:
+        return ()
+    here = os.stat("/")
+    if (root.st_dev, root.st_ino) == (here.st_dev, here.st_ino) or can_not_reach(pid, space.cache):
+        return ()
+    process = read_process(pid, own_mount_namespace())
+    if process is None:
+        return ()
+    return (Container(pid, process.uid, process.command, process.variable("HOSTNAME")),)
+
+
+def _owner_of(space: Namespace) -> int | None:
+    return owner_of_process(space.pid)
+
+
+CONTAINER: Question[Namespace, tuple[Container, ...]] = Question(
+    read_container, tuple[Container, ...], blame=_owner_of
+)
 
 
 class _UnknownPlaceError(Exception):

@@ -12,17 +12,21 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Protocol
 
 from cacheadmin.accounts import account_name
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
-from cacheadmin.evidence.kinds import FolderKind, NamedFolder, folder_kind
+from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind
 from cacheadmin.fs.reading import failure
 from cacheadmin.readers import Unreadable
 
-_MAX_ENTRIES = 100_000
+MAX_ENTRIES = 1_000_000
+
+# Each takes a few microseconds; under the lock there is no time for a million.
+MAX_ENTRIES_UNDER_LOCK = 100_000
 
 # Links looked at of each account.
 _MAX_OF_ONE = 10_000
@@ -59,7 +63,7 @@ def taken_names(folder: str, paths: Mapping[str, int]) -> Iterator[tuple[str, in
     old = {old_entry_name(path): (path, uid) for path, uid in paths.items()}
     try:
         with os.scandir(folder) as entries:
-            for entry in islice(entries, _MAX_ENTRIES):
+            for entry in islice(entries, MAX_ENTRIES):
                 try:
                     owner = entry.stat(follow_symlinks=False).st_uid
                     meant = named_account(entry.name)
@@ -80,32 +84,53 @@ def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
-Kinds = Callable[[Sequence[NamedFolder]], Sequence[FolderKind | Unreadable]]
+class Eyes(Protocol):
+    """Looks at folders that registry links lead to: they may be anything."""
+
+    def identities(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[tuple[int, int] | Unreadable | None]:
+        """Return each folder's device and inode; None for one that is gone, or closed."""
+
+    def kinds(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[EnvironmentKind | Unreadable | None]:
+        """Return what sort of environment each is."""
 
 
-def look_here(folders: Sequence[NamedFolder]) -> Sequence[FolderKind | Unreadable]:
-    """Return what folders are, looking in this process: for one's own."""
-    return [folder_kind(one) for one in folders]
+class OwnEyes:
+    """Looks in this process: for what is one's own."""
+
+    def identities(self, folders: Sequence[NamedFolder]) -> Sequence[tuple[int, int] | None]:
+        """Return each folder's device and inode."""
+        return [folder_identity(one) for one in folders]
+
+    def kinds(self, folders: Sequence[NamedFolder]) -> Sequence[EnvironmentKind | None]:
+        """Return what sort of environment each is."""
+        return [folder_kind(one) for one in folders]
 
 
 def registered(
-    folder: str, known: Container[str] = (), kinds: Kinds = look_here
+    folder: str,
+    known: Container[str] = (),
+    eyes: Eyes | None = None,
+    *,
+    most: int = MAX_ENTRIES,
 ) -> Iterator[Candidate | Unseen]:
     """Yield what a registry folder names; a link's owner is the registrant.
 
     Links of one account to one folder are one, by whatever path; those to paths
     in ``known``, and to where these lead, are left out. Of each account so many
-    links are looked at: what is beyond is said, with its name. ``kinds`` looks at
-    what links lead to, in readers: it may be anything.
+    links are looked at: what is beyond is said, with its name. ``most`` names are
+    looked at in all.
     """
     targets: list[tuple[int, str]] = []
     links: Counter[int] = Counter()
     try:
         with os.scandir(folder) as entries:
             for number, entry in enumerate(entries):
-                if number >= _MAX_ENTRIES:
-                    reason = f"more than {_MAX_ENTRIES} entries"
-                    yield Unseen("registry", folder, reason, hides_archives=True)
+                if number >= most:
+                    yield _crowded(folder, most, links)
                     break
                 target = _target(entry, links)
                 if target is not None:
@@ -116,16 +141,37 @@ def registered(
     for uid in (uid for uid, number in links.items() if number > _MAX_OF_ONE):
         reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
         yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
-    seen: set[object] = set()
+    eyes = OwnEyes() if eyes is None else eyes
+    new = list(_new(targets, known, eyes))
+    for named, kind in zip(new, eyes.kinds(new), strict=True):
+        known_kind = None if isinstance(kind, Unreadable) else kind
+        yield Candidate(named.path, known_kind or EnvironmentKind.VENV, ("registry",), named.uid)
+
+
+def _new(
+    targets: list[tuple[int, str]], known: Container[str], eyes: Eyes
+) -> Iterator[NamedFolder]:
+    """Yield the folders that links lead to, of each account once, but for those that are known."""
     # First those that are known: another link to one of them is known, too.
     targets.sort(key=lambda one: one[1] not in known)
-    found = kinds([NamedFolder(path, uid) for uid, path in targets])
-    for (uid, path), at in zip(targets, found, strict=True):
-        identity, kind = (path, None) if isinstance(at, Unreadable) else (at.identity, at.kind)
-        key = (uid, identity or path)
-        if key not in seen and path not in known:
-            yield Candidate(path, kind or EnvironmentKind.VENV, ("registry",), uid)
+    named = [NamedFolder(path, uid) for uid, path in targets]
+    seen: set[object] = set()
+    for one, identity in zip(named, eyes.identities(named), strict=True):
+        found = None if isinstance(identity, Unreadable) else identity
+        key = (one.uid, found or one.path)
+        if key not in seen and one.path not in known:
+            yield one
         seen.add(key)
+
+
+def _crowded(folder: str, most: int, links: Counter[int]) -> Unseen:
+    """Return what a registry with too many entries hides, with who made most of them."""
+    reason = f"more than {most} entries"
+    uid = None
+    if links:
+        ((uid, count),) = links.most_common(1)
+        reason += f", {count} of the first ones links of {account_name(uid)}"
+    return Unseen("registry", folder, reason, hides_archives=True, uid=uid)
 
 
 def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | None:

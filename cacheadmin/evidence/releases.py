@@ -9,13 +9,14 @@ trace counts for ``uv.active_within`` after its date; the planner decides.
 from __future__ import annotations
 
 import json
-import os
 import pwd
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, ReleaseTrace
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.executables import Executable, executables_in_home, system_executables
 from cacheadmin.uv.releases import parse_release
 
@@ -34,6 +35,7 @@ def collect_releases(
     environments: Iterable[Environment],
     processes: Iterable[Process],
     now_ns: int,
+    readers: Readers,
 ) -> tuple[ReleaseTrace, ...]:
     """Return every trace found, exact releases first."""
     environments = tuple(environments)
@@ -43,8 +45,7 @@ def collect_releases(
         *_environments(environments),
         *_later_releases(environments),
         *_installed(environments),
-        *_executables(owners),
-        *_receipts(owners),
+        *_in_homes(owners, inventory, now_ns, readers),
         *_running(processes, now_ns),
         *_bucket_writes(inventory),
     ]
@@ -91,13 +92,49 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
             )
 
 
-def _executables(uids: Iterable[int]) -> Iterator[ReleaseTrace]:
+@dataclass(frozen=True, slots=True)
+class HomeFolder:
+    """Where a uv may be installed: an account's home, or the places for everybody."""
+
+    uid: int | None
+    """The account; None for everybody."""
+    path: str
+    """Its home folder; empty for everybody."""
+
+
+def read_home(home: HomeFolder) -> tuple[ReleaseTrace, ...]:
+    """Return what uv is installed in a home, or for everybody; for readers to be asked."""
+    if home.uid is None:
+        words = "an executable for everybody on this host"
+        return tuple(_program(None, found, words) for found in system_executables())
+    found = executables_in_home(home.path)
+    programs = [_program(home.uid, one, "an executable in their home") for one in found]
+    return (*programs, *_receipt(home.uid, home.path))
+
+
+def _owner(home: HomeFolder) -> int | None:
+    return home.uid
+
+
+HOME: Question[HomeFolder, tuple[ReleaseTrace, ...]] = Question(
+    read_home, tuple[ReleaseTrace, ...], blame=_owner, together=8
+)
+
+
+def _in_homes(
+    uids: Iterable[int], inventory: Inventory, now_ns: int, readers: Readers
+) -> Iterator[ReleaseTrace]:
     """Look for uv in the usual places of homes, and for one that everybody can run."""
-    for uid, home in _homes(uids):
-        for found in executables_in_home(home):
-            yield _program(uid, found, "an executable in their home")
-    for found in system_executables():
-        yield _program(None, found, "an executable for everybody on this host")
+    homes = [*(HomeFolder(uid, path) for uid, path in _homes(uids)), HomeFolder(None, "")]
+    answers = readers.ask_all(HOME, homes)
+    for home, answer in zip(homes, answers, strict=True):
+        if not isinstance(answer, Unreadable):
+            yield from answer
+            continue
+        # A release of any bucket may be installed there.
+        why = f"their home could not be looked at ({answer.reason}): it may have any uv"
+        for bucket in inventory.buckets:
+            yield ReleaseTrace(home.uid, None, bucket.name, why, home.path, now_ns)
 
 
 def _homes(uids: Iterable[int]) -> Iterator[tuple[int, str]]:
@@ -129,20 +166,16 @@ def _installed(environments: Iterable[Environment]) -> Iterator[ReleaseTrace]:
                 )
 
 
-def _receipts(uids: Iterable[int]) -> Iterator[ReleaseTrace]:
-    """Read the receipts that uv's standalone installer leaves in users' homes."""
-    for uid, home in _homes(uids):
-        path = f"{home}/.config/uv/uv-receipt.json"
-        content = read_file(path, _RECEIPT_BYTES)
-        if isinstance(content, ReadFailure):
-            continue
-        version = receipt_version(content)
-        if version is not None:
-            try:
-                moment = os.lstat(path).st_mtime_ns
-            except OSError:
-                continue
-            yield ReleaseTrace(uid, version, None, "its installer's receipt", path, moment)
+def _receipt(uid: int, home: str) -> Iterator[ReleaseTrace]:
+    """Read the receipt that uv's standalone installer leaves in a home."""
+    path = f"{home}/.config/uv/uv-receipt.json"
+    read = read_file_and_status(path, _RECEIPT_BYTES)
+    if isinstance(read, ReadFailure):
+        return
+    content, status = read
+    version = receipt_version(content)
+    if version is not None:
+        yield ReleaseTrace(uid, version, None, "its installer's receipt", path, status.st_mtime_ns)
 
 
 def receipt_version(content: bytes) -> str | None:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from itertools import islice
 
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
+from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import redirected
 from cacheadmin.fs.mounts import read_mounts
@@ -51,17 +51,22 @@ _MADE_UP = frozenset(
     }
 )
 
-# Where a folder has `cacheadmin scan` look for so long, something is wrong with it.
-_MOST_FOLDERS = 5_000_000
-_MOST_SECONDS = 600.0
+# Of one account in one tree: where a folder has us look for so long, something is wrong with it.
+_MOST_FOLDERS = 2_000_000
+_MOST_SECONDS = 300.0
 
-# So many folders are looked at again before entries are moved; more would take too long.
-_MOST_WATCHED = 300_000
+# So many folders of one account are looked at again before entries are moved; more would
+# take too long.
+_MOST_WATCHED = 250_000
+
+# What is found is told in parts, so that a search that hangs or dies has told most of it.
+_PART_FOLDERS = 2_000
+_PART_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Bounds:
-    """How much all searches of one look may cost together."""
+    """How much the search of one account's folders in one tree may cost."""
 
     folders: int = _MOST_FOLDERS
     """Folders that may still be listed."""
@@ -74,64 +79,131 @@ class Bounds:
         return self.folders < 0 or time.monotonic() > self.ends_at
 
 
-@dataclass(slots=True)
-class Search:
-    """What searches found, and where they ended."""
+@dataclass(frozen=True, slots=True)
+class SearchTask:
+    """Folders to search, of one account if possible."""
 
-    candidates: list[Candidate] = field(default_factory=list)
-    """Folders that look like environments."""
-    unseen: list[Unseen] = field(default_factory=list)
-    """Folders that could not be listed."""
-    gaps: list[Gap] = field(default_factory=list)
-    """Where a search ended at its depth or at a bound."""
-    watched: dict[str, int] = field(default_factory=dict)
-    """Every folder that was listed, with its modification time in ns."""
+    bases: tuple[str, ...]
+    """Absolute paths of the folders."""
+    source: str
+    """The source that searches."""
+    depth: int | None = None
+    """How many folders deep; None: all the way."""
+    exclude: tuple[str, ...] = ()
+    """Globs of names or paths that are left out."""
+    registrant: int | None = None
+    """Whose environments those are that turn out to be unreadable."""
+    uid: int | None = None
+    """Whose the folders are; None where that is not known."""
+    only_list: bool = False
+    """Whether only these folders are listed; what is below is told (``SearchPart.below``)."""
     trial_suffices: bool = False
     """Whether nobody named these places: what can't be listed is a gap like one never searched."""
+    made_up: frozenset[str] = frozenset()
+    """Where filesystems that the kernel makes up are mounted."""
+    is_top: bool = False
+    """Whether the policy, or a record, names them: what can't be listed there is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A folder in one that was only listed."""
+
+    path: str
+    """Its absolute path."""
+    uid: int
+    """Its owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPart:
+    """What was found since the last part."""
+
+    candidates: tuple[Candidate, ...] = ()
+    """Folders that look like environments."""
+    unseen: tuple[Unseen, ...] = ()
+    """Folders that could not be listed."""
+    watched: tuple[tuple[str, int], ...] = ()
+    """Folders that were listed, each with its modification time in ns."""
     too_many: bool = False
-    """Whether there are more folders than can be watched; then ``watched`` is empty."""
+    """Whether there are more folders than can be watched."""
+    below: tuple[Below, ...] = ()
+    """Folders that are to be searched, where it was only listed."""
+    too_deep: tuple[str, ...] = ()
+    """The first folder that is deeper than the search goes."""
+    deeper: int = 0
+    """How many there are."""
+    cut_at: str | None = None
+    """The folder at which the search ended because of its bounds."""
+    left: int = 0
+    """How many folders were not searched then."""
+
+
+def search(task: SearchTask) -> Iterator[SearchPart]:
+    """Search folders, and yield what is found, part by part. For readers to be asked.
+
+    A uv cache that lies below is no place for anybody's environments, and is left out.
+    """
+    yield from _Tree(task).walk()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFolder:
+    """A folder in which ``uv tool install`` keeps its environments."""
+
+    path: str
+    """Absolute path."""
+    source: str
+    """The source that looks for it."""
+    uid: int | None = None
+    """Whose it is."""
+
+
+def tool_folder_of(home: str, source: str, uid: int | None) -> ToolFolder:
+    """Return where uv puts tools in a home folder."""
+    return ToolFolder("/".join((home.rstrip("/"), *_TOOL_FOLDERS)), source, uid)
+
+
+def search_tools(folder: ToolFolder) -> SearchPart:
+    """Return the environments in a folder of uv's tools, and nothing else."""
+    found = _Found()
+    _tools_in(folder.path, folder.source, found, folder.uid)
+    return found.part()
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found, and not told yet."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    unseen: list[Unseen] = field(default_factory=list)
+    watched: list[tuple[str, int]] = field(default_factory=list)
+    below: list[Below] = field(default_factory=list)
+    in_all: int = 0
 
     def watch(self, folder: str, mtime_ns: int) -> None:
-        """Note a folder that was listed."""
-        if self.too_many:
-            return
-        self.watched[folder] = mtime_ns
-        if len(self.watched) > _MOST_WATCHED:
-            self.too_many = True
-            self.watched.clear()
+        self.in_all += 1
+        if self.in_all <= _MOST_WATCHED:
+            self.watched.append((folder, mtime_ns))
+
+    def part(self) -> SearchPart:
+        """Return what was not told yet."""
+        part = SearchPart(
+            tuple(self.candidates),
+            tuple(self.unseen),
+            tuple(self.watched),
+            self.in_all > _MOST_WATCHED,
+            tuple(self.below),
+        )
+        for told in (self.candidates, self.unseen, self.watched, self.below):
+            told.clear()
+        return part
 
 
-def search(
-    base: str,
-    source: str,
-    into: Search,
-    bounds: Bounds,
-    *,
-    depth: int | None = None,
-    exclude: tuple[str, ...] = (),
-    registrant: int | None = None,
+def _tools_in(
+    folder: str, source: str, into: _Found, uid: int | None, *, trial_suffices: bool = False
 ) -> None:
-    """Search ``base`` and what lies below it, ``depth`` folders deep (None: all the way).
-
-    ``exclude`` are globs of names or paths. ``registrant``: whose environments
-    those are that turn out to be unreadable. A uv cache that lies below is no
-    place for anybody's environments, and is left out.
-    """
-    _Tree(base, source, into, bounds, depth, exclude, registrant).walk()
-
-
-def search_tools(home: str, source: str, into: Search, uid: int | None) -> None:
-    """Note the environments of ``uv tool install`` in a home folder, and nothing else."""
-    _tools_in("/".join((home.rstrip("/"), *_TOOL_FOLDERS)), source, into, uid)
-
-
-def search_tools_at(folder: str, source: str, into: Search) -> None:
-    """Note the environments in one folder that somebody pointed ``UV_TOOL_DIR`` to."""
-    _tools_in(folder, source, into, None)
-
-
-def _tools_in(folder: str, source: str, into: Search, uid: int | None) -> bool:
-    """Note the tools in a folder of uv's; return whether there is such a folder."""
+    """Note the tools in a folder of uv's."""
     try:
         mtime_ns = os.stat(folder).st_mtime_ns
         with os.scandir(folder) as entries:
@@ -140,15 +212,14 @@ def _tools_in(folder: str, source: str, into: Search, uid: int | None) -> bool:
         problem = failure(folder, error)
         if not problem.missing:
             into.unseen.append(
-                Unseen("discover", folder, problem.reason, True, uid, into.trial_suffices)
+                Unseen("discover", folder, problem.reason, True, uid, trial_suffices)
             )
-        return not problem.missing
+        return
     into.watch(folder, mtime_ns)
     for name in names:
         if os.path.isdir(f"{folder}/{name}"):
             path = f"{folder}/{name}"
             into.candidates.append(Candidate(path, EnvironmentKind.TOOL, (source,), uid))
-    return True
 
 
 @dataclass(slots=True)
@@ -164,52 +235,48 @@ class _Listing:
 
 
 class _Tree:
-    """One tree that is searched."""
+    """Folders that are searched."""
 
-    def __init__(
-        self,
-        base: str,
-        source: str,
-        into: Search,
-        bounds: Bounds,
-        depth: int | None,
-        exclude: tuple[str, ...],
-        registrant: int | None,
-    ) -> None:
-        self.base = base
-        self.source = source
-        self.into = into
-        self.bounds = bounds
-        self.depth = depth
-        self.exclude = exclude
-        self.registrant = registrant
-        self.made_up = _made_up_below(base)
-        self.waiting: list[tuple[str, int]] = [(base, 0)]
-        self.too_deep: list[str] = []
+    def __init__(self, task: SearchTask) -> None:
+        self.task = task
+        self.into = _Found()
+        self.bounds = Bounds()
+        self.waiting: list[tuple[str, int]] = [(base, 0) for base in reversed(task.bases)]
+        self.first_too_deep: str | None = None
+        self.deeper = 0
 
-    def walk(self) -> None:
-        """Search the tree, and say where that ended."""
+    def walk(self) -> Iterator[SearchPart]:
+        """Search, and tell what was found and where that ended."""
+        told_at = time.monotonic()
         while self.waiting:
             folder, level = self.waiting.pop()
             if self.bounds.spent():
-                self.into.gaps.append(_cut(self.base, folder, len(self.waiting)))
-                return
-            listed = self._list(folder)
-            kind = _kind_by_names(listed.names)
-            if kind is EnvironmentKind.TARGET and os.path.basename(folder) in _PACKAGES:
-                self._add_installation(folder)
-            elif kind is not None:
-                self._add(folder, kind)
-            elif _links_into_a_cache(listed.links):
-                # A folder that lost what marks it, or links that were made by hand.
-                self._add(folder, EnvironmentKind.FOLDER)
-            elif folder != self.base and _is_a_uv_cache(listed.names):
-                continue
-            self._visit(listed, kind, level)
-        if self.too_deep:
-            self._note_depth()
+                yield replace(self.into.part(), cut_at=folder, left=len(self.waiting))
+                break
+            self._look_at(folder, level)
+            recent = len(self.into.watched) < _PART_FOLDERS
+            if not recent or time.monotonic() - told_at > _PART_SECONDS:
+                yield self.into.part()
+                told_at = time.monotonic()
+        too_deep = () if self.first_too_deep is None else (self.first_too_deep,)
+        yield replace(self.into.part(), too_deep=too_deep, deeper=self.deeper)
 
-    def _list(self, folder: str) -> _Listing:
+    def _look_at(self, folder: str, level: int) -> None:
+        listed = self._list(folder, level)
+        kind = _kind_by_names(listed.names)
+        is_top = self.task.is_top and level == 0
+        if kind is EnvironmentKind.TARGET and os.path.basename(folder) in _PACKAGES:
+            self._add_installation(folder)
+        elif kind is not None:
+            self._add(folder, kind)
+        elif _links_into_a_cache(listed.links):
+            # A folder that lost what marks it, or links that were made by hand.
+            self._add(folder, EnvironmentKind.FOLDER)
+        elif not is_top and _is_a_uv_cache(listed.names):
+            return
+        self._visit(listed, kind, level)
+
+    def _list(self, folder: str, level: int) -> _Listing:
         listed = _Listing()
         try:
             # Before the listing: what changes during it must look changed later.
@@ -223,15 +290,15 @@ class _Tree:
                         listed.links.append(entry)
         except OSError as error:
             problem = failure(folder, error)
-            if not problem.missing or folder == self.base:
+            if not problem.missing or (self.task.is_top and level == 0):
                 self.into.unseen.append(
                     Unseen(
                         "discover",
                         folder,
                         problem.reason,
                         True,
-                        self.registrant,
-                        self.into.trial_suffices,
+                        self.task.registrant,
+                        self.task.trial_suffices,
                     )
                 )
             return _Listing()
@@ -239,20 +306,31 @@ class _Tree:
         return listed
 
     def _visit(self, listed: _Listing, kind: EnvironmentKind | None, level: int) -> None:
+        exclude, depth = self.task.exclude, self.task.depth
         for name in _PROJECT_ENVIRONMENTS & listed.names.keys():
             entry = listed.names[name]
-            if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, self.exclude):
+            if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, exclude):
                 self._project_environment(entry)
         for entry in listed.folders:
-            if _excluded(entry, self.exclude) or (kind in _WITH_LIB and entry.name in _OWN):
+            if _excluded(entry, exclude) or (kind in _WITH_LIB and entry.name in _OWN):
                 # An environment may lie beside a decoy, never in another's `lib`.
                 continue
-            if entry.path in self.made_up:
+            if entry.path in self.task.made_up:
                 continue
-            if self.depth is None or level < self.depth:
-                self.waiting.append((entry.path, level + 1))
+            if depth is not None and level >= depth:
+                self._note_depth(entry.path)
+            elif self.task.only_list:
+                self._note_below(entry)
             else:
-                self.too_deep.append(entry.path)
+                self.waiting.append((entry.path, level + 1))
+
+    def _note_below(self, entry: os.DirEntry[str]) -> None:
+        try:
+            uid = entry.stat(follow_symlinks=False).st_uid
+        except OSError:
+            # It went meanwhile, or is closed: the search will tell.
+            uid = 0
+        self.into.below.append(Below(entry.path, uid))
 
     def _project_environment(self, entry: os.DirEntry[str]) -> None:
         # uv's centralised environments: `.venv` is a link (facts section 7).
@@ -260,23 +338,18 @@ class _Tree:
         if path is not None:
             self._add(path, EnvironmentKind.VENV)
 
-    def _note_depth(self) -> None:
-        """Note the gap of folders below the depth; where uv puts tools is looked at anyway."""
-        for folder in self.too_deep:
-            for tools in _tool_folders_from(folder):
-                _tools_in(tools, self.source, self.into, self.registrant)
-        others = f" and {len(self.too_deep) - 1} more" if len(self.too_deep) > 1 else ""
-        self.into.gaps.append(
-            Gap(
-                "search.depth",
-                GapKind.SEARCH,
-                self.base,
-                f"the search of {self.base} ended {self.depth} folders deep, before "
-                f"{self.too_deep[0]}{others}",
-                "leave out depth in venvs.discover, or raise it; or give your word: "
-                "venvs.complete: true",
+    def _note_depth(self, folder: str) -> None:
+        """Note a folder below the depth; where uv puts tools is looked at anyway."""
+        self.first_too_deep = self.first_too_deep or folder
+        self.deeper += 1
+        for tools in _tool_folders_from(folder):
+            _tools_in(
+                tools,
+                self.task.source,
+                self.into,
+                self.task.registrant,
+                trial_suffices=self.task.trial_suffices,
             )
-        )
 
     def _add_installation(self, packages: str) -> None:
         """Add the Python, or the ``--prefix`` folder, that a folder of packages belongs to."""
@@ -290,7 +363,9 @@ class _Tree:
             self._add(packages, EnvironmentKind.TARGET)
 
     def _add(self, path: str, kind: EnvironmentKind) -> None:
-        self.into.candidates.append(Candidate(path, kind, (self.source,), self.registrant))
+        self.into.candidates.append(
+            Candidate(path, kind, (self.task.source,), self.task.registrant)
+        )
 
 
 def _tool_folders_from(folder: str) -> Iterator[str]:
@@ -300,19 +375,6 @@ def _tool_folders_from(folder: str) -> Iterator[str]:
     for number, part in enumerate(_TOOL_FOLDERS):
         if name == part:
             yield "/".join((folder, *_TOOL_FOLDERS[number + 1 :]))
-
-
-def _cut(base: str, folder: str, left: int) -> Gap:
-    # No word closes it: who fills a tree with folders must not hide the others' environments.
-    return Gap(
-        "search.limit",
-        GapKind.RIGHTS,
-        base,
-        f"the search of {base} took too long and ended at {folder}, with {left} folders and all "
-        "below them not searched",
-        "name the trees where environments lie in venvs.discover, or leave large ones out by "
-        "exclude",
-    )
 
 
 def _kind_by_names(names: Mapping[str, object]) -> EnvironmentKind | None:
@@ -356,14 +418,9 @@ def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
     )
 
 
-def _made_up_below(base: str) -> frozenset[str]:
-    prefix = base.rstrip("/") + "/"
+def made_up_places() -> frozenset[str]:
+    """Return where filesystems like ``/proc`` are mounted, which hold nobody's files."""
     try:
-        mounts = read_mounts()
+        return frozenset(mount.mount_point for mount in read_mounts() if mount.kind in _MADE_UP)
     except (OSError, ValueError, IndexError):
         return frozenset()
-    return frozenset(
-        mount.mount_point
-        for mount in mounts
-        if mount.kind in _MADE_UP and mount.mount_point.startswith(prefix)
-    )

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.binaries import read_open_binary
 from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.releases import buckets_of, parse_release
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 # One account may have many: each costs most of a second.
 _MAX_OF_ONE = 4
-_MAX_OF_ALL = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +50,48 @@ class SeenRelease:
     """What it says of a prune's removals (``uv.prune_words``)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The binaries of one account whose releases are unknown."""
+
+    uid: int | None
+    """The account; None for everybody on this host."""
+    files: tuple[tuple[str, str], ...]
+    """(path, release that it should be) of each."""
+    folders: tuple[str, ...]
+    """The names of the cache's unknown buckets."""
+
+
 def read_seen_releases(
-    traces: Iterable[ReleaseTrace], learned: Collection[str], folders: Collection[str]
+    traces: Iterable[ReleaseTrace],
+    learned: Collection[str],
+    folders: Collection[str],
+    readers: Readers,
 ) -> tuple[SeenRelease, ...]:
     """Return what the binaries behind traces say, of releases neither known nor ``learned``.
 
-    ``folders`` are the names of the cache's unknown buckets.
+    ``folders`` are the names of the cache's unknown buckets. A binary that no
+    reader could read says nothing: its release stays unknown.
     """
-    found: dict[tuple[int, int], SeenRelease] = {}
-    read: Counter[int | None] = Counter()
+    files: dict[int | None, list[tuple[str, str]]] = {}
     for trace, path in _binaries(traces, learned):
-        if read[trace.uid] >= _MAX_OF_ONE or read.total() >= _MAX_OF_ALL:
-            continue
+        files.setdefault(trace.uid, []).append((path, str(trace.version)))
+    asked = [Binaries(uid, tuple(found), tuple(folders)) for uid, found in files.items()]
+    if not asked:
+        return ()
+    answers = readers.ask_all(BINARIES, asked)
+    return tuple(one for answer in answers if not isinstance(answer, Unreadable) for one in answer)
+
+
+def read_binaries(binaries: Binaries) -> tuple[SeenRelease, ...]:
+    """Return what the binaries of an account say; for readers to be asked."""
+    found: dict[tuple[int, int], SeenRelease] = {}
+    read = 0
+    for path, version in binaries.files:
+        if read >= _MAX_OF_ONE:
+            break
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+            fd = os.open(resolve(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError:
             continue
         try:
@@ -72,19 +99,28 @@ def read_seen_releases(
             identity = (status.st_dev, status.st_ino)
             if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST or identity in found:
                 continue
-            read[trace.uid] += 1
-            binary = read_open_binary(fd, folders)
+            read += 1
+            binary = read_open_binary(fd, binaries.folders)
         except OSError:
             continue
         finally:
             os.close(fd)
-        if binary.problem or binary.version is None or binary.version != trace.version:
+        if binary.problem or binary.version is None or binary.version != version:
             continue
         trusted = status.st_uid == 0 and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         found[identity] = SeenRelease(
-            binary.version, binary.buckets, path, trace.uid, trusted, binary.prune
+            binary.version, binary.buckets, path, binaries.uid, trusted, binary.prune
         )
     return tuple(found.values())
+
+
+def _owner(binaries: Binaries) -> int | None:
+    return binaries.uid
+
+
+BINARIES: Question[Binaries, tuple[SeenRelease, ...]] = Question(
+    read_binaries, tuple[SeenRelease, ...], blame=_owner, together=1
+)
 
 
 def _binaries(
@@ -102,6 +138,6 @@ def _binaries(
             yield trace, f"{packages}/bin/uv"
             yield trace, f"{packages.rpartition('/lib/')[0]}/bin/uv"
         elif trace.is_program:
-            yield trace, resolve(trace.path)
+            yield trace, trace.path
         elif trace.path.startswith("/proc/"):
             yield trace, f"{trace.path}/exe"

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from cacheadmin.uv.executables import version_in
 
@@ -23,6 +25,18 @@ _BYTES_OF_ONE = 2 * 1024 * 1024 * 1024
 _Identity = tuple[int, int, int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class ReadBinary:
+    """What was read of one executable."""
+
+    identity: tuple[int, int, int, int]
+    """Device, inode, size and modification time (ns)."""
+    version: str | None
+    """The uv release that it is; None for what is no uv."""
+    uid: int
+    """Whose process it was."""
+
+
 class UvBinaries:
     """Answers for running executables; remembers them."""
 
@@ -31,6 +45,19 @@ class UvBinaries:
         self._read: Counter[int] = Counter()
         self.passed_over: Counter[int] = Counter()
         """How many executables of each uid were not read, being too many."""
+        self._new: list[ReadBinary] = []
+
+    def take_new(self) -> tuple[ReadBinary, ...]:
+        """Return what was read since this was asked last: a reader tells it to who asked."""
+        new, self._new = tuple(self._new), []
+        return new
+
+    def learn(self, binaries: Iterable[ReadBinary]) -> None:
+        """Remember what a reader read."""
+        for one in binaries:
+            if one.identity not in self._versions:
+                self._versions[one.identity] = one.version
+                self._read[one.uid] += one.identity[2]
 
     def version_of(self, pid: int, uid: int) -> str | None:
         """Return the uv release that a process's executable is; None for what is no uv.
@@ -54,6 +81,7 @@ class UvBinaries:
                     return None
                 self._read[uid] += status.st_size
                 self._versions[key] = version_in(fd)
+                self._new.append(ReadBinary(key, self._versions[key], uid))
             return self._versions[key]
         finally:
             os.close(fd)

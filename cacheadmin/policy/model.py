@@ -300,13 +300,23 @@ class Notify(Section):
 class ScanLimits(Section):
     """What one answer of a reader may cost; beyond that, what it reads is unreadable."""
 
-    memory: Size = Field(512 * 1024 * 1024, ge=64 * 1024 * 1024, description="most memory")
-    cpu: Duration = Field(
-        timedelta(minutes=1), ge=timedelta(seconds=1), description="most CPU time"
-    )
-    deadline: Duration = Field(
-        timedelta(minutes=1), ge=timedelta(seconds=1), description="longest wait"
-    )
+    memory: Size = Field(512 * 1024 * 1024, description="most memory, at least 64MiB")
+    cpu: Duration = Field(timedelta(minutes=1), description="most CPU time, at least 1s")
+    deadline: Duration = Field(timedelta(minutes=1), description="longest wait, at least 1s")
+
+    @field_validator("memory")
+    @classmethod
+    def _enough_memory(cls, value: int) -> int:
+        if value < 64 * 1024 * 1024:
+            raise ValueError("a reader needs at least 64MiB")
+        return value
+
+    @field_validator("cpu", "deadline")
+    @classmethod
+    def _enough_time(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=1):
+            raise ValueError("a reader needs at least 1s")
+        return value
 
     @property
     def of_readers(self) -> ReaderLimits:

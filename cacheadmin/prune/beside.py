@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
-from cacheadmin.evidence.look import grain_ns
-from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.look import Moment, grain_ns
+from cacheadmin.evidence.processes import ask_for_processes
 from cacheadmin.evidence.sources.processes import sees_whole_machine
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.grace import Period, divide, marks, remaining
@@ -117,8 +117,9 @@ def _begin_period(
         now_ns=begun_ns,
         grain_ns=max(map(grain_ns, times.values()), default=0),
     )
-    processes, _ = read_processes(situation.collected.look.locator)
-    holders = lock_holders(inventory.cache.path)
+    look = situation.collected.look.later(Moment.BEFORE_LOCK)
+    processes, _ = ask_for_processes(look.readers, look.questions.process, look.binaries)
+    holders = lock_holders(inventory.cache.path, look.readers)
     moment = moment_of(processes, holders)
     now = marks(deferred, inventory, times, now_ns=None)
     kept, waiting = remaining(periods, moment, now)

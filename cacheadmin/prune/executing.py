@@ -71,9 +71,13 @@ def transact(
     forced = frozenset(decision.path for decision in removals if decision.even_in_use)
     environments = situation.collected.scanned
     identity = situation.cache.identity
+    readers = situation.collected.look.readers
 
     def check(moved: Sequence[str], in_quarantine: Callable[[str], bool]) -> Verified:
-        found = verify(environments, identity, moved, in_quarantine)
+        found = verify(environments, identity, moved, in_quarantine, readers)
+        result.warnings += [
+            f"after the moves, an environment could not be looked at: {one}" for one in found.unread
+        ]
         return replace(
             found,
             broken=tuple(one for one in found.broken if not lies_in(one.entry, forced)),

@@ -174,10 +174,16 @@ def _remove(
     try:
         made.failed += _set_aside(situation, going, batch, aside, timeout_seconds)
         verified = verify(
-            situation.collected.scanned, situation.cache.identity, list(aside.names), aside.holds
+            situation.collected.scanned,
+            situation.cache.identity,
+            list(aside.names),
+            aside.holds,
+            situation.collected.look.readers,
         )
-        # Where something broke that no source explains, all of it stays.
-        aside.put_back(aside.names if verified.broken else verified.used)
+        # Where something broke that no source explains, or could not be looked at any
+        # more, all of it stays: what is deleted here does not come back.
+        everything = verified.broken or verified.unread
+        aside.put_back(aside.names if everything else verified.used)
         for decision in batch:
             if decision.path in aside.names:
                 made.bytes += aside.delete(decision.path, situation.cache.identity.device)

@@ -20,6 +20,7 @@ from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Look, Moment
+from cacheadmin.evidence.tree_searches import TIMES
 from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
@@ -129,7 +130,7 @@ class LastLook:
         look = self._look.later(moment)
         for source, before in self._situation.collected.answers.items():
             yield from self._alive_by(source.changed(look, before), look)
-        yield from self._used_by_environments(self._changed_environments(), look)
+        yield from self._used_by_environments(self._changed_environments(look), look)
 
     def _alive_by(self, facts: Facts, look: Look) -> Iterator[_Use]:
         yield from facts.written
@@ -210,25 +211,28 @@ class LastLook:
             if around & pointing:
                 yield decision.path, "what it is part of is pinned since the plan"
 
-    def _changed_environments(self) -> Iterator[Candidate]:
+    def _changed_environments(self, look: Look) -> Iterator[Candidate]:
         """Yield the environments of the plan in which packages were installed since."""
-        for environment in self._situation.evidence.environments:
-            candidate = Candidate(environment.path, environment.kind, environment.sources)
-            if environment.status is EnvironmentStatus.MISSING:
-                if os.path.lexists(environment.path):
-                    yield candidate
-                continue
+        known = {one.path: one for one in self._situation.evidence.environments}
+        folders = [
+            # One that was missing is new as soon as there is anything.
+            (path, (path,) if one.status is EnvironmentStatus.MISSING else tuple(one.watched))
+            for path, one in known.items()
             # Cached ones that go are unlinked with what they alone linked.
-            if environment.kind is EnvironmentKind.CACHED:
-                continue
-            for folder, seen_ns in environment.watched.items():
-                try:
-                    now_ns = os.stat(folder).st_mtime_ns
-                except OSError:
-                    continue
-                if self._look.may_have_changed(now_ns, seen_ns):
-                    yield candidate
-                    break
+            if one.status is EnvironmentStatus.MISSING or one.kind is not EnvironmentKind.CACHED
+        ]
+        answers = look.readers.ask_all(
+            TIMES, [watched for _, watched in folders], deadline_seconds=look.deadline_seconds
+        )
+        for (path, watched), answer in zip(folders, answers, strict=True):
+            one = known[path]
+            times = dict(zip(watched, answer, strict=False)) if isinstance(answer, tuple) else {}
+            changed = not times or any(
+                now_ns is not None and self._look.may_have_changed(now_ns, one.watched.get(name, 0))
+                for name, now_ns in times.items()
+            )
+            if changed and (times or watched):
+                yield Candidate(path, one.kind, one.sources, one.uid)
 
     def _used_by_process(self, process: Process, look: Look) -> Iterator[_Use]:
         """Yield what a process uses that was not there, or used something else, at the plan."""

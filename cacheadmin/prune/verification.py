@@ -28,6 +28,7 @@ from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.fs.linked_tree import Identity, LinkedTree
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
+from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, entry_on_trial
 
 _ON_TRIAL = f"{ARCHIVES}/{TRIAL_FOLDER}/"
@@ -66,10 +67,27 @@ class Verified:
     used: Mapping[str, str] = field(default_factory=dict)
     """Entries that were removed and that a link leads to, each with such a link."""
 
+    unread: tuple[str, ...] = ()
+    """Environments that could be read before and that no reader could look at now, with why."""
+
     @property
     def broken_entries(self) -> tuple[str, ...]:
         """The removed entries that broken links led to, each once."""
         return tuple(dict.fromkeys(one.entry for one in self.broken))
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a reader saw of one environment."""
+
+    own_links: int
+    """1 where the environment's own folder is a link, else 0."""
+    folders: tuple[tuple[int, int, int], ...]
+    """(device, inode, links in it) of each folder that was looked at."""
+    dead: tuple[tuple[str, str, str], ...]
+    """(link, where it lies, path below the cache) of links to nothing, where that was removed."""
+    used: tuple[tuple[str, str], ...]
+    """(entry on trial, a link that leads to it)."""
 
 
 def verify(
@@ -77,23 +95,73 @@ def verify(
     cache: CacheIdentity,
     removed: Iterable[str],
     in_quarantine: Callable[[str], bool],
+    readers: Readers,
 ) -> Verified:
     """Check every link of environments that are not themselves removed.
 
     ``removed`` are the entries that were moved, ``in_quarantine`` tells
-    whether a path below the cache now lies there.
+    whether a path below the cache now lies there. Readers look at each
+    environment; one that they can't look at was looked at before the moves, and
+    is named.
     """
     # The innermost first: what lies in an environment within another is its own.
     known = sorted(environments, key=lambda one: len(one.path), reverse=True)
     gone = frozenset(removed)
-    checker = _Checker(cache, gone, _with_links(known, cache), in_quarantine)
-    count = 0
-    for environment in known:
-        if environment.status is EnvironmentStatus.MISSING or _is_removed(environment, cache, gone):
-            continue
-        count += 1
-        checker.check(environment.path)
-    return Verified(count, checker.links, tuple(checker.broken), checker.used)
+    left = [
+        environment
+        for environment in known
+        if environment.status is not EnvironmentStatus.MISSING
+        and not _is_removed(environment, cache, gone)
+    ]
+    checker = _Checker(cache, gone, _with_links(known, cache))
+    uids = {environment.path: environment.uid for environment in left}
+    question: Question[str, Checked] = Question(checker.check, Checked, blame=uids.get, together=4)
+    answers = readers.ask_all(question, [environment.path for environment in left])
+    found = _Gathered(in_quarantine, gone)
+    for environment, answer in zip(left, answers, strict=True):
+        # Not for what is there, but for want of processes: unchecked moves don't stay.
+        here = isinstance(answer, Unreadable) and answer.no_reader
+        found.add(environment, checker.check(environment.path) if here else answer)
+    return found.verified
+
+
+class _Gathered:
+    """Puts together what was seen of all environments."""
+
+    def __init__(self, in_quarantine: Callable[[str], bool], gone: frozenset[str]) -> None:
+        self._in_quarantine = in_quarantine
+        self._gone = gone
+        self._environments = 0
+        self._own_links = 0
+        self._links: dict[Identity, int] = {}
+        self._broken: list[BrokenLink] = []
+        self._used: dict[str, str] = {}
+        self._unread: list[str] = []
+
+    def add(self, environment: Environment, answer: Checked | Unreadable) -> None:
+        """Add what was seen of an environment."""
+        path = environment.path
+        if isinstance(answer, Unreadable):
+            if environment.complete:
+                self._unread.append(f"{path}: {answer.reason}")
+            return
+        self._environments += 1
+        self._own_links += answer.own_links
+        self._links |= {(device, inode): links for device, inode, links in answer.folders}
+        for link, place, inside in answer.dead:
+            if self._in_quarantine(inside):
+                entry = next(one for one in with_folders_above(inside) if one in self._gone)
+                self._broken.append(BrokenLink(path, link, entry))
+                self._used.setdefault(entry, place)
+        for entry, place in answer.used:
+            self._used.setdefault(entry, place)
+
+    @property
+    def verified(self) -> Verified:
+        """What was checked, in all."""
+        links = self._own_links + sum(self._links.values())
+        broken, unread = tuple(self._broken), tuple(self._unread)
+        return Verified(self._environments, links, broken, self._used, unread)
 
 
 def _with_links(environments: Iterable[Environment], cache: CacheIdentity) -> frozenset[str]:
@@ -113,28 +181,28 @@ class _Checker:
         cache: CacheIdentity,
         gone: frozenset[str],
         with_links: frozenset[str],
-        in_quarantine: Callable[[str], bool],
     ) -> None:
         self.cache = cache
         self.gone = gone
         self.with_links = with_links
-        self.in_quarantine = in_quarantine
-        self.links = 0
-        self.broken: list[BrokenLink] = []
+        self.dead: list[tuple[str, str, str]] = []
         self.used: dict[str, str] = {}
         self._seen: set[Identity] = set()
         self._untouched: dict[str, bool] = {}
         self._roots: dict[str, str | None] = {}
 
-    def check(self, environment: str) -> None:
-        """Check one environment, its own folder too when that is a link."""
-        if os.path.islink(environment):
-            self.links += 1
-            self._resolve(environment, environment)
+    def check(self, environment: str) -> Checked:
+        """Check one environment, its own folder too when that is a link; runs in a reader."""
+        self.dead, self.used = [], {}
+        folders: list[tuple[int, int, int]] = []
+        is_link = os.path.islink(environment)
+        if is_link:
+            self._resolve(environment)
         # What can't be read was unreadable before: the plan knew, and kept.
         tree = LinkedTree(environment, self._seen)
         for folder, fd, names in tree.folders():
-            self.links += len(names)
+            status = os.fstat(fd)
+            folders.append((status.st_dev, status.st_ino, len(names)))
             for name in names:
                 try:
                     text = os.readlink(name, dir_fd=fd)
@@ -144,9 +212,10 @@ class _Checker:
                     continue
                 link = f"{folder}/{name}"
                 # By the open folder: its path may lead elsewhere by now.
-                behind = self._resolve(link, environment, fd)
+                behind = self._resolve(link, fd)
                 if behind is not None:
                     tree.follow(behind)
+        return Checked(int(is_link), tuple(folders), tuple(self.dead), tuple(self.used.items()))
 
     def _leads_to_what_stayed(self, text: str) -> bool:
         found = _ARCHIVE.match(text)
@@ -162,8 +231,8 @@ class _Checker:
             self._untouched[prefix] = stayed
         return stayed
 
-    def _resolve(self, link: str, environment: str, fd: int | None = None) -> str | None:
-        """Note a link that our moves broke; return the folder elsewhere that it leads to.
+    def _resolve(self, link: str, fd: int | None = None) -> str | None:
+        """Note a link that our moves may have broken; return the folder elsewhere that it leads to.
 
         ``fd`` is the open folder that the link lies in; None for its path's.
         """
@@ -172,10 +241,8 @@ class _Checker:
             status = os.stat(link if fd is None else os.path.basename(link), dir_fd=fd)
         except OSError:
             inside = self._below_cache(resolve(place))
-            if inside is not None and lies_in(inside, self.gone) and self.in_quarantine(inside):
-                entry = next(path for path in with_folders_above(inside) if path in self.gone)
-                self.broken.append(BrokenLink(environment, link, entry))
-                self.used.setdefault(entry, place)
+            if inside is not None and lies_in(inside, self.gone):
+                self.dead.append((link, place, inside))
             return None
         except ValueError:
             return None

@@ -91,7 +91,7 @@ class Readers:
     def learn(self, questions: Iterable[Question[Any, Any]]) -> None:
         """Know these questions and no others from now on; readers are forked anew for them.
 
-        Asking a question that is not known has the same effect. Whoever asks
+        Asking a question that is not known adds it in the same way. Whoever asks
         several of them says so first, and pays once.
         """
         self._end_workers()
@@ -142,7 +142,7 @@ class Readers:
         ``deadline_seconds`` is for this time only, if it is less than the limit.
         """
         if question not in self._questions:
-            self.learn((question,))
+            self.learn((*self._questions, question))
         run = _Run(self, question, tuple(items), deadline_seconds, done)
         try:
             return run.finish()
@@ -319,7 +319,7 @@ class _Run(Generic[Item, Answer]):
     def _fail_all(self, why: str) -> None:
         while self._waiting:
             one = self._waiting.popleft()
-            one.failed = Unreadable(why, one.uid)
+            one.failed = Unreadable(why, one.uid, no_reader=True)
             self._settle(one)
 
     def _settle(self, one: Handed) -> None:

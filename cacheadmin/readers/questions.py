@@ -30,6 +30,8 @@ class Unreadable:
     """Why, in words that follow "it could not be read: "."""
     uid: int | None = None
     """Whose it is; None where that could not be told."""
+    no_reader: bool = False
+    """Whether no reader could be started: it says nothing of what was to be read."""
 
 
 def _of_nobody(_: Any) -> None:

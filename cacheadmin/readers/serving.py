@@ -109,6 +109,7 @@ class Reader:
             return
         for part in question.read(item):
             self._say(Kind.PART, uid, to_plain(part))
+            allow_cpu_time(self._limits.cpu_seconds)
         self._say(Kind.DONE, uid, None)
 
     def _say(self, kind: Kind, uid: int | None, value: Any) -> None:

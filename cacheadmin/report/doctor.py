@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
+from cacheadmin.report.escaping import printable, shell_word
 from cacheadmin.report.findings import count_by_severity, finding_json
 from cacheadmin.report.gaps import gaps_text, unseen_words
 from cacheadmin.report.tables import count_words
@@ -123,7 +122,7 @@ def _restores(checkup: Checkup, policy: str | None) -> list[str]:
             verb = "come" if healed else "get a part"
         lines += [
             f"FIRST: {words} {verb} back by undoing the prune of {run.begun_at}:",
-            f"  {printable(shlex.join(['cacheadmin', 'runs', 'restore', *named, run.run_id]))}",
+            f"  {' '.join(map(shell_word, ('cacheadmin', 'runs', 'restore', *named, run.run_id)))}",
             *(f"    {printable(one.examination.path)}" for one in healed),
             *(f"    {printable(one.examination.path)} (a part)" for one in helped),
         ]

@@ -237,7 +237,7 @@ def test_a_search_over_its_bounds_says_where_it_ended(
     """The site's word changes nothing: anybody can fill a tree with folders."""
     from cacheadmin.evidence import searching
 
-    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (1, *_ends()))
+    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (0, *_ends()))
     places = f"venvs: {{discover: [{{root: '{shared.homes}'}}], complete: {complete}}}\n"
     with looking(cacheadmin.policy(shared.path, places)) as situation:
         plan = situation.plan()

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import NamedEntry, Unseen
+from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.named_in_files import (
     PlaceOfFiles,
@@ -113,10 +112,10 @@ def locator(shared: SharedCache) -> CacheLocator:
 def read(
     shared: SharedCache, *places: PlaceOfFiles
 ) -> tuple[set[tuple[str, str, int | None]], set[str], list[Unseen]]:
-    found = list(named_in_files(places, locator(shared), "file"))
-    entries = {(o.entry, o.file, o.uid) for o in found if isinstance(o, NamedEntry)}
-    environments = {one.path for one in found if isinstance(one, Candidate)}
-    return entries, environments, [one for one in found if isinstance(one, Unseen)]
+    found = [named_in_files(place, locator(shared), "file") for place in places]
+    entries = {(o.entry, o.file, o.uid) for there in found for o in there.entries}
+    environments = {one.path for there in found for one in there.environments}
+    return entries, environments, [one for there in found for one in there.unseen]
 
 
 def test_a_jupyter_kernel_names_the_cached_environment_it_starts(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.auditing import link_environment, make_cache
+from cacheadmin.evidence import searching
+from cacheadmin.situation import look_at
+from tests.support.auditing import link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.hanging import hanging_folder
 from tests.support.users import User, other_users
@@ -79,3 +83,93 @@ def test_an_environment_that_hangs_costs_one_answer(
     plan = cacheadmin("plan", policy, "--format", "json", code=4).json
     assert archives_of(plan, "removals") == set()
     assert f"uid {eve.uid}" in str(plan["kept"]) or str(hanging) in str(plan["kept"])
+
+
+# Trees
+
+
+def test_who_fills_a_tree_ends_the_search_for_nobody_else(
+    cache: Path,
+    users: tuple[User, User],
+    open_folder: Path,
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ana, eve = users
+    tree = open_folder / "tree"
+    crowd = tree / "aaa" / "crowd"
+    for number in range(60):
+        (crowd / str(number)).mkdir(parents=True)
+    own(tree / "aaa", eve)
+    (tree / "ana" / "work").mkdir(parents=True)
+    environment = link_environment(
+        tree / "ana" / "work" / "proj", cache / "archive-v0" / ARCHIVE, user=ana
+    )
+    own(tree / "ana", ana)
+    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (30, _later()))
+    policy = cacheadmin.policy(cache, f"venvs: {{discover: [{{root: {tree}}}]}}\n")
+    with look_at(str(policy)) as situation:
+        gaps = [gap for gap in situation.evidence.gaps if gap.id == "search.limit"]
+        found = {one.path for one in situation.evidence.environments}
+    assert [(gap.uid, f"uid {eve.uid}" in gap.detail) for gap in gaps] == [(eve.uid, True)]
+    assert str(environment) in found
+
+
+def _later() -> object:
+    return searching.Bounds.__init__.__defaults__[1]
+
+
+def test_a_tree_that_hangs_below_one_account_hides_no_other(
+    cache: Path, users: tuple[User, User], open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    ana, eve = users
+    tree = open_folder / "tree"
+    (tree / "eve" / "inner").mkdir(parents=True)
+    (tree / "ana").mkdir()
+    environment = link_environment(tree / "ana" / "proj", cache / "archive-v0" / ARCHIVE, user=ana)
+    own(tree / "ana", ana)
+    own(tree / "eve", eve)
+    policy = cacheadmin.policy(cache, f"venvs: {{discover: [{{root: {tree}}}]}}\n{LIMITS}")
+    with hanging_folder(tree / "eve" / "inner"):
+        answer = cacheadmin("scan", policy, "--format", "json", code=0).json
+    assert str(environment) in {row["path"] for row in answer["venvs"]}
+    (gap,) = [gap for gap in answer["gaps"] if gap["id"] == "search.limit"]
+    assert gap["owner"] == f"uid {eve.uid}"
+    assert "it gave no answer within 2 s" in gap["detail"]
+
+
+# Processes
+
+
+@contextmanager
+def process_of(user: User, **environment: str) -> Iterator[int]:
+    """Run a program that does nothing, with an environment of its user's choice."""
+    process = subprocess.Popen(
+        ["/bin/sleep", "600"],
+        env={"PATH": "/usr/bin:/bin", **environment},
+        cwd="/",
+        **user.process_arguments(),
+    )
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_process_that_hangs_whoever_looks_at_it_may_use_anything(
+    cache: Path, hanging: Path, users: tuple[User, User], cacheadmin: Cacheadmin
+) -> None:
+    _, eve = users
+    policy = cacheadmin.policy(cache, LIMITS)
+    plan = cacheadmin("plan", policy, "--format", "json").json
+    assert archives_of(plan, "removals") == {f"archive-v0/{ARCHIVE}"}
+    with process_of(eve, VIRTUAL_ENV=f"{hanging}/proj") as pid:
+        begun = time.monotonic()
+        plan = cacheadmin("plan", policy, "--format", "json", code=4).json
+        assert time.monotonic() - begun < 10 * DEADLINE_SECONDS
+        assert archives_of(plan, "removals") == set()
+        told = cacheadmin("preflight", policy, code=4).stdout
+        assert f"process {pid} of uid {eve.uid} could not be looked at" in " ".join(told.split())
+        cacheadmin("prune", policy, code=0)
+    assert (cache / "archive-v0" / ARCHIVE).is_dir()

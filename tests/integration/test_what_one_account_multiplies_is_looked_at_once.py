@@ -104,6 +104,18 @@ def test_an_account_with_too_many_links_is_named_and_the_others_are_still_read(
     assert sum(isinstance(one, Candidate) and one.registrant == ana.uid for one in found) == 15
 
 
+def test_a_crowded_registry_names_who_made_most_of_it(
+    places: Path, users: tuple[User, User]
+) -> None:
+    _, eve = users
+    for number in range(30):
+        register(places / "registry", f"e{number}", f"/nonexistent/{number}", eve)
+    found = list(registered(str(places / "registry"), most=20))
+    (beyond,) = [one for one in found if isinstance(one, Unseen)]
+    assert (beyond.uid, beyond.hides_archives) == (eve.uid, True)
+    assert f"20 of the first ones links of uid {eve.uid}" in beyond.reason
+
+
 def test_the_lock_is_not_held_for_a_look_at_registry_links_that_are_known(
     places: Path, cache: Path, users: tuple[User, User], cacheadmin: Cacheadmin
 ) -> None:

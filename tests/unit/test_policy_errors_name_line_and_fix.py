@@ -28,6 +28,8 @@ def error_of(text: str | bytes) -> str:
         ("lock:\n  timeout: 5", "p.yaml:5:3: lock.timeout: write a number with its unit"),
         ("lock:\n  timeout: soon", "p.yaml:5:3: lock.timeout: 'soon' is no duration"),
         ("prune:\n  archives: 1", "p.yaml:5:3: prune.archives must be true or false, not 1"),
+        ("scan: {limits: {memory: 1KiB}}", "scan.limits.memory: a reader needs at least 64MiB"),
+        ("scan: {limits: {cpu: 0s}}", "scan.limits.cpu: a reader needs at least 1s"),
         ("prune:\n  archives: off", "prune.archives must be true or false, not 'off'"),
         ("prune:\n  keep: [six, 'six=1.17.0']", "p.yaml:5:15: prune.keep.1: 'six=1.17.0' names no"),
         ("prune:\n  keep: ['six>2,<1']", "its conditions exclude each other"),

@@ -7,11 +7,13 @@ import io
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cacheadmin.audit.rights import other_writer
 from cacheadmin.report.escaping import posix_word, printable, shell_word
 from cacheadmin.report.tables import comma_separated
 
@@ -66,3 +68,14 @@ def test_no_cell_of_a_csv_is_a_formula(begin: str) -> None:
     assert not row[0].lstrip().startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d"))
     assert row[0].endswith("calc'!A0")
     assert row[1:] == ["/path", "-", "-1"]
+
+
+def test_a_fix_of_an_audit_shows_no_escape_and_means_the_name_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "a\x1b[2J'b"
+    folder.mkdir()
+    folder.chmod(0o777)
+    writer = other_writer(str(folder), folder.stat())
+    assert writer is not None
+    assert "\x1b" not in writer.fix
+    subprocess.run(["bash", "-c", writer.fix], check=True)
+    assert folder.stat().st_mode & 0o022 == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.planner.case import name_some
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class CacheRootMode(Rule):
             count.count for count in subject.survey.tallies.each(Problem.OWNED) if count.uid == uid
         )
         if not entries:
-            path = shlex.quote(subject.cache_path)
+            path = shell_word(subject.cache_path)
             return self._about(subject, Severity.WARNING, detail, f"chown root {path}")
         return self._about(
             subject,
@@ -81,7 +81,7 @@ class CacheRootMode(Rule):
 
     def _not_shared(self, subject: Subject, sharing: Sharing) -> Finding:
         owner, group = account_name(sharing.root.uid), group_name(sharing.root.gid)
-        path = shlex.quote(subject.cache_path)
+        path = shell_word(subject.cache_path)
         others = {
             count.uid
             for count in subject.survey.tallies.each(Problem.OWNED)
@@ -103,7 +103,7 @@ class CacheRootMode(Rule):
         )
 
     def _bits(self, subject: Subject, sharing: Sharing) -> Iterator[Finding]:
-        path = shlex.quote(subject.cache_path)
+        path = shell_word(subject.cache_path)
         if sharing.by_owning_group and not sharing.mode & stat.S_ISGID and not sharing.inherits:
             yield self._about(
                 subject,
@@ -141,7 +141,7 @@ class CacheRootMode(Rule):
             folder = os.path.dirname(folder)
 
     def _step(self, folder: str, access: Access, mode: int, sharing: Sharing) -> Iterator[Finding]:
-        quoted = shlex.quote(folder)
+        quoted = shell_word(folder)
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield self.finding(
                 folder,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GroupDiffers(Rule):
         if not sharing.by_owning_group:
             return
         group = group_name(sharing.root.gid)
-        quoted = shlex.quote(group)
+        quoted = shell_word(group)
         for counts in tallies.of_owners(Problem.OTHER_GROUP, Problem.NO_SETGID):
             first = next(iter(counts.values()))
             said, actions = [], []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, READ, WRITE, access_of, read_access_list_at
 from cacheadmin.fs.reading import kind_words
 from cacheadmin.planner.case import name_some
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.locks import holder_words
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -85,7 +85,7 @@ class LockFile(Rule):
                 path,
                 f"the lock is not a file but {kind_words(status.st_mode)}",
                 owner=owner,
-                fix=f"rm -d {shlex.quote(path)}; uv makes it again",
+                fix=f"rm -d {shell_word(path)}; uv makes it again",
             )
             return
         access = access_of(status, read_access_list_at(root_fd, _NAME))
@@ -111,7 +111,7 @@ class LockFile(Rule):
                 f"there is no lock, and {names} can't make one: every command of uv 0.8.19 and "
                 "later fails for them",
                 # Nothing that follows a link: members could put one there meanwhile.
-                fix=f"(umask 0; set -C; : > {shlex.quote(path)})",
+                fix=f"(umask 0; set -C; : > {shell_word(path)})",
                 count=len(kept_out),
             )
 

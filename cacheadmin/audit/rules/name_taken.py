@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.registry import taken_names
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.protect.planting import foreign_folders
+from cacheadmin.report.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -39,7 +39,7 @@ class NameTaken(Rule):
                 owner = account_name(os.lstat(place).st_uid)
             except OSError:
                 continue
-            fix = f"look at {shlex.quote(place)}, have {owner} move it away, then "
+            fix = f"look at {shell_word(place)}, have {owner} move it away, then "
             fix += subject.command("protect")
             yield self.finding(place, f"{path} of {owner}: {problem}", owner=owner, fix=fix)
 
@@ -55,6 +55,6 @@ class NameTaken(Rule):
                 place,
                 f"{owner} has a registry link that is called as one of {account_name(meant)}",
                 owner=owner,
-                fix=f"rm {shlex.quote(place)}; then, as {account_name(meant)}: "
+                fix=f"rm {shell_word(place)}; then, as {account_name(meant)}: "
                 + subject.command("venv add", "PATH"),
             )

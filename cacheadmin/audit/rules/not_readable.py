@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _repair(sharing: Sharing) -> tuple[str, str]:
         named = [f"g:{gid}:rX" for gid in sharing.groups]
         named += [f"u:{uid}:rX" for uid, _ in sharing.users]
         return r"! -type l", f"-exec setfacl -m {','.join(named)} {{}} +"
-    group = shlex.quote(group_name(sharing.root.gid))
+    group = shell_word(group_name(sharing.root.gid))
     actions = (
         rf"! -type l ! -group {group} -exec chgrp {group} {{}} +",
         r"-type f ! -perm -040 -exec chmod g+rX {} +",

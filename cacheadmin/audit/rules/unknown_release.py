@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from cacheadmin.audit.releases_in_use import binary_of, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
+from cacheadmin.report.escaping import shell_word
 from cacheadmin.uv.releases import newest_known
 
 if TYPE_CHECKING:
@@ -47,6 +47,6 @@ class UnknownRelease(Rule):
                 f"uv {version} is used by {', '.join(name_some(users))} ({first.evidence}: "
                 f"{first.path}); this cacheadmin knows releases up to {newest_known()}",
                 owner=users[0] if len(users) == 1 and first.uid is not None else None,
-                fix=f"cacheadmin uv learn {shlex.quote(binary)}" if binary else "",
+                fix=f"cacheadmin uv learn {shell_word(binary)}" if binary else "",
                 count=len(users),
             )

@@ -7,11 +7,11 @@ somebody's all the same, and what they link is in use.
 
 from __future__ import annotations
 
-import os
-
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look
-from cacheadmin.evidence.searching import Bounds, Search, search
+from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
+from cacheadmin.evidence.tree_searches import search_trees
 
 
 class BelowCache:
@@ -21,17 +21,19 @@ class BelowCache:
 
     def collect(self, look: Look) -> Facts:
         """Return the environments in these folders."""
-        found, bounds = Search(), Bounds()
-        for stray in look.inventory.strays:
-            path = f"{look.inventory.cache.path}/{stray.path}"
-            if "/" in stray.path:
-                continue
-            if os.path.islink(path):
-                # A link to a folder elsewhere: what lies there is searched as well.
-                path = os.path.join(path, ".")
-            if os.path.isdir(path):
-                search(path.removesuffix("/."), self.id, found, bounds, registrant=stray.uid)
-        return facts_of(found)
+        strays = [
+            NamedFolder(f"{look.inventory.cache.path}/{stray.path}", stray.uid)
+            for stray in look.inventory.strays
+            if "/" not in stray.path
+        ]
+        # A link to a folder elsewhere: what lies there is searched as well.
+        folders = look.readers.ask_all(look.questions.place, strays)
+        tasks = [
+            SearchTask((one.path,), self.id, registrant=one.uid, uid=one.uid)
+            for one, folder in zip(strays, folders, strict=True)
+            if folder is not None
+        ]
+        return facts_of(search_trees(tasks, look.readers))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return environments made there since."""

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 
 from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.patterns import matches
-from cacheadmin.evidence.searching import Bounds, Search, search
+from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import accounts_with_traces
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.evidence.tree_searches import search_trees
+from cacheadmin.readers import Unreadable
 
 # "Homes" of accounts that have none.
 _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev", "/bin", "/sbin"})
@@ -34,21 +36,21 @@ class Homes:
 
     def collect(self, look: Look) -> Facts:
         """Return the environments in these homes, or that nobody searches there."""
-        found, bounds = Search(trial_suffices=True), Bounds()
-        trees = None
-        if look.policy.venvs.discover:
-            roots = (matches(one.root, self.id, []) for one in look.policy.venvs.discover)
-            trees = [resolve(path) for paths in roots for path in paths]
+        gaps: list[Gap] = []
+        trees = _trees(look, self.id) if look.policy.venvs.discover else None
         done: list[str] = []
-        for uid, home in _homes(look, found):
+        tasks: list[SearchTask] = []
+        for uid, home in _homes(look, gaps):
             if trees is not None:
                 if not _lies_below(home, trees):
-                    found.gaps.append(_unsearched(uid, home))
+                    gaps.append(_unsearched(uid, home))
             elif not _lies_below(home, done):
-                search(home, self.id, found, bounds, registrant=uid)
+                tasks.append(_task(home, self.id, uid))
                 done.append(home)
         if not (look.policy.venvs.discover or look.policy.venvs.include):
-            found.gaps.append(_no_sources(look))
+            gaps.append(_no_sources(look))
+        found = search_trees(tasks, look.readers)
+        found.gaps += gaps
         return facts_of(found)
 
     def changed(self, look: Look, before: Facts) -> Facts:
@@ -56,22 +58,47 @@ class Homes:
         return changed_below(self.id, look, before, trial_suffices=True)
 
 
-def _homes(look: Look, found: Search) -> Iterator[tuple[int, str]]:
+def _task(home: str, source: str, uid: int) -> SearchTask:
+    # Nobody named these places: what can't be listed is a gap like one never searched.
+    return SearchTask((home,), source, registrant=uid, uid=uid, trial_suffices=True)
+
+
+def _trees(look: Look, source: str) -> list[str]:
+    """Return the trees of the policy, each by its own place."""
+    paths = [
+        NamedFolder(path)
+        for root in look.policy.venvs.discover
+        for path in matches(root.root, source, [], look.readers)
+    ]
+    places = look.readers.ask_all(look.questions.place, paths)
+    return [place for place in places if isinstance(place, str)]
+
+
+def _homes(look: Look, gaps: list[Gap]) -> Iterator[tuple[int, str]]:
     """Yield (uid, home that is there) by path; the others become gaps."""
-    homes: list[tuple[str, int]] = []
+    named: list[NamedFolder] = []
     for uid in sorted(accounts_with_traces(look)):
         try:
             account = pwd.getpwuid(uid)
         except (KeyError, OverflowError):
-            found.gaps.append(_without_account(uid))
+            gaps.append(_without_account(uid))
             continue
         home = os.path.normpath(account.pw_dir or "/")
         if home in _NO_HOMES:
-            found.gaps.append(_without_home(uid, account.pw_name))
-        elif not os.path.isdir(home):
-            found.gaps.append(_home_away(uid, account.pw_name, home))
+            gaps.append(_without_home(uid, account.pw_name))
         else:
-            homes.append((resolve(home), uid))
+            named.append(NamedFolder(home, uid))
+    places = look.readers.ask_all(look.questions.place, named)
+    homes: list[tuple[str, int]] = []
+    for one, place in zip(named, places, strict=True):
+        if one.uid is None:
+            continue
+        if isinstance(place, str):
+            homes.append((place, one.uid))
+        elif isinstance(place, Unreadable):
+            gaps.append(_unreadable(one.uid, one.path, place))
+        else:
+            gaps.append(_home_away(one.uid, account_name(one.uid), one.path))
     # An outer home first: one search serves those within it.
     for home, uid in sorted(homes):
         yield uid, home
@@ -125,6 +152,19 @@ def _without_home(uid: int, name: str) -> Gap:
         f"{name} left traces in the cache and has no home folder: where its environments lie is "
         "not known",
         _FIX + _WORD,
+        uid,
+    )
+
+
+def _unreadable(uid: int, home: str, failed: Unreadable) -> Gap:
+    # No word closes it: environments may be there, and who keeps us from looking is known.
+    return Gap(
+        "homes.unreadable",
+        GapKind.RIGHTS,
+        home,
+        f"{account_name(uid)} left traces in the cache, and their home {home} could not be looked "
+        f"at: {failed.reason}",
+        "see that it answers, or ask its owner",
         uid,
     )
 

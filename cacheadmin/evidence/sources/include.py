@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import glob
-import os
 from itertools import islice
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
-from cacheadmin.evidence.kinds import is_closed, kind_of
+from cacheadmin.evidence.included import INCLUDED, SOURCE, Included
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.patterns import matches
-from cacheadmin.evidence.redirects import redirected
+from cacheadmin.readers import Unreadable
 
 _MAX_MATCHES = 100_000
 
@@ -19,20 +18,20 @@ _MAX_MATCHES = 100_000
 class Include:
     """``venvs.include`` of the policy."""
 
-    id = "include"
+    id = SOURCE
 
     def collect(self, look: Look) -> Facts:
         """Return every match, and each pattern without magic although nothing is there."""
         candidates: list[Candidate] = []
         unseen: list[Unseen] = []
         for pattern in look.policy.venvs.include:
-            found = list(islice(matches(pattern, self.id, unseen), _MAX_MATCHES + 1))
+            found = list(islice(matches(pattern, self.id, unseen, look.readers), _MAX_MATCHES + 1))
             if len(found) > _MAX_MATCHES:
                 reason = f"more than {_MAX_MATCHES} matches"
                 unseen.append(Unseen(self.id, pattern, reason, hides_archives=True))
-            for path in found[:_MAX_MATCHES]:
-                candidates += _named(path, magic=glob.has_magic(pattern))
-            if not found and not glob.has_magic(pattern):
+            magic = glob.has_magic(pattern)
+            candidates += _named(look, [Included(path, magic) for path in found[:_MAX_MATCHES]])
+            if not found and not magic:
                 # Named in full by the policy and gone, or out of our reach.
                 path = pattern.rstrip("/")
                 candidates.append(Candidate(path, EnvironmentKind.VENV, (self.id,)))
@@ -45,17 +44,13 @@ class Include:
         return new_candidates(self.collect(look), before)
 
 
-def _named(path: str, *, magic: bool) -> list[Candidate]:
-    if os.path.isfile(path):
-        # A `.venv` that is a file; a pattern may match other files as well.
-        named = redirected(path) if os.path.basename(path) in (".venv", "venv") else None
-        if named is None:
-            return []
-        return [Candidate(named, EnvironmentKind.VENV, (Include.id,))]
-    kind = kind_of(path)
-    if kind is None and magic and not (os.path.islink(path) or is_closed(path)):
-        # `/srv/*` names folders that are no environments, too; those with packages are scanned.
-        kind = EnvironmentKind.FOLDER if os.path.isdir(path) else None
-        if kind is None:
-            return []
-    return [Candidate(path, kind or EnvironmentKind.VENV, (Include.id,))]
+def _named(look: Look, included: list[Included]) -> list[Candidate]:
+    found: list[Candidate] = []
+    answers = look.readers.ask_all(INCLUDED, included)
+    for one, answer in zip(included, answers, strict=True):
+        if isinstance(answer, Unreadable):
+            # What it is, nobody could see; the scan will say so, too.
+            found.append(Candidate(one.path, EnvironmentKind.VENV, (SOURCE,), answer.uid))
+        else:
+            found += answer
+    return found

@@ -11,10 +11,11 @@ from collections import defaultdict
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
-from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
 from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
+from cacheadmin.readers import Unreadable
 
 
 class InterpreterRecords:
@@ -30,13 +31,20 @@ class InterpreterRecords:
         recorded: dict[str, set[str]] = defaultdict(set)
         for record in entries.records:
             recorded[record.prefix].add(record.path.partition("/")[0])
+        written = [
+            (NamedFolder(path), written_ns)
+            for path, _, written_ns in entries.prefixes
+            if not stands_on_trial(look.cache, path)
+        ]
+        kinds = look.readers.ask_all(
+            look.questions.kind,
+            [named for named, _ in written],
+            deadline_seconds=look.deadline_seconds,
+        )
         return Facts(
             candidates=tuple(
-                Candidate(
-                    path, kind_of(path) or EnvironmentKind.VENV, (self.id,), seen_ns=written_ns
-                )
-                for path, _, written_ns in entries.prefixes
-                if not stands_on_trial(look.cache, path)
+                Candidate(named.path, _or_venv(kind), (self.id,), seen_ns=written_ns)
+                for (named, written_ns), kind in zip(written, kinds, strict=True)
             ),
             unseen=tuple(
                 Unseen(
@@ -57,6 +65,10 @@ class InterpreterRecords:
         if look.moment is Moment.UNDER_LOCK and not any(map(look.folder_changed, folders)):
             return Facts()
         return new_candidates(self.collect(look), before)
+
+
+def _or_venv(kind: EnvironmentKind | Unreadable | None) -> EnvironmentKind:
+    return kind if isinstance(kind, EnvironmentKind) else EnvironmentKind.VENV
 
 
 def _damaged(entries: InterpreterEntries) -> tuple[Gap, ...]:

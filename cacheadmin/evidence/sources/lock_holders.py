@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cacheadmin.evidence.facts import LockHolder
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Facts, Look
 
@@ -13,15 +14,17 @@ class LockHolders:
 
     def collect(self, look: Look) -> Facts:
         """Return all of them."""
-        return Facts(lock_holders=lock_holders(look.inventory.cache.path))
+        return Facts(lock_holders=_holders(look))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return those who hold a lock that was deleted: the cache's own stops them no more."""
         planned = {holder.pid for holder in before.lock_holders if holder.unlinked}
         return Facts(
             lock_holders=tuple(
-                holder
-                for holder in lock_holders(look.inventory.cache.path)
-                if holder.unlinked and holder.pid not in planned
+                holder for holder in _holders(look) if holder.unlinked and holder.pid not in planned
             )
         )
+
+
+def _holders(look: Look) -> tuple[LockHolder, ...]:
+    return lock_holders(look.inventory.cache.path, look.readers, look.deadline_seconds)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import NamedEntry, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
-from cacheadmin.evidence.named_in_files import named_in_files, usual_places
+from cacheadmin.evidence.named_in_files import unread, usual_places
 from cacheadmin.evidence.traces import homes_of_accounts
+from cacheadmin.readers import Unreadable
 
 
 class NamedInFiles:
@@ -17,11 +16,16 @@ class NamedInFiles:
     def collect(self, look: Look) -> Facts:
         """Return what the files of the system, and of accounts with a home, name."""
         places = usual_places(sorted(homes_of_accounts(look)))
-        found = tuple(named_in_files(places, look.locator, self.id))
+        listed = tuple(places)
+        answers = look.readers.ask_all(look.questions.files, listed)
+        found = [
+            unread(place, answer) if isinstance(answer, Unreadable) else answer
+            for place, answer in zip(listed, answers, strict=True)
+        ]
         return Facts(
-            candidates=tuple(one for one in found if isinstance(one, Candidate)),
-            named=tuple(one for one in found if isinstance(one, NamedEntry)),
-            unseen=tuple(one for one in found if isinstance(one, Unseen)),
+            candidates=tuple(one for there in found for one in there.environments),
+            named=tuple(one for there in found for one in there.entries),
+            unseen=tuple(one for there in found for one in there.unseen),
         )
 
     def changed(self, look: Look, before: Facts) -> Facts:

@@ -14,6 +14,7 @@ from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.reach import containers_that_reach
+from cacheadmin.readers import Readers
 
 _WORD = "if no other host or container uses it, give your word: hosts: {only: this}"
 _EXPECT = f"name the hosts that use it in hosts.expect, `cacheadmin observe` on each; {_WORD}"
@@ -29,7 +30,7 @@ class OtherHosts:
         path = look.inventory.cache.path
         # Who is named in hosts.expect tells of itself: each that does not is a gap of its own.
         reached = () if look.policy.hosts.expect else (*_network(path), *_exported(path))
-        return Facts(gaps=(*reached, *_containers(path)))
+        return Facts(gaps=(*reached, *_containers(path, look.readers)))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return nothing: what came to be reachable meanwhile has had no time to link anything."""
@@ -61,8 +62,8 @@ def _exported(path: str) -> Iterator[Gap]:
         )
 
 
-def _containers(path: str) -> Iterator[Gap]:
-    for container in containers_that_reach(path):
+def _containers(path: str, readers: Readers) -> Iterator[Gap]:
+    for container in containers_that_reach(path, readers):
         yield Gap(
             "containers.reach",
             GapKind.HOSTS,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Process, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
-from cacheadmin.evidence.processes import known_processes, program_of, read_processes
+from cacheadmin.evidence.processes import ask_for_processes, known_processes, program_of
 from cacheadmin.evidence.traces import accounts_with_traces
 
 # The pid namespace of the machine itself (PROC_PID_INIT_INO of the kernel).
@@ -61,11 +61,13 @@ class Processes:
         )
 
     def _read(self, look: Look, known: frozenset[Key]) -> Facts:
-        processes, unseen = read_processes(
-            look.locator,
+        processes, unseen = ask_for_processes(
+            look.readers,
+            look.questions.process,
+            look.binaries,
             known=known,
-            binaries=look.binaries,
             with_traces=accounts_with_traces(look),
+            deadline_seconds=look.deadline_seconds,
         )
         candidates = tuple(
             Candidate(path, EnvironmentKind.VENV, (self.id,), process.uid)

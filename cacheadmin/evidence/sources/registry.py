@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import Unseen
-from cacheadmin.evidence.look import Facts, Look, new_candidates
-from cacheadmin.evidence.registry import registered
+from cacheadmin.evidence.facts import EnvironmentKind, Unseen
+from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
+from cacheadmin.evidence.registry import MAX_ENTRIES, MAX_ENTRIES_UNDER_LOCK, registered
+from cacheadmin.readers import Unreadable
 
 
 class Registry:
@@ -26,11 +29,34 @@ class Registry:
 
     def _read(self, look: Look, known: frozenset[str] = frozenset()) -> Facts:
         folder = look.policy.venvs.registry
-        kinds = partial(
-            look.readers.ask_all, look.questions.kind, deadline_seconds=look.deadline_seconds
-        )
-        found = tuple(registered(folder, known, kinds)) if folder else ()
+        most = MAX_ENTRIES_UNDER_LOCK if look.moment is Moment.UNDER_LOCK else MAX_ENTRIES
+        found: tuple[Candidate | Unseen, ...] = ()
+        if folder:
+            found = tuple(registered(folder, known, _Readers(look), most=most))
         return Facts(
             candidates=tuple(one for one in found if isinstance(one, Candidate)),
             unseen=tuple(one for one in found if isinstance(one, Unseen)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """Looks at what links lead to, in readers."""
+
+    look: Look
+
+    def identities(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[tuple[int, int] | Unreadable | None]:
+        look = self.look
+        return look.readers.ask_all(
+            look.questions.identity, folders, deadline_seconds=look.deadline_seconds
+        )
+
+    def kinds(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[EnvironmentKind | Unreadable | None]:
+        look = self.look
+        return look.readers.ask_all(
+            look.questions.kind, folders, deadline_seconds=look.deadline_seconds
         )

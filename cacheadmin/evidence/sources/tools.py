@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.searching import Search, search_tools, search_tools_at
+from cacheadmin.evidence.searching import ToolFolder, tool_folder_of
 from cacheadmin.evidence.sources.discover import facts_of
 from cacheadmin.evidence.traces import homes_of_accounts
+from cacheadmin.evidence.tree_searches import search_tool_folders
 
 # Where administrators point UV_TOOL_DIR to, for all users.
 _FOR_EVERYBODY = (
@@ -41,12 +42,12 @@ class Tools:
 
     def collect(self, look: Look) -> Facts:
         """Return the tools of accounts of this host, and of those that left traces."""
-        found = Search()
-        for home, uid in sorted(homes_of_accounts(look).items()):
-            search_tools(home, self.id, found, uid)
-        for folder in _FOR_EVERYBODY:
-            search_tools_at(folder, self.id, found)
-        facts = facts_of(found)
+        folders = [
+            tool_folder_of(home, self.id, uid)
+            for home, uid in sorted(homes_of_accounts(look).items())
+        ]
+        folders += [ToolFolder(folder, self.id) for folder in _FOR_EVERYBODY]
+        facts = facts_of(search_tool_folders(folders, look.readers))
         return replace(facts, unseen=(), gaps=(*facts.gaps, *map(_closed, facts.unseen)))
 
     def changed(self, look: Look, before: Facts) -> Facts:

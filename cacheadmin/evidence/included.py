@@ -1,0 +1,58 @@
+"""What a path is that the policy names, or that matches one of its patterns.
+
+It is an environment whatever it looks like, but for files and folders that a
+pattern happens to match.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.kinds import is_closed, kind_of
+from cacheadmin.evidence.owners import owner_by_name, owner_of_link
+from cacheadmin.evidence.redirects import redirected
+from cacheadmin.readers import Question
+
+SOURCE = "include"
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """A path that is there."""
+
+    path: str
+    """Absolute path."""
+    by_pattern: bool
+    """Whether a pattern matched it, rather than that the policy names it in full."""
+
+
+def read_included(included: Included) -> tuple[Candidate, ...]:
+    """Return the environment that a path is, or names; nothing for what is none."""
+    path = included.path
+    if os.path.isfile(path):
+        # A `.venv` that is a file; a pattern may match other files as well.
+        named = redirected(path) if os.path.basename(path) in (".venv", "venv") else None
+        return () if named is None else (Candidate(named, EnvironmentKind.VENV, (SOURCE,)),)
+    kind = kind_of(path)
+    if kind is None and included.by_pattern and not (os.path.islink(path) or is_closed(path)):
+        # `/srv/*` names folders that are no environments, too; those with packages are scanned.
+        if not os.path.isdir(path):
+            return ()
+        kind = EnvironmentKind.FOLDER
+    return (Candidate(path, kind or EnvironmentKind.VENV, (SOURCE,)),)
+
+
+def _owner(included: Included) -> int | None:
+    return owner_of_link(included.path)
+
+
+def _probable_owner(included: Included) -> int | None:
+    return owner_by_name(included.path)
+
+
+INCLUDED: Question[Included, tuple[Candidate, ...]] = Question(
+    read_included, tuple[Candidate, ...], whose=_owner, blame=_probable_owner, together=64
+)

@@ -1,0 +1,330 @@
+"""Trees are searched by readers, account by account.
+
+Who owns a tree of a million folders, or one that hangs whoever looks, shall
+hide nobody else's environments. So folders of root's at the top of a tree are
+only listed, one by one, and what is below them is searched as one task for
+each account. A task that takes too long, hangs or dies is one gap, with that
+account's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from cacheadmin.accounts import account_name
+from cacheadmin.evidence.facts import Gap, GapKind, Unseen
+from cacheadmin.evidence.owners import owner_by_name
+from cacheadmin.evidence.searching import (
+    SearchPart,
+    SearchTask,
+    ToolFolder,
+    made_up_places,
+    search,
+    search_tools,
+)
+from cacheadmin.readers import Question, Readers, Reply, Unreadable
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.environments import Candidate
+
+# Folders of root's are listed one by one so deep, and so many of them: /srv/teams/red.
+_LISTED_DEEP = 3
+_MOST_LISTED = 200
+
+# Folders of all accounts that are looked at again before entries are moved.
+_MOST_WATCHED = 600_000
+
+_ROOT = 0
+
+# An environment made meanwhile lies a few folders below the first new one.
+_BELOW_NEW = 8
+
+# Folders asked for their times at once.
+_TIMES_TOGETHER = 256
+
+
+@dataclass(slots=True)
+class Search:
+    """What searches found, and where they ended."""
+
+    candidates: list[Candidate] = field(default_factory=list)
+    """Folders that look like environments."""
+    unseen: list[Unseen] = field(default_factory=list)
+    """Folders that could not be listed."""
+    gaps: list[Gap] = field(default_factory=list)
+    """Where a search ended at its depth or at a bound."""
+    watched: dict[str, int] = field(default_factory=dict)
+    """Every folder that was listed, with its modification time in ns."""
+
+    def add(self, part: SearchPart) -> None:
+        """Add what a part tells."""
+        self.candidates += part.candidates
+        self.unseen += part.unseen
+        self.watched.update(part.watched)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A task, and the tree it belongs to."""
+
+    task: SearchTask
+    top: str
+    depth: int | None
+
+    @property
+    def whose(self) -> str:
+        uid = self.task.uid
+        return "" if uid is None or uid == _ROOT else f", in folders of {account_name(uid)},"
+
+
+def _owner(task: SearchTask) -> int | None:
+    return task.uid if task.uid is not None else owner_by_name(task.bases[0])
+
+
+SEARCH: Question[SearchTask, SearchPart] = Question(
+    search, SearchPart, in_parts=True, blame=_owner, together=4
+)
+
+
+def _owner_of_tools(folder: ToolFolder) -> int | None:
+    return folder.uid if folder.uid is not None else owner_by_name(folder.path)
+
+
+TOOLS: Question[ToolFolder, SearchPart] = Question(
+    search_tools, SearchPart, blame=_owner_of_tools, together=32
+)
+
+
+def search_trees(tasks: Iterable[SearchTask], readers: Readers) -> Search:
+    """Search trees, each named by a task of one folder, and return what they hold.
+
+    One whose account is known is that account's as a whole, as a home is.
+    """
+    found = Search()
+    too_deep: dict[str, tuple[str, int, int | None]] = {}
+    made_up = made_up_places()
+    works = [
+        _Work(replace(task, is_top=True, made_up=made_up), task.bases[0], task.depth)
+        for task in tasks
+    ]
+    searching = [one for one in works if one.task.uid is not None]
+    listing = [one for one in works if one.task.uid is None]
+    listed = 0
+    for level in range(_LISTED_DEEP + 1):
+        listed += len(listing)
+        below: list[_Work] = []
+        only_listed = [replace(one, task=replace(one.task, only_list=True)) for one in listing]
+        for work, reply in _replies(only_listed, readers):
+            _note(work, reply, found, too_deep)
+            below += _below(work, reply)
+        split = level < _LISTED_DEEP and listed + len(below) <= _MOST_LISTED
+        listing = [one for one in below if split and one.task.uid == _ROOT]
+        searching += [one for one in below if not (split and one.task.uid == _ROOT)]
+        if not listing:
+            break
+    for work, reply in _replies(list(_together(searching)), readers):
+        _note(work, reply, found, too_deep)
+    found.gaps += [_ended(top, *where) for top, where in too_deep.items()]
+    if len(found.watched) > _MOST_WATCHED:
+        found.watched.clear()
+        found.gaps.append(_unwatched("venvs.discover", "the searched trees have", None))
+    return found
+
+
+def search_again(
+    folders: Iterable[str],
+    source: str,
+    known: Container[str],
+    readers: Readers,
+    *,
+    trial_suffices: bool = False,
+) -> Search:
+    """List folders that have changed, and search the folders in them that are not ``known``.
+
+    ``trial_suffices`` as in ``SearchTask``.
+    """
+    found, made_up = Search(), made_up_places()
+    works = [
+        _Work(
+            SearchTask(
+                (folder,),
+                source,
+                only_list=True,
+                trial_suffices=trial_suffices,
+                made_up=made_up,
+                is_top=True,
+            ),
+            folder,
+            None,
+        )
+        for folder in folders
+    ]
+    new: list[str] = []
+    for work, reply in _replies(works, readers):
+        # What was there before has a time of its own.
+        _note(work, reply, found, {})
+        new += [one.path for part in reply.parts for one in part.below if one.path not in known]
+    tasks = [
+        SearchTask((path,), source, depth=_BELOW_NEW, trial_suffices=trial_suffices) for path in new
+    ]
+    below = search_trees(tasks, readers)
+    found.candidates += below.candidates
+    found.unseen += below.unseen
+    found.gaps += below.gaps
+    return found
+
+
+def search_tool_folders(folders: Iterable[ToolFolder], readers: Readers) -> Search:
+    """Return the environments in folders of uv's tools."""
+    found = Search()
+    listed = list(folders)
+    answers = readers.ask_all(TOOLS, listed)
+    for folder, answer in zip(listed, answers, strict=True):
+        if isinstance(answer, Unreadable):
+            uid = folder.uid if answer.uid is None else answer.uid
+            found.unseen.append(Unseen("discover", folder.path, answer.reason, True, uid))
+        else:
+            found.add(answer)
+    return found
+
+
+def _replies(
+    works: list[_Work], readers: Readers
+) -> Iterator[tuple[_Work, Reply[SearchTask, SearchPart]]]:
+    replies = readers.replies(SEARCH, [work.task for work in works])
+    return zip(works, replies, strict=True)
+
+
+def _below(work: _Work, reply: Reply[SearchTask, SearchPart]) -> Iterator[_Work]:
+    """Yield the folders below one that was only listed, each as a task."""
+    depth = work.task.depth
+    for part in reply.parts:
+        for folder in part.below:
+            task = replace(
+                work.task,
+                bases=(folder.path,),
+                depth=None if depth is None else depth - 1,
+                uid=folder.uid,
+                only_list=False,
+                is_top=False,
+            )
+            yield replace(work, task=task)
+
+
+def _together(works: list[_Work]) -> Iterator[_Work]:
+    """Yield tasks of whole accounts; root's folders stay by themselves."""
+    accounts: dict[object, list[_Work]] = {}
+    for number, work in enumerate(works):
+        task = work.task
+        alone = number if task.uid == _ROOT else None
+        key = (work.top, task.uid, task.depth, task.registrant, task.exclude, alone)
+        accounts.setdefault(key, []).append(work)
+    for same in accounts.values():
+        bases = tuple(base for work in same for base in work.task.bases)
+        yield replace(same[0], task=replace(same[0].task, bases=bases))
+
+
+def _note(
+    work: _Work,
+    reply: Reply[SearchTask, SearchPart],
+    found: Search,
+    too_deep: dict[str, tuple[str, int, int | None]],
+) -> None:
+    for part in reply.parts:
+        found.add(part)
+        for first in part.too_deep:
+            known = too_deep.get(work.top, (first, 0, work.depth))
+            too_deep[work.top] = (known[0], known[1] + part.deeper, work.depth)
+        if part.cut_at is not None:
+            where = f"took too long and ended at {part.cut_at}, with {part.left} folders"
+            found.gaps.append(_limit(work, where))
+    if reply.failed is not None:
+        where = f"was not finished: {reply.failed.reason}, with folders"
+        found.gaps.append(_limit(work, where))
+    if any(part.too_many for part in reply.parts):
+        uid = work.task.uid
+        who = "the searched trees have" if uid in (None, _ROOT) else f"{account_name(uid)} has"
+        found.gaps.append(_unwatched(work.top, who, uid))
+
+
+def _limit(work: _Work, where: str) -> Gap:
+    # No word closes it: who fills a tree with folders must not hide the others' environments.
+    return Gap(
+        "search.limit",
+        GapKind.RIGHTS,
+        work.top,
+        f"the search of {work.top}{work.whose} {where} and all below them not searched",
+        "name the trees where environments lie in venvs.discover, or leave large ones out by "
+        "exclude",
+        work.task.uid,
+    )
+
+
+def _unwatched(subject: str, who: str, uid: int | None) -> Gap:
+    return Gap(
+        "search.unwatched",
+        GapKind.RIGHTS,
+        subject,
+        f"{who} too many folders to look at them again before entries are moved: an environment "
+        "made meanwhile is not seen",
+        "name smaller trees in venvs.discover",
+        uid,
+    )
+
+
+def _ended(top: str, first: str, count: int, depth: int | None) -> Gap:
+    others = f" and {count - 1} more" if count > 1 else ""
+    return Gap(
+        "search.depth",
+        GapKind.SEARCH,
+        top,
+        f"the search of {top} ended {depth} folders deep, before {first}{others}",
+        "leave out depth in venvs.discover, or raise it; or give your word: venvs.complete: true",
+    )
+
+
+# Folders that may have changed
+
+
+def times_of(folders: tuple[str, ...]) -> tuple[int | None, ...]:
+    """Return when each folder was changed (ns); None for one that is gone. For readers."""
+    return tuple(map(_time_of, folders))
+
+
+def _time_of(folder: str) -> int | None:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return None
+
+
+def _owner_of_folders(folders: tuple[str, ...]) -> int | None:
+    return owner_by_name(folders[0])
+
+
+TIMES: Question[tuple[str, ...], tuple[int | None, ...]] = Question(
+    times_of, tuple[int | None, ...], blame=_owner_of_folders, together=8
+)
+
+
+def moments(
+    watched: Mapping[str, int], readers: Readers, unseen: list[Unseen]
+) -> Iterator[tuple[str, int, int]]:
+    """Yield (folder, when it was changed, when it was at the earlier look), in ns, of those there.
+
+    Folders that no reader could look at go to ``unseen``.
+    """
+    rest = iter(watched)
+    chunks = list(iter(lambda: tuple(islice(rest, _TIMES_TOGETHER)), ()))
+    answers = readers.ask_all(TIMES, chunks)
+    for chunk, answer in zip(chunks, answers, strict=True):
+        if isinstance(answer, Unreadable):
+            unseen.append(Unseen("discover", chunk[0], answer.reason, True, answer.uid))
+            continue
+        for folder, now_ns in zip(chunk, answer, strict=False):
+            if now_ns is not None:
+                yield folder, now_ns, watched[folder]
