@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 
 from tests.support.uv_releases import REPOSITORY
@@ -58,7 +59,7 @@ class _Server:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.warm_start", str(theirs.fileno())],
             env={
                 "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -71,6 +72,8 @@ class _Server:
             start_new_session=True,
         )
         theirs.close()
+        # Also when Python ends: one that is dropped while it runs is a warning.
+        weakref.finalize(self, _end, self.socket, process)
 
     def ask(self, request: object, out: int, err: int, timeout: float) -> int:
         fds = array.array("i", [out, err])
@@ -89,6 +92,11 @@ class _Server:
             raise subprocess.TimeoutExpired(str(request), timeout) from None
         finally:
             self.socket.settimeout(None)
+
+
+def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    connection.close()
+    process.wait()
 
 
 def _serve(connection: socket.socket) -> None:
