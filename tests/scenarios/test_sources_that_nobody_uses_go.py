@@ -81,9 +81,16 @@ def test_the_cache_is_that_of_the_environment_that_is_left(
     before = size_of(shared.path)
     shared.remove_environment(gone)
     observe(cacheadmin, policy)
-    said = cacheadmin("prune", policy, "--format", "json", code=0).json
-    rules = {row["rule"] for row in said["removals"]}
-    assert {"revision.unused", "git.unused", "archive.unused"} <= rules
+    wanted = {"revision.unused", "git.unused", "archive.unused"}
+    rules: set[str] = set()
+    for _ in range(4):
+        # Beside other tests an older uv may be seen at work: then all counts as used once more.
+        said = cacheadmin("prune", policy, "--format", "json", code=0).json
+        rules |= {row["rule"] for row in said["removals"]}
+        if wanted <= rules:
+            break
+        time.sleep(2.1)
+    assert wanted <= rules, said["limits"]
     assert size_of(shared.path) < before
     assert not dangling_links(kept)
 
