@@ -33,7 +33,8 @@ def follow(machine: Machine, *, section: str, only_root: bool = True) -> None:
     followed = 0
     for command in commands_in(PAGE):
         inside = begin < int(command.place.rpartition(":")[2]) < end
-        if inside and (command.user == "root" or not only_root):
+        installs = command.text.startswith("apt-get install ")
+        if inside and not installs and (command.user == "root" or not only_root):
             machine.must(command.text, user=command.user)
             followed += 1
     assert followed, f"no commands in the section {section}"

@@ -17,7 +17,7 @@ A command that is meant to leave with another code than 0 says so beside it:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +50,19 @@ def commands_in(path: Path) -> list[Command]:
     if re.fullmatch(r"\.[1-9]", path.suffix):
         return list(_of_manual(path.name, text))
     return list(_of_unit(path.name, text))
+
+
+def with_last_run(text: str, must: Callable[[str], str]) -> str:
+    """Put the last run's id in for RUN, which only a reader can know.
+
+    ``must`` runs a command where the text will run, and returns its output.
+    """
+    if not re.search(r"\bRUN\b", text):
+        return text
+    listed = must("cacheadmin runs list ml-team --format json")
+    runs = re.findall(r"\d{8}T\d{6}Z-[0-9a-f]{6}", listed)
+    assert runs, "the example undoes a run, but there was none before it"
+    return re.sub(r"\bRUN\b", runs[-1], text)
 
 
 def _of_markdown(name: str, text: str) -> Iterator[Command]:
