@@ -8,6 +8,7 @@ from pathlib import Path
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.prune.verification import verify
+from cacheadmin.readers import Readers
 
 
 def test_a_link_that_breaks_behind_an_archive_that_stayed_is_found(tmp_path: Path) -> None:
@@ -28,12 +29,14 @@ def test_a_link_that_breaks_behind_an_archive_that_stayed_is_found(tmp_path: Pat
         Environment(str(project), EnvironmentKind.TARGET, EnvironmentStatus.OK),
         Environment(str(whole), EnvironmentKind.CACHED, EnvironmentStatus.OK),
     ]
-    found = verify(
-        environments,
-        CacheIdentity(str(cache), status.st_dev, status.st_ino),
-        ["archive-v0/Gone"],
-        lambda inside: os.path.exists(tmp_path / "quarantine" / Path(inside).name),
-    )
+    with Readers() as readers:
+        found = verify(
+            environments,
+            CacheIdentity(str(cache), status.st_dev, status.st_ino),
+            ["archive-v0/Gone"],
+            lambda inside: os.path.exists(tmp_path / "quarantine" / Path(inside).name),
+            readers,
+        )
     broken = {(one.environment, one.entry) for one in found.broken}
     assert broken == {
         (str(project), "archive-v0/Gone"),
