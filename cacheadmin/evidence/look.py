@@ -49,7 +49,7 @@ _COARSE_GRAIN_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
 
 # Under the lock one answer may take so small a part of the time for which it may be held.
-_SHARE_OF_LOCK = 4
+_SHARE_OF_LOCK = 2
 
 
 def grain_ns(moment_ns: int, *, coarse: bool = False) -> int:
