@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long bench demo man-check completions schemas deb rpm wheelhouse clean
+.PHONY: help dev lint format test test-long test-nfs bench demo man-check completions schemas deb rpm wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ format: dev ## let ruff rewrite what it can
 	$(BIN)/ruff format $(CHECKED)
 
 test: dev ## every test but the long ones
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not long' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not long and not nfs' $(ARGS)
 
-test-long: dev ## all tests, the long ones too (many generated cases)
-	$(PYTEST) -n $(WORKERS) --dist loadfile $(ARGS)
+test-long: dev ## all tests on one machine, the long ones too (many generated cases)
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not nfs' $(ARGS)
+
+test-nfs: dev ## tests on three virtual machines that share an NFS server (root; qemu, mmdebstrap)
+	$(PYTEST) -m nfs tests/nfs $(ARGS)
 
 bench: dev ## side-by-side timings; prints ratios, fails on none
 	$(BIN)/python -m tests.bench $(ARGS)
@@ -80,6 +83,6 @@ wheelhouse: dev ## build every wheel once, for machines without compiler or netw
 	@echo 'install it with: pip install --no-index --find-links dist/wheelhouse cacheadmin'
 
 clean: ## remove everything that the targets made
-	rm -rf $(VENV) .uv-releases .test-packages .demo dist build
+	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo dist build
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find cacheadmin tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -188,15 +188,19 @@ def purge_command(
         account.run_id = run
         with _locked(policy, insecure_policy, account) as (_, cache, quarantine):
             if run is not None:
-                purged: tuple[str, ...] = (run,)
+                chosen: tuple[str, ...] = (run,)
             elif age is not None:
-                purged = runs_due(quarantine, age, now_ns(), on_trial_too=now)
+                chosen = runs_due(quarantine, age, now_ns(), on_trial_too=now)
             else:
-                purged = tuple(one.run_id for one in list_runs(quarantine))
-            for name in purged:
-                failures += purge(quarantine, name).failures
-            ended, words = end_now(cache, purged) if now else (0, [])
-        account.subject = ", ".join(purged)
+                chosen = tuple(one.run_id for one in list_runs(quarantine))
+            purged = []
+            for name in chosen:
+                failed = purge(quarantine, name).failures
+                failures += [(f"run {name}: {path}", why) for path, why in failed]
+                if not failed:
+                    purged.append(name)
+            ended, words = end_now(cache, chosen) if now else (0, [])
+        account.subject = ", ".join(chosen)
         account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
         account.counts = {
             "purged_runs": len(purged),

@@ -14,9 +14,11 @@ removal that is killed leaves nothing that the next one does not find.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cacheadmin.fs.mounts import mount_id
 from cacheadmin.fs.reading import open_directory
@@ -27,6 +29,27 @@ _MAX_DEPTH = 64
 _MOUNTED = "another filesystem is mounted there"
 
 
+#: How names begin that NFS and FUSE give a deleted file which a process of this host has open.
+LEFT_OPEN = (".nfs", ".fuse_hidden")
+
+
+class FileIdentity(NamedTuple):
+    """Device and inode of a file."""
+
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class StillOpen:
+    """A deleted file that stays, under another name, until a process of this host closes it."""
+
+    path: str
+    """Where it is now, from the tree's name on."""
+
+    identity: FileIdentity
+
+
 @dataclass(slots=True)
 class Removed:
     """What a removal did. ``failures`` are (path below the tree, reason)."""
@@ -34,6 +57,8 @@ class Removed:
     files: int = 0
     allocated_bytes: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    still_open: list[StillOpen] = field(default_factory=list)
+    """What was deleted and is open on this host; the folders above it stay, and are no failures."""
 
 
 def remove_tree(parent_fd: int, name: str, *, device: int) -> Removed:
@@ -55,15 +80,14 @@ class _Removal:
         self.top_fd = -1
         self._deep: list[str] = []
         self._moved = 0
+        self._open: set[FileIdentity] = set()
 
     def remove(self, folder_fd: int, name: str, path: str, depth: int) -> bool:
         """Remove an entry; whether it is gone from its folder."""
         try:
             status = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
             if not stat.S_ISDIR(status.st_mode):
-                os.unlink(name, dir_fd=folder_fd)
-                self._count(status)
-                return True
+                return self._remove_file(folder_fd, name, path, status)
             if status.st_dev != self.device:
                 return self._failed(path, _MOUNTED)
             if depth >= _MAX_DEPTH:
@@ -73,6 +97,17 @@ class _Removal:
             return True
         except OSError as error:
             return self._failed(path, error.strerror or type(error).__name__)
+
+    def _remove_file(self, folder_fd: int, name: str, path: str, status: os.stat_result) -> bool:
+        try:
+            os.unlink(name, dir_fd=folder_fd)
+        except OSError as error:
+            # So an NFS client answers for the name it gave a file that is still open.
+            if error.errno == errno.EBUSY and name.startswith(LEFT_OPEN):
+                return self._left_open(path, status)
+            raise
+        self._count(status)
+        return True
 
     def _remove_folder(
         self, folder_fd: int, name: str, path: str, depth: int, status: os.stat_result
@@ -87,12 +122,15 @@ class _Removal:
             while depth == 0 and self._deep:
                 moved = self._deep.pop()
                 emptied &= self.remove(fd, moved, f"{path}/{moved}", 1)
+            # With something left inside, rmdir could only repeat its failure.
+            if emptied:
+                emptied = self._remove_emptied(folder_fd, name, fd)
+            if emptied:
+                self._count(status)
+            else:
+                self._look_for_open_files(fd, path)
         finally:
             os.close(fd)
-        # With something left inside, rmdir could only repeat its failure.
-        if emptied:
-            os.rmdir(name, dir_fd=folder_fd)
-            self._count(status)
         return emptied
 
     def _empty(self, fd: int, path: str, depth: int) -> bool:
@@ -100,6 +138,33 @@ class _Removal:
         for child in os.listdir(fd):
             emptied &= self.remove(fd, child, f"{path}/{child}", depth + 1)
         return emptied
+
+    def _remove_emptied(self, folder_fd: int, name: str, fd: int) -> bool:
+        """Remove a folder after all that was in it; False where open files stand there again."""
+        try:
+            os.rmdir(name, dir_fd=folder_fd)
+        except OSError as error:
+            again = error.errno in (errno.ENOTEMPTY, errno.EEXIST) and _listed_anew(fd)
+            if not again or not all(one.startswith(LEFT_OPEN) for one in again):
+                raise
+            return False
+        return True
+
+    def _look_for_open_files(self, fd: int, path: str) -> None:
+        for name in _listed_anew(fd):
+            if name.startswith(LEFT_OPEN):
+                try:
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                self._left_open(f"{path}/{name}", status)
+
+    def _left_open(self, path: str, status: os.stat_result) -> bool:
+        identity = FileIdentity(status.st_dev, status.st_ino)
+        if identity not in self._open:
+            self._open.add(identity)
+            self.done.still_open.append(StillOpen(path, identity))
+        return False
 
     def _is_elsewhere(self, fd: int) -> bool:
         return os.fstat(fd).st_dev != self.device or mount_id(fd) != self.mount
@@ -135,6 +200,15 @@ class _Removal:
         if stat.S_ISDIR(status.st_mode) or status.st_nlink == 1:
             self.done.allocated_bytes += status.st_blocks * 512
         self.done.files += 1
+
+
+def _listed_anew(fd: int) -> list[str]:
+    # What was opened before the deletions may answer with what it listed then (sshfs, NFS).
+    again = open_directory(".", fd)
+    try:
+        return os.listdir(again)
+    finally:
+        os.close(again)
 
 
 def _open_writable(folder_fd: int, name: str) -> int:

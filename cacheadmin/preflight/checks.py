@@ -95,9 +95,12 @@ def _filesystem(subject: Subject) -> Iterator[Check]:
     yield from _from_limits(subject, "filesystem", "Filesystem", f"{where} ({kind})")
 
 
+_OTHER_HOSTS = ("hosts.unseen", "hosts.exported")
+
+
 def _hosts(subject: Subject) -> Iterator[Check]:
     title = "Other hosts"
-    found = [limit for limit in subject.plan.limits if limit.id == "hosts.unseen"]
+    found = [limit for limit in subject.plan.limits if limit.id in _OTHER_HOSTS]
     for limit in found:
         yield Check(limit.id, Status.WARN, title, limit.detail, limit.fix)
     if not found:
@@ -142,7 +145,11 @@ def _lock(subject: Subject) -> Iterator[Check]:
         yield Check(limit.id, status, title, limit.detail, limit.fix)
     holders = [h for h in subject.case.evidence.lock_holders if not h.unlinked]
     if not holders:
-        yield Check("lock.holders", Status.PASS, title, "nobody holds the cache's .lock")
+        where = ""
+        if subject.case.evidence.filesystem.network:
+            # A client's table of locks never has those of other clients (facts, NFS).
+            where = " on this host; locks of other hosts show only when a prune waits for them"
+        yield Check("lock.holders", Status.PASS, title, f"nobody holds the cache's .lock{where}")
         return
     named = name_some([holder_words(holder, subject.case.user) for holder in holders])
     lock = subject.case.policy.lock
@@ -190,7 +197,11 @@ def _gaps(subject: Subject) -> Iterator[Check]:
     """Answer for each kind of gap; what could not be read is said under Environments."""
     title = "Places not looked at"
     named = {gap.id for gap in subject.case.gaps}
-    found = [limit for limit in subject.plan.limits if _is_gap(limit.id, named)]
+    found = [
+        limit
+        for limit in subject.plan.limits
+        if _is_gap(limit.id, named) and limit.id not in _OTHER_HOSTS
+    ]
     for limit in found:
         yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if not subject.case.gaps:

@@ -40,10 +40,20 @@ class RunState(StrEnum):
     ROLLED_BACK = "rolled_back"
     RESTORED = "restored"
     PURGED = "purged"
+    PURGING = "purging"
+    """Purged, but for what is open on NFS, or a killed purge left; never in a journal."""
 
 
 # States that need nothing more: the run's entries are where they should be.
-SETTLED = frozenset({RunState.COMMITTED, RunState.ROLLED_BACK, RunState.RESTORED, RunState.PURGED})
+SETTLED = frozenset(
+    {
+        RunState.COMMITTED,
+        RunState.ROLLED_BACK,
+        RunState.RESTORED,
+        RunState.PURGED,
+        RunState.PURGING,
+    }
+)
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
+from cacheadmin.prune.kept_open import kept_open
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
@@ -186,7 +187,8 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
     """Delete for good what a run moved; its journal stays as a record.
 
     It is called purged before the first file goes: a purge that is killed
-    leaves halves, which nobody must put back.
+    leaves halves, which nobody must put back. What a process of this host has
+    open stays on NFS, and is among the failures; a later purge goes on.
     """
     run_fd = quarantine.open_run(run_id)
     try:
@@ -202,10 +204,12 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
         one = remove_tree(run_fd, ENTRIES, device=quarantine.device)
         if tells and not noted:
             _note_purged(run_fd)
+        still_open = [*removed.still_open, *one.still_open]
         return Removed(
             removed.files + one.files,
             removed.allocated_bytes + one.allocated_bytes,
-            [*removed.failures, *one.failures],
+            [*removed.failures, *one.failures, *kept_open(still_open)],
+            still_open,
         )
     finally:
         os.close(run_fd)
@@ -237,7 +241,7 @@ def purge_due(
     *,
     trials: Trials | None = None,
 ) -> tuple[str, ...]:
-    """Delete what settled runs older than ``keep`` moved; return their ids.
+    """Delete what settled runs older than ``keep`` moved; return the ids of those that are gone.
 
     ``moment_ns`` is now, by a clock that can't be set forward. After
     ``seconds`` no further run is begun. What is on trial stays so.
@@ -253,8 +257,8 @@ def purge_due(
             continue
         age_ns = moment_ns - begun_ns
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
-            purge(quarantine, run.run_id)
-            purged.append(run.run_id)
+            if not purge(quarantine, run.run_id).failures:
+                purged.append(run.run_id)
         elif run.state in SETTLED and not (run.holds or run.on_trial) and age_ns > _HISTORY_NS:
             remove_tree(quarantine.fd, run.run_id, device=quarantine.device)
     return tuple(purged)
@@ -349,9 +353,10 @@ def _on_trial(run_id: str, trials: Trials | None) -> tuple[Trial, ...]:
 def _run(run_id: str, journal: Journal, holds: bool, trials: Trials | None) -> Run:
     on_trial = _on_trial(run_id, trials)
     springs = () if trials is None else trials.ledger.springs
+    halfway = journal.state is RunState.PURGED and holds
     return Run(
         run_id=run_id,
-        state=journal.state,
+        state=RunState.PURGING if halfway else journal.state,
         begun_at=str(journal.run.get("begun_at", "")),
         host=str(journal.run.get("host", "")),
         policy=str(journal.run.get("policy", "")),

@@ -19,6 +19,9 @@ def holder_words(holder: LockHolder, user: Callable[[int | None], str]) -> str:
         how += ", waiting"
     if holder.unlinked:
         how += ", on a .lock that was deleted since"
+    if holder.host and holder.uid is None:
+        # A thread of the kernel's that serves files. Who it is for, only that client knows.
+        return f"{how}: {holder.host} ({holder.command}, process {holder.pid} here)"
     if not holder.command:
         return f"{how}: process {holder.pid}, not on this host, or not ours to see"
     since = f", since {rfc3339(holder.started_ns)}" if holder.started_ns is not None else ""

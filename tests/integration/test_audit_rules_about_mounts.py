@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +12,9 @@ import pytest
 
 from cacheadmin.findings import Severity
 from tests.support.auditing import Audited, make_cache, mounted, remount
+from tests.support.filesystems import fuse, sshfs
 
 pytestmark = pytest.mark.root
-
-_SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
 
 @pytest.fixture
@@ -30,7 +26,7 @@ def audited(open_folder: Path) -> Audited:
 
 def test_locks_of_sshfs_are_known_to_stay_at_home(open_folder: Path, audited: Audited) -> None:
     make_cache(open_folder / "served" / "cache")
-    with _sshfs(open_folder / "served", open_folder / "fs"):
+    with sshfs(open_folder / "served", open_folder / "fs"):
         (found,) = audited.findings("locks-unreliable")
         assert found.severity is Severity.ERROR
         assert found.subject == str(audited.cache)
@@ -99,46 +95,9 @@ def test_a_filesystem_with_attributes_serves_any_policy(audited: Audited) -> Non
 
 
 @contextmanager
-def _sshfs(served: Path, place: Path) -> Iterator[None]:
-    """Mount a folder by sshfs, from an sftp server on the other end of a socket."""
-    server = next((path for path in _SFTP_SERVERS if os.path.exists(path)), None)
-    program = shutil.which("sshfs")
-    if program is None or server is None:
-        pytest.skip("sshfs or sftp-server is not installed")
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        serving = subprocess.Popen([server], stdin=theirs, stdout=theirs)
-        command = [program, "-f", "-o", "passive,allow_other", f":{served}"]
-        with _fuse(place, command, ours):
-            yield
-    serving.wait(10)
-
-
-@contextmanager
 def _fuse_overlayfs(lower: Path, place: Path) -> Iterator[None]:
     program = shutil.which("fuse-overlayfs")
     if program is None:
         pytest.skip("fuse-overlayfs is not installed")
-    with _fuse(place, [program, "-f", "-o", f"lowerdir={lower}"]):
+    with fuse(place, [program, "-f", "-o", f"lowerdir={lower}"]):
         yield
-
-
-@contextmanager
-def _fuse(place: Path, command: list[str], ends: socket.socket | None = None) -> Iterator[None]:
-    """Run a FUSE filesystem in the foreground until the block ends."""
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        pytest.skip("there is no /dev/fuse")
-    place.mkdir()
-    process = subprocess.Popen([*command, place], stdin=ends, stdout=ends)
-    try:
-        for _ in range(100):
-            if os.path.ismount(place) or process.poll() is not None:
-                break
-            time.sleep(0.05)
-        if not os.path.ismount(place):
-            pytest.skip(f"{command[0]} can't mount here")
-        yield
-    finally:
-        subprocess.run(["umount", place], check=False, capture_output=True)
-        process.kill()
-        process.wait()

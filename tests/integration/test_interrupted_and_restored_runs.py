@@ -221,10 +221,11 @@ def test_a_half_purged_run_can_not_be_restored_and_is_purged_to_its_end(
     assert not (entries / RUBBISH[1]).exists()
     assert (entries / RUBBISH[0]).exists()
     row = runs(cacheadmin, policy)[run]
-    assert (row["state"], row["restorable"]) == ("purged", False)
+    assert (row["state"], row["restorable"]) == ("purging", False)
     cacheadmin("runs", "restore", policy, run, code=5)
     cacheadmin("runs", "purge", policy, "--older-than", "0s", code=0)
     assert not entries.exists()
+    assert runs(cacheadmin, policy)[run]["state"] == "purged"
 
 
 @pytest.mark.root

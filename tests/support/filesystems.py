@@ -4,6 +4,7 @@ with filesystem("xfs", folder) as mounted: ...    # skips where it can't be had
 free_bytes(mounted)                               # what `df` shows
 fill(mounted)                                     # until not a byte more fits
 use_up_inodes(mounted)                            # until not a file more fits
+with sshfs(served, place): ...                    # one that keeps deleted files while open
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+_SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
 _MAKE = {
     "ext4": ["mkfs.ext4", "-q", "-F"],
@@ -142,3 +146,40 @@ def quota_on(mounted: Path, name: str, size_mib: int) -> Path:
             pytest.skip(f"no quota here: {done.stderr.strip()}")
     folder.chmod(0o755)
     return folder
+
+
+@contextmanager
+def sshfs(served: Path, place: Path) -> Iterator[None]:
+    """Mount a folder by sshfs, from an sftp server on the other end of a socket."""
+    server = next((path for path in _SFTP_SERVERS if os.path.exists(path)), None)
+    program = shutil.which("sshfs")
+    if program is None or server is None:
+        pytest.skip("sshfs or sftp-server is not installed")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        serving = subprocess.Popen([server], stdin=theirs, stdout=theirs)
+        command = [program, "-f", "-o", "passive,allow_other", f":{served}"]
+        with fuse(place, command, ours):
+            yield
+    serving.wait(10)
+
+
+@contextmanager
+def fuse(place: Path, command: list[str], ends: socket.socket | None = None) -> Iterator[None]:
+    """Run a FUSE filesystem in the foreground until the block ends."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("there is no /dev/fuse")
+    place.mkdir()
+    process = subprocess.Popen([*command, place], stdin=ends, stdout=ends)
+    try:
+        for _ in range(100):
+            if os.path.ismount(place) or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        if not os.path.ismount(place):
+            pytest.skip(f"{command[0]} can't mount here")
+        yield
+    finally:
+        subprocess.run(["umount", place], check=False, capture_output=True)
+        process.kill()
+        process.wait()

@@ -1,0 +1,38 @@
+"""Why deleted files are still there on NFS: who has them open, in words that can be acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cacheadmin.accounts import account_name
+from cacheadmin.evidence.open_files import opened_by
+from cacheadmin.fs.removal import StillOpen
+from cacheadmin.report.tables import count_words
+
+_GOES_ON = "it goes when it is closed and this is purged again, by hand or by a later prune"
+_UNKNOWN = (
+    "a process of this host has it open, and can't be seen by this account (root sees it); "
+    + _GOES_ON
+)
+
+
+def kept_open(left: Sequence[StillOpen]) -> list[tuple[str, str]]:
+    """Return (path, why it is still there), one for each process that has files open."""
+    if not left:
+        return []
+    paths = {one.identity: one.path for one in left}
+    told: list[tuple[str, str]] = []
+    explained: set[str] = set()
+    for process in opened_by(list(paths)):
+        mine = sorted(paths[identity] for identity in process.files)
+        explained.update(mine)
+        who = f"process {process.pid} of {account_name(process.uid)} on this host"
+        why = f"{who} has it open ({process.command}); {_GOES_ON}"
+        told.append((_named(mine), why))
+    others = sorted(set(paths.values()) - explained)
+    return [*told, (_named(others), _UNKNOWN)] if others else told
+
+
+def _named(paths: Sequence[str]) -> str:
+    first, *more = paths
+    return f"{first} and {count_words(len(more), 'other file')}" if more else first

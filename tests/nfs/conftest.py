@@ -1,0 +1,55 @@
+"""Three virtual machines for all tests on NFS, started once; ``make test-nfs`` runs these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.nfs_images import nfs_images, why_no_images
+from tests.support.nfs_lab import Lab
+from tests.support.nfs_sites import NfsSite
+
+#: Where the clients have mounted the share, by the version of the protocol.
+MOUNTED = {
+    "4.2": ("/shared", "/mnt/b/shared"),
+    "3": ("/shared3", "/mnt/b/shared3"),
+}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip them, unless they were asked for: they take minutes to start."""
+    if "nfs" in config.getoption("markexpr").split():
+        return
+    for item in items:
+        if item.get_closest_marker("nfs"):
+            item.add_marker(pytest.mark.skip(reason="on virtual machines: make test-nfs"))
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """A server and two clients, which have mounted its share ``data`` by NFS 4.2 and 3."""
+    problem = why_no_images()
+    if problem:
+        pytest.skip(f"tests on NFS: {problem}")
+    try:
+        images = nfs_images()
+    except RuntimeError as error:
+        pytest.skip(f"tests on NFS: images of the machines can't be built: {error}")
+    with Lab(images) as machines:
+        machines.share("data")
+        for version, targets in MOUNTED.items():
+            for client, target in zip(machines.clients, targets, strict=True):
+                machines.mount(client, "data", target, f"vers={version}")
+        yield machines
+
+
+@pytest.fixture
+def site_of(lab: Lab, request: pytest.FixtureRequest) -> Callable[[str], NfsSite]:
+    """Make an empty cache for one test, used by one version of NFS."""
+    name = request.node.name.translate(str.maketrans("[].", "---")).removeprefix("test_")
+
+    def make(version: str = "4.2") -> NfsSite:
+        return NfsSite(lab, name[:40].strip("_-"), MOUNTED[version])
+
+    return make

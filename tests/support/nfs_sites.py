@@ -1,0 +1,185 @@
+"""A uv cache on a share of the lab, and the machines that use it.
+
+    site = NfsSite(lab, "story")                 # /srv/data/story on the server
+    site.b.environment("env", NEWEST, "six==1.16.0")   # on b's own disk
+    site.a.cacheadmin("prune", site.a.policy(), code=0)
+
+``a`` and ``b`` are the clients, which mount the share at different paths, ``server``
+is the server itself, where it is a folder of a local filesystem.
+"""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.nfs_lab import Done, Guest, Lab
+
+OLD = "0.8.5"
+NEW = "0.13.9"
+
+# Reads a line, runs it, answers: what was not imported before is imported now. Its
+# pipes are opened for reading and writing, so that nobody has to hold the other end.
+_SERVER = """
+import os, sys
+asked, told = (open(os.open(name, os.O_RDWR), mode) for name, mode in
+               ((sys.argv[1] + '.asked', 'r'), (sys.argv[1] + '.told', 'w')))
+print('up', file=told, flush=True)
+for line in asked:
+    try:
+        exec(line)
+        print('done', file=told, flush=True)
+    except Exception as error:
+        print(repr(error), file=told, flush=True)
+"""
+
+
+class NfsSite:
+    """One cache, in a folder of its own on the share ``data``."""
+
+    def __init__(self, lab: Lab, name: str, where: tuple[str, str]) -> None:
+        """``where``: the paths at which the clients have mounted the share."""
+        self.name = name
+        at_a, at_b = where
+        self.a = NfsHost(lab.clients[0], f"{at_a}/{name}", name)
+        self.b = NfsHost(lab.clients[1], f"{at_b}/{name}", name)
+        self.server = NfsHost(lab.server, f"/srv/data/{name}", name)
+        self.server.guest.sh(f"mkdir -p {self.server.shared}/cache")
+
+    def age(self, days: int = 60) -> None:
+        """Make all that is in the cache some days older, on the server."""
+        self.server.guest.sh(f"find {self.server.cache} -exec touch -h -d '{days} days ago' {{}} +")
+
+    def forget_pointers(self) -> None:
+        """Delete what points to archives, as another release's prune does."""
+        self.server.guest.sh(
+            f"cd {self.server.cache} && rm -rf wheels-v* interpreter-v* environments-v*"
+        )
+
+
+@dataclass
+class NfsHost:
+    """One machine as the users of a site's cache know it; paths are those that it sees."""
+
+    guest: Guest
+    shared: str
+    """The site's folder."""
+
+    name: str
+
+    @property
+    def cache(self) -> str:
+        """The cache."""
+        return f"{self.shared}/cache"
+
+    @property
+    def own(self) -> str:
+        """A folder on this machine's own disk."""
+        return f"/own/{self.name}"
+
+    def uv(self, release: str, *words: str, uid: int = 0) -> Done:
+        """Run a uv command; it must succeed."""
+        return self.start_uv(release, *words, uid=uid).result().check()
+
+    def start_uv(self, release: str, *words: str, uid: int = 0) -> Future[Done]:
+        """Start a uv command."""
+        home = f"{self.own}/home-{uid}"
+        self.guest.sh(f"mkdir -p {home}; chown {uid}:{uid} {home}")
+        variables = {
+            "HOME": home,
+            "UV_CACHE_DIR": self.cache,
+            "UV_NO_CONFIG": "1",
+            "UV_NO_PROGRESS": "1",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "UV_INDEX_URL": "http://127.0.0.1:8000/simple/",
+            "UV_LINK_MODE": "symlink",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        binary = f"/programs/uv-{release}/uv"
+        return self.guest.start(binary, *words, env=variables, cwd=home, uid=uid)
+
+    def environment(self, name: str, release: str, *requirements: str, uid: int = 0) -> str:
+        """Create an environment on this machine's own disk; return its path."""
+        path = f"{self.own}/home-{uid}/{name}"
+        self.uv(release, "venv", "--quiet", "--python", "/usr/bin/python3", path, uid=uid)
+        python = f"{path}/bin/python"
+        self.uv(release, "pip", "install", "--quiet", "--python", python, *requirements, uid=uid)
+        return path
+
+    def imports(self, environment: str, modules: str) -> Done:
+        """Run a program of that environment which imports modules."""
+        return self.guest.run(f"{environment}/bin/python", "-B", "-c", f"import {modules}")
+
+    def archives(self, environment: str) -> set[str]:
+        """Return the entries of the cache that an environment links to."""
+        links = self.guest.sh(f"find {environment} -type l -printf '%l\\n'").stdout.splitlines()
+        names = {link.partition("/archive-v0/")[2].partition("/")[0] for link in links}
+        return {f"archive-v0/{name}" for name in names if name}
+
+    def listed(self, folder: str = "archive-v0") -> set[str]:
+        """Return the names in a folder of the cache, as this machine lists them now."""
+        return set(self.guest.sh(f"ls -A {self.cache}/{folder}").stdout.split())
+
+    def on_trial(self) -> set[str]:
+        """Return the tripwires (decoys, too) among the archives, as this machine lists them now."""
+        found = self.guest.sh(f"find {self.cache}/archive-v0 -maxdepth 1 -type l -printf '%f\n'")
+        return {f"archive-v0/{name}" for name in found.stdout.split()}
+
+    def policy(self, text: str = "") -> str:
+        """Write this machine's policy for the cache; return its path."""
+        folder = f"{self.own}/policies"
+        self.guest.sh(f"mkdir -p {folder} {self.own}/state; chmod 755 {folder}")
+        lines = ["version: 1", f"name: {self.name}", f"cache: {self.cache}"]
+        lines += [f"state: sqlite:///{self.own}/state/state.sqlite"]
+        path = f"{folder}/{self.name}.yaml"
+        self.guest.put(path, "\n".join(lines) + "\n" + text)
+        return path
+
+    def cacheadmin(self, *words: str, code: int | None = None, uid: int = 0) -> Done:
+        """Run cacheadmin here; with ``code`` assert that exit code."""
+        home = f"{self.own}/home-{uid}"
+        self.guest.sh(f"mkdir -p {home}; chown {uid}:{uid} {home}")
+        done = self.guest.run("/programs/bin/cacheadmin", *words, env={"HOME": home}, uid=uid)
+        return done if code is None else done.check(code)
+
+    def json(self, *words: str, code: int = 0, uid: int = 0) -> Any:
+        """Run cacheadmin here, and return the document that it prints."""
+        return json.loads(self.cacheadmin(*words, "--format", "json", code=code, uid=uid).stdout)
+
+    def long_running(self, release: str, *words: str) -> LongRunning:
+        """Start ``uv WORDS python``, a program that lives until it is ended."""
+        place = f"/tmp/{self.name}-{release}"
+        self.guest.sh(f"mkfifo {place}.asked {place}.told")
+        ended = self.start_uv(release, *words, "python", "-c", _SERVER, place)
+        running = LongRunning(self.guest, place, ended)
+        assert running.answer() == "up", ended.result()
+        return running
+
+
+@dataclass
+class LongRunning:
+    """A uv that waits for the program it started."""
+
+    guest: Guest
+    place: str
+    ended: Future[Done]
+
+    def answer(self) -> str:
+        """Wait for the next word of the program."""
+        told = self.guest.run("timeout", "120", "head", "-n", "1", f"{self.place}.told")
+        if self.ended.done():
+            raise AssertionError(f"it has ended: {self.ended.result()}")
+        return told.stdout.strip()
+
+    def asks(self, statement: str) -> str:
+        """Have the program run a statement; return ``done``, or what it raised."""
+        self.guest.run("tee", f"{self.place}.asked", text=f"{statement}\n").check()
+        return self.answer()
+
+    def end(self) -> None:
+        """End the program, and so uv."""
+        self.asks("open(sys.argv[1] + '.pid', 'w').write(str(os.getpid()))")
+        self.guest.sh(f"kill -9 $(cat {self.place}.pid)")
+        self.ended.result()
