@@ -31,7 +31,7 @@ from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_end
 _MOST_WORKERS = 2
 
 # Where all is said by then, forking another reader takes longer than it saves.
-_START_ANOTHER_AFTER_SECONDS = 0.25
+_START_ANOTHER_AFTER_SECONDS = 0.5
 
 # Failures of one account after which nothing more of it is read.
 _FAILURES_OF_ONE = 3
