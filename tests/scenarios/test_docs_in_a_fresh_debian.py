@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from tests.support.debians import Debian, fresh_debian
 from tests.support.docs_commands import Command, commands_in, with_last_run
+from tests.support.docs_site import write_wheel
 from tests.support.packages import Index
+from tests.support.running_uv import binary_for
 from tests.support.uv_releases import REPOSITORY
 
 pytestmark = [pytest.mark.root, pytest.mark.long]
@@ -19,6 +22,7 @@ pytestmark = [pytest.mark.root, pytest.mark.long]
 README = REPOSITORY / "README.md"
 SHARING = REPOSITORY / "docs" / "sharing-a-uv-cache.md"
 RUNBOOK = REPOSITORY / "docs" / "runbook.md"
+OLDER = "0.5.10"
 
 # No systemd runs in a folder; the rest is minutes of other work, with tests of its own.
 NOT_HERE = re.compile(r"systemctl .*|make .*")
@@ -89,15 +93,22 @@ def test_the_sharing_page_is_followed_to_its_end(debian: Debian) -> None:
 
 
 def test_the_runbook_is_followed_to_its_end(debian: Debian) -> None:
+    # The tests' index, and a small torch: `su -`, by which scripts are run, keeps no variable.
+    write_wheel(debian.root / "usr" / "share" / "wheels", "torch", "2.4.0")
+    debian.must(f"echo 'index-url = \"{debian.index.url}\"' >> /etc/uv/uv.toml")
+    debian.must("echo 'find-links = [\"/usr/share/wheels\"]' >> /etc/uv/uv.toml")
     for user in ("ana", "ben"):
         debian.must("rm -rf proj && uv venv -q proj/.venv", user=user)
-        debian.must("uv pip install -q --python proj/.venv six==1.16.0 idna==3.7", user=user)
+        debian.must("uv pip install -q --python proj/.venv six==1.16.0 torch==2.4.0", user=user)
     # Protection is off, as on the day before somebody reads the runbook.
     debian.must("cacheadmin protect ml-team --remove")
     debian.must("mkdir -p /srv/uv-cache/archive-v0/.tmpleft; touch -d '9 days ago' "
                 "/srv/uv-cache/archive-v0/.tmpleft")  # fmt: skip
     debian.must("cacheadmin prune ml-team")
     # The morning's misfortune: a release that looks at its own buckets alone.
-    debian.must("rm -rf /srv/uv-cache/archive-v0/*")
+    older = debian.root / "usr" / "local" / "bin" / f"uv-{OLDER}"
+    shutil.copy(binary_for(OLDER), older)
+    older.chmod(0o755)
+    debian.must(f"uv-{OLDER} cache prune --cache-dir /srv/uv-cache")
     follow(debian, commands_in(RUNBOOK))
     debian.must("proj/.venv/bin/python -c 'import six'", user="ana")

@@ -194,7 +194,7 @@ def built_site(index: Index, *, lived_in: bool = True) -> Iterator[Site]:
     folder = open_temporary_folder("cacheadmin-docs-site-")
     try:
         _write_programs(folder)
-        _write_wheel(folder / "wheels", "torch", "2.4.0")
+        write_wheel(folder / "wheels", "torch", "2.4.0")
         (folder / "uv.toml").write_text(
             f'cache-dir = "{TEAM_CACHE}"\nlink-mode = "symlink"\n'
             f'index-url = "{index.url}"\nfind-links = ["/usr/share/wheels"]\n'
@@ -250,7 +250,7 @@ def _write_programs(folder: Path) -> None:
     (programs / "cacheadmin").chmod(0o755)
 
 
-def _write_wheel(folder: Path, name: str, version: str) -> None:
+def write_wheel(folder: Path, name: str, version: str) -> None:
     """Write a small pure wheel, so that examples may name a package that is large."""
     folder.mkdir()
     information = f"{name}-{version}.dist-info"
