@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 
 
@@ -20,3 +21,20 @@ def group_name(gid: int) -> str:
         return grp.getgrgid(gid).gr_name
     except (KeyError, OverflowError):
         return str(gid)
+
+
+def who_may(owner: int | None, otherwise: str) -> str:
+    """Return as whom to run what the caller has no rights to do, as a hint.
+
+    ``otherwise`` is for a caller who is not root. Root lacks rights where an NFS
+    server takes it for nobody (root_squash), in a user namespace, or without
+    capabilities: to be root does not help then, to be ``owner`` (a uid; None where
+    it is unknown) does.
+    """
+    if os.geteuid() != 0:
+        return otherwise
+    who = "its owner" if owner in (None, 0) else f"its owner, {account_name(owner)}"
+    return (
+        f"root of this host has no rights there (NFS with root_squash?): run it as {who}, "
+        "or as root on the NFS server"
+    )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounts import who_may
 from cacheadmin.counting import count_words
 from cacheadmin.timestamps import NANOSECONDS, now_ns
 
@@ -159,7 +160,9 @@ class Situation:
         if not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
             raise NotPermitted(
                 f"the cache {path} can't be written by you",
-                hint="run it as root, or as the owner of the cache",
+                hint=who_may(
+                    os.fstat(self.cache.fd).st_uid, "run it as root, or as the owner of the cache"
+                ),
             )
 
     def owner_of(self, environment: Environment) -> str | None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cacheadmin.accounts import account_name
+from cacheadmin.accounts import account_name, who_may
 from cacheadmin.errors import NotACache, NotPermitted
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
@@ -23,6 +23,7 @@ from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
 
+_MEMBERS = "run it as root, or as a member of the cache's group"
 _HINT = "set `cache` in the policy to the folder that `uv cache dir` prints"
 
 
@@ -86,12 +87,19 @@ def _open(path: str, resolved: str) -> int:
     except PermissionError:
         raise NotPermitted(
             f"the cache {path} can't be read by {account_name(os.geteuid())}",
-            hint="run it as root, or as a member of the cache's group",
+            hint=who_may(_owner(resolved), _MEMBERS),
         ) from None
     except OSError as error:
         raise NotACache(
             f"{path} is not a uv cache: {_why_not(resolved, error)}", hint=_HINT, cache=path
         ) from None
+
+
+def _owner(resolved: str) -> int | None:
+    try:
+        return os.lstat(resolved).st_uid
+    except OSError:
+        return None
 
 
 def _why_not(resolved: str, error: OSError) -> str:
@@ -114,7 +122,7 @@ def _refuse_other_folders(fd: int, path: str) -> None:
     except PermissionError:
         raise NotPermitted(
             f"the cache {path} can't be listed and searched by {account_name(os.geteuid())}",
-            hint="run it as root, or as a member of the cache's group",
+            hint=who_may(os.fstat(fd).st_uid, _MEMBERS),
         ) from None
     buckets = [
         name for name in names if (parsed := parse_bucket_name(name)) and parsed[0] in known_kinds()

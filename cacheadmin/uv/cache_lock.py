@@ -16,6 +16,7 @@ import stat
 import time
 from collections.abc import Callable
 
+from cacheadmin.accounts import who_may
 from cacheadmin.errors import CacheadminError, CacheBusy, NoRoom, NotPermitted, Refused
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.locking import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
@@ -172,7 +173,10 @@ class ExclusiveLock:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return NotPermitted(
                 f"the cache's lock {self._path} can't be opened for writing: {error.strerror}",
-                hint="run it as root, or as a member of the cache's group",
+                hint=who_may(
+                    os.fstat(self._cache_fd).st_uid,
+                    "run it as root, or as a member of the cache's group",
+                ),
             )
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             return Refused(f"{self._path} is not a file", hint="remove it: uv makes it again")
