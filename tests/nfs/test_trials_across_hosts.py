@@ -23,6 +23,8 @@ def test_an_unseen_environment_of_another_host_goes_on_working(
     site.b.guest.sh(f"rm -r {left}")
     site.forget_pointers()
     site.age()
+    # What one account unpacked within the same minutes comes back together.
+    site.age(90, unused)
     policy = site.a.policy()
 
     begun = site.a.json("prune", policy)
