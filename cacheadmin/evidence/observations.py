@@ -7,6 +7,7 @@ the clock of the host that observed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -98,6 +99,11 @@ class NobodyObserved:
     def read(self) -> Observations:
         """Return nothing."""
         return Observations()
+
+
+def host_name() -> str:
+    """Return what this host calls itself, as ``hosts.expect`` names it."""
+    return os.uname().nodename.lower()
 
 
 def of_hosts(observations: Sequence[Observation]) -> dict[str, tuple[Observation, ...]]:

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cacheadmin import __version__
-from cacheadmin.evidence.observations import Observation, ObservedGap, ObservedUse, Reach
+from cacheadmin.evidence.observations import (
+    Observation,
+    ObservedGap,
+    ObservedUse,
+    Reach,
+    host_name,
+)
 from cacheadmin.inventory.entries import archive_path
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence, Filesystem, Gap
     from cacheadmin.evidence.idleness import HostTime
-
-
-def host_name() -> str:
-    """Return what this host calls itself, as ``hosts.expect`` names it."""
-    return os.uname().nodename.lower()
 
 
 def observe(

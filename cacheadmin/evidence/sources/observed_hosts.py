@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Gap, GapKind, HostUse
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.observations import Observation, Observations, of_hosts
+from cacheadmin.evidence.observations import (
+    Observation,
+    Observations,
+    host_name,
+    of_hosts,
+)
 from cacheadmin.policy.host_names import expected_hosts
 from cacheadmin.timestamps import age_words, nanoseconds
 
@@ -30,7 +35,7 @@ class ObservedHosts:
     def collect(self, look: Look) -> Facts:
         """Return what all other hosts use, and where they could not look."""
         seen = look.observed.read()
-        others = tuple(one for one in seen.known if one.host != _own_name())
+        others = tuple(one for one in seen.known if one.host != host_name())
         return Facts(
             hosts=others,
             host_uses=tuple(use for one in others for use in _uses(one)),
@@ -52,10 +57,6 @@ class ObservedHosts:
                 if (use.host, use.who, use.entry) not in known
             )
         )
-
-
-def _own_name() -> str:
-    return os.uname().nodename.lower()
 
 
 def is_named(host: str, expected: str) -> bool:
@@ -91,7 +92,7 @@ def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
         )
     told = of_hosts([one for one in seen.known if _is_whole(one, look)])
     for name in expected:
-        if not is_named(_own_name(), name) and not any(is_named(host, name) for host in told):
+        if not is_named(host_name(), name) and not any(is_named(host, name) for host in told):
             yield Gap(
                 "hosts.missing",
                 GapKind.HOSTS,
