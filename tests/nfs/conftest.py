@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 
 import pytest
 
@@ -15,6 +16,8 @@ MOUNTED = {
     "4.2": ("/shared", "/mnt/b/shared"),
     "3": ("/shared3", "/mnt/b/shared3"),
 }
+
+_NUMBERS = count(1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -47,9 +50,10 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture
 def site_of(lab: Lab, request: pytest.FixtureRequest) -> Callable[[str], NfsSite]:
     """Make an empty cache for one test, used by one version of NFS."""
-    name = request.node.name.translate(str.maketrans("[].", "---")).removeprefix("test_")
+    # Short: the name is part of paths and of the names of pipes. The number keeps parameters apart.
+    name = request.node.originalname.removeprefix("test_")[:30].strip("_")
 
     def make(version: str = "4.2") -> NfsSite:
-        return NfsSite(lab, name[:40].strip("_-"), MOUNTED[version])
+        return NfsSite(lab, f"{name}-{next(_NUMBERS)}", MOUNTED[version])
 
     return make

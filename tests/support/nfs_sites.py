@@ -11,6 +11,7 @@ is the server itself, where it is a folder of a local filesystem.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -48,9 +49,12 @@ class NfsSite:
         self.server = NfsHost(lab.server, f"/srv/data/{name}", name)
         self.server.guest.sh(f"mkdir -p {self.server.shared}/cache")
 
-    def age(self, days: int = 60) -> None:
-        """Make all that is in the cache some days older, on the server."""
-        self.server.guest.sh(f"find {self.server.cache} -exec touch -h -d '{days} days ago' {{}} +")
+    def age(self, days: int = 60, entries: Iterable[str] = (".",)) -> None:
+        """Make entries of the cache, or all that is in it, look some days old, on the server."""
+        self.server.guest.sh(
+            f"cd {self.server.cache} && find {' '.join(entries)}"
+            f" -exec touch -h -d '{days} days ago' {{}} +"
+        )
 
     def forget_pointers(self) -> None:
         """Delete what points to archives, as another release's prune does."""
