@@ -11,7 +11,7 @@ from tests.support.nfs_sites import NEW, NfsSite
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
 
-@pytest.mark.parametrize("version", ["4.2", "3"])
+@pytest.mark.parametrize("version", ["4.2"])
 def test_a_prune_on_the_server_waits_for_the_uvx_of_a_client(
     site_of: Callable[[str], NfsSite], version: str
 ) -> None:
