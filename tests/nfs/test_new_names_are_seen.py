@@ -11,7 +11,7 @@ from tests.support.nfs_sites import NEW, NfsSite
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
 
-@pytest.mark.parametrize("version", ["4.2"])
+@pytest.mark.parametrize("version", ["4.2", "3"])
 def test_an_environment_on_the_share_that_was_just_made_keeps_its_archives(
     site_of: Callable[[str], NfsSite], version: str
 ) -> None:
