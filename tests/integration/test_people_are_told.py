@@ -122,6 +122,8 @@ def test_a_notifier_that_fails_is_a_warning_and_the_next_run_tries_again(
     assert len(hook.messages) == 1
 
 
+# apprise warns of what it imports itself.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_server_that_hangs_holds_nobody_up(hook: Webhook) -> None:
     hook.hangs = True
     begun = time.monotonic()
