@@ -109,7 +109,7 @@ def test_a_cache_that_is_a_mount_point_is_pruned_and_every_report_says_what_is_l
         rubbish = shared.path / "archive-v0" / ".tmprubbish"
         rubbish.mkdir()
         policy = cacheadmin.policy(shared.path)
-        warning = "quarantine lies inside it"
+        warning = "so quarantine lies inside the cache"
         assert warning in cacheadmin("preflight", policy).stdout
         result = cacheadmin("prune", policy, "--format", "json", code=0)
         assert any(warning in text for text in result.json["warnings"])
