@@ -132,7 +132,7 @@ def repair(folder: Path, shared: SharedCache, rounds: int = 4) -> set[str]:
     raise AssertionError(findings_of(folder, shared))
 
 
-@pytest.mark.parametrize("version", ["0.8.5", NEWEST])
+@pytest.mark.parametrize("version", [pytest.param("0.8.5", marks=pytest.mark.long), NEWEST])
 @pytest.mark.parametrize("mode", ["symlink", "copy"])
 def test_what_umask_077_closed_is_named_and_repaired_files_too(
     open_folder: Path, index: Index, version: str, mode: str

@@ -30,7 +30,7 @@ def shape_of(folder: Path) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.root  # only root can look at everybody's processes
-@pytest.mark.parametrize("release", ["0.10.12", NEWEST])
+@pytest.mark.parametrize("release", [pytest.param("0.10.12", marks=pytest.mark.long), NEWEST])
 def test_safe_and_the_same_tree_as_after_the_prune_of_uv(
     shared: SharedCache, cacheadmin: Cacheadmin, release: str
 ) -> None:
