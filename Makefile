@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV := .venv-dev
 BIN := $(VENV)/bin
 # Two workers by default: real uv, copies of caches and locks keep a disk busy.
+# In the order of their paths: reordered, the files of one long test would come last.
 WORKERS ?= 2
 # Set it where a wheel of pyxattr is at hand, and no compiler is needed.
 NO_CHECK ?=
@@ -45,10 +46,10 @@ format: dev ## let ruff rewrite what it can
 	$(BIN)/ruff format $(CHECKED)
 
 test: dev ## every test but the long ones
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not long and not nfs' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not long and not nfs' $(ARGS)
 
 test-long: dev ## all tests on one machine, the long ones too (many generated cases)
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m 'not nfs' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not nfs' $(ARGS)
 
 test-nfs: dev ## tests on three virtual machines that share an NFS server (root; qemu, mmdebstrap)
 	$(PYTEST) -m nfs tests/nfs $(ARGS)
