@@ -80,6 +80,18 @@ LONG_HELD_OUT = (
 )
 WAYS = ("plain", "ci", "preview")
 
+# Three of them in one way each; `make test-long` runs all fourteen in all ways.
+HELD_OUT_WAYS = [
+    pytest.param(
+        release,
+        way,
+        id=f"{release}-{way}",
+        marks=[] if (release, way) in zip(HELD_OUT, WAYS, strict=True) else [pytest.mark.long],
+    )
+    for release in (*HELD_OUT, *LONG_HELD_OUT)
+    for way in WAYS
+]
+
 # `uv cache clean PACKAGE` changed at 0.4.2, 0.7.9, 0.11.20 and 0.12.8.
 CLEANING_RELEASES = ("0.2.37", "0.5.10", "0.8.5", "0.11.33", "0.12.10", "0.13.9")
 CLEANED = (("six",), ("tool", "docopt"), ("gitted", "pytz", "cowsay"), ("idna", "Packaging"))
@@ -190,11 +202,7 @@ def test_releases_that_nobody_looked_at_behave_as_those_beside_them(
     compare(mixed, tmp_path, release, seed, ci=bool(seed % 2) and release != "0.1.40")
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(
-    "release",
-    [*HELD_OUT, *(pytest.param(release, marks=pytest.mark.long) for release in LONG_HELD_OUT)],
-)
+@pytest.mark.parametrize(("release", "way"), HELD_OUT_WAYS)
 def test_held_out_releases_delete_what_is_simulated_in_every_way(
     mixed: SharedCache, tmp_path: Path, release: str, way: str
 ) -> None:
