@@ -33,6 +33,13 @@ def test_a_file_has_a_name_or_range_a_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_that_names_nobody_is_a_problem(tmp_path: Path) -> None:
+    listed = tmp_path / "hosts"
+    listed.write_text("# nobody yet\n")
+    assert expected_hosts((f"@{listed}",)) == ((), (f"@{listed} in hosts.expect names no host",))
+    assert expected_hosts(()) == ((), ())
+
+
 def test_a_short_name_stands_for_a_long_one_and_never_the_other_way() -> None:
     assert is_named("node1.site.org", "node1")
     assert is_named("node1.site.org", "NODE1.site.org")
