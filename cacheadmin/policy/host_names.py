@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 
 # A fleet of so many hosts and no more: a typing error must not fill the memory.
 MOST_HOSTS = 10_000
 _MOST_BYTES = 1024 * 1024
+_OTHERS_WRITE = 0o022
 
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 _RANGE = re.compile(r"([^\[\]]*)\[(\d{1,9})-(\d{1,9})\]([^\[\]]*)", re.ASCII)
@@ -68,10 +70,14 @@ def expected_hosts(expect: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _lines_of(path: str, problems: list[str]) -> Iterator[str]:
-    content = read_file(path, _MOST_BYTES)
-    if isinstance(content, ReadFailure):
-        problems.append(f"{path}, which hosts.expect names, can't be read: {content.reason}")
+    found = read_file_and_status(path, _MOST_BYTES)
+    if isinstance(found, ReadFailure):
+        problems.append(f"{path}, which hosts.expect names, can't be read: {found.reason}")
         return
+    content, status = found
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & _OTHERS_WRITE:
+        # Who takes a name out has what that host uses count as unused.
+        problems.append(f"{path}, which hosts.expect names, could be written by others")
     for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
         text = line.partition("#")[0].strip()
         if not text:

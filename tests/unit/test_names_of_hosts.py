@@ -40,6 +40,16 @@ def test_a_file_that_names_nobody_is_a_problem(tmp_path: Path) -> None:
     assert expected_hosts(()) == ((), ())
 
 
+def test_a_file_that_others_could_write_is_a_problem_and_still_read(tmp_path: Path) -> None:
+    listed = tmp_path / "hosts"
+    listed.write_text("node1\n")
+    listed.chmod(0o664)
+    problem = f"{listed}, which hosts.expect names, could be written by others"
+    assert expected_hosts((f"@{listed}",)) == (("node1",), (problem,))
+    listed.chmod(0o644)
+    assert expected_hosts((f"@{listed}",)) == (("node1",), ())
+
+
 def test_a_short_name_stands_for_a_long_one_and_never_the_other_way() -> None:
     assert is_named("node1.site.org", "node1")
     assert is_named("node1.site.org", "NODE1.site.org")
