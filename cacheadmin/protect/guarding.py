@@ -156,6 +156,8 @@ class _Guard:
             self._keep_hold()
             if self._look is None and now >= max(self._look_at, self._earliest_look):
                 self._look = Look(self._argument, insecure_policy=self._insecure)
+                # What asks for a look from here on asks for another one.
+                self._look_at = now + _LOOK_EVERY
             if now >= self._compare_at:
                 self._compare(now)
             if self._renew_at is not None and now >= self._renew_at:
@@ -230,8 +232,9 @@ class _Guard:
         if look is None:
             return
         now = time.monotonic()
-        self._earliest_look = now + max(_LOOK_AFTER_NEWS, (now - look.begun_at) * _LOOK_SHARE)
-        self._look_at = now + _LOOK_EVERY
+        if self._earliest_look <= look.begun_at:
+            # Else SIGHUP came meanwhile, and asks for another look at once.
+            self._earliest_look = now + max(_LOOK_AFTER_NEWS, (now - look.begun_at) * _LOOK_SHARE)
         first = self._found is None
         try:
             self._found = look.result()

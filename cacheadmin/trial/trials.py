@@ -174,8 +174,7 @@ class Trials:
         for entry in gone:
             self.tripwires.forget(entry)
         self.ledger = self.ledger.without(gone)
-        if not self.entries():
-            self._drop_decoys()
+        self._drop_idle_decoys()
         self._try_write()
 
     # Back
@@ -193,8 +192,7 @@ class Trials:
             else:
                 back.append(entry)
         self.ledger = self.ledger.without(back)
-        if not self.entries():
-            self._drop_decoys()
+        self._drop_idle_decoys()
         self._try_write()
         return stuck
 
@@ -323,8 +321,7 @@ class Trials:
             )
             done.came_back = [spring.entry for spring in springs]
             done.stuck += stuck
-        if not self.entries():
-            self._drop_decoys()
+        self._drop_idle_decoys()
         self._try_write()
         done.removed = self.tripwires.delete_condemned()
         return done
@@ -410,6 +407,11 @@ class Trials:
         except OSError:
             # No room for one: then a walk may be taken for a use, which keeps more.
             pass
+
+    def _drop_idle_decoys(self) -> None:
+        # Prepared trials are in the ledger already, and not yet in our folder.
+        if not self.ledger.trials and not self.entries():
+            self._drop_decoys()
 
     def _drop_decoys(self) -> None:
         for decoy in self.ledger.decoys:

@@ -103,6 +103,7 @@ def test_each_chart_has_its_table_also_on_paper(browser: DrivenBrowser, one: byt
     # Where a style can't open them, our script does.
     browser.show(one, width=800)
     browser.ask("dispatchEvent(new Event('beforeprint'))")
+    browser.settle()
     assert browser.ask(number_of_rows) == [4, 4]
 
 

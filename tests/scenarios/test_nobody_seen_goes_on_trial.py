@@ -187,6 +187,22 @@ def test_the_guard_brings_back_what_is_used_and_says_so(
     assert dangling_links(hidden) == {}
 
 
+def test_a_walk_right_after_the_first_run_is_told_from_a_use(
+    cacheadmin: Cacheadmin, shared: SharedCache, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, looking_elsewhere(shared), complete=False)
+    used = archives_of(hidden)
+    prune(cacheadmin, policy)
+    # As a backup that follows links does: every entry of the bucket is looked at.
+    for entry in (shared.path / "archive-v0").iterdir():
+        entry.stat()
+    again = prune(cacheadmin, policy)
+    assert again["trial"]["put_back"] == []
+    assert set(used) <= set(again["trial"]["doubtful"])
+    run_python(hidden, "import six")
+    assert prune(cacheadmin, policy)["trial"]["put_back"]
+
+
 def test_our_own_looks_bring_nothing_back(cacheadmin: Cacheadmin, shared: SharedCache) -> None:
     shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "moo")
     shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "moo")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from cacheadmin.trial.tripwires import PAST_NS
 from tests.scenarios.test_sharing_a_cache_with_umask_022 import (
     give_default_list,
     shared_by,
@@ -54,6 +56,10 @@ class Members:
                 environment = self.shared.environment(name, release, *packages, user=user)
                 assert dangling_links(environment) == {}
                 self.shared.remove_environment(environment)
+
+    def is_silent(self, entries: Iterable[str]) -> bool:
+        """Whether no tripwire in these places was looked through since the last look."""
+        return all((self.shared.path / one).lstat().st_atime_ns == PAST_NS for one in entries)
 
     def dangling(self) -> int:
         return sum(len(dangling_links(one)) for one in self.shared.environments)
@@ -97,6 +103,9 @@ def test_both_install_after_everybodys_prunes(members: Members, cacheadmin: Cach
             members.everybody_installs(f"after-{release}")
             assert members.dangling() == 0
         assert not unseen.whole()
+        # uv's prunes looked at every entry: a use shows once the guard has seen that.
+        guard.hang_up()
+        until(lambda: members.is_silent(used), seconds=60)
         assert unseen.imports()
         guard.hang_up()
         until(lambda: unseen.whole() == set(used), seconds=60)

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -41,7 +42,8 @@ class DrivenBrowser:
     """One page of a browser without a window."""
 
     def __init__(self, folder: Path, commands: int, answers: int) -> None:
-        self._file = folder / "driven.html"
+        self._folder = folder
+        self._shown = 0
         self._commands = commands
         self._answers = answers
         self._number = 0
@@ -56,15 +58,21 @@ class DrivenBrowser:
 
     def show(self, content: bytes, *, width: int, dark: bool = False, paper: bool = False) -> None:
         """Load a page at a width in CSS pixels, with its scripts run."""
-        self._file.write_bytes(content)
+        # A name for each: what was shown before must not answer for this.
+        self._shown += 1
+        file = self._folder / f"driven-{self._shown}.html"
+        file.write_bytes(content)
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
         self._call("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         media = "print" if paper else "screen"
         self._call("Emulation.setEmulatedMedia", media=media, features=[scheme])
-        self._call("Page.navigate", url=self._file.as_uri())
-        loaded = "new Promise(done => document.readyState == 'complete' ? done(true) : "
-        assert self.ask(f"{loaded} addEventListener('load', () => done(true)))")
+        self._call("Page.navigate", url=file.as_uri())
+        loaded = f"document.readyState == 'complete' && location.href.endsWith('/{file.name}')"
+        deadline = time.monotonic() + 60
+        while not self.ask(loaded):
+            assert time.monotonic() < deadline, "the page was not loaded"
+        self.settle()
 
     def ask(self, expression: str) -> Any:
         """Return what an expression, or its promise, comes to inside of the page."""
@@ -73,6 +81,11 @@ class DrivenBrowser:
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def settle(self) -> None:
+        """Wait until the browser has drawn what was changed."""
+        frame = "requestAnimationFrame"
+        assert self.ask(f"new Promise(done => {frame}(() => {frame}(() => done(true))))")
 
     def violations(self) -> list[str]:
         """Return what axe finds: the rule, and the elements that break it."""
