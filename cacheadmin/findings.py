@@ -7,8 +7,9 @@ thousand files of one owner in one place is one finding that counts them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from cacheadmin.values import frozen
 
 
 class Severity(StrEnum):
@@ -31,7 +32,7 @@ class Severity(StrEnum):
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One thing that was found.
 

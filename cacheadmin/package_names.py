@@ -10,10 +10,11 @@ could match no archive is no pattern: the policy that holds it is refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
+
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ def normalized(package: str) -> str:
     return _SEPARATORS.sub("-", package).lower()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackagePattern:
     """A parsed pattern: globs of normalized names, and which of their versions."""
 

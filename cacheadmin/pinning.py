@@ -12,7 +12,7 @@ import errno
 import os
 import secrets
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from cacheadmin.policy.quantities import parse_duration
 from cacheadmin.report.documents import header
 from cacheadmin.state.store import State, StateUnusable, open_state
 from cacheadmin.timestamps import nanoseconds, now_ns
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -44,7 +45,7 @@ _HINTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Added:
     """A new pin, how many entries it keeps now, and a warning or ""."""
 
@@ -53,7 +54,7 @@ class Added:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PinRow:
     """A pin as it is listed. ``author``: account name, or ``uid 1234``.
 

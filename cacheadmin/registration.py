@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.accounts import account_name
@@ -21,6 +20,7 @@ from cacheadmin.inventory.opening import open_cache
 from cacheadmin.report.documents import header
 from cacheadmin.state.store import open_state
 from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cacheadmin.state.store import State
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Registration:
     """One known environment. ``how`` is ``registry``, ``added`` or ``remembered``."""
 

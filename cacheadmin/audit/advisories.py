@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotPermitted, WrongUsage
 from cacheadmin.package_names import normalized
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from packaging.version import Version
@@ -29,7 +30,7 @@ _SUMMARY_LENGTH = 160
 _ECOSYSTEM = "pypi"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """Versions from one on (None: from the first) up to another."""
 
@@ -41,7 +42,7 @@ class Range:
     """The last one that is."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Advisory:
     """What is said of one package."""
 

@@ -8,10 +8,11 @@ them are named.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.case import name_some
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ONE_BY_ONE = 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owned:
     """Environments of one owner in one team, by path; never empty.
 

@@ -8,7 +8,6 @@ or has left no trace at all within ``uv.active_within``, counts for nothing.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.sharing import groups_of, has_account, sharing_of
@@ -18,6 +17,7 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.escaping import shell_word
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _METADATA = ".dist-info"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UsersTraces:
     """The traces of one user that a rule asked for: exact ones before ranges, newest first.
 

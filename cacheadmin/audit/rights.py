@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cacheadmin.accounts import account_name
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.report.escaping import shell_word
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Writer:
     """A path that somebody else can write to: ``who`` in words, and the command against it."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.rules import RULES
@@ -21,6 +21,7 @@ from cacheadmin.audit.suppressions import Suppressed, suppress
 from cacheadmin.errors import CacheadminError
 from cacheadmin.findings import Finding, worst_first
 from cacheadmin.policy.teams import team_of
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisories
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audit:
     """What an audit found, worst first.
 

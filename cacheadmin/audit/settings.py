@@ -9,7 +9,7 @@ a threshold with one would change nothing, and nobody would notice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rules import RULES
@@ -18,6 +18,7 @@ from cacheadmin.audit.thresholds import default_in, read_threshold
 from cacheadmin.errors import WrongUsage
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.loading import Problem, invalid, nearest
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.audit.rule import Rule
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import RuleSetting
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """How one rule is applied: ``severity`` None is its own; ``thresholds`` has them all."""
 

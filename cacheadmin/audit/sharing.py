@@ -20,13 +20,13 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import group_name
 from cacheadmin.counting import count_words
 from cacheadmin.fs.access_lists import ALL, Access, AccessList, access_of, read_access_lists
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _GROUP_OF_FOLDER = frozenset({"grpid", "bsdgroups"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sharing:
     """The root's rights, and who the members are.
 

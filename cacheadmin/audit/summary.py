@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.findings import Severity
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TeamSummary:
     """What one team has to do; ``team`` None are findings of no team.
 

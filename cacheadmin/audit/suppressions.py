@@ -7,19 +7,19 @@ ever, and nobody has to guess why it was.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
     from cacheadmin.policy.model import Suppression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Suppressed:
     """A finding and the suppression that hides it."""
 
@@ -27,7 +27,7 @@ class Suppressed:
     suppression: Suppression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sorted:
     """Findings that are shown, those that are hidden, and suppressions that hid none."""
 

@@ -32,6 +32,7 @@ from cacheadmin.fs.measuring import in_threads
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -48,7 +49,7 @@ _SUSPICIOUS = stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH
 _OTHER_FILESYSTEM = "another filesystem is mounted there, which is not looked at"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Survey:
     """What the walk counted; ``sharing`` is what it was held against."""
 
@@ -82,7 +83,7 @@ def take_survey(subject: Subject) -> Survey:
     return Survey(standard.sharing, _walk(root_fd, standard))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Folder:
     """A folder that is still to be looked into; ``path`` is relative to the cache."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from cacheadmin.audit.sharing import Sharing
 from cacheadmin.audit.survey_links import LinkJudge, is_followed, is_interpreter
@@ -26,12 +25,13 @@ from cacheadmin.fs.access_lists import (
     read_access_lists,
 )
 from cacheadmin.uv.layout import SOURCE_KINDS
+from cacheadmin.values import frozen
 
 LOCK, MARKER = ".lock", ".git"
 _READ_BY_ALL = stat.S_IRGRP | stat.S_IROTH
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Standard:
     """What entries are held against.
 
@@ -53,7 +53,7 @@ class Standard:
         return self.sharing.root.gid if self.sharing.by_owning_group else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judge:
     """Counts what is wrong with entries. Paths are relative to the cache."""
 

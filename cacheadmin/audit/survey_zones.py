@@ -19,7 +19,6 @@ kind of folder at a time was made unwritable for a second user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from cacheadmin.uv.layout import (
@@ -32,6 +31,7 @@ from cacheadmin.uv.layout import (
     parse_bucket_name,
 )
 from cacheadmin.uv.releases import known_kinds
+from cacheadmin.values import frozen
 
 # The shallowest is `sdists-v9/url/<digest>/<revision>/src`; a package may be called src.
 _UNPACKED_DEPTH = 4
@@ -48,7 +48,7 @@ class Zone(Enum):
     LOOSE = "one process's or an author's own"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a folder lies. ``depth`` is 0 for what lies in the cache's root.
 

@@ -8,7 +8,6 @@ elsewhere in the policy, so that one number need not be written twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from cacheadmin.policy.quantities import (
     parse_share,
     parse_size,
 )
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
@@ -39,7 +39,7 @@ class Kind(StrEnum):
     LIST = "list of texts"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FromPolicy:
     """A default that the policy has under another, dotted key (``prune.budget.max_size``).
 
@@ -50,7 +50,7 @@ class FromPolicy:
     kind: Kind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """A default that is a list of some ``known`` words; others are an error."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +19,7 @@ from cacheadmin.errors import (
     RolledBack,
     WrongUsage,
 )
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
@@ -72,7 +73,7 @@ def prune(
     return account.exit_code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Call:
     """How `prune` was called."""
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.fs.extents import Extent, extents_of
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, Inventory
@@ -29,7 +30,7 @@ _DEPTH = 64
 _PIECE_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copies:
     """One file of a package, in several archives."""
 

@@ -11,8 +11,10 @@ with the cache.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, LinkMode
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 _CODE = (".py", ".so", ".pyd", "/METADATA")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Damaged:
     """One installed distribution with files that are not there.
 
@@ -55,7 +57,7 @@ class Damaged:
         return f"{self.name} {self.version}".strip() or "files of no known package"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Examination:
     """What a look at every file of one environment found.
 

@@ -9,7 +9,7 @@ not pass for a healthy one.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.examining import examine
@@ -24,6 +24,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of
 from cacheadmin.report.tables import count_words
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Progress, Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Diagnosis:
     """One environment that is not well.
 
@@ -54,7 +55,7 @@ class Diagnosis:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkup:
     """What doctor found in one cache.
 

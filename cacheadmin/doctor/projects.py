@@ -17,12 +17,12 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from cacheadmin.doctor.limits import Limits, Work
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 from cacheadmin.package_names import normalized
+from cacheadmin.values import frozen
 
 # The largest locks seen have 8 MB, 10,000 tables and 200,000 keys.
 _MAX_BYTES = 16 * 1024 * 1024
@@ -38,7 +38,7 @@ _MAX_OF_KEYS = 16_000_000
 _ROOTS = ("editable", "virtual", "directory")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Selection:
     """The options that select what is installed, and the packages they reach (normalised)."""
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
@@ -16,13 +15,14 @@ from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
 from cacheadmin.trial.trials import trials_or_none
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holding:
     """A run that can be restored, and which of the missed entries it holds."""
 

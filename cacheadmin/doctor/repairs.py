@@ -23,7 +23,6 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.doctor.projects import has_lock, selection_of
@@ -31,6 +30,7 @@ from cacheadmin.doctor.sources import had_login, requirement_of
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.package_names import normalized
 from cacheadmin.report.escaping import shell_word
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged, Examination
@@ -42,7 +42,7 @@ _PAST_THE_CACHE = ("--no-cache", "--link-mode", "copy")
 _PYTHON = re.compile(r"(?:pypy|graalpy)?\d+\.\d+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Repair:
     """How to repair one environment.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import archive_path, lies_in
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.case import Case
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """An environment that has one of the packages."""
 

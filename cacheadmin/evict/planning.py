@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.holding import Holder, holders, processes_of
@@ -24,6 +24,7 @@ from cacheadmin.planner.explaining import LEADS
 from cacheadmin.planner.gaps import rests_on
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -42,7 +43,7 @@ _FILES = ("revision.http", "revision.rev")
 _CONTENT_MADE = 24
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Eviction:
     """An eviction as it would be carried out."""
 

@@ -9,7 +9,6 @@ back already, counts as used, and stays but with ``--even-in-use``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
@@ -17,6 +16,7 @@ from cacheadmin.prune.running import take_off_trial
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.trial.tripwires import Standing
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cacheadmin.trial.trials import Watched
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SilentTrials:
     """What is on trial of the packages that are evicted."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import WrongUsage
 from cacheadmin.package_names import normalized
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """One package, and which version of it."""
 

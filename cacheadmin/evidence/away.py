@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import pwd
-from dataclasses import dataclass
 from functools import cache
 
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.readers import Question
+from cacheadmin.values import frozen
 
 _FSTAB_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Absent:
     """An environment that is named and not there."""
 

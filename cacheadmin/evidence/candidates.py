@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
@@ -14,13 +14,14 @@ from cacheadmin.evidence.locating import Place, lies_in_another_root
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.readers import Unreadable
 from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
     from cacheadmin.evidence.locating import CacheLocator
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FolderAt:
     """Which folder a path leads to."""
 

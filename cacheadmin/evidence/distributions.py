@@ -14,13 +14,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.inventory.entries import ArchiveId, archive_id
+from cacheadmin.values import frozen
 
 # Files that uv writes into an environment, whatever the link mode.
 _UV_WRITES = frozenset(
@@ -41,7 +41,7 @@ _MAX_FILES = 1000
 InodeIndex = Callable[[int, int], ArchiveId | None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distribution:
     """What one probe saw. ``target`` is the link's text, for symlinks.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 
 from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.distributions import ArchiveInodes
@@ -31,6 +30,7 @@ from cacheadmin.uv.environment_config import (
     EnvironmentConfig,
     parse_environment_config,
 )
+from cacheadmin.values import frozen
 
 __all__ = ["Candidate", "ScanOptions", "scan_environment"]
 
@@ -38,7 +38,7 @@ __all__ = ["Candidate", "ScanOptions", "scan_environment"]
 _MAX_BORROWED = 256
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Candidate:
     """An environment to scan, and how it was found. ``registrant`` owns the registry link.
 

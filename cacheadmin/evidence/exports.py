@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.values import frozen
 
 _MAX_BYTES = 4 * 1024 * 1024
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _SAMBA_PATH = re.compile(r"^\s*path\s*=\s*(.+?)\s*$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Export:
     """One folder that is exported."""
 

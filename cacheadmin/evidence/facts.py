@@ -10,11 +10,12 @@ cache root (``archive-v0/<id>``, ``environments-v2/<name>``,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity, archive_path
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observation
@@ -61,7 +62,7 @@ class EnvironmentStatus(StrEnum):
     FOREIGN = "foreign"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InstalledUv:
     """A uv that is installed somewhere, known from its metadata.
 
@@ -75,7 +76,7 @@ class InstalledUv:
     installed_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """One environment as a scan saw it.
 
@@ -139,7 +140,7 @@ class Environment:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RememberedEnvironment:
     """What an earlier run recorded of an environment (from the state)."""
 
@@ -153,7 +154,7 @@ class RememberedEnvironment:
     seen_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UseOfEntry:
     """One cache entry that a process uses, and through what (``mapped file``)."""
 
@@ -161,7 +162,7 @@ class UseOfEntry:
     through: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Process:
     """A running process that uses the cache, or is a uv.
 
@@ -195,7 +196,7 @@ class Process:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseTrace:
     """Evidence that a user uses a uv release, or a range of releases.
 
@@ -217,7 +218,7 @@ class ReleaseTrace:
     is_program: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unseen:
     """Something that could hide use, and was not seen.
 
@@ -255,7 +256,7 @@ class GapKind(StrEnum):
     RIGHTS = "rights"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Gap:
     """A place where a user of this cache may be, and that was not looked at."""
 
@@ -275,7 +276,7 @@ class Gap:
     """The host or container that may; empty for this host."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedEntry:
     """An entry of the cache that a file outside names, such as a unit or a Jupyter kernel."""
 
@@ -287,7 +288,7 @@ class NamedEntry:
     """The owner of that file."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostUse:
     """An entry of the cache that another host was seen to use, by its own word."""
 
@@ -303,7 +304,7 @@ class HostUse:
     """When it was seen, by that host's clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pin:
     """Something in the cache that somebody wants kept.
 
@@ -333,7 +334,7 @@ class Pin:
         return f"{self.package}=={self.version}" if self.version else str(self.package)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockHolder:
     """A process that holds or waits for the cache's ``.lock``.
 
@@ -359,7 +360,7 @@ class LockHolder:
     is_guard: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filesystem:
     """The filesystem that the cache lies on.
 
@@ -382,7 +383,7 @@ class Filesystem:
     lock_note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """All that was collected about the use of one cache.
 

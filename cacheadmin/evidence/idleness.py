@@ -17,16 +17,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.values import frozen
 
 # More hosts than this share no cache; a longer record is somebody's joke.
 _MAX_HOSTS = 1000
 _MAX_LENGTH = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HostTime:
     """Here and now: the host, its boot, and ns since that boot (suspended time included)."""
 
@@ -35,7 +36,7 @@ class HostTime:
     uptime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counter:
     """What one host has counted: at that boot and uptime (ns), unused for ``idle_ns``."""
 
@@ -44,7 +45,7 @@ class Counter:
     idle_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UseRecord:
     """Counters by host; none when the archive was in use at the last look."""
 

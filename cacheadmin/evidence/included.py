@@ -7,7 +7,6 @@ pattern happens to match.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
@@ -15,11 +14,12 @@ from cacheadmin.evidence.kinds import is_closed, kind_of
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.evidence.redirects import redirected
 from cacheadmin.readers import Question
+from cacheadmin.values import frozen
 
 SOURCE = "include"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Included:
     """A path that is there."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from cacheadmin.evidence.direct_urls import commit_of
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
@@ -14,11 +13,12 @@ from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
 from cacheadmin.fs.reading import ReadFailure, failure
 from cacheadmin.package_names import normalized
+from cacheadmin.values import frozen
 
 _DIST_INFO = ".dist-info"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanOptions:
     """How to scan: every file, and whether to tell clones from copies."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.values import frozen
 
 _LIBRARIES = ("lib", "lib64", "local/lib")
 _PYTHONS = ("python", "pypy", "graalpy")
@@ -19,7 +19,7 @@ INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
 _MAX_ENTRIES = 5_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedFolder:
     """A folder that somebody names, who may not be its owner."""
 

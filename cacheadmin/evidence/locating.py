@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -35,6 +34,7 @@ from cacheadmin.uv.layout import (
     is_digest,
     parse_bucket_name,
 )
+from cacheadmin.values import frozen
 
 # What wheels are built from: a build runs in there.
 _SOURCES = SOURCE_KINDS | GIT_KINDS
@@ -73,7 +73,7 @@ class Place(Enum):
     ELSEWHERE = "elsewhere"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Located:
     """Where a target lies; ``entry`` is the cache entry it passes through.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cacheadmin.evidence.facts import LockHolder
 from cacheadmin.evidence.owners import owner_of_process
@@ -33,6 +33,7 @@ from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.values import frozen
 
 # What a guard of ours holds locked in the quarantine for as long as it holds uv's lock.
 GUARD_FILE = "guard.holding"
@@ -44,7 +45,7 @@ _FileIdentity = tuple[int, int, int]
 _MAX_DESCRIPTORS_OF_ONE = 20_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FileLock:
     """One lock of ``/proc/locks``; ``file`` is (major, minor, inode).
 
@@ -58,7 +59,7 @@ class FileLock:
     posix: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheLock:
     """The cache's ``.lock`` as it is now; ``folder`` is the cache's own path."""
 
@@ -72,7 +73,7 @@ class CacheLock:
         return (os.major(self.device), os.minor(self.device), self.inode or 0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocksOf:
     """A process with locks on the cache's filesystem, to be looked at by a reader."""
 

@@ -20,6 +20,7 @@ from cacheadmin.evidence.questions import Questions, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.readers import Readers
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.distributions import ArchiveInodes
@@ -71,7 +72,7 @@ class Moment(Enum):
     """The lock is given back; seconds are fine."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What one source found, and where it could not look."""
 

@@ -17,7 +17,6 @@ import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
@@ -32,6 +31,7 @@ from cacheadmin.fs.reading import (
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.fs.walking import files_below
 from cacheadmin.readers import Unreadable
+from cacheadmin.values import frozen
 
 _MAX_FILES = 2_000
 _MAX_BYTES = 64 * 1024
@@ -50,7 +50,7 @@ _OF_THE_SYSTEM = (
 _UNITS = (".service", ".conf", ".timer", ".path", ".socket")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlaceOfFiles:
     """A folder, or one file, where such files lie."""
 
@@ -106,7 +106,7 @@ def crontab_places() -> Iterator[PlaceOfFiles]:
     yield PlaceOfFiles("/var/spool/cron", 1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NamedThere:
     """What the files in one place name."""
 

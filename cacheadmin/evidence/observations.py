@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from cacheadmin.evidence.facts import ReleaseTrace
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObservedUse:
     """Entries of the cache that one user of the observing host uses."""
 
@@ -27,7 +27,7 @@ class ObservedUse:
     """What it uses: ``archive-v0/<id>``, ``environments-v2/<name>`` and the like."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reach:
     """How the observing host reaches the cache."""
 
@@ -45,7 +45,7 @@ class Reach:
     """Whether nothing can be written from there."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ObservedGap:
     """A place on the observing host that it could not look at."""
 
@@ -55,7 +55,7 @@ class ObservedGap:
     uid: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """Everything that one host saw of one cache at one moment."""
 
@@ -77,7 +77,7 @@ class Observation:
     """How many environments were looked at, those without a use of the cache too."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observations:
     """What all hosts told, and what of it can't be believed or read."""
 

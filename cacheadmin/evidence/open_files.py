@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from cacheadmin.evidence.proc_reading import DELETED, own_mount_namespace, process_ids, read_process
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.removal import LEFT_OPEN, FileIdentity
+from cacheadmin.values import frozen
 
 _MAX_MAPS = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenedBy:
     """One process that has some of the files open."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import has_magic
 from itertools import takewhile
@@ -17,11 +16,12 @@ from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.reading import failure
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.values import frozen
 
 Closed = Callable[[str, OSError], None]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pattern:
     """A folder, and what is to be matched below it, part by part."""
 
@@ -31,7 +31,7 @@ class Pattern:
     """Names and patterns of names."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Matches:
     """What one folder holds of a pattern."""
 

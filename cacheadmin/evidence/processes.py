@@ -16,7 +16,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ from cacheadmin.evidence.uv_processes import (
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -58,7 +59,7 @@ _MAX_REMEMBERED = 65_536
 _NAMED = ("VIRTUAL_ENV", "PATH", "PYTHONPATH", "UV_PROJECT_ENVIRONMENT", "PYTHONHOME")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenProcess:
     """What a reader saw of one process."""
 
@@ -106,7 +107,7 @@ class ProcessReader:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Machine:
     """What all processes of one look have in common."""
 

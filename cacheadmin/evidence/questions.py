@@ -9,7 +9,7 @@ forget (`Readers.renew`): what a later look asks is looked at again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.uv_binaries import UvBinaries
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ScanTask:
     """An environment to scan, and how."""
 

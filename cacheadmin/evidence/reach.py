@@ -12,7 +12,6 @@ not tell for sure counts as a way to the cache.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.owners import owner_of_process
@@ -20,6 +19,7 @@ from cacheadmin.evidence.proc_reading import own_mount_namespace, process_ids, r
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def can_not_reach(pid: int, cache: str) -> bool:
         return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """A process with a root of its own, whose mounts may lead to the cache."""
 
@@ -78,7 +78,7 @@ class Container:
     """What the container calls itself; empty where it does not say."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Namespace:
     """A mount namespace to look at, by one of its processes."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import pwd
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, ReleaseTrace
@@ -19,6 +18,7 @@ from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.executables import Executable, executables_in_home, system_executables
 from cacheadmin.uv.releases import parse_release
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Process
@@ -92,7 +92,7 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
             )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HomeFolder:
     """Where a uv may be installed: an account's home, or the places for everybody."""
 

@@ -24,6 +24,7 @@ from cacheadmin.evidence.redirects import redirected
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import failure
 from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.values import frozen
 
 _WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
 
@@ -79,7 +80,7 @@ class Bounds:
         return self.folders < 0 or time.monotonic() > self.ends_at
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchTask:
     """Folders to search, of one account if possible."""
 
@@ -105,7 +106,7 @@ class SearchTask:
     """Whether the policy, or a record, names them: what can't be listed there is told."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Below:
     """A folder in one that was only listed."""
 
@@ -115,7 +116,7 @@ class Below:
     """Its owner."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SearchPart:
     """What was found since the last part."""
 
@@ -147,7 +148,7 @@ def search(task: SearchTask) -> Iterator[SearchPart]:
     yield from _Tree(task).walk()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolFolder:
     """A folder in which ``uv tool install`` keeps its environments."""
 

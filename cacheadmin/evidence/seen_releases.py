@@ -16,7 +16,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.resolving import resolve
@@ -24,6 +23,7 @@ from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.binaries import read_open_binary
 from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.releases import buckets_of, parse_release
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import ReleaseTrace
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAX_OF_ONE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SeenRelease:
     """What one binary of an unknown release says."""
 
@@ -50,7 +50,7 @@ class SeenRelease:
     """What it says of a prune's removals (``uv.prune_words``)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Binaries:
     """The binaries of one account whose releases are unknown."""
 

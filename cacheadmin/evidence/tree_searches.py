@@ -27,6 +27,7 @@ from cacheadmin.evidence.searching import (
     search_tools,
 )
 from cacheadmin.readers import Question, Readers, Reply, Unreadable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -67,7 +68,7 @@ class Search:
         self.watched.update(part.watched)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Work:
     """A task, and the tree it belongs to."""
 

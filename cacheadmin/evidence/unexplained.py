@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.fs.reading import failure
 from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.values import frozen
 
 # Folders looked at, for one that nothing explains and for all of them, before
 # the whole environment is walked instead.
@@ -35,7 +35,7 @@ _MAX_NAMESPACE = 2
 _MAX_NAMESPACE_DEPTH = 8
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """One folder's entries, but for what Python itself writes there."""
 

@@ -12,9 +12,9 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from cacheadmin.uv.executables import version_in
+from cacheadmin.values import frozen
 
 # No uv is smaller: 0.0.5 has 20 MB. Most programs are, and cost one stat.
 _SMALLEST = 6 * 1024 * 1024
@@ -25,7 +25,7 @@ _BYTES_OF_ONE = 2 * 1024 * 1024 * 1024
 _Identity = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReadBinary:
     """What was read of one executable."""
 

@@ -16,8 +16,10 @@ import errno
 import os
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from cacheadmin.values import frozen
 
 READ, WRITE, ENTER = 4, 2, 1
 ALL = READ | WRITE | ENTER
@@ -36,7 +38,7 @@ _NONE_THERE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.EN
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessList:
     """Who may do what: rights are sums of READ, WRITE and ENTER.
 
@@ -56,7 +58,7 @@ class AccessList:
         return rights if self.mask is None else rights & self.mask
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """An entry's owner, group, and the list that decides: its own, or its mode bits."""
 

@@ -26,6 +26,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from cacheadmin.values import frozen
+
 G = TypeVar("G", bound=Hashable)
 H = TypeVar("H", bound=Hashable)
 
@@ -36,7 +38,7 @@ Ranges = Sequence[tuple[int, int]]
 _MAX_GROUPS = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Size:
     """Sizes in bytes. ``files`` counts everything that has an inode here, folders too."""
 
@@ -156,7 +158,7 @@ class Common:
     """How many of these inodes there are."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Measured(Mapping[G, Size], Generic[G]):
     """The size of each group by itself; ``reclaimable_bytes`` if it alone went."""
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import fcntl
 import struct
-from dataclasses import dataclass
+
+from cacheadmin.values import frozen
 
 _XFS_IOC_FSGEOMETRY_V1 = 0x80705864
 _GEOMETRY_BYTES = 112
@@ -22,7 +23,7 @@ _INODE_SIZE_AT = 24
 _SHARING = frozenset({"xfs", "btrfs", "bcachefs", "ocfs2", "overlay"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charges:
     """Whether files may share extents (``clones``), and what each inode takes and gives back."""
 

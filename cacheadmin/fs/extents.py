@@ -15,7 +15,8 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from cacheadmin.values import frozen
 
 _FS_IOC_FIEMAP = 0xC020660B
 _HEADER = struct.Struct("=QQIIII")
@@ -31,7 +32,7 @@ _PER_CALL = 128
 _MAX_CALLS = 512
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedExtents:
     """The shared part of one file: (first, past the last) byte on the device.
 
@@ -59,7 +60,7 @@ def shared_extents(name: str, dir_fd: int | None = None) -> SharedExtents:
         os.close(fd)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Extent:
     """One piece of a file on the device."""
 

@@ -11,9 +11,9 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
 
 from cacheadmin.errors import CacheadminError, NoRoom, NotPermitted
+from cacheadmin.values import frozen
 
 # No space, no inodes, or a quota that is used up.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -29,7 +29,7 @@ _KIB = 1024
 _CAP_SYS_RESOURCE = 24
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FreeSpace:
     """What the caller can still write."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+
+from cacheadmin.values import frozen
 
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
@@ -37,7 +38,7 @@ _NETWORK = frozenset(
 _LOCAL_FUSE = frozenset({"fuseblk", "fuse.bindfs", "fuse.mergerfs", "fuse.unionfs"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """One line of ``/proc/PID/mountinfo``; ``options`` are those of mount and filesystem.
 

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from cacheadmin.fs.mounts import mount_id
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.values import frozen
 
 # Descriptors held at once stay below this; real caches are 30 folders deep.
 _MAX_DEPTH = 64
@@ -40,7 +41,7 @@ class FileIdentity(NamedTuple):
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StillOpen:
     """A deleted file that stays, under another name, until a process of this host closes it."""
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import Any
 
 from cacheadmin.fs.access_lists import ACCESS, DEFAULT
+from cacheadmin.values import frozen
 
 # A list on a filesystem that keeps none, or on one that was not told to.
 _NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
@@ -24,7 +24,7 @@ _NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSY
 _OF_NEW_FOLDERS = 0o2777
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rights:
     """What a folder should have."""
 

@@ -11,9 +11,11 @@ Times are nanoseconds since the epoch, as the filesystem gave them.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NewType
+
+from cacheadmin.values import frozen
 
 ArchiveId = NewType("ArchiveId", str)
 
@@ -40,7 +42,7 @@ class ArchiveContent(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheIdentity:
     """The cache's root folder: resolved absolute path, device and inode."""
 
@@ -49,7 +51,7 @@ class CacheIdentity:
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Write:
     """The newest write that one user made in a bucket."""
 
@@ -57,7 +59,7 @@ class Write:
     written_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bucket:
     """One versioned top-level folder, ``<kind>-v<version>``.
 
@@ -73,7 +75,7 @@ class Bucket:
     writes: tuple[Write, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Archive:
     """One unpacked wheel, or one cached environment, under ``archive-v0``.
 
@@ -90,7 +92,7 @@ class Archive:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnTrial:
     """An entry that was removed on trial: it lies in our folder, a tripwire in its place.
 
@@ -113,7 +115,7 @@ class OnTrial:
     """Modification time of the entry's folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WheelPointer:
     """What makes uv find a wheel's archive: ``<K>``, ``<K>.http``, ``<K>.rev``.
 
@@ -138,7 +140,7 @@ class WheelPointer:
     files: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceRevision:
     """One revision folder of a source distribution, ``.../<revid>``.
 
@@ -187,7 +189,7 @@ class SourceRevision:
         return tuple(f"{self.path}/{name}" for name in (*self.wheels, *self.unpacked))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GitSource:
     """A git database, or a checkout of one commit, in ``git-v*``.
 
@@ -211,7 +213,7 @@ class GitSource:
     """Modification time of its folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CachedEnvironment:
     """A tool, script or project environment in ``environments-v*``.
 
@@ -227,7 +229,7 @@ class CachedEnvironment:
     changed_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Build:
     """A build or temporary folder: ``.tmp*`` in ``builds-v0``, the root, or a source bucket.
 
@@ -239,7 +241,7 @@ class Build:
     changed_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stray:
     """Something that no uv release puts there.
 
@@ -255,7 +257,7 @@ class Stray:
     changed_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LooseFile:
     """A content in ``files-v*`` with no other hard link: no archive or environment shares it."""
 
@@ -267,7 +269,7 @@ class LooseFile:
     """Its newest time; the last other link's removal counts, since that changes it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreadable:
     """Something that could not be read: what is in it is unknown."""
 
@@ -275,7 +277,7 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Inventory:
     """Everything found in one cache.
 

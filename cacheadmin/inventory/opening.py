@@ -13,7 +13,6 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from cacheadmin.accounts import account_name, who_may
 from cacheadmin.errors import NotACache, NotPermitted
@@ -22,12 +21,13 @@ from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
+from cacheadmin.values import frozen
 
 _MEMBERS = "run it as root, or as a member of the cache's group"
 _HINT = "set `cache` in the policy to the folder that `uv cache dir` prints"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenCache:
     """A cache that is held open: ``fd`` is its root folder."""
 

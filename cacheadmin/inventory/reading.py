@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -50,6 +50,7 @@ from cacheadmin.uv.layout import (
     parse_bucket_name,
 )
 from cacheadmin.uv.releases import is_known_bucket
+from cacheadmin.values import frozen
 
 __all__ = [
     "InterpreterEntries",
@@ -83,7 +84,7 @@ def read_inventory(cache: OpenCache) -> Inventory:
     return reading.inventory()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InterpreterRecord:
     """One interpreter record of uv: it names an environment."""
 
@@ -95,7 +96,7 @@ class InterpreterRecord:
     """When it was written: at uv's first question to this interpreter."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InterpreterEntries:
     """Environments named in the cache.
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, ExitCode
 from cacheadmin.timestamps import NANOSECONDS, now_ns
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
@@ -57,7 +58,7 @@ class Look:
     reached: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Audited:
     """What an audit of one policy's cache found."""
 

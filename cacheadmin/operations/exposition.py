@@ -13,14 +13,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.values import frozen
 
 _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """One value of a metric, under labels in the order they are printed."""
 

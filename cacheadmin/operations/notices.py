@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words
 from cacheadmin.findings import Severity
 from cacheadmin.report.escaping import printable
 from cacheadmin.state.notifications import Told
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
@@ -32,7 +32,7 @@ _MAX_LINES = 10
 _MAX_LINE = 300
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Notice:
     """One thing that a person should know."""
 

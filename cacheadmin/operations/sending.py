@@ -18,16 +18,18 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib import import_module
 from importlib.util import find_spec
+
+from cacheadmin.values import frozen
 
 # Longer than apprise waits for a server to connect and to answer.
 _PATIENCE_SECONDS = 30.0
 _MAX_ANSWER = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Destination:
     """One URL that messages go to."""
 

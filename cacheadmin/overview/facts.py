@@ -7,7 +7,7 @@ users and files, and are escaped where they are printed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity, any_at_least
@@ -18,9 +18,10 @@ from cacheadmin.policy.loading import LoadedPolicy
 from cacheadmin.state.size_history import SizeRecord
 from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.usage.groups import Group
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """What belongs to one bucket, package, owner or team."""
 
@@ -29,7 +30,7 @@ class Part:
     archives: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """A cache in its parts, in four ways; the largest first."""
 
@@ -39,7 +40,7 @@ class Parts:
     teams: tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Goal:
     """One size of ``prune.budget``: the policy's key, what it is, and what it should be.
 
@@ -58,7 +59,7 @@ class Goal:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Disk:
     """The cache's filesystem, and how much of it is free to those who install."""
 
@@ -68,7 +69,7 @@ class Disk:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """Who keeps archives in use: an environment, an owner or a team.
 
@@ -84,7 +85,7 @@ class Holder:
     freed_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownEnvironment:
     """One environment and what it holds; ``holder`` None for one inside the cache."""
 
@@ -102,7 +103,7 @@ class KnownEnvironment:
     holder: Holder | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseInUse:
     """A uv release, or a range of them, and who uses it; newest trace last seen then."""
 
@@ -112,7 +113,7 @@ class ReleaseInUse:
     seen_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PastRun:
     """A prune of the past. ``until_ns``: for so long it can be undone; None: no more."""
 
@@ -125,7 +126,7 @@ class PastRun:
     until_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quarantine:
     """Past prunes, newest first; ``unread`` says why they could not be read, or is empty."""
 
@@ -139,7 +140,7 @@ class Quarantine:
         return tuple(run for run in self.runs if run.until_ns is not None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Going:
     """What a prune would remove now: how many entries, and their size together."""
 
@@ -147,7 +148,7 @@ class Going:
     size: Size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Overview:
     """One cache at one moment. ``unread`` counts paths that are in no number.
 

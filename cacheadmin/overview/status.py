@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.running import run_audit
@@ -26,6 +26,7 @@ from cacheadmin.timestamps import nanoseconds
 from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.ledger import read_ledger
 from cacheadmin.usage.measuring import measure_cache
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Gap
@@ -45,7 +46,7 @@ _ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OnTrial:
     """What is on trial: removed, and put back as soon as a user touches it."""
 
@@ -61,7 +62,7 @@ class OnTrial:
     """Why trials can't be looked at; empty where they can."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CacheStanding:
     """What was found out about one cache that could be looked at."""
 
@@ -91,7 +92,7 @@ class CacheStanding:
     """How many findings of each severity an audit has."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Status:
     """How one policy's cache is; ``standing`` is None where it could not be looked at."""
 

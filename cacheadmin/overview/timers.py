@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
@@ -30,7 +30,7 @@ _LINE = re.compile(r"((?:\S+[ \t]+){5}|@\w+[ \t]+)(\S+)[ \t]+(.*)")
 _UNIT = re.compile(r"[A-Za-z0-9:_.-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NextRun:
     """When a prune is due."""
 

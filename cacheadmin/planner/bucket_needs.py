@@ -19,12 +19,12 @@ A bucket is needed when
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.timestamps import age_words, nanoseconds
 from cacheadmin.uv.releases import buckets_of, newest_known
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _SAME_KIND = {"built-wheels": "sdists"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     """Who needs a bucket, and why. ``who`` is a name, ``why`` a clause."""
 

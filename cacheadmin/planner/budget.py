@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.sources import may_go, spare_parts
 from cacheadmin.policy.quantities import Share
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,7 +83,7 @@ class Cost(IntEnum):
     """What was built here, and what it was built from: fetched, and built, once more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Room:
     """How much there is, were the rest of the plan carried out.
 
@@ -96,7 +97,7 @@ class Room:
     filesystem_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unit:
     """What is given up together, or not at all."""
 
@@ -112,7 +113,7 @@ class Unit:
     """The revisions, parts of them and git sources among it, by path."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Choice:
     """What to give up; ``unmet`` says in words what the budget still lacks, or is empty."""
 

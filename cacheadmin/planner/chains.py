@@ -10,7 +10,6 @@ release, a rule of the policy, or something that could not be seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
@@ -48,7 +48,7 @@ class StepKind(StrEnum):
     ENTRY = "entry"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Step:
     """One step: what it is, its path or name, and what to know about it."""
 
@@ -57,7 +57,7 @@ class Step:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chain:
     """Steps from who uses it to the entry; ``rule`` keeps it; ``note`` is how that was seen."""
 

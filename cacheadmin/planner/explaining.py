@@ -9,7 +9,7 @@ without the environment in question.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, archive_id, with_folders_above
@@ -22,6 +22,7 @@ from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries, resolve_target
 from cacheadmin.timestamps import NANOSECONDS, age_words, rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence
@@ -38,7 +39,7 @@ _LONG_NS = 30 * 86_400 * NANOSECONDS
 LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EntryStory:
     """One entry: what becomes of it and why.
 
@@ -54,7 +55,7 @@ class EntryStory:
     to_change: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeptByEnvironment:
     """An entry that an environment keeps alive, and who else does."""
 
@@ -62,7 +63,7 @@ class KeptByEnvironment:
     others: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvironmentStory:
     """One environment: every entry that it keeps alive, and what would go without it.
 
@@ -75,7 +76,7 @@ class EnvironmentStory:
     freed: tuple[Decision, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Explanation:
     """The answer about one target; both empty when it names nothing."""
 

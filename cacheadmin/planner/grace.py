@@ -59,12 +59,12 @@ worlds through these very functions.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveContent, EntryKind
 from cacheadmin.package_names import normalized
 from cacheadmin.planner.consistency import leads, without_dangling
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,7 +83,7 @@ UNSURE = ""
 Knower = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mark:
     """What an entry was when its period began.
 
@@ -95,7 +95,7 @@ class Mark:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moment:
     """Who is at work. ``boot`` and ``namespace`` say what the pids mean.
 
@@ -108,7 +108,7 @@ class Moment:
     working: frozenset[Knower]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Period:
     """Entries that were found dead at one moment, by path, and who may know them."""
 
@@ -122,7 +122,7 @@ class Period:
         return self.begun.namespace == now.namespace and not self.begun.working & now.working
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Division:
     """Removals, divided: what may go now, and what has to wait (path, why)."""
 

@@ -12,11 +12,11 @@ made of:
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.planner.explaining import LEADS, reached_by
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holding:
     """The archives that environments lead to; see the module for ``alone`` and ``freed``."""
 

@@ -11,11 +11,11 @@ could not be looked at may run from a cached environment, so those count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.liveness import mark_uses
 from cacheadmin.planner.marks import Use
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.case import Case
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArchivesInUse:
     """The archives that count as used. ``note`` says why there may be more than are; or empty."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import archive_id
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, ArchiveId
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _FEW = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """Why something is alive."""
 

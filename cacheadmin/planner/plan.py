@@ -7,11 +7,12 @@ reason that a person can check.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Gap
@@ -26,7 +27,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """One entry, and what becomes of it.
 
@@ -48,7 +49,7 @@ class Decision:
     """Whether it is removed although it is used, since somebody said so (`evict`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """Why a verdict is not ``safe``: a stable id, what was seen, what to do."""
 
@@ -58,7 +59,7 @@ class Limit:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """The whole decision. ``removals`` are in the order they must be carried out.
 

@@ -8,13 +8,13 @@ at it, for the entry it lies in, and for every entry below it.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.package_names import normalized
 from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NEAR = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One entry of the cache, of whatever kind, and the archives that it points to."""
 
@@ -35,7 +35,7 @@ class Entry:
     archives: frozenset[ArchiveId] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What was meant: a ``path`` in the cache, or a ``package`` (and ``version``).
 

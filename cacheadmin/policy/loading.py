@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,12 +21,13 @@ from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.trust import others_can_read, read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
 from cacheadmin.policy.wording import describe, without_urls
+from cacheadmin.values import frozen
 
 # What the policy is called that is in force where none is named.
 _BUILT_IN = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LoadedPolicy:
     """A policy with its file (None: the built-in one) and where each value came from.
 

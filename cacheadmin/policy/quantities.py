@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, timedelta
+
+from cacheadmin.values import frozen
 
 DURATION_PATTERN = r"^\s*(\d+(\.\d+)?\s*(w|d|h|m|min|s)\s*)+$"
 SIZE_PATTERN = r"^\s*\d+(\.\d+)?\s*([KMGTP]i?)?B?\s*$"
@@ -20,7 +21,7 @@ _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 _MAX_SECONDS = 1000 * 366 * 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Share:
     """A part of the whole, in percent."""
 

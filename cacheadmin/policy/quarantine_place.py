@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.mounts import is_mount_point
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class QuarantinePlace:
     """Where quarantine is or would be; ``warning`` is for every report, or empty."""
 

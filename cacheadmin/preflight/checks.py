@@ -8,7 +8,7 @@ preflight and prune can never disagree; a check of a limit quotes that limit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from cacheadmin.report.locks import holder_words
 from cacheadmin.timestamps import age_words, rfc3339
 from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import ReleaseTrace
@@ -39,7 +40,7 @@ class Status(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One answer: a stable id, a title, what was seen, and what to do."""
 
@@ -50,7 +51,7 @@ class Check:
     fix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """What the checks look at: the case, its plan, where removals would go, what is planted."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.plan import Verdict
@@ -14,12 +13,13 @@ from cacheadmin.prune.room import room_for
 from cacheadmin.report.tables import count_words
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preflight:
     """The answer. ``removals`` counts what a prune would remove, by kind."""
 

@@ -13,17 +13,17 @@ import json
 import os
 import signal
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.protect.roots import WantedRoots
+from cacheadmin.values import frozen
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What a look found: what to plant, and which roots it may judge to be stale.
 

@@ -16,7 +16,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,13 @@ from cacheadmin.protect.roots import (
 )
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PlantedBucket:
     """What one bucket holds of the roots that are wanted there.
 
@@ -69,7 +70,7 @@ class PlantedBucket:
     problem: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Planting:
     """Where roots are planted, and what the folders made for them get."""
 
@@ -227,7 +228,7 @@ def _examine(cache_fd: int, bucket: str, wanted: WantedRoots) -> PlantedBucket:
         return PlantedBucket(bucket, None, total, problem=_words(error))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Found:
     """Names in our folder: wanted and absent, wanted but saying something else, others."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.opening import open_cache
@@ -32,6 +31,7 @@ from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.uv.prune_words import prune_changed
 from cacheadmin.uv.releases import buckets_of
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protection:
     """How well a cache's archives in use are protected from uv's own prune.
 

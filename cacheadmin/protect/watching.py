@@ -16,7 +16,6 @@ import errno
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from itertools import islice
@@ -25,6 +24,7 @@ from typing import Any
 from cacheadmin.protect.folders import open_folder
 from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
+from cacheadmin.values import frozen
 
 # From <sys/inotify.h>.
 _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
@@ -54,7 +54,7 @@ class News(Enum):
     ARCHIVES = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Watched:
     kind: News
     path: str

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
 from cacheadmin.prune.moving import led_to
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ _MAX_ENVIRONMENTS = 64
 _Use = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What may still go, and what came alive: (path, why).
 

@@ -19,6 +19,7 @@ from cacheadmin.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
 from cacheadmin.uv.layout import ARCHIVES, trial_name
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Size
@@ -59,7 +60,7 @@ class TrialResult:
     """When the trial of what this run planted ends (ns since the epoch)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Divided:
     """Removals, divided by what becomes of them."""
 

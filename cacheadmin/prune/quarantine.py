@@ -16,7 +16,6 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NoRoom, NotACache, NotPermitted, Refused
@@ -24,6 +23,7 @@ from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.policy.quarantine_place import choose_quarantine
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -35,7 +35,7 @@ _OWN = ".cacheadmin"
 _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quarantine:
     """A quarantine folder that is held open."""
 

@@ -7,7 +7,6 @@ what is already back is not found in quarantine the next time.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.free_space import is_full
@@ -18,13 +17,14 @@ from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import now_ns, rfc3339
 from cacheadmin.trial.trials import Trials, trials_or_none
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.prune.quarantine import Quarantine
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recovered:
     """One run that was ended; ``problem`` says what could not be put back."""
 

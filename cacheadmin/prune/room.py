@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.counting import count_words
 from cacheadmin.fs.free_space import FreeSpace, can_write, free_space
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.report.tables import size_words
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision
@@ -43,7 +43,7 @@ _TRIAL_FILES = 20
 _ENOUGH = 0.05
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Needs:
     """What a run writes, at most."""
 
@@ -77,7 +77,7 @@ def needs_of(removals: Iterable[Decision]) -> Needs:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RoomForRun:
     """What is free where a cache lies, and what a run would write there."""
 

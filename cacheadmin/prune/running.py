@@ -36,6 +36,7 @@ from cacheadmin.state.store import StateFull
 from cacheadmin.trial.trials import existing_trials, trials_or_none
 from cacheadmin.trial.tripwires import Standing
 from cacheadmin.uv.cache_lock import SharedLock
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
@@ -88,7 +89,7 @@ _FULL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Before:
     """What was done before a run, for its report."""
 

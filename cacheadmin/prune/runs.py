@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, Refused
@@ -18,6 +17,7 @@ from cacheadmin.prune.kept_open import kept_open
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -36,7 +36,7 @@ _PURGING = "purging"
 _HISTORY_NS = 366 * 86_400 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Run:
     """One past run. ``entries`` are the rows of what it moved; ``begun_at`` is RFC 3339.
 

@@ -36,6 +36,7 @@ from cacheadmin.prune.putting_back import PutBack, put_back, uninterrupted
 from cacheadmin.prune.quarantine import Quarantine
 from cacheadmin.prune.verification import Verified
 from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
@@ -71,7 +72,7 @@ class Transaction:
     """What the look after the moves found to be used: entry to a link that leads there."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Steps:
     """What a transaction asks of others: how to lock, look again, and verify.
 

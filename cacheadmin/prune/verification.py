@@ -21,7 +21,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
@@ -30,6 +30,7 @@ from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, entry_on_trial
+from cacheadmin.values import frozen
 
 _ON_TRIAL = f"{ARCHIVES}/{TRIAL_FOLDER}/"
 
@@ -37,7 +38,7 @@ _ON_TRIAL = f"{ARCHIVES}/{TRIAL_FOLDER}/"
 _ARCHIVE = re.compile(r".*/(archive-v\d+)/([^/]+)/", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BrokenLink:
     """A link that our moves broke."""
 
@@ -51,7 +52,7 @@ class BrokenLink:
     """The removed entry it led to, relative to the cache: put back, it makes the link whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verified:
     """What was checked."""
 
@@ -76,7 +77,7 @@ class Verified:
         return tuple(dict.fromkeys(one.entry for one in self.broken))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """What a reader saw of one environment."""
 

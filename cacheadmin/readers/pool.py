@@ -18,7 +18,6 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self
 
@@ -26,6 +25,7 @@ from cacheadmin.readers.confinement import load_system_calls
 from cacheadmin.readers.plain_data import NotThatShapeError, from_plain
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
+from cacheadmin.values import frozen
 
 # More would wait for the same disk, and each learns anew where links lead.
 _MOST_WORKERS = 2
@@ -43,7 +43,7 @@ _SHARE = 4
 _SLICE_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reply(Generic[Item, Answer]):
     """What was answered for one item."""
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from cacheadmin.values import frozen
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReaderLimits:
     """How much one answer may cost."""
 
@@ -22,7 +24,7 @@ class ReaderLimits:
     """Time in which an answer, or another part of it, must come."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unreadable:
     """Something that no reader could read: what it hides must be kept."""
 

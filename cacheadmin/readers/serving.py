@@ -7,20 +7,20 @@ import pickle
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cacheadmin.readers.confinement import allow_cpu_time
 from cacheadmin.readers.frames import HEADER, Kind, Position, framed
 from cacheadmin.readers.plain_data import pack, to_plain
 from cacheadmin.readers.questions import Question, ReaderLimits
+from cacheadmin.values import frozen
 
 # Answers are sent together: one by one, sending would take longer than most reading.
 _MOST_BYTES_HELD = 64 * 1024
 _LONGEST_HELD_SECONDS = 0.005
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """A batch to read."""
 

@@ -9,13 +9,13 @@ right to left from turning what stands beside them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cell:
     """One cell: its HTML, and the number by which a column is sorted, if it is one.
 

@@ -9,11 +9,11 @@ for dark; the last is for everything that has no colour of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from cacheadmin.report.html_text import escaped, name_html
 from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import NANOSECONDS, rfc3339
+from cacheadmin.values import frozen
 
 _WIDTH, _HEIGHT = 560, 260
 _LEFT, _RIGHT, _TOP, _BOTTOM = 92, 12, 12, 28
@@ -21,7 +21,7 @@ _COLOURS = 8
 _DAY_NS = 86_400 * NANOSECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Series:
     """One layer of a chart: bytes at each of the chart's times. ``colour`` is 0 to 7."""
 

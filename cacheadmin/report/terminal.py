@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cacheadmin.report.escaping import printable
+from cacheadmin.values import frozen
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -41,7 +41,7 @@ def unpainted(text: str, _style: Style) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Terminal:
     """How wide it is (columns), whether it shows UTF-8, and how it colours."""
 

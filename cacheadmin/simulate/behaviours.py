@@ -8,11 +8,11 @@ see docs/uv-prune-by-release.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from cacheadmin.errors import WrongUsage
 from cacheadmin.uv.releases import Release, parse_release
+from cacheadmin.values import frozen
 
 
 class References(Enum):
@@ -56,7 +56,7 @@ class CleanedArchives(Enum):
     UNLINKED = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Behaviour:
     """One release's prune, and its `cache clean PACKAGE`.
 

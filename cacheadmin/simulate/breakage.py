@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.inventory.entries import archive_path, lies_in
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Process
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _MAX_DEPTH = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Break:
     """An environment that would lose files: ``links`` counts its links that would dangle.
 
@@ -35,7 +35,7 @@ class Break:
     packages: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Breakage:
     """Everything a prune would break. ``processes`` would lose files they run from."""
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused, WrongUsage
 from cacheadmin.uv.binaries import read_binary
 from cacheadmin.uv.prune_words import prune_changed
 from cacheadmin.uv.releases import buckets_of, newest_known, parse_release
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChosenRelease:
     """A release to simulate; ``buckets`` None: as in the release table."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,12 +20,13 @@ from cacheadmin.simulate.breakage import Breakage, breakage
 from cacheadmin.simulate.choosing import choose_release
 from cacheadmin.simulate.simulating import Simulation, has_roots, simulate_prune
 from cacheadmin.situation import look_with
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.situation import Progress, Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A simulation and whom it would break; ``notes`` are for people.
 

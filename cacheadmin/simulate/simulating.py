@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import WrongUsage
@@ -22,12 +21,13 @@ from cacheadmin.simulate.steps import (
 from cacheadmin.simulate.tree import Tree
 from cacheadmin.uv.layout import ROOTS_FOLDER, ROOTS_KINDS, parse_bucket_name
 from cacheadmin.uv.releases import buckets_of
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Simulation:
     """What a release's prune, or its `cache clean PACKAGE`, would do.
 

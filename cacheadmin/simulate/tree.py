@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name, tripwire_text
+from cacheadmin.values import frozen
 
 _MAX_LINKS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One name in a folder: its path, and what it is itself (links not followed)."""
 

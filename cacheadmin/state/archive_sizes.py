@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.state.fast_reading import read_size_rows
 from cacheadmin.state.location import sqlite_path
 from cacheadmin.state.store import State
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RememberedSize:
     """The size of the archive folder of this inode and mtime (ns).
 

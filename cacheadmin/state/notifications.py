@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.state.fast_reading import read_notification_rows
 from cacheadmin.state.location import default_url, sqlite_path
 from cacheadmin.state.store import State
 from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.values import frozen
 
 _DAY_NS = 24 * 3600 * NANOSECONDS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Told:
     """The last message about one cause."""
 

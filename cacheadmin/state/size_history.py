@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from cacheadmin.state.fast_reading import read_history_rows
 from cacheadmin.state.location import sqlite_path
 from cacheadmin.state.store import State
 from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.values import frozen
 
 _HOUR_NS = 3600 * NANOSECONDS
 _DAY_NS = 24 * _HOUR_NS
@@ -25,7 +25,7 @@ _WEEK_NS = 7 * _DAY_NS
 _STEPS = ((_HOUR_NS, 2, _DAY_NS), (_DAY_NS, 52, _WEEK_NS), (_WEEK_NS, 520, _WEEK_NS))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SizeRecord:
     """The allocated bytes of a cache at one moment (ns), and of what it consists.
 

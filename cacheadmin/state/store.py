@@ -7,7 +7,6 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
@@ -36,6 +35,7 @@ from cacheadmin.state.fast_reading import (
 )
 from cacheadmin.state.fast_writing import write_environment_rows
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -57,7 +57,7 @@ class StateFull(StateUnusable):
     """Nothing can be written to the state: its disk, or a quota, is full."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RememberedRow:
     """One environment of the state; ``registered`` when somebody added it by hand."""
 

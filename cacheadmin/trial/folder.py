@@ -18,13 +18,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
 from cacheadmin.fs.mounts import mount_id
 from cacheadmin.fs.reading import failure, kind_words, open_directory
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -43,7 +43,7 @@ _MARKER_WORDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrialFolder:
     """Our folder, held open together with the cache it lies in."""
 

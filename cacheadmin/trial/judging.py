@@ -21,13 +21,14 @@ time that does not count moves that moment by as much.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cacheadmin.trial.ledger import Ledger, Trial
 from cacheadmin.trial.tripwires import Seen, Standing
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Judgement:
     """What follows from one look at all tripwires."""
 

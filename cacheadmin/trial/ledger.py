@@ -16,11 +16,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
@@ -32,7 +33,7 @@ _MAX_BYTES = 256 * 1024 * 1024
 _MAX_USES = 100_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trial:
     """The trial of one entry."""
 
@@ -67,7 +68,7 @@ class Trial:
     """How much of the time since it began does not count (ns): nobody could have been seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spring:
     """An entry that came back from its trial, and why."""
 
@@ -96,7 +97,7 @@ class Spring:
 USES = frozenset({"sprung", "kin", "linked"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ledger:
     """All that is remembered of the trials of one cache."""
 

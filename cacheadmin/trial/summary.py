@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.trial.trials import trials_or_none
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.trial.ledger import Spring, Trial
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TrialSummary:
     """What is on trial now, and what came back."""
 

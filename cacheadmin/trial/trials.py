@@ -30,6 +30,7 @@ from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.tripwires import Seen, Standing, Tripwires, open_content
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -48,7 +49,7 @@ Shield = Callable[[Iterable[str]], str]
 Who = Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """What the policy says of trials."""
 
@@ -59,7 +60,7 @@ class Rules:
     """The site's word that everybody is known: silence then counts where nobody could be seen."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watched:
     """What one look at all tripwires found and did."""
 

@@ -84,7 +84,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -94,6 +93,7 @@ from cacheadmin.fs.renaming import exchange, move_to_free_name
 from cacheadmin.fs.rights import give_rights, rights_below
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import entry_on_trial, trial_name, tripwire_text
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
@@ -122,7 +122,7 @@ class Standing(StrEnum):
     EMPTY = "empty"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """What a look at one entry on trial found."""
 

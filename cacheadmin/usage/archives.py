@@ -21,7 +21,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cacheadmin.fs.accounting import Tally
 from cacheadmin.fs.charges import Charges
@@ -30,12 +29,13 @@ from cacheadmin.fs.measuring import Walk
 from cacheadmin.fs.reading import ReadFailure, open_directory_beneath
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
 from cacheadmin.state.archive_sizes import RememberedSize
+from cacheadmin.values import frozen
 
 _DIST_INFO = ".dist-info"
 _LARGEST_INLINE = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeasuredArchive:
     """One archive's tally. ``remember`` is None for one that must be measured again."""
 

@@ -10,7 +10,6 @@ whatever the grouping, and never counted as anybody's package.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
@@ -26,6 +25,7 @@ from cacheadmin.uv.layout import (
     is_temporary,
     parse_bucket_name,
 )
+from cacheadmin.values import frozen
 
 
 class Sort(StrEnum):
@@ -44,7 +44,7 @@ class Sort(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """One line of the report. ``name`` is None for what no bucket, package or team has."""
 
@@ -53,7 +53,7 @@ class Group:
     version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Thing:
     """What is known of a file or archive: ``sort`` is ``package`` where it has one."""
 
@@ -74,7 +74,7 @@ _SORT_OF_KIND = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Grouping:
     """How things are grouped: the words for users and teams come from outside."""
 

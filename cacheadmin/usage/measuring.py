@@ -11,7 +11,6 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache as remembering
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ from cacheadmin.usage.groups import (
     thing_of_archive,
 )
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Situation
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usage:
     """What a cache takes. ``groups`` has each group's size, ``archives`` its number of archives.
 
@@ -63,7 +63,7 @@ class Usage:
     warning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """The smallest group: one archive, or all of one sort around archives."""
 
@@ -71,7 +71,7 @@ class Piece:
     archive: ArchiveId | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeasuredCache:
     """A cache that was measured once; `Usage` says what the other fields mean."""
 

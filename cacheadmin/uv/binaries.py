@@ -14,7 +14,6 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from itertools import islice
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
@@ -24,6 +23,7 @@ from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.prune_words import prune_words
 from cacheadmin.uv.releases import known_kinds
+from cacheadmin.values import frozen
 
 # Searched by what follows or precedes: the expressions begin with plain text, which is
 # found a hundred times quicker than a choice of words.
@@ -44,7 +44,7 @@ _BEFORE_VERSION = max(map(len, known_kinds()))
 _BUCKET_VERSION = re.compile(rb"-v(\d{1,4})(?![0-9])")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LearnedBinary:
     """What a binary says of itself. ``version`` None: it does not tell.
 

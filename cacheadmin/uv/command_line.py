@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from cacheadmin.values import frozen
 
 # Options of uv, of any release, that take the next word as their value.
 _WITH_VALUE = frozenset(
@@ -51,7 +52,7 @@ _RUNNING = (("run",), ("tool", "run"), ("tool", "uvx"), ("x",))
 _RUNNING_ALONE = frozenset({"uvx", "uvx.exe"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UvCommand:
     """A command line of uv, read as uv reads it."""
 

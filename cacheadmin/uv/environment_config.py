@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cacheadmin.values import frozen
 
 # uv writes about 200 bytes.
 MAX_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvironmentConfig:
     """The keys of ``pyvenv.cfg`` that matter here; None where absent.
 

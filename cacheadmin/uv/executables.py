@@ -10,10 +10,10 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.releases import parse_release
+from cacheadmin.values import frozen
 
 SYSTEM_PLACES = ("/usr/local/bin/uv", "/usr/bin/uv", "/opt/uv/uv", "/opt/uv/bin/uv")
 _HOME_PLACES = (".local/bin/uv", ".cargo/bin/uv", "bin/uv", ".pyenv/shims/uv")
@@ -34,7 +34,7 @@ _SMALLEST = 1024 * 1024
 LARGEST = 1024 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Executable:
     """One uv executable. ``installed_ns`` is its file's time."""
 

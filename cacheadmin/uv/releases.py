@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from cacheadmin.values import frozen
 
 Release = tuple[int, ...]
 
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ReleaseRange:
     """The releases that use a bucket. ``last`` None: still in use by the newest."""
 
@@ -35,7 +36,7 @@ class ReleaseRange:
     last: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Change:
     since: Release
     buckets: frozenset[str]

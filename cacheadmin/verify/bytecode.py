@@ -18,8 +18,9 @@ Source: PEP 552, PEP 3147, importlib.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
 from enum import Enum
+
+from cacheadmin.values import frozen
 
 HEADER_BYTES = 16
 _CACHE = "__pycache__"
@@ -37,7 +38,7 @@ class Bytecode(Enum):
     BROKEN = "it is no compiled file"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Source:
     """What is known of the source beside a compiled file."""
 

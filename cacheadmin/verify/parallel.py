@@ -29,11 +29,11 @@ from concurrent.futures import (
 )
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.locating import Place
+from cacheadmin.values import frozen
 from cacheadmin.verify.checking import Checked, check_archive, check_deferred
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _AHEAD = 4
 _FEW = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Workplace:
     """What every worker needs: the open cache, its path, and where links lead."""
 

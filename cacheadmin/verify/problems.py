@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 
 from cacheadmin.findings import Severity
+from cacheadmin.values import frozen
 
 
 class VerifyRule(StrEnum):
@@ -24,7 +24,7 @@ class VerifyRule(StrEnum):
     UNREADABLE = "unreadable"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Touched:
     """Who owns a file, when it was changed and who may write to it.
 
@@ -43,7 +43,7 @@ class Touched:
     replacers: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing that is wrong. ``path`` is relative to the archive, "" for the whole.
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from dataclasses import dataclass
 from itertools import islice
 
 from cacheadmin.record_rows import record_rows
+from cacheadmin.values import frozen
 
 # The largest RECORD seen (a package with 30,000 files) is 4 MiB. A line takes
 # some hundred bytes of memory, however short it is.
@@ -35,7 +35,7 @@ _PATH_LIMIT = 4096
 _TRANSLATION = str.maketrans("-_", "+/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """What RECORD says of one file.
 
@@ -48,7 +48,7 @@ class Line:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """One RECORD, read. ``lines`` are by path inside the archive.
 

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.questions import locator_for
@@ -20,6 +19,7 @@ from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
 from cacheadmin.package_names import normalized
 from cacheadmin.pinning import no_such_target
 from cacheadmin.planner.targets import near_names, resolve_target
+from cacheadmin.values import frozen
 from cacheadmin.verify.parallel import Workplace, check_all
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.sampling import in_sample
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cacheadmin.verify.checking import Checked
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verification:
     """What a verification found, worst first.
 

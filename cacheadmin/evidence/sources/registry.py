@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
@@ -11,6 +10,7 @@ from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.registry import MAX_ENTRIES, MAX_ENTRIES_UNDER_LOCK, registered
 from cacheadmin.readers import Unreadable
+from cacheadmin.values import frozen
 
 
 class Registry:
@@ -39,7 +39,7 @@ class Registry:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Readers:
     """Looks at what links lead to, in readers."""
 

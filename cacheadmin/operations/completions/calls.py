@@ -11,9 +11,10 @@ files; a test tells when they are out of date.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from cacheadmin.values import frozen
 
 POLICY = "policy"
 RUN = "run"
@@ -24,7 +25,7 @@ OTHER = "other"
 _KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE, "RUN": RUN}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Option:
     """One option with all its spellings. ``takes``: POLICY, FILE, OTHER or "" for no value."""
 
@@ -35,7 +36,7 @@ class Option:
     repeats: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """One command or group. ``words`` call it; ``commands`` are (name, help) of a group.
 

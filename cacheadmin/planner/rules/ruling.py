@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
+from cacheadmin.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ruling:
     """One decision, and whether it is a removal."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.simulate.behaviours import Behaviour
@@ -14,7 +15,7 @@ class PruneFails(Exception):
     """The release itself would end with an error here."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PrunedRelease:
     """A release: its name, how it behaves, and its bucket names by kind."""
 
