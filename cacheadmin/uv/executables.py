@@ -94,10 +94,16 @@ def _versions_in(fd: int) -> set[str]:
     """Return every version at an anchor; none for a file of too many. Raises OSError."""
     versions: set[str] = set()
     anchors = 0
-    for content, fresh in _pieces(fd):
+    # One piece of memory for all of it: a new one for each piece would cost more than reading.
+    kept = _BEFORE_ANCHOR + max(map(len, _ANCHORS)) - 1
+    content = bytearray(kept + _PIECE_BYTES)
+    fresh = memoryview(content)[kept:]
+    # Read, not mapped: a file that its owner cuts short meanwhile would kill us (SIGBUS).
+    for offset in range(0, LARGEST, _PIECE_BYTES):
+        count = os.preadv(fd, [fresh], offset)
         for anchor in _ANCHORS:
             # One that ends before the fresh part was found in the piece before.
-            position = content.find(anchor, max(0, fresh - len(anchor) + 1))
+            position = content.find(anchor, kept - len(anchor) + 1, kept + count)
             while position >= 0:
                 anchors += 1
                 if anchors > _MAX_ANCHORS:
@@ -105,23 +111,11 @@ def _versions_in(fd: int) -> set[str]:
                 found = _NUMBER.search(content[max(0, position - _BEFORE_ANCHOR) : position])
                 if found is not None:
                     versions.add(found[1].decode())
-                position = content.find(anchor, position + 1)
+                position = content.find(anchor, position + 1, kept + count)
+        if count < _PIECE_BYTES:
+            break
+        content[:kept] = content[-kept:]
     return versions
-
-
-def _pieces(fd: int) -> Iterator[tuple[bytes, int]]:
-    """Yield a file's pieces, each after the end of the one before, and where the new part begins.
-
-    Read, not mapped: a file that its owner cuts short meanwhile would kill us (SIGBUS).
-    """
-    kept = _BEFORE_ANCHOR + max(map(len, _ANCHORS)) - 1
-    before = b""
-    for position in range(0, LARGEST, _PIECE_BYTES):
-        piece = os.pread(fd, _PIECE_BYTES, position)
-        yield before + piece, len(before)
-        if len(piece) < _PIECE_BYTES:
-            return
-        before = (before + piece)[-kept:]
 
 
 def release_beside(executable: str, root: str = "") -> str | None:
