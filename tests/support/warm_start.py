@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -107,6 +108,7 @@ def _serve(connection: socket.socket) -> None:
 
     for module in pkgutil.walk_packages(cacheadmin.__path__, "cacheadmin."):
         importlib.import_module(module.name)
+    _prepare()
     while True:
         message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
         if not message:
@@ -120,6 +122,17 @@ def _serve(connection: socket.socket) -> None:
         connection.send(str(child).encode())
         _, status = os.waitpid(child, 0)
         connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _prepare() -> None:
+    """Do once what every call would do: what is made on first use, and looking for garbage."""
+    from cacheadmin.cli.app import build_program
+    from cacheadmin.policy.loading import parse_policy
+
+    build_program()
+    parse_policy(b"name: warm\nversion: 1\ncache: /nonexistent\n", "warm.yaml")
+    gc.collect()
+    gc.freeze()
 
 
 def _become(request: dict[str, object], out: int, err: int) -> None:
