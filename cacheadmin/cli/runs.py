@@ -186,7 +186,7 @@ def purge_command(
     failures: list[tuple[str, str]] = []
     with recorded("runs purge", policy) as account:
         account.run_id = run
-        with _locked(policy, insecure_policy, account) as (_, cache, quarantine):
+        with _locked(policy, insecure_policy, account) as (loaded, cache, quarantine):
             if run is not None:
                 chosen: tuple[str, ...] = (run,)
             elif age is not None:
@@ -199,7 +199,7 @@ def purge_command(
                 failures += [(f"run {name}: {path}", why) for path, why in failed]
                 if not failed:
                     purged.append(name)
-            ended, words = end_now(cache, chosen) if now else (0, [])
+            ended, words = end_now(loaded.policy, cache, chosen) if now else (0, [])
         account.subject = ", ".join(chosen)
         account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
         account.counts = {

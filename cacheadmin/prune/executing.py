@@ -134,7 +134,7 @@ def _prepare(
     result: PruneResult,
 ) -> tuple[tuple[Decision, ...], frozenset[str]]:
     """Make links and roots before the lock; return what goes, and which of it on trial."""
-    rules = trial_rules(situation.policy)
+    rules = trial_rules(situation.policy, situation.cache.identity.path)
     moment_ns = situation.now_ns
     begun = new_trials(run_id, divided.removals, divided.on_trial, sizes, moment_ns, rules)
     try:
@@ -144,7 +144,7 @@ def _prepare(
     ready = divided.on_trial.difference(failed)
     trials.unprepare(failed)
     result.dropped += failed.items()
-    result.trial.ends_ns = moment_ns + rules.lasts_ns
+    result.trial.ends_ns = moment_ns + rules.lasts_ns + rules.unseen_ns
     return tuple(d for d in divided.removals if d.path not in failed), ready
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import EntryKind, archive_path, lies_in
 from cacheadmin.package_names import normalized
@@ -99,11 +101,16 @@ def divide_removals(policy: Policy, inventory: Inventory, removals: Sequence[Dec
     return Divided(left, frozenset(on_trial), tuple(staying.items()))
 
 
-def trial_rules(policy: Policy) -> Rules:
-    """Return what the policy says of trials; one that has none any more lets them end at once."""
+def trial_rules(policy: Policy, cache_path: str) -> Rules:
+    """Return what holds for trials; a policy that has none any more lets them end at once.
+
+    ``cache_path`` is resolved and absolute: its filesystem decides from when on users are seen.
+    """
     trial = policy.prune.trial
     lasts_ns = 0 if trial == "never" else nanoseconds(trial.lasts)
-    return Rules(lasts_ns, complete=policy.venvs.complete)
+    alone = policy.hosts.only is not None
+    unseen_ns = nanoseconds(timedelta(seconds=client_memory_seconds(cache_path, alone=alone)))
+    return Rules(lasts_ns, unseen_ns, complete=policy.venvs.complete)
 
 
 def new_trials(
@@ -125,11 +132,12 @@ def new_trials(
                 decision.path,
                 run_id,
                 now_ns,
-                now_ns + rules.lasts_ns,
+                now_ns + rules.lasts_ns + rules.unseen_ns,
                 package=decision.package,
                 version=decision.version,
                 bytes=size.reclaimable_bytes if size is not None else 0,
                 files=size.files if size is not None else 0,
+                discounted_ns=rules.unseen_ns,
             )
         )
     return found

@@ -8,12 +8,13 @@ well. Silent trials that are over end last, when the lock is given back.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
-from cacheadmin.evidence.facts import Filesystem
+from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.fs.measuring import measure_many
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 # A lookup that had found a tripwire before it was renamed away is over by then.
 _WAIT_SECONDS = 1.0
 
-# For so long a client may keep attributes, unless its mount says otherwise.
-_NETWORK_WAIT_SECONDS = 61.0
-_ATTRIBUTE_OPTIONS = ("actimeo=", "acregmax=")
-
 
 def watch(policy: Policy, cache: OpenCache, shield: Shield | None) -> Watched | None:
     """Look at all tripwires, bring back what sprang; None where nothing is on trial.
@@ -53,7 +50,8 @@ def watch(policy: Policy, cache: OpenCache, shield: Shield | None) -> Watched | 
             return None
         trials.shield = shield
         trials.mend()
-        return trials.watch(now_ns, trial_rules(policy), witnesses(cache, policy.aliases))
+        rules = trial_rules(policy, cache.identity.path)
+        return trials.watch(now_ns, rules, witnesses(cache, policy.aliases))
 
 
 @contextmanager
@@ -121,7 +119,7 @@ def end_trials(
         count = len(due) + len(early)
         return [f"{count} trials are over, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
-    done = trials.end(entries, wait_seconds(situation.evidence.filesystem))
+    done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS)
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -129,10 +127,11 @@ def end_trials(
     return words
 
 
-def end_now(cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
+def end_now(policy: Policy, cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
     """End the trials of some runs at once; return how many ended, and what people should know.
 
-    Whoever came in at the last moment brings the entry back all the same. Call
+    Whoever came in at the last moment brings the entry back all the same, and
+    the last moment is long enough to see clients of a network filesystem. Call
     it under the run lock.
     """
     with existing_trials(cache) as trials:
@@ -142,6 +141,10 @@ def end_now(cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
         for entry in mine:
             # Asked for by name: what it had seen before does not count.
             trials.tripwires.set_back(entry)
+        if mine:
+            time.sleep(
+                client_memory_seconds(cache.identity.path, alone=policy.hosts.only is not None)
+            )
         done = trials.end(mine, _WAIT_SECONDS) if mine else Ended()
     words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -149,18 +152,13 @@ def end_now(cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
     return len(done.deleted), words
 
 
-def wait_seconds(filesystem: Filesystem) -> float:
-    """Return how long to wait between the two steps of a trial's end."""
-    if not filesystem.network:
-        return _WAIT_SECONDS
-    if "noac" in filesystem.options:
-        return _WAIT_SECONDS
-    found = [
-        float(option.partition("=")[2])
-        for option in filesystem.options
-        if option.startswith(_ATTRIBUTE_OPTIONS) and option.partition("=")[2].isdigit()
-    ]
-    return max(found) + _WAIT_SECONDS if found else _NETWORK_WAIT_SECONDS
+def _unseen_seconds(situation: Situation) -> float:
+    """Return for how long clients of a network filesystem may go by what they remember."""
+    return client_memory_seconds(
+        situation.cache.identity.path,
+        alone=situation.policy.hosts.only is not None,
+        others=[host.reach.options for host in situation.evidence.hosts],
+    )
 
 
 def _lacks(

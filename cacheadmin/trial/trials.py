@@ -56,6 +56,10 @@ class Rules:
     lasts_ns: int
     """How long a trial lasts (ns)."""
 
+    unseen_ns: int = 0
+    """For so long after a link is planted or set back, lookups may go unseen (ns): clients
+    of a network filesystem answer them from memory."""
+
     complete: bool = False
     """The site's word that everybody is known: silence then counts where nobody could be seen."""
 
@@ -255,7 +259,7 @@ class Trials:
                 uncounted.update(self.entries())
         moment_ns = now()
         self.ledger = self.ledger.with_trials(
-            prolonged(self.ledger, uncounted, moment_ns, rules.lasts_ns)
+            prolonged(self.ledger, uncounted, moment_ns + rules.unseen_ns, rules.lasts_ns)
         )
         emptied = self._clear(lost)
         self._renew_decoys(seen, moment_ns)
@@ -334,7 +338,7 @@ class Trials:
 
         Decoys without a record are known by their emptiness.
         """
-        until_ns = moment_ns + rules.lasts_ns
+        until_ns = moment_ns + rules.lasts_ns + rules.unseen_ns
         decoys, trials = set(self.ledger.decoys), []
         for one in seen:
             known = self.ledger.trials.get(one.entry)
@@ -350,7 +354,7 @@ class Trials:
                         since_ns=moment_ns,
                         until_ns=until_ns,
                         link_inode=one.link_inode,
-                        discounted_ns=0,
+                        discounted_ns=rules.unseen_ns,
                     )
                 )
         self.ledger = replace(self.ledger.with_trials(trials), decoys=frozenset(decoys))

@@ -38,6 +38,9 @@ Why nobody is harmed, step by step:
   springs it. Where the filesystem has no exchange (NFS) there are two renames,
   and a moment without O between them; the journal covers it, and a kill there
   leaves the entry at P and nothing at O, which the next look puts back.
+- *Clients of network filesystems* follow names and links from memory for up to
+  a minute, unseen (``evidence.client_memory``). So that long after planting, and
+  after setting back, does not count, and what the server knows is asked for.
 - *A lookup while we look.* The kernel moves the access time before it goes on
   to P. Whoever got through before our ``lstat`` is seen by it, whoever comes
   later by the next.
@@ -87,6 +90,7 @@ import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cacheadmin.fs.asking_servers import ask_server
 from cacheadmin.fs.reading import kind_words, open_directory, open_directory_beneath
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.fs.renaming import exchange, move_to_free_name
@@ -369,9 +373,9 @@ class Tripwires:
     def stayed_silent(self, entry: str) -> bool:
         """Whether nobody came in before the first step; look once the wait is over."""
         try:
-            status = os.stat(
-                f"{_ENDING}{self._place(entry)}", dir_fd=self.folder.fd, follow_symlinks=False
-            )
+            name = f"{_ENDING}{self._place(entry)}"
+            ask_server(name, self.folder.fd)
+            status = os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return status.st_atime_ns == PAST_NS
@@ -433,7 +437,10 @@ class Tripwires:
 
     def _at_origin(self, entry: str) -> os.stat_result | None:
         try:
-            return os.stat(_name(entry), dir_fd=self._bucket(entry), follow_symlinks=False)
+            name, bucket_fd = _name(entry), self._bucket(entry)
+            # A spring that another host caused is no news to our client's memory.
+            ask_server(name, bucket_fd)
+            return os.stat(name, dir_fd=bucket_fd, follow_symlinks=False)
         except OSError as error:
             if error.errno in _NOT_THERE:
                 return None
@@ -511,6 +518,7 @@ def access_is_seen(folder: TrialFolder) -> bool:
     try:
         os.utime(name, ns=(PAST_NS, PAST_NS), dir_fd=folder.fd, follow_symlinks=False)
         os.stat(name, dir_fd=folder.fd)
+        ask_server(name, folder.fd)
         status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         return status.st_atime_ns != PAST_NS
     finally:

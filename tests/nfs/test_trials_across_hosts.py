@@ -11,7 +11,7 @@ from tests.support.nfs_sites import NEW, NfsSite
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
 
-@pytest.mark.parametrize("version", ["4.2"])
+@pytest.mark.parametrize("version", ["4.2", "3"])
 def test_an_unseen_environment_of_another_host_goes_on_working(
     site_of: Callable[[str], NfsSite], version: str
 ) -> None:
@@ -29,15 +29,16 @@ def test_an_unseen_environment_of_another_host_goes_on_working(
 
     begun = site.a.json("prune", policy)
     assert set(begun["trial"]["planted"]) == used | unused, begun
-    assert site.server.on_trial() == used | unused
+    # Decoys, which nobody can know, stand beside them.
+    assert used | unused <= site.server.on_trial()
+    assert not begun["trial"]["blind"]
     assert site.b.imports(environment, "six.moves.urllib, cowsay.main").code == 0
 
-    # Attributes are kept for a minute at most: a use within it may be seen by the run after.
-    for _ in range(3):
-        site.a.cacheadmin("prune", policy, code=0)
-        if not used & site.server.on_trial():
-            break
-    # Decoys, planted meanwhile, stand there too.
+    # What a client remembers leads it past tripwires unseen, for a minute at most.
+    site.b.forget_names()
+    assert site.b.imports(environment, "six.moves.urllib, cowsay.main").code == 0
+    # A looked at those links a moment ago: what it remembers of them must not count.
+    site.a.cacheadmin("prune", policy, code=0)
     assert unused <= site.server.on_trial()
     assert not used & site.server.on_trial()
     assert site.b.imports(environment, "cowsay.main, six").code == 0

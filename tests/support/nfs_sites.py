@@ -116,6 +116,10 @@ class NfsHost:
         """Run a program of that environment which imports modules."""
         return self.guest.run(f"{environment}/bin/python", "-B", "-c", f"import {modules}")
 
+    def forget_names(self) -> None:
+        """Have this client's kernel forget names and attributes, as a minute without use does."""
+        self.guest.sh("sync; echo 3 > /proc/sys/vm/drop_caches")
+
     def archives(self, environment: str) -> set[str]:
         """Return the entries of the cache that an environment links to."""
         links = self.guest.sh(f"find {environment} -type l -printf '%l\\n'").stdout.splitlines()
