@@ -158,7 +158,9 @@ class Case:
         """
         if not self.evidence.filesystem.network or self.policy.hosts.only == "this":
             return False
-        return not self.policy.hosts.expect or any(gap.kind is GapKind.HOSTS for gap in self.gaps)
+        return not self.policy.hosts.expect or any(
+            gap.kind is GapKind.HOSTS and gap.id != "hosts.locks" for gap in self.gaps
+        )
 
     def buckets_of(self, version: str, uid: int | None = None) -> frozenset[str] | None:
         """Return a release's bucket names, from the table or as learned; None: unknown.

@@ -15,6 +15,7 @@ from cacheadmin.evidence.facts import (
     Unseen,
     UseOfEntry,
 )
+from cacheadmin.evidence.sources.other_hosts import lock_gaps
 from cacheadmin.inventory.entries import (
     ArchiveContent,
     ArchiveId,
@@ -488,6 +489,21 @@ def test_a_cache_whose_locks_end_at_this_host_is_never_safe() -> None:
     plan = make_plan(policy(), inventory(), evidence(filesystem=lockless), NOW)
     assert plan.verdict is Verdict.LIMITED
     assert any("nolock" in limit.detail for limit in plan.limits)
+
+
+@pytest.mark.parametrize("reach", [False, None])
+def test_nothing_is_proven_where_locks_may_end_at_this_host(reach: bool | None) -> None:
+    """A uv of another host may be about to link, whatever the hosts have told."""
+    lockless = replace(NFS, locks_reach_other_hosts=reach)
+    stored = inventory(archives=[archive("Six", package="six")])
+    facts = evidence(releases=ACTIVE, filesystem=lockless, gaps=tuple(lock_gaps(lockless)))
+    told = policy(venvs={"complete": True}, hosts={"expect": ("node1",)})
+    plan = make_plan(told, stored, facts, NOW)
+    assert [(one.path, one.rests_on) for one in plan.removals] == [("archive-v0/Six", "absence")]
+    word = policy(venvs={"complete": True}, hosts={"only": "this"})
+    plan = make_plan(word, stored, facts, NOW)
+    assert [one.rests_on for one in plan.removals] == ["proof"]
+    assert not list(lock_gaps(NFS))
 
 
 def test_an_unknown_release_and_its_buckets_are_one_line() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cacheadmin.evidence.exports import exports_of
-from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.evidence.facts import Filesystem, Gap, GapKind
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.reach import containers_that_reach
@@ -30,7 +30,9 @@ class OtherHosts:
         path = look.inventory.cache.path
         # Who is named in hosts.expect tells of itself: each that does not is a gap of its own.
         reached = () if look.policy.hosts.expect else (*_network(path), *_exported(path))
-        return Facts(gaps=(*reached, *_containers(path, look.readers)))
+        return Facts(
+            gaps=(*reached, *lock_gaps(describe_filesystem(path)), *_containers(path, look.readers))
+        )
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return nothing: what came to be reachable meanwhile has had no time to link anything."""
@@ -47,6 +49,21 @@ def _network(path: str) -> Iterator[Gap]:
             f"the cache is on {filesystem.kind} ({filesystem.source}): other hosts may use it, and "
             "their processes and local environments can't be seen from here",
             _EXPECT,
+        )
+
+
+def lock_gaps(filesystem: Filesystem) -> Iterator[Gap]:
+    """Yield the gap that locks leave which end at this host, or may: what they wait for is ours."""
+    if filesystem.network and filesystem.locks_reach_other_hosts is not True:
+        # No observation closes it: a host tells what it used, not what its uv is about to link.
+        why = f" ({filesystem.lock_note})" if filesystem.lock_note else ""
+        yield Gap(
+            "hosts.locks",
+            GapKind.HOSTS,
+            filesystem.mount_point,
+            f"locks on this {filesystem.kind} mount are not known to reach other hosts{why}: a uv "
+            "that is at work there can't be waited for",
+            f"mount it with locks that the server keeps, or prune on the server; {_WORD}",
         )
 
 
