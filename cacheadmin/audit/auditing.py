@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.rules.not_audited import NotAudited
@@ -20,6 +19,7 @@ from cacheadmin.errors import CacheadminError
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.policy.locating import is_folder, policies_of
 from cacheadmin.situation import look_with
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisories
@@ -90,7 +90,7 @@ def _audit_of_many(
     except Exception as error:
         # A bug that one cache brings out must not hide what is wrong with the others.
         reason = f"unexpected error: {type(error).__name__}: {error}"
-        return _failed(policy, reason, f"cacheadmin --verbose audit {quote(policy)}", loaded)
+        return _failed(policy, reason, f"cacheadmin --verbose audit {shell_word(policy)}", loaded)
 
 
 def _failed(subject: str, reason: str, hint: str, loaded: LoadedPolicy | None = None) -> Audit:

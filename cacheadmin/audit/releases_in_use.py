@@ -15,7 +15,7 @@ from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.fs.access_lists import ALL
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.escaping import shell_word
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
 from cacheadmin.values import frozen
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from cacheadmin.accounts import account_name
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.report.escaping import shell_word
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.values import frozen
 
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
-from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.uv.layout import ROOTS_FOLDER
 
 if TYPE_CHECKING:

@@ -88,13 +88,13 @@ def _emphasised(text: str) -> str:
 
 def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     """Write a script a user into a folder, or print the only one; return how many were written."""
-    import shlex
     from itertools import groupby
 
     from cacheadmin.doctor.becoming import become_words
     from cacheadmin.doctor.script_files import script_name, write_scripts
     from cacheadmin.doctor.scripts import script_for
     from cacheadmin.errors import WrongUsage
+    from cacheadmin.text.escaping import shell_word
 
     by_uid = sorted(checkup.diagnoses, key=lambda one: one.examination.uid)
     scripts: dict[str, str] = {}
@@ -121,6 +121,6 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
         return 0
     for path in write_scripts(target, scripts):
         way = ways[os.path.basename(path)]
-        output.note(f"wrote {path}; as root: {way} < {shlex.quote(path)}")
+        output.note(f"wrote {path}; as root: {way} < {shell_word(path)}")
     output.note("each is for its user alone")
     return len(scripts)

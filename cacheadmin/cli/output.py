@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cacheadmin.errors import CacheadminError
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

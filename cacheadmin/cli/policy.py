@@ -31,13 +31,13 @@ def init_command(
 ) -> None:
     """Write a commented starter policy; an existing file is never overwritten."""
     import os
-    import shlex
 
     from cacheadmin.errors import CacheadminError
     from cacheadmin.policy.loading import parse_policy
     from cacheadmin.policy.locating import default_cache
     from cacheadmin.policy.starter import starter_policy, write_starter
     from cacheadmin.policy.trust import read_trusted
+    from cacheadmin.text.escaping import shell_word
 
     text = starter_policy(name, cache or default_cache(os.environ))
     # A name or path that makes no valid policy is said now, not by cron tonight.
@@ -46,7 +46,7 @@ def init_command(
         output.data(text.rstrip("\n"))
         return
     write_starter(file, text)
-    shown = shlex.quote(file)
+    shown = shell_word(file)
     output.note(f"wrote {file}; check it with `cacheadmin policy check {shown}`")
     try:
         read_trusted(os.path.abspath(file), insecure=False)

@@ -110,8 +110,8 @@ def show_preflight(situation: Situation, answer: Preflight, output_format: Forma
 
 
 def _preflight_text(answer: Preflight) -> str:
-    from cacheadmin.report.escaping import printable
     from cacheadmin.report.fitting import wrapped, wrapped_fix
+    from cacheadmin.text.escaping import printable
 
     lines = []
     for check in answer.checks:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Sequence
 
 from cacheadmin.errors import CacheadminError, NotACache
+from cacheadmin.text.escaping import shell_command
 
 _NAMED = 12
 _GROUPS = ("runs", "venv", "pin", "policy", "uv")
@@ -36,7 +36,7 @@ def with_policies(error: NotACache, arguments: Sequence[str]) -> NotACache:
             "or set UV_CACHE_DIR",
         )
     more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    call = shlex.join(
+    call = shell_command(
         ["cacheadmin", *words[: 2 if words[:1] and words[0] in _GROUPS else 1], names[0]]
     )
     return NotACache(

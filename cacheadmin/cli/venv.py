@@ -81,9 +81,9 @@ def discover_command(
     """Search the policy's trees, patterns and the cache for environments."""
     from cacheadmin.errors import ExitCode, NotPermitted
     from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-    from cacheadmin.report.escaping import printable
     from cacheadmin.report.tables import count_words
     from cacheadmin.situation import look_at
+    from cacheadmin.text.escaping import printable
 
     with look_at(policy, insecure_policy=insecure_policy) as situation:
         found = [

@@ -9,10 +9,10 @@ which it could not write there.
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -22,7 +22,7 @@ def become_words(uid: int, cache: OpenCache) -> str:
     """Return the command by which root runs a script that it is given on standard input."""
     name = account_name(uid)
     if not name.startswith("uid "):
-        return f"su - {shlex.quote(name)} -s /bin/sh -c 'exec sh -s'"
+        return f"su - {shell_word(name)} -s /bin/sh -c 'exec sh -s'"
     gid = os.fstat(cache.fd).st_gid
     return (
         f"setpriv --reuid={uid} --regid={gid} --clear-groups --inh-caps=-all "

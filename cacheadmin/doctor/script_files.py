@@ -13,6 +13,7 @@ import stat
 from cacheadmin.errors import Refused
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.fs.reading import open_directory
+from cacheadmin.text.escaping import shell_word
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,7 +62,7 @@ def _require_own(folder: str, status: os.stat_result) -> None:
     if others and not status.st_mode & stat.S_ISVTX:
         raise Refused(
             f"{folder} can be written by others, who could replace the scripts",
-            hint=f"chmod go-w {folder}, or name a folder that does not exist yet",
+            hint=f"chmod go-w {shell_word(folder)}, or name a folder that does not exist yet",
         )
 
 

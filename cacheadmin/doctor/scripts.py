@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.escaping import posix_word, printable
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import posix_word, printable
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.diagnosing import Diagnosis

@@ -8,13 +8,13 @@ environment; what it imported stays in its memory whatever is removed.
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import archive_path, lies_in
+from cacheadmin.text.escaping import shell_command
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -111,14 +111,14 @@ def _repair(environment: Environment, wanted: Iterable[Wanted], packages: set[st
             if one.version is not None
             for word in ("--with", f"{one.name}!={one.version}")
         ]
-        return shlex.join(["uv", "tool", "install", "--reinstall", *exclusions, tool])
+        return shell_command(["uv", "tool", "install", "--reinstall", *exclusions, tool])
     if environment.kind in (EnvironmentKind.TARGET, EnvironmentKind.PREFIX):
         where = [f"--{environment.kind.value}", environment.path]
     else:
         where = ["--python", environment.path]
     if any(one.version is None for one in hit):
-        return shlex.join(["uv", "pip", "uninstall", *where, *sorted({one.name for one in hit})])
+        return shell_command(["uv", "pip", "uninstall", *where, *sorted({one.name for one in hit})])
     words = ["uv", "pip", "install", *where]
     for name in sorted({one.name for one in hit}):
         words += ["--reinstall-package", name, "--upgrade-package", name]
-    return shlex.join([*words, *(f"{one.name}!={one.version}" for one in hit)])
+    return shell_command([*words, *(f"{one.name}!={one.version}" for one in hit)])

@@ -20,7 +20,7 @@ from cacheadmin.fs.atomic_writing import write_atomically
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.operations.account import OUTCOMES, Look
 from cacheadmin.operations.exposition import Sample, exposition, samples_of
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 from cacheadmin.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:

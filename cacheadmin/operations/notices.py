@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words
 from cacheadmin.findings import Severity
-from cacheadmin.report.escaping import printable
 from cacheadmin.state.notifications import Told
+from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

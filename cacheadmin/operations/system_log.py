@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.fs.reading import failure
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

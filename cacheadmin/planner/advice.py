@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.text.escaping import shell_word
+
 if TYPE_CHECKING:
     from cacheadmin.planner.marks import Use
 
@@ -82,6 +84,6 @@ def to_let_go(use: Use, target: str) -> str:
 def to_keep(path: str) -> str:
     """Return what would have to change for an entry to stay."""
     return (
-        f"`cacheadmin pin add POLICY {path}`, or an environment that links to it: "
+        f"`cacheadmin pin add POLICY {shell_word(path)}`, or an environment that links to it: "
         "`cacheadmin venv add` makes one known"
     )

@@ -7,13 +7,13 @@ that no binary explains does: somebody may use it in ways that nothing tells.
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def learn_command(path: str = "PATH-OF-UV") -> str:
     """Return the command that teaches a binary to every policy of this host."""
-    quoted = path if path == "PATH-OF-UV" else shlex.quote(path)
+    quoted = path if path == "PATH-OF-UV" else shell_word(path)
     return f"cacheadmin uv learn {quoted}"
 
 

@@ -21,6 +21,7 @@ from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.trust import others_can_read, read_trusted
 from cacheadmin.policy.unsupported import unsupported_keys
 from cacheadmin.policy.wording import describe, without_urls
+from cacheadmin.text.escaping import shell_command
 from cacheadmin.values import frozen
 
 # What the policy is called that is in force where none is named.
@@ -45,10 +46,8 @@ class LoadedPolicy:
 
         The built-in policy is named by leaving it out.
         """
-        import shlex
-
         policy = [self.path] if self.path else []
-        return shlex.join(["cacheadmin", *words.split(), *policy, *arguments])
+        return shell_command(["cacheadmin", *words.split(), *policy, *arguments])
 
 
 def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:

@@ -23,6 +23,7 @@ from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.policy.quarantine_place import choose_quarantine
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -267,5 +268,5 @@ def _check(path: str, status: os.stat_result) -> None:
     if stat.S_IMODE(status.st_mode) & 0o022:
         raise Refused(
             f"quarantine {path} can be written by others (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"chmod go-w {path}",
+            hint=f"chmod go-w {shell_word(path)}",
         )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.findings import Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.documents import Document, header
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.findings import count_by_severity, finding_json, findings_text
 from cacheadmin.report.gaps import unseen_words
 from cacheadmin.report.tables import Cell, comma_separated, count_words, table
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

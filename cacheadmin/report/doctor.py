@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable, shell_word
 from cacheadmin.report.findings import count_by_severity, finding_json
 from cacheadmin.report.gaps import gaps_text, unseen_words
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import printable, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.plans import decisions_json
 from cacheadmin.report.tables import count_words, table
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.chains import chain_words
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.plans import decisions_json
 from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured

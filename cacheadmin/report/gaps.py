@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.fitting import wrapped, wrapped_fix
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
 

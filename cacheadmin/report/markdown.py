@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.findings import Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.audits import audit_title, closing_line
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.tables import count_words, size_words, table
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

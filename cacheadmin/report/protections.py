@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.tables import count_words, table
+from cacheadmin.text.escaping import printable
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:

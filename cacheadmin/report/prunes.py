@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.plans import plan_json, plan_text, verdict_lines
 from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.text.escaping import printable
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:

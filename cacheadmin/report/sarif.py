@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from cacheadmin import __version__
 from cacheadmin.findings import Severity
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

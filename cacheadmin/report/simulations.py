@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.tables import count_words, table
+from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

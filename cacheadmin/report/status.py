@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
 from cacheadmin.report.documents import Document, header
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.overview_words import goal_words
 from cacheadmin.report.tables import Cell, count_words, size_words, table
+from cacheadmin.text.escaping import printable
 from cacheadmin.timestamps import rfc3339
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 
 from cacheadmin.counting import count_words
-from cacheadmin.report.escaping import printable
 from cacheadmin.report.fitting import column_widths, wrapped
+from cacheadmin.text.escaping import printable
 
 __all__ = ["Cell", "comma_separated", "count_words", "size_words", "table"]
 

@@ -16,7 +16,6 @@ old archive, so they are removed first.
 from __future__ import annotations
 
 import re
-import shlex
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
@@ -24,6 +23,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.timestamps import rfc3339
 from cacheadmin.uv.layout import POINTER_SUFFIXES
 from cacheadmin.verify.problems import VerifyRule
@@ -142,7 +142,7 @@ class Telling:
                 return "run it as root, or as a member of the cache's group"
             return "look at the disk, and at who made it so; what can't be read can't be verified"
         if rule is VerifyRule.BYTECODE_STALE:
-            path = shlex.quote(f"{self._root}/{archive.path}")
+            path = shell_word(f"{self._root}/{archive.path}")
             return (
                 f"remove compiled files, Python makes new ones: find {path} -name '*.pyc' -delete"
             )
@@ -159,7 +159,7 @@ class Telling:
         links = sorted(e.path for e in self._entries() if e.archive == archive.id)
         if not links:
             return "nothing in the cache names it: `cacheadmin prune` removes it"
-        quoted = " ".join(shlex.quote(f"{self._root}/{path}") for path in links)
+        quoted = " ".join(shell_word(f"{self._root}/{path}") for path in links)
         return f"rm -- {quoted}; the next `uvx` or `uv run` makes the environment anew"
 
     def _entries(self) -> Iterator[CachedEnvironment]:
@@ -174,7 +174,7 @@ class Telling:
         steps = []
         pointers = self._pointers(archive)
         if pointers:
-            quoted = " ".join(shlex.quote(f"{self._root}/{path}") for path in pointers)
+            quoted = " ".join(shell_word(f"{self._root}/{path}") for path in pointers)
             steps.append(f"rm -f -- {quoted}")
         elif not is_link and not self._is_used(archive):
             return "nothing known has it any more: `cacheadmin prune` removes it"
@@ -182,12 +182,12 @@ class Telling:
             last = "reinstall what was installed from it; then "
             last += "remove the link" if is_link else "`cacheadmin prune` removes it"
             return "; ".join([*steps, last])
-        name = shlex.quote(archive.package)
-        requirement = shlex.quote(f"{archive.package}=={archive.version}")
+        name = shell_word(archive.package)
+        requirement = shell_word(f"{archive.package}=={archive.version}")
         words = "the URL in its direct_url.json, where it has one"
         if any(_is_from_elsewhere(path) for path in pointers):
             # An index may have somebody else's package of that name.
-            requirement = shlex.quote(f"{archive.package} @ URL")
+            requirement = shell_word(f"{archive.package} @ URL")
             words = "URL as in its direct_url.json, not from an index"
         steps.append(
             "in each environment "

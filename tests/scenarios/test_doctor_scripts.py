@@ -27,7 +27,7 @@ from cacheadmin.evidence.facts import (
     EnvironmentStatus,
     LinkMode,
 )
-from cacheadmin.report.escaping import printable
+from cacheadmin.text.escaping import printable
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
 from tests.support.running_uv import binary_for, uv_environment

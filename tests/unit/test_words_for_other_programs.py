@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacheadmin.audit.rights import other_writer
-from cacheadmin.report.escaping import posix_word, printable, shell_word
+from cacheadmin.doctor import becoming
+from cacheadmin.evidence.seen_releases import SeenRelease
+from cacheadmin.planner.advice import to_keep
+from cacheadmin.planner.planning import make_plan
+from cacheadmin.policy.loading import LoadedPolicy
 from cacheadmin.report.tables import comma_separated
+from cacheadmin.text.escaping import posix_word, printable, shell_word
+from tests.support.facts import NOW, evidence, inventory, policy
 
 # What names may hold: bytes that are no UTF-8, escapes, overrides of direction, quotes.
 _NAMES = st.one_of(
@@ -79,3 +87,49 @@ def test_a_fix_of_an_audit_shows_no_escape_and_means_the_name_all_the_same(tmp_p
     assert "\x1b" not in writer.fix
     subprocess.run(["bash", "-c", writer.fix], check=True)
     assert folder.stat().st_mode & 0o022 == 0
+
+
+def commands_with_evil_names() -> Iterator[tuple[str, str]]:
+    """Yield commands that hold the name of somebody's file, and the words they must mean."""
+    loaded = LoadedPolicy(policy(), f"/etc/{_EVIL}.yaml", {})
+    yield (
+        loaded.command("runs restore", _EVIL),
+        f"cacheadmin runs restore /etc/{_EVIL}.yaml {_EVIL}",
+    )
+    seen = SeenRelease("99.1.0", frozenset(), f"/home/ana/{_EVIL}/uv", 1000, trusted=False)
+    plan = make_plan(policy(), inventory(), evidence(seen_releases=(seen,)), NOW)
+    (limit,) = [one for one in plan.limits if one.id == "releases.unknown"]
+    yield _quoted(limit.fix), f"cacheadmin uv learn {seen.path}"
+    yield _quoted(to_keep(f"/srv/{_EVIL}")), f"cacheadmin pin add POLICY /srv/{_EVIL}"
+
+
+def _quoted(text: str) -> str:
+    found = re.search(r"`(.*?)`(?=$|, or )", text, re.DOTALL)
+    assert found is not None, text
+    return found[1]
+
+
+def test_a_command_with_names_of_users_shows_no_escape_and_means_them_all_the_same() -> None:
+    for command, meant in commands_with_evil_names():
+        assert printable(command) == command
+        spoken = subprocess.run(
+            ["bash", "-c", b'cacheadmin() { printf %s "cacheadmin $*"; }; ' + os.fsencode(command)],
+            check=True,
+            capture_output=True,
+        )
+        assert spoken.stdout == os.fsencode(meant)
+
+
+def test_root_becomes_an_account_whose_name_shows_no_escape(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Directory services have such names; the local files here can't.
+    monkeypatch.setattr(becoming, "account_name", lambda _uid: "ana\x1b[2J\u202e x")
+    become = becoming.become_words(1000, None)  # type: ignore[arg-type]
+    assert printable(become) == become
+    said = subprocess.run(
+        ["bash", "-c", f'su() {{ printf "%s\\n" "$@"; }}; {become}'],
+        check=True,
+        capture_output=True,
+    )
+    assert said.stdout.decode().splitlines()[1] == "ana\x1b[2J\u202e x"

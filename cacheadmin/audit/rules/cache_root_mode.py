@@ -22,8 +22,8 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject

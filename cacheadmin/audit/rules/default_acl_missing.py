@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from cacheadmin.audit.survey_words import (
 )
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, AccessList, keeps_access_lists
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -71,7 +71,7 @@ class DefaultAclMissing(Rule):
 
     def _root(self, subject: Subject) -> Finding:
         survey = subject.survey
-        sharing, path = survey.sharing, shlex.quote(subject.cache_path)
+        sharing, path = survey.sharing, shell_word(subject.cache_path)
         members = members_words(sharing)
         makers = {count.uid for count in survey.tallies.each(Problem.OWNED)} - {0}
         closed = {count.uid for count in survey.tallies.each(Problem.CLOSED_FOLDER)}

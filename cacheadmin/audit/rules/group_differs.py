@@ -15,8 +15,8 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject

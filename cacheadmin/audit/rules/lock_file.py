@@ -24,8 +24,8 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, READ, WRITE, access_of, read_access_list_at
 from cacheadmin.fs.reading import kind_words
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.escaping import shell_word
 from cacheadmin.report.locks import holder_words
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:

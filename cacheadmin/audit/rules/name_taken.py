@@ -11,7 +11,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.registry import taken_names
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.protect.planting import foreign_folders
-from cacheadmin.report.escaping import shell_word
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject

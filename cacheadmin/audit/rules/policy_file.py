@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.state.location import sqlite_path
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.rights import Writer
@@ -98,7 +98,7 @@ class PolicyFile(Rule):
                     path,
                     f"the state: {path} can be read by others than its owner (mode {mode:04o}): "
                     "it names everybody's environments",
-                    fix=f"chmod 0600 {shlex.quote(path)}",
+                    fix=f"chmod 0600 {shell_word(path)}",
                 ),
                 severity=Severity.INFO,
             )
@@ -113,12 +113,12 @@ class PolicyFile(Rule):
             said = self.finding(
                 path,
                 f"the policy: {path} holds the password of the state, and others can read it",
-                fix=f"chmod 0600 {shlex.quote(path)}, and change the password",
+                fix=f"chmod 0600 {shell_word(path)}, and change the password",
             )
             yield replace(said, severity=Severity.WARNING)
 
     def _registry(self, folder: str, seen: set[str]) -> Iterator[Finding]:
-        quoted = shlex.quote(folder)
+        quoted = shell_word(folder)
         try:
             status = os.stat(folder)
             real = resolve(folder, strict=True)

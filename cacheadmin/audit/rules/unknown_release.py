@@ -10,7 +10,7 @@ from cacheadmin.audit.releases_in_use import binary_of, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
-from cacheadmin.report.escaping import shell_word
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.uv.releases import newest_known
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from cacheadmin.evidence.observations import (
     of_hosts,
 )
 from cacheadmin.policy.host_names import expected_hosts
+from cacheadmin.text.escaping import shell_word
 from cacheadmin.timestamps import age_words, nanoseconds
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
             host,
             f"host {host} told of itself {age_words(newest.at_ns, look.now_ns)} ago, longer than "
             "hosts.max_age: what it used then is kept",
-            f"{_OBSERVE}; or, if it is gone for good: `cacheadmin observe --forget {host}`",
+            f"{_OBSERVE}; or, if it is gone for good: "
+            f"`cacheadmin observe --forget {shell_word(host)}`",
             host=host,
         )
     if expected:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import unicodedata
+from collections.abc import Iterable
 
 # Cc control, Cf format (bidirectional overrides), Cs lone surrogate, Co
 # private use, Cn unassigned, Zl and Zp line and paragraph separators.
@@ -47,6 +48,11 @@ def shell_word(text: str) -> str:
         for one in text
     )
     return f"$'{inner}'"
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """Return words as one command line that can be read, copied and run (`shell_word`)."""
+    return " ".join(map(shell_word, words))
 
 
 def posix_word(text: str) -> str:

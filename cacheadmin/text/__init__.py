@@ -1,0 +1,1 @@
+"""Words that every room may need: nothing here knows a cache."""
