@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.audit.subject import Subject
     from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.planner.case import Case
 
 _METADATA = ".dist-info"
 
@@ -74,11 +75,31 @@ def users_with(
     users = set(active.values())
     by_user: dict[int | None, list[ReleaseTrace]] = defaultdict(list)
     for trace in filter(is_wanted, traces):
+        if _was_written_before_upgrade(case, trace):
+            continue
         in_reach = trace.uid in users or (trace.uid is None and bool(users))
         if id(trace) in active or (trace.is_program and in_reach):
             by_user[trace.uid].append(trace)
     for uid, traces in by_user.items():
         yield UsersTraces(uid, tuple(sorted(traces, key=_exact_and_newest_first)))
+
+
+def _was_written_before_upgrade(case: Case, trace: ReleaseTrace) -> bool:
+    """Whether a bucket was written before all its writer's executables were replaced.
+
+    The planner keeps such a bucket for ``uv.active_within`` all the same: an image or a
+    project may hold that release yet. An audit asks what is to be done, and it was done:
+    the next write by such a release is found again.
+    """
+    if trace.bucket is None or trace.uid is None or trace.is_program:
+        return False
+    programs = [one for one in case.evidence.releases if one.is_program]
+    newest_ns = max((one.seen_ns for one in programs if one.uid == trace.uid), default=0)
+    return newest_ns > trace.seen_ns and not any(
+        trace.bucket in (case.buckets_of(one.version or "", one.uid) or (trace.bucket,))
+        for one in programs
+        if one.uid in (trace.uid, None)
+    )
 
 
 def traces_of_this_cache(subject: Subject) -> Iterator[ReleaseTrace]:
@@ -137,7 +158,10 @@ def _upgrade(traces: tuple[ReleaseTrace, ...], minimum: str) -> str:
         return f"uv pip install --python {shell_word(environment)} --upgrade {wanted}"
     if program and not program.endswith(_METADATA):
         return f"{shell_word(program)} self update, or upgrade it with what installed it"
-    return f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it"
+    return (
+        f"`uv self update`, or `pip install --upgrade {wanted}` where pip installed it: no uv of "
+        "theirs was found, so what it left counts for uv.active_within from its last use"
+    )
 
 
 def binary_of(trace: ReleaseTrace) -> str | None:

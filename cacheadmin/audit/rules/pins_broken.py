@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
+from cacheadmin.evidence.pins import SUFFIX
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
 from cacheadmin.report.tables import count_words
+from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -57,8 +59,20 @@ class PinsBroken(Rule):
             unseen.path,
             f"can't be understood as a pin: {unseen.reason}{effect}",
             owner=None if unseen.uid is None else subject.case.user(unseen.uid),
-            fix="remove the file, and pin anew what was meant: " + subject.command("pin list"),
+            fix=_removal(subject, unseen),
         )
+
+
+def _removal(subject: Subject, unseen: Unseen) -> str:
+    """Return what takes an unreadable pin away; what it should keep only its author knows."""
+    if not unseen.path.endswith(SUFFIX) or unseen.uid is None:
+        # A whole folder: which pins are too many, or in the way, the list says.
+        return f"{subject.command('pin list')} says which pins are read; remove the others"
+    # A folder may have the name, too.
+    remove = f"rm -r -- {shell_word(unseen.path)}"
+    again = subject.command("pin add", "WHAT", "--reason", "WHY")
+    who = "" if unseen.uid == 0 else f"as {subject.case.user(unseen.uid)}: "
+    return f"{who}{remove}; pin again what it should keep: {again}"
 
 
 def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
