@@ -92,11 +92,30 @@ def test_a_root_that_members_cannot_write_is_an_error_once_others_have_entries(
     (found,) = shared_audit.findings("cache-root-mode")
     assert found.severity is Severity.ERROR
     assert "only root can write" in found.detail
+    subprocess.run(found.fix, shell=True, check=True)
+    assert shared_audit.findings("cache-root-mode") == []
+    shared_audit.cache.chmod(0o2755)
     # One user's own cache is private: nothing to repair, and nothing asked of what is in it.
     subprocess.run(["chown", "-R", "0", shared_audit.cache], check=True)
     (found,) = shared_audit.findings("cache-root-mode")
     assert found.severity is Severity.INFO
     assert shared_audit.findings("not-group-writable") == []
+
+
+@needs_setfacl
+def test_users_without_account_are_let_in_by_their_numbers(
+    shared_audit: Audited, ana: User
+) -> None:
+    """No group has them: they are of a container, or of another host."""
+    cache = shared_audit.cache
+    os.chown(cache, 0, 0)
+    setfacl("-b", cache)
+    cache.chmod(0o755)
+    (found,) = shared_audit.findings("cache-root-mode")
+    assert f"setfacl -m u:{ana.uid}:rwx {cache} && " in found.fix
+    subprocess.run(found.fix, shell=True, check=True)
+    assert shared_audit.findings("cache-root-mode") == []
+    subprocess.run(["touch", cache / "by-ana"], **ana.process_arguments(), check=True)
 
 
 def test_a_private_cache_is_not_told_to_be_shared(open_folder: Path) -> None:
@@ -216,6 +235,15 @@ def test_a_folder_above_that_keeps_members_out_is_named(open_folder: Path, ana: 
     (found,) = audit.findings("cache-root-mode")
     assert found.subject == str(above)
     assert "can't enter" in found.detail
+    ways = found.fix.split(", or ")
+    assert ways[0] == f"setfacl -m g:{SHARED_GROUP}:x {above}"
+    if shutil.which("setfacl"):
+        subprocess.run(ways[0], shell=True, check=True)
+        assert audit.findings("cache-root-mode") == []
+        setfacl("-b", above)
+    subprocess.run(ways[1], shell=True, check=True)
+    assert audit.findings("cache-root-mode") == []
+    above.chmod(0o750)
     os.chown(above, 0, SHARED_GROUP)
     assert audit.findings("cache-root-mode") == []
     above.chmod(0o777)

@@ -17,6 +17,7 @@ from cacheadmin.audit.sharing import (
     members_of,
     members_words,
 )
+from cacheadmin.audit.sharing_commands import enter_command, share_command
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
@@ -81,7 +82,6 @@ class CacheRootMode(Rule):
 
     def _not_shared(self, subject: Subject, sharing: Sharing) -> Finding:
         owner, group = account_name(sharing.root.uid), group_name(sharing.root.gid)
-        path = shell_word(subject.cache_path)
         others = {
             count.uid
             for count in subject.survey.tallies.each(Problem.OWNED)
@@ -95,11 +95,15 @@ class CacheRootMode(Rule):
                 f"{detail}): it is a private cache",
                 "nothing, while one user uses it; sharing it begins with a group of its own",
             )
+        users = {uid for uid in others if uid is not None}
+        named = ", ".join(name_some([account_name(uid) for uid in sorted(users)])) or "others"
+        # Who owns the folder has to write in what the others make.
+        users |= {sharing.root.uid} - {0}
         return self._about(
             subject,
             Severity.ERROR,
-            f"{detail}, group {group})",
-            f"chgrp GROUP {path} && chmod 2775 {path} && setfacl -d -m u::rwx,g::rwx,o::rx {path}",
+            f"{detail}, group {group}), and {named} made entries below it",
+            share_command(subject.cache_path, subject.policy, sharing, users),
         )
 
     def _bits(self, subject: Subject, sharing: Sharing) -> Iterator[Finding]:
@@ -154,7 +158,7 @@ class CacheRootMode(Rule):
             yield self.finding(
                 folder,
                 f"{kept_out} can't enter {folder}, above the cache",
-                fix=f"setfacl -m g:GROUP:x {quoted}, or chmod o+x {quoted}",
+                fix=f"{enter_command(folder, sharing)}, or chmod o+x {quoted}",
             )
 
     def _about(self, subject: Subject, severity: Severity, detail: str, fix: str) -> Finding:

@@ -1,6 +1,6 @@
-"""What audit prints about old and unknown uv releases is run by whom it names, and nothing is left.
+"""What audit prints is run by the accounts it names, and nothing of it is left to do.
 
-On a private machine with accounts: whose uv is where decides what is printed.
+On a private machine: whose uv is where, and who is in which group, decides what is printed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,60 @@ def test_an_unreadable_pin_is_removed_by_its_owner(machine: Machine, owner: str)
         assert fixes(machine, owner, "pins-broken") == {}
     finally:
         machine.must(f"sed -i 's|registry: {registry}, ||' /etc/cacheadmin/policies.d/ml-team.yaml")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A root folder that keeps its users out, and how the printed command begins."""
+
+    begin: str
+    group: str = "root"
+    prepare: str = "true"
+    policy: str = ""
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted("groupadd -f uvcache && usermod -aG uvcache ana && usermod -aG uvcache ben && "
+               "chgrp uvcache /srv/second && chmod 2775 ", prepare="groupdel uvcache"),
+        Wanted("groupadd -f uvcache-second && ", prepare="groupdel uvcache; groupadd uvcache; "
+               "usermod -aG uvcache,audio games"),
+        Wanted("chgrp uvcache /srv/second && chmod 2775 "),
+        Wanted("chgrp research /srv/second && chmod 2775 ",
+               prepare="groupadd -f research; gpasswd -M ana,ben research",
+               policy="team: ml\nteams: {ml: {groups: [research]}}\n"),
+        Wanted("chmod 2775 /srv/second && setfacl -d ", group="uvcache"),
+    ],
+    ids=["no group", "a group of that name with others", "in common", "of the team", "its own"],
+)  # fmt: skip
+def test_a_root_folder_that_keeps_its_users_out_is_opened_to_a_real_group(
+    machine: Machine, wanted: Wanted
+) -> None:
+    second = "/srv/second"
+    machine.must(f"rm -rf {second} {second}.*; install -d -m 1777 {second}")
+    machine.must("cp /etc/group /srv/group")
+    try:
+        for user in ("ana", "ben"):
+            said = f"UV_CACHE_DIR={second}/{user} uv"
+            machine.must(f"rm -rf work; {said} venv -q work && "
+                         f"{said} pip install -q --python work six", user=user)  # fmt: skip
+        # As two caches that were put together: root's folder, with what both had.
+        machine.must(f"cd {second} && mv ana/* ana/.[a-z]* . && cp -a ben/. . && rm -r ana ben")
+        machine.must(f"chgrp {wanted.group} {second}; chmod 755 {second}; {wanted.prepare}")
+        machine.must(f"printf 'version: 1\\nname: second\\ncache: {second}\\n{wanted.policy}' "
+                     "> /etc/cacheadmin/policies.d/second.yaml")  # fmt: skip
+        (fix,) = root_mode_fixes(machine)
+        assert fix.startswith(wanted.begin)
+        machine.must(fix)
+        assert root_mode_fixes(machine) == []
+        assert "rwx" in machine.must(f"getfacl -cp {second} | grep default:group::")
+        for user in ("ana", "ben"):
+            machine.must(f"touch {second}/.by-{user}", user=user)
+    finally:
+        machine.must("cat /srv/group > /etc/group; rm -f /etc/cacheadmin/policies.d/second.yaml")
+
+
+def root_mode_fixes(machine: Machine) -> list[str]:
+    said = machine.run("cacheadmin audit second --rule cache-root-mode --format json").output
+    return [one["fix"] for one in json.loads(said)["findings"]]
