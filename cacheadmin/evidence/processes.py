@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
+from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.owners import owner_of_process
@@ -368,8 +369,8 @@ def _unseen(denied: Mapping[int, int]) -> Iterator[Unseen]:
 def _passed_over(binaries: UvBinaries) -> Iterator[Unseen]:
     for uid, count in sorted(binaries.passed_over.items()):
         reason = (
-            f"{count} large programs that {account_name(uid)} runs were not read: one of them may "
-            "be a uv under another name"
+            f"{count_words(count, 'large program')} that {account_name(uid)} runs "
+            f"{verb(count, 'was', 'were')} not read: it may be a uv under another name"
         )
         yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)
 

@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
+from cacheadmin.counting import count_words
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.evidence.searching import (
@@ -241,7 +242,8 @@ def _note(
             known = too_deep.get(work.top, (first, 0, work.depth))
             too_deep[work.top] = (known[0], known[1] + part.deeper, work.depth)
         if part.cut_at is not None:
-            where = f"took too long and ended at {part.cut_at}, with {part.left} folders"
+            left = count_words(part.left, "folder")
+            where = f"took too long and ended at {part.cut_at}, with {left}"
             found.gaps.append(_limit(work, where))
     if reply.failed is not None:
         where = f"was not finished: {reply.failed.reason}, with folders"
@@ -283,7 +285,7 @@ def _ended(top: str, first: str, count: int, depth: int | None) -> Gap:
         "search.depth",
         GapKind.SEARCH,
         top,
-        f"the search of {top} ended {depth} folders deep, before {first}{others}",
+        f"the search of {top} ended at depth {depth}, before {first}{others}",
         "leave out depth in venvs.discover, or raise it; or give your word: venvs.complete: true",
     )
 

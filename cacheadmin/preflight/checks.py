@@ -21,6 +21,7 @@ from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.prune.room import RoomForRun, room_words
 from cacheadmin.report.locks import holder_words
+from cacheadmin.report.tables import size_words
 from cacheadmin.timestamps import age_words, rfc3339
 from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
@@ -401,7 +402,11 @@ def _protection(subject: Subject) -> Iterator[Check]:
         return
     short = [bucket for bucket in protection.buckets if bucket.missing]
     if short:
-        exposed = "; ".join(f"{releases_of(b.name)} ({b.missing} of {total})" for b in short)
+        exposed = "; ".join(
+            f"{releases_of(b.name)} ({b.missing} of {total}"
+            + (f": {b.name}: {b.problem})" if b.problem else ")")
+            for b in short
+        )
         detail = f"archives in use are not protected from {exposed}"
         yield Check("protection", Status.WARN, title, detail, fix)
         return
@@ -424,7 +429,11 @@ def _trial(subject: Subject) -> Iterator[Check]:
     now_ns = subject.case.now_ns
     parts = []
     if trial.first_end_ns is not None:
-        entries = f"{trial.entries} entries are on trial, {trial.bytes} bytes"
+        number = trial.entries
+        entries = (
+            f"{count_words(number, 'entry', 'entries')} {verb(number, 'is', 'are')} on trial, "
+            f"{size_words(trial.bytes)}"
+        )
         parts.append(f"{entries}; the first trial ends {rfc3339(trial.first_end_ns)}")
     spring = trial.last_spring
     if spring is not None:

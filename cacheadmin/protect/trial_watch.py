@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock
@@ -63,7 +64,8 @@ class TrialWatch:
             who = f" ({', '.join(spring.who)})" if spring.who else ""
             self._say(f"{spring.entry} came back from trial: {spring.why}{who}")
         if watched.doubtful:
-            self._say(f"something walked the cache: {len(watched.doubtful)} trials last longer")
+            trials = count_words(len(watched.doubtful), "trial")
+            self._say(f"something walked the cache, so that {trials} will take longer")
         self._tell(trial_warnings(watched))
         return bool(watched.springs)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words, verb
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.fs.measuring import measure_many
@@ -117,7 +118,8 @@ def end_trials(
     blind = "" if policy.venvs.complete else blindness(trials.folder, situation.cache.identity)
     if blind:
         count = len(due) + len(early)
-        return [f"{count} trials are over, but silence proves nothing: {blind}"]
+        ended = f"{count_words(count, 'trial')} {verb(count, 'is', 'are')} over"
+        return [f"{ended}, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
     done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS)
     result.ended += [one.entry for one in done.deleted]

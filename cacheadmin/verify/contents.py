@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cacheadmin.counting import count_words
 from cacheadmin.findings import Severity
 from cacheadmin.fs.reading import (
     ReadFailure,
@@ -179,7 +180,8 @@ def _problems_of(record: Record, path: str) -> Iterator[Problem]:
     if record.too_long:
         yield Problem(rule, error, path, f"more than the {MAX_LINES} lines that any archive has")
     if record.unreadable:
-        yield Problem(rule, warning, path, f"{record.unreadable} lines are no lines of a RECORD")
+        lines = count_words(record.unreadable, "line")
+        yield Problem(rule, warning, path, f"{lines} can't be read as RECORD has them")
 
 
 def _named(archive_fd: int, info: str) -> tuple[str | None, str | None]:

@@ -80,6 +80,11 @@ def test_a_private_folder_that_was_renamed_to_ours_is_not_given_away_and_is_a_fi
         "audit", policy, "--rule", "name-taken", "--fail-on", "error", "--format", "json", code=8
     ).json["findings"]
     assert (found["subject"], found["owner"]) == (str(taken), f"uid {ana.uid}")
+    # That release's prune is not held off: both say so.
+    unprotected = cacheadmin("audit", policy, "--rule", "protection-missing", "--format", "json")
+    assert str(cache / "sdists-v9") in {one["subject"] for one in unprotected.json["findings"]}
+    checks = cacheadmin("preflight", policy, "--format", "json").json["checks"]
+    assert any("sdists-v9" in check["detail"] for check in checks if check["status"] != "pass")
     taken.rename(private)
     cacheadmin("protect", policy, code=0)
     cacheadmin("audit", policy, "--rule", "name-taken", "--fail-on", "error", code=0)

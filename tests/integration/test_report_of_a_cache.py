@@ -92,6 +92,18 @@ def test_the_report_agrees_with_usage_and_plan(reported: Reported) -> None:
     assert document["findings"] == audit["findings"]
 
 
+def test_it_leaves_with_0_whatever_it_shows(reported: Reported) -> None:
+    document = reported.json()
+    assert document["verdict"] != "safe"
+    reported.cache.chmod(0o777)
+    try:
+        assert "error" in {one["severity"] for one in reported.json()["findings"]}
+        reported.cacheadmin("audit", reported.policy, code=8)
+        reported.cacheadmin("report", reported.policy, code=0)
+    finally:
+        reported.cache.chmod(0o755)
+
+
 @pytest.mark.root
 def test_what_an_environment_would_free_is_what_the_next_plan_frees(reported: Reported) -> None:
     rows = {row["path"]: row for row in reported.json()["environments"]}

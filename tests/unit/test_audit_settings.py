@@ -24,6 +24,7 @@ from cacheadmin.policy.effective import effective_values
 from cacheadmin.policy.loading import LoadedPolicy, parse_policy
 from cacheadmin.policy.model import Policy, Suppression
 from cacheadmin.policy.quantities import Share
+from tests.support.uv_releases import REPOSITORY
 
 GOOD = "version: 1\nname: ml\ncache: /srv/uv\n"
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -269,3 +270,11 @@ def test_a_rule_that_is_named_on_the_command_line_must_exist() -> None:
     assert chosen_rules(["cache-size"]) == {"cache-size"}
     with pytest.raises(WrongUsage, match="did you mean cache-size"):
         chosen_rules(["cachesize"])
+
+
+def test_the_strict_example_is_as_strict_as_it_says() -> None:
+    path = REPOSITORY / "policies" / "team-strict.yaml"
+    rules = settings_of(parse_policy(path.read_bytes(), str(path)))
+    assert rules["uv-below-minimum"].severity is Severity.ERROR
+    assert rules["registry-coverage"].severity is Severity.ERROR
+    assert rules["registry-coverage"].thresholds["minimum"] == Share(100.0)

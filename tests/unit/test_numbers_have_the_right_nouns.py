@@ -9,13 +9,21 @@ from tests.support.uv_releases import REPOSITORY
 
 # A number put straight before a plural noun; what is above one by its meaning is left out.
 _BARE = re.compile(
-    r"\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|links|total|missing|foreign))\}"
-    r" (?:environments|links|entries|files|folders|archives|users|packages|runs|roots|findings)\b"
+    r"\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|links|total|missing|foreign))\} links\b"
+    r"|\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|total))\} runs\b"
+    r"|\{(?![A-Z_.]+\})[^{}]*\} (?:more |large )?(?:environments|entries|files|folders|archives|"
+    r"users|packages|roots|findings|trials|lines|programs|hosts|processes|gaps|places)\b"
 )
 _MEANT = {
     # More than one is what the sentence is about.
     "cacheadmin/verify/telling.py": "it has {touched.links} links",
     "cacheadmin/audit/rules/registry_coverage.py": "{len(environments)} environments ({covered",
+    "cacheadmin/policy/host_names.py": "is a range of {last - first + 1} hosts",
+    # A limit, not a number of what is there.
+    "cacheadmin/doctor/records.py": "more than {Work.ROWS.value} lines",
+    "cacheadmin/evidence/registry.py": "more than {most} entries",
+    "cacheadmin/report/overview_words.py": "{goal.goal:,} files",
+    "cacheadmin/audit/rules/cache_size.py": "files of {max_files}",
 }
 
 
