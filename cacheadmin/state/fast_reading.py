@@ -89,9 +89,7 @@ def _rows(file: str, query: str, values: tuple[str, ...]) -> list[Any]:
     try:
         # Read-only: a preflight by somebody without rights changes nothing.
         return _select(file, "ro", query, values)
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):
-            return []
+    except sqlite3.OperationalError:
         if not os.path.exists(f"{file}-journal"):
             raise
     # Somebody was killed while writing: SQLite must first undo the half-written
@@ -103,5 +101,10 @@ def _select(file: str, mode: str, query: str, values: tuple[str, ...]) -> list[A
     connection = sqlite3.connect(f"file:{quote(file)}?mode={mode}", uri=True, timeout=10)
     try:
         return list(connection.execute(query, values))
+    except sqlite3.OperationalError as error:
+        # Of an older version, or of one that was killed while it made its tables.
+        if "no such table" in str(error):
+            return []
+        raise
     finally:
         connection.close()

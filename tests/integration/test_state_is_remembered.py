@@ -233,6 +233,25 @@ def test_a_writer_that_was_killed_in_the_middle_leaves_a_state_that_can_be_read(
     assert {row.path: row.fingerprint for row in rows} == {e.path: e.fingerprint for e in seen}
 
 
+def test_one_that_was_killed_while_it_made_its_tables_leaves_a_state_that_can_be_read(
+    tmp_path: Path,
+) -> None:
+    program = (
+        "import os, sqlite3, sys; connection = sqlite3.connect(sys.argv[1]);"
+        "connection.execute('CREATE TABLE clock (host TEXT)'); connection.commit();"
+        "connection.execute('PRAGMA cache_size=1'); connection.execute('BEGIN');"
+        "[connection.execute(f'CREATE TABLE t{n} (a TEXT)') for n in range(200)];"
+        "connection.execute('DROP TABLE clock');"
+        "os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, f"{tmp_path}/state.db"], check=False)
+    assert killed.returncode == -9
+    assert (tmp_path / "state.db-journal").stat().st_size > 0
+    state = open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE)
+    assert state.remembered_environments() == ()
+    assert state.pin_ages() == {}
+
+
 def test_what_is_remembered_survives_a_mount_that_gives_another_device_number(url: str) -> None:
     before = CacheIdentity("/srv/remounted", 41, 2)
     open_state(url, cache=before).remember([environment("/e", "a")], NOW)
