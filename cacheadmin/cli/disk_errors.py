@@ -1,4 +1,4 @@
-"""What is said when a write of ours fails and nobody closer to it has said why."""
+"""What is said when a read or write of ours fails and nobody closer to it has said why."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import os
 from cacheadmin.errors import CacheadminError, NoRoom, NotPermitted
 from cacheadmin.fs.free_space import is_full
 
+_LOG = "the kernel's log (dmesg) tells of a failing disk or server"
+
 _FAILING = frozenset({errno.EIO, errno.EFBIG, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 
 
 def explained(error: OSError) -> CacheadminError | None:
     """Return an error of the disk, or of rights, in words; None for one that tells of neither."""
-    place = os.fsdecode(error.filename) if error.filename is not None else ""
-    words = f"{place}: {error.strerror}" if place else f"a write failed: {error.strerror}"
+    # What is listed through a descriptor has its number for a name.
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    words = f"{place or 'the filesystem failed'}: {error.strerror}"
     if is_full(error):
         return NoRoom(words, hint="free some room there, or set another place in the policy")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return NotPermitted(words)
     if error.errno in _FAILING:
-        return CacheadminError(words)
+        return CacheadminError(words, hint=_LOG)
     return None

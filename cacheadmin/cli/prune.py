@@ -23,6 +23,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Measured
+    from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.loading import LoadedPolicy
@@ -121,10 +122,13 @@ def _look_and_prune(
 ) -> int:
     """Look, plan and carry out. Where there is no room for it, make some, and look again."""
     from cacheadmin.cli.showing import progress_bar, show_plan
+    from cacheadmin.protect.protecting import planted_before, was_protected
     from cacheadmin.prune.in_place import make_room_where_short
     from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
 
+    # Before the look: what a guard plants while we look is newer knowledge than ours.
+    planted = planted_before(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         situation.require_writable()
         made = situation.plan()
@@ -143,7 +147,8 @@ def _look_and_prune(
             room = make_room_where_short(situation, made, sizes, full=full)
             before = replace(before, room=room)
         if known is not None or before.room is None or not before.room.removed:
-            return _carry_out(account, situation, made, sizes, call, before)
+            protected = was_protected(situation, planted)
+            return _carry_out(account, situation, made, sizes, call, before, protected)
     return _look_and_prune(account, loaded, call, before)
 
 
@@ -154,14 +159,14 @@ def _carry_out(
     sizes: Measured[str],
     call: _Call,
     before: Before,
+    protected: frozenset[ArchiveId] | None,
 ) -> int:
     from cacheadmin.protect.holding import guard_stands_aside
-    from cacheadmin.protect.protecting import protect_after_prune, was_protected
+    from cacheadmin.protect.protecting import protect_after_prune
     from cacheadmin.protect.trial_roots import shield_of
     from cacheadmin.prune.running import run_prune
 
     policy = situation.policy
-    protected = was_protected(situation)
     with guard_stands_aside(policy, situation.cache):
         learned = {name for names in situation.evidence.learned.values() for name in names}
         result = run_prune(

@@ -171,6 +171,7 @@ def purge_command(
     """
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.quantities import parse_duration
+    from cacheadmin.protect.protecting import withdraw_dangling
     from cacheadmin.prune.runs import list_runs, purge, runs_due
     from cacheadmin.prune.trial_upkeep import end_now
     from cacheadmin.report.tables import count_words
@@ -200,6 +201,8 @@ def purge_command(
                 if not failed:
                     purged.append(name)
             ended, words = end_now(loaded.policy, cache, chosen) if now else (0, [])
+            if ended:
+                withdraw_dangling(cache)
         account.subject = ", ".join(chosen)
         account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
         account.counts = {

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cacheadmin.accounts import account_name, who_may
-from cacheadmin.errors import NotACache, NotPermitted
+from cacheadmin.errors import CacheadminError, NotACache, NotPermitted
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
@@ -124,6 +124,8 @@ def _refuse_other_folders(fd: int, path: str) -> None:
             f"the cache {path} can't be listed and searched by {account_name(os.geteuid())}",
             hint=who_may(os.fstat(fd).st_uid, _MEMBERS),
         ) from None
+    except OSError as error:
+        raise CacheadminError(f"the cache {path} can't be listed: {error.strerror}") from None
     buckets = [
         name for name in names if (parsed := parse_bucket_name(name)) and parsed[0] in known_kinds()
     ]

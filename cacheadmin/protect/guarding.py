@@ -23,6 +23,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words
@@ -37,6 +38,7 @@ from cacheadmin.protect.planting import PlantedBucket, examine, leading_somewher
 from cacheadmin.protect.protecting import plant_wanted
 from cacheadmin.protect.roots import ROOTS_FOLDER
 from cacheadmin.protect.staging import Stock
+from cacheadmin.protect.trial_roots import with_trials
 from cacheadmin.protect.trial_watch import TrialWatch
 from cacheadmin.protect.watching import (
     Fingerprint,
@@ -248,6 +250,7 @@ class _Guard:
             number = self._found.in_use
             self._say(f"guarding {self._policy.cache}: {count_words(number, 'archive')} in use")
         self._removable = self._found.removable
+        self._follow_policy()
         self._renew()
 
     # The cache
@@ -265,15 +268,7 @@ class _Guard:
                 identity.inode,
             ):
                 return
-            self._quarantine.close()
-            self._stock = None
-            self._inodes.clear()
-            self._rights.clear()
-            self._open.close()
-            self._cache = None
-            self._compare_at = now
-            if self._hold is not None:
-                self._hold.let_go()
+            self._leave_cache(now)
         if now < self._compare_at:
             return
         try:
@@ -284,12 +279,47 @@ class _Guard:
         else:
             self._look_at = self._earliest_look = now
 
+    def _leave_cache(self, now: float) -> None:
+        self._quarantine.close()
+        self._stock = None
+        self._inodes.clear()
+        self._rights.clear()
+        self._open.close()
+        self._cache = None
+        self._compare_at = now
+        if self._hold is not None:
+            self._hold.let_go()
+
+    def _follow_policy(self) -> None:
+        """Take over what the policy says now, as the look did that has just ended.
+
+        The lock that our runs share lies in quarantine: with another path for it a
+        prune and the guard would no longer keep out of each other's way.
+        """
+        try:
+            policy = load_policy(self._argument, insecure=self._insecure).policy
+        except CacheadminError:
+            # The next look says what is wrong with it.
+            return
+        if policy == self._policy:
+            return
+        moved = policy.cache != self._policy.cache
+        self._policy = policy
+        self._quarantine.close()
+        self._stock = None
+        if self._hold is not None:
+            self._hold.close()
+            self._hold = Hold(policy)
+        if moved:
+            self._leave_cache(time.monotonic())
+
     def _keep_hold(self) -> None:
         if self._hold is not None and self._cache is not None:
             try:
                 self._hold.keep(self._cache)
-            except CacheadminError as error:
-                self._tell(f"uv's lock is not held: {error.message}")
+            except (CacheadminError, OSError) as error:
+                message = error.message if isinstance(error, CacheadminError) else str(error)
+                self._tell(f"uv's lock is not held: {message}")
 
     def _compare(self, now: float) -> None:
         found = self._found
@@ -312,6 +342,9 @@ class _Guard:
         if self._cache is None or self._found is None:
             return
         try:
+            wanted = with_trials(self._cache, self._found.wanted)
+            if wanted is not self._found.wanted:
+                self._found = replace(self._found, wanted=wanted)
             if self._settled_at is not None and time.monotonic() < self._settled_at:
                 self._renew_at = self._settled_at
                 if self._may_act_at_once():

@@ -26,6 +26,7 @@ from cacheadmin.protect.trial_roots import (
     on_trial,
     planted_for_trials,
     renew_trial_roots,
+    with_trials,
 )
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.run_lock import run_lock
@@ -133,9 +134,14 @@ def unclaimed_releases(situation: Situation) -> tuple[str, ...]:
     )
 
 
-def was_protected(situation: Situation) -> frozenset[ArchiveId] | None:
-    """Return what to give ``protect_after_prune``; None: nothing in use is to be protected."""
-    before = planted_archives(situation.cache.fd)
+def was_protected(
+    situation: Situation, before: frozenset[ArchiveId]
+) -> frozenset[ArchiveId] | None:
+    """Return what to give ``protect_after_prune``; None: nothing in use is to be protected.
+
+    ``before`` is as for ``protect``: what a guard has planted since the look is newer
+    knowledge than ours.
+    """
     others = before - planted_for_trials(situation.cache) - {TRIALS}
     return before if others or situation.policy.protect.enabled else None
 
@@ -179,7 +185,7 @@ def plant_wanted(
     with _undisturbed(policy, cache, timeout_seconds) as quarantine:
         planted = plant(
             cache.fd,
-            leading_somewhere(cache.fd, wanted),
+            leading_somewhere(cache.fd, with_trials(cache, wanted)),
             removable=removable,
             workshop_fd=None if quarantine is None else quarantine.fd,
             bucket_rights=bucket_rights or {},
@@ -197,6 +203,24 @@ def unprotect(policy: Policy, cache: OpenCache) -> Protection:
         # What is on trial keeps its roots, whether the rest is protected or not.
         wanted = WantedRoots(root_buckets(policy.protect.ahead), needed)
         return Protection(0, plant(cache.fd, wanted, removable=planted_archives(cache.fd)))
+
+
+def withdraw_dangling(cache: OpenCache) -> None:
+    """Remove the roots of archives that are gone: they end prunes of uv before 0.2.28.
+
+    Call it under the run lock. Raises OSError.
+    """
+    planted, needed = planted_archives(cache.fd), on_trial(cache)
+    there = leading_somewhere(cache.fd, WantedRoots((), planted)).archives
+    if not needed:
+        # Our folder goes with the last trial.
+        there -= {TRIALS}
+    if planted == there:
+        return
+    buckets = tuple(bucket.name for bucket in examine(cache.fd, WantedRoots((), frozenset())))
+    plant(cache.fd, WantedRoots(buckets, there), removable=planted - there)
+    if there <= needed:
+        note_trial_roots(cache)
 
 
 def planted_before(policy: Policy) -> frozenset[ArchiveId]:

@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import CacheadminError
+from cacheadmin.errors import CacheadminError, Refused
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.protect.planting import PlantedBucket, plant, planted_archives
 from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
 from cacheadmin.prune.quarantine import existing_quarantine
+from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.trials import trials_or_none
+from cacheadmin.trial.tripwires import Tripwires
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -29,10 +31,20 @@ if TYPE_CHECKING:
 
 def on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
     """Return what needs roots because of trials: tripwires, decoys, and their folder."""
-    with trials_or_none(cache) as trials:
-        if trials is None:
-            return frozenset()
-        return _ids(trials.tripwires.entries())
+    try:
+        with existing_trial_folder(cache) as folder:
+            if folder is None:
+                return frozenset()
+            with Tripwires(folder) as tripwires:
+                return _ids(tripwires.entries())
+    except Refused:
+        return frozenset()
+
+
+def with_trials(cache: OpenCache, wanted: WantedRoots) -> WantedRoots:
+    """Return what is wanted, with what a run has put on trial since the look it comes from."""
+    since = on_trial(cache) - wanted.archives
+    return WantedRoots(wanted.buckets, wanted.archives | since) if since else wanted
 
 
 def planted_for_trials(cache: OpenCache) -> frozenset[ArchiveId]:

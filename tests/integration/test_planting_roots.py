@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cacheadmin.cli.app import run
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
+from cacheadmin.planner.plan import Plan
+from cacheadmin.policy.loading import load_policy
 from cacheadmin.protect.planting import examine, plant, planted_archives, withdraw
+from cacheadmin.protect.protecting import plant_wanted
 from cacheadmin.protect.roots import WantedRoots, root_buckets, root_name, root_target
-from tests.support.shared_cache import links_of, names_in, tree_snapshot
+from cacheadmin.protect.trial_roots import with_trials
+from cacheadmin.situation import Situation
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import age, dangling_links, links_of, names_in, tree_snapshot
+from tests.support.trial_sites import ENTRY, add_archive, lay_out
 from tests.support.uv_releases import newest_bucket
 
 BUCKETS = root_buckets(2)
@@ -298,3 +307,66 @@ def test_our_folder_in_the_git_bucket_is_no_write_of_anybody(cache: OpenCache) -
     plant(cache.fd, wanted(), removable=())
     (git,) = [b for b in read_inventory(cache).buckets if b.name == "git-v0"]
     assert git.writes == ()
+
+
+def site_on_trial(
+    folder: Path, cacheadmin: Cacheadmin, more: str = "", *, complete: bool = False
+) -> tuple[Path, Path]:
+    """Make a cache of an archive whose environment is gone; return it, and a policy."""
+    lay_out(folder)
+    shutil.rmtree(folder / "env")
+    age(folder / "cache", days=60)
+    text = f"venvs: {{discover: [{{root: {folder / 'home'}}}]}}\n{more}"
+    policy = cacheadmin.policy(folder / "cache", text, complete=complete)
+    (folder / "home").mkdir()
+    return folder / "cache", policy
+
+
+def roots_of(cache: Path, archive: str) -> int:
+    name = root_name(ArchiveId(archive))
+    return len([one for one in cache.glob(f"*/cacheadmin/{name}") if one.is_symlink()])
+
+
+def test_what_went_on_trial_after_a_look_keeps_its_roots(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    path, policy_file = site_on_trial(open_folder, cacheadmin)
+    policy = load_policy(str(policy_file)).policy
+    archive = ENTRY.partition("/")[2]
+    before = frozenset({ArchiveId(archive)})
+    with open_cache(str(path)) as cache:
+        # A look that found it unused, with roots from when it was in use.
+        stale = WantedRoots(root_buckets(0), frozenset())
+        plant(cache.fd, wanted(archive), removable=())
+        assert cacheadmin("prune", policy_file, "--format", "json", code=0).json["trial"]["planted"]
+        plant_wanted(policy, cache, stale, before, 5.0)
+        assert roots_of(path, archive) >= len(root_buckets(0))
+        assert all(one.missing == 0 for one in examine(cache.fd, with_trials(cache, stale)))
+
+
+def test_a_prune_leaves_roots_that_were_planted_while_it_looked(
+    open_folder: Path, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "protect: {enabled: true}\nprune: {archives: false}\n"
+    path, policy_file = site_on_trial(open_folder, cacheadmin, more, complete=True)
+    newer = add_archive(path, "archive-v0/Newer_aBcDeFgHijk", "newer")
+    plan = Situation.plan
+
+    def plan_while_a_guard_plants(situation: Situation) -> Plan:
+        with open_cache(str(path)) as cache:
+            plant(cache.fd, wanted(newer.name), removable=())
+        return plan(situation)
+
+    monkeypatch.setattr(Situation, "plan", plan_while_a_guard_plants)
+    assert run(["-q", "prune", str(policy_file)]) == 0
+    assert roots_of(path, newer.name) >= len(root_buckets(0))
+
+
+def test_a_trial_that_is_ended_at_once_leaves_no_root_that_leads_nowhere(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    path, policy = site_on_trial(open_folder, cacheadmin)
+    cacheadmin("prune", policy, code=0)
+    assert roots_of(path, ENTRY.partition("/")[2])
+    cacheadmin("runs", "purge", policy, "--all", "--now", code=0)
+    assert dangling_links(path) == {}

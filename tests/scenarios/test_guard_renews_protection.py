@@ -334,3 +334,22 @@ def test_a_quarantine_that_cant_be_used_is_told_once(
         quarantine_of(shared).chmod(0o700)
     told = [line for line in lines if "can be written by others" in line]
     assert 1 <= len(told) == len(set(told)) <= 3, lines
+
+
+def test_a_policy_that_changes_is_followed_without_a_new_start(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    """The lock that keeps guard and prunes apart lies in quarantine: both must know where."""
+    fill(shared, (NEWEST,))
+    policy = policy_for(shared, cacheadmin)
+    elsewhere = shared.path.with_name("elsewhere")
+    elsewhere.mkdir(mode=0o700)
+    with guarding(cacheadmin, policy, "--hold") as guard:
+        until((quarantine_of(shared) / "guard.roots").is_dir)
+        policy_for(shared, cacheadmin, f"quarantine: {{path: '{elsewhere}'}}\n")
+        guard.hang_up()
+        until((elsewhere / "guard.roots").is_dir)
+        until((elsewhere / "guard.holding").exists)
+        assert not (quarantine_of(shared) / "guard.roots").exists()
+        cacheadmin("prune", policy, code=0)
+    assert dangling(shared) == 0

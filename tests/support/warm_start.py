@@ -100,7 +100,8 @@ def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _serve(connection: socket.socket) -> None:
+def import_everything() -> None:
+    """Import all of cacheadmin, so that a child that is forked has it."""
     import importlib
     import pkgutil
 
@@ -108,6 +109,10 @@ def _serve(connection: socket.socket) -> None:
 
     for module in pkgutil.walk_packages(cacheadmin.__path__, "cacheadmin."):
         importlib.import_module(module.name)
+
+
+def _serve(connection: socket.socket) -> None:
+    import_everything()
     _prepare()
     while True:
         message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
