@@ -7,16 +7,18 @@ is msgpack, of the shape that the type declares, or it is refused.
 from __future__ import annotations
 
 import dataclasses
+import operator
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Any
 
 import msgpack
 
-_SCALARS = (bool, int, float, str, bytes)
+_SCALARS = frozenset({bool, int, float, str, bytes})
+_AS_THEY_ARE = _SCALARS | {type(None)}
 
 Decoder = Callable[[Any], Any]
 
@@ -43,25 +45,70 @@ def unpack(data: bytes) -> Any:
 
 def to_plain(value: Any) -> Any:
     """Return a value of dataclasses, enums and collections as plain data."""
-    if value is None or type(value) in _SCALARS:
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [to_plain(getattr(value, name)) for name in _names(type(value))]
-    if isinstance(value, Mapping):
-        return {to_plain(key): to_plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_plain(inner) for inner in value]
-    raise TypeError(f"no plain data: {type(value).__name__}")
+    kind = type(value)
+    return value if kind in _AS_THEY_ARE else _encoder(kind)(value)
+
+
+_ENCODERS: dict[type, Callable[[Any], Any]] = {}
+
+
+def _encoder(kind: type) -> Callable[[Any], Any]:
+    """Return what makes values of one type plain; each type is looked at once."""
+    encode = _ENCODERS.get(kind)
+    if encode is None:
+        encode = _ENCODERS[kind] = _new_encoder(kind)
+    return encode
+
+
+def _new_encoder(kind: type) -> Callable[[Any], Any]:
+    if issubclass(kind, Enum):
+        return _enum_to_plain
+    if dataclasses.is_dataclass(kind):
+        return _record_encoder(_names(kind))
+    if issubclass(kind, Mapping):
+        return _mapping_to_plain
+    if issubclass(kind, list | tuple | set | frozenset):
+        return _many_to_plain
+    raise TypeError(f"no plain data: {kind.__name__}")
+
+
+def _record_encoder(names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
+    if len(names) < 2:
+        return lambda value: [to_plain(getattr(value, name)) for name in names]
+    fields = operator.attrgetter(*names)
+    return lambda value: _many_to_plain(fields(value))
+
+
+def _enum_to_plain(value: Enum) -> Any:
+    return value.value
+
+
+def _mapping_to_plain(value: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {to_plain(key): to_plain(inner) for key, inner in value.items()}
+
+
+def _many_to_plain(value: Iterable[Any]) -> list[Any]:
+    return [
+        inner if type(inner) in _AS_THEY_ARE else _encoder(type(inner))(inner) for inner in value
+    ]
 
 
 def from_plain(shape: Any, value: Any) -> Any:
     """Return the value of a type that ``to_plain`` made plain. Raises NotThatShapeError."""
-    try:
-        return _decoder(shape)(value)
-    except (TypeError, ValueError) as error:
-        raise NotThatShapeError(str(error)) from None
+    return decoder(shape)(value)
+
+
+def decoder(shape: Any) -> Decoder:
+    """Return `from_plain` of one type, for many values of it."""
+    decode = _decoder(shape)
+
+    def checked(value: Any) -> Any:
+        try:
+            return decode(value)
+        except (TypeError, ValueError) as error:
+            raise NotThatShapeError(str(error)) from None
+
+    return checked
 
 
 @cache
@@ -141,15 +188,34 @@ def _mapping(key: Decoder, inner: Decoder) -> Decoder:
     return decode
 
 
+class _NoScalar:
+    """Stands for the type of a field that is no scalar: no value has it."""
+
+
 def _record(shape: Any) -> Decoder:
     hints = typing.get_type_hints(shape)
-    fields = [(name, _decoder(hints[name])) for name in _names(shape)]
+    kinds = [hints[name] for name in _names(shape)]
+    # Most fields are scalars: those are checked without a call.
+    fields = [(_scalar_of(kind), _decoder(kind)) for kind in kinds]
 
     def decode(value: Any) -> Any:
-        pairs = zip(fields, _list(value), strict=True)
-        return shape(**{name: inner(one) for (name, inner), one in pairs})
+        return shape(
+            *[
+                inner if type(inner) is scalar else decoder(inner)
+                for (scalar, decoder), inner in zip(fields, _list(value), strict=True)
+            ]
+        )
 
     return decode
+
+
+def _scalar_of(kind: Any) -> type:
+    while isinstance(kind, typing.NewType):
+        kind = kind.__supertype__
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        inner = [_scalar_of(one) for one in typing.get_args(kind) if one is not type(None)]
+        return inner[0] if len(inner) == 1 else _NoScalar
+    return kind if kind in _SCALARS else _NoScalar
 
 
 def _list(value: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from cacheadmin.readers.confinement import load_system_calls
-from cacheadmin.readers.plain_data import NotThatShapeError, from_plain
+from cacheadmin.readers.plain_data import decoder
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
 from cacheadmin.values import frozen
@@ -203,8 +203,9 @@ class _Run(Generic[Item, Answer]):
         self._number = readers._questions.index(question)
         self._deadline = limit if deadline_seconds is None else min(limit, deadline_seconds)
         self._done = done
+        decode = decoder(question.answers)
         self._waiting = deque(
-            Handed(number, item, question.blame) for number, item in enumerate(items)
+            Handed(number, item, question.blame, decode=decode) for number, item in enumerate(items)
         )
         self._replies: list[Reply[Item, Answer] | None] = [None] * len(items)
         self._answered = 0
@@ -323,13 +324,8 @@ class _Run(Generic[Item, Answer]):
             self._settle(one)
 
     def _settle(self, one: Handed) -> None:
-        parts: tuple[Any, ...] = ()
         failed = self._readers._passed_over(one.uid) if one.is_passed_over else one.failed
-        try:
-            parts = tuple(from_plain(self._question.answers, part) for part in one.parts)
-        except NotThatShapeError:
-            failed = Unreadable("its reader answered what is no answer", one.uid)
-        self._replies[one.number] = Reply(one.item, parts, failed)
+        self._replies[one.number] = Reply(one.item, tuple(one.parts), failed)
         self._answered += 1
         if self._done is not None:
             self._done(self._answered)

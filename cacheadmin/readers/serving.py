@@ -20,6 +20,21 @@ _MOST_BYTES_HELD = 64 * 1024
 _LONGEST_HELD_SECONDS = 0.005
 
 
+# Set in a reader while it reads: where it notes whose things it is at.
+_noting: list[tuple[Position, int]] = []
+
+
+def note_owner(uid: int) -> None:
+    """Note in a reader, while it reads one item, whose part of it comes next.
+
+    A folder that many write to is one item; what can't be read in it is one
+    account's doing, and should be told of that account. Elsewhere: nothing.
+    """
+    if _noting:
+        position, number = _noting[0]
+        position.note(number, uid)
+
+
 @frozen
 class Request:
     """A batch to read."""
@@ -64,6 +79,7 @@ class Reader:
             self._forget_before(request.generation)
             for number, item in enumerate(request.items):
                 self._position.note(number, None)
+                _noting[:] = [(self._position, number)]
                 allow_cpu_time(self._limits.cpu_seconds)
                 self._answer(question, number, item, request.passed_over)
             self._send()
@@ -98,10 +114,13 @@ class Reader:
             # Nobody waits for answers any more.
             os._exit(0)
         except OSError as error:
-            self._say(Kind.FAILED, uid, error.strerror or type(error).__name__)
+            self._say(Kind.FAILED, self._noted(), error.strerror or type(error).__name__)
         except Exception as error:
             # Whatever a stranger's file brings about: it is one answer's failure.
-            self._say(Kind.FAILED, uid, f"{type(error).__name__}: {error}"[:500])
+            self._say(Kind.FAILED, self._noted(), f"{type(error).__name__}: {error}"[:500])
+
+    def _noted(self) -> int | None:
+        return self._position.read()[1]
 
     def _say_parts(self, question: Question[Any, Any], item: Any, uid: int | None) -> None:
         if not question.in_parts:

@@ -24,6 +24,10 @@ from cacheadmin.readers.serving import Reader, Request
 _DYING_SECONDS = 0.5
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 @dataclass(slots=True)
 class Handed:
     """An item that a reader was given, and what it has answered so far."""
@@ -36,12 +40,21 @@ class Handed:
     """What tells whose it is without touching it; asked only where something fails."""
     told: int | None = None
     """Whose it is, as its reader said."""
+    decode: Callable[[Any], Any] = _as_it_is
+    """What makes a part of the answer of plain data; raises NotThatShapeError."""
     parts: list[Any] = field(default_factory=list)
-    """Parts of the answer, still plain data."""
+    """Parts of the answer."""
     failed: Unreadable | None = None
     """Why there are no more."""
     is_passed_over: bool = False
     """Whether nothing was read, because too much else of its owner could not be."""
+
+    def take(self, value: Any) -> None:
+        """Take a part; one that has not the shape of an answer is a failure."""
+        try:
+            self.parts.append(self.decode(value))
+        except NotThatShapeError:
+            self.failed = Unreadable("its reader answered what is no answer", self.uid)
 
     @property
     def uid(self) -> int | None:
@@ -137,7 +150,7 @@ class Worker:
             if kind is Kind.SPENT:
                 raise BrokenReaderError(str(value)[:500])
             if kind in (Kind.PART, Kind.WHOLE):
-                current.parts.append(value)
+                current.take(value)
             if kind is Kind.FAILED:
                 current.failed = Unreadable(str(value)[:500], current.uid)
             elif kind is Kind.PASSED_OVER:
