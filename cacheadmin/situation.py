@@ -259,7 +259,7 @@ def look_with(
         Readers(loaded.policy.scan.limits.of_readers, keep=(cache.fd,)) as readers,
     ):
         state = open_state(loaded.policy.state, cache=cache.identity)
-        inventory = read_inventory(cache)
+        inventory = read_inventory(cache, readers)
         here = host_time()
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
@@ -351,6 +351,7 @@ def _account_names(inventory: Inventory, evidence: Evidence) -> dict[int, str]:
             evidence.lock_holders,
             evidence.unseen,
             evidence.pins,
+            inventory.unreadable,
         )
         for owner in group
     )

@@ -32,6 +32,7 @@ from cacheadmin.evidence.seen_releases import BINARIES
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.inventory.entries import archive_id
+from cacheadmin.inventory.reading import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
@@ -113,6 +114,7 @@ class Questions:
             HOME,
             BINARIES,
             AWAY,
+            *of_the_cache(),
         )
 
     @cached_property

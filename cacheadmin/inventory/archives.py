@@ -7,9 +7,11 @@ both names: uv checks it against METADATA when it unpacks.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from itertools import islice
 
 from cacheadmin.fs.reading import failure, open_directory
 from cacheadmin.inventory.entries import (
@@ -22,6 +24,7 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.package_names import normalized
+from cacheadmin.readers import note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,
     TRIAL_FOLDER,
@@ -32,6 +35,9 @@ from cacheadmin.uv.layout import (
 )
 
 _DIST_INFO = ".dist-info"
+
+# A wheel has some dozens of names at its top; what has more is no wheel that was unpacked.
+_MAX_NAMES = 100_000
 
 
 def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | Stray | Unreadable]:
@@ -53,6 +59,7 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
             status = os.stat(name, dir_fd=bucket_fd, follow_symlinks=False)
         except FileNotFoundError:
             continue
+        note_owner(status.st_uid)
         try:
             if stat.S_ISLNK(status.st_mode) and is_tripwire(bucket_fd, path):
                 yield _on_trial(bucket_fd, path)
@@ -66,7 +73,7 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield Unreadable(path, failure(path, error).reason)
+            yield Unreadable(path, failure(path, error).reason, status.st_uid)
             yield _archive(name, path, [], status)
             continue
         temporary = is_temporary(name)
@@ -122,9 +129,16 @@ def _status_on_trial(bucket_fd: int, entry: str) -> os.stat_result | None:
 def _read_on_trial(bucket_fd: int) -> Iterator[OnTrial]:
     """Yield what lies in our folder; nothing where it can't be listed: the links tell then."""
     try:
-        names = _list(bucket_fd, TRIAL_FOLDER)
+        fd = open_directory(TRIAL_FOLDER, bucket_fd)
     except OSError:
         return
+    try:
+        # Ours, so however many.
+        names = os.listdir(fd)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
     for name in names:
         entry = entry_on_trial(name)
         if entry is not None and is_tripwire(bucket_fd, entry):
@@ -176,9 +190,13 @@ def _content(names: list[str]) -> tuple[ArchiveContent, str | None, str | None]:
 def _list(folder_fd: int, name: str) -> list[str]:
     fd = open_directory(name, folder_fd)
     try:
-        return os.listdir(fd)
+        with os.scandir(fd) as entries:
+            names = [entry.name for entry in islice(entries, _MAX_NAMES + 1)]
     finally:
         os.close(fd)
+    if len(names) > _MAX_NAMES:
+        raise OSError(errno.E2BIG, f"it has more than {_MAX_NAMES} names")
+    return names
 
 
 def _newest(status: os.stat_result) -> int:

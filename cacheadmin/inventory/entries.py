@@ -274,7 +274,11 @@ class Unreadable:
     """Something that could not be read: what is in it is unknown."""
 
     path: str
+    """Its path, relative to the cache."""
     reason: str
+    """Why, in words that follow "it could not be read: "."""
+    uid: int | None = None
+    """Whose it is; None where that is not known."""
 
 
 @frozen

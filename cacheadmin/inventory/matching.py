@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import open_directory
-from cacheadmin.inventory.archives import read_archives
-from cacheadmin.inventory.entries import Archive
+from cacheadmin.inventory.reading import ENTRY
+from cacheadmin.inventory.root import EntryTask, list_root, readers_for
 from cacheadmin.package_names import parse_pattern
 from cacheadmin.uv.layout import parse_bucket_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cacheadmin.inventory.entries import Archive
     from cacheadmin.inventory.opening import OpenCache
 
 
@@ -33,15 +32,12 @@ def _count(pattern: str, archives: Iterable[Archive]) -> Iterator[bool]:
 
 
 def _archives(cache: OpenCache) -> Iterator[Archive]:
-    for name in os.listdir(cache.fd):
-        found = parse_bucket_name(name)
-        if found is None or found[0] != "archive":
-            continue
-        try:
-            fd = open_directory(name, cache.fd)
-        except OSError:
-            continue
-        try:
-            yield from (one for one in read_archives(fd, name) if isinstance(one, Archive))
-        finally:
-            os.close(fd)
+    tasks = [
+        EntryTask(cache.fd, name)
+        for name in list_root(cache)
+        if (found := parse_bucket_name(name)) is not None and found[0] == "archive"
+    ]
+    with readers_for(cache, None) as readers:
+        for reply in readers.replies(ENTRY, tasks):
+            for part in reply.parts:
+                yield from part.archives

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
@@ -27,9 +27,9 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
+from cacheadmin.inventory.contents import Contents, in_parts
 from cacheadmin.inventory.entries import (
     ArchiveId,
-    Build,
     CachedEnvironment,
     SourceRevision,
     Stray,
@@ -37,6 +37,7 @@ from cacheadmin.inventory.entries import (
     WheelPointer,
 )
 from cacheadmin.package_names import normalized
+from cacheadmin.readers import Question, note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,
     METADATA_SUFFIX,
@@ -58,6 +59,7 @@ from cacheadmin.uv.pointers import (
     package_named_by,
     revision_named_by,
 )
+from cacheadmin.values import frozen
 
 # Pointers lie at most five folders below their bucket (facts section 2).
 _MAX_DEPTH = 8
@@ -73,101 +75,112 @@ _WHEEL_SUFFIX = ".whl"
 
 _Kind = Literal["http", "rev"]
 
-
-@dataclass(slots=True)
-class PointerFolders:
-    """What was read. ``watched`` maps folders to their modification times in ns.
-
-    ``writes`` is the newest time (ns) each user (uid) wrote a file, by bucket.
-    ``shared`` is what pointer files with several names say: (device, inode, kind).
-    """
-
-    wheel_pointers: list[WheelPointer] = field(default_factory=list)
-    revisions: list[SourceRevision] = field(default_factory=list)
-    environments: list[CachedEnvironment] = field(default_factory=list)
-    builds: list[Build] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
-    unreadable: list[Unreadable] = field(default_factory=list)
-    watched: dict[str, int] = field(default_factory=dict)
-    writes: dict[str, dict[int, int]] = field(default_factory=dict)
-    shared: dict[tuple[int, int, str], ArchiveId | None] = field(default_factory=dict)
-
-    def wrote(self, bucket: str, status: os.stat_result) -> None:
-        """Remember a write by the owner of a file."""
-        newest = self.writes.setdefault(bucket, {})
-        newest[status.st_uid] = max(newest.get(status.st_uid, 0), status.st_mtime_ns)
+# What pointer files with several names say, by device, inode and kind.
+_Shared = dict[tuple[int, int, str], "ArchiveId | None"]
 
 
-def read_pointer_folders(
-    cache_fd: int, folders: Iterable[str], *, skip: Container[str] = ()
-) -> PointerFolders:
-    """Read folders (buckets, or folders in them) of an open cache, with all below.
+@frozen
+class FoldersTask:
+    """Folders of an open cache to read, with all below."""
 
-    ``skip`` names folders below that need not be visited again.
-    """
-    found = PointerFolders()
-    for folder in folders:
+    cache_fd: int
+    """The open cache."""
+    folders: tuple[str, ...]
+    """Buckets, or folders in them."""
+    skip: frozenset[str] = frozenset()
+    """Folders below that need not be visited again."""
+
+
+def read_pointer_folders(task: FoldersTask) -> Iterator[Contents]:
+    """Yield what folders hold, in parts. Runs in a reader."""
+    contents = Contents()
+    return in_parts(contents, pointer_folders(task, contents))
+
+
+def pointer_folders(task: FoldersTask, contents: Contents) -> Iterator[None]:
+    """Fill ``contents`` with what folders hold; yields after each step."""
+    shared: _Shared = {}
+    for folder in task.folders:
         parsed = parse_bucket_name(folder.partition("/")[0])
         kind = parsed[0] if parsed else ""
-        reader = _Reader(cache_fd, found, folder.partition("/")[0], kind, skip)
-        reader.visit_from(cache_fd, folder)
-    return found
+        bucket = folder.partition("/")[0]
+        reader = _Reader(task.cache_fd, contents, bucket, kind, task.skip, shared)
+        yield from reader.visit_from(task.cache_fd, folder)
+
+
+FOLDERS: Question[FoldersTask, Contents] = Question(read_pointer_folders, Contents, in_parts=True)
 
 
 @dataclass(slots=True)
 class _Listing:
-    """One folder's content, split by type; ``statuses`` of everything but folders."""
+    """One folder's content, split by type, with the status of everything but folders."""
 
     folders: list[str]
+    """Names of folders."""
     links: dict[str, os.stat_result]
+    """Links."""
     files: dict[str, os.stat_result]
+    """Everything else."""
+    led_to: dict[str, ArchiveId | None] = field(default_factory=dict)
+    """Which archive a link leads to, where that was asked."""
 
 
 class _Reader:
     def __init__(
-        self, cache_fd: int, found: PointerFolders, bucket: str, kind: str, skip: Container[str]
+        self,
+        cache_fd: int,
+        found: Contents,
+        bucket: str,
+        kind: str,
+        skip: Container[str],
+        shared: _Shared,
     ) -> None:
         self.cache_fd = cache_fd
         self.found = found
         self.bucket = bucket
         self.kind = kind
         self.skip = skip
+        self.shared = shared
 
-    def visit_from(self, cache_fd: int, folder: str) -> None:
+    def visit_from(self, cache_fd: int, folder: str) -> Iterator[None]:
         """Visit a folder named from the cache root, without following a link on the way."""
         try:
             fd = open_directory_beneath(cache_fd, folder)
         except OSError as error:
             self._unreadable(folder, error)
             return
-        self._visit_open(fd, folder, folder.count("/"))
+        yield from self._visit_open(fd, folder, folder.count("/"))
 
-    def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> None:
+    def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> Iterator[None]:
         if path in self.skip:
             return
         if depth > _MAX_DEPTH:
-            self.found.unreadable.append(Unreadable(path, "deeper than any uv release writes"))
+            reason = "deeper than any uv release writes"
+            self.found.unreadable.append(Unreadable(path, reason, _owner(parent_fd, name)))
             return
         try:
             fd = open_directory(name, parent_fd)
         except OSError as error:
-            self._unreadable(path, error)
+            self._unreadable(path, error, _owner(parent_fd, name))
             return
-        self._visit_open(fd, path, depth)
+        yield from self._visit_open(fd, path, depth)
 
-    def _visit_open(self, fd: int, path: str, depth: int) -> None:
+    def _visit_open(self, fd: int, path: str, depth: int) -> Iterator[None]:
         try:
+            status = os.fstat(fd)
+            note_owner(status.st_uid)
             # Before the listing: a change during it must look like a later one.
-            self.found.watched[path] = os.fstat(fd).st_mtime_ns
+            self.found.watched[path] = status.st_mtime_ns
             listing = self._list(fd, path)
             if depth == 0:
                 self._builds(fd, path, listing)
             if self.kind in WHEEL_KINDS:
-                self._wheels(fd, path, listing, depth)
+                yield from self._wheels(fd, path, listing, depth)
             elif self.kind in SOURCE_KINDS:
-                self._sources(fd, path, listing, depth)
+                yield from self._sources(fd, path, listing, depth)
             else:
-                self._environments(fd, path, listing, depth)
+                yield from self._environments(fd, path, listing, depth)
+            yield
         except OSError as error:
             self._unreadable(path, error)
         finally:
@@ -202,17 +215,17 @@ class _Reader:
                 (listing.links if is_link else listing.files)[entry.name] = status
         return listing
 
-    def _unreadable(self, path: str, error: OSError) -> None:
+    def _unreadable(self, path: str, error: OSError, uid: int | None = None) -> None:
         problem = failure(path, error)
         # Gone meanwhile is no riddle; what is there and can't be read is.
         if not problem.missing:
-            self.found.unreadable.append(Unreadable(path, problem.reason))
+            self.found.unreadable.append(Unreadable(path, problem.reason, uid))
 
     # Wheels: <source>/.../<package>/<key>{,.http,.rev}
 
-    def _wheels(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+    def _wheels(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
         for name in listing.folders:
-            self._visit(fd, name, f"{path}/{name}", depth + 1)
+            yield from self._visit(fd, name, f"{path}/{name}", depth + 1)
         keys: dict[str, dict[str, str]] = {}
         for name in (*listing.links, *listing.files):
             parsed = pointer_key(name)
@@ -233,17 +246,20 @@ class _Reader:
         Anything else of such a name is nothing that a known release writes: a
         linked folder may hold pointers, a file may be one of a release to come.
         """
-        if name in listing.links and self._linked_archive(fd, name) is not None:
-            return True
+        if name in listing.links:
+            listing.led_to[name] = self._linked_archive(fd, name)
+            if listing.led_to[name] is not None:
+                return True
         if name not in _BESIDE_POINTERS:
             link = name in listing.links
             what = "a link that leads to no archive" if link else "a file of no known ending"
-            self._not_read(f"{path}/{name}", what)
+            status = listing.links[name] if link else listing.files[name]
+            self._not_read(f"{path}/{name}", what, status.st_uid)
         return False
 
-    def _not_read(self, path: str, what: str) -> None:
+    def _not_read(self, path: str, what: str, uid: int) -> None:
         reason = f"{what}, which no known uv release writes there: it was not read"
-        self.found.unreadable.append(Unreadable(path, reason))
+        self.found.unreadable.append(Unreadable(path, reason, uid))
 
     def _wheel(
         self,
@@ -264,7 +280,7 @@ class _Reader:
                 understood = False
             else:
                 archives.add(named)
-        linked = self._linked_archive(fd, names["link"]) if "link" in names else None
+        linked = listing.led_to[names["link"]] if "link" in names else None
         if linked is not None:
             archives.add(linked)
         statuses = [(listing.files.get(n) or listing.links[n]) for n in names.values()]
@@ -289,15 +305,15 @@ class _Reader:
     ) -> ArchiveId | None:
         # uv never gives one file two names. Who does, a thousand times, has it read once.
         shared = (status.st_dev, status.st_ino, kind) if status and status.st_nlink > 1 else None
-        if shared is not None and shared in self.found.shared:
-            return self.found.shared[shared]
+        if shared is not None and shared in self.shared:
+            return self.shared[shared]
         content = read_file(name, MAX_BYTES, fd)
         named = None
         if not isinstance(content, ReadFailure):
             named = archive_named_by(content, cast("_Kind", kind))
         archive = None if named is None else ArchiveId(named)
         if shared is not None:
-            self.found.shared[shared] = archive
+            self.shared[shared] = archive
         return archive
 
     def _linked_archive(self, fd: int, name: str) -> ArchiveId | None:
@@ -310,7 +326,7 @@ class _Reader:
 
     # Source distributions: .../revision.{http,rev} names one of its sibling folders
 
-    def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+    def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
         if depth == 0 and ROOTS_FOLDER in listing.folders:
             # Roots that we planted: they say what *was* in use, to uv alone.
             listing.folders.remove(ROOTS_FOLDER)
@@ -324,10 +340,11 @@ class _Reader:
             for name in listing.folders:
                 verdict = None if current is None else name in current
                 self._revision(fd, name, f"{path}/{name}", verdict, tuple(pointers))
+                yield
             return
-        for name in listing.links:
+        for name, status in listing.links.items():
             if self._linked_archive(fd, name) is None:
-                self._not_read(f"{path}/{name}", "a link that leads to no archive")
+                self._not_read(f"{path}/{name}", "a link that leads to no archive", status.st_uid)
         is_revision = depth > 0 and bool(listing.links or _METADATA in listing.files)
         if is_revision:
             # Git and other sources without a revision file: the folder is the revision.
@@ -336,7 +353,7 @@ class _Reader:
             # An unpacked source is a tree of somebody else's making, with links of its own.
             # But a metadata file in the wrong place must not hide revisions below it.
             if not (is_revision and name in UNPACKED_SOURCES):
-                self._visit(fd, name, f"{path}/{name}", depth + 1)
+                yield from self._visit(fd, name, f"{path}/{name}", depth + 1)
 
     def _current_revisions(self, fd: int, pointers: Iterable[str]) -> set[str] | None:
         """Return the folders that the revision files name; None when one is not understood."""
@@ -356,14 +373,17 @@ class _Reader:
         try:
             fd = open_directory(name, parent_fd)
         except OSError as error:
-            self._unreadable(path, error)
+            self._unreadable(path, error, _owner(parent_fd, name))
             return
         try:
-            self.found.watched[path] = os.fstat(fd).st_mtime_ns
+            status = os.fstat(fd)
+            note_owner(status.st_uid)
+            self.found.watched[path] = status.st_mtime_ns
             listing = self._list(fd, path)
-            for link in listing.links:
+            for link, status in listing.links.items():
                 if self._linked_archive(fd, link) is None:
-                    self._not_read(f"{path}/{link}", "a link that leads to no archive")
+                    what = "a link that leads to no archive"
+                    self._not_read(f"{path}/{link}", what, status.st_uid)
             self._add_revision(fd, path, listing, current, files)
         except OSError as error:
             self._unreadable(path, error)
@@ -412,7 +432,7 @@ class _Reader:
 
     # Environments: <interpreter digest>/<digest> links, or <name>/ real ones
 
-    def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> None:
+    def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
         for name, status in listing.links.items():
             inner = f"{path}/{name}"
             archive = self._linked_archive(fd, name)
@@ -421,7 +441,7 @@ class _Reader:
                 self.found.strays.append(
                     Stray(inner, what, False, status.st_uid, status.st_mtime_ns)
                 )
-                self._not_read(inner, what)
+                self._not_read(inner, what, status.st_uid)
             else:
                 self._environment(inner, archive, status, status.st_mtime_ns)
         for name in listing.folders:
@@ -437,7 +457,7 @@ class _Reader:
                 changed = max(config.st_mtime_ns, status.st_mtime_ns)
                 self._environment(inner, None, status, changed)
             elif depth == 0:
-                self._visit(fd, name, inner, depth + 1)
+                yield from self._visit(fd, name, inner, depth + 1)
             else:
                 changed = max(status.st_mtime_ns, status.st_ctime_ns)
                 what = "a folder that is no environment"
@@ -471,6 +491,13 @@ class _Reader:
             return None
         finally:
             os.close(fd)
+
+
+def _owner(parent_fd: int, name: str) -> int | None:
+    try:
+        return os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_uid
+    except OSError:
+        return None
 
 
 def _named_by_path(path: str) -> tuple[str | None, str | None]:

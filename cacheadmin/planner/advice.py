@@ -31,6 +31,7 @@ _TO_LET_GO = {
     "`cacheadmin observe --forget`, if the host is gone for good",
     "bucket.needed": "{who} would have to use another release, or none within uv.active_within",
     "bucket.shared": "it never goes: every uv release uses it",
+    "bucket.unreadable": "{who} has to be readable: run it as root",
     "bucket.unknown": "teach it the release that writes it: `cacheadmin uv learn`",
     "bucket.in_use": "the environments in it would have to be unused and idle",
     "bucket.environments": "the trials of its environments would have to end without a use",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process, Unseen
-    from cacheadmin.inventory.entries import Bucket, Inventory
+    from cacheadmin.inventory.entries import Bucket, Inventory, Unreadable
     from cacheadmin.policy.model import Policy
 
 # A report names this many users of an entry, then counts: enough to ask
@@ -215,6 +215,11 @@ class Case:
             return True
         names = (name for learned in self._learned.values() for name in learned)
         return any(name.rpartition("-v")[0] == kind for name in names)
+
+    def unread_words(self, failure: Unreadable) -> str:
+        """Return a sentence's beginning: what could not be read, why, and whose it is."""
+        whose = "" if failure.uid is None else f", of {self.user(failure.uid)}"
+        return f"{failure.path}{whose} could not be read ({failure.reason})"
 
     def user(self, uid: int | None) -> str:
         """Return an account's name, or ``uid 1234`` for one that has left."""

@@ -217,7 +217,8 @@ def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
         yield Limit(
             "cache.unreadable",
             Verdict.LIMITED,
-            f"{failure.path} in the cache could not be read: {failure.reason}",
+            f"{failure.path} in the cache could not be read: {failure.reason}"
+            + ("" if failure.uid is None else f" (it is {case.user(failure.uid)}'s)"),
             "run it as root, or as the owner of the cache",
         )
 

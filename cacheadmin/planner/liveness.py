@@ -18,6 +18,7 @@ pointer of unknown shape can only name archives of its own package; those stay.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
@@ -229,9 +230,7 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
             live.hidden_uses.append(Use("archive.unknown_bucket", bucket.name, reason))
     for failure in case.inventory.unreadable:
         if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
-            reason = (
-                f"{failure.path} could not be read ({failure.reason}) and could name any archive"
-            )
+            reason = f"{case.unread_words(failure)} and could name any archive"
             live.hidden_uses.append(Use("archive.unreadable_pointer", failure.path, reason))
 
 
@@ -241,6 +240,7 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
         for entry, uses in live.entries.items()
         if any(not use.rule.endswith(".pinned") for use in uses)
     }
+    unread = _unread_parts(case)
     for bucket in case.inventory.buckets:
         marks = live.buckets[bucket.name]
         if bucket.kind == "archive":
@@ -257,10 +257,22 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
             )
         if bucket.kind == "environments":
             marks.extend(live.hidden_uses)
+        marks.extend(unread.get(bucket.name, ()))
         if case.policy.prune.buckets == "never":
             marks.append(Use("bucket.policy", "policy", "prune.buckets is never"))
         if not marks:
             marks.extend(held_until_empty(case, bucket))
+
+
+def _unread_parts(case: Case) -> dict[str, list[Use]]:
+    """Return what could not be read in each bucket: who has written there is unknown then."""
+    found: dict[str, list[Use]] = defaultdict(list)
+    for failure in case.inventory.unreadable:
+        bucket = failure.path.partition("/")[0]
+        if not found[bucket]:
+            reason = f"{case.unread_words(failure)}: who writes there is unknown"
+            found[bucket].append(Use("bucket.unreadable", failure.path, reason))
+    return found
 
 
 def _mark_pointers(case: Case, live: Liveness) -> None:

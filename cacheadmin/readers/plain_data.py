@@ -1,4 +1,4 @@
-"""Answers as plain data: frozen dataclasses to lists and back, each checked by its type.
+"""Answers as plain data: frozen dataclasses as lists and back, each checked by its type.
 
 What comes from a process that has parsed hostile input is never unpickled. It
 is msgpack, of the shape that the type declares, or it is refused.
@@ -10,7 +10,7 @@ import dataclasses
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -18,7 +18,6 @@ from typing import Any
 import msgpack
 
 _SCALARS = frozenset({bool, int, float, str, bytes})
-_AS_THEY_ARE = _SCALARS | {type(None)}
 
 Decoder = Callable[[Any], Any]
 
@@ -28,8 +27,13 @@ class NotThatShapeError(ValueError):
 
 
 def pack(value: Any) -> bytes:
-    """Return plain data as bytes; strings may hold what no encoding has (paths)."""
-    packed: bytes = msgpack.packb(value, use_bin_type=True, unicode_errors="surrogateescape")
+    """Return dataclasses, enums, collections and plain data as bytes.
+
+    Strings may hold what no encoding has (paths).
+    """
+    packed: bytes = msgpack.packb(
+        value, use_bin_type=True, unicode_errors="surrogateescape", default=_one_to_plain
+    )
     return packed
 
 
@@ -43,58 +47,34 @@ def unpack(data: bytes) -> Any:
         raise NotThatShapeError(str(error)) from None
 
 
-def to_plain(value: Any) -> Any:
-    """Return a value of dataclasses, enums and collections as plain data."""
-    kind = type(value)
-    return value if kind in _AS_THEY_ARE else _encoder(kind)(value)
+def _one_to_plain(value: Any) -> Any:
+    """Return what msgpack knows for a value that it does not: what is inside comes here again."""
+    encode = _ENCODERS.get(type(value))
+    if encode is None:
+        encode = _ENCODERS[type(value)] = _encoder(type(value))
+    return encode(value)
 
 
 _ENCODERS: dict[type, Callable[[Any], Any]] = {}
 
 
 def _encoder(kind: type) -> Callable[[Any], Any]:
-    """Return what makes values of one type plain; each type is looked at once."""
-    encode = _ENCODERS.get(kind)
-    if encode is None:
-        encode = _ENCODERS[kind] = _new_encoder(kind)
-    return encode
-
-
-def _new_encoder(kind: type) -> Callable[[Any], Any]:
     if issubclass(kind, Enum):
-        return _enum_to_plain
+        return operator.attrgetter("value")
     if dataclasses.is_dataclass(kind):
-        return _record_encoder(_names(kind))
+        names = _names(kind)
+        if len(names) < 2:
+            return lambda value: [getattr(value, name) for name in names]
+        return operator.attrgetter(*names)
     if issubclass(kind, Mapping):
-        return _mapping_to_plain
-    if issubclass(kind, list | tuple | set | frozenset):
-        return _many_to_plain
+        return dict
+    if issubclass(kind, set | frozenset):
+        return list
     raise TypeError(f"no plain data: {kind.__name__}")
 
 
-def _record_encoder(names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
-    if len(names) < 2:
-        return lambda value: [to_plain(getattr(value, name)) for name in names]
-    fields = operator.attrgetter(*names)
-    return lambda value: _many_to_plain(fields(value))
-
-
-def _enum_to_plain(value: Enum) -> Any:
-    return value.value
-
-
-def _mapping_to_plain(value: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {to_plain(key): to_plain(inner) for key, inner in value.items()}
-
-
-def _many_to_plain(value: Iterable[Any]) -> list[Any]:
-    return [
-        inner if type(inner) in _AS_THEY_ARE else _encoder(type(inner))(inner) for inner in value
-    ]
-
-
 def from_plain(shape: Any, value: Any) -> Any:
-    """Return the value of a type that ``to_plain`` made plain. Raises NotThatShapeError."""
+    """Return the value of a type that ``pack`` made plain. Raises NotThatShapeError."""
     return decoder(shape)(value)
 
 

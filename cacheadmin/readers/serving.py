@@ -11,7 +11,7 @@ from typing import Any
 
 from cacheadmin.readers.confinement import allow_cpu_time
 from cacheadmin.readers.frames import HEADER, Kind, Position, framed
-from cacheadmin.readers.plain_data import pack, to_plain
+from cacheadmin.readers.plain_data import pack
 from cacheadmin.readers.questions import Question, ReaderLimits
 from cacheadmin.values import frozen
 
@@ -124,10 +124,10 @@ class Reader:
 
     def _say_parts(self, question: Question[Any, Any], item: Any, uid: int | None) -> None:
         if not question.in_parts:
-            self._say(Kind.WHOLE, uid, to_plain(question.read(item)))
+            self._say(Kind.WHOLE, uid, question.read(item))
             return
         for part in question.read(item):
-            self._say(Kind.PART, uid, to_plain(part))
+            self._say(Kind.PART, uid, part)
             allow_cpu_time(self._limits.cpu_seconds)
         self._say(Kind.DONE, uid, None)
 

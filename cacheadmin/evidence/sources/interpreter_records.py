@@ -25,7 +25,7 @@ class InterpreterRecords:
 
     def collect(self, look: Look) -> Facts:
         """Return what the records name; one that is gone is scanned too, to say so."""
-        entries = interpreter_prefixes(look.cache)
+        entries = interpreter_prefixes(look.cache, look.readers)
         if not look.policy.venvs.from_cache:
             return Facts()
         recorded: dict[str, set[str]] = defaultdict(set)
@@ -52,6 +52,7 @@ class InterpreterRecords:
                     one.path,
                     f"{one.reason}; it may name environments that nothing else names",
                     hides_archives=True,
+                    uid=one.uid,
                 )
                 for one in entries.unseen
             ),

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.look import Facts, Look
-from cacheadmin.inventory.entries import archive_path
-from cacheadmin.inventory.pointer_folders import read_pointer_folders
+from cacheadmin.inventory.contents import Contents
+from cacheadmin.inventory.entries import Inventory, Unreadable, archive_path, lies_in
+from cacheadmin.inventory.pointer_folders import FOLDERS, FoldersTask
 
 
 class Pointers:
@@ -30,12 +32,49 @@ class Pointers:
             for folder in look.inventory.watched
             if not folder.startswith("interpreter-") and look.folder_changed(folder)
         ]
-        return Facts(written=tuple(_written(look, folders)) if folders else ())
+        if not folders:
+            return Facts()
+        # Together, as they are read while the lock is held: one answer, one deadline.
+        task = FoldersTask(look.cache.fd, tuple(folders), frozenset(look.inventory.watched))
+        (reply,) = look.readers.replies(FOLDERS, (task,), deadline_seconds=look.deadline_seconds)
+        found = Contents()
+        for part in reply.parts:
+            found.add(part)
+        written = list(_written(look.inventory, found))
+        known = {one.path for one in look.inventory.unreadable}
+        unseen = [_unseen(one) for one in found.unreadable if one.path not in known]
+        if reply.failed is not None:
+            reason = f"what was written there could not be read: {reply.failed.reason}"
+            unseen.append(Unseen("cache", folders[0], reason, True, reply.failed.uid))
+            written += _all_below(look.inventory, frozenset(folders), reason)
+        return Facts(written=tuple(written), unseen=tuple(unseen))
 
 
-def _written(look: Look, folders: list[str]) -> Iterator[tuple[str, str]]:
-    inventory = look.inventory
-    found = read_pointer_folders(look.cache.fd, folders, skip=inventory.watched)
+def _unseen(one: Unreadable) -> Unseen:
+    return Unseen("cache", one.path, one.reason, hides_archives=True, uid=one.uid)
+
+
+def _all_below(
+    inventory: Inventory, folders: frozenset[str], reason: str
+) -> Iterator[tuple[str, str]]:
+    """Yield every entry that anything below these folders is, or belongs to, with the reason."""
+    for bucket in {folder.partition("/")[0] for folder in folders}:
+        yield bucket, reason
+    for pointer in inventory.wheel_pointers:
+        if lies_in(pointer.path, folders):
+            folder = pointer.path.rpartition("/")[0]
+            for path in (pointer.path, *(f"{folder}/{name}" for name in pointer.files)):
+                yield path, reason
+    for revision in inventory.revisions:
+        if lies_in(revision.path, folders):
+            for path in (revision.path, *revision.file_paths, *revision.parts):
+                yield path, reason
+    for environment in inventory.environments:
+        if lies_in(environment.path, folders):
+            yield environment.path, reason
+
+
+def _written(inventory: Inventory, found: Contents) -> Iterator[tuple[str, str]]:
     before = {pointer.path: pointer.archives for pointer in inventory.wheel_pointers}
     for pointer in found.wheel_pointers:
         if before.get(pointer.path) == pointer.archives:

@@ -1,0 +1,157 @@
+"""Read the interpreter buckets of every version: which environments uv has asked.
+
+Users can write these records. A reader opens and parses them; what it could
+not read may name environments that nothing else names.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.walking import files_below
+from cacheadmin.inventory.entries import Unreadable
+from cacheadmin.inventory.opening import OpenCache
+from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
+from cacheadmin.readers import Question, Readers, note_owner
+from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
+from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.values import frozen
+
+# Records that a reader hands over at a time.
+_RECORDS_A_PART = 64
+
+# Each entry is read. No host has so many interpreters: more are there to hide some.
+_MAX_INTERPRETER_ENTRIES = 100_000
+
+
+@frozen
+class InterpreterRecord:
+    """One interpreter record of uv: it names an environment."""
+
+    prefix: str
+    """The environment's absolute path, as uv saw it."""
+    path: str
+    """The record's own path in the cache."""
+    written_ns: int
+    """When it was written: at uv's first question to this interpreter."""
+
+
+@frozen
+class InterpreterEntries:
+    """Environments named in the cache.
+
+    ``prefixes`` has the newest record of each environment: (prefix, entry's
+    path, its time in ns); ``records`` all of them. ``damaged`` entries name
+    nothing that could be understood. ``unseen`` is what may well name
+    environments but could not be looked at.
+    """
+
+    prefixes: tuple[tuple[str, str, int], ...]
+    damaged: tuple[Unreadable, ...]
+    unseen: tuple[Unreadable, ...] = ()
+    records: tuple[InterpreterRecord, ...] = ()
+
+
+def interpreter_prefixes(cache: OpenCache, readers: Readers | None = None) -> InterpreterEntries:
+    """Return the environments named in the interpreter buckets of every version.
+
+    An entry speaks of a place where an environment *was* when uv asked; its
+    time is that of the first question (facts section 6).
+    """
+    tasks = [
+        EntryTask(cache.fd, name)
+        for name in list_root(cache)
+        if (parsed := parse_bucket_name(name)) is not None and parsed[0] == "interpreter"
+    ]
+    prefixes: dict[str, tuple[str, str, int]] = {}
+    found = InterpreterRecords()
+    with readers_for(cache, readers) as pool:
+        for reply in pool.replies(INTERPRETERS, tasks):
+            for part in reply.parts:
+                found.records += part.records
+                found.damaged += part.damaged
+                found.unseen += part.unseen
+            if reply.failed is not None:
+                failed = reply.failed
+                found.unseen.append(Unreadable(reply.item.name, failed.reason, failed.uid))
+    for one in found.records:
+        known = prefixes.get(one.prefix)
+        if known is None or known[2] < one.written_ns:
+            prefixes[one.prefix] = (one.prefix, one.path, one.written_ns)
+    return InterpreterEntries(
+        tuple(prefixes.values()), tuple(found.damaged), tuple(found.unseen), tuple(found.records)
+    )
+
+
+@dataclass(slots=True)
+class InterpreterRecords:
+    """What a reader found in an interpreter bucket, or in a part of it."""
+
+    records: list[InterpreterRecord] = field(default_factory=list)
+    """Records that name an environment."""
+    damaged: list[Unreadable] = field(default_factory=list)
+    """Records that name nothing that could be understood."""
+    unseen: list[Unreadable] = field(default_factory=list)
+    """What may be records and could not be looked at."""
+
+
+def read_interpreters(task: EntryTask) -> Iterator[InterpreterRecords]:
+    """Yield what one interpreter bucket names, in parts. Runs in a reader."""
+    parsed = parse_bucket_name(task.name)
+    failures: list[ReadFailure] = []
+    files = files_below(
+        task.cache_fd, task.name, task.name, depth=METADATA_DEPTH, failures=failures
+    )
+    entries = (found for found in files if found[2].endswith(".msgpack"))
+    shared: set[int] = set()
+    part = InterpreterRecords()
+    for number, (path, folder_fd, file_name, status) in enumerate(
+        islice(entries, _MAX_INTERPRETER_ENTRIES)
+    ):
+        note_owner(status.st_uid)
+        # One file under a thousand names says the same a thousand times.
+        if status.st_nlink > 1 and status.st_ino in shared:
+            continue
+        shared.add(status.st_ino)
+        _read_interpreter(part, path, folder_fd, file_name, status, parsed[1] if parsed else 0)
+        if number % _RECORDS_A_PART == 0:
+            yield part
+            part = InterpreterRecords()
+    if next(entries, None) is not None:
+        reason = f"more than {_MAX_INTERPRETER_ENTRIES} entries: the rest was not read"
+        failures.append(ReadFailure(task.name, reason))
+    part.unseen += [Unreadable(problem.path, problem.reason) for problem in failures]
+    yield part
+
+
+def _read_interpreter(
+    part: InterpreterRecords,
+    path: str,
+    folder_fd: int,
+    name: str,
+    status: os.stat_result,
+    version: int,
+) -> None:
+    content = read_file(name, MAX_BYTES, folder_fd)
+    if isinstance(content, ReadFailure):
+        problem = Unreadable(path, content.reason, status.st_uid)
+        if content.blocked:
+            part.unseen.append(problem)
+        elif not content.missing:
+            part.damaged.append(problem)
+        return
+    prefix = environment_prefix(content, version)
+    if prefix is None:
+        reason = "not an interpreter entry of a known shape"
+        part.damaged.append(Unreadable(path, reason, status.st_uid))
+        return
+    part.records.append(InterpreterRecord(prefix, path, status.st_mtime_ns))
+
+
+INTERPRETERS: Question[EntryTask, InterpreterRecords] = Question(
+    read_interpreters, InterpreterRecords, in_parts=True
+)
