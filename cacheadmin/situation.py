@@ -123,6 +123,7 @@ class Situation:
             self.state.archive_uses(),
             {name for name, _ in observed_entries(self.inventory)} - unused,
             self.host_time,
+            self.collected.look.readers,
             attributes=self.evidence.filesystem.keeps_user_xattrs is True,
         )
         self.state.note_archive_uses(rows)
@@ -304,7 +305,7 @@ def look_with(
 
             attributes = evidence.filesystem.keeps_user_xattrs is True
             uses = state.archive_uses()
-            idle = idle_times(cache, inventory, uses, here, attributes=attributes)
+            idle = idle_times(cache, inventory, uses, here, readers, attributes=attributes)
             evidence = replace(evidence, idle=idle)
         situation = Situation(loaded, cache, inventory, evidence, state, moment, here, collected)
         situation.remember_environments()

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, observed
 from cacheadmin.fs.reading import open_directory_beneath
+from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
+
+# Folders that a reader looks at for one answer.
+_TOGETHER = 128
 
 _ATTRIBUTE = b"user.cacheadmin.use"
 
@@ -42,6 +47,7 @@ def idle_times(
     inventory: Inventory,
     stored: Mapping[str, str],
     now: HostTime,
+    readers: Readers,
     *,
     attributes: bool,
 ) -> dict[str, int]:
@@ -52,10 +58,12 @@ def idle_times(
     left out.
     """
     times: dict[str, int] = {}
-    for name, path in observed_entries(inventory):
+    entries = tuple(observed_entries(inventory))
+    noted = _read_all(cache, entries, readers) if attributes else {}
+    for name, path in entries:
         records = [loads(stored.get(name, ""))]
         if attributes:
-            records.append(_read(cache.fd, path))
+            records.append(noted[path])
         known = [record for record in records if record is not None]
         if len(known) == len(records):
             times[name] = min(observed(r, now, used=False).idle_ns for r in known)
@@ -68,6 +76,7 @@ def record_uses(
     stored: Mapping[str, str],
     used: Collection[str],
     now: HostTime,
+    readers: Readers,
     *,
     attributes: bool,
 ) -> tuple[dict[str, str], int]:
@@ -79,16 +88,55 @@ def record_uses(
     """
     rows: dict[str, str] = {}
     failures = 0
-    for name, path in observed_entries(inventory):
+    entries = tuple(observed_entries(inventory))
+    attribute = _read_all(cache, entries, readers) if attributes else {}
+    for name, path in entries:
         is_used = name in used
         before = loads(stored.get(name, ""))
         rows[name] = dumps(observed(before, now, used=is_used))
         if attributes:
-            noted = _read(cache.fd, path)
+            noted = attribute[path]
             if not (is_used and noted == UseRecord()):
                 after = dumps(observed(noted, now, used=is_used))
                 failures += not _write(cache.fd, path, after)
     return rows, failures
+
+
+@frozen
+class AttributesTask:
+    """Folders of an open cache whose attributes are to be read."""
+
+    cache_fd: int
+    """The open cache."""
+    paths: tuple[str, ...]
+    """The folders."""
+
+
+def _read_all(
+    cache: OpenCache, entries: Sequence[tuple[str, str]], readers: Readers
+) -> dict[str, UseRecord | None]:
+    """Return the record in each folder's attribute; what can't be read was never observed."""
+    paths = [path for _, path in entries]
+    tasks = [
+        AttributesTask(cache.fd, tuple(paths[first : first + _TOGETHER]))
+        for first in range(0, len(paths), _TOGETHER)
+    ]
+    found: dict[str, UseRecord | None] = dict.fromkeys(paths)
+    answers = readers.ask_all(ATTRIBUTES, tasks)
+    for task, answer in zip(tasks, answers, strict=True):
+        if not isinstance(answer, Unreadable):
+            found.update(zip(task.paths, answer, strict=False))
+    return found
+
+
+def _read_attributes(task: AttributesTask) -> tuple[UseRecord | None, ...]:
+    """Return what folders' attributes say. Runs in a reader."""
+    return tuple(_read(task.cache_fd, path) for path in task.paths)
+
+
+ATTRIBUTES: Question[AttributesTask, tuple[UseRecord | None, ...]] = Question(
+    _read_attributes, tuple[UseRecord | None, ...]
+)
 
 
 def _read(cache_fd: int, path: str) -> UseRecord | None:

@@ -22,6 +22,8 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.facts import Pin, Unseen
@@ -32,6 +34,8 @@ from cacheadmin.fs.reading import (
     open_directory,
     read_file_and_status,
 )
+from cacheadmin.readers import Question, Readers, note_owner
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -45,6 +49,9 @@ MAX_REASON = 500
 # Of one user in the registry, and of all together; more are not read.
 MAX_OF_ONE = 1000
 _MAX_FILES = 100_000
+
+# Pins that a reader hands over at a time.
+_PINS_A_PART = 64
 
 # So many unreadable files of one user are named: a report must stay readable.
 _NAMED = 5
@@ -62,42 +69,96 @@ def own_folder(cache: CacheIdentity) -> str:
     return f"{cache.path}.pins"
 
 
+@frozen
+class PinFolder:
+    """A folder of pins, and what makes one of them this cache's."""
+
+    path: str
+    """The folder."""
+    names: frozenset[str]
+    """Paths of the cache."""
+    inode: int
+    """Inode of the cache's root."""
+    trusted: frozenset[int]
+    """Accounts whose unreadable pin may pin anything."""
+
+
+@dataclass(slots=True)
+class PinsThere:
+    """What a folder of pins holds, or a part of it."""
+
+    pins: list[Pin] = field(default_factory=list)
+    """Pins of the cache, expired or not."""
+    unseen: list[Unseen] = field(default_factory=list)
+    """What could not be understood."""
+
+    def put(self, found: Pin | Unseen) -> None:
+        """Put one of either kind to the rest."""
+        if isinstance(found, Pin):
+            self.pins.append(found)
+        else:
+            self.unseen.append(found)
+
+
 def read_pins(
     cache: CacheIdentity,
     registry: str | None,
     aliases: Iterable[str] = (),
     trusted: frozenset[int] = frozenset({0}),
+    *,
+    readers: Readers | None = None,
+    deadline_seconds: float | None = None,
 ) -> tuple[tuple[Pin, ...], tuple[Unseen, ...]]:
     """Return every pin of a cache, expired or not, and what could not be understood.
 
     ``aliases`` are other names of the cache. A file of a ``trusted`` uid that
-    can't be read may pin anything.
+    can't be read may pin anything. Without ``readers``, some are started.
     """
-    pins: list[Pin] = []
-    unseen: list[Unseen] = []
     names = frozenset({cache.path, *aliases})
     folders = [own_folder(cache), *([registry] if registry else [])]
-    for folder in folders:
-        for found in _read_folder(folder, names, cache.inode, trusted):
-            (pins if isinstance(found, Pin) else unseen).append(found)  # type: ignore[arg-type]
-    return tuple(sorted(pins, key=lambda pin: (pin.target, pin.file))), tuple(unseen)
+    tasks = [PinFolder(folder, names, cache.inode, trusted) for folder in folders]
+    found = PinsThere()
+    with nullcontext(readers) if readers is not None else Readers() as pool:
+        for reply in pool.replies(PINS, tasks, deadline_seconds=deadline_seconds):
+            for part in reply.parts:
+                found.pins += part.pins
+                found.unseen += part.unseen
+            if reply.failed is not None:
+                # A pin of an administrator may be among those that were not read.
+                failed, folder = reply.failed, reply.item.path
+                found.unseen.append(Unseen("pin", folder, failed.reason, True, failed.uid))
+    return tuple(sorted(found.pins, key=lambda pin: (pin.target, pin.file))), tuple(found.unseen)
 
 
-def _read_folder(
-    folder: str, names: frozenset[str], inode: int, trusted: frozenset[int]
-) -> Iterator[Pin | Unseen]:
+def _pins_in(folder: PinFolder) -> Iterator[PinsThere]:
+    """Yield what a folder holds, in parts. Runs in a reader."""
+    part = PinsThere()
+    for number, found in enumerate(_read_folder(folder)):
+        part.put(found)
+        if number % _PINS_A_PART == 0:
+            yield part
+            part = PinsThere()
+    yield part
+
+
+PINS: Question[PinFolder, PinsThere] = Question(_pins_in, PinsThere, in_parts=True)
+
+
+def _read_folder(folder: PinFolder) -> Iterator[Pin | Unseen]:
     try:
         # A registry may be reached by an admin's link, as for environments.
-        fd = open_directory(folder, follow=True)
+        fd = open_directory(folder.path, follow=True)
     except FileNotFoundError:
         return
     except OSError as error:
-        yield Unseen("pin", folder, failure(folder, error).reason, hides_archives=True)
+        reason = failure(folder.path, error).reason
+        yield Unseen("pin", folder.path, reason, hides_archives=True)
         return
     try:
-        yield from _read_files(fd, folder, names, inode, trusted)
+        yield from _read_files(fd, folder.path, folder.names, folder.inode, folder.trusted)
     except OSError as error:
-        yield Unseen("pin", folder, failure(folder, error).reason, hides_archives=True)
+        reason = failure(folder.path, error).reason
+        yield Unseen("pin", folder.path, reason, hides_archives=True)
     finally:
         os.close(fd)
 
@@ -112,6 +173,7 @@ def _read_files(
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
         except OSError:
             continue
+        note_owner(status.st_uid)
         count[status.st_uid] += 1
         if count[status.st_uid] > MAX_OF_ONE and status.st_uid not in trusted:
             if count[status.st_uid] == MAX_OF_ONE + 1:

@@ -20,11 +20,13 @@ from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_enviro
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.included import INCLUDED
 from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind, own_place
+from cacheadmin.evidence.last_use import ATTRIBUTES
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.lock_holders import HOLDERS
 from cacheadmin.evidence.named_in_files import NamedThere, PlaceOfFiles, named_in_files
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.evidence.patterns import MATCHES
+from cacheadmin.evidence.pins import PINS
 from cacheadmin.evidence.processes import process_question
 from cacheadmin.evidence.reach import CONTAINER
 from cacheadmin.evidence.releases import HOME
@@ -114,6 +116,8 @@ class Questions:
             HOME,
             BINARIES,
             AWAY,
+            PINS,
+            ATTRIBUTES,
             *of_the_cache(),
         )
 

@@ -18,7 +18,12 @@ class Pins:
         trusted = frozenset({0, os.geteuid(), os.fstat(look.cache.fd).st_uid})
         policy = look.policy
         pins, unseen = read_pins(
-            look.cache.identity, policy.venvs.registry, policy.aliases, trusted
+            look.cache.identity,
+            policy.venvs.registry,
+            policy.aliases,
+            trusted,
+            readers=look.readers,
+            deadline_seconds=look.deadline_seconds,
         )
         return Facts(pins=pins, unseen=unseen)
 
