@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.fs.accounting import Measured
     from cacheadmin.operations.account import Account
-    from cacheadmin.prune.recovery import Recovered
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.running import Before, PruneResult
     from cacheadmin.situation import Situation
-    from cacheadmin.trial.trials import Watched
 
 
 def evict(
@@ -91,18 +89,20 @@ def _evict(
     from cacheadmin.evict.wanted import parse_wanted
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import recover_interrupted, watch_trials
+    from cacheadmin.prune.running import Before, known_runs, recover_interrupted, watch_trials
     from cacheadmin.situation import look_with
 
     wanted = parse_wanted(packages)
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
+    runs = None if dry_run else known_runs(loaded.policy)
     watched = None if dry_run else watch_trials(loaded.policy, shield_of)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         for sentence in springs_of(watched, situation, wanted):
             output.warning(sentence)
         silent = silent_trials(situation, wanted, even_in_use=even_in_use, dry_run=dry_run)
-        eviction = _Evicting(wanted, silent, even_in_use, output_format, recovered, watched)
+        before = Before(recovered, watched=watched, runs=runs)
+        eviction = _Evicting(wanted, silent, even_in_use, output_format, before)
         if dry_run or not silent.entries:
             return eviction.evict(account, situation, dry_run=dry_run)
         situation.require_writable()
@@ -120,8 +120,7 @@ class _Evicting:
     silent: SilentTrials
     even_in_use: bool
     output_format: Format
-    recovered: tuple[Recovered, ...]
-    watched: Watched | None
+    before: Before
 
     def evict(self, account: Account, situation: Situation, *, dry_run: bool) -> int:
         """Decide, carry out, and show."""
@@ -146,7 +145,7 @@ class _Evicting:
     ) -> PruneResult:
         from cacheadmin.protect.holding import guard_stands_aside
         from cacheadmin.protect.trial_roots import shield_of
-        from cacheadmin.prune.running import Before, run_prune
+        from cacheadmin.prune.running import run_prune
         from cacheadmin.report.evictions import eviction_text
 
         situation.require_writable()
@@ -161,7 +160,7 @@ class _Evicting:
                 situation,
                 plan,
                 sizes,
-                before=Before(self.recovered, watched=self.watched),
+                before=self.before,
                 shield=shield_of(situation.policy, situation.cache, learned),
                 concurrent=False,
             )

@@ -94,12 +94,18 @@ class _Call:
 def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import Before, recover_interrupted, watch_trials
+    from cacheadmin.prune.running import (
+        Before,
+        known_runs,
+        recover_interrupted,
+        watch_trials,
+    )
 
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     if call.dry_run:
         return _look_and_prune(account, loaded, call, Before())
-    before = Before(recover_interrupted(loaded.policy))
+    recovered = recover_interrupted(loaded.policy)
+    before = Before(recovered, runs=known_runs(loaded.policy))
     try:
         try:
             before = replace(before, watched=watch_trials(loaded.policy, shield_of))

@@ -64,8 +64,9 @@ def _locked(
     with _opened(policy, insecure, account) as (loaded, cache, quarantine):
         if quarantine is None:
             raise NotACache("nothing was pruned on this cache yet, there are no runs")
-        with run_lock(quarantine, loaded.policy.lock.timeout.total_seconds()):
-            yield loaded, cache, quarantine
+        timeout = loaded.policy.lock.timeout.total_seconds()
+        with run_lock(loaded.policy, cache, quarantine, timeout) as locked:
+            yield loaded, cache, locked
 
 
 @runs_app.command("list")
@@ -200,7 +201,9 @@ def purge_command(
                 failures += [(f"run {name}: {path}", why) for path, why in failed]
                 if not failed:
                     purged.append(name)
-            ended, words = end_now(loaded.policy, cache, chosen) if now else (0, [])
+            ended, words = (
+                end_now(loaded.policy, cache, chosen, quarantine.fence) if now else (0, [])
+            )
             if ended:
                 withdraw_dangling(cache)
         account.subject = ", ".join(chosen)

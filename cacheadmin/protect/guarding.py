@@ -49,7 +49,7 @@ from cacheadmin.protect.watching import (
     identity,
 )
 from cacheadmin.prune.quarantine import open_quarantine
-from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.prune.run_lock import run_lock_of_host
 from cacheadmin.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -399,7 +399,8 @@ class _Guard:
         gone = [b for b in found.wanted.buckets if self._is_gone(cache, b)]
         if not gone or not found.wanted.archives:
             return
-        with run_lock(quarantine, 0.0):
+        # Another host's turn does not matter: this only adds what a bucket has lost.
+        with run_lock_of_host(quarantine, 0.0):
             own = rights_of(cache.fd)
             done = [
                 stock.give_back(cache.fd, b, found.wanted, self._rights.get(b, own), own)

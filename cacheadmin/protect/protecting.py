@@ -240,5 +240,5 @@ def _undisturbed(
         if quarantine is None:
             yield None
             return
-        with run_lock(quarantine, timeout_seconds):
-            yield quarantine
+        with run_lock(policy, cache, quarantine, timeout_seconds) as locked:
+            yield locked

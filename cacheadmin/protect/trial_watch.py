@@ -45,8 +45,11 @@ class TrialWatch:
             from cacheadmin.protect.trial_roots import shield_of
             from cacheadmin.prune.trial_upkeep import watch
 
-            with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, 0.0):
-                watched = watch(policy, cache, shield_of(policy, cache))
+            with (
+                open_quarantine(policy, cache) as found,
+                run_lock(policy, cache, found, 0.0) as quarantine,
+            ):
+                watched = watch(policy, cache, shield_of(policy, cache), quarantine.fence)
         except CacheBusy:
             # A run of ours is at work, and looks itself.
             self.next_at = time.monotonic() + _TRY_AGAIN_SECONDS

@@ -16,6 +16,7 @@ from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Moment, grain_ns
 from cacheadmin.evidence.processes import ask_for_processes
 from cacheadmin.evidence.sources.processes import sees_whole_machine
+from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.grace import Period, divide, marks, remaining
 from cacheadmin.prune.executing import transact
@@ -56,6 +57,8 @@ def prune_beside(
                 timeout_seconds=0.0,
                 trials=trials,
             )
+        except LeaseLost:
+            raise
         except CacheBusy:
             pass
         else:

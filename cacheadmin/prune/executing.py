@@ -14,6 +14,7 @@ from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.fs.free_space import is_full
+from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.inventory.entries import lies_in
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.on_trial import Divided, divide_removals, new_trials, trial_rules
@@ -105,10 +106,12 @@ def transact(
             run_id, _header(situation, run_id), paired, situation.cache, quarantine, lock, steps
         )
     except BaseException as error:
-        # Everything is back, or nothing ever moved: no run worth remembering.
-        discard_empty(quarantine, run_id)
-        if trials is not None:
-            trials.unprepare(on_trial)
+        # Everything is back, or nothing ever moved: no run worth remembering. But where
+        # another host has the turn now, it ends this run.
+        if _has_turn(quarantine):
+            discard_empty(quarantine, run_id)
+            if trials is not None:
+                trials.unprepare(on_trial)
         if isinstance(error, OSError):
             raise _unwritable(quarantine, error) from None
         raise
@@ -123,6 +126,14 @@ def transact(
         result.run_id = run_id
     else:
         discard_empty(quarantine, run_id)
+
+
+def _has_turn(quarantine: Quarantine) -> bool:
+    try:
+        quarantine.fence(batch=True)
+    except LeaseLost:
+        return False
+    return True
 
 
 def _prepare(

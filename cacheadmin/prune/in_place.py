@@ -21,6 +21,7 @@ import secrets
 import string
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.free_space import commit, is_full
 from cacheadmin.fs.removal import remove_tree
 from cacheadmin.fs.renaming import move_to_free_name
+from cacheadmin.hosts.leases import LeaseLost
+from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.planner.plan import Verdict
@@ -37,12 +40,15 @@ from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.moving import led_to, move_out
 from cacheadmin.prune.parents import Parents
 from cacheadmin.prune.putting_back import uninterrupted
+from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.room import Needs, needs_of
+from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.verification import verify
 from cacheadmin.uv.cache_lock import ExclusiveLock
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Size
+    from cacheadmin.hosts.turns import Turn
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.situation import Situation
 
@@ -98,7 +104,10 @@ def make_room_where_short(
     waits = policy.lock.busy == "wait"
     timeout = policy.lock.timeout.total_seconds() if waits else 0.0
     try:
-        return make_room(situation, plan.removals, sizes, needs, timeout, full=full)
+        with _undisturbed(situation, timeout) as fence:
+            return make_room(
+                situation, plan.removals, sizes, needs, timeout, full=full, fence=fence
+            )
     except CacheBusy:
         if policy.lock.busy != "concurrent":
             raise
@@ -114,11 +123,12 @@ def make_room(
     timeout_seconds: float,
     *,
     full: bool = False,
+    fence: Turn | Undisputed,
 ) -> MadeRoom:
     """Remove as much of what rests on proof as a run needs, for good.
 
-    ``full``: at least something, whatever is told of free space. Raises CacheBusy
-    when uv's lock is not free in time.
+    ``full``: at least something, whatever is told of free space. ``fence`` is asked
+    before every move. Raises CacheBusy when uv's lock is not free in time.
     """
     made = MadeRoom()
     waiting = _in_order(removals, sizes)
@@ -127,7 +137,10 @@ def make_room(
         batch = _batch(waiting, sizes, needs)
         tried |= {decision.path for decision in batch}
         waiting = [decision for decision in waiting if decision.path not in tried]
-        _remove(situation, [*made.removed, *batch], batch, made, timeout_seconds)
+        aside = _Aside(
+            situation.cache.fd, {one.path for one in batch if one.kind in _IN_HALVES}, fence
+        )
+        _remove(situation, [*made.removed, *batch], batch, aside, made, timeout_seconds)
         # Some filesystems give back what was deleted only when it is on the disk.
         commit(situation.cache.fd)
     return made
@@ -166,11 +179,11 @@ def _remove(
     situation: Situation,
     going: Sequence[Decision],
     batch: Sequence[Decision],
+    aside: _Aside,
     made: MadeRoom,
     timeout_seconds: float,
 ) -> None:
     """Set a batch aside, verify, delete. ``going`` has what went before as well."""
-    aside = _Aside(situation.cache.fd, {one.path for one in batch if one.kind in _IN_HALVES})
     try:
         made.failed += _set_aside(situation, going, batch, aside, timeout_seconds)
         verified = verify(
@@ -188,10 +201,11 @@ def _remove(
             if decision.path in aside.names:
                 made.bytes += aside.delete(decision.path, situation.cache.identity.device)
                 made.removed.append(decision)
-    except BaseException:
+    except BaseException as error:
         # What was not begun to be deleted is whole.
-        with uninterrupted():
-            aside.put_back(aside.names)
+        if not isinstance(error, LeaseLost) or aside.fence.regain():
+            with uninterrupted():
+                aside.put_back(aside.names)
         raise
 
 
@@ -209,6 +223,7 @@ def _set_aside(
     lock = ExclusiveLock(situation.cache.fd, path)
     lock.acquire(timeout_seconds, lambda: holders(path, situation.case.user))
     try:
+        aside.fence(batch=True)
         deadline = time.monotonic() + situation.policy.lock.held_at_most.total_seconds()
         checked = look.look(Moment.UNDER_LOCK)
         if not lock.is_current():
@@ -225,13 +240,26 @@ def _set_aside(
     return moves.failed
 
 
+@contextmanager
+def _undisturbed(situation: Situation, timeout_seconds: float) -> Iterator[Turn | Undisputed]:
+    """Keep other runs out; without a quarantine none has been here, and none could be made."""
+    policy, cache = situation.policy, situation.cache
+    with existing_quarantine(policy, cache) as found:
+        if found is None:
+            yield Undisputed()
+            return
+        with run_lock(policy, cache, found, timeout_seconds) as quarantine:
+            yield quarantine.fence
+
+
 class _Aside:
     """Entries that have the name of rubbish, and can have their own again.
 
     Those in ``in_halves`` keep their own where the filesystem has no room for a name.
     """
 
-    def __init__(self, cache_fd: int, in_halves: set[str]) -> None:
+    def __init__(self, cache_fd: int, in_halves: set[str], fence: Turn | Undisputed) -> None:
+        self.fence = fence
         self._cache_fd = cache_fd
         self._in_halves = in_halves
         self.names: dict[str, str] = {}
@@ -270,11 +298,13 @@ class _Aside:
 
     def delete(self, path: str, device: int) -> int:
         """Delete what was set aside; return the bytes that came back."""
+        self.fence(batch=True)
         with Parents(self._cache_fd) as parents:
             fd, name = parents.of(self.names.pop(path))
             return remove_tree(fd, name, device=device).allocated_bytes
 
     def _rename(self, source: str, target: str) -> None:
+        self.fence()
         with Parents(self._cache_fd) as first, Parents(self._cache_fd) as second:
             source_fd, name = first.of(source)
             target_fd, new = second.of(target)

@@ -171,5 +171,9 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
         for folder, row in record["folders"].items():
             journal.rights[folder] = Rights.from_json(row)
     elif kind == "state":
-        journal.state = RunState(record["state"])
+        state = RunState(record["state"])
+        if journal.state is RunState.ROLLED_BACK and state not in SETTLED - {RunState.COMMITTED}:
+            # Its host had stood still, and did not know yet that another one ended the run.
+            return
+        journal.state = state
         journal.not_moved.update(record.get("not_moved", ()))

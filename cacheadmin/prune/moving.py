@@ -69,11 +69,13 @@ def move_out(
     leads: Mapping[str, frozenset[str]],
     plant: Mapping[str, Callable[[str], None]] | None = None,
     deadline: float | None = None,
+    fence: Callable[[], None] | None = None,
 ) -> Moves:
     """Rename each path from the cache into quarantine; go on past failures.
 
     Paths in ``plant`` go on trial instead, by the function given there. After
-    ``deadline`` (by the monotonic clock) nothing more is begun.
+    ``deadline`` (by the monotonic clock) nothing more is begun. ``fence`` is asked
+    before every move; what it raises ends them, and nothing is said of those before.
 
     ``leads`` maps a path to those of the others that it leads to. What a path
     leads to stays when the path itself can't be moved: nothing that stays may
@@ -91,6 +93,8 @@ def move_out(
             continue
         try:
             source_fd, name = source.of(path)
+            if fence is not None:
+                fence()
             if plant is not None and path in plant:
                 plant[path](path)
             else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -68,6 +68,7 @@ def put_back(
     after: Mapping[str, int],
     rights: Mapping[str, Rights] = MappingProxyType({}),
     trials: Trials | None = None,
+    fence: Callable[[], None] | None = None,
 ) -> PutBack:
     """Move entries from quarantine, or from trial, to where they were.
 
@@ -77,7 +78,8 @@ def put_back(
     somebody else (``parents.require_same_users``), and never inside what is
     whole: an archive, an environment. A parent that is gone is made again with
     the ``rights`` it had; one that nobody else changed since the moves (its
-    time equals ``after``) gets its time of ``before`` again.
+    time equals ``after``) gets its time of ``before`` again. ``fence`` is asked before
+    every move; what it raises ends them.
     """
     result = PutBack()
     on_trial = {p for p in paths if trials is not None and trials.tripwires.holds(p)}
@@ -93,6 +95,8 @@ def put_back(
         result.conflicts += conflicts
         result.failed += failed
         for path in reversed(there):
+            if fence is not None:
+                fence()
             _put_back_one(path, source, target, result)
         target.set_times({folder: before[folder] for folder in untouched if folder in before})
     return result

@@ -16,17 +16,20 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NoRoom, NotACache, NotPermitted, Refused
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.text.escaping import shell_word
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.hosts.turns import Turn
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
@@ -44,6 +47,8 @@ class Quarantine:
     path: str
     warning: str
     device: int
+    fence: Turn | Undisputed = field(default_factory=Undisputed)
+    """To be asked right before every move: it raises LeaseLost when this run must stop."""
 
     def run_ids(self) -> list[str]:
         """Return the runs there, oldest first."""

@@ -15,13 +15,20 @@ from cacheadmin.fs.removal import remove_tree
 from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
+from cacheadmin.prune.runs import remove_empty_folders
 from cacheadmin.timestamps import now_ns, rfc3339
 from cacheadmin.trial.trials import Trials, trials_or_none
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.prune.quarantine import Quarantine
+
+
+# A host moves one entry at a time, and looks whether it has the turn before the next.
+_LATE_MOVES = 3
 
 
 @frozen
@@ -36,6 +43,8 @@ class Recovered:
 def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:
     """Undo every run that did not come to its end. Call it under the run lock."""
     with trials_or_none(cache) as trials:
+        if trials is not None:
+            trials.fence = quarantine.fence
         ended = [_recover_run(run_id, cache, quarantine, trials) for run_id in quarantine.run_ids()]
     return tuple(one for one in ended if one is not None)
 
@@ -51,7 +60,8 @@ def _recover_run(
         # Several caches may share one quarantine: another's run is not ours to end.
         if journal.state in SETTLED or not journal.is_of(cache.identity):
             return None
-        result = _put_back(run_fd, journal, cache, trials)
+        quarantine.fence(batch=True)
+        result = _put_back(run_fd, journal, cache, trials, quarantine.fence)
         problem = "; ".join(f"{path}: {why}" for path, why in result.left)
         if not result.failed:
             # What failed may come back another time: such a run stays open,
@@ -62,16 +72,34 @@ def _recover_run(
         os.close(run_fd)
 
 
-def _put_back(run_fd: int, journal: Journal, cache: OpenCache, trials: Trials | None) -> PutBack:
-    entries_fd = _entries(run_fd)
-    if entries_fd is None:
-        return PutBack()
-    try:
-        paths = [entry["path"] for entry in journal.entries]
-        times = (journal.before, journal.after)
-        return put_back(cache.fd, entries_fd, paths, *times, journal.rights, trials)
-    finally:
-        os.close(entries_fd)
+def _put_back(
+    run_fd: int,
+    journal: Journal,
+    cache: OpenCache,
+    trials: Trials | None,
+    fence: Callable[[], None],
+) -> PutBack:
+    """Put back what a run had moved, and close the door behind it.
+
+    Its host may only have stood still, and go on with the one move it was at: into
+    folders that are gone by then. What came in before they went is put back as well.
+    """
+    done = PutBack()
+    for _ in range(_LATE_MOVES):
+        entries_fd = _entries(run_fd)
+        if entries_fd is None:
+            break
+        try:
+            paths = [entry["path"] for entry in journal.entries]
+            times = (journal.before, journal.after)
+            one = put_back(cache.fd, entries_fd, paths, *times, journal.rights, trials, fence)
+        finally:
+            os.close(entries_fd)
+        done.moved += one.moved
+        done.absent, done.conflicts, done.failed = one.absent, one.conflicts, one.failed
+        if remove_empty_folders(run_fd, ENTRIES) or not one.moved:
+            break
+    return done
 
 
 def _settle(run_fd: int, problem: str) -> None:

@@ -8,6 +8,7 @@ remembers what was seen of environments.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.prune.beside import prune_beside
 from cacheadmin.prune.executing import holders, terminable, transact
+from cacheadmin.prune.journal import read_journal
 from cacheadmin.prune.on_trial import TrialResult
 from cacheadmin.prune.quarantine import (
     Quarantine,
@@ -105,12 +107,44 @@ class Before:
     room: MadeRoom | None = None
     """What was deleted where it lay, for want of room; None: there was room."""
 
+    runs: frozenset[str] | None = None
+    """The runs that there were before the look; None: not known."""
+
+
+def known_runs(policy: Policy) -> frozenset[str]:
+    """Return the runs of a cache's quarantine: take it before looking, for ``run_prune``."""
+    with open_cache(policy.cache) as cache, existing_quarantine(policy, cache) as quarantine:
+        return frozenset() if quarantine is None else frozenset(quarantine.run_ids())
+
+
+def _require_no_other_run(cache: OpenCache, quarantine: Quarantine, before: Before) -> None:
+    """Refuse a plan whose cache another run has changed since the look that it rests on."""
+    if before.runs is None:
+        return
+    for run_id in sorted(set(quarantine.run_ids()) - before.runs):
+        run_fd = quarantine.open_run(run_id)
+        try:
+            journal = read_journal(run_fd)
+        finally:
+            os.close(run_fd)
+        # Several caches may share one quarantine.
+        if journal is not None and journal.is_of(cache.identity):
+            raise CacheBusy(
+                f"another cacheadmin run changed this cache since this one looked: {run_id} on "
+                f"host {journal.run.get('host', '')}",
+                details=("nothing was removed",),
+                hint="run it again",
+            )
+
 
 @contextmanager
 def _begin(policy: Policy, cache: OpenCache) -> Iterator[tuple[Quarantine, tuple[Recovered, ...]]]:
     """Open quarantine, take the run lock, and end what a killed run left."""
     timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
-    with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, timeout):
+    with (
+        open_quarantine(policy, cache) as found,
+        run_lock(policy, cache, found, timeout) as quarantine,
+    ):
         yield quarantine, recover(cache, quarantine)
 
 
@@ -138,8 +172,11 @@ def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
             if trials is None:
                 return None
         timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
-        with open_quarantine(policy, cache) as quarantine, run_lock(quarantine, timeout):
-            return watch(policy, cache, shield(policy, cache))
+        with (
+            open_quarantine(policy, cache) as found,
+            run_lock(policy, cache, found, timeout) as quarantine,
+        ):
+            return watch(policy, cache, shield(policy, cache), quarantine.fence)
 
 
 def take_off_trial(
@@ -153,13 +190,13 @@ def take_off_trial(
     with open_cache(policy.cache) as cache:
         timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
         with (
-            open_quarantine(policy, cache) as quarantine,
-            run_lock(quarantine, timeout),
+            open_quarantine(policy, cache) as found,
+            run_lock(policy, cache, found, timeout) as quarantine,
             existing_trials(cache) as trials,
         ):
             if trials is None:
                 return []
-            trials.shield = shield(policy, cache)
+            trials.shield, trials.fence = shield(policy, cache), quarantine.fence
             silent = {one.entry for one in trials.look() if one.standing is Standing.SILENT}
             stuck = trials.put_back([entry for entry in sorted(entries) if entry in silent])
             return [*stuck, *((entry, "it was used") for entry in sorted(set(entries) - silent))]
@@ -205,6 +242,7 @@ def run_prune(
     result.warnings += _remember(situation)
     if plan.removals or situation.inventory.on_trial:
         with _begin(policy, cache) as (quarantine, _), terminable():
+            _require_no_other_run(cache, quarantine, before)
             _work(
                 situation,
                 plan,
@@ -220,8 +258,8 @@ def run_prune(
     with existing_quarantine(policy, cache) as found:
         if found is not None:
             try:
-                with run_lock(found, 0.0):
-                    result.purged = _purge_due(situation, found)
+                with run_lock(policy, cache, found, 0.0) as quarantine:
+                    result.purged = _purge_due(situation, quarantine)
             except CacheBusy:
                 # The run that is at work purges what is due itself.
                 pass
@@ -264,7 +302,7 @@ def _work(
     policy = situation.policy
     with trials_of_run(policy, situation.cache, plan, result.warnings) as trials:
         if trials is not None:
-            trials.shield = shield
+            trials.shield, trials.fence = shield, quarantine.fence
             result.warnings += bring_back_used(situation, plan, trials, result.trial)
         if not plan.removals:
             pass
@@ -308,6 +346,8 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
             lock.release()
 
     with trials_or_none(cache) as trials:
+        if trials is not None:
+            trials.fence = quarantine.fence
         return restore(cache, quarantine, run_id, locked(), trials)
 
 

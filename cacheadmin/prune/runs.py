@@ -121,6 +121,7 @@ def restore(
                 if not entry.get("trial") or entry["path"] in mine
             ]
             with locked:
+                quarantine.fence(batch=True)
                 result = put_back(
                     cache.fd,
                     entries_fd,
@@ -129,6 +130,7 @@ def restore(
                     journal.after,
                     journal.rights,
                     trials,
+                    quarantine.fence,
                 )
         finally:
             os.close(entries_fd)
@@ -198,6 +200,7 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
                 f"run {run_id} did not come to its end",
                 hint="the next `cacheadmin prune` puts it back",
             )
+        quarantine.fence(batch=True)
         tells = journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal)
         noted = tells and _note_purged(run_fd)
         removed = remove_tree(run_fd, _PURGING, device=quarantine.device)
@@ -290,13 +293,13 @@ def discard_empty(quarantine: Quarantine, run_id: str) -> None:
     try:
         journal = read_journal(run_fd)
         settled = journal is None or journal.state in SETTLED
-        if settled and _remove_empty_folders(run_fd, ENTRIES):
+        if settled and remove_empty_folders(run_fd, ENTRIES):
             remove_tree(quarantine.fd, run_id, device=quarantine.device)
     finally:
         os.close(run_fd)
 
 
-def _remove_empty_folders(parent_fd: int, name: str) -> bool:
+def remove_empty_folders(parent_fd: int, name: str) -> bool:
     """Remove a tree of folders that hold no file; whether it is gone."""
     try:
         fd = open_directory(name, parent_fd)
@@ -305,12 +308,16 @@ def _remove_empty_folders(parent_fd: int, name: str) -> bool:
     except OSError:
         return False
     try:
-        gone = [_remove_empty_folders(fd, child) for child in os.listdir(fd)]
+        gone = [remove_empty_folders(fd, child) for child in os.listdir(fd)]
     finally:
         os.close(fd)
     if not all(gone):
         return False
-    os.rmdir(name, dir_fd=parent_fd)
+    try:
+        os.rmdir(name, dir_fd=parent_fd)
+    except OSError:
+        # Something came in at the last moment.
+        return False
     return True
 
 

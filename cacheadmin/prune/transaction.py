@@ -9,7 +9,8 @@ fails:
 - what goes on trial changes places with a link, or is renamed and a link put in
   its place (``trial.tripwires``); its journal row says so, and it is put back
   like the rest: an entry lies at its origin, in ``entries/``, or on trial;
-- a run whose journal does not say ``committed`` is put back by the next run.
+- a run whose journal does not say ``committed`` is put back by the next run;
+- a host that has lost its turn among hosts moves nothing more, back neither.
 Hence nothing is written or synced between two renames, and the lock is held
 only for the last look and the renames themselves.
 
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.errors import CacheBusy, Refused
 from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
+from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.prune.journal import JournalWriter, RunState
 from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
 from cacheadmin.prune.parents import Parents
@@ -40,6 +42,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
+    from cacheadmin.hosts.turns import Turn, Undisputed
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.last_look import Checked
@@ -106,6 +109,7 @@ class _Attempt:
     entries_fd: int
     journal: JournalWriter
     steps: Steps
+    fence: Turn | Undisputed
     moves: Moves = field(default_factory=Moves)
     before: dict[str, int] = field(default_factory=dict)
     after: dict[str, int] = field(default_factory=dict)
@@ -124,7 +128,9 @@ class _Attempt:
         """Put some of them back from wherever they are; with ``times`` the parents' times too."""
         before, after = (self.before, self.after) if times else ({}, {})
         trials = self.steps.trials
-        return put_back(self.cache_fd, self.entries_fd, paths, before, after, self.rights, trials)
+        return put_back(
+            self.cache_fd, self.entries_fd, paths, before, after, self.rights, trials, self.fence
+        )
 
 
 def carry_out(
@@ -148,7 +154,9 @@ def carry_out(
         os.mkdir(ENTRIES, 0o700, dir_fd=run_fd)
         entries_fd = open_directory(ENTRIES, run_fd)
         journal = JournalWriter(run_fd)
-        attempt = _Attempt(Transaction(run_id), removals, cache.fd, entries_fd, journal, steps)
+        attempt = _Attempt(
+            Transaction(run_id), removals, cache.fd, entries_fd, journal, steps, quarantine.fence
+        )
         try:
             journal.begin(header, (row for _, row in removals))
             os.fsync(quarantine.fd)
@@ -161,10 +169,12 @@ def carry_out(
                 _move_under_lock(attempt, lock, steps, source, target)
             _note_moves(attempt)
             _settle(attempt, steps)
-        except BaseException:
-            # A lock that never came, an interrupt, a bug: back to how it was.
-            with uninterrupted():
-                _undo(attempt)
+        except BaseException as error:
+            # A lock that never came, an interrupt, a bug: back to how it was. Without the
+            # turn among hosts only who has it may put anything back, and does (`recovery`).
+            if not isinstance(error, LeaseLost) or quarantine.fence.regain():
+                with uninterrupted():
+                    _undo(attempt)
             raise
         finally:
             journal.close()
@@ -198,7 +208,10 @@ def _move_under_lock(
             plant = (
                 {} if steps.trials is None else dict.fromkeys(steps.on_trial, steps.trials.plant)
             )
-            attempt.moves = moves = move_out(paths, source, target, checked.leads, plant, deadline)
+            attempt.fence(batch=True)
+            attempt.moves = moves = move_out(
+                paths, source, target, checked.leads, plant, deadline, attempt.fence
+            )
         finally:
             # Also when it was interrupted: what is put back gets its time again.
             attempt.after = source.times()
@@ -279,6 +292,7 @@ def _came_alive(
 
 
 def _note_moves(attempt: _Attempt) -> None:
+    attempt.fence(batch=True)
     moved = set(attempt.moves.moved)
     attempt.journal.times(before=attempt.before, after=attempt.after)
     attempt.journal.state(
@@ -305,6 +319,7 @@ def _settle(attempt: _Attempt, steps: Steps) -> None:
         with uninterrupted():
             transaction.stuck = _undo(attempt, broken=[one.link for one in broken[:100]])
         return
+    attempt.fence(batch=True)
     attempt.journal.state(RunState.COMMITTED, rfc3339(now_ns()))
     gone = set(moves.moved)
     transaction.done = [decision for decision, _ in attempt.removals if decision.path in gone]

@@ -40,16 +40,19 @@ if TYPE_CHECKING:
 _WAIT_SECONDS = 1.0
 
 
-def watch(policy: Policy, cache: OpenCache, shield: Shield | None) -> Watched | None:
+def watch(
+    policy: Policy, cache: OpenCache, shield: Shield | None, fence: Callable[[], None] | None
+) -> Watched | None:
     """Look at all tripwires, bring back what sprang; None where nothing is on trial.
 
     ``shield`` plants roots for decoys that have to be made again. Call it under
-    the run lock. Raises Refused where our folder is not ours.
+    the run lock, whose ``fence`` is asked before every move. Raises Refused where our
+    folder is not ours.
     """
     with existing_trials(cache) as trials:
         if trials is None:
             return None
-        trials.shield = shield
+        trials.shield, trials.fence = shield, fence
         trials.mend()
         rules = trial_rules(policy, cache.identity.path)
         return trials.watch(now_ns, rules, witnesses(cache, policy.aliases))
@@ -129,7 +132,9 @@ def end_trials(
     return words
 
 
-def end_now(policy: Policy, cache: OpenCache, runs: Collection[str]) -> tuple[int, list[str]]:
+def end_now(
+    policy: Policy, cache: OpenCache, runs: Collection[str], fence: Callable[[], None]
+) -> tuple[int, list[str]]:
     """End the trials of some runs at once; return how many ended, and what people should know.
 
     Whoever came in at the last moment brings the entry back all the same, and
@@ -139,6 +144,7 @@ def end_now(policy: Policy, cache: OpenCache, runs: Collection[str]) -> tuple[in
     with existing_trials(cache) as trials:
         if trials is None:
             return 0, []
+        trials.fence = fence
         mine = [trial.entry for trial in trials.current() if trial.run_id in runs]
         for entry in mine:
             # Asked for by name: what it had seen before does not count.

@@ -103,6 +103,19 @@ class ObservationRow(Base):
     document: Mapped[str] = mapped_column(Text)
 
 
+class TurnRow(Base):
+    """Which host works, or worked last, on a cache: ``state.advisory_lock``.
+
+    ``cache`` is the cache's token, ``number`` grows with every turn, ``holder`` is JSON.
+    """
+
+    __tablename__ = "turn"
+
+    cache: Mapped[str] = mapped_column(Text, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    holder: Mapped[str] = mapped_column(Text)
+
+
 class ArchiveSizeRow(Base):
     """What an archive measured: a record of ``state.archive_sizes``."""
 

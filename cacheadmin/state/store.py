@@ -41,12 +41,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
+    from cacheadmin.state.models import Base
+
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
 
 # What SQLite says where it can make no file beside the database.
 _NOT_OPENED = "unable to open database file"
 _SMALLEST_BYTES = 64 * 1024
+
+# The advisory lock of PostgreSQL under which tables are made: "cacheadm" in ASCII.
+_TABLES_KEY = 0x636163686561646D
 
 
 class StateUnusable(CacheadminError):
@@ -371,9 +376,9 @@ class State:
                     # It names everybody's environments, and nobody else is told to read it.
                     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                     os.close(os.open(file, flags, 0o600))
-            arguments = {"timeout": 30} if file is not None else {}
+            arguments = {"timeout": 30} if file is not None else {"connect_timeout": 10}
             engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
-            Base.metadata.create_all(engine)
+            _make_tables(engine, Base)
             # Not before: on a full disk the tables may be missing, and be made later.
             self._engine = engine
         return self._engine
@@ -438,6 +443,16 @@ class State:
         scheme, separator, rest = self.url.partition("://")
         credentials, at, host = rest.rpartition("@")
         return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
+
+
+def _make_tables(engine: Engine, base: type[Base]) -> None:
+    """Make the tables that are missing; of many hosts that do so at once one, and the rest wait."""
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TABLES_KEY})
+        base.metadata.create_all(connection)
 
 
 def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:

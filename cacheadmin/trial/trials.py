@@ -111,6 +111,8 @@ class Trials:
         self.cache = cache
         # Plants roots for entries, so that users' prunes leave them; returns why not, or "".
         self.shield: Shield | None = None
+        # Asked before every move: it raises where this run must stop.
+        self.fence: Callable[[], None] | None = None
         self.folder = folder
         self.tripwires = Tripwires(folder)
         self.ledger = read_ledger(folder)
@@ -191,6 +193,7 @@ class Trials:
         """
         stuck, back = [], []
         for entry in entries:
+            self._require_turn()
             problem = self.tripwires.put_back(entry)
             if problem:
                 stuck.append((entry, problem))
@@ -300,6 +303,7 @@ class Trials:
         done = Ended()
         away = []
         for entry in entries:
+            self._require_turn()
             problem = self.tripwires.take_away(entry)
             if problem:
                 done.stuck.append((entry, problem))
@@ -311,6 +315,7 @@ class Trials:
             if not self.tripwires.stayed_silent(entry):
                 done.came_back.append(entry)
                 continue
+            self._require_turn()
             try:
                 self.tripwires.condemn(entry)
             except OSError as error:
@@ -332,6 +337,10 @@ class Trials:
         return done
 
     # What these are made of
+
+    def _require_turn(self) -> None:
+        if self.fence is not None:
+            self.fence()
 
     def _adopt(self, seen: Iterable[Seen], moment_ns: int, rules: Rules) -> None:
         """Begin the trial of what has no record, or another link than the recorded one.

@@ -131,6 +131,17 @@ class Host:
         word = ", complete: true" if complete else ""
         return self.runner.policy(self.cache, f"{named}{word}}}\n{text}", complete=False)
 
+    def start(self, *words: str | os.PathLike[str]) -> subprocess.Popen[bytes]:
+        """Start cacheadmin on this host and return at once; its output is dropped."""
+        there = ["env", "-C", str(self.site.own / "home"), *self.runner.command(*words)]
+        return subprocess.Popen(
+            self.command(*there),
+            env=self.runner.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
     def cacheadmin(self, *words: str | os.PathLike[str], code: int | None = None) -> Result:
         """Run cacheadmin on this host; with ``code`` assert that exit code."""
         done = self.run(*self.runner.command(*words), environment=self.runner.environment())

@@ -58,8 +58,8 @@ def put_back_all_runs(policy: Path) -> None:
     rules = load_policy(os.fspath(policy)).policy
     with (
         open_cache(rules.cache) as cache,
-        open_quarantine(rules, cache) as quarantine,
-        run_lock(quarantine, 10),
+        open_quarantine(rules, cache) as found,
+        run_lock(rules, cache, found, 10) as quarantine,
     ):
         for run in reversed(list(list_runs(quarantine))):
             if run.state == "committed" and run.restorable:
