@@ -60,14 +60,10 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> i
     from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.hosts import observation_json, observation_text
     from cacheadmin.situation import look_with
-    from cacheadmin.timestamps import now_ns
 
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        case = situation.case
         cache = situation.cache.identity
-        observation = seen_here(
-            cache.path, situation.evidence, case.gaps, situation.host_time, now_ns()
-        )
+        observation = seen_here(situation.case, situation.host_time)
         store = _store(loaded, situation.cache)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}

@@ -21,7 +21,7 @@ from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import EntryKind, archive_path
 from cacheadmin.planner.explaining import LEADS
-from cacheadmin.planner.gaps import rests_on
+from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 from cacheadmin.values import frozen
@@ -85,6 +85,7 @@ def plan_eviction(
     removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
     removals += _git_sources(situation, wanted)
     kept: list[Decision] = []
+    out_of_reach = unlinkable(situation.policy, situation.evidence)
     for path in _links_to(situation, holding):
         # Whoever runs from what it leads to goes on: only new runs miss it.
         link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
@@ -105,7 +106,7 @@ def plan_eviction(
             else:
                 # What only was not seen to be used goes on trial: an environment that
                 # nobody knows goes on working, and is told.
-                rests = rests_on(decision, situation.policy, base.gaps)
+                rests = rests_on(decision, situation.policy, base.gaps, out_of_reach)
                 decision = replace(decision, rests_on=rests)
             removals.append(decision)
         else:

@@ -75,6 +75,11 @@ class Observation:
     gaps: tuple[ObservedGap, ...]
     environments: int
     """How many environments were looked at, those without a use of the cache too."""
+    unreferenced: tuple[str, ...] = ()
+    """Archives that nothing in the cache led to before anything else was looked at.
+
+    What uses none of them then can't come to use them later.
+    """
 
 
 @frozen

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cacheadmin import __version__
+from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.observations import (
     Observation,
     ObservedGap,
@@ -15,36 +16,38 @@ from cacheadmin.evidence.observations import (
     host_name,
 )
 from cacheadmin.inventory.entries import archive_path
+from cacheadmin.planner.unreferenced import unreferenced_archives
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Evidence, Filesystem, Gap
+    from cacheadmin.evidence.facts import Evidence, Filesystem
     from cacheadmin.evidence.idleness import HostTime
+    from cacheadmin.planner.case import Case
 
 
-def observe(
-    cache_path: str, evidence: Evidence, gaps: tuple[Gap, ...], here: HostTime, now_ns: int
-) -> Observation:
-    """Return what this host sees of a cache.
+def observe(case: Case, here: HostTime) -> Observation:
+    """Return what this host sees of a cache, as of when its look began.
 
-    ``gaps`` are those that are open; other hosts tell of their own.
+    Other hosts tell of their own gaps.
     """
+    evidence = case.evidence
     return Observation(
         host=host_name(),
         boot=here.boot,
-        at_ns=now_ns,
+        at_ns=case.now_ns,
         uid=os.geteuid(),
         version=__version__,
-        reach=_reach(cache_path, evidence.filesystem),
+        reach=_reach(case.inventory.cache.path, evidence.filesystem),
         uses=tuple(_uses(evidence)),
         releases=tuple(
             release for release in evidence.releases if not release.path.startswith("host ")
         ),
         gaps=tuple(
             ObservedGap(gap.id, gap.subject, gap.detail, gap.uid)
-            for gap in gaps
+            for gap in case.gaps
             if not gap.id.startswith("hosts.")
         ),
         environments=len(evidence.environments),
+        unreferenced=unreferenced_archives(case),
     )
 
 
@@ -61,6 +64,9 @@ def _reach(path: str, filesystem: Filesystem) -> Reach:
 
 def _uses(evidence: Evidence) -> Iterator[ObservedUse]:
     for environment in evidence.environments:
+        if environment.kind is EnvironmentKind.CACHED:
+            # Part of the cache, which every host sees: who runs from it is a process here.
+            continue
         hard = map(archive_path, environment.hardlinked_archives)
         entries = tuple(sorted({*environment.led_to, *hard}))
         if entries:

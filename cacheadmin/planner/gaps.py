@@ -47,16 +47,39 @@ def _unread(unseen: Unseen) -> Gap:
     )
 
 
-def rests_on(decision: Decision, policy: Policy, gaps: tuple[Gap, ...]) -> str:
+def unlinkable(policy: Policy, evidence: Evidence) -> frozenset[str] | None:
+    """Return the entries that no other host can have begun to use since it told of itself.
+
+    None where there are no other hosts. An observation says nothing of what came
+    after it, fresh as it is: a uv there may have linked to any archive that a
+    pointer led to. What nothing led to at that time was out of its reach.
+    """
+    if policy.hosts.only == "this" or not evidence.hosts:
+        return None
+    of_hosts: dict[str, set[str]] = {}
+    for observation in evidence.hosts:
+        of_hosts.setdefault(observation.host, set()).update(observation.unreferenced)
+    return frozenset(set.intersection(*of_hosts.values()))
+
+
+def rests_on(
+    decision: Decision,
+    policy: Policy,
+    gaps: tuple[Gap, ...],
+    unlinkable: frozenset[str] | None,
+) -> str:
     """Return what a removal rests on: ``proof``, or that nobody was seen (``absence``).
 
     Pointers, buckets and what was left behind are proven: losing one that
     somebody wanted costs a download. An archive or a cached environment may be
-    linked from anywhere, so only the site's word, with no gap left, is proof.
+    linked from anywhere, so only the site's word, with no gap left, is proof; and
+    where other hosts use the cache, that they could not reach it (``unlinkable``).
     """
     needed_whole = decision.kind in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT) or (
         decision.kind is EntryKind.BUCKET and decision.path.startswith("environments-")
     )
-    if not needed_whole or (policy.venvs.complete and not gaps):
+    if not needed_whole:
         return PROOF
-    return ABSENCE
+    everybody_is_seen = policy.venvs.complete and not gaps
+    reached = unlinkable is not None and decision.path not in unlinkable
+    return PROOF if everybody_is_seen and not reached else ABSENCE

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.case import Case
-from cacheadmin.planner.gaps import rests_on
+from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.limits import limits
 from cacheadmin.planner.liveness import mark
 from cacheadmin.planner.plan import Plan, Verdict
@@ -49,10 +49,14 @@ def make_plan(
     live = mark(case, bucket_needs(case))
     rulings = [ruling for rule in RULES for ruling in rule(case, live)]
     found = tuple(limits(case, live))
+    out_of_reach = unlinkable(policy, evidence)
     return Plan(
         verdict=_worst({limit.verdict for limit in found}),
         removals=tuple(
-            replace(ruling.decision, rests_on=rests_on(ruling.decision, policy, case.gaps))
+            replace(
+                ruling.decision,
+                rests_on=rests_on(ruling.decision, policy, case.gaps, out_of_reach),
+            )
             for ruling in rulings
             if ruling.removal
         ),

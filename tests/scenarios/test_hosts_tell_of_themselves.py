@@ -193,3 +193,35 @@ def test_the_roots_of_one_host_are_left_alone_by_the_other(site: Hosts) -> None:
     assert first["archives"] == 2
     second = one.cacheadmin("protect", one.policy(EXPECT), "--format", "json", code=0).json
     assert (second["archives"], second["planted"], second["removed"]) == (2, 0, 0)
+
+
+def test_what_a_host_has_linked_since_it_told_goes_on_trial_and_no_further(site: Hosts) -> None:
+    """Fresh as it is, an observation says nothing of what came after it."""
+    one, two = site.host("node1"), site.host("node2")
+    one.environment("mine", OLD, "six==1.16.0")
+    shutil.rmtree(one.disk / "mine")
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    # By the pointer that was there; another release's prune deletes it then.
+    environment = two.environment("proj", OLD, "six==1.16.0")
+    without_pointers(one)
+    document = prune(one, one.policy(EXPECT))
+    assert gaps(document) == {}
+    assert {row["rests_on"] for row in document["removals"] if row["kind"] == "archive"} == {
+        "absence"
+    }
+    assert two.dangling(environment) == []
+    assert two.imports(environment, "six")
+    assert prune(one, one.policy(EXPECT))["trial"]["put_back"]
+
+
+def test_a_cached_environment_goes_on_trial_wherever_other_hosts_are(site: Hosts) -> None:
+    """It is found by its name: whoever looks next may do so an hour after it was told of."""
+    one, two = site.host("node1"), site.host("node2")
+    two.uv(OLD, "tool", "run", "--from", "cowsay==6.1", "python", "-c", "")
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    document = prune(
+        one, one.policy(EXPECT + "prune: {environments: {idle: 0s, keep_latest: false}}\n")
+    )
+    assert gaps(document) == {}
+    rests = {row["rests_on"] for row in document["removals"] if row["kind"] == "environment"}
+    assert rests == {"absence"}

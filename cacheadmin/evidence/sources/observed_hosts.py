@@ -36,7 +36,12 @@ class ObservedHosts:
     def collect(self, look: Look) -> Facts:
         """Return what all other hosts use, and where they could not look."""
         seen = look.observed.read()
-        others = tuple(one for one in seen.known if one.host != host_name())
+        others = tuple(
+            # A plain user's word says nothing of the others there.
+            one if _is_whole(one, look) else replace(one, unreferenced=())
+            for one in seen.known
+            if one.host != host_name()
+        )
         return Facts(
             hosts=others,
             host_uses=tuple(use for one in others for use in _uses(one)),
