@@ -29,7 +29,8 @@ from cacheadmin.protect.trial_roots import (
     with_trials,
 )
 from cacheadmin.prune.quarantine import existing_quarantine
-from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.prune.run_lock import run_lock, run_lock_of_host
+from cacheadmin.state.store import StateUnusable
 from cacheadmin.uv.prune_words import prune_changed
 from cacheadmin.uv.releases import buckets_of
 from cacheadmin.values import frozen
@@ -180,18 +181,38 @@ def plant_wanted(
 ) -> tuple[PlantedBucket, ...]:
     """Plant under the run lock; see ``protect``.
 
-    ``bucket_rights`` are those that buckets had which may be gone now.
+    ``bucket_rights`` are those that buckets had which may be gone now. A database that
+    should tell whose turn it is, and does not answer, takes no protection away: then
+    roots are only added.
     """
-    with _undisturbed(policy, cache, timeout_seconds) as quarantine:
-        planted = plant(
-            cache.fd,
-            leading_somewhere(cache.fd, with_trials(cache, wanted)),
-            removable=removable,
-            workshop_fd=None if quarantine is None else quarantine.fd,
-            bucket_rights=bucket_rights or {},
-        )
-        note_trial_roots(cache)
-        return planted
+    rights = bucket_rights or {}
+    try:
+        with _undisturbed(policy, cache, timeout_seconds) as quarantine:
+            return _plant(cache, wanted, removable, quarantine, rights)
+    except StateUnusable:
+        with existing_quarantine(policy, cache) as quarantine:
+            if quarantine is None:
+                raise
+            with run_lock_of_host(quarantine, timeout_seconds):
+                return _plant(cache, wanted, (), quarantine, rights)
+
+
+def _plant(
+    cache: OpenCache,
+    wanted: WantedRoots,
+    removable: Collection[ArchiveId],
+    quarantine: Quarantine | None,
+    bucket_rights: Mapping[str, Rights],
+) -> tuple[PlantedBucket, ...]:
+    planted = plant(
+        cache.fd,
+        leading_somewhere(cache.fd, with_trials(cache, wanted)),
+        removable=removable,
+        workshop_fd=None if quarantine is None else quarantine.fd,
+        bucket_rights=bucket_rights,
+    )
+    note_trial_roots(cache)
+    return planted
 
 
 def unprotect(policy: Policy, cache: OpenCache) -> Protection:

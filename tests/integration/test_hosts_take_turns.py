@@ -466,6 +466,28 @@ def test_two_prunes_at_once_with_one_database(
     assert loaded.state == server.url
 
 
+def test_a_database_that_is_down_takes_no_protection_away(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    from cacheadmin.inventory.entries import ArchiveId
+    from cacheadmin.protect.planting import planted_archives
+    from cacheadmin.protect.protecting import plant_wanted
+    from cacheadmin.protect.roots import WantedRoots, root_buckets
+
+    run = prune(cacheadmin, cacheadmin.policy(cache)).json["run_id"]
+    assert run
+    url = "postgresql+psycopg://cacheadmin@127.0.0.1:1/postgres"
+    policy = load_policy(str(cacheadmin.policy(cache, f"state: {url}\n"))).policy
+    one, two = ArchiveId("one"), ArchiveId("two")
+    for name in (one, two):
+        (cache / "archive-v0" / name / f"{name}-1.0.dist-info").mkdir(parents=True)
+    with open_cache(str(cache)) as opened:
+        for wanted in (one, two):
+            roots = WantedRoots(root_buckets(2), frozenset({wanted}))
+            plant_wanted(policy, opened, roots, planted_archives(opened.fd), 1.0)
+        assert planted_archives(opened.fd) == {one, two}, "added, and none removed"
+
+
 def test_a_state_that_can_not_be_reached_is_said_in_a_line(
     cache: Path, cacheadmin: Cacheadmin
 ) -> None:
