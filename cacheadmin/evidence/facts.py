@@ -239,6 +239,8 @@ class Unseen:
     It then goes on through a tripwire, and springs it. False where it may well be a
     uv at work without a lock: an install from what is on trial fails.
     """
+    fix: str = ""
+    """What lets it be seen; empty where more rights would."""
 
 
 class GapKind(StrEnum):

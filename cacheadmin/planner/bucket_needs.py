@@ -113,7 +113,7 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
     for trace in case.evidence.releases:
         if not is_active(case, trace):
             continue
-        who = case.user(trace.uid)
+        who = case.user_of_release(trace.uid)
         age = age_words(trace.seen_ns, case.now_ns)
         if trace.version is not None:
             why = f"uses uv {trace.version} ({trace.evidence}, {age} ago)"

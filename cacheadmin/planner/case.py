@@ -227,6 +227,10 @@ class Case:
             return "nobody in particular"
         return self.evidence.user_names.get(uid, f"uid {uid}")
 
+    def user_of_release(self, uid: int | None) -> str:
+        """Return who has a uv: an account, or everybody where it is installed for the host."""
+        return "everybody on this host" if uid is None else self.user(uid)
+
 
 def name_some(names: list[str], words: Callable[[str], str] = str) -> tuple[str, ...]:
     """Return the first few names, as ``words`` has them, and a count of the others; no repeats."""

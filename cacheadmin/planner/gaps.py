@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PROOF = "proof"
 ABSENCE = "absence"
 
-_READ_IT = "run it as root, or as a user who may read it"
+# What closes a gap of which its source says nothing better.
+READ_IT = "run it as root, or as a user who may read it"
 
 
 def open_gaps(policy: Policy, evidence: Evidence) -> tuple[Gap, ...]:
@@ -42,7 +43,7 @@ def _unread(unseen: Unseen) -> Gap:
         GapKind.RIGHTS,
         unseen.path,
         f"{unseen.what} {unseen.path} could not be looked at: {unseen.reason}",
-        _READ_IT,
+        unseen.fix or READ_IT,
         unseen.uid,
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words, verb
 from cacheadmin.planner.case import name_some
+from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.planner.unknown_releases import unknown_releases
 from cacheadmin.timestamps import age_words
@@ -87,7 +88,7 @@ def _unseen(case: Case) -> Iterator[Limit]:
             f"unseen.{unseen.what}",
             Verdict.REFUSED if refused else Verdict.LIMITED,
             f"{unseen.what} {unseen.path}{owner} could not be looked at: {unseen.reason}{kept}",
-            "run it as root, or as a user who may read it",
+            unseen.fix or READ_IT,
         )
 
 

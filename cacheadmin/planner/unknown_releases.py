@@ -72,7 +72,7 @@ def _limit(
     names = {name for one in binaries for name in one.buckets}
     own = [name for name in unknown if name in names]
     hides = sorted(hiding & names)
-    who = ", ".join(name_some([f"{case.user(one.uid)}, {one.path}" for one in binaries]))
+    who = ", ".join(name_some([f"{case.user_of_release(one.uid)}, {one.path}" for one in binaries]))
     kept = f"; {', '.join(own)} are kept" if own else ""
     if hides:
         kept += f"; {', '.join(hides)} could name any archive, so all archives are kept"
@@ -93,7 +93,7 @@ def _unseen_versions(case: Case, seen: dict[str, list[SeenRelease]]) -> dict[str
         if version is None or not is_active(case, trace):
             continue
         if case.buckets_of(version, trace.uid) is None and version not in seen:
-            users[version].append(f"{case.user(trace.uid)}, {trace.path}")
+            users[version].append(f"{case.user_of_release(trace.uid)}, {trace.path}")
     return users
 
 

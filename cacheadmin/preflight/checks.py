@@ -269,7 +269,7 @@ def _users_by_version(case: Case) -> dict[str, set[str]]:
     users: dict[str, set[str]] = {}
     for trace in _active_traces(case):
         if trace.version is not None:
-            users.setdefault(trace.version, set()).add(case.user(trace.uid))
+            users.setdefault(trace.version, set()).add(case.user_of_release(trace.uid))
     return users
 
 

@@ -148,7 +148,7 @@ def _sizes(overview: Overview, identity: str) -> str:
         ("By owner", "owner", parts.owners, 3),
     ]
     tables = "".join(
-        section(f"{identity}-{word}", title, _parts(title, word, found, total, colour))
+        section(f"{identity}-{word}", title, _parts(title, word, found, total, colour), "shares")
         for title, word, found, colour in cards
     )
     return f'<div class="grid2">{tables}</div>'

@@ -79,6 +79,7 @@ tbody th{font-weight:500;min-width:130px}
 .wide th[scope=row]{min-width:220px}
 .wide td:nth-child(2),.wide td:nth-child(5){white-space:nowrap}
 .findings td:nth-child(4),.findings td:nth-child(5){min-width:220px}
+thead th,thead bdi,thead button{overflow-wrap:normal;text-align:inherit}
 thead button{font:inherit;color:inherit;background:none;border:0;padding:0;cursor:pointer}
 thead button::after{content:"\\2195";margin-left:4px;opacity:.45}
 th[aria-sort=ascending] button::after{content:"\\2191";opacity:1}
@@ -111,11 +112,15 @@ footer{padding-top:8px;padding-bottom:32px;color:var(--faint);font-size:.87rem}
 .stacked tbody th,.card .stacked th[scope=row],.card .stacked td{min-width:0}
 .stacked tbody th{font-weight:650}
 .stacked td::before{content:attr(data-label)": ";color:var(--faint)}
-.wide .stacked td,.findings .stacked code{white-space:normal}}
+.wide .stacked td,.findings .stacked code{white-space:normal}
+.shares th:nth-child(2),.shares td:nth-child(2){display:none}
+.shares th,.shares td{padding-right:8px}.shares tbody th{min-width:0}
+.shares th:not([aria-sort]) button::after{display:none}}
 @media print{:root{color-scheme:light;--ground:#fff;--card:#fff;--ink:#000;--faint:#444;
 --line:#bbb;--track:#e6e6e6}body{font-size:10.5pt}.card,.facts>div{break-inside:avoid;
 border-radius:0}.findings.card,.wide.card{break-inside:auto}tr{break-inside:avoid}
-table{font-size:8.5pt}.scroll{overflow:visible}code,thead th,thead .number{white-space:normal}
+table,thead th{font-size:8.5pt}.scroll{overflow:visible}
+code,thead th,thead .number{white-space:normal}
 .findings td:nth-child(4),.findings td:nth-child(5),.wide th[scope=row],tbody th{min-width:0}
 .findings th[scope=row]{min-width:28mm}
 .wide td:nth-child(2),.wide td:nth-child(5),.findings code{white-space:normal}

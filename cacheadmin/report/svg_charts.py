@@ -134,9 +134,13 @@ def _time_axis(times_ns: Sequence[int]) -> str:
     first, last = times_ns[0], times_ns[-1]
     hours = last - first < 2 * _DAY_NS
     labels = []
+    shown = ""
     for number in range(4):
         time_ns = first + (last - first) * number // 3
         words = rfc3339(time_ns)[11:16] if hours else _date(time_ns)
+        if words == shown and number < 3:
+            continue
+        shown = words
         anchor = ("start", "middle", "middle", "end")[number]
         # Where a screen is narrow there is room for the first and the last.
         between = " between" if number in (1, 2) else ""

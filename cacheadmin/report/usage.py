@@ -26,6 +26,7 @@ _WITHOUT_NAME = {
     "content": "(files stored by their content)",
     "metadata": "(metadata)",
     "protection": "(protection roots)",
+    "trial": "(on trial)",
     "other": "(other)",
 }
 

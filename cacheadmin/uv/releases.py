@@ -115,6 +115,17 @@ def release_range(bucket: str) -> ReleaseRange | None:
     return _ranges().get(bucket)
 
 
+def writers_take_lock(bucket: str) -> bool | None:
+    """Return whether all releases that use a bucket take the cache's lock, or none; None: some."""
+    releases = release_range(bucket)
+    if releases is None:
+        return None
+    if takes_cache_lock(releases.first):
+        return True
+    until = None if releases.last is None else releases.last.removeprefix("before ")
+    return None if until is None or takes_cache_lock(until) else False
+
+
 def is_known_bucket(name: str) -> bool:
     """Whether any release of the table uses a bucket of exactly this name."""
     return name in _ranges()

@@ -98,13 +98,21 @@ def test_a_pid_namespace_of_its_own_hides_processes(
     policy = cacheadmin.policy(shared.path, "prune: {builds: {after: 0s}}\n")
     build = shared.path / "builds-v0" / ".tmpabc"
     build.mkdir(parents=True)
-    command = ["unshare", "--pid", "--fork", "--mount-proc", *cacheadmin.command("prune", policy)]
+    apart = ["unshare", "--pid", "--fork", "--mount-proc"]
     done = subprocess.run(
-        command, env=cacheadmin.environment(), capture_output=True, text=True, check=True
-    )
+        [*apart, *cacheadmin.command("prune", policy)],
+        env=cacheadmin.environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
     assert "pid namespace" in done.stdout
     assert dangling_links(hidden) == {}
     assert build.exists()
+    # To be root, which it is, is not what is missing.
+    done = subprocess.run(
+        [*apart, *cacheadmin.command("plan", policy)],
+        env=cacheadmin.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "run cacheadmin on the host itself" in done.stdout
+    assert "run it as root" not in done.stdout
 
 
 @pytest.mark.root

@@ -141,3 +141,43 @@ def test_what_is_on_trial_is_told_with_its_days(
     assert "archive-v0/torch" in said
     (tmp_path / "page.png").write_bytes(browser.picture())
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+# Each word of a table's head that stands on more than one line; names may break at hyphens.
+_BROKEN_WORDS = """
+[...document.querySelectorAll("thead th")].flatMap(head => {
+  const found = [], walker = document.createTreeWalker(head, NodeFilter.SHOW_TEXT);
+  for (let node; node = walker.nextNode();) {
+    for (const word of node.data.matchAll(/[^\\s-]+/g)) {
+      const range = document.createRange();
+      range.setStart(node, word.index);
+      range.setEnd(node, word.index + word[0].length);
+      const lines = new Set([...range.getClientRects()].map(one => Math.round(one.top)));
+      if (lines.size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+})
+"""
+
+
+@pytest.mark.parametrize(("width", "paper"), [(1280, False), (720, True)])
+def test_no_word_of_a_tables_head_is_broken(
+    browser: DrivenBrowser, one: bytes, width: int, paper: bool
+) -> None:
+    browser.show(one, width=width, paper=paper)
+    assert browser.ask(_BROKEN_WORDS) == []
+
+
+def test_no_table_is_cut_on_a_telephone(browser: DrivenBrowser, several: bytes) -> None:
+    browser.show(several, width=375)
+    cut = "[...document.querySelectorAll('.scroll')].filter(one => "
+    cut += "one.scrollWidth > one.clientWidth && !one.closest('details'))"
+    cut += ".map(one => one.getAttribute('aria-label'))"
+    assert browser.ask(cut) == []
+    # What the bars show stands beside them in numbers.
+    heads = "[...document.querySelectorAll('.shares thead th')].map(one => "
+    heads += "[one.textContent, one.getClientRects().length > 0])"
+    shown = browser.ask(heads)
+    assert ["share", False] in shown
+    assert ["on disk", True] in shown

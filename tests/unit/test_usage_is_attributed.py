@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cacheadmin.inventory.entries import ArchiveContent, ArchiveId, SourceRevision
+from cacheadmin.report.usage import group_name
 from cacheadmin.usage.groups import (
     By,
     Classifier,
@@ -91,3 +92,9 @@ def test_archives_go_to_package_environment_owner_and_team() -> None:
     assert group(By.TEAM, wheel) == Group(Sort.TEAM, "ml")
     assert group(By.PACKAGE, environment) == Group(Sort.ENVIRONMENT)
     assert group(By.TEAM, environment) == Group(Sort.TEAM, None)
+
+
+def test_every_sort_of_group_has_a_name_to_print() -> None:
+    # A bucket and an owner are always called something.
+    for sort in set(Sort) - {Sort.BUCKET, Sort.OWNER}:
+        assert group_name(Group(sort)) not in ("", "-")

@@ -23,7 +23,9 @@ from cacheadmin.uv.releases import (
     parse_release,
     release_range,
     takes_cache_lock,
+    writers_take_lock,
 )
+from tests.support.uv_releases import newest_bucket
 
 LONG = "XRUfBb18WgPugVt_XIIPc"
 SHORT = "--V5mVoIqxbldp9x"
@@ -254,6 +256,11 @@ def test_nothing_is_claimed_beyond_the_table() -> None:
 def test_the_lock_came_with_0_8_19() -> None:
     assert takes_cache_lock("0.8.18") is False
     assert takes_cache_lock("0.8.19") is True
+    # What only releases with it, or without it, write to; and what some of both do.
+    assert writers_take_lock(newest_bucket("wheels")) is True
+    assert writers_take_lock("wheels-v1") is False
+    assert writers_take_lock("archive-v0") is None
+    assert writers_take_lock("zork-v9") is None
     assert takes_cache_lock("0.10.0") is True
 
 

@@ -39,7 +39,7 @@ class UnknownRelease(Rule):
                 if trace.version is not None and case.buckets_of(trace.version) is None:
                     by_version[trace.version].append(trace)
         for version, traces in by_version.items():
-            users = sorted({case.user(trace.uid) for trace in traces})
+            users = sorted({case.user_of_release(trace.uid) for trace in traces})
             first = traces[0]
             binary = next(filter(None, map(binary_of, traces)), None)
             yield self.finding(

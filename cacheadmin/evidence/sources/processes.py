@@ -91,9 +91,10 @@ def _other_namespace() -> tuple[Unseen, ...]:
         return ()
     reason = (
         "this is a pid namespace of its own, as in a container: processes outside it can't be "
-        "seen from here; run cacheadmin on the host itself, or with the host's pid namespace"
+        "seen from here"
     )
-    return (Unseen("process", "/proc", reason, True, trial_suffices=True),)
+    fix = "run cacheadmin on the host itself, or with the host's pid namespace"
+    return (Unseen("process", "/proc", reason, True, trial_suffices=True, fix=fix),)
 
 
 def _invisible() -> tuple[Unseen, ...]:
