@@ -108,7 +108,7 @@ def test_a_pid_namespace_of_its_own_hides_processes(
     assert build.exists()
     # To be root, which it is, is not what is missing.
     done = subprocess.run(
-        [*apart, *cacheadmin.command("plan", policy)],
+        [*apart, *cacheadmin.command("preflight", policy)],
         env=cacheadmin.environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "run cacheadmin on the host itself" in done.stdout
