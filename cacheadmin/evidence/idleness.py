@@ -19,6 +19,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
@@ -90,7 +91,7 @@ def loads(text: str) -> UseRecord | None:
         if not isinstance(rows, dict) or len(rows) > _MAX_HOSTS:
             return None
         return UseRecord({str(host): _counter(*row) for host, row in rows.items()})
-    except (ValueError, TypeError, RecursionError):
+    except DAMAGE:
         return None
 
 

@@ -10,6 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.evidence.steady_time import boot_id
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.grace import Mark, Moment, Period
@@ -51,7 +52,7 @@ def read_periods(quarantine: Quarantine) -> tuple[Period, ...]:
         if document["schema"] != _SCHEMA:
             return ()
         return tuple(map(_period, document["periods"]))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except DAMAGE:
         return ()
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.rights import Rights
 
@@ -146,15 +147,26 @@ def read_journal(run_fd: int) -> Journal | None:
     for line in content.split(b"\n"):
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             # Empty, or torn by a crash while it was written.
             continue
         try:
             _take(journal, record)
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except DAMAGE:
             # No record of ours, or of a newer release: better to touch nothing.
             return None
     return journal if journal.run else None
+
+
+def was_begun(run_fd: int) -> bool:
+    """Whether a run has a journal that was begun, whether it can be read now or not.
+
+    Without one the run was killed before it moved anything.
+    """
+    content = read_file(_NAME, _MAX_BYTES, run_fd)
+    if isinstance(content, ReadFailure):
+        return not content.missing
+    return b"\n" in content
 
 
 def _take(journal: Journal, record: dict[str, Any]) -> None:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
-from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
+from cacheadmin.prune.journal import (
+    SETTLED,
+    Journal,
+    JournalWriter,
+    RunState,
+    read_journal,
+    was_begun,
+)
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.prune.runs import remove_empty_folders
@@ -116,11 +123,14 @@ def _settle(run_fd: int, problem: str) -> None:
 
 def _without_journal(run_id: str, run_fd: int, quarantine: Quarantine) -> Recovered | None:
     """End a run that was killed before its journal was on the disk: nothing was moved yet."""
+    if was_begun(run_fd):
+        # A disk that fails for a moment, or damage: it may tell of what is on trial.
+        return Recovered(run_id, 0, f"its journal in {quarantine.path} can't be read")
     entries_fd = _entries(run_fd)
     if entries_fd is not None:
         try:
             if os.listdir(entries_fd):
-                problem = "its journal can't be read; what it moved lies in its folder `entries`"
+                problem = "it has no journal; what it moved lies in its folder `entries`"
                 return Recovered(run_id, 0, problem)
         finally:
             os.close(entries_fd)

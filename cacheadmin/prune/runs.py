@@ -12,7 +12,14 @@ from cacheadmin.errors import NotACache, Refused
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
-from cacheadmin.prune.journal import SETTLED, Journal, JournalWriter, RunState, read_journal
+from cacheadmin.prune.journal import (
+    SETTLED,
+    Journal,
+    JournalWriter,
+    RunState,
+    read_journal,
+    was_begun,
+)
 from cacheadmin.prune.kept_open import kept_open
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
@@ -195,6 +202,10 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
     run_fd = quarantine.open_run(run_id)
     try:
         journal = read_journal(run_fd)
+        if journal is None and was_begun(run_fd):
+            # It may be one that did not come to its end: what it moved may be in use.
+            why = "it can't be read, so nothing of the run is deleted"
+            return Removed(failures=[("its journal", why)])
         if journal is not None and journal.state not in SETTLED:
             raise Refused(
                 f"run {run_id} did not come to its end",
@@ -292,7 +303,7 @@ def discard_empty(quarantine: Quarantine, run_id: str) -> None:
         return
     try:
         journal = read_journal(run_fd)
-        settled = journal is None or journal.state in SETTLED
+        settled = not was_begun(run_fd) if journal is None else journal.state in SETTLED
         if settled and remove_empty_folders(run_fd, ENTRIES):
             remove_tree(quarantine.fd, run_id, device=quarantine.device)
     finally:

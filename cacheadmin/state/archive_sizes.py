@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.state.fast_reading import read_size_rows
@@ -95,5 +96,5 @@ def _size(record: str) -> RememberedSize | None:
             str(probe),
             Size(int(logical), int(allocated), int(allocated), int(files)),
         )
-    except (ValueError, TypeError):
+    except DAMAGE:
         return None

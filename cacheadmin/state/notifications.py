@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.state.fast_reading import read_notification_rows
 from cacheadmin.state.location import default_url, sqlite_path
@@ -77,5 +78,5 @@ def _parsed(record: str) -> Told | None:
     try:
         told_ns, until_ns, also = json.loads(record)
         return Told(int(told_ns), int(until_ns), frozenset(map(str, also)))
-    except (ValueError, TypeError):
+    except DAMAGE:
         return None

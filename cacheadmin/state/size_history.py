@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.state.fast_reading import read_history_rows
 from cacheadmin.state.location import sqlite_path
 from cacheadmin.state.store import State
@@ -131,7 +132,7 @@ def _parsed(taken_ns: int, text: str) -> SizeRecord | None:
             int(record["files"]),
             *(_sizes(record[part]) for part in ("buckets", "teams", "packages")),
         )
-    except (ValueError, TypeError, LookupError, AttributeError):
+    except DAMAGE:
         return None
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
 from cacheadmin.values import frozen
@@ -148,7 +149,7 @@ def read_ledger(folder: TrialFolder) -> Ledger:
             rooted=frozenset(map(str, document["rooted"])),
             looked_ns=document["looked_ns"] and int(document["looked_ns"]),
         )
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except DAMAGE:
         return Ledger()
 
 

@@ -268,3 +268,25 @@ def test_a_broken_link_is_noticed_where_the_cache_is_reached_by_a_bind_mount(
         assert any("leads to it" in reason for reason in reasons)
         assert os.listdir(shared.path / "archive-v0") == archives
         assert dangling_links(environment) == {}
+
+
+def test_a_journal_that_cant_be_read_for_now_keeps_its_run(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    cache = small_cache(open_folder / "cache")
+    policy = cacheadmin.policy(cache)
+    run_id = cacheadmin("prune", policy, "--format", "json", code=0).json["run_id"]
+    run = open_folder / "cache.cacheadmin" / "quarantine" / run_id
+    for entry in sorted((run / "entries").rglob("*"), reverse=True):
+        entry.rmdir() if entry.is_dir() else entry.unlink()
+    journal = run / "journal.jsonl"
+    whole = journal.read_bytes()
+    # As a disk that fails does, or a newer release's own words.
+    journal.write_bytes(whole + b'{"record": "state", "state": "of another release"}\n')
+    result = cacheadmin("prune", policy, code=0)
+    assert "its journal" in result.stderr
+    assert "can't be read" in result.stderr
+    assert journal.exists()
+    assert "it can't be read" in cacheadmin("runs", "purge", policy, run_id, code=7).stderr
+    journal.write_bytes(whole)
+    assert cacheadmin("runs", "show", policy, run_id, code=0)
