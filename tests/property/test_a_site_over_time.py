@@ -1,0 +1,261 @@
+"""A site over time, by chance, against the real program on a real disk.
+
+People come, use, move and leave; archives and builds come; pins are set; the
+administrator prunes, undoes, and loses what was remembered. Whatever the order:
+
+- a plan is the same twice, and a prune removes what it says;
+- more evidence never removes more, and what is lost of the state keeps more;
+- a prune after a prune removes nothing, and what a restore gives back is what was there;
+- no link of any environment ever leads nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import age, dangling_links, tree_snapshot
+from tests.support.users import open_temporary_folder
+from tests.support.wheel_archives import empty_cache, write_archive
+
+FIRST_WHEELS = 4
+DAYS_AGO = 40
+LIMITED, DONE = 4, 0
+
+#: Of ours in the cache: comes and goes with what is on trial.
+OURS = ("archive-v0/cacheadmin.trial", "/cacheadmin")
+
+
+class SiteOverTime(RuleBasedStateMachine):
+    """The site; each rule is one thing that people or the administrator do."""
+
+    complete = False
+
+    @initialize()
+    def lay_out(self) -> None:
+        self.folder = open_temporary_folder("cacheadmin-over-time-")
+        self.cache = empty_cache(self.folder / "cache")
+        self.archives: list[Path] = []
+        self.environments: dict[Path, bool] = {}
+        self.pins: list[str] = []
+        self.number = 0
+        for _ in range(FIRST_WHEELS):
+            self._write_wheel()
+        for place in ("home", "attic"):
+            (self.folder / place).mkdir()
+        age(self.cache, DAYS_AGO)
+        self.runner = Cacheadmin(self.folder / "cacheadmin")
+        self.runner.folder.mkdir()
+        word = "complete: true, " if self.complete else ""
+        self.policy = self.runner.policy(
+            self.cache,
+            f"venvs: {{{word}discover: [{{root: {self.folder / 'home'}}}]}}\n"
+            "hosts: {only: this}\nprune: {builds: {after: 0s}}\nprotect: {ahead: 0}\n",
+            complete=False,
+        )
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    # What people do
+
+    @rule(wheels=st.sets(st.integers(0, 7), min_size=1, max_size=3), seen=st.booleans())
+    def make_environment(self, wheels: set[int], seen: bool) -> None:
+        before = self._planned()
+        self.number += 1
+        # Where the site gave its word, everybody is known.
+        seen = seen or self.complete
+        path = self.folder / ("home" if seen else "attic") / f"env{self.number}"
+        packages = path / "lib" / "python3.11" / "site-packages"
+        packages.mkdir(parents=True)
+        (path / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
+        for number in wheels:
+            archive = self.archives[number % len(self.archives)]
+            for file in archive.rglob("*"):
+                if file.is_file():
+                    here = packages / file.relative_to(archive)
+                    here.parent.mkdir(parents=True, exist_ok=True)
+                    if not os.path.lexists(here):
+                        here.symlink_to(file)
+        self.environments[path] = seen
+        after = self._planned()
+        assert after <= before, "more evidence removes more"
+        if seen:
+            assert not after & self._used_by(path)
+
+    @precondition(lambda self: self.environments)
+    @rule(chance=st.randoms(use_true_random=False))
+    def remove_environment(self, chance: Any) -> None:
+        path = chance.choice(sorted(self.environments))
+        del self.environments[path]
+        shutil.rmtree(path)
+
+    @precondition(lambda self: any(self.environments.values()))
+    @rule(chance=st.randoms(use_true_random=False))
+    def move_environment(self, chance: Any) -> None:
+        path = chance.choice(sorted(p for p, seen in self.environments.items() if seen))
+        self.number += 1
+        moved = self.folder / "home" / "deeper" / f"env{self.number}"
+        moved.parent.mkdir(exist_ok=True)
+        path.rename(moved)
+        self.environments[moved] = self.environments.pop(path)
+
+    @rule()
+    def use_what_nobody_sees(self) -> None:
+        for path, seen in self.environments.items():
+            if not seen:
+                assert dangling_links(path) == {}
+
+    @rule()
+    def unpack_a_wheel(self) -> None:
+        age(self._write_wheel(), DAYS_AGO)
+
+    @rule()
+    def leave_a_build(self) -> None:
+        self.number += 1
+        build = self.cache / "builds-v0" / f".tmpBuild{self.number}"
+        build.mkdir(parents=True)
+        (build / "half").write_text("built")
+        age(build, DAYS_AGO)
+
+    @rule(number=st.integers(0, 7))
+    def pin(self, number: int) -> None:
+        before = self._planned()
+        name = self._name(self.archives[number % len(self.archives)])
+        self.runner("pin", "add", self.policy, name, "--reason", "a test", code=DONE)
+        after = self._planned()
+        assert after <= before, "a pin removes more"
+        assert not {path for path in after if path.endswith(f"/{name}")}
+
+    # What the administrator does
+
+    @rule()
+    def plan_twice(self) -> None:
+        assert self._plan()["removals"] == self._plan()["removals"]
+
+    @rule()
+    def prune_and_again(self) -> None:
+        planned = self._planned()
+        done = self.runner("prune", self.policy, "--format", "json", code=DONE).json
+        assert {row["path"] for row in done["removals"]} == planned
+        before = self._facts()
+        again = self.runner("prune", self.policy, "--format", "json", code=DONE).json
+        # What was on trial and came back is used; nothing else differs.
+        assert again["removals"] == []
+        assert {path: one for path, one in self._facts().items() if path in before} == before
+
+    @rule()
+    def prune_and_restore(self) -> None:
+        # What was used since comes back first, whoever asks.
+        self.runner("prune", self.policy, code=DONE)
+        self.leave_a_build()
+        self.unpack_a_wheel()
+        before = self._facts()
+        done = self.runner("prune", self.policy, "--format", "json", code=DONE).json
+        if done["run_id"] is None:
+            return
+        self.runner("runs", "restore", self.policy, done["run_id"], code=DONE)
+        assert self._facts() == before
+
+    @rule(part=st.sampled_from(("state", "ledger", "decoys", "cacheadmin")))
+    def lose(self, part: str) -> None:
+        before = self._planned()
+        trials = self.cache / "archive-v0" / "cacheadmin.trial"
+        if part == "state":
+            for file in (self.runner.folder / "state").glob("test.sqlite*"):
+                file.unlink()
+        elif part == "ledger":
+            (trials / ".ledger.json").unlink(missing_ok=True)
+        elif part == "decoys":
+            for tripwire in (self.cache / "archive-v0").iterdir():
+                if tripwire.is_symlink() and not os.listdir(trials / tripwire.name):
+                    tripwire.unlink()
+        elif part == "cacheadmin":
+            for roots in self.cache.glob("*/cacheadmin"):
+                shutil.rmtree(roots)
+        assert self._planned() <= before, f"without {part} more is removed"
+
+    @invariant()
+    def no_link_leads_nowhere(self) -> None:
+        # Of what is seen: looking at what is not would be a use.
+        for path, seen in getattr(self, "environments", {}).items():
+            if seen:
+                assert dangling_links(path) == {}
+
+    # What these are made of
+
+    def _plan(self) -> Any:
+        result = self.runner("plan", self.policy, "--format", "json")
+        assert result.code in (DONE, LIMITED), result.stderr
+        return result.json
+
+    def _planned(self) -> set[str]:
+        return {row["path"] for row in self._plan()["removals"]}
+
+    def _write_wheel(self) -> Path:
+        self.number += 1
+        name = f"wheel{self.number}"
+        files = {f"{name}/__init__.py": b"x = 1\n", f"{name}/inner.py": b"y = 2\n"}
+        archive = write_archive(self.cache, name, files)
+        self.archives.append(archive)
+        return archive
+
+    def _used_by(self, path: Path) -> set[str]:
+        found = set()
+        for file in path.rglob("*"):
+            if file.is_symlink():
+                found.add(f"archive-v0/{os.readlink(file).partition('/archive-v0/')[2][:16]}")
+        return found
+
+    def _name(self, archive: Path) -> str:
+        return archive.name
+
+    def _facts(self) -> dict[str, tuple[object, ...]]:
+        """What the cache consists of, but for what is ours, and for times."""
+        return {
+            path: (*one[:5], one[6])
+            for path, one in tree_snapshot(self.cache).items()
+            if path != "." and not any(word in f"/{path}" for word in OURS) and path != ".lock"
+        }
+
+
+class SiteWithItsWord(SiteOverTime):
+    """The same where the site vouches that everybody is known: all goes to quarantine."""
+
+    complete = True
+
+
+_SHORT = settings(
+    max_examples=3,
+    stateful_step_count=7,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+_LONG = settings(_SHORT, max_examples=40, stateful_step_count=20)
+
+
+@pytest.mark.parametrize("machine", [SiteOverTime, SiteWithItsWord])
+def test_a_site_is_safe_over_time(machine: type[SiteOverTime]) -> None:
+    run_state_machine_as_test(machine, settings=_SHORT)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("machine", [SiteOverTime, SiteWithItsWord])
+def test_many_sites_are_safe_for_long(machine: type[SiteOverTime]) -> None:
+    run_state_machine_as_test(machine, settings=_LONG)
