@@ -12,12 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.facts import Environment, LinkMode
 from cacheadmin.values import frozen
-
-if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Environment, LinkMode
 
 # What keeps a package from being imported when it is not there.
 _CODE = (".py", ".so", ".pyd", "/METADATA")

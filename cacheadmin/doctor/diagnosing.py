@@ -8,21 +8,18 @@ not pass for a healthy one.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.doctor.examining import examine
-from cacheadmin.doctor.limits import Limits
+from cacheadmin.doctor.looking import Seen, look_at_all
 from cacheadmin.doctor.quarantined import Holding, holdings
-from cacheadmin.doctor.repairs import Repair, repair_of, shell_words
-from cacheadmin.doctor.trust import why_source_unsafe, why_unsafe
-from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.doctor.repairs import Repair, shell_words
+from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
-from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of
+from cacheadmin.readers import Unreadable
 from cacheadmin.report.tables import count_words
 from cacheadmin.values import frozen
 
@@ -93,29 +90,32 @@ class Checkup:
 
 def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
     """Examine every known environment; nothing is changed or run."""
-    locator = locator_for(situation.policy, situation.inventory)
-    found: list[Examination] = []
+    found: list[Seen] = []
     unread: list[Finding] = []
     names: dict[str, list[Examination]] = {}
     examined = missing = 0
-    environments = situation.evidence.environments
-    limits = Limits()
-    for number, environment in enumerate(environments):
-        if progress is not None:
-            progress("environments examined", number, len(environments))
+    here: list[Environment] = []
+    for environment in situation.evidence.environments:
         if lies_in_another_root(environment.path):
             # Our commands would name a path that means something else here.
             unread += _of_another_root(situation, environment)
+        else:
+            here.append(environment)
+    misleading = _misleads(situation.inventory)
+    for environment, answer in look_at_all(situation, here, progress, misleading=misleading):
+        if isinstance(answer, Unreadable):
+            uid = environment.uid if answer.uid is None else answer.uid
+            unread.append(_unread(situation, environment.path, uid, [answer.reason]))
             continue
-        seen = examine(environment, locator, limits)
+        seen = answer.examination
         if seen is not None:
             examined += 1
             for name in seen.other_names:
                 names.setdefault(name, []).append(seen)
         elif environment.status is EnvironmentStatus.MISSING:
             missing += 1
-        if seen is not None and not seen.is_well:
-            found.append(seen)
+        if answer.repair is not None:
+            found.append(answer)
         problems = seen.problems if seen is not None else ()
         reasons = [] if environment.complete else [environment.reason]
         reasons = list(dict.fromkeys([*reasons, *problems]))
@@ -123,13 +123,10 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
             uid = environment.uid if seen is None else seen.uid
             unread.append(_unread(situation, environment.path, uid, reasons))
     unread += _unseen(situation, {finding.subject for finding in unread})
-    missed = {entry for one in found for entry in one.lost_entries}
+    distinct = {one.examination.path: one for one in found if one.examination is not None}
+    missed = {entry for one in distinct.values() for entry in _lost_entries(one)}
     held, closed = holdings(situation.policy, situation.cache, missed)
-    misleading = _misleads(situation.inventory)
-    distinct = {one.path: one for one in found}
-    diagnoses = [
-        _diagnosis(situation, one, held, limits, misleading=misleading) for one in distinct.values()
-    ]
+    diagnoses = [one for seen in distinct.values() for one in _diagnosis(situation, seen, held)]
     return Checkup(
         tuple(sorted(diagnoses, key=lambda d: (d.owner, d.examination.path))),
         tuple(unread),
@@ -170,15 +167,15 @@ def _misleads(inventory: Inventory) -> bool:
     return any(not pointer.archives <= there for pointer in inventory.wheel_pointers)
 
 
-def _diagnosis(
-    situation: Situation,
-    found: Examination,
-    held: Sequence[Holding],
-    limits: Limits,
-    *,
-    misleading: bool,
-) -> Diagnosis:
-    repair = repair_of(found, past_the_cache=misleading, limits=limits)
+def _lost_entries(seen: Seen) -> frozenset[str]:
+    return frozenset() if seen.examination is None else seen.examination.lost_entries
+
+
+def _diagnosis(situation: Situation, seen: Seen, held: Sequence[Holding]) -> Iterator[Diagnosis]:
+    """Yield the diagnosis of an environment that is not well."""
+    found, repair = seen.examination, seen.repair
+    if found is None or repair is None:
+        return
     owner = situation.case.user(found.uid)
     team = team_of(situation.policy, found.path, found.uid)
     whole = [run.run_id for run in held if found.lost_entries and found.lost_entries <= run.entries]
@@ -186,23 +183,13 @@ def _diagnosis(
     restore = whole[0] if whole else ""
     together = frozenset(entry for run in held for entry in run.entries)
     undone = (restore,) if restore else part if found.lost_entries <= together else ()
-    # What is cached is run from the cache anyway: whoever owns that is trusted by its users.
-    cached = found.environment.kind is EnvironmentKind.CACHED
-    trusted = (_cache_owner(situation),) if cached else ()
-    parts = (f"{found.path}/pyvenv.cfg", f"{found.path}/bin", *found.sites)
-    unsafe = why_unsafe(found.path, repair.folder, found.uid, parts, trusted)
-    for one in found.damaged:
-        unsafe = unsafe or why_source_unsafe(one.origin, found.uid)
-    findings = tuple(_findings(situation, found, repair, owner, team, undone))
-    return Diagnosis(found, repair, owner, team, restore, part, unsafe, findings)
-
-
-def _cache_owner(situation: Situation) -> int:
-    return os.fstat(situation.cache.fd).st_uid
+    findings = tuple(_findings(situation, seen, found, repair, owner, team, undone))
+    yield Diagnosis(found, repair, owner, team, restore, part, seen.unsafe, findings)
 
 
 def _findings(
     situation: Situation,
+    seen: Seen,
     found: Examination,
     repair: Repair,
     owner: str,
@@ -217,7 +204,7 @@ def _findings(
 
     links = sum(len(one.lost) for one in found.damaged)
     if links or found.dangling_target:
-        detail = _lost_words(found, links)
+        detail = _lost_words(found, links, seen.caches_there)
         undo = "; ".join(situation.loaded.command("runs restore", run) for run in undone)
         words = f"{undo}; or {fix}" if undo else fix
         yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
@@ -232,20 +219,20 @@ def _findings(
     if found.interpreter_missing:
         severity = Severity.ERROR
         detail = f"its Python {found.python} is gone".replace("  ", " ")
-        if _is_on_a_network(found.path):
+        if seen.is_on_a_network:
             severity = Severity.WARNING
             detail += " on this host; another host may have it"
         yield finding("interpreter-missing", severity, detail, fix, 1)
 
 
-def _lost_words(found: Examination, links: int) -> str:
+def _lost_words(found: Examination, links: int, caches_there: frozenset[str]) -> str:
     if found.dangling_target:
         return f"it is a link to {found.dangling_target} in the cache, which is gone"
     others = sum(found.other_caches.values())
     said = [
         f"{count_words(number, 'link')} into another cache, {cache}, lead"
         f"{'s' if number == 1 else ''} nowhere"
-        + ("" if os.path.isdir(cache) else ": that cache is not there")
+        + ("" if cache in caches_there else ": that cache is not there")
         for cache, number in found.other_caches.items()
     ]
     own = links - others
@@ -256,12 +243,6 @@ def _lost_words(found: Examination, links: int) -> str:
 
 def _titles(damaged: Sequence[Damaged]) -> str:
     return ", ".join(name_some([one.title for one in damaged]))
-
-
-def _is_on_a_network(path: str) -> bool:
-    from cacheadmin.evidence.filesystem import describe_filesystem
-
-    return describe_filesystem(path).network
 
 
 def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[str]) -> Finding:

@@ -37,6 +37,7 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.package_names import normalized
+from cacheadmin.readers import note_step
 from cacheadmin.uv.environment_config import MAX_BYTES, config_values
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _walk(path: str, tops: list[str], locator: CacheLocator, uid: int, limits: L
     left = most = min(_MAX_ENTRIES, limits.left(uid, Work.ENTRIES))
     while waiting:
         folder, depth = waiting.pop()
+        note_step()
         try:
             fd = open_directory(folder)
             try:
@@ -266,6 +268,7 @@ def _damaged(
     by_entry: dict[str, tuple[str, str, str]] = {}
     for site in sites:
         for folder in _dist_infos(site, walk):
+            note_step()
             name, _, version = os.path.basename(folder).removesuffix(_DIST_INFO).partition("-")
             installed[normalized(name)] = version
             files = records.files(folder, root)

@@ -12,6 +12,6 @@ a reader gives up, ``plain_data`` the form of its answers.
 
 from cacheadmin.readers.pool import Readers, Reply
 from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
-from cacheadmin.readers.serving import note_owner
+from cacheadmin.readers.serving import note_owner, note_step
 
-__all__ = ["Question", "ReaderLimits", "Readers", "Reply", "Unreadable", "note_owner"]
+__all__ = ["Question", "ReaderLimits", "Readers", "Reply", "Unreadable", "note_owner", "note_step"]

@@ -41,9 +41,11 @@ class Position:
     """
 
     _FORM = struct.Struct("qq")
+    _STEPS = struct.Struct("q")
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, self._FORM.size)
+        self._memory = mmap.mmap(-1, self._FORM.size + self._STEPS.size)
+        self._done = 0
         self.note(0, None)
 
     def note(self, number: int, uid: int | None) -> None:
@@ -54,6 +56,16 @@ class Position:
         """Return what was noted last."""
         number, uid = self._FORM.unpack_from(self._memory)
         return number, uid if uid >= 0 else None
+
+    def step(self) -> None:
+        """Note that one step more of a long answer is done."""
+        self._done += 1
+        self._STEPS.pack_into(self._memory, self._FORM.size, self._done)
+
+    def steps(self) -> int:
+        """Return how many steps were done."""
+        (done,) = self._STEPS.unpack_from(self._memory, self._FORM.size)
+        return int(done)
 
     def close(self) -> None:
         """Give the memory back."""

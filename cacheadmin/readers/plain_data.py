@@ -105,6 +105,8 @@ def _decoder(shape: Any) -> Decoder:
         return _nothing
     if shape in _SCALARS:
         return _scalar(shape)
+    if shape is object:
+        return _anything
     if isinstance(shape, type) and issubclass(shape, Enum):
         return shape
     return _record(shape) if dataclasses.is_dataclass(shape) else _collection(shape)
@@ -126,6 +128,11 @@ def _collection(shape: Any) -> Decoder:
 def _nothing(value: Any) -> None:
     if value is not None:
         raise NotThatShapeError("something where nothing belongs")
+
+
+def _anything(value: Any) -> Any:
+    """Return plain data of any shape: msgpack makes no other."""
+    return value
 
 
 def _scalar(kind: type) -> Decoder:

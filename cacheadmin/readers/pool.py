@@ -293,7 +293,9 @@ class _Run(Generic[Item, Answer]):
                 continue
             worker.waited_seconds += passed
             deadline = self._deadline_of(worker)
-            if worker.waited_seconds >= deadline:
+            # Neither under a lock, nor for an account of which something could not be read.
+            extended = deadline >= self._readers.limits.deadline_seconds
+            if worker.is_late(deadline, extended=extended):
                 self._give_up(worker, f"it gave no answer within {deadline:.3g} s")
 
     def _deadline_of(self, worker: Worker) -> float:

@@ -35,6 +35,16 @@ def note_owner(uid: int) -> None:
         position.note(number, uid)
 
 
+def note_step() -> None:
+    """Note in a reader that it is a step further with a long answer of one part.
+
+    It then has some deadlines more for it: a large tree on a slow disk is no
+    tree that hangs. Elsewhere: nothing.
+    """
+    if _noting:
+        _noting[0][0].step()
+
+
 @frozen
 class Request:
     """A batch to read."""

@@ -23,6 +23,9 @@ from cacheadmin.readers.serving import Reader, Request
 # filesystem that never answers ends when that does.
 _DYING_SECONDS = 0.5
 
+# So many deadlines more has a reader for an answer, or a part, while it notes steps.
+_MOST_EXTENSIONS = 9
+
 
 def _as_it_is(value: Any) -> Any:
     return value
@@ -82,6 +85,8 @@ class Worker:
         self._batch = 0
         self.handed: deque[Handed] = deque()
         """What it was given and has not answered in full, in order."""
+        self._steps = 0
+        self._extensions = 0
         self.waited_seconds = 0.0
         """For how long nothing has come from it while it was waited for."""
         self.connection, theirs = socket.socketpair()
@@ -117,7 +122,7 @@ class Worker:
         self.handed.extend(items)
         self._batch = len(items)
         self._position.note(0, None)
-        self.waited_seconds = 0.0
+        self._heard()
         request = Request(question, tuple(one.item for one in items), passed_over, generation)
         self.connection.settimeout(self._limits.deadline_seconds)
         try:
@@ -138,7 +143,7 @@ class Worker:
             return
         except OSError:
             data = b""
-        self.waited_seconds = 0.0
+        self._heard()
         if not data:
             raise BrokenReaderError(self._ending())
         self._buffer += data
@@ -157,6 +162,23 @@ class Worker:
                 current.is_passed_over = True
             if kind is not Kind.PART:
                 done(self.handed.popleft())
+
+    def is_late(self, deadline_seconds: float, *, extended: bool) -> bool:
+        """Whether it has let its time pass; ``extended``: one that notes steps has more of it."""
+        if self.waited_seconds < deadline_seconds:
+            return False
+        steps = self._position.steps()
+        if not extended or steps == self._steps or self._extensions >= _MOST_EXTENSIONS:
+            return True
+        self._steps = steps
+        self._extensions += 1
+        self.waited_seconds = 0.0
+        return False
+
+    def _heard(self) -> None:
+        self.waited_seconds = 0.0
+        self._extensions = 0
+        self._steps = self._position.steps()
 
     @property
     def owner(self) -> int | None:
