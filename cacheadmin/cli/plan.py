@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
 
@@ -17,6 +18,10 @@ def plan(
         Path | None,
         typer.Option("--out", help="Save the plan for `prune --plan FILE`.", show_default=False),
     ] = None,
+    list_rules: Annotated[
+        bool,
+        typer.Option("--list-rules", help="Print what is kept and removed by rule, and leave."),
+    ] = False,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
@@ -25,6 +30,8 @@ def plan(
     Leaves with 0 when the cache is safe to prune, 4 when things must be kept
     because of links, processes or missing evidence, 5 when refused.
     """
+    if list_rules:
+        return _list_rules(output_format)
     from cacheadmin.cli.showing import progress_bar, show_plan
     from cacheadmin.prune.saved_plans import save_plan
     from cacheadmin.situation import look_at
@@ -39,3 +46,16 @@ def plan(
         if out is not None:
             save_plan(out, situation, made)
         return show_plan("plan", situation, made, sizes, output_format)
+
+
+def _list_rules(output_format: Format) -> int:
+    from cacheadmin.planner.reasons import REASONS
+    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.report.plan_rules import plan_rules_json, plan_rules_text
+
+    if output_format is Format.JSON:
+        rows = plan_rules_json(REASONS.values())
+        output.data(dumps({**header("plan-rules", None, None), "rules": rows}))
+    else:
+        output.data(plan_rules_text(REASONS.values()))
+    return 0

@@ -20,10 +20,10 @@ from cacheadmin.evict.silent_trials import SilentTrials
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import EntryKind, archive_path
-from cacheadmin.planner.explaining import LEADS
 from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
+from cacheadmin.planner.reasons import EVICTED
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from cacheadmin.planner.marks import Use
     from cacheadmin.situation import Situation
 
-_POINTER = "evict.pointer"
+_POINTER = EVICTED["pointer"].id
+_SOURCE = EVICTED["source"].id
 _SILENT = "it was on trial, and nobody has used it there"
 _FILES = ("revision.http", "revision.rev")
 
@@ -95,7 +96,7 @@ def plan_eviction(
         environment = _remove(kind, entry, "a cached environment that has it")
         removals.append(replace(environment, even_in_use=True))
     for one in archives.values():
-        uses = [use for use in base.live.archives.get(one.id, []) if use.rule not in LEADS]
+        uses = [use for use in base.live.archives.get(one.id, []) if not use.reason.leads]
         uses += [use for use in base.live.hidden_uses if use not in uses]
         if not uses or even_in_use:
             decision = _remove(EntryKind.ARCHIVE, one.path, _words(uses), one)
@@ -168,7 +169,7 @@ def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decis
             revision.path,
             package,
             version,
-            "evict.source",
+            _SOURCE,
             "a source distribution of the package",
             rests_on="proof",
         )
@@ -188,7 +189,7 @@ def _git_sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[D
                     path,
                     package,
                     version,
-                    "evict.source",
+                    _SOURCE,
                     reason,
                     rests_on="proof",
                 )
@@ -235,13 +236,13 @@ def _links_to(situation: Situation, holding: Collection[Holder]) -> list[str]:
 def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = None) -> Decision:
     package = None if archive is None else archive.package
     version = None if archive is None else archive.version
-    rule = f"evict.{kind.value}"
+    rule = EVICTED[kind.value].id
     return Decision(kind, path, package, version, rule, reason, rests_on="proof")
 
 
 def _words(uses: list[Use]) -> str:
-    used = [use for use in uses if use.rule not in LEADS]
-    return f"although it is used: {used[0].reason}" if used else "nobody uses it"
+    used = [use for use in uses if not use.reason.leads]
+    return f"although it is used: {used[0].words}" if used else "nobody uses it"
 
 
 def _keep(archive: Archive, uses: list[Use]) -> Decision:
@@ -252,7 +253,7 @@ def _keep(archive: Archive, uses: list[Use]) -> Decision:
         archive.path,
         archive.package,
         archive.version,
-        uses[0].rule,
-        uses[0].reason,
+        uses[0].reason.id,
+        uses[0].words,
         name_some([use.who for use in uses]),
     )

@@ -12,6 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import archive_path
+from cacheadmin.planner import reasons
+from cacheadmin.planner.marks import Use
 from cacheadmin.timestamps import age_words, nanoseconds
 from cacheadmin.uv.layout import is_digest
 
@@ -22,11 +24,9 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CachedEnvironment
     from cacheadmin.planner.case import Case
 
-Reason = tuple[str, str, str]
 
-
-def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Reason]]:
-    """Yield each cached environment with each (rule, who, sentence) that keeps it."""
+def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Use]]:
+    """Yield each cached environment with each rule of the policy that keeps it."""
     rule = case.policy.prune.environments
     unseen_processes = [
         one for one in case.evidence.unseen if one.what == "process" and case.keeps_everything(one)
@@ -34,22 +34,28 @@ def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Reason]]:
     latest = {environment.path for environment in _latest_of_each_tool(case)}
     for environment in case.inventory.environments:
         if rule == "never":
-            yield environment, ("environment.policy", "policy", "prune.environments is never")
+            yield (
+                environment,
+                Use(reasons.ENVIRONMENT_POLICY, "policy", "prune.environments is never"),
+            )
             continue
         idle_ns = case.now_ns - environment.changed_ns
         if idle_ns < nanoseconds(rule.idle):
             age = age_words(environment.changed_ns, case.now_ns)
-            yield environment, ("environment.recent", "policy", f"it was made or changed {age} ago")
+            yield (
+                environment,
+                Use(reasons.ENVIRONMENT_RECENT, "policy", f"it was made or changed {age} ago"),
+            )
         if rule.keep_latest and environment.path in latest:
             tools = ", ".join(_tools(case, environment)) or "its tool"
-            reason = f"it is the newest environment of {tools}"
-            yield environment, ("environment.latest", "policy", reason)
+            words = f"it is the newest environment of {tools}"
+            yield environment, Use(reasons.ENVIRONMENT_LATEST, "policy", words)
         if unseen_processes:
-            reason = f"not all processes could be looked at ({unseen_processes[0].reason})"
-            yield environment, ("environment.unseen", "unseen processes", reason)
+            words = f"not all processes could be looked at ({unseen_processes[0].reason})"
+            yield environment, Use(reasons.ENVIRONMENT_UNSEEN, "unseen processes", words)
         if not case.lock_proves_absence:
-            reason = "processes of other hosts can't be seen, and locks don't reach them"
-            yield environment, ("environment.other_hosts", "other hosts", reason)
+            words = "processes of other hosts can't be seen, and locks don't reach them"
+            yield environment, Use(reasons.ENVIRONMENT_OTHER_HOSTS, "other hosts", words)
 
 
 def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:

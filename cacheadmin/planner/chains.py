@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind, archive_id
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
+from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -48,6 +50,14 @@ class StepKind(StrEnum):
     ENTRY = "entry"
 
 
+# What a chain begins with, by the sort of user; others are rules.
+_STEPS = {
+    UserKind.PROCESS: StepKind.PROCESS,
+    UserKind.PIN: StepKind.PIN,
+    UserKind.RELEASE: StepKind.USER,
+}
+
+
 @frozen
 class Step:
     """One step: what it is, its path or name, and what to know about it."""
@@ -64,6 +74,8 @@ class Chain:
     rule: str
     steps: tuple[Step, ...]
     note: str = ""
+    leads: bool = False
+    """Whether it is a mere pointer that keeps it: no use."""
 
     @property
     def begins(self) -> Step:
@@ -111,39 +123,36 @@ class Chains:
         last = entry_step(entry)
         for use in self.uses(entry):
             for chain in self._beginnings(use, (*visited, entry.path)):
-                yield Chain(use.rule, (*chain.steps, last), chain.note)
+                yield Chain(use.reason.id, (*chain.steps, last), chain.note, leads=use.reason.leads)
         if entry.kind is EntryKind.WHEEL:
+            kept = reasons.WHEEL_BUCKET_KEPT
             bucket = self._entries.get(entry.path.partition("/")[0])
             if bucket is not None:
                 for chain in islice(self._chains(bucket, visited), _USERS_OF_BUCKET):
-                    yield Chain("wheel.bucket_kept", (*chain.steps, last), chain.note)
+                    yield Chain(kept.id, (*chain.steps, last), chain.note, leads=kept.leads)
 
     def _beginnings(self, use: Use, visited: tuple[str, ...]) -> Iterator[Chain]:
         """Yield the chains that end in the user that a mark names."""
         inner = self._entries.get(use.who)
-        if inner is not None and use.rule in ("archive.referenced", "archive.cached_environment"):
+        if inner is not None and use.reason.user is UserKind.ENTRY:
             yield from self._chains(inner, visited)
             return
         yield self._beginning(use)
 
     def _beginning(self, use: Use) -> Chain:
         environment = self._environments.get(use.subject)
-        if environment is not None and use.rule.endswith(".linked"):
+        if environment is not None and use.reason.user is UserKind.ENVIRONMENT:
             step = Step(StepKind.ENVIRONMENT, environment.path, self._owner(environment))
-            return Chain(use.rule, (step,), self._seen(environment))
+            return Chain(use.reason.id, (step,), self._seen(environment))
         memory = self._remembered.get(use.subject)
-        if memory is not None and use.rule == "archive.remembered":
+        if memory is not None and use.reason is reasons.ARCHIVE_REMEMBERED:
             step = Step(StepKind.ENVIRONMENT, memory.path, self._case.user(memory.uid))
-            return Chain(use.rule, (step,), f"{use.reason}, last seen {rfc3339(memory.seen_ns)}")
-        kind = StepKind.RULE
-        if use.rule == "process.running":
-            kind = StepKind.PROCESS
-        elif use.rule.endswith(".pinned"):
-            kind = StepKind.PIN
-        elif use.rule == "bucket.needed":
-            kind = StepKind.USER
-        detail = use.reason.removeprefix(f"{use.who} ")
-        return Chain(use.rule, (Step(kind, use.who, detail),))
+            return Chain(
+                use.reason.id, (step,), f"{use.words}, last seen {rfc3339(memory.seen_ns)}"
+            )
+        kind = _STEPS.get(use.reason.user, StepKind.RULE)
+        detail = use.words.removeprefix(f"{use.who} ")
+        return Chain(use.reason.id, (Step(kind, use.who, detail),))
 
     def _owner(self, environment: Environment) -> str:
         release = f", uv {environment.uv_version}" if environment.uv_version else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 
 if TYPE_CHECKING:
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
     from cacheadmin.planner.case import Case
 
 _ON_TRIAL = Use(
-    "bucket.on_trial",
+    reasons.BUCKET_ON_TRIAL,
     "environments on trial",
     "no uv release in use has it, but it holds tripwires of environments on trial",
 )
 _HOLDS_ENVIRONMENTS = Use(
-    "bucket.environments",
+    reasons.BUCKET_ENVIRONMENTS,
     "cached environments",
     "no uv release in use has it, but its environments go on trial one by one",
 )
 
-_RULES = frozenset({_ON_TRIAL.rule, _HOLDS_ENVIRONMENTS.rule})
+_UNTIL_EMPTY = (reasons.BUCKET_ON_TRIAL, reasons.BUCKET_ENVIRONMENTS)
 
 
 def held_until_empty(case: Case, bucket: Bucket) -> Iterator[Use]:
@@ -45,4 +46,4 @@ def held_until_empty(case: Case, bucket: Bucket) -> Iterator[Use]:
 
 def is_being_emptied(uses: list[Use]) -> bool:
     """Whether a bucket with these marks is kept only until its environments have gone."""
-    return bool(uses) and all(use.rule in _RULES for use in uses)
+    return bool(uses) and all(use.reason in _UNTIL_EMPTY for use in uses)

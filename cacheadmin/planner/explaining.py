@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, archive_id, with_folders_above
+from cacheadmin.planner import reasons
 from cacheadmin.planner.advice import to_keep, to_let_go
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.case import name_some
@@ -34,9 +35,6 @@ Replan = Callable[["Evidence"], "Plan"]
 
 # An environment that nobody has changed for so long may well be forgotten.
 _LONG_NS = 30 * 86_400 * NANOSECONDS
-
-# Rules by which something merely leads there from inside the cache: no users.
-LEADS = frozenset({"archive.referenced", "wheel.bucket_kept"})
 
 
 @frozen
@@ -133,9 +131,9 @@ def _entry_story(case: Case, decisions: _Decisions, chains: Chains, entry: Entry
     if removed:
         return EntryStory(entry, True, decision, (), "", (to_keep(entry.path),))
     uses = chains.uses(entry)
-    if not any(use.rule == decision.rule for use in uses):
+    if not any(use.reason.id == decision.rule for use in uses):
         who = ", ".join(decision.used_by)
-        uses.append(Use(decision.rule, who, decision.reason))
+        uses.append(Use(reasons.REASONS[decision.rule], who, decision.reason))
     leading = chains.leading_to(entry, decision)
     advice = [to_let_go(use, entry.path) for use in uses]
     return EntryStory(
@@ -180,12 +178,12 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
     """Return how little keeps an entry, where that is one user, or none but pointers."""
     if entry.kind not in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
         return ""
-    leading = [use for use in uses if use.rule in LEADS]
+    leading = [use for use in uses if use.reason.leads]
     if leading and len(leading) == len(uses):
         buckets = name_some(sorted({use.who.partition("/")[0] for use in leading}))
         after = _unused_words(case)
         return f"nobody uses it: only pointers in {', '.join(buckets)} keep it{after}"
-    users = {chain.begins for chain in chains if chain.rule not in LEADS and len(chain.steps) > 1}
+    users = {chain.begins for chain in chains if not chain.leads and len(chain.steps) > 1}
     if len(users) != 1:
         return ""
     (user,) = users
@@ -260,7 +258,7 @@ def _others(
         [
             use.who
             for use in uses
-            if use.rule not in LEADS
+            if not use.reason.leads
             and use.subject != path
             and use.subject not in reached
             and use.subject != own

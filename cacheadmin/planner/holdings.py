@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.inventory.entries import archive_id
-from cacheadmin.planner.explaining import LEADS, reached_by
+from cacheadmin.planner.explaining import reached_by
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class _Own:
             # Until it is known: environments in a cache may lead to each other.
             self._alone[path] = True
             self._alone[path] = all(
-                use.rule in LEADS
+                use.reason.leads
                 or use.subject in self._users
                 or (use.subject in self._reached and self.alone(use.subject))
                 for use in self._live.of(path)
@@ -84,4 +84,4 @@ class _Own:
 
     def is_led_to(self, path: str) -> bool:
         """Whether a pointer in the cache leads to an entry."""
-        return any(use.rule in LEADS for use in self._live.of(path))
+        return any(use.reason.leads for use in self._live.of(path))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.planner import reasons
 from cacheadmin.planner.liveness import mark_uses
 from cacheadmin.planner.marks import Use
 from cacheadmin.values import frozen
@@ -53,7 +54,7 @@ def archives_in_use(case: Case) -> ArchivesInUse:
 
 def _perhaps_running(case: Case, hiding: list[Unseen]) -> Iterator[tuple[str, Use]]:
     if hiding:
-        use = Use("environment.unseen", "unseen processes", hiding[0].reason)
+        use = Use(reasons.ENVIRONMENT_UNSEEN, "unseen processes", hiding[0].reason)
         paths = [environment.path for environment in case.inventory.environments]
         for path in (*paths, *(build.path for build in case.inventory.builds)):
             yield path, use

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words, verb
+from cacheadmin.planner import reasons
 from cacheadmin.planner.case import name_some
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
@@ -117,7 +118,7 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
         use.who
         for marks in (*live.archives.values(), *live.entries.values())
         for use in marks
-        if use.rule == "archive.remembered"
+        if use.reason is reasons.ARCHIVE_REMEMBERED
     }
     if who:
         yield Limit(

@@ -29,10 +29,12 @@ from cacheadmin.inventory.entries import (
     with_folders_above,
 )
 from cacheadmin.package_names import matches
+from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptied
 from cacheadmin.planner.marks import Liveness, Use
-from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths, pinned_rule
+from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
+from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.retirement import goes, retired, unused_archives
 from cacheadmin.planner.sources import retired_sources, unused_sources
 from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
@@ -108,40 +110,40 @@ def _mark_pinned_pointers(case: Case, live: Liveness) -> None:
 
 
 def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
-    use = Use(pinned_rule(entry.kind), f"pin of {case.user(pin.uid)}", pin_words(case, pin))
+    use = Use(reasons.PINNED[entry.kind], f"pin of {case.user(pin.uid)}", pin_words(case, pin))
     if entry.kind is EntryKind.ARCHIVE:
         live.mark(entry.path, use)
         return
     if use not in live.entries[entry.path]:
         live.entries[entry.path].append(use)
     # A pointer is pinned for what it leads to.
-    led = Use(pinned_rule(EntryKind.ARCHIVE), use.who, f"{use.reason} ({entry.path})")
+    led = Use(reasons.PINNED[EntryKind.ARCHIVE], use.who, f"{use.words} ({entry.path})")
     for archive in entry.archives:
         # Not twice for one pin: that of a package names both.
-        if all(known.reason != use.reason for known in live.archives[archive]):
+        if all(known.words != use.words for known in live.archives[archive]):
             live.mark(archive_path(archive), led)
 
 
 def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for environment in case.outside_environments:
         who = f"{environment.path} ({case.user(environment.uid)})"
-        use = Use("archive.linked", who, "an environment links to it", environment.path)
+        use = Use(reasons.ARCHIVE_LINKED, who, "an environment links to it", environment.path)
         for archive in environment.archives:
             yield archive_path(archive), use
         for entry in environment.entries:
-            reason = "a project uses it as its environment"
-            yield entry, Use("environment.linked", who, reason, environment.path)
+            words = "a project uses it as its environment"
+            yield entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path)
     for path, environment in case.cached_environments.items():
         claims = sorted(_CLAIMS.intersection(environment.sources))
         if claims:
             who = f"{environment.path} ({', '.join(claims)})"
-            reason = "somebody registered it"
-            yield path, Use("environment.registered", who, reason, environment.path)
+            words = "somebody registered it"
+            yield path, Use(reasons.ENVIRONMENT_REGISTERED, who, words, environment.path)
     for memory in _missing_but_remembered(case):
         age = age_words(memory.seen_ns, case.now_ns)
-        reason = f"an environment not found on this host linked to it {age} ago"
+        words = f"an environment not found on this host linked to it {age} ago"
         who = f"{memory.path} ({case.user(memory.uid)})"
-        use = Use("archive.remembered", who, reason, memory.path)
+        use = Use(reasons.ARCHIVE_REMEMBERED, who, words, memory.path)
         for archive in memory.archives:
             yield archive_path(archive), use
         for entry in memory.entries:
@@ -149,15 +151,15 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     yield from _used_by_processes(case)
     for named in case.evidence.named:
         who = f"{named.file} ({case.user(named.uid)})"
-        yield named.entry, Use("entry.named", who, "a file outside the cache names it")
+        yield named.entry, Use(reasons.ENTRY_NAMED, who, "a file outside the cache names it")
     for one in case.evidence.host_uses:
         who = f"{one.who} on host {one.host}"
-        reason = f"host {one.host} saw it in use {age_words(one.at_ns, case.now_ns)} ago"
-        yield one.entry, Use("host.observed", who, reason)
+        words = f"host {one.host} saw it in use {age_words(one.at_ns, case.now_ns)} ago"
+        yield one.entry, Use(reasons.HOST_OBSERVED, who, words)
     for entry, sprung_ns in case.evidence.sprung.items():
         age = age_words(sprung_ns, case.now_ns)
-        reason = f"it was used {age} ago while it was on trial, by a user whom no source knows"
-        yield entry, Use("trial.sprung", "a user whom no source knows", reason)
+        words = f"it was used {age} ago while it was on trial, by a user whom no source knows"
+        yield entry, Use(reasons.TRIAL_SPRUNG, "a user whom no source knows", words)
     yield from _kept_by_policy(case)
 
 
@@ -167,7 +169,7 @@ def _used_by_processes(case: Case) -> Iterator[tuple[str, Use]]:
         for used in process.uses:
             yield (
                 used.entry,
-                Use("process.running", who, f"a running process uses it ({used.through})"),
+                Use(reasons.PROCESS_RUNNING, who, f"a running process uses it ({used.through})"),
             )
 
 
@@ -175,7 +177,7 @@ def _kept_by_policy(case: Case) -> Iterator[tuple[str, Use]]:
     for stored in case.inventory.archives.values():
         pattern = matches(case.policy.prune.keep, stored.package, stored.version)
         if pattern is not None:
-            yield stored.path, Use("archive.policy", "policy", f"prune.keep names {pattern}")
+            yield stored.path, Use(reasons.ARCHIVE_POLICY, "policy", f"prune.keep names {pattern}")
 
 
 def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
@@ -207,59 +209,59 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
 def _mark_hidden_uses(case: Case, live: Liveness) -> None:
     for unseen in case.evidence.unseen:
         if case.keeps_everything(unseen):
-            reason = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
-            live.hidden_uses.append(Use("archive.unseen", unseen.path, reason))
+            words = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
+            live.hidden_uses.append(Use(reasons.ARCHIVE_UNSEEN, unseen.path, words))
     if case.gaps_keep:
         for gap in case.gaps:
             if not gap.id.startswith("unseen."):
-                live.hidden_uses.append(Use("archive.gap", gap.subject, gap.detail))
+                live.hidden_uses.append(Use(reasons.ARCHIVE_GAP, gap.subject, gap.detail))
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).
     for process in () if case.works_beside else case.lock_free_uv:
         release = f"uv {process.uv_version}" if process.uv_version else "a uv of unknown release"
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
-        reason = f"{release} is running and takes no cache lock: it may be about to use any archive"
-        live.hidden_uses.append(Use("archive.lock_free_uv", who, reason))
+        words = f"{release} is running and takes no cache lock: it may be about to use any archive"
+        live.hidden_uses.append(Use(reasons.ARCHIVE_LOCK_FREE_UV, who, words))
     for bucket in case.inventory.buckets:
         strange = not case.is_known_kind(bucket.kind)
         if strange or (bucket.kind in _POINTING and not case.is_known(bucket)):
             what = "kind" if strange else "version"
-            reason = (
+            words = (
                 f"{bucket.name} is of a {what} no known uv release writes and could name any "
                 "archive"
             )
-            live.hidden_uses.append(Use("archive.unknown_bucket", bucket.name, reason))
+            live.hidden_uses.append(Use(reasons.ARCHIVE_UNKNOWN_BUCKET, bucket.name, words))
     for failure in case.inventory.unreadable:
         if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
-            reason = f"{case.unread_words(failure)} and could name any archive"
-            live.hidden_uses.append(Use("archive.unreadable_pointer", failure.path, reason))
+            words = f"{case.unread_words(failure)} and could name any archive"
+            live.hidden_uses.append(Use(reasons.ARCHIVE_UNREADABLE_POINTER, failure.path, words))
 
 
 def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
     in_use = {
         entry.partition("/")[0]
         for entry, uses in live.entries.items()
-        if any(not use.rule.endswith(".pinned") for use in uses)
+        if any(use.reason.user is not UserKind.PIN for use in uses)
     }
     unread = _unread_parts(case)
     for bucket in case.inventory.buckets:
         marks = live.buckets[bucket.name]
         if bucket.kind == "archive":
-            marks.append(Use("bucket.shared", "every uv release", "all releases share it"))
+            marks.append(Use(reasons.BUCKET_SHARED, "every uv release", "all releases share it"))
         if not case.is_known(bucket):
-            reason = "no known uv release writes it: teach it with `cacheadmin uv learn`"
-            marks.append(Use("bucket.unknown", "unknown uv release", reason))
+            words = "no known uv release writes it: teach it with `cacheadmin uv learn`"
+            marks.append(Use(reasons.BUCKET_UNKNOWN, "unknown uv release", words))
         marks.extend(live.entries.get(bucket.name, ()))
         for need in needs.get(bucket.name, ()):
-            marks.append(Use("bucket.needed", need.who, f"{need.who} {need.why}"))
+            marks.append(Use(reasons.BUCKET_NEEDED, need.who, f"{need.who} {need.why}"))
         if bucket.name in in_use:
             marks.append(
-                Use("bucket.in_use", "cached environments", "an environment in it is in use")
+                Use(reasons.BUCKET_IN_USE, "cached environments", "an environment in it is in use")
             )
         if bucket.kind == "environments":
             marks.extend(live.hidden_uses)
         marks.extend(unread.get(bucket.name, ()))
         if case.policy.prune.buckets == "never":
-            marks.append(Use("bucket.policy", "policy", "prune.buckets is never"))
+            marks.append(Use(reasons.BUCKET_POLICY, "policy", "prune.buckets is never"))
         if not marks:
             marks.extend(held_until_empty(case, bucket))
 
@@ -270,8 +272,8 @@ def _unread_parts(case: Case) -> dict[str, list[Use]]:
     for failure in case.inventory.unreadable:
         bucket = failure.path.partition("/")[0]
         if not found[bucket]:
-            reason = f"{case.unread_words(failure)}: who writes there is unknown"
-            found[bucket].append(Use("bucket.unreadable", failure.path, reason))
+            words = f"{case.unread_words(failure)}: who writes there is unknown"
+            found[bucket].append(Use(reasons.BUCKET_UNREADABLE, failure.path, words))
     return found
 
 
@@ -282,7 +284,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
             continue
         if goes(pointer.archives, live.retired):
             continue
-        use = Use("archive.referenced", pointer.path, f"{pointer.bucket} points to it")
+        use = Use(reasons.ARCHIVE_REFERENCED, pointer.path, f"{pointer.bucket} points to it")
         for archive in pointer.archives:
             live.archives[archive].append(use)
         if not pointer.understood:
@@ -295,7 +297,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
             and revision.path not in live.occupied
         )
         if live.buckets[revision.bucket] and not superseded:
-            use = Use("archive.referenced", revision.path, f"{revision.bucket} points to it")
+            use = Use(reasons.ARCHIVE_REFERENCED, revision.path, f"{revision.bucket} points to it")
             for archive in revision.archives.difference(live.retired):
                 live.archives[archive].append(use)
     _mark_packages(case, live, unknown_packages)
@@ -309,8 +311,8 @@ def _mark_packages(case: Case, live: Liveness, packages: Iterable[tuple[str, str
     for archive in case.inventory.archives.values():
         if archive.package is None or archive.package in wanted:
             name = archive.package or "this cache"
-            reason = f"a pointer of {name} has a shape no known uv release writes and may name it"
-            live.archives[archive.id].append(Use("archive.unknown_pointer", name, reason))
+            words = f"a pointer of {name} has a shape no known uv release writes and may name it"
+            live.archives[archive.id].append(Use(reasons.ARCHIVE_UNKNOWN_POINTER, name, words))
 
 
 def _mark_young(case: Case, live: Liveness) -> None:
@@ -323,19 +325,19 @@ def _mark_young(case: Case, live: Liveness) -> None:
     )
     if case.lock_proves_absence and not lock_free:
         return
-    reason = "it is under an hour old, and an installer on another host may be about to point to it"
+    words = "it is under an hour old, and an installer on another host may be about to point to it"
     for archive in case.inventory.archives.values():
         if case.now_ns - archive.mtime_ns < YOUNG_NS:
-            live.archives[archive.id].append(Use("archive.young", "other hosts", reason))
+            live.archives[archive.id].append(Use(reasons.ARCHIVE_YOUNG, "other hosts", words))
 
 
 def _mark_idle_rules(case: Case, live: Liveness) -> None:
     """Mark cached environments that the policy lets stay although nobody runs them."""
-    for environment, reason in reasons_to_stay(case):
-        bucket_uses, use = live.buckets[environment.bucket], Use(*reason)
+    for environment, use in reasons_to_stay(case):
+        bucket_uses = live.buckets[environment.bucket]
         # The newest of a tool is kept for its next call, which only a release
         # that has this bucket could make.
-        needless = use.rule == "environment.latest" and is_being_emptied(bucket_uses)
+        needless = use.reason is reasons.ENVIRONMENT_LATEST and is_being_emptied(bucket_uses)
         if bucket_uses and not needless:
             live.entries[environment.path].append(use)
 
@@ -351,8 +353,8 @@ def _follow_cached_environments(case: Case, live: Liveness) -> None:
         visited.add(entry)
         for target in case.led_to(entry):
             if target != entry:
-                reason = "a cached environment in use needs it"
-                use = Use("archive.cached_environment", entry, reason, entry)
+                words = "a cached environment in use needs it"
+                use = Use(reasons.ARCHIVE_CACHED_ENVIRONMENT, entry, words, entry)
                 live.mark(target, use)
                 waiting.append(target)
     _mark_publishers(case, live)

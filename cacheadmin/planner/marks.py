@@ -11,6 +11,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, ArchiveId
+    from cacheadmin.planner.reasons import Reason, Why
 
 # So many marks of one entry are compared one by one before a set is worth its memory.
 _FEW = 16
@@ -20,12 +21,12 @@ _FEW = 16
 class Use:
     """Why something is alive."""
 
-    rule: str
-    """The id of the rule that says so."""
+    reason: Reason
+    """What was found."""
     who: str
     """Who uses it, for people: words that two users may share."""
-    reason: str
-    """A sentence."""
+    words: str
+    """What was found in this case: a sentence."""
     subject: str = ""
     """What uses it, exactly: the path of an environment, or an entry of the cache; else empty."""
 
@@ -35,7 +36,7 @@ class Liveness:
     """The marks. Keys are archive ids, entry paths and bucket names.
 
     ``unused`` are the wheels that nobody uses in any way, where that can be
-    concluded; ``retired`` those given up with their pointers: (rule, reason).
+    concluded; ``retired`` those given up with their pointers, each with why.
     """
 
     archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
@@ -43,11 +44,11 @@ class Liveness:
     buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
     hidden_uses: list[Use] = field(default_factory=list)
     unused: tuple[Archive, ...] = ()
-    retired: dict[ArchiveId, tuple[str, str]] = field(default_factory=dict)
+    retired: dict[ArchiveId, Why] = field(default_factory=dict)
     unused_sources: frozenset[str] = frozenset()
     """Paths of source revisions and git sources that nobody uses, where that can be concluded."""
-    retired_sources: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Revisions, parts of them and git sources that are given up: path to (rule, reason)."""
+    retired_sources: dict[str, Why] = field(default_factory=dict)
+    """Revisions, parts of them and git sources that are given up: each path with why."""
 
     occupied: frozenset[str] = frozenset()
     """Every path that is marked, or has something marked in it: a process works in a folder."""

@@ -106,10 +106,5 @@ def pinned_packages(case: Case) -> Iterator[tuple[Entry, Pin]]:
                 yield entry, pin
 
 
-def pinned_rule(kind: EntryKind) -> str:
-    """Return the rule id of a pinned entry."""
-    return f"{kind.value}.pinned"
-
-
 def _active(case: Case) -> Iterator[Pin]:
     return (pin for pin in case.evidence.pins if not is_expired(pin, case.now_ns))

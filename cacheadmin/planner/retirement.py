@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.package_names import normalized
+from cacheadmin.planner import reasons
 from cacheadmin.timestamps import NANOSECONDS, nanoseconds
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.reasons import Why
 
 
 def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:
@@ -45,25 +47,25 @@ def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:
             yield archive
 
 
-def retired(case: Case, live: Liveness) -> dict[ArchiveId, tuple[str, str]]:
-    """Return the archives to give up, each with (rule, reason)."""
+def retired(case: Case, live: Liveness) -> dict[ArchiveId, Why]:
+    """Return the archives to give up, each with why."""
     after = case.policy.prune.unused.after
-    found: dict[ArchiveId, tuple[str, str]] = {}
+    found: dict[ArchiveId, Why] = {}
     for archive in live.unused:
         idle_ns = case.evidence.idle.get(archive.id)
         if after is not None and idle_ns is not None and idle_ns >= nanoseconds(after):
             days = idle_ns // (86_400 * NANOSECONDS)
             reason = f"no environment or process has used it for {days} d, as far as was observed"
-            found[archive.id] = ("wheel.unused", reason)
+            found[archive.id] = (reasons.WHEEL_UNUSED, reason)
         elif archive.id in case.over_budget:
             reason = "nobody uses it, and the cache is over prune.budget: least recently used first"
-            found[archive.id] = ("wheel.over_budget", reason)
+            found[archive.id] = (reasons.WHEEL_OVER_BUDGET, reason)
     return _with_all_pointers(case, live, found)
 
 
 def _with_all_pointers(
-    case: Case, live: Liveness, found: dict[ArchiveId, tuple[str, str]]
-) -> dict[ArchiveId, tuple[str, str]]:
+    case: Case, live: Liveness, found: dict[ArchiveId, Why]
+) -> dict[ArchiveId, Why]:
     """Leave out archives that a pointer which stays leads to, until nothing changes."""
     while True:
         staying: set[ArchiveId] = set()
@@ -85,6 +87,6 @@ def _with_all_pointers(
         found = smaller
 
 
-def goes(archives: frozenset[ArchiveId], retiring: Mapping[ArchiveId, tuple[str, str]]) -> bool:
+def goes(archives: frozenset[ArchiveId], retiring: Mapping[ArchiveId, Why]) -> bool:
     """Whether a pointer to these archives goes with them."""
     return bool(archives) and archives <= retiring.keys()

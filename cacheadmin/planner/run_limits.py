@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cacheadmin.planner import reasons
 from cacheadmin.planner.consistency import leads, without_dangling
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def within(
     going = {decision.path for decision in without_dangling(chosen, inventory, evidence)}
     removals = tuple(decision for decision in plan.removals if decision.path in going)
     waiting = tuple(
-        replace(decision, rule="limits.run", reason="prune.limits leaves it to the next run")
+        replace(
+            decision, rule=reasons.LIMITS_RUN.id, reason="prune.limits leaves it to the next run"
+        )
         for decision in plan.removals
         if decision.path not in going
     )

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.package_names import matches
+from cacheadmin.planner import reasons
 from cacheadmin.planner.git_packages import commit_lengths
 from cacheadmin.timestamps import NANOSECONDS, nanoseconds
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId, GitSource, SourceRevision
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.reasons import Why
 
 
 def unused_sources(case: Case, live: Liveness) -> Iterator[str]:
@@ -113,15 +115,15 @@ def may_go(case: Case, live: Liveness, revision: SourceRevision) -> bool:
     )
 
 
-def retired_sources(case: Case, live: Liveness) -> dict[str, tuple[str, str]]:
-    """Return what is given up, by path: (rule, reason). ``live.retired`` must be known."""
-    found: dict[str, tuple[str, str]] = {}
+def retired_sources(case: Case, live: Liveness) -> dict[str, Why]:
+    """Return what is given up, each path with why. ``live.retired`` must be known."""
+    found: dict[str, Why] = {}
     staying: list[SourceRevision] = []
     for revision in case.inventory.revisions:
         if not may_go(case, live, revision):
             continue
         present = revision.archives & case.inventory.archives.keys()
-        why = _given_up(case, live, revision.path, "revision")
+        why = _given_up(case, live, revision.path, is_git=False)
         if why is not None and present <= live.retired.keys():
             found[revision.path] = why
         else:
@@ -135,24 +137,24 @@ def retired_sources(case: Case, live: Liveness) -> dict[str, tuple[str, str]]:
         found.update(_parts_given_up(case, live, revision))
     for source in case.inventory.git_sources:
         if live.buckets[source.bucket] and case.is_known_bucket(source.bucket):
-            why = _given_up(case, live, source.path, "git")
+            why = _given_up(case, live, source.path, is_git=True)
             if why is not None and case.policy.prune.revisions:
                 found[source.path] = why
     return found
 
 
-def _given_up(case: Case, live: Liveness, path: str, kind: str) -> tuple[str, str] | None:
+def _given_up(case: Case, live: Liveness, path: str, *, is_git: bool) -> Why | None:
     if path not in live.unused_sources:
         return None
     after = case.policy.prune.unused.after
     idle_ns = case.evidence.idle.get(path)
     if after is not None and idle_ns is not None and idle_ns >= nanoseconds(after):
         days = idle_ns // (86_400 * NANOSECONDS)
-        return f"{kind}.unused", (
+        return (reasons.GIT_UNUSED if is_git else reasons.REVISION_UNUSED), (
             f"nothing built from it has been used for {days} d, as far as was observed"
         )
     if path in case.sources_over_budget:
-        return f"{kind}.over_budget", (
+        return (reasons.GIT_OVER_BUDGET if is_git else reasons.REVISION_OVER_BUDGET), (
             "nobody uses what was built from it, and the cache is over prune.budget"
         )
     return None
@@ -160,7 +162,7 @@ def _given_up(case: Case, live: Liveness, path: str, kind: str) -> tuple[str, st
 
 def _parts_given_up(
     case: Case, live: Liveness, revision: SourceRevision
-) -> Iterator[tuple[str, tuple[str, str]]]:
+) -> Iterator[tuple[str, Why]]:
     """Yield what goes of a revision that stays: wheels nobody needs, and parts over budget."""
     spare = frozenset(spare_parts(case, live, revision))
     for name in revision.wheels:
@@ -173,7 +175,7 @@ def _parts_given_up(
         yield (
             path,
             (
-                "source.over_budget",
+                reasons.SOURCE_OVER_BUDGET,
                 "a wheel that is here was built from it, and the cache is over prune.budget"
                 if path in {f"{revision.path}/{name}" for name in revision.unpacked}
                 else "its archive is here, unpacked, and the cache is over prune.budget",

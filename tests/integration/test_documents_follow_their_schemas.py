@@ -65,6 +65,7 @@ def test_what_every_command_prints_of_a_cache_at_work(
     for by in ("bucket", "duplicates"):
         seen("usage", policy, "--by", by)
     seen("audit", "--list-rules")
+    seen("plan", "--list-rules")
     seen("observe", policy)
     seen("observe", policy, "--list")
     seen("simulate", policy, "--uv", "0.8.5")

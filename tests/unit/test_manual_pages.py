@@ -134,3 +134,18 @@ def test_a_page_has_each_section_once_and_names_all_the_others(page: Path) -> No
     others = (path.name.rsplit(".", 1) for path in MANUAL.parent.iterdir() if path != page)
     for name, number in others:
         assert f"{name} ({number})" in see_also, name
+
+
+def test_the_manual_says_of_every_plan_rule_what_the_table_says() -> None:
+    from cacheadmin.planner.reasons import REASONS
+
+    text = (MANUAL.with_name("cacheadmin.7")).read_text(encoding="utf-8")
+    listed = text.partition('.\\" BEGIN PLAN RULES')[2].partition('.\\" END PLAN RULES')[0]
+    found = {}
+    for entry in listed.split(".TP\n")[1:]:
+        head, *rest = plain(entry).splitlines()
+        _, name, decision = head.split(maxsplit=2)
+        found[name] = (decision.strip('" ()'), " ".join(rest).replace("\\(aq", "'"))
+    assert found == {
+        one.id: ("keep" if one.keeps else "remove", one.means) for one in REASONS.values()
+    }

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
@@ -23,14 +24,22 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.reasons import Why
 
 
 _CONTENT_MADE = Use(
-    "archive.content_made",
+    reasons.ARCHIVE_CONTENT_MADE,
     "any uv with the same wheel",
     "its id is made from its content, so a uv can find it without a pointer, and it can't be "
     "tried: it is removed where nobody can be overlooked (venvs.complete, and no gap)",
 )
+
+
+# An archive is given up with its pointers, each under a name of its own.
+_OF_ARCHIVES = {
+    reasons.WHEEL_UNUSED: reasons.ARCHIVE_UNUSED,
+    reasons.WHEEL_OVER_BUDGET: reasons.ARCHIVE_OVER_BUDGET,
+}
 
 
 def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
@@ -42,7 +51,7 @@ def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
         if not uses and is_content_made_id(archive.id) and not case.everybody_is_known:
             uses = [_CONTENT_MADE]
         if not uses and not case.policy.prune.archives:
-            uses = [Use("archive.policy", "policy", "prune.archives is false")]
+            uses = [Use(reasons.ARCHIVE_POLICY, "policy", "prune.archives is false")]
         name, version = names.get(archive.path, (archive.package, archive.version))
         if uses:
             yield keep(EntryKind.ARCHIVE, archive.path, uses, package=name, version=version)
@@ -55,22 +64,22 @@ def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
 def _remove(
     archive: Archive,
     led_there: Mapping[ArchiveId, set[str]],
-    retired: tuple[str, str] | None,
+    retired: Why | None,
 ) -> Ruling:
     sources = led_there.get(archive.id)
     if retired is not None:
-        rule, reason = retired[0].replace("wheel.", "archive."), retired[1]
+        reason, words = _OF_ARCHIVES[retired[0]], retired[1]
     elif sources:
-        rule = "archive.pointers_gone"
-        reason = f"only {', '.join(sorted(sources))}, removed as well, led to it; nothing uses it"
+        reason = reasons.ARCHIVE_POINTERS_GONE
+        words = f"only {', '.join(sorted(sources))}, removed as well, led to it; nothing uses it"
     else:
-        rule = "archive.unreferenced"
-        reason = "nothing in the cache leads to it, and no environment or process uses it"
+        reason = reasons.ARCHIVE_UNREFERENCED
+        words = "nothing in the cache leads to it, and no environment or process uses it"
     return remove(
         EntryKind.ARCHIVE,
         archive.path,
-        rule,
         reason,
+        words,
         package=archive.package,
         version=archive.version,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words
 
@@ -23,10 +24,12 @@ def buckets(case: Case, live: Liveness) -> Iterator[Ruling]:
         if uses:
             yield keep(EntryKind.BUCKET, bucket.name, uses)
         else:
-            yield remove(EntryKind.BUCKET, bucket.name, "bucket.unneeded", _reason(case, bucket))
+            yield remove(
+                EntryKind.BUCKET, bucket.name, reasons.BUCKET_UNNEEDED, _words(case, bucket)
+            )
 
 
-def _reason(case: Case, bucket: Bucket) -> str:
+def _words(case: Case, bucket: Bucket) -> str:
     if not bucket.writes:
         return "no uv release in use has it, and nothing in it tells who wrote it"
     newest = bucket.writes[0]

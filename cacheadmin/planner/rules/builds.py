@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words, nanoseconds
@@ -32,18 +33,20 @@ def builds(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.BUILD, build.path, uses)
         else:
             age = age_words(build.changed_ns, case.now_ns)
-            reason = f"left behind, unchanged for {age}, and no process is in it"
-            yield remove(EntryKind.BUILD, build.path, "build.abandoned", reason)
+            words = f"left behind, unchanged for {age}, and no process is in it"
+            yield remove(EntryKind.BUILD, build.path, reasons.BUILD_ABANDONED, words)
 
 
 def _uses(case: Case, live: Liveness, build: Build) -> list[Use]:
     uses = list(live.entries.get(build.path, ()))
     age = age_words(build.changed_ns, case.now_ns)
     if case.now_ns - build.changed_ns < nanoseconds(case.policy.prune.builds.after):
-        uses.append(Use("build.recent", case.user(build.uid), f"it was changed {age} ago"))
+        uses.append(Use(reasons.BUILD_RECENT, case.user(build.uid), f"it was changed {age} ago"))
     if any(unseen.what == "process" for unseen in case.evidence.unseen):
-        uses.append(Use("build.unseen", "unseen processes", "not all processes could be looked at"))
+        uses.append(
+            Use(reasons.BUILD_UNSEEN, "unseen processes", "not all processes could be looked at")
+        )
     if not case.lock_proves_absence:
-        reason = "processes of other hosts can't be seen, and locks don't reach them"
-        uses.append(Use("build.other_hosts", "other hosts", reason))
+        words = "processes of other hosts can't be seen, and locks don't reach them"
+        uses.append(Use(reasons.BUILD_OTHER_HOSTS, "other hosts", words))
     return uses

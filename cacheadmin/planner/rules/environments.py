@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_name
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.marks import Liveness
 
 _UNTRIABLE = Use(
-    "environment.no_trial",
+    reasons.ENVIRONMENT_NO_TRIAL,
     "users nobody saw",
     "its name is too long for a trial: it is removed where nobody can be overlooked "
     "(venvs.complete, and no gap)",
@@ -41,12 +42,12 @@ def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.ENVIRONMENT, environment.path, uses, package=name, version=version)
         else:
             age = age_words(environment.changed_ns, case.now_ns)
-            reason = f"no process or project uses it, unchanged for {age}"
+            words = f"no process or project uses it, unchanged for {age}"
             yield remove(
                 EntryKind.ENVIRONMENT,
                 environment.path,
-                "environment.idle",
-                reason,
+                reasons.ENVIRONMENT_IDLE,
+                words,
                 package=name,
                 version=version,
             )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words, nanoseconds
@@ -36,20 +37,20 @@ def files(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.FILE, file.path, uses)
         else:
             age = age_words(file.changed_ns, case.now_ns)
-            reason = f"no archive and no environment has shared it for {age}"
-            yield remove(EntryKind.FILE, file.path, "file.unshared", reason)
+            words = f"no archive and no environment has shared it for {age}"
+            yield remove(EntryKind.FILE, file.path, reasons.FILE_UNSHARED, words)
 
 
 def _uses(case: Case, live: Liveness, file: LooseFile) -> list[Use]:
     uses = list(live.entries.get(file.path, ()))
     age = age_words(file.changed_ns, case.now_ns)
     if case.now_ns - file.changed_ns < nanoseconds(case.policy.prune.builds.after):
-        reason = f"it was stored, or lost its last sharer, {age} ago"
-        uses.append(Use("file.recent", case.user(file.uid), reason))
+        words = f"it was stored, or lost its last sharer, {age} ago"
+        uses.append(Use(reasons.FILE_RECENT, case.user(file.uid), words))
     if case.works_beside or case.lock_free_uv:
-        reason = "a uv that is not kept out by the lock may be about to link it"
-        uses.append(Use("file.beside", "running uv", reason))
+        words = "a uv that is not kept out by the lock may be about to link it"
+        uses.append(Use(reasons.FILE_BESIDE, "running uv", words))
     if not case.lock_proves_absence:
-        reason = "an install on another host may be about to link it, and locks don't reach there"
-        uses.append(Use("file.other_hosts", "other hosts", reason))
+        words = "an install on another host may be about to link it, and locks don't reach there"
+        uses.append(Use(reasons.FILE_OTHER_HOSTS, "other hosts", words))
     return uses

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
@@ -27,9 +28,11 @@ def git_sources(case: Case, live: Liveness) -> Iterator[Ruling]:
             continue
         package, version = one_package(case.git_packages.get(source.path, ()))
         if source.path in live.retired_sources:
-            rule, reason = live.retired_sources[source.path]
+            reason, words = live.retired_sources[source.path]
             for path in (*source.files, source.path):
-                yield remove(EntryKind.SOURCE, path, rule, reason, package=package, version=version)
+                yield remove(
+                    EntryKind.SOURCE, path, reason, words, package=package, version=version
+                )
         else:
             uses = live.within(source.path) or [_why_kept(case, live, source)]
             yield keep(EntryKind.SOURCE, source.path, uses, package=package, version=version)
@@ -37,10 +40,10 @@ def git_sources(case: Case, live: Liveness) -> Iterator[Ruling]:
 
 def _why_kept(case: Case, live: Liveness, source: GitSource) -> Use:
     if not case.is_known_bucket(source.bucket):
-        reason = "its bucket belongs to no known uv release: what lies in it is not judged"
-        return Use("git.unknown_bucket", source.bucket, reason)
+        words = "its bucket belongs to no known uv release: what lies in it is not judged"
+        return Use(reasons.GIT_UNKNOWN_BUCKET, source.bucket, words)
     if source.path in live.unused_sources:
-        reason = "nobody was seen to use what was built from it, but not for prune.unused.after"
-        return Use("git.recent", source.bucket, reason)
+        words = "nobody was seen to use what was built from it, but not for prune.unused.after"
+        return Use(reasons.GIT_RECENT, source.bucket, words)
     what = "a checkout of it" if source.commit is None else "what was built from it"
-    return Use("git.used", source.bucket, f"{what} is used, or may be")
+    return Use(reasons.GIT_USED, source.bucket, f"{what} is used, or may be")

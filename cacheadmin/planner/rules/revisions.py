@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 
@@ -44,7 +45,7 @@ def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield remove(
                 EntryKind.REVISION,
                 revision.path,
-                "revision.superseded",
+                reasons.REVISION_SUPERSEDED,
                 "a newer revision of the same source has taken its place",
                 package=revision.package,
                 version=revision.version,
@@ -56,13 +57,13 @@ def _whole(revision: SourceRevision, live: Liveness, named: set[str]) -> Iterato
 
     ``named`` are the files removed so far: two revisions may share them.
     """
-    rule, reason = live.retired_sources[revision.path]
+    reason, words = live.retired_sources[revision.path]
     package, version = revision.package, revision.version
     for path in revision.file_paths:
         if path not in named:
             named.add(path)
-            yield remove(EntryKind.WHEEL, path, rule, reason, package=package, version=version)
-    yield remove(EntryKind.REVISION, revision.path, rule, reason, package=package, version=version)
+            yield remove(EntryKind.WHEEL, path, reason, words, package=package, version=version)
+    yield remove(EntryKind.REVISION, revision.path, reason, words, package=package, version=version)
 
 
 def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
@@ -70,31 +71,33 @@ def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
     package, version = revision.package, revision.version
     for path in revision.parts:
         if path in live.retired_sources:
-            rule, reason = live.retired_sources[path]
-            yield remove(EntryKind.SOURCE, path, rule, reason, package=package, version=version)
+            reason, words = live.retired_sources[path]
+            yield remove(EntryKind.SOURCE, path, reason, words, package=package, version=version)
 
 
 def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
     if not case.is_known_bucket(revision.bucket):
-        reason = "its bucket belongs to no known uv release: what lies in it is not judged"
-        return [Use("revision.unknown_bucket", revision.bucket, reason)]
+        words = "its bucket belongs to no known uv release: what lies in it is not judged"
+        return [Use(reasons.REVISION_UNKNOWN_BUCKET, revision.bucket, words)]
     if revision.current is not False:
         return live.within(revision.path) or [_why_current(revision)]
     if not case.policy.prune.revisions:
-        return [Use("revision.policy", "policy", "prune.revisions is false")]
+        return [Use(reasons.REVISION_POLICY, "policy", "prune.revisions is false")]
     if case.lock_free_uv and not case.works_beside:
         # A build that began before the newer revision came works on in here.
         process = case.lock_free_uv[0]
         who = f"process {process.pid} of {case.user(process.uid)}"
-        return [Use("revision.lock_free_uv", who, "a uv that takes no lock may be building in it")]
+        return [
+            Use(reasons.REVISION_LOCK_FREE_UV, who, "a uv that takes no lock may be building in it")
+        ]
     return live.within(revision.path)
 
 
 def _why_current(revision: SourceRevision) -> Use:
     if not revision.understood:
-        reason = "the revision file beside it can't be understood"
-        return Use("revision.unnamed", revision.bucket, reason)
+        words = "the revision file beside it can't be understood"
+        return Use(reasons.REVISION_UNNAMED, revision.bucket, words)
     if revision.current is None and not revision.found_by_name:
-        reason = "no revision file says which is current"
-        return Use("revision.unnamed", revision.bucket, reason)
-    return Use("revision.current", revision.bucket, "it is the current revision")
+        words = "no revision file says which is current"
+        return Use(reasons.REVISION_UNNAMED, revision.bucket, words)
+    return Use(reasons.REVISION_CURRENT, revision.bucket, "it is the current revision")

@@ -8,6 +8,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import Case, name_some
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
+from cacheadmin.planner.reasons import Reason
 from cacheadmin.values import frozen
 
 
@@ -33,17 +34,19 @@ def keep(
     """Keep an entry for the first of ``uses``, naming all users."""
     first = uses[0]
     users = name_some([use.who for use in uses])
-    return Ruling(False, Decision(kind, path, package, version, first.rule, first.reason, users))
+    return Ruling(
+        False, Decision(kind, path, package, version, first.reason.id, first.words, users)
+    )
 
 
 def remove(
     kind: EntryKind,
     path: str,
-    rule: str,
-    reason: str,
+    reason: Reason,
+    words: str,
     *,
     package: str | None = None,
     version: str | None = None,
 ) -> Ruling:
     """Remove an entry."""
-    return Ruling(True, Decision(kind, path, package, version, rule, reason))
+    return Ruling(True, Decision(kind, path, package, version, reason.id, words))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
 from cacheadmin.timestamps import age_words, nanoseconds
@@ -33,15 +34,15 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
         uses = list(live.entries.get(stray.path, ()))
         if not stray.removable:
             uses.append(
-                Use("stray.unknown", owner, f"{stray.what}: not uv's, so not ours to remove")
+                Use(reasons.STRAY_UNKNOWN, owner, f"{stray.what}: not uv's, so not ours to remove")
             )
         elif not _lock_excludes_makers(case) and young:
-            uses.append(Use("stray.recent", owner, f"{stray.what}, changed {age} ago"))
+            uses.append(Use(reasons.STRAY_RECENT, owner, f"{stray.what}, changed {age} ago"))
         if uses:
             yield keep(EntryKind.STRAY, stray.path, uses)
         else:
-            reason = f"{stray.what}, unchanged for {age}"
-            yield remove(EntryKind.STRAY, stray.path, "stray.rubbish", reason)
+            words = f"{stray.what}, unchanged for {age}"
+            yield remove(EntryKind.STRAY, stray.path, reasons.STRAY_RUBBISH, words)
 
 
 def _lock_excludes_makers(case: Case) -> bool:

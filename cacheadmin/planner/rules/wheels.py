@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.retirement import goes
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
@@ -26,7 +27,7 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
         if goes(pointer.archives, live.retired):
             yield from _whole(pointer, live)
         else:
-            use = Use("wheel.bucket_kept", bucket_uses[0].who, f"{pointer.bucket} is kept")
+            use = Use(reasons.WHEEL_BUCKET_KEPT, bucket_uses[0].who, f"{pointer.bucket} is kept")
             yield keep(
                 EntryKind.WHEEL,
                 pointer.path,
@@ -42,24 +43,24 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
 
 def _whole(pointer: WheelPointer, live: Liveness) -> Iterator[Ruling]:
     """Remove every file of a pointer: with one left, uv would never make the others again."""
-    rule, reason = live.retired[next(iter(pointer.archives))]
+    reason, words = live.retired[next(iter(pointer.archives))]
     folder = pointer.path.rpartition("/")[0]
     for file in pointer.files:
         path = f"{folder}/{file}"
         package, version = pointer.package, pointer.version
-        yield remove(EntryKind.WHEEL, path, rule, reason, package=package, version=version)
+        yield remove(EntryKind.WHEEL, path, reason, words, package=package, version=version)
 
 
 def _built(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
     """Remove what leads from a source to a wheel built of it; uv builds it again when asked."""
     for name, archive in revision.links.items():
         if archive in live.retired:
-            rule, reason = live.retired[archive]
+            reason, words = live.retired[archive]
             yield remove(
                 EntryKind.WHEEL,
                 f"{revision.path}/{name}",
-                rule,
                 reason,
+                words,
                 package=revision.package,
                 version=revision.version,
             )

@@ -401,6 +401,23 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
         "what is not kept as it should be",
         row(_AUDIT, caches=several(row({"policy": POLICY, "cache": maybe(CACHE), **_AUDIT}))),
     ),
+    "plan-rules": (
+        "for which reasons a plan keeps and removes",
+        row(
+            {
+                "rules": several(
+                    row(
+                        {
+                            "id": TEXT,
+                            "decision": {"enum": ["keep", "remove"]},
+                            "means": TEXT,
+                            "to_change": TEXT,
+                        }
+                    )
+                )
+            }
+        ),
+    ),
     "audit-rules": (
         "what an audit checks",
         row(

@@ -78,7 +78,7 @@ _cacheadmin_call() {
             arguments='policy'
             ;;
         'plan')
-            options='--out --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            options='--out --list-rules --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
             valued='--out --format --color'
             arguments='policy'
             ;;

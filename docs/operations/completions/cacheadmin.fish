@@ -150,6 +150,7 @@ complete -c cacheadmin -n '__cacheadmin_at "preflight"' -s h -l help -d 'Print h
 complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l out -r -F -d 'Save the plan for `prune --plan FILE`'
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -l list-rules -d 'Print what is kept and removed by rule, and leave'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l format -x -a 'table json' -d 'table or json'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
