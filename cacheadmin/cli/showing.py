@@ -141,9 +141,19 @@ def progress_bar() -> Iterator[Progress | None]:
     begun = time.monotonic()
     drawn = False
 
+    def erase() -> None:
+        nonlocal drawn
+        if drawn:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+        drawn = False
+
     def report(what: str, done: int, total: int) -> None:
         nonlocal drawn
-        if time.monotonic() - begun > 1:
+        if done >= total:
+            # What comes next on the terminal may be the answer.
+            erase()
+        elif time.monotonic() - begun > 1:
             drawn = True
             sys.stderr.write(f"\r\x1b[K{what}: {done} of {total}")
             sys.stderr.flush()
@@ -151,6 +161,4 @@ def progress_bar() -> Iterator[Progress | None]:
     try:
         yield report
     finally:
-        if drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        erase()
