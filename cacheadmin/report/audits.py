@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.findings import Severity
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.documents import Document, header
 from cacheadmin.report.findings import count_by_severity, finding_json, findings_text
-from cacheadmin.report.gaps import unseen_words
+from cacheadmin.report.gaps import gaps_json, unseen_words
 from cacheadmin.report.tables import Cell, comma_separated, count_words, table
 from cacheadmin.text.escaping import printable
 
@@ -60,11 +62,9 @@ def _content(audits: Sequence[Audit], summaries: Summaries) -> dict[str, Any]:
             **{severity.value: counts[severity] for severity in Severity},
             "suppressed": len(suppressed),
         },
-        "gaps": [
-            {"id": gap.id, "subject": gap.subject, "detail": gap.detail, "fix": gap.fix}
-            for audit in audits
-            for gap in audit.gaps
-        ],
+        "gaps": gaps_json(
+            [gap for audit in audits for gap in audit.gaps], socket.gethostname(), account_name
+        ),
         "off": sorted({name for audit in audits for name in audit.off}),
         "teams": [
             {

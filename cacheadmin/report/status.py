@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.accounts import account_name
 from cacheadmin.findings import Severity
 from cacheadmin.report.documents import Document, header
 from cacheadmin.report.fitting import wrapped
+from cacheadmin.report.gaps import gaps_json
 from cacheadmin.report.overview_words import goal_words
 from cacheadmin.report.tables import Cell, count_words, size_words, table
 from cacheadmin.text.escaping import printable
@@ -91,10 +94,7 @@ def _content(one: Status) -> dict[str, Any]:
             "sprung": standing.trial.sprung,
             "unread": standing.trial.unread or None,
         },
-        "gaps": [
-            {"id": gap.id, "subject": gap.subject, "detail": gap.detail, "fix": gap.fix}
-            for gap in standing.gaps
-        ],
+        "gaps": gaps_json(standing.gaps, socket.gethostname(), account_name),
         "counts": {severity.value: standing.findings.get(severity, 0) for severity in Severity},
     }
 

@@ -81,6 +81,12 @@ def test_a_silent_host_is_named_and_nothing_of_it_is_lost(site: Hosts) -> None:
     policy = one.policy(EXPECT)
     shown = one.cacheadmin("preflight", policy, code=4).stdout
     assert "host node2 is expected to use the cache, and has told nothing of itself" in shown
+    audited = one.cacheadmin("audit", policy, "--format", "json").json
+    status = one.cacheadmin("status", policy, "--format", "json").json
+    for row in (*audited["gaps"], *status["gaps"]):
+        assert (row["id"], row["host"], row["owner"]) == ("hosts.missing", "node2", None)
+    assert audited["gaps"]
+    assert status["gaps"]
     document = prune(one, policy)
     assert gaps(document) == {"hosts.missing": {"node2"}}
     assert {row["rests_on"] for row in document["removals"] if row["kind"] == "archive"} == {

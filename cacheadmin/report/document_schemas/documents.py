@@ -26,7 +26,6 @@ from cacheadmin.report.document_schemas.parts import (
     REMOVAL,
     ROOM,
     SEVERITY,
-    SHORT_GAPS,
     SIZE,
     STATUS,
     TEXTS,
@@ -71,7 +70,7 @@ _AUDIT: dict[str, Shape] = {
     "findings": several(row(FINDING)),
     "suppressed": several(row({**FINDING, "reason": TEXT, "expires": DAY})),
     "counts": row({**BY_SEVERITY, "suppressed": COUNT}),
-    "gaps": SHORT_GAPS,
+    "gaps": GAPS,
     "off": TEXTS,
     "teams": several(row({"team": maybe(TEXT), "owners": TEXTS, **BY_SEVERITY})),
 }

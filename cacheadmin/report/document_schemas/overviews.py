@@ -6,11 +6,11 @@ from cacheadmin.report.document_schemas.parts import (
     BY_SEVERITY,
     CACHE,
     FINDING,
+    GAPS,
     GOAL,
     LIMIT,
     LINK_MODES,
     POLICY,
-    SHORT_GAPS,
     SIZE,
     SOME_LINK_MODES,
     STATUS,
@@ -66,7 +66,7 @@ _STANDING: dict[str, Shape] = {
             "unread": maybe(TEXT),
         }
     ),
-    "gaps": SHORT_GAPS,
+    "gaps": GAPS,
     "counts": row(BY_SEVERITY),
 }
 # One that could not be looked at.

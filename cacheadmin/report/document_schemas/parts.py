@@ -82,9 +82,18 @@ ROOM = row(
     }
 )
 
-_GAP: dict[str, Shape] = {"id": TEXT, "subject": TEXT, "detail": TEXT, "fix": TEXT}
-GAPS = several(row({**_GAP, "owner": maybe(TEXT), "host": TEXT}))
-SHORT_GAPS = several(row(_GAP))
+GAPS = several(
+    row(
+        {
+            "id": TEXT,
+            "subject": TEXT,
+            "owner": maybe(TEXT),
+            "host": TEXT,
+            "detail": TEXT,
+            "fix": TEXT,
+        }
+    )
+)
 
 FINDING: dict[str, Shape] = {
     "rule": TEXT,
