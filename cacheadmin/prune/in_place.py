@@ -36,6 +36,7 @@ from cacheadmin.inventory.entries import EntryKind, with_folders_above
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.executing import holders
+from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.moving import led_to, move_out
 from cacheadmin.prune.parents import Parents
@@ -48,6 +49,7 @@ from cacheadmin.uv.cache_lock import ExclusiveLock
 
 if TYPE_CHECKING:
     from cacheadmin.fs.accounting import Size
+    from cacheadmin.fs.removal import Removed
     from cacheadmin.hosts.turns import Turn
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.situation import Situation
@@ -199,7 +201,9 @@ def _remove(
         aside.put_back(aside.names if everything else verified.used)
         for decision in batch:
             if decision.path in aside.names:
-                made.bytes += aside.delete(decision.path, situation.cache.identity.device)
+                removed = aside.delete(decision.path, situation.cache.identity.device)
+                made.bytes += removed.allocated_bytes
+                made.failed += undeleted(removed)
                 made.removed.append(decision)
     except BaseException as error:
         # What was not begun to be deleted is whole.
@@ -296,12 +300,12 @@ class _Aside:
                 self._rename(self.names[path], path)
             del self.names[path]
 
-    def delete(self, path: str, device: int) -> int:
-        """Delete what was set aside; return the bytes that came back."""
+    def delete(self, path: str, device: int) -> Removed:
+        """Delete what was set aside."""
         self.fence(batch=True)
         with Parents(self._cache_fd) as parents:
             fd, name = parents.of(self.names.pop(path))
-            return remove_tree(fd, name, device=device).allocated_bytes
+            return remove_tree(fd, name, device=device)
 
     def _rename(self, source: str, target: str) -> None:
         self.fence()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cacheadmin.accounts import account_name
 from cacheadmin.evidence.open_files import opened_by
-from cacheadmin.fs.removal import StillOpen
+from cacheadmin.fs.removal import Removed, StillOpen
 from cacheadmin.report.tables import count_words
 
 _GOES_ON = "it goes when it is closed and this is purged again, by hand or by a later prune"
@@ -14,6 +14,11 @@ _UNKNOWN = (
     "a process of this host has it open, and can't be seen by this account (root sees it); "
     + _GOES_ON
 )
+
+
+def undeleted(removed: Removed) -> list[tuple[str, str]]:
+    """Return (path, why) of everything that a removal left, also what is still open."""
+    return [*removed.failures, *kept_open(removed.still_open)]
 
 
 def kept_open(left: Sequence[StillOpen]) -> list[tuple[str, str]]:

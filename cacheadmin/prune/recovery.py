@@ -20,6 +20,7 @@ from cacheadmin.prune.journal import (
     read_journal,
     was_begun,
 )
+from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.prune.runs import remove_empty_folders
@@ -134,8 +135,9 @@ def _without_journal(run_id: str, run_fd: int, quarantine: Quarantine) -> Recove
                 return Recovered(run_id, 0, problem)
         finally:
             os.close(entries_fd)
-    remove_tree(quarantine.fd, run_id, device=quarantine.device)
-    return None
+    left = undeleted(remove_tree(quarantine.fd, run_id, device=quarantine.device))
+    problem = "; ".join(f"{path} can't be deleted: {why}" for path, why in left)
+    return Recovered(run_id, 0, problem) if left else None
 
 
 def _entries(run_fd: int) -> int | None:

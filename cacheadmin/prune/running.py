@@ -236,6 +236,7 @@ def run_prune(
         result.warnings.append(place.warning)
     if room is not None:
         result.warnings.append(_FULL)
+        result.warnings += [f"{path} could not be deleted: {why}" for path, why in room.failed]
         result.outcome = "committed" if room.removed else result.outcome
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
@@ -259,7 +260,7 @@ def run_prune(
         if found is not None:
             try:
                 with run_lock(policy, cache, found, 0.0) as quarantine:
-                    result.purged = _purge_due(situation, quarantine)
+                    _purge_due(situation, quarantine, result)
             except CacheBusy:
                 # The run that is at work purges what is due itself.
                 pass
@@ -323,7 +324,7 @@ def _work(
             result.warnings += end_trials(
                 situation, trials, result.trial, full=result.room is not None
             )
-    result.purged = _purge_due(situation, quarantine)
+    _purge_due(situation, quarantine, result)
 
 
 def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id: str) -> PutBack:
@@ -351,13 +352,14 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
         return restore(cache, quarantine, run_id, locked(), trials)
 
 
-def _purge_due(situation: Situation, quarantine: Quarantine) -> tuple[str, ...]:
+def _purge_due(situation: Situation, quarantine: Quarantine, result: PruneResult) -> None:
     policy = situation.policy
     seconds = policy.prune.limits.seconds
     with trials_or_none(situation.cache) as trials:
-        return purge_due(
+        result.purged, left = purge_due(
             quarantine, policy.quarantine.keep, situation.now_ns, seconds, trials=trials
         )
+    result.warnings += [f"{path} could not be deleted: {why}" for path, why in left]
 
 
 def _timeout(policy: Policy) -> float:

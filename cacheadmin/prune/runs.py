@@ -20,7 +20,7 @@ from cacheadmin.prune.journal import (
     read_journal,
     was_begun,
 )
-from cacheadmin.prune.kept_open import kept_open
+from cacheadmin.prune.kept_open import kept_open, undeleted
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
@@ -254,13 +254,15 @@ def purge_due(
     seconds: float | None = None,
     *,
     trials: Trials | None = None,
-) -> tuple[str, ...]:
-    """Delete what settled runs older than ``keep`` moved; return the ids of those that are gone.
+) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Delete what settled runs older than ``keep`` moved.
 
+    Returns the ids of those that are gone, and what could not be deleted: (path, why).
     ``moment_ns`` is now, by a clock that can't be set forward. After
     ``seconds`` no further run is begun. What is on trial stays so.
     """
     purged: list[str] = []
+    left: list[tuple[str, str]] = []
     begun = time.monotonic()
     for run in list(list_runs(quarantine, trials)):
         if seconds is not None and time.monotonic() - begun > seconds:
@@ -271,11 +273,13 @@ def purge_due(
             continue
         age_ns = moment_ns - begun_ns
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
-            if not purge(quarantine, run.run_id).failures:
+            failures = purge(quarantine, run.run_id).failures
+            left += [(f"run {run.run_id}: {path}", why) for path, why in failures]
+            if not failures:
                 purged.append(run.run_id)
         elif run.state in SETTLED and not (run.holds or run.on_trial) and age_ns > _HISTORY_NS:
-            remove_tree(quarantine.fd, run.run_id, device=quarantine.device)
-    return tuple(purged)
+            left += undeleted(remove_tree(quarantine.fd, run.run_id, device=quarantine.device))
+    return tuple(purged), left
 
 
 def runs_due(

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words, verb
@@ -19,6 +20,7 @@ from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.fs.measuring import measure_many
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
+from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
 from cacheadmin.timestamps import nanoseconds, now_ns
@@ -30,6 +32,7 @@ from cacheadmin.trial.tripwires import Standing
 from cacheadmin.trial.witnesses import witnesses
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.removal import Removed
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
@@ -53,9 +56,10 @@ def watch(
         if trials is None:
             return None
         trials.shield, trials.fence = shield, fence
-        trials.mend()
+        left = tuple(undeleted(trials.mend()))
         rules = trial_rules(policy, cache.identity.path)
-        return trials.watch(now_ns, rules, witnesses(cache, policy.aliases))
+        found = trials.watch(now_ns, rules, witnesses(cache, policy.aliases))
+        return replace(found, undeleted=left)
 
 
 @contextmanager
@@ -128,8 +132,7 @@ def end_trials(
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
-    words += [f"{path} could not be deleted: {why}" for path, why in done.removed.failures]
-    return words
+    return words + _undeleted(done.removed)
 
 
 def end_now(
@@ -156,8 +159,11 @@ def end_now(
         done = trials.end(mine, _WAIT_SECONDS) if mine else Ended()
     words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
-    words += [f"{path} could not be deleted: {why}" for path, why in done.removed.failures]
-    return len(done.deleted), words
+    return len(done.deleted), words + _undeleted(done.removed)
+
+
+def _undeleted(removed: Removed) -> list[str]:
+    return [f"{path} could not be deleted: {why}" for path, why in undeleted(removed)]
 
 
 def _unseen_seconds(situation: Situation) -> float:

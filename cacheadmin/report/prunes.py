@@ -140,6 +140,7 @@ def trial_warnings(watched: Watched | None) -> list[str]:
         for entry, what in watched.foreign.items()
     ]
     lines += [f"{entry} was deleted by somebody while it was on trial" for entry in watched.emptied]
+    lines += [f"{path} could not be deleted: {why}" for path, why in watched.undeleted]
     if watched.blind:
         lines.append(f"trials can't end: {watched.blind}; venvs.complete would let them")
     return lines

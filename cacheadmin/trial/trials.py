@@ -86,6 +86,9 @@ class Watched:
     blind: str = ""
     """Why silence proves nothing now; or empty."""
 
+    undeleted: tuple[tuple[str, str], ...] = ()
+    """What is left of entries whose trials ended earlier: (path in our folder, why)."""
+
 
 @dataclass(slots=True)
 class Ended:

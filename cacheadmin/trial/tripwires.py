@@ -396,6 +396,7 @@ class Tripwires:
                 done.files += one.files
                 done.allocated_bytes += one.allocated_bytes
                 done.failures += one.failures
+                done.still_open += one.still_open
         return done
 
     def discard_prepared(self) -> None:
