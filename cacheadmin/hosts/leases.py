@@ -147,7 +147,7 @@ class FileLease:
             highest = self._highest()
             if highest != number:
                 # We read the folder long ago: its files were taken, given back and cleared since.
-                os.unlink(f"{_NAME}{number}", dir_fd=self._folder_fd)
+                self._discard(number)
                 return self._holder_of(highest)
             self._number, self._fd = number, os.dup(own_fd)
         finally:
@@ -271,10 +271,14 @@ class FileLease:
     def _clear_below(self, number: int) -> None:
         for one in self._numbers():
             if one < number:
-                try:
-                    os.unlink(f"{_NAME}{one}", dir_fd=self._folder_fd)
-                except FileNotFoundError:
-                    pass
+                self._discard(one)
+
+    def _discard(self, number: int) -> None:
+        try:
+            os.unlink(f"{_NAME}{number}", dir_fd=self._folder_fd)
+        except FileNotFoundError:
+            # Who has a higher one was quicker.
+            pass
 
 
 @frozen

@@ -88,6 +88,9 @@ class MadeRoom:
     failed: list[tuple[str, str]] = field(default_factory=list)
     """What could not be removed."""
 
+    left: list[tuple[str, str]] = field(default_factory=list)
+    """What was removed and could not be deleted whole."""
+
 
 def make_room_where_short(
     situation: Situation, plan: Plan, sizes: Mapping[str, Size], *, full: bool = False
@@ -203,7 +206,7 @@ def _remove(
             if decision.path in aside.names:
                 removed = aside.delete(decision.path, situation.cache.identity.device)
                 made.bytes += removed.allocated_bytes
-                made.failed += undeleted(removed)
+                made.left += undeleted(removed)
                 made.removed.append(decision)
     except BaseException as error:
         # What was not begun to be deleted is whole.

@@ -236,7 +236,7 @@ def run_prune(
         result.warnings.append(place.warning)
     if room is not None:
         result.warnings.append(_FULL)
-        result.warnings += [f"{path} could not be deleted: {why}" for path, why in room.failed]
+        result.warnings += [f"{path} could not be deleted: {why}" for path, why in room.left]
         result.outcome = "committed" if room.removed else result.outcome
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.

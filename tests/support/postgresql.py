@@ -57,7 +57,7 @@ class PostgreSQL:
     def start(self) -> None:
         """Start it; return when it answers."""
         options = ["-h", "127.0.0.1", "-p", str(self._port), "-k", "", "-F"]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             self._server = subprocess.Popen(
                 [self._programs / "postgres", "-D", self._data, *options],
