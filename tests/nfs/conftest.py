@@ -11,10 +11,11 @@ from tests.support.nfs_images import nfs_images, why_no_images
 from tests.support.nfs_lab import Lab
 from tests.support.nfs_sites import NfsSite
 
-#: Where the clients have mounted the share, by the version of the protocol.
+#: Where the clients have mounted the share, by the version of the protocol; the server's
+#: machine is the third of them.
 MOUNTED = {
-    "4.2": ("/shared", "/mnt/b/shared"),
-    "3": ("/shared3", "/mnt/b/shared3"),
+    "4.2": ("/shared", "/mnt/b/shared", "/mnt/c/shared"),
+    "3": ("/shared3", "/mnt/b/shared3", "/mnt/c/shared3"),
 }
 
 _NUMBERS = count(1)
@@ -42,7 +43,7 @@ def lab() -> Iterator[Lab]:
     with Lab(images) as machines:
         machines.share("data")
         for version, targets in MOUNTED.items():
-            for client, target in zip(machines.clients, targets, strict=True):
+            for client, target in zip(machines.users, targets, strict=True):
                 machines.mount(client, "data", target, f"vers={version}")
         yield machines
 

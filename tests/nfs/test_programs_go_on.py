@@ -6,34 +6,71 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.nfs_sites import NEW, OLD, NfsSite
+from tests.support.nfs_sites import NEW, OLD, LongRunning, NfsHost, NfsSite
 
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
+# Each reads files that the program had not opened before.
+_MODULES = ("idna.core", "idna.codec", "idna.compat", "idna.uts46data")
 
-@pytest.mark.parametrize("busy", ["concurrent", "wait"])
+
+@pytest.mark.parametrize("version", ["4.2", "3"])
 def test_running_uvx_import_what_they_had_not_imported(
-    site_of: Callable[[str], NfsSite], busy: str
+    site_of: Callable[[str], NfsSite], version: str
 ) -> None:
-    site = site_of("4.2")
-    old = site.b.long_running(OLD, "tool", "run", "--with", "pytz", "--from", "cowsay==6.0")
-    # uv's lock makes a prune that waits end with 3: that story is told elsewhere.
-    running = [old]
-    if busy == "concurrent":
-        words = ("tool", "run", "--with", "idna", "--from", "six==1.16.0")
-        running.append(site.b.long_running(NEW, *words))
+    site = site_of(version)
+
+    def uvx(host: NfsHost, release: str, tool: str, version: str) -> LongRunning:
+        words = ("tool", "run", "--from", tool, "--with", f"idna=={version}")
+        return host.long_running(release, *words)
+
+    # On hosts that A can't see into. Releases before 0.8.19 take no lock.
+    lockless = [
+        uvx(site.b, OLD, "six==1.16.0", "3.7"),
+        uvx(site.c, OLD, "six==1.16.0", "3.10"),
+    ]
+    locking = [
+        uvx(site.b, NEW, "six==1.15.0", "3.10"),
+        uvx(site.c, NEW, "six==1.15.0", "3.7"),
+    ]
     rubbish = "archive-v0/abcdefghijklmnopqrstu"
     site.server.guest.sh(f"cd {site.server.cache} && mkdir -p {rubbish}/x")
     site.age()
     idle = "prune: {environments: {idle: 7d, keep_latest: false}}\n"
-    policy = site.a.policy(f"lock: {{busy: {busy}, timeout: 5s}}\n{idle}")
-    done = site.a.json("prune", policy)
+    policies = {
+        busy: site.a.policy(f"lock: {{busy: {busy}, timeout: 2s}}\n{idle}", name=busy)
+        for busy in ("wait", "skip", "concurrent")
+    }
+    modules = iter(_MODULES)
+
+    def all_go_on(programs: list[LongRunning]) -> None:
+        module = next(modules)
+        for program in programs:
+            assert program.asks(f"import {module}") == "done"
+
+    # A lock of B and one of C: who waits leaves, and who does not keeps what they may know.
+    for busy in ("wait", "skip"):
+        site.a.cacheadmin("prune", policies[busy], code=3)
+    assert not site.server.on_trial()
+    beside = site.a.json("prune", policies["concurrent"])
+    all_go_on(lockless + locking)
+    if beside["run_id"]:
+        site.a.cacheadmin("runs", "restore", policies["concurrent"], beside["run_id"], code=0)
+        site.a.cacheadmin("prune", policies["concurrent"], code=0)
+    site.a.cacheadmin("runs", "purge", policies["concurrent"], "--all", code=0)
+    all_go_on(lockless + locking)
+    for running in locking:
+        running.end()
+
+    # Now the lock is free, though uv is at work on both.
+    site.age()
+    done = site.a.json("prune", policies["wait"])
     assert done["outcome"] == "committed", done
-    for one, module in zip(running, ("cowsay.main", "six.moves.urllib.parse"), strict=False):
-        assert one.asks(f"import {module}") == "done"
-    site.a.cacheadmin("runs", "restore", policy, done["run_id"], code=0)
-    site.a.cacheadmin("prune", policy, code=0)
-    site.a.cacheadmin("runs", "purge", policy, "--all", code=0)
-    for one, module in zip(running, ("pytz.lazy", "idna.core"), strict=False):
-        assert one.asks(f"import {module}") == "done"
-        one.end()
+    assert rubbish in site.server.on_trial()
+    all_go_on(lockless)
+    site.a.cacheadmin("runs", "restore", policies["wait"], done["run_id"], code=0)
+    site.a.cacheadmin("prune", policies["skip"], code=0)
+    site.a.cacheadmin("runs", "purge", policies["skip"], "--all", code=0)
+    all_go_on(lockless)
+    for running in lockless:
+        running.end()

@@ -14,10 +14,11 @@ pytestmark = [pytest.mark.nfs, pytest.mark.root]
 OWNER = 2000
 
 
+@pytest.mark.parametrize("version", ["4.2", "3"])
 def test_squashed_root_is_told_what_to_do_and_the_owner_can_prune(
-    lab: Lab, site_of: Callable[[str], NfsSite]
+    lab: Lab, site_of: Callable[[str], NfsSite], version: str
 ) -> None:
-    site = site_of("4.2")
+    site = site_of(version)
     rubbish = "archive-v0/abcdefghijklmnopqrstu"
     site.server.guest.sh(
         f"cd {site.server.cache} && mkdir -p {rubbish}/x && touch CACHEDIR.TAG .gitignore .lock"

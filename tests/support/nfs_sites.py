@@ -4,8 +4,9 @@
     site.b.environment("env", NEWEST, "six==1.16.0")   # on b's own disk
     site.a.cacheadmin("prune", site.a.policy(), code=0)
 
-``a`` and ``b`` are the clients, which mount the share at different paths, ``server``
-is the server itself, where it is a folder of a local filesystem.
+``a``, ``b`` and ``c`` are clients, which mount the share at different paths. ``server`` is
+the server itself, where it is a folder of a local filesystem; ``c`` is the same machine,
+through a mount of its own export.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import json
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from tests.support.nfs_lab import Done, Guest, Lab
 
 OLD = "0.8.5"
 NEW = "0.13.9"
+
+_NUMBERS = count(1)
 
 # Reads a line, runs it, answers: what was not imported before is imported now. Its
 # pipes are opened for reading and writing, so that nobody has to hold the other end.
@@ -40,12 +44,12 @@ for line in asked:
 class NfsSite:
     """One cache, in a folder of its own on the share ``data``."""
 
-    def __init__(self, lab: Lab, name: str, where: tuple[str, str]) -> None:
+    def __init__(self, lab: Lab, name: str, where: tuple[str, str, str]) -> None:
         """``where``: the paths at which the clients have mounted the share."""
         self.name = name
-        at_a, at_b = where
-        self.a = NfsHost(lab.clients[0], f"{at_a}/{name}", name)
-        self.b = NfsHost(lab.clients[1], f"{at_b}/{name}", name)
+        self.a, self.b, self.c = (
+            NfsHost(guest, f"{at}/{name}", name) for guest, at in zip(lab.users, where, strict=True)
+        )
         self.server = NfsHost(lab.server, f"/srv/data/{name}", name)
         self.server.guest.sh(f"mkdir -p {self.server.shared}/cache")
 
@@ -87,8 +91,10 @@ class NfsHost:
         """Run a uv command; it must succeed."""
         return self.start_uv(release, *words, uid=uid).result().check()
 
-    def start_uv(self, release: str, *words: str, uid: int = 0) -> Future[Done]:
-        """Start a uv command."""
+    def start_uv(
+        self, release: str, *words: str, uid: int = 0, timeout: float = 600
+    ) -> Future[Done]:
+        """Start a uv command; it is ended after so many seconds."""
         home = f"{self.own}/home-{uid}"
         self.guest.sh(f"mkdir -p {home}; chown {uid}:{uid} {home}")
         variables = {
@@ -102,7 +108,7 @@ class NfsHost:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         binary = f"/programs/uv-{release}/uv"
-        return self.guest.start(binary, *words, env=variables, cwd=home, uid=uid)
+        return self.guest.start(binary, *words, env=variables, cwd=home, uid=uid, timeout=timeout)
 
     def environment(self, name: str, release: str, *requirements: str, uid: int = 0) -> str:
         """Create an environment on this machine's own disk; return its path."""
@@ -135,32 +141,51 @@ class NfsHost:
         found = self.guest.sh(f"find {self.cache}/archive-v0 -maxdepth 1 -type l -printf '%f\n'")
         return {f"archive-v0/{name}" for name in found.stdout.split()}
 
-    def policy(self, text: str = "") -> str:
-        """Write this machine's policy for the cache; return its path."""
+    def policy(self, text: str = "", name: str = "") -> str:
+        """Write this machine's policy (or another, by its name) for the cache; return its path."""
         folder = f"{self.own}/policies"
         self.guest.sh(f"mkdir -p {folder} {self.own}/state; chmod 755 {folder}")
-        lines = ["version: 1", f"name: {self.name}", f"cache: {self.cache}"]
+        name = name or self.name
+        lines = ["version: 1", f"name: {name}", f"cache: {self.cache}"]
         lines += [f"state: sqlite:///{self.own}/state/state.sqlite"]
-        path = f"{folder}/{self.name}.yaml"
+        path = f"{folder}/{name}.yaml"
         self.guest.put(path, "\n".join(lines) + "\n" + text)
         return path
 
     def cacheadmin(self, *words: str, code: int | None = None, uid: int = 0) -> Done:
         """Run cacheadmin here; with ``code`` assert that exit code."""
+        done = self.start_cacheadmin(*words, uid=uid).result()
+        return done if code is None else done.check(code)
+
+    def start_cacheadmin(self, *words: str, uid: int = 0) -> Future[Done]:
+        """Start cacheadmin here."""
         home = f"{self.own}/home-{uid}"
         self.guest.sh(f"mkdir -p {home}; chown {uid}:{uid} {home}")
-        done = self.guest.run("/programs/bin/cacheadmin", *words, env={"HOME": home}, uid=uid)
-        return done if code is None else done.check(code)
+        return self.guest.start("/programs/bin/cacheadmin", *words, env={"HOME": home}, uid=uid)
+
+    def waits_for(self, condition: str) -> None:
+        """Wait until a shell condition holds in the site's folder, as this machine sees it."""
+        script = f"cd {self.shared}; for _ in $(seq 240); do {condition} && exit; sleep 0.5; done"
+        self.guest.sh(f"{script}; exit 1")
 
     def json(self, *words: str, code: int = 0, uid: int = 0) -> Any:
         """Run cacheadmin here, and return the document that it prints."""
         return json.loads(self.cacheadmin(*words, "--format", "json", code=code, uid=uid).stdout)
 
+    def guard(self, policy: str) -> NfsGuard:
+        """Start a guard here, and wait until it guards."""
+        place = f"/tmp/{self.name}-guard-{next(_NUMBERS)}"
+        script = f"echo $$ > {place}.pid; exec /programs/bin/cacheadmin guard {policy} 2> {place}"
+        ended = self.guest.start("bash", "-c", script, env={"HOME": "/root"}, timeout=3600)
+        guard = NfsGuard(self.guest, place, ended)
+        guard.says("guarding")
+        return guard
+
     def long_running(self, release: str, *words: str) -> LongRunning:
         """Start ``uv WORDS python``, a program that lives until it is ended."""
-        place = f"/tmp/{self.name}-{release}"
+        place = f"/tmp/{self.name}-{release}-{next(_NUMBERS)}"
         self.guest.sh(f"mkfifo {place}.asked {place}.told")
-        ended = self.start_uv(release, *words, "python", "-c", _SERVER, place)
+        ended = self.start_uv(release, *words, "python", "-c", _SERVER, place, timeout=86_400)
         running = LongRunning(self.guest, place, ended)
         assert running.answer() == "up", ended.result()
         return running
@@ -191,3 +216,29 @@ class LongRunning:
         self.asks("open(sys.argv[1] + '.pid', 'w').write(str(os.getpid()))")
         self.guest.sh(f"kill -9 $(cat {self.place}.pid)")
         self.ended.result()
+
+
+@dataclass
+class NfsGuard:
+    """A guard that runs on a machine."""
+
+    guest: Guest
+    place: str
+    ended: Future[Done]
+
+    def said(self) -> list[str]:
+        """Return all lines that it has said so far."""
+        return self.guest.sh(f"cat {self.place}").stdout.splitlines()
+
+    def says(self, words: str, after: list[str] | None = None) -> None:
+        """Wait until it says something, after what it had said before."""
+        skipped = len(after or ()) + 1
+        look = f"tail -n +{skipped} {self.place} | grep -q '{words}'"
+        script = f"for _ in $(seq 240); do {look} && exit; sleep 0.5; done; exit 1"
+        assert self.guest.run("bash", "-c", script).code == 0, self.said()
+        assert not self.ended.done(), self.ended.result()
+
+    def end(self) -> None:
+        """Stop it, as a service manager does."""
+        self.guest.sh(f"kill -TERM $(cat {self.place}.pid)")
+        assert self.ended.result().code == 0
