@@ -8,6 +8,7 @@ to what fits in half a line, and ends it with dots.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -111,7 +112,27 @@ def complete(program: Any) -> Any:
         spelled = {name for parameter in command.params for name in parameter.opts}
         command.params += [one for one in options if not spelled.intersection(one.opts)]
         command.short_help = command.short_help or _first_paragraph(command.help or "")
+        for parameter in command.params:
+            if parameter.param_type_name == "argument":
+                _show_plainly(parameter)
     return program
+
+
+def _show_plainly(argument: Any) -> None:
+    """Let the help of an argument name what is wanted, and not how Python holds it.
+
+    Some releases of typer write ``POLICY <list[str]>``, and ``{NAME...}...`` for what
+    says already how often it may stand.
+    """
+    if (argument.metavar or "").endswith("..."):
+        argument.get_usage_pieces = lambda _context: [argument.metavar]
+    record = argument.get_help_record
+
+    def without_type(context: Any) -> tuple[str, str] | None:
+        found = record(context)
+        return found and (re.sub(r" <[^<>]*>$", "", found[0]), found[1])
+
+    argument.get_help_record = without_type
 
 
 def _inner(command: Any) -> list[Any]:

@@ -79,11 +79,33 @@ def change(**options: Any) -> None:
         terminal_width.set(None)
 
 
+# Whether a line of progress stands on the terminal, which any other line has to replace.
+_progress_is_shown = False
+
+
+def show_progress(text: str) -> None:
+    """Draw a line of progress on stderr, over the last one."""
+    global _progress_is_shown  # noqa: PLW0603
+    _progress_is_shown = True
+    sys.stderr.write(f"\r\x1b[K{text}")
+    sys.stderr.flush()
+
+
+def clear_progress() -> None:
+    """Take the line of progress away, if there is one."""
+    global _progress_is_shown  # noqa: PLW0603
+    if _progress_is_shown:
+        _progress_is_shown = False
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
 def data(text: str) -> None:
     """Print a result to stdout.
 
     Raises CacheadminError, and BrokenPipeError when the reader has left.
     """
+    clear_progress()
     with _told_when_lost():
         sys.stdout.write(text + "\n")
 
@@ -117,11 +139,13 @@ def _told_when_lost() -> Iterator[None]:
 def note(message: str) -> None:
     """Print a remark to stderr; nothing with ``--quiet``."""
     if not settings.quiet:
+        clear_progress()
         sys.stderr.write(f"cacheadmin: {printable(message)}\n")
 
 
 def warning(message: str) -> None:
     """Print a warning to stderr, with ``--quiet`` too: not all is well."""
+    clear_progress()
     sys.stderr.write(
         f"cacheadmin: {_coloured('warning', typer.colors.YELLOW)}: {printable(message)}\n"
     )
@@ -129,6 +153,7 @@ def warning(message: str) -> None:
 
 def failure(error: CacheadminError) -> None:
     """Print an error: the line, its details, and what to do."""
+    clear_progress()
     label = f"{error.label}: " if error.label else ""
     lines = [f"cacheadmin: {_coloured(label, typer.colors.RED)}{printable(error.message)}"]
     lines += [f"  {printable(detail)}" for detail in error.details]
@@ -137,12 +162,24 @@ def failure(error: CacheadminError) -> None:
     sys.stderr.write("\n".join(lines) + "\n")
 
 
+_PLAIN = {
+    ": Value error, ": ": ",
+    "Input should be a valid integer, unable to parse string as an integer": "not a whole number",
+    "Input should be a valid integer": "not a whole number",
+    "Input should be greater than or equal to": "must be at least",
+    "Input should be less than or equal to": "must be at most",
+}
+
+
 def usage(error: Exception) -> None:
     """Print a wrong call (typer's UsageError) in one line, with where to read on."""
     message = error.format_message() if hasattr(error, "format_message") else str(error)
     if type(error).__name__ == "NoArgsIsHelpError":
         data(message)
         return
+    # What stands at its end may be pydantic's own.
+    for theirs, plain in _PLAIN.items():
+        message = message.replace(theirs, plain)
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "cacheadmin"
     sys.stderr.write(f"cacheadmin: {printable(message)} (see `{printable(command)} --help`)\n")

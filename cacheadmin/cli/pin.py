@@ -38,10 +38,17 @@ TargetArgument = Annotated[
 def add_command(
     policy: PolicyArgument = None,
     target: TargetArgument = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for those who come after.")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for those who come after.")
+    ] = "",
     expires: Annotated[
         str | None,
-        typer.Option("--expires", help="When it ends: 30d, or 2027-01-31.", show_default=False),
+        typer.Option(
+            "--expires",
+            metavar="WHEN",
+            help="When it ends: 30d, or 2027-01-31.",
+            show_default=False,
+        ),
     ] = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:

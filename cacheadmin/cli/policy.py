@@ -25,9 +25,13 @@ def init_command(
     ] = None,
     cache: Annotated[
         str | None,
-        typer.Option("--cache", help="The cache's absolute path.", show_default=False),
+        typer.Option(
+            "--cache", metavar="PATH", help="The cache's absolute path.", show_default=False
+        ),
     ] = None,
-    name: Annotated[str, typer.Option("--name", help="The policy's name.")] = "shared",
+    name: Annotated[
+        str, typer.Option("--name", metavar="NAME", help="The policy's name.")
+    ] = "shared",
 ) -> None:
     """Write a commented starter policy; an existing file is never overwritten."""
     import os

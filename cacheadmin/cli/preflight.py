@@ -22,6 +22,7 @@ def preflight(
         str | None,
         typer.Option(
             "--for-uv",
+            metavar="RELEASE",
             help="Ask about `uv cache prune` of a release, or of a uv binary, instead.",
             show_default=False,
         ),

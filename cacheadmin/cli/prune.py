@@ -47,7 +47,12 @@ def prune(
     ] = False,
     plan_file: Annotated[
         str | None,
-        typer.Option("--plan", help="Carry out a plan saved by `plan --out`.", show_default=False),
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Carry out a plan saved by `plan --out`.",
+            show_default=False,
+        ),
     ] = None,
     now: Annotated[
         bool,

@@ -157,7 +157,12 @@ def purge_command(
     every: Annotated[bool, typer.Option("--all", help="Every run there is.")] = False,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", help="Runs older than this, such as 3d.", show_default=False),
+        typer.Option(
+            "--older-than",
+            metavar="AGE",
+            help="Runs older than this, such as 3d.",
+            show_default=False,
+        ),
     ] = None,
     now: Annotated[
         bool,

@@ -139,26 +139,12 @@ def progress_bar() -> Iterator[Progress | None]:
     import time
 
     begun = time.monotonic()
-    drawn = False
-
-    def erase() -> None:
-        nonlocal drawn
-        if drawn:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-        drawn = False
 
     def report(what: str, done: int, total: int) -> None:
-        nonlocal drawn
-        if done >= total:
-            # What comes next on the terminal may be the answer.
-            erase()
-        elif time.monotonic() - begun > 1:
-            drawn = True
-            sys.stderr.write(f"\r\x1b[K{what}: {done} of {total}")
-            sys.stderr.flush()
+        if time.monotonic() - begun > 1:
+            output.show_progress(f"{what}: {done} of {total}")
 
     try:
         yield report
     finally:
-        erase()
+        output.clear_progress()

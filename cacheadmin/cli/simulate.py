@@ -18,7 +18,10 @@ def simulate(
         typer.Argument(metavar="PACKAGE", help="More packages for --clean.", show_default=False),
     ] = None,
     uv: Annotated[
-        str, typer.Option("--uv", help="Release, such as 0.8.5, or path of a uv binary.")
+        str,
+        typer.Option(
+            "--uv", metavar="RELEASE", help="Release, such as 0.8.5, or path of a uv binary."
+        ),
     ] = "",
     ci: Annotated[bool, typer.Option("--ci", help="As `uv cache prune --ci`.")] = False,
     clean: Annotated[

@@ -28,7 +28,10 @@ def learn_command(
     policy: Annotated[
         str | None,
         typer.Option(
-            "--policy", help="Store it in the state of this policy alone.", show_default=False
+            "--policy",
+            metavar="POLICY",
+            help="Store it in the state of this policy alone.",
+            show_default=False,
         ),
     ] = None,
     store: Annotated[

@@ -33,11 +33,14 @@ def verify(
     ] = "100%",
     seed: Annotated[
         int | None,
-        typer.Option("--seed", min=0, help="Which sample; the day's by default."),
+        typer.Option("--seed", metavar="NUMBER", min=0, help="Which sample; the day's by default."),
     ] = None,
     fail_on: FailOnOption = FailOn.ERROR,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=256, help="Workers; one a core by default.")
+        int | None,
+        typer.Option(
+            "--jobs", metavar="NUMBER", min=1, max=256, help="Workers; one a core by default."
+        ),
     ] = None,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,

@@ -6,6 +6,7 @@ run that was interrupted is taken up by the next one where it ended.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from cacheadmin.fs.sharing import CanNotShare, share_blocks
 if TYPE_CHECKING:
     from cacheadmin.dedupe.duplicates import OpenFile
     from cacheadmin.situation import Progress, Situation
+
+_NO_EXTENTS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS})
 
 # As a background job: whoever installs comes first.
 _NICE = 10
@@ -77,6 +80,9 @@ def dedupe(
         except CanNotShare:
             raise _refused(situation) from None
         except OSError as error:
+            # Where a file's blocks can't even be asked for (tmpfs), none can be shared.
+            if error.errno in _NO_EXTENTS and not result.files:
+                raise _refused(situation) from None
             result.failed.append((f"{copies.archives[0]}/{copies.name}", error.strerror or "?"))
     return result
 

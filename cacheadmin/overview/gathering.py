@@ -16,13 +16,12 @@ from cacheadmin.overview.facts import Disk, Goal, Going, Overview, Part, Parts, 
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.policy.quantities import Share
-from cacheadmin.report.schemas import version_words
+from cacheadmin.report.schemas import trace_takes_lock, version_words
 from cacheadmin.state.size_history import open_size_history
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.usage.by import By
 from cacheadmin.usage.history import remember_size, size_record
 from cacheadmin.usage.measuring import MeasuredCache, measure_cache
-from cacheadmin.uv.releases import takes_cache_lock, writers_take_lock
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import ReleaseTrace
@@ -127,15 +126,6 @@ def _parts(measured: MeasuredCache, by: By) -> tuple[Part, ...]:
     )
 
 
-def _takes_lock(trace: ReleaseTrace) -> bool | None:
-    """Return whether all, or none, of the releases that can have left a trace lock the cache."""
-    if trace.version is not None:
-        return takes_cache_lock(trace.version)
-    if trace.at_least is not None:
-        return takes_cache_lock(trace.at_least) or None
-    return None if trace.bucket is None else writers_take_lock(trace.bucket)
-
-
 def _releases(case: Case) -> tuple[ReleaseInUse, ...]:
     """Return the releases in use: those known exactly first, the most recently seen first."""
     traces: dict[str, list[ReleaseTrace]] = {}
@@ -146,7 +136,7 @@ def _releases(case: Case) -> tuple[ReleaseInUse, ...]:
         ReleaseInUse(
             version,
             tuple(sorted({case.user_of_release(trace.uid) for trace in seen})),
-            _takes_lock(seen[0]),
+            trace_takes_lock(seen[0]),
             max(trace.seen_ns for trace in seen),
         )
         for version, seen in traces.items()

@@ -8,7 +8,7 @@ from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_activ
 from cacheadmin.planner.case import name_some
 from cacheadmin.report.tables import size_words, table
 from cacheadmin.timestamps import age_words, rfc3339
-from cacheadmin.uv.releases import release_range, takes_cache_lock
+from cacheadmin.uv.releases import release_range, takes_cache_lock, writers_take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ def _users(case: Case) -> list[dict[str, Any]]:
         by_uid.setdefault(trace.uid, []).append(trace)
     return [
         {
-            "user": case.user(uid),
+            "user": case.user_of_release(uid),
             "uid": uid,
             "account": uid is None or uid in case.evidence.user_names,
             "versions": _versions(case, traces),
@@ -84,8 +84,17 @@ def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
         "age": age_words(trace.seen_ns, case.now_ns),
         "active": is_active(case, trace),
         "upgraded_since": has_upgraded(case, trace),
-        "takes_cache_lock": None if trace.version is None else takes_cache_lock(trace.version),
+        "takes_cache_lock": trace_takes_lock(trace),
     }
+
+
+def trace_takes_lock(trace: ReleaseTrace) -> bool | None:
+    """Return whether all releases that can have left a trace lock the cache, or none; else None."""
+    if trace.version is not None:
+        return takes_cache_lock(trace.version)
+    if trace.at_least is not None:
+        return takes_cache_lock(trace.at_least) or None
+    return None if trace.bucket is None else writers_take_lock(trace.bucket)
 
 
 def version_words(case: Case, trace: ReleaseTrace) -> str:

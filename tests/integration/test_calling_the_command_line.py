@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.cli import output
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
 from tests.support.shared_cache import SharedCache, dangling_links
@@ -70,6 +71,8 @@ def test_the_help_of_every_command_is_whole_at_eighty_columns(
     assert "..." not in re.sub(r"[A-Z\]}]\.\.\.", "", seen.text), seen.text
     assert max(map(len, seen.lines)) <= 80
     assert "--quiet" in seen.text
+    # What Python or typer call things is nothing to a reader.
+    assert not re.search(r"<(list|str|int|float)\b|\.\.\.\}", seen.text), seen.text
 
 
 def test_help_explains_commands_rules_keys_and_exit_codes(cacheadmin: Cacheadmin) -> None:
@@ -107,6 +110,37 @@ def test_the_policy_may_be_left_out_in_every_command(
 def test_a_missing_argument_is_named(cacheadmin: Cacheadmin) -> None:
     assert "TARGET is missing" in cacheadmin("explain", code=2).stderr
     assert "PATH is missing" in cacheadmin("venv", "add", code=2).stderr
+
+
+def test_a_line_of_progress_makes_room_for_whatever_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.show_progress("environments scanned: 10 of 10")
+    output.data("status  kind")
+    output.show_progress("environments scanned: 11 of 11")
+    output.warning("one is odd")
+    told = capsys.readouterr()
+    assert told.out == "status  kind\n"
+    erased = "\r\x1b[K"
+    assert told.err.endswith(f"10 of 10{erased}{erased}environments scanned: 11 of 11{erased}"
+                             "cacheadmin: warning: one is odd\n")  # fmt: skip
+    output.clear_progress()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("usage", "--by", "no"), "'--by': 'no' is not one of 'bucket', 'package', "),
+        (("audit", "--fail-on", "no"), "'--fail-on': 'no' is not one of 'error', "),
+        (("verify", "--jobs", "0"), "'--jobs': must be at least 1 (see"),
+        (("verify", "--jobs", "1.5"), "'--jobs': not a whole number (see"),
+    ],
+)
+def test_a_wrong_value_is_told_in_plain_words(
+    cacheadmin: Cacheadmin, words: tuple[str, ...], said: str
+) -> None:
+    assert f"cacheadmin: Invalid value for {said}" in cacheadmin(*words, code=2).stderr
 
 
 def test_a_run_left_out_is_the_last_one_and_never_an_older(

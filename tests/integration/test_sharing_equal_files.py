@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.auditing import mounted
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.filesystems import filesystem, free_bytes
 from tests.support.packages import Index
@@ -123,8 +124,20 @@ def test_what_has_the_name_and_size_of_another_but_differs_is_left_alone(
 def test_a_filesystem_that_can_not_is_said(
     tmp_path: Path, index: Index, cacheadmin: Cacheadmin
 ) -> None:
-    with filesystem("ext4", tmp_path) as mounted:
-        shared = two_of_each(mounted / "site", index)
+    with filesystem("ext4", tmp_path) as disk:
+        shared = two_of_each(disk / "site", index)
         policy = cacheadmin.policy(shared.path)
         refused = cacheadmin("dedupe", policy, code=5)
         assert "is on ext4, where files can't share blocks" in refused.stderr
+
+
+@pytest.mark.root
+def test_a_filesystem_that_has_no_blocks_to_ask_for_is_said_in_one_line(
+    tmp_path: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with mounted("tmpfs", tmp_path / "memory") as memory:
+        policy = cacheadmin.policy(two_of_each(memory / "site", index).path)
+        for words in ((), ("--dry-run",)):
+            refused = cacheadmin("dedupe", policy, *words, code=5)
+            assert "is on tmpfs, where files can't share blocks" in refused.stderr
+            assert "Operation not supported" not in refused.stderr

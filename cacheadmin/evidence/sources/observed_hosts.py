@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # Clocks of one site agree by seconds; a clock this far ahead makes old news look fresh.
 _AHEAD_NS = 5 * 60 * 10**9
 
+_READ_IT = "run it as root, or as a user who may read it"
+_DENIED = os.strerror(errno.EACCES)
 _OBSERVE = "run `cacheadmin observe` there, as root, from cron or a timer"
 
 
@@ -94,7 +97,7 @@ def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
             GapKind.HOSTS,
             "observations of hosts",
             f"an observation can't be used: {problem}",
-            _OBSERVE,
+            _READ_IT if problem.endswith(_DENIED) else _OBSERVE,
         )
     told = of_hosts([one for one in seen.known if _is_whole(one, look)])
     for name in expected:
