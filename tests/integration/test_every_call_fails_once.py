@@ -1,0 +1,45 @@
+"""A few of all faults: one system call of a command fails, or is the last one.
+
+`make proof` tries all of them; ``tests/faults`` says how.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.blinding import Blinding
+from tests.faults.commands import commands
+from tests.faults.small_site import SmallSite
+from tests.faults.trying import Faults
+from tests.support.supervised import is_possible
+from tests.support.warm_start import import_everything
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not is_possible(), reason="needs root on Linux, x86_64"),
+]
+
+#: So many faults of each command, spread over all of its calls.
+SOME = 3
+
+
+@pytest.mark.parametrize("name", commands())
+def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> None:
+    import_everything()
+    faults = Faults(SmallSite.build(open_folder), commands()[name])
+    every = list(faults.faults(alike=1))
+    tried = list(faults.try_all(alike=1, sample=max(1, len(every) // SOME)))
+    assert len(tried) >= SOME
+    assert [str(one) for one in tried if one.wrong] == []
+
+
+def test_some_places_that_cant_be_read_keep_what_they_could_use(open_folder: Path) -> None:
+    """Everybody is known by the site's word, so what is overlooked goes without a trial."""
+    import_everything()
+    blinding = Blinding(open_folder)
+    places = len(blinding.places())
+    assert places > 100
+    tried = list(blinding.try_all(sample=places // SOME))
+    assert [str(one) for one in tried if one.wrong] == []
