@@ -58,10 +58,18 @@ class Reply(Generic[Item, Answer]):
 class Readers:
     """A pool of readers, for one run; close it, or use it in a ``with``.
 
-    ``keep`` are descriptors that readers need, such as the open cache's.
+    ``keep`` are descriptors that readers need, such as the open cache's. ``workers``:
+    so many at once, where all are sure to have enough to do; without, few, and the
+    second one late.
     """
 
-    def __init__(self, limits: ReaderLimits | None = None, *, keep: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        limits: ReaderLimits | None = None,
+        *,
+        keep: Iterable[int] = (),
+        workers: int | None = None,
+    ) -> None:
         self.limits = ReaderLimits() if limits is None else limits
         self._keep = tuple(keep)
         self._questions: list[Question[Any, Any]] = []
@@ -70,6 +78,8 @@ class Readers:
         self._failures: Counter[int | None] = Counter()
         self._first_failures: dict[int | None, str] = {}
         self._generation = 0
+        self._at_once = workers is not None
+        self._most = min(_MOST_WORKERS, os.cpu_count() or 1) if workers is None else workers
         self._libc = load_system_calls()
 
     def __enter__(self) -> Self:
@@ -233,10 +243,10 @@ class _Run(Generic[Item, Answer]):
 
     def _may_start(self) -> bool:
         """Whether another reader may be started: the first one at once, others where it pays."""
-        workers = self._readers._workers
-        most = min(_MOST_WORKERS, os.cpu_count() or 1)
+        readers = self._readers
         late = time.monotonic() - self._begun > _START_ANOTHER_AFTER_SECONDS
-        return not workers or (len(workers) < most and late)
+        may_more = len(readers._workers) < readers._most and (late or readers._at_once)
+        return not readers._workers or may_more
 
     def _hand_to(self, worker: Worker) -> None:
         if worker.handed:
@@ -256,7 +266,7 @@ class _Run(Generic[Item, Answer]):
 
     def _next_batch(self) -> list[Handed]:
         # A part of what is left: the last ones are not all one reader's.
-        size = min(self._question.together, 1 + len(self._waiting) // (2 * _MOST_WORKERS))
+        size = min(self._question.together, 1 + len(self._waiting) // (2 * self._readers._most))
         batch: list[Handed] = []
         while self._waiting and len(batch) < size:
             one = self._waiting.popleft()
@@ -282,7 +292,7 @@ class _Run(Generic[Item, Answer]):
             poll.register(fd, select.POLLIN)
         left = min(self._deadline_of(worker) - worker.waited_seconds for worker in busy.values())
         slice_seconds = min(_SLICE_SECONDS, max(left, 0.0))
-        if len(self._readers._workers) < _MOST_WORKERS:
+        if len(self._readers._workers) < self._readers._most:
             slice_seconds = min(slice_seconds, _START_ANOTHER_AFTER_SECONDS)
         begun = time.monotonic()
         ready = {fd for fd, _ in poll.poll(slice_seconds * 1000 + 1)}

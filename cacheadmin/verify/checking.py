@@ -26,6 +26,7 @@ from cacheadmin.fs.reading import (
     open_directory_beneath,
 )
 from cacheadmin.inventory.entries import Archive
+from cacheadmin.readers import note_step
 from cacheadmin.verify.bytecode import is_cached
 from cacheadmin.verify.comparing import compare, touched_now, unreadable
 from cacheadmin.verify.compiled import inspect_compiled
@@ -177,6 +178,7 @@ class _Walk:
 
     def _folder(self, fd: int, path: str, depth: int) -> None:
         folders = []
+        note_step()
         with os.scandir(fd) as listing:
             entries = list(islice(listing, _MAX_ENTRIES + 1))
         if len(entries) > _MAX_ENTRIES:
@@ -229,6 +231,7 @@ class _Walk:
             os.close(fd)
 
     def _file(self, fd: int, name: str, path: str) -> None:
+        note_step()
         line = self._left.pop(path, None)
         if line is None:
             self._extra(fd, name, path)

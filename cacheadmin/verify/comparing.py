@@ -20,6 +20,7 @@ from cacheadmin.fs.reading import (
     open_file,
     read_file_and_status,
 )
+from cacheadmin.readers import note_step
 from cacheadmin.verify.problems import Problem, Touched, VerifyRule
 from cacheadmin.verify.records import Line
 from cacheadmin.verify.rights import touched
@@ -91,6 +92,7 @@ def _digest(file: int, line: Line, size: int) -> bytes | None:
         if not got:
             break
         hashing.update(piece[:got])
+        note_step()
         left -= got
     return hashing.digest()
 

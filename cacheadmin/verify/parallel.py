@@ -1,52 +1,34 @@
-"""Check many archives at once.
+"""Check many archives at once, in readers: what lies in an archive is its owner's to choose.
 
 One archive is one piece of work; its largest files are pieces of their own, so
-that one huge wheel does not leave all but one core idle.
-
-Hashing leaves Python's lock alone, but opening and reading a small file is
-mostly Python: with threads, a cache of small files is checked *slower* than by
-one (`make bench ARGS=verifying`). So the work is done by forked processes. They
-inherit the cache's descriptor and read nothing else of ours; they say what
-they found through a pipe. Where the system has no shared memory to set that up
-(``/dev/shm``), or for a handful of archives, threads do it.
+that one huge wheel does not leave all but one core idle. Opening and reading a
+small file is mostly Python, so threads would check a cache of small files
+*slower* than one process (`make bench ARGS=verifying`); readers are processes.
+One that hangs, grows or is killed costs one archive its check, which is a
+finding: it could not be read.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.locating import Place
+from cacheadmin.findings import Severity
+from cacheadmin.inventory.entries import Archive
+from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
-from cacheadmin.verify.checking import Checked, check_archive, check_deferred
+from cacheadmin.verify.checking import Checked, Found, check_archive, check_deferred
+from cacheadmin.verify.problems import Problem, VerifyRule
+from cacheadmin.verify.records import Line
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.locating import CacheLocator
-    from cacheadmin.inventory.entries import Archive
-    from cacheadmin.verify.problems import Problem
-    from cacheadmin.verify.records import Line
+    from cacheadmin.readers import ReaderLimits
 
-# Work handed out ahead, for each worker: enough to keep it busy, little to hold.
-_AHEAD = 4
-
-# Forking a worker takes as long as checking a few wheels.
-_FEW = 16
+# Hashing the largest files of the largest wheels takes so long, on a slow core.
+_CPU_SECONDS = 600.0
 
 
 @frozen
@@ -54,24 +36,45 @@ class Workplace:
     """What every worker needs: the open cache, its path, and where links lead."""
 
     cache_fd: int
+    """The open cache."""
     cache_path: str
+    """Its path."""
     locator: CacheLocator
-
-    def check(self, archive: Archive) -> Checked:
-        """Check one archive, but for its largest files."""
-        return check_archive(self.cache_fd, self.cache_path, archive, self._where_in_cache)
-
-    def check_later(self, archive: Archive, path: str, line: Line) -> list[Problem]:
-        """Check one large file of an archive."""
-        return check_deferred(self.cache_fd, archive, path, line)
-
-    def _where_in_cache(self, text: str, folder: str) -> str | None:
-        located = self.locator.locate(text, folder)
-        return located.path if located.place is Place.INSIDE else None
+    """What tells where a link's text leads."""
+    limits: ReaderLimits
+    """What one answer may cost."""
 
 
-# A forked worker's own; nothing of it can be sent through a pipe.
-_places: list[Workplace] = []
+@frozen
+class LargeFile:
+    """A file of an archive that is checked by itself."""
+
+    archive: Archive
+    """The archive."""
+    path: str
+    """The file, relative to it."""
+    line: Line
+    """What RECORD says of it."""
+
+
+@frozen
+class Answer:
+    """What a reader says of an archive: `Checked`, without what the asker knows."""
+
+    found: tuple[Found, ...]
+    """What is wrong, by rule and severity: each has an example."""
+    files: int
+    """Files that were compared."""
+    bytes: int
+    """Their bytes."""
+    deferred: tuple[tuple[str, Line], ...]
+    """Large files, still to be checked."""
+    gone: bool
+    """Whether it was removed meanwhile."""
+    name: str | None
+    """METADATA's name."""
+    version: str | None
+    """METADATA's version."""
 
 
 def check_all(
@@ -82,110 +85,92 @@ def check_all(
 ) -> list[Checked]:
     """Return each archive checked, with its large files, by so many workers.
 
-    ``done`` is told how many archives are finished.
+    ``done`` is told how many archives are finished, but for their large files.
     """
-    if jobs == 1:
-        return _one_by_one(place, archives, done)
-    if len(archives) > _FEW:
-        try:
-            pool = _processes(place, min(jobs, len(archives)))
-        except (ImportError, OSError):
-            # No semaphores here: a container without /dev/shm.
-            pool = None
-        if pool is not None:
-            try:
-                with pool, _given_up_on_error(pool):
-                    return _results(pool, _check_here, _check_later_here, archives, jobs, done)
-            except BrokenProcessPool:
-                message = "a worker was killed, by somebody or because memory ran out"
-                raise CacheadminError(message, hint="try again with --jobs 1") from None
-    with ThreadPoolExecutor(jobs) as threads, _given_up_on_error(threads):
-        return _results(threads, place.check, place.check_later, archives, jobs, done)
+    limits = replace(place.limits, cpu_seconds=max(place.limits.cpu_seconds, _CPU_SECONDS))
+    questions = _Questions(place)
+    with Readers(limits, keep=(place.cache_fd,), workers=min(jobs, len(archives) or 1)) as readers:
+        readers.learn((questions.archive, questions.large_file))
+        answers = readers.ask_all(questions.archive, archives, done=done)
+        checked = [_checked(*pair) for pair in zip(archives, answers, strict=True)]
+        later = [
+            (one, LargeFile(one.archive, path, line))
+            for one in checked
+            for path, line in one.deferred
+        ]
+        problems = readers.ask_all(questions.large_file, [file for _, file in later])
+    for (one, file), found in zip(later, problems, strict=True):
+        for problem in (_unread(file.path, found),) if isinstance(found, Unreadable) else found:
+            one.add(problem)
+    return checked
 
 
-def _one_by_one(
-    place: Workplace, archives: Sequence[Archive], done: Callable[[int], None]
-) -> list[Checked]:
-    results = []
-    for archive in archives:
-        checked = place.check(archive)
-        for path, line in checked.deferred:
-            for problem in place.check_later(archive, path, line):
-                checked.add(problem)
-        results.append(checked)
-        done(len(results))
-    return results
+class _Questions:
+    """What readers are asked about the archives of one cache."""
+
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
+        self.archive: Question[Archive, Answer] = Question(
+            self._check, Answer, whose=_owner, blame=_owner
+        )
+        self.large_file: Question[LargeFile, tuple[Problem, ...]] = Question(
+            self._check_later,
+            tuple[Problem, ...],
+            whose=_owner_of_file,
+            blame=_owner_of_file,
+            together=1,
+        )
+
+    def _check(self, archive: Archive) -> Answer:
+        place = self._place
+        found = check_archive(place.cache_fd, place.cache_path, archive, self._where_in_cache)
+        return Answer(
+            tuple(found.found.values()),
+            found.files,
+            found.bytes,
+            tuple(found.deferred),
+            found.gone,
+            found.name,
+            found.version,
+        )
+
+    def _check_later(self, file: LargeFile) -> tuple[Problem, ...]:
+        fd = self._place.cache_fd
+        return tuple(check_deferred(fd, file.archive, file.path, file.line))
+
+    def _where_in_cache(self, text: str, folder: str) -> str | None:
+        located = self._place.locator.locate(text, folder)
+        return located.path if located.place is Place.INSIDE else None
 
 
-def _processes(place: Workplace, workers: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("fork")
-    return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(place,))
+def _checked(archive: Archive, answer: Answer | Unreadable) -> Checked:
+    if isinstance(answer, Unreadable):
+        checked = Checked(archive)
+        checked.add(_unread("", answer))
+        return checked
+    return Checked(
+        archive,
+        {
+            (one.examples[0].rule, one.examples[0].severity): one
+            for one in answer.found
+            if one.examples
+        },
+        answer.files,
+        answer.bytes,
+        list(answer.deferred),
+        answer.gone,
+        answer.name,
+        answer.version,
+    )
 
 
-def _begin(place: Workplace) -> None:
-    # Ctrl-C reaches every process of the terminal; the first one says so for all.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _places[:] = [place]
+def _unread(path: str, failed: Unreadable) -> Problem:
+    return Problem(VerifyRule.UNREADABLE, Severity.ERROR, path, failed.reason)
 
 
-def _leave_with_parent() -> None:
-    # A worker waits for work forever, also for that of a process that was killed.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _owner(archive: Archive) -> int | None:
+    return archive.uid
 
 
-def _check_here(archive: Archive) -> Checked:
-    return _places[0].check(archive)
-
-
-def _check_later_here(archive: Archive, path: str, line: Line) -> list[Problem]:
-    return _places[0].check_later(archive, path, line)
-
-
-@contextmanager
-def _given_up_on_error(pool: Executor) -> Iterator[None]:
-    """Cancel what was not begun when the results are not wanted any more.
-
-    Forked workers are ended, for they only read: who pressed Ctrl-C doesn't
-    wait for the end of a file of gigabytes.
-    """
-    try:
-        yield
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        raise
-
-
-def _results(
-    pool: Executor,
-    check: Callable[[Archive], Checked],
-    check_later: Callable[[Archive, str, Line], list[Problem]],
-    archives: Sequence[Archive],
-    jobs: int,
-    done: Callable[[int], None],
-) -> list[Checked]:
-    waiting = deque(archives)
-    results: list[Checked] = []
-    # Large files by the archive they belong to; archives by None.
-    running: dict[Future[Any], Checked | None] = {}
-    while waiting or running:
-        while waiting and len(running) < jobs * _AHEAD:
-            running[pool.submit(check, waiting.popleft())] = None
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            owner = running.pop(future)
-            if owner is None:
-                checked: Checked = future.result()
-                results.append(checked)
-                for path, line in checked.deferred:
-                    running[pool.submit(check_later, checked.archive, path, line)] = checked
-                continue
-            for problem in future.result():
-                owner.add(problem)
-        done(len(results))
-    return results
+def _owner_of_file(file: LargeFile) -> int | None:
+    return file.archive.uid

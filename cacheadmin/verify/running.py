@@ -161,12 +161,15 @@ def _check_all(
 ) -> list[Checked]:
     cache = situation.cache
     locator = locator_for(situation.policy, situation.inventory)
-    place = Workplace(cache.fd, cache.identity.path, locator)
+    limits = situation.policy.scan.limits.of_readers
+    place = Workplace(cache.fd, cache.identity.path, locator, limits)
 
     def done(number: int) -> None:
         if progress is not None:
             progress("archives", number, len(archives))
 
+    # Those that looked at environments have nothing more to do.
+    situation.collected.look.readers.close()
     return check_all(place, archives, jobs, done)
 
 

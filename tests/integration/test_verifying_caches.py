@@ -205,50 +205,61 @@ def test_who_may_not_look_learns_that_nothing_was(cache: Path, cacheadmin: Cache
     assert finding["severity"] == "warning"
 
 
-def keep_workers_busy(cache: Path) -> None:
+def keep_workers_busy(cache: Path, *, gibibytes: int = 12) -> None:
     """Make archives for several workers; one takes seconds to read, and no room."""
     for number in range(20):
         write_archive(cache, f"demo{number}", {"demo.py": b""})
-    rows = [["large.bin", record_line("large.bin", b"")[1], str(12 << 30)]]
+    size = gibibytes << 30
+    rows = [["large.bin", record_line("large.bin", b"")[1], str(size)]]
     archive = write_archive(cache, "large", {}, rows=rows)
     with (archive / "large.bin").open("wb") as file:
-        file.truncate(12 << 30)
+        file.truncate(size)
 
 
 def three_workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     until = time.monotonic() + 60
-    while len(workers := _workers_of(process.pid)) < 3:
+    while len(workers := psutil.Process(process.pid).children()) < 3:
         assert time.monotonic() < until
         time.sleep(0.01)
     return workers
 
 
-def _workers_of(pid: int) -> list[psutil.Process]:
-    """Return the children that check archives; readers of environments are others."""
-    return [one for one in psutil.Process(pid).children() if one.name() != "cacheadmin-read"]
-
-
-@pytest.mark.parametrize("by", ["Ctrl-C", "a worker's death"])
-def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin, by: str) -> None:
+def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin) -> None:
     keep_workers_busy(cache)
     process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
     try:
         workers = three_workers_of(process)
         for worker in workers:
             worker.suspend()
-        if by == "Ctrl-C":
-            process.send_signal(signal.SIGINT)
-        else:
-            workers[0].kill()
-        assert process.wait(60) == (130 if by == "Ctrl-C" else 1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
     finally:
         process.kill()
         process.wait()
     gone, alive = psutil.wait_procs(workers, timeout=60)
     assert (len(gone), alive) == (3, [])
+    assert "unexpected error" not in (cacheadmin.folder / "started.log").read_text()
+
+
+def test_a_worker_that_is_killed_costs_one_archive_its_check(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    keep_workers_busy(cache, gibibytes=1)
+    process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
+    try:
+        workers = three_workers_of(process)
+        for worker in workers:
+            worker.suspend()
+        workers[0].kill()
+        for worker in workers[1:]:
+            worker.resume()
+        assert process.wait(120) == 8
+    finally:
+        process.kill()
+        process.wait()
     said = (cacheadmin.folder / "started.log").read_text()
-    assert "unexpected error" not in said
-    assert by == "Ctrl-C" or "a worker was killed" in said
+    assert "its reader was ended by SIGKILL" in said
+    assert "21 archives" in said
 
 
 def test_killing_it_leaves_no_worker_behind(cache: Path, cacheadmin: Cacheadmin) -> None:
