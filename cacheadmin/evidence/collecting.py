@@ -8,6 +8,7 @@ moves asks them what has come since.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.away import AWAY, Absent
 from cacheadmin.evidence.candidates import Found
-from cacheadmin.evidence.environments import ScanOptions
+from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, ScanOptions
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -27,7 +28,7 @@ from cacheadmin.evidence.facts import (
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts
-from cacheadmin.evidence.questions import scan_all, unread
+from cacheadmin.evidence.questions import owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.readers import Readers, Unreadable
@@ -119,7 +120,7 @@ def scan_candidates(
     """Scan the folders that sources named, each once; yield both, by path."""
     found = Found(partial(look.readers.ask_all, look.questions.folder))
     found.add(candidates)
-    listed = found.candidates()
+    listed, left_out = _divide(found.candidates())
 
     def tell(number: int) -> None:
         if progress is not None:
@@ -140,6 +141,32 @@ def scan_candidates(
     for candidate in listed:
         failed = found.unreadable.get(candidate.path)
         yield candidate, next(scanned) if failed is None else unread(candidate, failed)
+    for candidate, number in left_out:
+        reason = f"{number} environments beyond the {MAX_OF_ONE} that are looked at for one account"
+        yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
+
+
+def _divide(
+    candidates: Sequence[Candidate],
+) -> tuple[list[Candidate], list[tuple[Candidate, int]]]:
+    """Return what is looked at; and of each account with more, the first left out and how many."""
+    if len(candidates) <= MAX_OF_ONE:
+        return list(candidates), []
+    counts: Counter[int] = Counter()
+    listed: list[Candidate] = []
+    left_out: dict[int, Candidate] = {}
+    for candidate in candidates:
+        owner = owner_of(candidate)
+        # What no name tells the owner of is no one account's.
+        if owner is None:
+            listed.append(candidate)
+            continue
+        counts[owner] += 1
+        if counts[owner] <= MAX_OF_ONE:
+            listed.append(candidate)
+        else:
+            left_out.setdefault(owner, candidate)
+    return listed, [(one, counts[uid] - MAX_OF_ONE) for uid, one in left_out.items()]
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:
@@ -163,13 +190,20 @@ def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]
 
 
 def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
+    over: dict[int | None, list[str]] = {}
     for environment in environments:
-        if not environment.complete:
+        if OVER_ALLOWANCE in environment.reason:
+            over.setdefault(environment.uid, []).append(environment.path)
+        elif not environment.complete:
             what = "environment"
             reason = environment.reason or "it could not be read"
             yield Unseen(what, environment.path, reason, hides_archives=True, uid=environment.uid)
         elif environment.status is EnvironmentStatus.UNREADABLE:
             yield Unseen("environment", environment.path, environment.reason, True, environment.uid)
+    # One for an account, however many environments it has made of its files.
+    for uid, paths in over.items():
+        others = f", in {len(paths)} environments" if len(paths) > 1 else ""
+        yield Unseen("environment", paths[0], f"{OVER_ALLOWANCE}{others}", True, uid)
 
 
 def _away(

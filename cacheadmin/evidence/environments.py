@@ -23,7 +23,7 @@ from cacheadmin.evidence.installed_packages import (
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
-from cacheadmin.fs.linked_tree import LinkedTree
+from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, LinkedTree
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.uv.environment_config import (
     MAX_BYTES,
@@ -36,6 +36,13 @@ __all__ = ["Candidate", "ScanOptions", "scan_environment"]
 
 # Folders elsewhere that path files of one environment name.
 _MAX_BORROWED = 256
+
+
+# Why an environment was not looked at to its end: one reason for all that an account has.
+OVER_ALLOWANCE = f"more than {MAX_ENTRIES_OF_ONE} entries are looked at for no account"
+
+# Of one account. The largest site has 10,000 in its registry, of all accounts.
+MAX_OF_ONE = 20_000
 
 
 @frozen
@@ -57,8 +64,12 @@ def scan_environment(
     locator: CacheLocator,
     inodes: ArchiveInodes,
     options: ScanOptions,
+    allowance: Allowance | None = None,
 ) -> Environment:
-    """Return what can be seen of one environment; never raises for what is in it."""
+    """Return what can be seen of one environment; never raises for what is in it.
+
+    ``allowance`` counts what is looked at for each account, link by link.
+    """
     path = candidate.path
     try:
         status = os.stat(path)
@@ -91,7 +102,8 @@ def scan_environment(
         # Counted anew, link by link.
         found.links = found.broken = found.foreign = 0
     roots += _scan_borrowed(named, inodes, found)
-    _look_at_every_link(roots, found)
+    uid = status.st_uid if candidate.registrant is None else candidate.registrant
+    _look_at_every_link(roots, found, allowance, uid)
     reason = "; ".join(found.problems)
     return _result(candidate, config, found, status.st_uid, reason)
 
@@ -202,11 +214,16 @@ def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) ->
     return further
 
 
-def _look_at_every_link(roots: list[str], found: Sightings) -> None:
+def _look_at_every_link(
+    roots: list[str],
+    found: Sightings,
+    allowance: Allowance | None = None,
+    uid: int | None = None,
+) -> None:
     """Locate every link below some folders, and below the folders that links lead to."""
     seen: set[tuple[int, int]] = set()
     for root in roots:
-        tree = LinkedTree(root, seen)
+        tree = LinkedTree(root, seen, allowance, uid)
         for folder, _, names in tree.folders():
             for name in names:
                 path = f"{folder}/{name}"
@@ -217,6 +234,9 @@ def _look_at_every_link(roots: list[str], found: Sightings) -> None:
                 if inner is not None:
                     tree.follow(inner)
         found.problems += tree.problems
+        if tree.is_too_much:
+            found.problems.append(OVER_ALLOWANCE)
+            return
 
 
 def _result(

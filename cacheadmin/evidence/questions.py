@@ -33,6 +33,7 @@ from cacheadmin.evidence.releases import HOME
 from cacheadmin.evidence.seen_releases import BINARIES
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
+from cacheadmin.fs.linked_tree import Allowance
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.inventory.reading import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable
@@ -60,6 +61,8 @@ class Questions:
     def __init__(self, policy: Policy, inventory: Inventory, binaries: UvBinaries) -> None:
         self._policy = policy
         self._inventory = inventory
+        # Each reader has its own: for an account twice as much is looked at, at most.
+        self._allowance = Allowance()
         self.environment: Question[ScanTask, Environment] = Question(
             self._scan,
             Environment,
@@ -132,12 +135,15 @@ class Questions:
         return inodes_for(self._inventory)
 
     def _forget(self) -> None:
+        self._allowance = Allowance()
         for name in ("locator", "inodes"):
             self.__dict__.pop(name, None)
 
     def _scan(self, task: ScanTask) -> Environment:
         candidate = task.candidate
-        found = scan_environment(candidate, self.locator, self.inodes, task.options)
+        found = scan_environment(
+            candidate, self.locator, self.inodes, task.options, self._allowance
+        )
         if candidate.kind is EnvironmentKind.CACHED:
             tools = tools_of(candidate.path)
             return replace(
@@ -200,6 +206,12 @@ def unread(candidate: Candidate, failed: Unreadable) -> Environment:
     )
 
 
+def owner_of(candidate: Candidate) -> int | None:
+    """Return for whom an environment is looked at, as far as its path tells."""
+    registrant = candidate.registrant
+    return registrant if registrant is not None else owner_by_name(candidate.path)
+
+
 def _owner_of_place(place: PlaceOfFiles) -> int | None:
     return owner_by_name(place.path)
 
@@ -219,5 +231,4 @@ def _probable_owner_of_named(named: NamedFolder) -> int | None:
 
 
 def _probable_owner(task: ScanTask) -> int | None:
-    registrant = task.candidate.registrant
-    return registrant if registrant is not None else owner_by_name(task.candidate.path)
+    return owner_of(task.candidate)

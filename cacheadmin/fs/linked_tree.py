@@ -24,6 +24,9 @@ MAX_DEPTH = 64
 MAX_ENTRIES = 2_000_000
 MAX_FOLLOWED = 1_000
 
+# Of all trees of one account together: what it links from one tree to the next is many times there.
+MAX_ENTRIES_OF_ONE = 20_000_000
+
 # Filesystems that the kernel makes up: endless, and nobody's packages.
 _MADE_UP = frozenset(
     {
@@ -35,20 +38,46 @@ _MADE_UP = frozenset(
 Identity = tuple[int, int]
 
 
+class Allowance:
+    """How many entries of trees are looked at for each account, in one run."""
+
+    def __init__(self) -> None:
+        self._left: dict[int | None, int] = {}
+
+    def left(self, uid: int | None) -> int:
+        """Return how many entries an account may still have looked at."""
+        return self._left.get(uid, MAX_ENTRIES_OF_ONE)
+
+    def spend(self, uid: int | None, entries: int) -> None:
+        """Count entries that were looked at for an account."""
+        self._left[uid] = self.left(uid) - entries
+
+
 class LinkedTree:
     """One tree, visited once; see the module.
 
     ``seen`` are folders (device, inode) that need no visit, and receives those
     visited: hand the same set to several trees and nothing is visited twice.
-    ``problems`` says in words what was not looked at, and why.
+    ``problems`` says in words what was not looked at, and why. ``allowance`` and
+    ``uid``: for which account it is looked at, and how much in all.
     """
 
-    def __init__(self, top: str, seen: set[Identity] | None = None) -> None:
+    def __init__(
+        self,
+        top: str,
+        seen: set[Identity] | None = None,
+        allowance: Allowance | None = None,
+        uid: int | None = None,
+    ) -> None:
         self.problems: list[str] = []
         self._seen: set[Identity] = set() if seen is None else seen
         self._waiting = [(top, 0, True)]
         self._followed = 0
         self._entries = 0
+        self._allowance = allowance
+        self._uid = uid
+        self.is_too_much = False
+        """Whether it ended because more is looked at for no account."""
 
     def folders(self) -> Iterator[tuple[str, int, list[str]]]:
         """Yield each folder that holds links: its path, its descriptor, their names.
@@ -56,6 +85,9 @@ class LinkedTree:
         The descriptor is closed when the next one is asked for.
         """
         while self._waiting:
+            if self._allowance is not None and self._allowance.left(self._uid) <= 0:
+                self.is_too_much = True
+                return
             folder, depth, linked = self._waiting.pop()
             try:
                 fd = open_directory(folder, follow=linked)
@@ -89,6 +121,7 @@ class LinkedTree:
             return []
         self._seen.add(identity)
         links = []
+        before = self._entries
         with os.scandir(fd) as entries:
             for entry in entries:
                 self._entries += 1
@@ -100,6 +133,8 @@ class LinkedTree:
                     else:
                         where = f"{folder}/{entry.name} is deeper than {MAX_DEPTH} folders"
                         self.problems.append(f"{where} and was not looked into")
+        if self._allowance is not None:
+            self._allowance.spend(self._uid, self._entries - before)
         return links
 
     def _note(self, folder: str, error: OSError) -> None:

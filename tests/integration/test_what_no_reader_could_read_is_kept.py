@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 
+from cacheadmin.prune.last_look import LastLook
+from cacheadmin.readers.frames import Kind
 from cacheadmin.readers.serving import Reader
 from cacheadmin.situation import look_at
 from tests.support.auditing import link_environment, make_cache, own
@@ -97,12 +100,40 @@ def running(site: Site, stack: ExitStack) -> str:
     return "registry: null"
 
 
+def pointed(site: Site, _: ExitStack) -> str:
+    folder = site.cache / "wheels-v5" / "pypi" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "1.0-py3-none-any").symlink_to(f"../../../archive-v0/{ARCHIVE}")
+    own(folder, site.eve)
+    return "registry: null"
+
+
+def recorded(site: Site, _: ExitStack) -> str:
+    path = site.environment("elsewhere/proj")
+    folder = site.cache / "interpreter-v4" / "x86"
+    folder.mkdir(parents=True)
+    scheme = [f"{path}/lib", f"{path}/lib", f"{path}/bin", f"{path}", f"{path}/include"]
+    (folder / "one.msgpack").write_bytes(msgpack.packb([[0, 0], [scheme]]))
+    own(folder, site.eve)
+    return "registry: null"
+
+
+def pinned(site: Site, _: ExitStack) -> str:
+    (site.folder / "cache.pins").mkdir()
+    pin = {"format": 1, "cache": f"{site.cache}", "inode": site.cache.stat().st_ino}
+    pin |= {"path": f"archive-v0/{ARCHIVE}", "reason": "for the audit"}
+    (site.folder / "cache.pins" / "one.pin").write_text(json.dumps(pin))
+    return "registry: null"
+
+
 @dataclass(frozen=True)
 class Case:
     """A use, and the question whose readers fail."""
 
     use: Callable[[Site, ExitStack], str]
     question: str
+    item: str = ""
+    """The item at which they fail; all, without."""
 
 
 CASES = [
@@ -120,6 +151,11 @@ CASES = [
     Case(below_cache, "search"),
     Case(running, "read"),
     Case(running, "_scan"),
+    Case(pointed, "read_entry", "wheels-v5"),
+    Case(recorded, "read_entry", "interpreter-v4"),
+    Case(recorded, "read_interpreters"),
+    Case(recorded, "folder_kind"),
+    Case(pinned, "_pins_in"),
 ]
 
 
@@ -138,15 +174,26 @@ def _grow() -> None:
 FAULTS = {"dies": _die, "stops": _stop, "grows": _grow}
 
 
+def _in_the_middle(
+    reader: Reader, asked: Any, item: Any, uid: int | None, fault: Callable[[], None]
+) -> None:
+    """Fail after the first half of an answer that has parts, else before it."""
+    if asked.in_parts:
+        reader._say(Kind.PART, uid, next(iter(asked.read(item))))
+        reader._send()
+    fault()
+
+
 @pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
+def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Have readers fail at one question: in every reader that is forked from now on."""
     answer = Reader._say_parts
 
-    def fail(question: str, fault: str) -> None:
+    def fail(question: str, fault: str, name: str = "") -> None:
         def instead(self: Reader, asked: Any, item: Any, uid: int | None) -> None:
-            if getattr(asked.read, "__name__", "") == question:
-                FAULTS[fault]()
+            at_it = not name or getattr(item, "name", "") == name
+            if at_it and getattr(asked.read, "__name__", "") == question:
+                _in_the_middle(self, asked, item, uid, FAULTS[fault])
             answer(self, asked, item, uid)
 
         monkeypatch.setattr(Reader, "_say_parts", instead)
@@ -160,7 +207,7 @@ def removed(policy: Path) -> set[str]:
 
 
 # In every way the answers that matter most; the pool treats all questions alike.
-EVERY_WAY = {"_scan", "read", "search"}
+EVERY_WAY = {"_scan", "read", "search", "read_entry"}
 FAILURES = [
     pytest.param(case, fault, id=f"{case.use.__name__}-{case.question}-{fault}")
     for case in CASES
@@ -175,7 +222,7 @@ def test_what_it_could_hide_is_kept(
     fault: str,
     site: Site,
     cacheadmin: Cacheadmin,
-    failing: Callable[[str, str], None],
+    failing: Callable[..., None],
 ) -> None:
     entry = f"archive-v0/{ARCHIVE}"
     with ExitStack() as stack:
@@ -187,16 +234,14 @@ def test_what_it_could_hide_is_kept(
             f"venvs: {{{words}, gaps: keep}}\nscan: {{limits: {{deadline: 1s}}}}\n",
         )
         assert entry not in removed(policy)
-        failing(case.question, fault)
+        failing(case.question, fault, case.item)
         begun = time.monotonic()
         assert entry not in removed(policy)
         # A busy machine is slow, but nobody waits for each of many things that fail alike.
         assert time.monotonic() - begun < 30
 
 
-def test_it_is_named(
-    site: Site, cacheadmin: Cacheadmin, failing: Callable[[str, str], None]
-) -> None:
+def test_it_is_named(site: Site, cacheadmin: Cacheadmin, failing: Callable[..., None]) -> None:
     with ExitStack() as stack:
         policy = cacheadmin.policy(site.cache, f"venvs: {{{registered(site, stack)}}}\n")
         failing("_scan", "dies")
@@ -205,3 +250,53 @@ def test_it_is_named(
     assert unseen.what == "environment"
     assert unseen.hides_archives
     assert "its reader was ended by SIGKILL" in json.dumps(unseen.reason)
+
+
+def test_a_bucket_that_could_not_be_read_is_named_and_kept(
+    site: Site, cacheadmin: Cacheadmin, failing: Callable[..., None]
+) -> None:
+    with ExitStack() as stack:
+        words = pointed(site, stack)
+        policy = cacheadmin.policy(site.cache, f"venvs: {{{words}}}\n")
+        for path in (site.cache / "wheels-v5").rglob("*"):
+            os.utime(path, (0, 0), follow_symlinks=False)
+        # No release in use has that bucket: it goes as a whole.
+        assert "wheels-v5" in removed(policy)
+        failing("read_entry", "dies", "wheels-v5")
+        with look_at(str(policy)) as situation:
+            plan = situation.plan()
+    assert "wheels-v5" not in {decision.path for decision in plan.removals}
+    (limit,) = [one for one in plan.limits if one.id == "cache.unreadable"]
+    assert (
+        "wheels-v5 in the cache could not be read: its reader was ended by SIGKILL" in limit.detail
+    )
+
+
+def test_what_one_account_wrote_is_told_of_that_account(site: Site, cacheadmin: Cacheadmin) -> None:
+    with ExitStack() as stack:
+        words = pointed(site, stack)
+        # Of eve, in a bucket of root's: deeper than any release writes.
+        deep = site.cache / "wheels-v5" / "pypi" / "a" / "b" / "c" / "d" / "e" / "f" / "g" / "h"
+        deep.mkdir(parents=True)
+        own(site.cache / "wheels-v5" / "pypi" / "a", site.eve)
+        policy = cacheadmin.policy(site.cache, f"venvs: {{{words}}}\n")
+        with look_at(str(policy)) as situation:
+            (unread,) = situation.inventory.unreadable
+    assert (unread.uid, unread.reason) == (site.eve.uid, "deeper than any uv release writes")
+
+
+def test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep(
+    site: Site, cacheadmin: Cacheadmin, failing: Callable[..., None]
+) -> None:
+    entry = f"archive-v0/{ARCHIVE}"
+    (site.cache / "wheels-v7" / "pypi").mkdir(parents=True)
+    policy = cacheadmin.policy(site.cache, "venvs: {registry: null}\n")
+    with look_at(str(policy)) as situation:
+        plan = situation.plan()
+        assert entry in {decision.path for decision in plan.removals}
+        (site.cache / "wheels-v7" / "pypi" / "demo").mkdir()
+        failing("read_pointer_folders", "dies")
+        # Those that the plan asked know nothing of the fault.
+        situation.collected.look.readers.close()
+        dropped = dict(LastLook(situation, plan.removals).look().dropped)
+    assert "its reader was ended by SIGKILL" in dropped[entry]

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence import registry
+from cacheadmin.evidence import collecting, registry
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.registry import registered
-from tests.support.auditing import link_environment, make_cache, own
+from cacheadmin.fs import linked_tree
+from cacheadmin.situation import look_at
+from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.guards import until
 from tests.support.users import User, other_users, python_for_everyone
@@ -273,3 +275,65 @@ def test_pointers_and_records_under_many_names_are_parsed_once(
     found = cacheadmin("verify", policy, "--jobs", "1", "--format", "json", code=8).json["findings"]
     assert time.monotonic() - begun < 60
     assert sum("the same large file" in row["detail"] for row in found) == 19
+
+
+def looked_at(policy: Path) -> tuple[list[Unseen], set[str]]:
+    """Return what was not seen, and what would be removed."""
+    with look_at(str(policy)) as situation:
+        removals = situation.plan().removals
+        return list(situation.evidence.unseen), {decision.path for decision in removals}
+
+
+def environments_of(user: User, places: Path, cache: Path, count: int) -> str:
+    """Make environments of one account, which it has registered; return a policy's words."""
+    archive = cache / "archive-v0" / ARCHIVE
+    for number in range(count):
+        path = link_environment(places / "home" / f"{user.uid}-{number}", archive, user=user)
+        register(places / "registry", f"{user.uid}-{number}", path, user)
+    return f"venvs: {{registry: {places}/registry}}\n"
+
+
+def test_environments_beyond_a_bound_are_one_gap_of_their_account(
+    users: tuple[User, User],
+    cache: Path,
+    places: Path,
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ana, eve = users
+    environments_of(ana, places, cache, 1)
+    policy = cacheadmin.policy(cache, environments_of(eve, places, cache, 5))
+    monkeypatch.setattr(collecting, "MAX_OF_ONE", 2)
+    unseen, removals = looked_at(policy)
+    (one,) = [one for one in unseen if one.uid in (ana.uid, eve.uid)]
+    assert (one.uid, one.hides_archives) == (eve.uid, True)
+    assert one.reason == "3 environments beyond the 2 that are looked at for one account"
+    assert removals == set()
+
+
+def test_trees_of_one_account_cost_so_much_together_and_are_one_gap(
+    users: tuple[User, User],
+    cache: Path,
+    places: Path,
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ana, eve = users
+    large = places / "large"
+    large.mkdir()
+    for number in range(300):
+        (large / f"{number}").touch()
+    environments_of(ana, places, cache, 1)
+    words = environments_of(eve, places, cache, 4)
+    for number in range(4):
+        (places / "home" / f"{eve.uid}-{number}" / "lib" / "more").symlink_to(large)
+    policy = cacheadmin.policy(cache, words.replace("venvs: {", "venvs: {scan: deep, "))
+    whole, _ = looked_at(policy)
+    assert [one for one in whole if one.uid in (ana.uid, eve.uid)] == []
+    # Each has the large one behind a link: two are looked at, with what is their own.
+    monkeypatch.setattr(linked_tree, "MAX_ENTRIES_OF_ONE", 700)
+    unseen, removals = looked_at(policy)
+    (one,) = [one for one in unseen if one.uid in (ana.uid, eve.uid)]
+    assert (one.uid, one.hides_archives) == (eve.uid, True)
+    assert one.reason.endswith(", in 2 environments")
+    assert removals == set()
