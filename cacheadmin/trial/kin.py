@@ -17,12 +17,14 @@ import re
 import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator
+from functools import partial
 from itertools import islice
 
 from cacheadmin.evidence.tools import requirements_in
 from cacheadmin.fs.reading import ReadFailure, open_directory_beneath, read_file
 from cacheadmin.fs.walking import files_below
 from cacheadmin.package_names import normalized
+from cacheadmin.readers import Question, Readers, Unreadable, note_step
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.trial.folder import PLACE, TrialFolder
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name
@@ -42,10 +44,28 @@ _LINKED = re.compile(r"/archive-v0/(?:cacheadmin\.trial/)?([A-Za-z0-9_-]{1,64})/
 def kin_of(folder: TrialFolder, used: Collection[str], on_trial: Collection[str]) -> dict[str, str]:
     """Return which entries on trial come back with those that were used, each with why.
 
-    ``on_trial`` are all entries on trial; none of ``used`` is in the answer.
+    ``on_trial`` are all entries on trial; none of ``used`` is in the answer. A reader
+    looks: whoever unpacked an archive can write in it. Where none can, all come back.
     """
-    found: dict[str, str] = {}
     others = frozenset(on_trial).difference(used)
+    if not others:
+        return {}
+    question: Question[frozenset[str], dict[str, str]] = Question(
+        partial(_kin_among, folder, tuple(used)), dict[str, str]
+    )
+    with Readers(keep=(folder.cache_fd, folder.fd)) as readers:
+        answer = readers.ask(question, others)
+    if isinstance(answer, Unreadable):
+        why = f"what belongs to {next(iter(used))} could not be told: {answer.reason}"
+        return dict.fromkeys(others, why)
+    # Of what was asked for, whatever a reader says.
+    return {entry: why for entry, why in answer.items() if entry in others}
+
+
+def _kin_among(
+    folder: TrialFolder, used: Collection[str], others: Collection[str]
+) -> dict[str, str]:
+    found: dict[str, str] = {}
     for entry, why in (
         *_unpacked_together(folder, used, others),
         *_required(folder, used, others),
@@ -131,6 +151,7 @@ def _archives_by_package(folder: TrialFolder) -> dict[str, list[tuple[str, str]]
                     if one.name != TRIAL_FOLDER and one.is_dir(follow_symlinks=False)
                 ]
             for name in names:
+                note_step()
                 dist_info = _dist_info(fd, name)
                 if dist_info is not None:
                     package = normalized(dist_info.partition("-")[0])

@@ -20,7 +20,15 @@ from cacheadmin.prune.on_trial import divide_removals
 from cacheadmin.simulate.simulating import simulate_prune
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import existing_trials
-from tests.support.trial_sites import ENTRY, RULES, TrialSite, lay_out, opened_site, trial_site
+from tests.support.trial_sites import (
+    ENTRY,
+    RULES,
+    TrialSite,
+    add_archive,
+    lay_out,
+    opened_site,
+    trial_site,
+)
 from tests.support.users import other_users
 
 SCRIPT = "environments-v2/script-0123456789abcdef"
@@ -190,3 +198,22 @@ def test_a_bucket_with_tripwires_stays_until_their_trials_are_over(tmp_path: Pat
                 divided = divide_removals(policy, inventory, [bucket])
                 assert divided.removals == ()
                 assert "tripwires" in dict(divided.staying)["environments-v2"]
+
+
+def test_all_come_back_where_no_reader_can_tell_who_belongs_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trial_site(tmp_path) as site:
+        other = f"archive-v0/{'Zq' * 8}"
+        add_archive(site.path, other, "stranger")
+        # Unpacked at another time by the same account, and required by nothing.
+        os.utime(site.path / other, (0, 0))
+        site.put_on_trial(ENTRY, other)
+        assert site.watch().springs == ()
+        assert (site.link).read_text()
+        monkeypatch.setattr(
+            "cacheadmin.trial.kin._archives_by_package", lambda _: os.kill(os.getpid(), 9)
+        )
+        found = {one.entry: one for one in site.watch().springs}
+    assert {entry: one.why for entry, one in found.items()} == {ENTRY: "sprung", other: "kin"}
+    assert "its reader was ended by SIGKILL" in found[other].who[0]
