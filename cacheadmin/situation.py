@@ -65,6 +65,12 @@ class Situation:
 
         return Case(self.policy, self.inventory, self.evidence, self.now_ns)
 
+    @property
+    def rests_on_memory(self) -> bool:
+        """Whether environments were taken for what they were, without looking into them."""
+        memory = self.collected.look.memory
+        return memory is not None and memory.recalled > 0
+
     def plan(self) -> Plan:
         """Decide what may go; pure from here on, but for sizes that the policy asks for."""
         from cacheadmin.planner.planning import make_plan
@@ -222,6 +228,7 @@ def look_at(
     insecure_policy: bool = False,
     report_clones: bool = False,
     deep: bool | None = None,
+    afresh: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Situation]:
     """Load a policy (file, bare name, or None for the built-in one) and look at its cache.
@@ -231,7 +238,9 @@ def look_at(
     from cacheadmin.policy.loading import load_policy
 
     loaded = load_policy(argument, insecure=insecure_policy)
-    with look_with(loaded, report_clones=report_clones, deep=deep, progress=progress) as situation:
+    with look_with(
+        loaded, report_clones=report_clones, deep=deep, afresh=afresh, progress=progress
+    ) as situation:
         yield situation
 
 
@@ -241,19 +250,26 @@ def look_with(
     *,
     report_clones: bool = False,
     deep: bool | None = None,
+    afresh: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Situation]:
-    """Look at the cache of a policy that is loaded already."""
+    """Look at the cache of a policy that is loaded already.
+
+    ``afresh``: every environment is looked at, whatever is remembered of it.
+    """
     from cacheadmin.evidence.collecting import collect_evidence
     from cacheadmin.evidence.environments import ScanOptions
     from cacheadmin.evidence.look import Look
+    from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.seen_releases import read_seen_releases
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.hosts.keeping import observation_store
     from cacheadmin.inventory.reading import open_cache, read_inventory
     from cacheadmin.policy.quarantine_place import choose_quarantine
     from cacheadmin.readers import Readers
+    from cacheadmin.state.memory_file import MemoryFile
     from cacheadmin.state.store import open_state
+    from cacheadmin.timestamps import nanoseconds
 
     with (
         open_cache(loaded.policy.cache) as cache,
@@ -264,6 +280,11 @@ def look_with(
         here = host_time()
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
+        memory_file = MemoryFile(state.url, inventory, loaded.policy.aliases)
+        full_every_ns = nanoseconds(loaded.policy.scan.full_every)
+        memory = None
+        if full_every_ns and not afresh:
+            memory = Memory(memory_file.read(), inventory, now_ns=moment, every_ns=full_every_ns)
         collected = collect_evidence(
             Look(
                 loaded.policy,
@@ -275,6 +296,7 @@ def look_with(
                 ),
                 now_ns=moment,
                 readers=readers,
+                memory=memory,
             ),
             now_ns=moment,
             options=ScanOptions(
@@ -283,6 +305,9 @@ def look_with(
             ),
             progress=progress,
         )
+        kept = None if memory is None else memory.written()
+        if kept is not None:
+            memory_file.write(kept)
         evidence = collected.evidence
         learned = state.learned_releases()
         evidence = replace(

@@ -51,7 +51,9 @@ def doctor(
     with (
         recorded("doctor --fix-script", policy, changes=writes) as account,
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(
+            policy, insecure_policy=insecure_policy, afresh=True, progress=progress
+        ) as situation,
     ):
         account.loaded = situation.loaded
         checkup = diagnose(situation, progress)

@@ -56,7 +56,10 @@ def _protect(account: Account, loaded: LoadedPolicy, output_format: Format, *, c
     from cacheadmin.situation import look_with
 
     before = planted_before(loaded.policy)
-    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
+    with (
+        progress_bar() as progress,
+        look_with(loaded, afresh=not check, progress=progress) as situation,
+    ):
         if check:
             protection = check_protection(situation)
         else:

@@ -31,6 +31,8 @@ class FolderAt:
     """Device and inode of the folder; None for a link, and for what is not there."""
     in_bucket: bool
     """Whether it lies in a bucket of the cache."""
+    is_unchanged: bool = False
+    """Whether it is an environment that is as it was when it was last looked at."""
 
 
 Places = Callable[[Sequence[NamedFolder]], Sequence[FolderAt | Unreadable]]
@@ -62,6 +64,10 @@ class Found:
         self._by_identity: dict[object, Candidate] = {}
         self.unreadable: dict[str, Unreadable] = {}
         """Paths that no reader could resolve, each with why."""
+        self.identities: dict[str, tuple[int, int]] = {}
+        """Device and inode of each folder, by its own place."""
+        self.unchanged: set[tuple[int, int]] = set()
+        """Environments that are as they were when they were last looked at."""
 
     def add(self, candidates: Iterable[Candidate]) -> None:
         """Add candidates, each as a new one or as a source of one that is the same folder."""
@@ -78,6 +84,10 @@ class Found:
         # A link to an environment is a use of its own: it may be a project's
         # `.venv` that leads into the cache.
         identity = place.identity or place.path
+        if place.identity is not None:
+            self.identities[place.path] = place.identity
+            if place.is_unchanged:
+                self.unchanged.add(place.identity)
         known = self._by_identity.get(identity)
         if known is None:
             if candidate.kind is EnvironmentKind.CACHED or not place.in_bucket:

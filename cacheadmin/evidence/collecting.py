@@ -28,7 +28,7 @@ from cacheadmin.evidence.facts import (
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts
-from cacheadmin.evidence.questions import owner_of, scan_all, unread
+from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.readers import Readers, Unreadable
@@ -122,25 +122,38 @@ def scan_candidates(
     found.add(candidates)
     listed, left_out = _divide(found.candidates())
 
+    recalled = dict(_recalled(listed, found, look, options))
+    readable = [
+        one for one in listed if one.path not in found.unreadable and one.path not in recalled
+    ]
+
     def tell(number: int) -> None:
         if progress is not None:
-            progress("environments scanned", number, len(listed))
+            progress("environments scanned", number, len(readable))
 
     tell(0)
-    readable = [one for one in listed if one.path not in found.unreadable]
-    scanned = iter(
-        scan_all(
-            look.readers,
-            look.questions,
-            readable,
-            options,
-            deadline_seconds=look.deadline_seconds,
-            done=tell,
-        )
+    tasks = [ScanTask(one, _options_for(one, found, look, options)) for one in readable]
+    answers = scan_all(
+        look.readers,
+        look.questions,
+        tasks,
+        deadline_seconds=look.deadline_seconds,
+        done=tell,
     )
+    scanned = {}
+    for task, answer in zip(tasks, answers, strict=True):
+        path = task.candidate.path
+        scanned[path] = answer.environment
+        identity = found.identities.get(path)
+        if look.memory is not None and identity is not None:
+            look.memory.note(identity, answer, is_full=task.options.deep)
     for candidate in listed:
-        failed = found.unreadable.get(candidate.path)
-        yield candidate, next(scanned) if failed is None else unread(candidate, failed)
+        path = candidate.path
+        failed = found.unreadable.get(path)
+        if failed is not None:
+            yield candidate, unread(candidate, failed)
+        else:
+            yield candidate, recalled.get(path) or scanned[path]
     for candidate, number in left_out:
         reason = f"{number} environments beyond the {MAX_OF_ONE} that are looked at for one account"
         yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
@@ -167,6 +180,34 @@ def _divide(
         else:
             left_out.setdefault(owner, candidate)
     return listed, [(one, counts[uid] - MAX_OF_ONE) for uid, one in left_out.items()]
+
+
+def _recalled(
+    candidates: Iterable[Candidate], found: Found, look: Look, options: ScanOptions
+) -> Iterator[tuple[str, Environment]]:
+    """Yield what is remembered of environments that are as they were, by path."""
+    memory = look.memory
+    if memory is None:
+        return
+    for candidate in candidates:
+        identity = found.identities.get(candidate.path)
+        if identity is not None and identity in found.unchanged:
+            environment = memory.recall(candidate, identity, options)
+            if environment is not None:
+                yield candidate.path, environment
+
+
+def _options_for(
+    candidate: Candidate, found: Found, look: Look, options: ScanOptions
+) -> ScanOptions:
+    """Return how an environment is scanned: in full, once anything is remembered of it.
+
+    Few change from look to look, and a distribution that is linked in part is seen only so.
+    """
+    memory = look.memory
+    if memory is not None and memory.knows(found.identities.get(candidate.path)):
+        return replace(options, deep=True)
+    return options
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:

@@ -56,6 +56,10 @@ class Distribution:
     foreign: bool = False
     target: str = ""
     changed_ns: int = 0
+    spelling: str = ""
+    """How the link spells the cache's bucket (`Located.spelling`)."""
+    is_shared: bool = False
+    """Whether the probed file has other names, none of them in an archive known here."""
 
 
 def probe(
@@ -140,6 +144,7 @@ def probe_link(
         broken=located.place is Place.INSIDE and locator.is_gone(located, path),
         foreign=located.place is Place.FOREIGN,
         target=target,
+        spelling=located.spelling,
     )
 
 
@@ -152,7 +157,13 @@ def _regular(name: str, path: str, inodes: InodeIndex) -> Distribution | None:
         return None
     archive = inodes(status.st_dev, status.st_ino) if status.st_nlink > 1 else None
     mode = LinkMode.COPY if archive is None else LinkMode.HARDLINK
-    return Distribution(name, mode, archive=archive, changed_ns=status.st_mtime_ns)
+    return Distribution(
+        name,
+        mode,
+        archive=archive,
+        changed_ns=status.st_mtime_ns,
+        is_shared=archive is None and status.st_nlink > 1,
+    )
 
 
 class ArchiveInodes:

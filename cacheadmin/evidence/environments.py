@@ -23,6 +23,7 @@ from cacheadmin.evidence.installed_packages import (
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
+from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of, stamped_folders
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, LinkedTree
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.uv.environment_config import (
@@ -32,7 +33,7 @@ from cacheadmin.uv.environment_config import (
 )
 from cacheadmin.values import frozen
 
-__all__ = ["Candidate", "ScanOptions", "scan_environment"]
+__all__ = ["Candidate", "ScanOptions", "Scanned", "scan_and_stamp", "scan_environment"]
 
 # Folders elsewhere that path files of one environment name.
 _MAX_BORROWED = 256
@@ -70,12 +71,51 @@ def scan_environment(
 
     ``allowance`` counts what is looked at for each account, link by link.
     """
+    found = Sightings(locator, inodes.names, home=candidate.path)
+    return _scan(candidate, locator, inodes, options, found, allowance)
+
+
+@frozen
+class Scanned:
+    """An environment that was scanned."""
+
+    environment: Environment
+    """What was seen."""
+    stamp: Stamp | None
+    """What tells that it is as it was; None: it must be scanned every time."""
+
+
+def scan_and_stamp(
+    candidate: Candidate,
+    locator: CacheLocator,
+    inodes: ArchiveInodes,
+    options: ScanOptions,
+    devices: Devices,
+    allowance: Allowance | None = None,
+) -> Scanned:
+    """Return what can be seen of one environment, and what tells that it still holds."""
+    begun = LookTime.now()
+    found = Sightings(locator, inodes.names, home=candidate.path)
+    environment = _scan(candidate, locator, inodes, options, found, allowance)
+    stamp = None
+    if environment.status is EnvironmentStatus.OK and not os.path.islink(candidate.path):
+        stamp = stamp_of(candidate.path, candidate.kind, found, begun, devices)
+    return Scanned(environment, stamp)
+
+
+def _scan(
+    candidate: Candidate,
+    locator: CacheLocator,
+    inodes: ArchiveInodes,
+    options: ScanOptions,
+    found: Sightings,
+    allowance: Allowance | None,
+) -> Environment:
     path = candidate.path
     try:
         status = os.stat(path)
     except OSError as error:
         return _absent(candidate, error, locator)
-    found = Sightings(locator, inodes.names)
     found.entries.update(_entry_of_link(path, locator))
     if not stat.S_ISDIR(status.st_mode):
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, "it is not a folder")
@@ -86,8 +126,12 @@ def scan_environment(
     target = candidate.kind is EnvironmentKind.TARGET
     config = _read_config(path, found, required=not target)
     if config.extends_environment:
+        # Where that leads may change without this environment.
+        found.unsettled = True
         found.note_path(config.extends_environment, path)
     folders = find_package_folders(path, locator, target=target)
+    found.stamped += stamped_folders(path, candidate.kind, folders.libraries)
+    found.unsettled |= bool(folders.links)
     found.problems += folders.problems
     found.watched.update(folders.watched)
     for link in folders.links:
@@ -232,6 +276,7 @@ def _look_at_every_link(
                     continue
                 inner = found.locator.folder_behind(path)
                 if inner is not None:
+                    found.note_folder_behind(inner)
                     tree.follow(inner)
         found.problems += tree.problems
         if tree.is_too_much:

@@ -17,6 +17,9 @@ from cacheadmin.values import frozen
 
 _DIST_INFO = ".dist-info"
 
+# What virtualenv, uv and setuptools put into every environment: code, never edited.
+_NAME_NO_PATHS = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
+
 
 @frozen
 class ScanOptions:
@@ -43,6 +46,7 @@ def scan_packages(
         _note_unread(folder, error, sightings)
         return []
     distributions = _distributions(listed, inodes, sightings)
+    sightings.stamped.append(folder)
     for seen in distributions:
         _note_distribution(seen, folder, options, sightings)
     if not options.deep:
@@ -64,6 +68,7 @@ def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sighti
         _note_unread(folder, error, sightings)
         return
     distributions = _distributions(listed, inodes, sightings)
+    sightings.stamped.append(folder)
     for seen in distributions:
         if seen.archive is not None and seen.mode is LinkMode.SYMLINK:
             sightings.archives.add(seen.archive)
@@ -123,8 +128,18 @@ def _distributions(
             _note_unread(path, error, sightings)
             continue
         if seen is not None:
+            _note_way(seen, sightings)
             found.append(seen)
     return found
+
+
+def _note_way(seen: Distribution, sightings: Sightings) -> None:
+    """Note on what a probe's answer rests, beside the environment itself."""
+    if seen.spelling:
+        sightings.spellings.add(seen.spelling)
+    elif seen.mode is LinkMode.SYMLINK or seen.is_shared:
+        # A link that leads elsewhere first; an archive that is put back has that file, too.
+        sightings.unsettled = True
 
 
 def _note_unread(path: str, error: OSError, sightings: Sightings) -> None:
@@ -180,6 +195,8 @@ def _read_path_files(listed: Listing, sightings: Sightings) -> list[str]:
             if not names_paths(name):
                 continue
             path = f"{listed.path}/{name}"
+            if name not in _NAME_NO_PATHS:
+                sightings.stamped.append(path)
             paths = named_paths(path, linked=linked)
             if isinstance(paths, ReadFailure):
                 if not paths.missing:
@@ -189,4 +206,7 @@ def _read_path_files(listed: Listing, sightings: Sightings) -> list[str]:
                 located = sightings.note_path(text, listed.path)
                 if located.place is not Place.INSIDE:
                     folders.append(os.path.join(listed.path, text))
+                    sightings.stamped.append(folders[-1])
+                    if not text.startswith("/"):
+                        sightings.unsettled = True
     return folders

@@ -88,6 +88,8 @@ class Located:
     entry: str | None = None
     path: str = ""
     by_alias: bool = False
+    spelling: str = ""
+    """The bucket's folder as an absolute target spells it; "" where more than that decided."""
 
 
 _ELSEWHERE = Located(Place.ELSEWHERE)
@@ -137,7 +139,11 @@ class CacheLocator:
         """
         if len(target) > _PATH_LIMIT:
             return _ELSEWHERE
-        return self._by_text(_read_in(folder, target))
+        return self._by_text(_read_in(folder, target), absolute=target.startswith("/"))
+
+    def bucket_at(self, spelling: str) -> str | None:
+        """Return the bucket of this cache that a path is the folder of; None for another folder."""
+        return self._bucket_at(spelling)
 
     def follow(self, target: str, folder: str) -> Located:
         """Return where a link leads, through every other link on the way.
@@ -180,7 +186,7 @@ class CacheLocator:
             return located
         return _at(way)
 
-    def _by_text(self, path: str) -> Located:
+    def _by_text(self, path: str, *, absolute: bool = False) -> Located:
         place = _ELSEWHERE
         # The last mention wins: a cache may itself lie below an odd name.
         for found in reversed(list(_BUCKET.finditer(path))[-_MAX_MENTIONS:]):
@@ -190,7 +196,7 @@ class CacheLocator:
                 continue
             bucket = self._bucket_at(prefix)
             if bucket is not None:
-                return _inside(bucket, parts)
+                return _inside(bucket, parts, spelling=prefix if absolute else "")
             root = prefix[: -len(found[1]) - 1].rstrip("/")
             if root in self._aliases:
                 return _inside(found[1], parts, by_alias=not self._exists(prefix))
@@ -364,7 +370,9 @@ def _at(way: str) -> Located:
     return _inside(bucket, parts) if parts else _ELSEWHERE
 
 
-def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located:
+def _inside(
+    bucket: str, parts: list[str], *, by_alias: bool = False, spelling: str = ""
+) -> Located:
     if bucket == ARCHIVES and parts[0] == TRIAL_FOLDER:
         # Seen behind its tripwire, as the kernel names it: it is still that entry.
         entry = entry_on_trial(parts[1]) if len(parts) > 1 else None
@@ -373,9 +381,9 @@ def _inside(bucket: str, parts: list[str], *, by_alias: bool = False) -> Located
             parts = [*first_parts, *parts[2:]]
     path = "/".join((bucket, *parts))
     if lies_in_sources(path):
-        return Located(Place.INSIDE, path, path, by_alias)
+        return Located(Place.INSIDE, path, path, by_alias, spelling)
     first, second = parts[0], parts[1] if len(parts) > 1 else None
-    return Located(Place.INSIDE, _entry(bucket, first, second), path, by_alias)
+    return Located(Place.INSIDE, _entry(bucket, first, second), path, by_alias, spelling)
 
 
 def lies_in_sources(entry: str) -> bool:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Unseen,
     )
     from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.observations import Observation
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
@@ -132,6 +133,8 @@ class Look:
     """Processes that open and parse what users control."""
     asked: Questions | None = None
     """The questions that readers know; None: made when they are first asked."""
+    memory: Memory | None = None
+    """What earlier looks saw of environments; only the plan's look asks it."""
 
     def may_have_changed(self, now_ns: int, seen_ns: int) -> bool:
         """Whether a folder may have changed since the plan's look, by its modification times.
@@ -158,12 +161,12 @@ class Look:
     @cached_property
     def questions(self) -> Questions:
         """What readers can be asked; the same for every later look at this inventory."""
-        return self.asked or Questions(self.policy, self.inventory, self.binaries)
+        return self.asked or Questions(self.policy, self.inventory, self.binaries, self.memory)
 
     def later(self, moment: Moment) -> Look:
         """Return another look, taken later: readers look at everything again."""
         self.readers.renew()
-        return replace(self, moment=moment, asked=self.questions)
+        return replace(self, moment=moment, asked=self.questions, memory=None)
 
     @property
     def deadline_seconds(self) -> float:

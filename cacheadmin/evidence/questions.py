@@ -8,7 +8,7 @@ forget (`Readers.renew`): what a later look asks is looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.evidence.away import AWAY
 from cacheadmin.evidence.candidates import FolderAt, folder_at
 from cacheadmin.evidence.distributions import ArchiveInodes
-from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
+from cacheadmin.evidence.environments import Candidate, Scanned, ScanOptions, scan_and_stamp
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.included import INCLUDED
 from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind, own_place
@@ -31,6 +31,7 @@ from cacheadmin.evidence.processes import process_question
 from cacheadmin.evidence.reach import CONTAINER
 from cacheadmin.evidence.releases import HOME
 from cacheadmin.evidence.seen_releases import BINARIES
+from cacheadmin.evidence.stamps import Devices, Stamp, digest_of, leads_by_name
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.fs.linked_tree import Allowance
@@ -40,6 +41,7 @@ from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.uv_binaries import UvBinaries
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.policy.model import Policy
@@ -58,21 +60,34 @@ class ScanTask:
 class Questions:
     """The questions of one look; made once, so that readers know them for the whole run."""
 
-    def __init__(self, policy: Policy, inventory: Inventory, binaries: UvBinaries) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        inventory: Inventory,
+        binaries: UvBinaries,
+        memory: Memory | None = None,
+    ) -> None:
         self._policy = policy
         self._inventory = inventory
         # Each reader has its own: for an account twice as much is looked at, at most.
         self._allowance = Allowance()
-        self.environment: Question[ScanTask, Environment] = Question(
+        self._memory = memory
+        self._unchanged: dict[tuple[int, int], bool] = {}
+        self.environment: Question[ScanTask, Scanned] = Question(
             self._scan,
-            Environment,
+            Scanned,
             whose=_owner_of_environment,
             blame=_probable_owner,
             forget=self._forget,
             together=4,
         )
         self.folder: Question[NamedFolder, FolderAt] = Question(
-            self._folder, FolderAt, whose=_who_names, blame=_probable_owner_of_named, together=64
+            self._folder,
+            FolderAt,
+            whose=_who_names,
+            blame=_probable_owner_of_named,
+            forget=self._forget,
+            together=64,
         )
 
         self.kind: Question[NamedFolder, EnvironmentKind | None] = Question(
@@ -134,31 +149,53 @@ class Questions:
         """What tells which archive a hardlinked file belongs to."""
         return inodes_for(self._inventory)
 
+    @cached_property
+    def devices(self) -> Devices:
+        """What tells which filesystems have times that can be trusted."""
+        return Devices()
+
     def _forget(self) -> None:
         self._allowance = Allowance()
-        for name in ("locator", "inodes"):
+        for name in ("locator", "inodes", "devices"):
             self.__dict__.pop(name, None)
+        # Later looks are there to see what has changed: they look at everything.
+        self._memory = None
 
-    def _scan(self, task: ScanTask) -> Environment:
+    def _scan(self, task: ScanTask) -> Scanned:
         candidate = task.candidate
-        found = scan_environment(
-            candidate, self.locator, self.inodes, task.options, self._allowance
+        scanned = scan_and_stamp(
+            candidate, self.locator, self.inodes, task.options, self.devices, self._allowance
         )
         if candidate.kind is EnvironmentKind.CACHED:
             tools = tools_of(candidate.path)
-            return replace(
-                found,
+            found = replace(
+                scanned.environment,
                 tools=tuple(tools),
                 tool_versions=tools,
                 python_gone=python_is_gone(candidate.path),
             )
-        return found
+            return replace(scanned, environment=found)
+        return scanned
 
     def _files(self, place: PlaceOfFiles) -> NamedThere:
         return named_in_files(place, self.locator, "file")
 
     def _folder(self, named: NamedFolder) -> FolderAt:
-        return folder_at(named.path, self.locator)
+        found = folder_at(named.path, self.locator)
+        if found.identity is None or self._memory is None:
+            return found
+        unchanged = self._unchanged.get(found.identity)
+        if unchanged is None:
+            unchanged = self._is_unchanged(found.path, self._memory.stamp(found.identity))
+            self._unchanged[found.identity] = unchanged
+        return replace(found, is_unchanged=unchanged)
+
+    def _is_unchanged(self, path: str, stamp: Stamp | None) -> bool:
+        return (
+            stamp is not None
+            and digest_of(path, stamp.paths) == stamp.digest
+            and all(leads_by_name(one, self.locator) for one in stamp.spellings)
+        )
 
 
 def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
@@ -178,17 +215,12 @@ def inodes_for(inventory: Inventory) -> ArchiveInodes:
 
 
 def scan_all(
-    readers: Readers,
-    questions: Questions,
-    candidates: Iterable[Candidate],
-    options: ScanOptions,
-    **settings: Any,
-) -> list[Environment]:
+    readers: Readers, questions: Questions, tasks: Sequence[ScanTask], **settings: Any
+) -> list[Scanned]:
     """Return what readers saw of each environment; one they could not read is unreadable."""
-    tasks = [ScanTask(candidate, options) for candidate in candidates]
     answers = readers.ask_all(questions.environment, tasks, **settings)
     return [
-        unread(task.candidate, answer) if isinstance(answer, Unreadable) else answer
+        Scanned(unread(task.candidate, answer), None) if isinstance(answer, Unreadable) else answer
         for task, answer in zip(tasks, answers, strict=True)
     ]
 

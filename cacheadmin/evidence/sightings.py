@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Located, Place
+from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, archive_id
 
 
@@ -19,6 +20,8 @@ class Sightings:
     ``explained`` are archives that the metadata of an installed distribution
     leads to; ``unexplained`` those that only some other link or text does.
     ``look_further`` is set where a link into the cache has no such explanation.
+    What a later look could tell to be unchanged is noted for its stamp
+    (``evidence.stamps``): ``stamped``, ``spellings``, ``unsettled``.
     """
 
     locator: CacheLocator
@@ -40,6 +43,14 @@ class Sightings:
     problems: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     look_further: bool = False
+    home: str = ""
+    """Path of the environment."""
+    stamped: list[str] = field(default_factory=list)
+    """What would change with the answer: below the environment by relative paths."""
+    spellings: set[str] = field(default_factory=set)
+    """How links spell the cache's buckets."""
+    unsettled: bool = False
+    """Whether the answer rests on what lies outside of the environment, and may change alone."""
 
     def changed(self, moment_ns: int) -> None:
         """Note a time of change; the newest counts."""
@@ -61,6 +72,7 @@ class Sightings:
     def note_target(self, path: str, folder: str, target: str) -> Located:
         """Note where a link leads whose text was read already."""
         located = self.locator.follow(target, folder)
+        self.note_way(located)
         if located.place is Place.FOREIGN:
             self.links += 1
             self.foreign += 1
@@ -79,6 +91,7 @@ class Sightings:
         except OSError:
             return None
         located = self.locator.follow(target, folder)
+        self.note_way(located)
         entry = located.entry
         if entry is None:
             return located
@@ -90,6 +103,7 @@ class Sightings:
     def note_path(self, text: str, folder: str) -> Located:
         """Note a path that some file's text names, read in ``folder``."""
         located = self.locator.follow(text, folder)
+        self.note_way(located)
         entry = located.entry
         if entry is not None:
             # A whole environment is one that the reader builds on, with all it links.
@@ -101,6 +115,18 @@ class Sightings:
             else:
                 self.entries.add(entry)
         return located
+
+    def note_way(self, located: Located) -> None:
+        """Note on what it rests that a link leads where it does."""
+        if located.spelling:
+            self.spellings.add(located.spelling)
+        elif located.place is not Place.ELSEWHERE:
+            self.unsettled = True
+
+    def note_folder_behind(self, folder: str) -> None:
+        """Note a folder that a link leads to: one elsewhere has times of its own."""
+        if not f"{resolve(folder)}/".startswith(f"{self.home}/"):
+            self.unsettled = True
 
     def _note_entry(self, entry: str) -> None:
         if entry.startswith("archive-v"):

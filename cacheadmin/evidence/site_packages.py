@@ -30,6 +30,8 @@ class PackageFolders:
     links: list[str] = field(default_factory=list)
     watched: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)
+    """Every folder that was listed on the way, relative to the environment."""
 
 
 def find_package_folders(
@@ -77,10 +79,12 @@ class _Search:
         except OSError as error:
             self._note(library, base, error)
             return
+        self.found.libraries.append(library)
         for name in names:
             if not name.startswith(_PYTHONS):
                 continue
             version = self._behind(f"{base}/{name}")
+            self.found.libraries.append(f"{library}/{name}")
             for packages in _PACKAGES:
                 words = f"{library}/{name}/{packages}"
                 folder = self._enter(f"{version}/{packages}", words, watch=False)

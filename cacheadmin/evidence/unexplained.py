@@ -163,7 +163,10 @@ class UnexplainedLinks:
         if located is None or located.place is Place.INSIDE:
             return ()
         inner = self._sightings.locator.folder_behind(path)
-        return () if inner is None else (inner,)
+        if inner is None:
+            return ()
+        self._sightings.note_folder_behind(inner)
+        return (inner,)
 
     def _list(self, path: str) -> Listing | None:
         try:

@@ -334,6 +334,11 @@ class Scan(Section):
     )
     workers: int | None = Field(None, ge=1, le=1024, description="how many; left out: one a core")
     address: str | None = Field(None, description="address of a dask scheduler")
+    full_every: Duration = Field(
+        timedelta(days=7),
+        description="how often an environment that looks unchanged is looked at file by file all "
+        "the same; 0d: nothing is remembered, every look reads everything",
+    )
     limits: ScanLimits = ScanLimits.model_construct()
 
 

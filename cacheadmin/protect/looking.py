@@ -17,7 +17,7 @@ from typing import Any
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.protect.roots import WantedRoots
+from cacheadmin.protect.roots import TRIALS, WantedRoots
 from cacheadmin.values import frozen
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -134,7 +134,7 @@ def _become_a_child(answer_fd: int, guard: int) -> None:
         os._exit(0)
 
 
-def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
+def _look(policy: str | None, *, insecure_policy: bool, afresh: bool = False) -> dict[str, Any]:
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.protecting import planted_before, wanted_roots
     from cacheadmin.protect.trial_roots import on_trial
@@ -142,9 +142,12 @@ def _look(policy: str | None, *, insecure_policy: bool) -> dict[str, Any]:
 
     loaded = load_policy(policy, insecure=insecure_policy)
     before = planted_before(loaded.policy)
-    with look_with(loaded) as situation:
+    with look_with(loaded, afresh=afresh) as situation:
         situation.require_writable()
         wanted, _ = wanted_roots(situation)
+        if situation.rests_on_memory and not before <= wanted.archives | {TRIALS}:
+            # A root that goes lets uv delete: every environment is looked into before.
+            return _look(policy, insecure_policy=insecure_policy, afresh=True)
         other_hosts = situation.evidence.filesystem.network
         in_use = len(wanted.archives - on_trial(situation.cache))
     return {

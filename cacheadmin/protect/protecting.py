@@ -6,10 +6,12 @@ both take the run lock in it. Without one nothing was ever pruned here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from cacheadmin.inventory.entries import archive_path
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.in_use import archives_in_use
 from cacheadmin.protect.planting import (
@@ -115,12 +117,26 @@ def protect(situation: Situation, before: Collection[ArchiveId]) -> Protection:
     """
     wanted, note = wanted_roots(situation)
     timeout = situation.policy.lock.timeout.total_seconds()
+    removable = before
+    if situation.rests_on_memory:
+        # A root that goes lets uv delete, and nothing is verified then as after our moves.
+        removable = frozenset(one for one in before if _is_gone(situation.cache, one))
     return Protection(
         len(wanted.archives - on_trial(situation.cache)),
-        plant_wanted(situation.policy, situation.cache, wanted, before, timeout),
+        plant_wanted(situation.policy, situation.cache, wanted, removable, timeout),
         note,
         unclaimed_releases(situation),
     )
+
+
+def _is_gone(cache: OpenCache, archive: ArchiveId) -> bool:
+    try:
+        os.stat(archive_path(archive), dir_fd=cache.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def unclaimed_releases(situation: Situation) -> tuple[str, ...]:

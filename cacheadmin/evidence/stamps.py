@@ -1,0 +1,222 @@
+"""Stamps: what tells that an environment is as it was when it was looked at.
+
+A stamp is a digest of what ``lstat`` says of the few folders and files whose
+change would change a look's answer: the environment's folder, ``pyvenv.cfg``,
+``bin``, ``lib``, each folder of packages, path files and what they name. A
+name that comes, goes or is replaced moves its folder's times; the inode change
+time can't be set back by anybody but with the clock. Equal stamps mean: not
+looked at again.
+
+Times are trusted only as far as they go:
+- A time as young as the look may hide a second change in the same tick of the
+  filesystem's clock. So a stamp is taken *after* the look, and only where all
+  its times are older than the look's begin ("racily clean").
+- Filesystems with late or coarse times (networks, FUSE, whole seconds,
+  ``lazytime`` after a crash) have no stamps: there it is looked at every time.
+- A clock that was set while the look went on spoils it, too.
+- What lies deeper (a file that was edited in place in a package) moves none of
+  these times. That is what full looks, the check after the moves, and trials
+  are for.
+- Where the answer rests on anything outside of the environment that may change
+  alone, there is no stamp (`Sightings.unsettled`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.locating import CacheLocator, lies_in_another_root
+from cacheadmin.evidence.sightings import Sightings
+from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
+from cacheadmin.fs.resolving import resolve
+from cacheadmin.values import frozen
+
+# Kept with fine times, on this host alone, and together with what they tell of.
+_PRECISE = frozenset({"ext4", "xfs", "btrfs", "f2fs", "tmpfs", "zfs", "bcachefs", "overlay"})
+
+_WITHOUT_CLONES = frozenset({"ext4", "f2fs", "tmpfs"})
+
+# Filesystems' clocks tick every few milliseconds.
+_GRAIN_NS = 20_000_000
+_SECOND_NS = 1_000_000_000
+
+# Real environments have half a dozen. One that needs more is looked at every time.
+_MAX_PATHS = 64
+
+_STATUS = struct.Struct("<QQIIIqqq")
+
+# Python takes no packages from beside `site-packages` in these.
+_ONLY_SITE_PACKAGES = frozenset({EnvironmentKind.VENV, EnvironmentKind.TOOL})
+
+# What a folder is that looks like no environment, or one that uv made and may remove.
+_NEVER = frozenset({EnvironmentKind.FOLDER, EnvironmentKind.CACHED})
+
+
+@frozen
+class Stamp:
+    """What has to be as it was for an answer to hold."""
+
+    paths: tuple[str, ...]
+    """What was looked at: "" is the environment's folder, relative paths lie below it."""
+    digest: bytes
+    """What the filesystem said of it."""
+    spellings: tuple[str, ...]
+    """How links spell the folder of the cache's archives; they must still lead there."""
+    may_clone: bool = False
+    """Whether files there can share blocks with others, which no time tells."""
+
+
+@frozen
+class LookTime:
+    """When a look began, by a clock that can be set and by one that can't (ns)."""
+
+    wall_ns: int
+    steady_ns: int
+
+    @classmethod
+    def now(cls) -> LookTime:
+        """Return the present moment."""
+        return cls(time.time_ns(), time.monotonic_ns())
+
+    def was_set(self) -> bool:
+        """Whether the clock was set since."""
+        now = LookTime.now()
+        passed_ns = now.wall_ns - self.wall_ns
+        return abs(passed_ns - (now.steady_ns - self.steady_ns)) > _GRAIN_NS // 2
+
+
+def digest_of(home: str, paths: Iterable[str]) -> bytes:
+    """Return what the filesystem says of paths now, as a digest."""
+    return _Statuses(home, paths).digest
+
+
+def leads_by_name(spelling: str, locator: CacheLocator) -> bool:
+    """Whether a path is the folder of the bucket of this cache whose name it ends with."""
+    return locator.bucket_at(spelling) == spelling.rpartition("/")[2]
+
+
+def stamp_of(
+    home: str, kind: EnvironmentKind, found: Sightings, begun: LookTime, devices: Devices
+) -> Stamp | None:
+    """Return the stamp of an environment that was just looked at; None where it can have none.
+
+    ``begun`` is when the look began. For readers.
+    """
+    rests_on_more = found.unsettled or found.entries or lies_in_another_root(f"{home}/")
+    if kind in _NEVER or rests_on_more or found.problems or found.broken:
+        return None
+    if not all(leads_by_name(one, found.locator) for one in found.spellings):
+        return None
+    below = f"{home}/"
+    relative = ("", *(path.removeprefix(below) for path in found.stamped))
+    paths = tuple(dict.fromkeys(path for path in relative if path != home))
+    if len(paths) > _MAX_PATHS:
+        return None
+    statuses = _Statuses(home, paths)
+    # What was looked at and is gone now changed meanwhile.
+    changed = not statuses.missing.isdisjoint(found.watched) or any(
+        not path.startswith("/") for path in statuses.missing
+    )
+    if changed or not statuses.are_precise(begun, devices) or begun.was_set():
+        return None
+    may_clone = any(devices.may_clone(device) for device in statuses.devices)
+    return Stamp(paths, statuses.digest, tuple(sorted(found.spellings)), may_clone)
+
+
+def stamped_folders(home: str, kind: EnvironmentKind, libraries: Iterable[str]) -> list[str]:
+    """Return what is stamped of every environment, beside its folders of packages.
+
+    ``libraries`` are the folders on the way to those, relative.
+    """
+    listed = [
+        path
+        for path in libraries
+        if kind not in _ONLY_SITE_PACKAGES or path.rpartition("/")[2] in ("lib", "lib64")
+    ]
+    # What is not there comes with a change of the environment's own folder.
+    there = [name for name in ("pyvenv.cfg", "bin", "local") if os.path.lexists(f"{home}/{name}")]
+    return [*there, *listed]
+
+
+class Devices:
+    """Tells whether a filesystem's times can be trusted, by its device."""
+
+    def __init__(self, mounts: tuple[Mount, ...] | None = None) -> None:
+        self._mounts = read_mounts() if mounts is None else mounts
+        self._known: dict[int, bool] = {}
+        self._without_clones: set[int] = set()
+
+    def is_precise(self, device: int, path: str) -> bool:
+        """Whether times on that device are fine and never late; ``path`` lies on it."""
+        known = self._known.get(device)
+        if known is None:
+            found = [mount for mount in self._mounts if mount.device == device]
+            # A subvolume of btrfs has a device that no mount has.
+            mounts = found or [mount_of(resolve(path), self._mounts)]
+            known = all(
+                mount.kind in _PRECISE and "lazytime" not in mount.options for mount in mounts
+            )
+            self._known[device] = known
+            if all(mount.kind in _WITHOUT_CLONES for mount in mounts):
+                self._without_clones.add(device)
+        return known
+
+    def may_clone(self, device: int) -> bool:
+        """Whether files on a device whose times can be trusted can share blocks."""
+        return device not in self._without_clones
+
+
+class _Statuses:
+    """What ``lstat`` says of some paths; of those that are named by path files, ``stat``."""
+
+    def __init__(self, home: str, paths: Iterable[str]) -> None:
+        self._found: list[tuple[str, os.stat_result]] = []
+        self.missing: set[str] = set()
+        digest = blake2b(digest_size=16)
+        for path in paths:
+            try:
+                if path.startswith("/"):
+                    full, status = path, os.stat(path)
+                else:
+                    full = f"{home}/{path}" if path else home
+                    status = os.lstat(full)
+            except (OSError, ValueError) as error:
+                self.missing.add(path)
+                digest.update(f"{getattr(error, 'errno', None)}\0".encode())
+                continue
+            self._found.append((full, status))
+            digest.update(
+                _STATUS.pack(
+                    status.st_dev,
+                    status.st_ino,
+                    status.st_mode,
+                    status.st_uid,
+                    status.st_gid,
+                    status.st_size,
+                    status.st_mtime_ns,
+                    status.st_ctime_ns,
+                )
+            )
+        self.digest = digest.digest()
+
+    @property
+    def devices(self) -> frozenset[int]:
+        """The devices all of it lies on."""
+        return frozenset(status.st_dev for _, status in self._found)
+
+    def are_precise(self, begun: LookTime, devices: Devices) -> bool:
+        """Whether all of these were as they are since before a look began."""
+        latest_ns = begun.wall_ns - _GRAIN_NS
+        return bool(self._found) and all(
+            status.st_ctime_ns < latest_ns
+            and status.st_ctime_ns % _SECOND_NS != 0
+            and not stat.S_ISLNK(status.st_mode)
+            and devices.is_precise(status.st_dev, full)
+            for full, status in self._found
+        )

@@ -1,0 +1,98 @@
+"""Where a memory is kept: a file beside the state, replaced as a whole.
+
+It belongs to one host (device numbers), also where the state is a database of
+several. What it says decides what is not looked at, so it is read only where
+nobody but root and the caller can have written it, and only whole: a file that
+is damaged, foreign or of another release is no memory, and costs a look.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+
+from cacheadmin.errors import CacheadminError
+from cacheadmin.evidence.memory import Written, context, from_plain, to_plain
+from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.state.location import default_url, sqlite_path
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import Inventory
+
+_MAGIC = b"cacheadmin memory\n"
+_SUM_BYTES = 16
+
+# 200,000 environments have less.
+_MAX_BYTES = 512 * 1024 * 1024
+
+_FOLDER = "memory"
+
+
+class MemoryFile:
+    """The memory of one cache, as one policy reaches it."""
+
+    def __init__(self, url: str, inventory: Inventory, aliases: tuple[str, ...]) -> None:
+        self._about: list[Any] = context(inventory, aliases)
+        key = msgpack.packb(self._about[-2:], unicode_errors="surrogateescape")
+        name = blake2b(key, digest_size=10).hexdigest()
+        file = sqlite_path(url) or sqlite_path(default_url()) or ""
+        self.path = os.path.join(os.path.dirname(os.path.abspath(file)), _FOLDER, name)
+        """Where it is kept."""
+
+    def read(self) -> Written | None:
+        """Return what is remembered; None where there is nothing that can be trusted."""
+        content = self._trusted_content()
+        if content is None or not content.startswith(_MAGIC):
+            return None
+        head = len(_MAGIC) + _SUM_BYTES
+        body = content[head:]
+        if blake2b(body, digest_size=_SUM_BYTES).digest() != content[len(_MAGIC) : head]:
+            return None
+        try:
+            data = msgpack.unpackb(
+                body, raw=False, strict_map_key=False, unicode_errors="surrogateescape"
+            )
+        except (msgpack.UnpackException, ValueError, TypeError, RecursionError):
+            return None
+        return from_plain(data, self._about)
+
+    def _trusted_content(self) -> bytes | None:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        try:
+            fd = os.open(self.path, flags)
+        except OSError:
+            return None
+        try:
+            status = os.fstat(fd)
+            trusted = _is_trusted(status) and _is_trusted(os.stat(os.path.dirname(self.path)))
+            if not (trusted and stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_BYTES):
+                return None
+            with open(fd, "rb", closefd=False) as file:
+                return file.read(_MAX_BYTES + 1)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+
+    def write(self, written: Written) -> bool:
+        """Replace it; False where it can't be written, which costs the next look time."""
+        body = msgpack.packb(
+            to_plain(written, self._about), use_bin_type=True, unicode_errors="surrogateescape"
+        )
+        content = _MAGIC + blake2b(body, digest_size=_SUM_BYTES).digest() + body
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            write_atomically(self.path, content, 0o600)
+        except (OSError, CacheadminError):
+            return False
+        return True
+
+
+def _is_trusted(status: os.stat_result) -> bool:
+    """Whether nobody but root and the caller can have written it."""
+    return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022
