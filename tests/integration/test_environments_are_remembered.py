@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.stamps import Devices
+from cacheadmin.evidence.archive_names import ArchiveNames
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.sightings import Sightings
+from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of
 from cacheadmin.fs.mounts import parse_mount
+from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.inventory.reading import open_cache, read_inventory
 from cacheadmin.situation import look_at
 from cacheadmin.state.memory_file import MemoryFile
@@ -71,12 +76,26 @@ def test_a_change_in_the_same_tick_as_the_look_is_seen(farm: SmallFarm) -> None:
 
 
 def test_what_is_younger_than_a_tick_is_not_remembered(farm: SmallFarm) -> None:
-    scanned_again = []
-    for number in range(20):
-        farm.install("one", number % 5)
-        farm.look()
-        scanned_again += farm.look()[1]
-    assert path_of(farm, "one") in scanned_again
+    home = path_of(farm, "one")
+    changed_ns = max(os.stat(path).st_ctime_ns for path in (home, farm.packages("one")))
+
+    def stamp(after_ns: int, steady_ns: int = 0) -> Stamp | None:
+        """Return the stamp by a look that began so long after the last change."""
+        wall_ns = changed_ns + after_ns
+        ago_ns = time.time_ns() - wall_ns
+        found = Sightings(
+            CacheLocator(CacheIdentity(str(farm.cache), 0, 0), ()),
+            ArchiveNames("", {}),
+            home=home,
+            stamped=[str(farm.packages("one"))],
+        )
+        begun = LookTime(wall_ns, time.monotonic_ns() - ago_ns + steady_ns)
+        return stamp_of(home, EnvironmentKind.VENV, found, begun, Devices())
+
+    assert stamp(1_000_000) is None
+    assert stamp(30_000_000) is not None
+    # The clock was set while it was looked.
+    assert stamp(30_000_000, 3_600 * 10**9) is None
 
 
 def test_an_edit_in_place_is_seen_when_a_full_look_is_due(farm: SmallFarm) -> None:
