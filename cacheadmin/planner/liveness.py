@@ -86,6 +86,7 @@ def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
     environment stay: only what somebody is seen to use.
     """
     live = Liveness()
+    _mark_outside_environments(case, live)
     for entry, use in (*_outside_roots(case), *also):
         live.mark(entry, use)
     _mark_pins(case, live)
@@ -124,15 +125,17 @@ def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
             live.mark(archive_path(archive), led)
 
 
-def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
+def _mark_outside_environments(case: Case, live: Liveness) -> None:
     for environment in case.outside_environments:
         who = f"{environment.path} ({case.user(environment.uid)})"
         use = Use(reasons.ARCHIVE_LINKED, who, "an environment links to it", environment.path)
-        for archive in environment.archives:
-            yield archive_path(archive), use
+        live.mark_archives(environment.archives, use)
         for entry in environment.entries:
             words = "a project uses it as its environment"
-            yield entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path)
+            live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path))
+
+
+def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     for path, environment in case.cached_environments.items():
         claims = sorted(_CLAIMS.intersection(environment.sources))
         if claims:
