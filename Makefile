@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs bench demo man-check completions schemas deb rpm wheelhouse clean
+.PHONY: help dev lint format test test-long test-nfs soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,18 @@ test-long: dev ## all tests on one machine, the long ones too (many generated ca
 test-nfs: dev ## tests on three virtual machines that share an NFS server (root; qemu, mmdebstrap)
 	$(PYTEST) -m nfs tests/nfs $(ARGS)
 
+soak: dev ## ten minutes of everybody at once (root; ARGS='--minutes 60')
+	$(BIN)/python -m tests.soak $(ARGS)
+
+faults: dev ## each system call of each command fails, or is the last one (root; hours)
+	$(BIN)/python -m tests.faults $(ARGS)
+
+mutation: dev ## change one thing in the core: some test must notice (ARGS='--sample 100')
+	$(BIN)/python -m tests.mutation $(ARGS)
+
+proof: dev ## soak, faults, generated cases and mutants; writes docs/reliability.md (root; hours)
+	$(BIN)/python -m tests.proof $(ARGS)
+
 bench: dev ## side-by-side timings; prints ratios, fails on none
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -84,6 +96,6 @@ wheelhouse: dev ## build every wheel once, for machines without compiler or netw
 	@echo 'install it with: pip install --no-index --find-links dist/wheelhouse cacheadmin'
 
 clean: ## remove everything that the targets made
-	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo dist build
+	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo .proof dist build
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find cacheadmin tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,23 +15,34 @@ def policy_path(argument: str, environment: Mapping[str, str]) -> str:
 
     With a ``/`` or an ending ``.yaml`` it is a path; else a bare name, looked
     up in the folders of ``policy_folders`` and never in the current folder.
-    Raises NotACache (66) with the places looked at.
+    Raises NotACache (66) with the places looked at, NotPermitted where it can't be told.
     """
     if "/" in argument or argument.endswith((".yaml", ".yml")):
         path = os.path.abspath(argument)
-        if not os.path.lexists(path):
+        if not _is_there(path):
             raise NotACache(f"no such policy: {argument}")
         return path
     folders = policy_folders(environment)
     for folder in folders:
         path = os.path.join(folder, f"{argument}.yaml")
-        if os.path.lexists(path):
+        if _is_there(path):
             return path
     raise NotACache(
         f"no policy is named {argument}",
         details=tuple(f"looked for {folder}/{argument}.yaml" for folder in folders),
         hint="name a file by its path, or write one with `cacheadmin policy init`",
     )
+
+
+def _is_there(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        # A folder that is closed, or a disk that fails: the next place is not meant.
+        raise NotPermitted(f"the policy {path} can't be looked at: {error.strerror}") from None
+    return True
 
 
 def policy_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -78,7 +89,7 @@ def policies_of(argument: str, environment: Mapping[str, str]) -> list[str]:
     if not is_folder(argument):
         try:
             return [policy_path(argument, environment)]
-        except NotACache:
+        except (NotACache, NotPermitted):
             return [argument]
     folder = os.path.abspath(argument)
     try:

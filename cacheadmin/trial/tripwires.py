@@ -84,6 +84,7 @@ replacements and kills at every step of every move through these functions.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -253,7 +254,13 @@ class Tripwires:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
         if not self.exchanges:
             move_to_free_name(name, bucket_fd, place, self.folder.fd)
-            move_to_free_name(self._prepared_name(entry), self.folder.fd, name, bucket_fd)
+            try:
+                move_to_free_name(self._prepared_name(entry), self.folder.fd, name, bucket_fd)
+            except BaseException:
+                # Without its link an entry on trial is one that is gone.
+                with contextlib.suppress(OSError):
+                    move_to_free_name(place, self.folder.fd, name, bucket_fd)
+                raise
             return
         exchange(name, bucket_fd, place, self.folder.fd)
         if not _is_folder(self.folder.fd, place):

@@ -18,12 +18,15 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.trial.ledger import Trial
 from tests.support.trial_sites import (
     DAY_NS,
     ENTRY,
+    RULES,
     TrialSite,
     lay_out,
     opened_site,
+    trial_site,
 )
 
 USER = 61001
@@ -259,3 +262,19 @@ def test_without_the_second_look_somebody_would_lose_it(
             break
         lost += not (folder / "missed").exists() and not (folder / "cache" / ENTRY).exists()
     assert lost
+
+
+def test_an_entry_whose_link_cant_be_put_in_its_place_stays_there(open_folder: Path) -> None:
+    """On NFS there are two renames, and the second one may fail."""
+    with trial_site(open_folder) as site:
+        site.trials.tripwires._exchanges = False
+        moment_ns = time.time_ns()
+        trial = Trial(ENTRY, "run", moment_ns, moment_ns + RULES.lasts_ns)
+        assert site.trials.prepare([trial], moment_ns) == {}
+        place = site.path / "archive-v0" / "cacheadmin.trial"
+        (link,) = [one for one in place.iterdir() if one.is_symlink()]
+        link.unlink()
+        with pytest.raises(FileNotFoundError):
+            site.trials.plant(ENTRY)
+        assert not (site.path / ENTRY).is_symlink()
+        site.use()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cacheadmin.errors import NotACache, PolicyInvalid
+from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
 from cacheadmin.policy.loading import load_policy, parse_policy
 
 GOOD = "version: 1\nname: ml\ncache: /srv/uv\n"
@@ -173,3 +173,11 @@ def test_a_bare_name_is_never_looked_up_in_the_current_folder(tmp_path, monkeypa
         load_policy("ml")
     monkeypatch.setenv("CACHEADMIN_POLICY_DIR", str(tmp_path))
     assert load_policy("ml").path == str(tmp_path / "ml.yaml")
+
+
+def test_a_policy_that_cant_be_looked_at_is_not_called_missing(tmp_path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(NotPermitted, match="can't be looked at: Too many levels"):
+        load_policy(str(tmp_path / "loop" / "x.yaml"))
+    with pytest.raises(NotACache, match="no such policy"):
+        load_policy(str(tmp_path / "x.yaml"))

@@ -1,0 +1,153 @@
+"""``python -m tests.proof``: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.uv_releases import REPOSITORY
+
+_FIGURES = REPOSITORY / ".proof"
+_PAGE = REPOSITORY / "docs" / "reliability.md"
+_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One of them."""
+
+    what: str
+    """What is tried, for the page."""
+
+    command: tuple[str, ...]
+    """Arguments of Python, without the file for its figures."""
+
+    shown: str
+    """The command that makes it again."""
+
+    tell: Callable[[dict[str, Any]], tuple[str, str]]
+    """How often, and what was wrong, of its figures."""
+
+    writes: bool = True
+    """Whether it takes ``--json``."""
+
+
+def main() -> int:
+    """Run them; 0 when all is well."""
+    parser = argparse.ArgumentParser(prog="python -m tests.proof", description=__doc__)
+    parser.add_argument("names", nargs="*", help="which; all by default")
+    parser.add_argument("--write", action="store_true", help="run nothing, write the page")
+    options = parser.parse_args()
+    _FIGURES.mkdir(exist_ok=True)
+    failed = [] if options.write else [one for one in options.names or PROOFS if not _run(one)]
+    _write_page()
+    for name in failed:
+        print(f"failed: {name}: {PROOFS[name].shown}")
+    return 1 if failed else 0
+
+
+def _run(name: str) -> bool:
+    proof = PROOFS[name]
+    print(f"== {proof.what}", flush=True)
+    file = _FIGURES / f"{name}.json"
+    begun = time.monotonic()
+    if proof.writes:
+        command = [sys.executable, *proof.command, "--json", str(file)]
+        return subprocess.run(command, cwd=REPOSITORY, check=False).returncode == 0
+    done = subprocess.run(
+        [sys.executable, *proof.command], cwd=REPOSITORY, check=False, stdout=subprocess.PIPE
+    )
+    sys.stdout.write(words := done.stdout.decode(errors="replace"))
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed)", words)}
+    seconds = round(time.monotonic() - begun)
+    file.write_text(json.dumps({"seconds": seconds, **counts}) + "\n")
+    return done.returncode == 0
+
+
+def _write_page() -> None:
+    rows = ["| what | how often | wrong | again with |", "|---|---|---|---|"]
+    for name, proof in PROOFS.items():
+        file = _FIGURES / f"{name}.json"
+        if file.exists():
+            often, wrong = proof.tell(json.loads(file.read_text()))
+            rows.append(f"| {proof.what} | {often} | {wrong} | `{proof.shown}` |")
+    text = _PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    table = "\n".join(rows)
+    _PAGE.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
+
+
+def _of_soak(figures: dict[str, Any]) -> tuple[str, str]:
+    often = (
+        f"{figures['uv commands']:,} uv commands, {figures['own prunes and cleans of users']} "
+        f"prunes and cleans of users, {figures['prunes']} of ours, "
+        f"{figures['looks of the oracle']:,} looks of the oracle"
+    )
+    wrong = len(figures["failures"]) + len(figures["leftovers"])
+    share = figures["reclaimed share"]
+    return often, f"{wrong}; {share:.0%} of what nobody uses was reclaimed"
+
+
+def _of_faults(figures: dict[str, Any]) -> tuple[str, str]:
+    calls = sum(one["calls"] for one in figures.values())
+    faults = sum(one["faults"] for one in figures.values())
+    wrong = sum(len(one["wrong"]) for one in figures.values())
+    return f"{faults:,} faults, {calls:,} calls, {len(figures)} commands", str(wrong)
+
+
+def _of_tests(figures: dict[str, Any]) -> tuple[str, str]:
+    passed, failed = figures.get("passed", 0), figures.get("failed", 0)
+    return f"{passed + failed} tests in {figures['seconds']:,} s", str(failed)
+
+
+def _of_mutation(figures: dict[str, Any]) -> tuple[str, str]:
+    mutants = sum(one["mutants"] for one in figures.values())
+    survivors = sum(len(one["survivors"]) for one in figures.values())
+    return f"{mutants} mutants", f"{survivors} survived"
+
+
+PROOFS = {
+    "soak": Proof(
+        "Soak: six users, four uv releases, prunes of everybody, a guard, a backup",
+        ("-m", "tests.soak"),
+        "make soak",
+        _of_soak,
+    ),
+    "faults": Proof(
+        "Faults: each system call of each command fails or is the last; each place can't be read",
+        ("-m", "tests.faults"),
+        "make faults",
+        _of_faults,
+    ),
+    "properties": Proof(
+        "Properties: a site over time, by chance, on a real disk",
+        ("-m", "pytest", "-q", "-m", "long", "tests/property/test_a_site_over_time.py"),
+        "make test-long ARGS=tests/property/test_a_site_over_time.py",
+        _of_tests,
+        writes=False,
+    ),
+    "fuzz": Proof(
+        "Fuzz: every parser of what others write, 20,000 cases each",
+        ("-m", "pytest", "-q", "-m", "long", "tests/property/test_what_others_write.py"),
+        "make test-long ARGS=tests/property/test_what_others_write.py",
+        _of_tests,
+        writes=False,
+    ),
+    "mutation": Proof(
+        "Mutation: one change in planner, trial or transaction; some test must notice",
+        ("-m", "tests.mutation"),
+        "make mutation",
+        _of_mutation,
+    ),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
