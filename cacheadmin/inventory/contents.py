@@ -26,7 +26,10 @@ from cacheadmin.inventory.entries import (
 
 # What is handed over at a time: after so many steps (an entry, or a folder), or so long.
 _STEPS = 256
-_SECONDS = 0.5
+_SECONDS = 0.2
+
+# Why what an account wrote was not read to its end.
+OVER_TIME = "reading what this account wrote there takes too much time: the rest was not read"
 
 
 @dataclass(slots=True)

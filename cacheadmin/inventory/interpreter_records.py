@@ -7,12 +7,14 @@ not read may name environments that nothing else names.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.walking import files_below
+from cacheadmin.inventory.contents import OVER_TIME
 from cacheadmin.inventory.entries import Unreadable
 from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
@@ -23,6 +25,8 @@ from cacheadmin.values import frozen
 
 # Records that a reader hands over at a time.
 _RECORDS_A_PART = 64
+
+_SECONDS_A_PART = 0.2
 
 # Each entry is read. No host has so many interpreters: more are there to hide some.
 _MAX_INTERPRETER_ENTRIES = 100_000
@@ -108,19 +112,22 @@ def read_interpreters(task: EntryTask) -> Iterator[InterpreterRecords]:
     )
     entries = (found for found in files if found[2].endswith(".msgpack"))
     shared: set[int] = set()
-    part = InterpreterRecords()
-    for number, (path, folder_fd, file_name, status) in enumerate(
-        islice(entries, _MAX_INTERPRETER_ENTRIES)
-    ):
-        note_owner(status.st_uid)
+    part, since = InterpreterRecords(), time.monotonic()
+    spent: set[int] = set()
+    for path, folder_fd, file_name, status in islice(entries, _MAX_INTERPRETER_ENTRIES):
+        may_go_on = note_owner(status.st_uid)
         # One file under a thousand names says the same a thousand times.
         if status.st_nlink > 1 and status.st_ino in shared:
             continue
         shared.add(status.st_ino)
-        _read_interpreter(part, path, folder_fd, file_name, status, parsed[1] if parsed else 0)
-        if number % _RECORDS_A_PART == 0:
+        if may_go_on:
+            _read_interpreter(part, path, folder_fd, file_name, status, parsed[1] if parsed else 0)
+        elif status.st_uid not in spent:
+            spent.add(status.st_uid)
+            part.unseen.append(Unreadable(path, OVER_TIME, status.st_uid))
+        if len(part.records) >= _RECORDS_A_PART or time.monotonic() - since > _SECONDS_A_PART:
             yield part
-            part = InterpreterRecords()
+            part, since = InterpreterRecords(), time.monotonic()
     if next(entries, None) is not None:
         reason = f"more than {_MAX_INTERPRETER_ENTRIES} entries: the rest was not read"
         failures.append(ReadFailure(task.name, reason))

@@ -27,7 +27,7 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
-from cacheadmin.inventory.contents import Contents, in_parts
+from cacheadmin.inventory.contents import OVER_TIME, Contents, in_parts
 from cacheadmin.inventory.entries import (
     ArchiveId,
     CachedEnvironment,
@@ -141,6 +141,7 @@ class _Reader:
         self.kind = kind
         self.skip = skip
         self.shared = shared
+        self._spent: set[int] = set()
 
     def visit_from(self, cache_fd: int, folder: str) -> Iterator[None]:
         """Visit a folder named from the cache root, without following a link on the way."""
@@ -239,6 +240,7 @@ class _Reader:
             if (metadata := key + METADATA_SUFFIX) in listing.files:
                 names["metadata"] = metadata
             self._wheel(fd, f"{path}/{key}", key, package, names, listing)
+            yield
 
     def _is_link_to_archive(self, fd: int, path: str, name: str, listing: _Listing) -> bool:
         """Whether a name without a pointer's ending is a link to an archive.
@@ -275,7 +277,12 @@ class _Reader:
         for kind in ("http", "rev"):
             if kind not in names:
                 continue
-            named = self._archive_in(fd, names[kind], kind, listing.files.get(names[kind]))
+            status = listing.files.get(names[kind])
+            if status is not None and not note_owner(status.st_uid):
+                self._over_time(path, status.st_uid)
+                understood = False
+                continue
+            named = self._archive_in(fd, names[kind], kind, status)
             if named is None:
                 understood = False
             else:
@@ -299,6 +306,11 @@ class _Reader:
                 files=tuple(sorted(names.values())),
             )
         )
+
+    def _over_time(self, path: str, uid: int) -> None:
+        if uid not in self._spent:
+            self._spent.add(uid)
+            self.found.unreadable.append(Unreadable(path, OVER_TIME, uid))
 
     def _archive_in(
         self, fd: int, name: str, kind: str, status: os.stat_result | None

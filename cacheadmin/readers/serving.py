@@ -20,19 +20,40 @@ _MOST_BYTES_HELD = 64 * 1024
 _LONGEST_HELD_SECONDS = 0.005
 
 
-# Set in a reader while it reads: where it notes whose things it is at.
-_noting: list[tuple[Position, int]] = []
+class _AtWork:
+    """The item that a reader is at, and what each account's part of it has cost."""
+
+    def __init__(self, position: Position, number: int, cpu_seconds: float) -> None:
+        self.position = position
+        self._number = number
+        self._cpu_seconds = cpu_seconds
+        self._spent: dict[int, float] = {}
+        self._uid: int | None = None
+        self._since = time.process_time()
+
+    def note(self, uid: int) -> bool:
+        now = time.process_time()
+        if self._uid is not None:
+            self._spent[self._uid] = self._spent.get(self._uid, 0.0) + now - self._since
+        if uid != self._uid:
+            self.position.note(self._number, uid)
+        self._uid, self._since = uid, now
+        return self._spent.get(uid, 0.0) < self._cpu_seconds
 
 
-def note_owner(uid: int) -> None:
+# Set in a reader while it reads.
+_at_work: list[_AtWork] = []
+
+
+def note_owner(uid: int) -> bool:
     """Note in a reader, while it reads one item, whose part of it comes next.
 
     A folder that many write to is one item; what can't be read in it is one
-    account's doing, and should be told of that account. Elsewhere: nothing.
+    account's doing, and should be told of that account. Returns whether this
+    account's parts may take more CPU time: as much as one answer may, in all.
+    Elsewhere than in a reader: True.
     """
-    if _noting:
-        position, number = _noting[0]
-        position.note(number, uid)
+    return _at_work[0].note(uid) if _at_work else True
 
 
 def note_step() -> None:
@@ -41,8 +62,8 @@ def note_step() -> None:
     It then has some deadlines more for it: a large tree on a slow disk is no
     tree that hangs. Elsewhere: nothing.
     """
-    if _noting:
-        _noting[0][0].step()
+    if _at_work:
+        _at_work[0].position.step()
 
 
 @frozen
@@ -89,7 +110,7 @@ class Reader:
             self._forget_before(request.generation)
             for number, item in enumerate(request.items):
                 self._position.note(number, None)
-                _noting[:] = [(self._position, number)]
+                _at_work[:] = [_AtWork(self._position, number, self._limits.cpu_seconds)]
                 allow_cpu_time(self._limits.cpu_seconds)
                 self._answer(question, number, item, request.passed_over)
             self._send()

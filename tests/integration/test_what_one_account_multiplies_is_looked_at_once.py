@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from cacheadmin.evidence import collecting, registry
@@ -20,6 +21,8 @@ from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.registry import registered
 from cacheadmin.fs import linked_tree
+from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.readers import ReaderLimits, Readers
 from cacheadmin.situation import look_at
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -337,3 +340,59 @@ def test_trees_of_one_account_cost_so_much_together_and_are_one_gap(
     assert (one.uid, one.hides_archives) == (eve.uid, True)
     assert one.reason.endswith(", in 2 environments")
     assert removals == set()
+
+
+def test_records_that_take_long_cost_their_account_its_time_and_nobody_elses_records(
+    cache: Path, users: tuple[User, User]
+) -> None:
+    ana, eve = users
+    bucket = cache / "interpreter-v5"
+    # A few hundred thousand lists in each, and no environment.
+    rows = (b"\xdc\x04\x00" + b"\x90" * 1024) * 240
+    for number in range(20):
+        record = bucket / f"{number:02d}" / "one.msgpack"
+        record.parent.mkdir(parents=True)
+        record.write_bytes(b"\x92\x92\x00\x00\xdc\x00\xf0" + rows)
+        own(record.parent, eve)
+    hers = bucket / "zz" / "one.msgpack"
+    hers.parent.mkdir()
+    scheme = [f"/home/ana/proj{end}" for end in ("/lib", "/lib", "/bin", "", "/include")]
+    hers.write_bytes(msgpack.packb([[0, 0], [scheme]]))
+    own(hers.parent, ana)
+    with (
+        open_cache(str(cache)) as opened,
+        Readers(ReaderLimits(cpu_seconds=0.3), keep=(opened.fd,)) as readers,
+    ):
+        found = interpreter_prefixes(opened, readers)
+    assert [one.prefix for one in found.records] == ["/home/ana/proj"]
+    (unseen,) = found.unseen
+    assert unseen.uid == eve.uid
+    assert "takes too much time" in unseen.reason
+    assert len(found.damaged) < 20
+
+
+def test_pointers_that_take_long_cost_their_account_its_time_and_nobody_elses_pointers(
+    cache: Path, users: tuple[User, User]
+) -> None:
+    ana, eve = users
+    folder = cache / "wheels-v7" / "pypi" / "demo"
+    folder.mkdir(parents=True)
+    rows = b"\xc1" * 4 + b"x" * 60
+    for number in range(200):
+        pointer = folder / f"demo-{number}-py3-none-any.http"
+        pointer.write_bytes(rows)
+        os.chown(pointer, eve.uid, eve.gid)
+    hers = folder / "demo-999-py3-none-any.http"
+    hers.write_bytes(msgpack.packb([ARCHIVE, [], "demo", 0, None]))
+    os.chown(hers, ana.uid, ana.gid)
+    with (
+        open_cache(str(cache)) as opened,
+        # So little that eve's are spent after a few: hers alone are within it.
+        Readers(ReaderLimits(cpu_seconds=0.002), keep=(opened.fd,)) as readers,
+    ):
+        found = read_inventory(opened, readers)
+    read = [one for one in found.wheel_pointers if one.understood]
+    assert [one.archives for one in read] == [frozenset({ARCHIVE})]
+    assert [(one.uid, "too much time" in one.reason) for one in found.unreadable] == [
+        (eve.uid, True)
+    ]
