@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cacheadmin.protect.roots import root_buckets
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import Guard, guarding, until
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import (
     SharedCache,
@@ -172,6 +173,29 @@ def test_new_environments_are_protected_soon_and_old_ones_are_let_go(
         until(lambda: has_all_roots(shared, number - 1))
         shared.uv(NEWEST, "cache", "prune", user=me())
         assert len(os.listdir(shared.path / "archive-v0")) == kept - 1
+
+
+def test_what_asks_for_a_look_during_one_gets_another(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    fill(shared, (NEWEST,))
+    policy = policy_for(shared, cacheadmin)
+    with guarding(cacheadmin, policy) as guard:
+        until(lambda: is_protected(cacheadmin, policy))
+        # Looks that the installation asked for are over.
+        until(lambda: not looks_of(guard) and not time.sleep(3) and not looks_of(guard))
+        guard.hang_up()
+        until(lambda: looks_of(guard))
+        (first,) = looks_of(guard)
+        os.kill(first, signal.SIGSTOP)
+        guard.hang_up()
+        time.sleep(0.5)
+        os.kill(first, signal.SIGCONT)
+        until(lambda: looks_of(guard) - {first}, seconds=30)
+
+
+def looks_of(guard: Guard) -> set[int]:
+    return {child.pid for child in psutil.Process(guard.process.pid).children()}
 
 
 def is_held(path: Path) -> bool:
