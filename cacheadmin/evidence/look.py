@@ -9,7 +9,7 @@ answer serves a whole look (``Source.collect``) and what has come since
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.observations import Observation
+    from cacheadmin.fs.folder_watch import FolderWatch
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
@@ -135,6 +136,8 @@ class Look:
     """The questions that readers know; None: made when they are first asked."""
     memory: Memory | None = None
     """What earlier looks saw of environments; only the plan's look asks it."""
+    watch: FolderWatch | None = None
+    """What tells, while the lock is held, which of the inventory's folders have changed."""
 
     def may_have_changed(self, now_ns: int, seen_ns: int) -> bool:
         """Whether a folder may have changed since the plan's look, by its modification times.
@@ -152,6 +155,27 @@ class Look:
             # Gone: a prune of somebody else; nothing in it can have come alive.
             return False
         return self.may_have_changed(status.st_mtime_ns, self.inventory.watched[folder])
+
+    def changed_folders(self, folders: Iterable[str]) -> list[str]:
+        """Return those of these folders, which the inventory watches, that may have changed.
+
+        Under the lock those that changed since ``watch`` was made; what changed
+        before, the look before the lock has seen.
+        """
+        if self.moment is Moment.UNDER_LOCK and self.watch is not None:
+            changed = self.watch.changed()
+            if changed is not None:
+                return [
+                    folder for folder in folders if folder in changed and self._is_there(folder)
+                ]
+        return [folder for folder in folders if self.folder_changed(folder)]
+
+    def _is_there(self, folder: str) -> bool:
+        try:
+            os.stat(folder, dir_fd=self.cache.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return True
 
     @cached_property
     def coarse_times(self) -> bool:

@@ -63,7 +63,7 @@ class InterpreterRecords:
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return what was recorded since, where an interpreter bucket has changed."""
         folders = [folder for folder in look.inventory.watched if folder.startswith("interpreter-")]
-        if look.moment is Moment.UNDER_LOCK and not any(map(look.folder_changed, folders)):
+        if look.moment is Moment.UNDER_LOCK and not look.changed_folders(folders):
             return Facts()
         return new_candidates(self.collect(look), before)
 

@@ -27,11 +27,9 @@ class Pointers:
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return the entries that came alive, each with what leads to it."""
-        folders = [
-            folder
-            for folder in look.inventory.watched
-            if not folder.startswith("interpreter-") and look.folder_changed(folder)
-        ]
+        folders = look.changed_folders(
+            folder for folder in look.inventory.watched if not folder.startswith("interpreter-")
+        )
         if not folders:
             return Facts()
         # Together, as they are read while the lock is held: one answer, one deadline.
