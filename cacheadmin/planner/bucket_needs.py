@@ -38,10 +38,12 @@ _SAME_KIND = {"built-wheels": "sdists"}
 
 @frozen
 class Need:
-    """Who needs a bucket, and why. ``who`` is a name, ``why`` a clause."""
+    """Who needs a bucket, and why."""
 
     who: str
+    """An account, ``policy``, ``cache``, or an environment's path with its owner; for people."""
     why: str
+    """A clause that continues a sentence about ``who`` (``wrote to it 3 d ago``)."""
 
 
 def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:

@@ -85,16 +85,16 @@ class Cost(IntEnum):
 
 @frozen
 class Room:
-    """How much there is, were the rest of the plan carried out.
-
-    ``cache_bytes`` are allocated, ``cache_files`` inodes of the cache;
-    ``free_bytes`` and ``filesystem_bytes`` of its filesystem.
-    """
+    """How much there is, were the rest of the plan carried out."""
 
     cache_bytes: int
+    """Allocated bytes of the cache."""
     cache_files: int
+    """Inodes of the cache."""
     free_bytes: int
+    """Free bytes of its filesystem, for users other than root."""
     filesystem_bytes: int
+    """Size of its filesystem in bytes."""
 
 
 @frozen
@@ -115,11 +115,14 @@ class Unit:
 
 @frozen
 class Choice:
-    """What to give up; ``unmet`` says in words what the budget still lacks, or is empty."""
+    """What to give up for the budget."""
 
     archives: frozenset[ArchiveId]
+    """Unused archives to remove, each with its pointers."""
     unmet: str = ""
+    """What the budget still lacks, in words; empty when it is met."""
     sources: frozenset[str] = frozenset()
+    """Revisions, parts of them and git sources to remove, by entry path."""
 
 
 def units(case: Case, live: Liveness, gone: Collection[str]) -> Iterator[Unit]:

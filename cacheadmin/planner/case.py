@@ -26,20 +26,22 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Case:
-    """Policy, inventory and evidence of one cache at one moment.
-
-    ``over_budget``: unused archives that ``prune.budget`` gives up,
-    ``sources_over_budget`` paths of revisions, their parts and git sources;
-    ``budget_unmet`` says what it still lacks then.
-    """
+    """Policy, inventory and evidence of one cache at one moment."""
 
     policy: Policy
+    """The effective policy of the cache."""
     inventory: Inventory
+    """What lies in the cache, and what of it could not be read."""
     evidence: Evidence
+    """Who uses the cache, and where the sources could not look."""
     now_ns: int
+    """The time that ages are counted to (ns since the epoch)."""
     over_budget: frozenset[ArchiveId] = frozenset()
+    """Unused archives that ``prune.budget`` gives up."""
     sources_over_budget: frozenset[str] = frozenset()
+    """Revisions, their parts and git sources that it gives up, by entry path."""
     budget_unmet: str = ""
+    """What the budget lacks all the same, in words; empty when it is met or not set."""
 
     @cached_property
     def outside_environments(self) -> tuple[Environment, ...]:

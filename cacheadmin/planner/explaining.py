@@ -39,18 +39,20 @@ _LONG_NS = 30 * 86_400 * NANOSECONDS
 
 @frozen
 class EntryStory:
-    """One entry: what becomes of it and why.
-
-    ``decision`` is that of the bucket where the entry goes with it.
-    ``near_miss`` says how little keeps it, or is empty.
-    """
+    """One entry: what becomes of it and why."""
 
     entry: Entry
+    """The entry that the target names."""
     removed: bool
+    """Whether the plan removes it, by itself or with the folder that it lies in."""
     decision: Decision
+    """The plan's decision: its own, or that of the folder or bucket that it lies in."""
     chains: tuple[Chain, ...]
+    """Every known way in which it is kept; empty for one that is removed."""
     near_miss: str
+    """What little keeps an archive or cached environment, in words; empty in other cases."""
     to_change: tuple[str, ...]
+    """What would change the decision, a sentence each."""
 
 
 @frozen
@@ -58,28 +60,34 @@ class KeptByEnvironment:
     """An entry that an environment keeps alive, and who else does."""
 
     entry: Entry
+    """The entry that the environment leads to, through cached environments too."""
     others: tuple[str, ...]
+    """Other users of it, for people (a few, then a count); pointers are no users."""
 
 
 @frozen
 class EnvironmentStory:
-    """One environment: every entry that it keeps alive, and what would go without it.
-
-    ``freed`` is what a prune would remove in addition, had the environment
-    gone; None for one inside the cache, which goes by rules of its own.
-    """
+    """One environment: every entry that it keeps alive, and what would go without it."""
 
     environment: Environment
+    """What was found of it."""
     keeps: tuple[KeptByEnvironment, ...]
+    """The entries of this cache that it leads to, by path."""
     freed: tuple[Decision, ...] | None
+    """What a prune would remove in addition, had the environment gone.
+
+    None for an environment inside the cache: other rules decide about it.
+    """
 
 
 @frozen
 class Explanation:
-    """The answer about one target; both empty when it names nothing."""
+    """The answer about one target; both are empty when it names nothing."""
 
     entries: tuple[EntryStory, ...]
+    """Each entry that the target names."""
     environments: tuple[EnvironmentStory, ...]
+    """Each environment at the target's path, around it or below it."""
 
 
 def explain(

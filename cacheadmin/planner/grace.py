@@ -85,35 +85,37 @@ Knower = tuple[int, int]
 
 @frozen
 class Mark:
-    """What an entry was when its period began.
-
-    ``identity`` tells it from another of the same name; ``state`` is a digest
-    of the folders in which a pointer to it would be written.
-    """
+    """What an entry was when its period began."""
 
     identity: str
+    """Tells it from another of the same name: inode, mtime or ctime; empty where unknown."""
     state: str
+    """A digest of the folders in which a pointer to it would be written, or ``UNSURE``."""
 
 
 @frozen
 class Moment:
-    """Who is at work. ``boot`` and ``namespace`` say what the pids mean.
-
-    ``working``: (pid, start in clock ticks since boot) of every uv that does
-    more than wait for the program it started.
-    """
+    """Who is at work."""
 
     boot: str
+    """The kernel's boot id: pids and start times mean something within one boot only."""
     namespace: str
+    """The pid namespace in which the pids were read."""
     working: frozenset[Knower]
+    """(pid, start in clock ticks since boot) of every uv at work.
+
+    A uv that only waits for the program it started is not at work.
+    """
 
 
 @frozen
 class Period:
-    """Entries that were found dead at one moment, by path, and who may know them."""
+    """Entries that were found dead at one moment, and who may know them."""
 
     begun: Moment
+    """Who was at work when the period began."""
     marks: Mapping[str, Mark]
+    """What each entry was then, by its path."""
 
     def is_over(self, now: Moment) -> bool:
         """Whether everybody who could know the entries has ended."""
@@ -124,10 +126,12 @@ class Period:
 
 @frozen
 class Division:
-    """Removals, divided: what may go now, and what has to wait (path, why)."""
+    """Removals, divided into those of this run and those of a later one."""
 
     now: tuple[Decision, ...]
+    """What may be removed beside a uv at work, in the plan's order."""
     later: tuple[Decision, ...]
+    """What waits until every uv that may know it has ended."""
 
 
 def divide(

@@ -29,12 +29,16 @@ K = TypeVar("K", bound=Hashable)
 
 @frozen
 class Holding:
-    """The archives that environments lead to; see the module for ``alone`` and ``freed``."""
+    """The archives that environments lead to; the module explains ``alone`` and ``freed``."""
 
     environments: int
+    """How many environments were counted together."""
     archives: frozenset[ArchiveId]
+    """All archives of the inventory that they lead to."""
     alone: frozenset[ArchiveId]
+    """Those of ``archives`` that no other environment, process or pin uses."""
     freed: frozenset[ArchiveId]
+    """Those of ``alone`` that a prune would remove if these environments were gone."""
 
 
 def holdings(case: Case, live: Liveness, key: Callable[[Environment], K]) -> dict[K, Holding]:

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
 @frozen
 class ArchivesInUse:
-    """The archives that count as used. ``note`` says why there may be more than are; or empty."""
+    """The archives that count as used."""
 
     archives: frozenset[ArchiveId]
+    """Archives of the inventory that are used, or may be for all that could be seen."""
     note: str = ""
+    """Why more may count as used than are, in words; empty where everything was seen."""
 
 
 def archives_in_use(case: Case) -> ArchivesInUse:

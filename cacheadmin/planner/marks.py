@@ -35,18 +35,20 @@ class Use:
 
 @dataclass(slots=True)
 class Liveness:
-    """The marks. Keys are archive ids, entry paths and bucket names.
-
-    ``unused`` are the wheels that nobody uses in any way, where that can be
-    concluded; ``retired`` those given up with their pointers, each with why.
-    """
+    """What is marked as used, by whom and why."""
 
     archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    """Marks of each archive."""
     entries: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    """Marks of each entry that is neither an archive nor a bucket, by its path."""
     buckets: dict[str, list[Use]] = field(default_factory=lambda: defaultdict(list))
+    """Marks of each bucket, by its name; a bucket without any is not needed."""
     hidden_uses: list[Use] = field(default_factory=list)
+    """What could hide a use of any archive; while there is one, no archive is removed."""
     unused: tuple[Archive, ...] = ()
+    """Wheels that nobody uses in any way, where that can be concluded."""
     retired: dict[ArchiveId, Why] = field(default_factory=dict)
+    """Archives that are removed with their pointers, each with why."""
     unused_sources: frozenset[str] = frozenset()
     """Paths of source revisions and git sources that nobody uses, where that can be concluded."""
     retired_sources: dict[str, Why] = field(default_factory=dict)

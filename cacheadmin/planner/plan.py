@@ -29,50 +29,60 @@ class Verdict(StrEnum):
 
 @frozen
 class Decision:
-    """One entry, and what becomes of it.
-
-    ``path`` is relative to the cache root. ``rule`` is a stable id
-    (``archive.unreferenced``), ``reason`` a sentence, ``used_by`` names
-    environments, processes or users (at most a handful, then a count).
-    ``rests_on`` is set for removals: ``proof`` or ``absence`` (``planner.gaps``).
-    """
+    """One entry, and what becomes of it."""
 
     kind: EntryKind
+    """What sort of entry it is."""
     path: str
+    """The entry, relative to the cache root; a wheel pointer is removed file by file."""
     package: str | None
+    """The package's name; None where the entry has none, or it is unknown."""
     version: str | None
+    """The package's version; None where unknown."""
     rule: str
+    """Stable id of the rule that decided (``archive.unreferenced``)."""
     reason: str
+    """A sentence that a person can check."""
     used_by: tuple[str, ...] = ()
+    """Environments, processes or users that use it: at most a handful, then a count."""
     rests_on: str | None = None
+    """``proof`` or ``absence`` for a removal (``planner.gaps``); None for what is kept."""
     even_in_use: bool = False
     """Whether it is removed although it is used, since somebody said so (`evict`)."""
 
 
 @frozen
 class Limit:
-    """Why a verdict is not ``safe``: a stable id, what was seen, what to do."""
+    """Why a verdict is not ``safe``."""
 
     id: str
+    """Stable id (public, in JSON)."""
     verdict: Verdict
+    """The verdict that it leads to, ``limited`` or ``refused``."""
     detail: str
+    """A sentence: what was seen."""
     fix: str = ""
+    """What to do; empty where nothing is known to help."""
 
 
 @frozen
 class Plan:
-    """The whole decision. ``removals`` are in the order they must be carried out.
-
-    Pointers come before the archives they lead to: a reader that finds no
-    pointer downloads again, one that finds a pointer to a missing archive
-    fails in releases before 0.3.1 (facts section 0, rule 5). ``gaps`` are the
-    places where a user of the cache may be and nobody looked. ``live`` are the
-    marks that it was made of.
-    """
+    """The whole decision about one cache."""
 
     verdict: Verdict
+    """The worst of ``limits``; ``safe`` where there is none."""
     removals: tuple[Decision, ...]
+    """What is removed, in the order in which it must be carried out.
+
+    Pointers come before the archives they lead to: a reader that finds no pointer downloads again,
+    one that finds a pointer to a missing archive fails in releases before 0.3.1 (facts section 0,
+    rule 5).
+    """
     kept: tuple[Decision, ...]
+    """What is kept, with why."""
     limits: tuple[Limit, ...]
+    """Why the verdict is not ``safe``."""
     live: Liveness = field(compare=False, repr=False)
+    """The marks that the plan was made of."""
     gaps: tuple[Gap, ...] = ()
+    """Places where a user of the cache may be, and that were not looked at."""

@@ -26,26 +26,32 @@ _NEAR = 3
 
 @frozen
 class Entry:
-    """One entry of the cache, of whatever kind, and the archives that it points to."""
+    """One entry of the cache, of whatever kind."""
 
     kind: EntryKind
+    """What sort of entry it is."""
     path: str
+    """Relative to the cache; of a wheel pointer without the suffix of its files."""
     package: str | None = None
+    """The package's name; None where the entry has none, or it is unknown."""
     version: str | None = None
+    """The package's version; None where unknown."""
     archives: frozenset[ArchiveId] = frozenset()
+    """Archives that it points to; empty for an archive itself."""
 
 
 @frozen
 class Target:
-    """What was meant: a ``path`` in the cache, or a ``package`` (and ``version``).
-
-    ``entries`` are those that it names now; empty when there is none.
-    """
+    """What was meant by a text."""
 
     path: str | None
+    """The path that was meant, relative to the cache; None where a package was."""
     package: str | None
+    """The normalised name of the package that was meant; None where a path was."""
     version: str | None
+    """The version that was meant; None for all of the package, or where a path was."""
     entries: tuple[Entry, ...]
+    """The entries that it names now; empty when there is none."""
 
 
 def all_entries(inventory: Inventory) -> Iterator[Entry]:

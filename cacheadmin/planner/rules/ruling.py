@@ -17,7 +17,9 @@ class Ruling:
     """One decision, and whether it is a removal."""
 
     removal: bool
+    """Whether the entry is removed; else it is kept."""
     decision: Decision
+    """The entry, the rule and the reason."""
 
 
 Rule = Callable[[Case, Liveness], Iterator[Ruling]]
