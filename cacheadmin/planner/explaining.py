@@ -50,7 +50,7 @@ class EntryStory:
     chains: tuple[Chain, ...]
     """Every known way in which it is kept; empty for one that is removed."""
     near_miss: str
-    """What little keeps an archive or cached environment, in words; empty in other cases."""
+    """What alone keeps an archive or cached environment, in words; empty in other cases."""
     to_change: tuple[str, ...]
     """What would change the decision, a sentence each."""
 

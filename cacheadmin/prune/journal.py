@@ -59,21 +59,22 @@ SETTLED = frozenset(
 
 @dataclass(slots=True)
 class Journal:
-    """A journal that was read. ``entries`` are the rows of the plan's removals.
-
-    ``before`` and ``after`` map parent folders to their modification times
-    (ns) before the first and after the last move. ``not_moved`` are paths of
-    entries that stayed where they were. ``rights`` are those that the folders
-    above the entries had before the first move.
-    """
+    """A journal that was read."""
 
     run: dict[str, Any] = field(default_factory=dict)
+    """The header: ``run_id``, ``version``, ``host``, ``policy``, ``begun_at`` and ``cache``."""
     entries: list[dict[str, Any]] = field(default_factory=list)
+    """The rows of the plan's removals, written before the first move; each has a ``path``."""
     before: dict[str, int] = field(default_factory=dict)
+    """Modification times (ns) of the parent folders before the first move, by folder."""
     after: dict[str, int] = field(default_factory=dict)
+    """Modification times (ns) of the parent folders after the last move, by folder."""
     state: RunState = RunState.PLANNED
+    """The last state that the run reached."""
     not_moved: set[str] = field(default_factory=set)
+    """Paths of entries that stayed where they were."""
     rights: dict[str, Rights] = field(default_factory=dict)
+    """Rights of the folders above the entries before the first move, by folder."""
 
     @property
     def moved_entries(self) -> list[dict[str, Any]]:

@@ -51,14 +51,14 @@ _Use = tuple[str, str]
 
 @frozen
 class Checked:
-    """What may still go, and what came alive: (path, why).
-
-    ``leads`` maps each removal to the other removals it leads to.
-    """
+    """What may still be removed, and what may not."""
 
     removals: tuple[Decision, ...]
+    """Decisions that still hold, in the plan's order."""
     dropped: tuple[tuple[str, str], ...]
+    """What is kept after all: (path, why)."""
     leads: Mapping[str, frozenset[str]]
+    """Paths of other removals that each removal leads to, by its path."""
 
 
 class LastLook:

@@ -24,20 +24,23 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(slots=True)
 class Moves:
-    """What a batch of moves out did, by path.
-
-    ``failed`` are (path, why). ``held`` were not moved, because something
-    that could not be moved leads to them. ``crossed``: a filesystem or
-    project quota is in the way.
-    """
+    """What a batch of moves out did, by path relative to the cache."""
 
     moved: list[str] = field(default_factory=list)
+    """What was moved to quarantine or on trial, in order."""
     vanished: list[str] = field(default_factory=list)
+    """What was not there any more."""
     failed: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be moved: (path, why)."""
     held: list[str] = field(default_factory=list)
+    """What stays because something that could not be moved leads to it.
+
+    Some of it may have been moved before: that has to be put back.
+    """
     late: list[str] = field(default_factory=list)
     """What was not begun any more: the time for moving was over."""
     crossed: bool = False
+    """Whether a filesystem or project quota is in the way (EXDEV)."""
 
 
 def make_folders(root_fd: int, paths: Iterable[str]) -> None:

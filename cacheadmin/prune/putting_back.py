@@ -47,12 +47,16 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(slots=True)
 class PutBack:
-    """What came back. ``absent`` was not in quarantine; the pairs are (path, why)."""
+    """What came back, by path relative to the cache."""
 
     moved: list[str] = field(default_factory=list)
+    """What is at its place again."""
     absent: list[str] = field(default_factory=list)
+    """What was not in quarantine."""
     conflicts: list[tuple[str, str]] = field(default_factory=list)
+    """What waits because something newer has its place: (path, why)."""
     failed: list[tuple[str, str]] = field(default_factory=list)
+    """What may come back another time: (path, why)."""
 
     @property
     def left(self) -> list[tuple[str, str]]:

@@ -44,9 +44,13 @@ class Quarantine:
     """A quarantine folder that is held open."""
 
     fd: int
+    """Descriptor of the open folder, valid while ``open_quarantine`` lasts."""
     path: str
+    """Its absolute path."""
     warning: str
+    """Why undo may not last, for every report; empty where it does."""
     device: int
+    """Device number of its filesystem, which is the cache's."""
     fence: Turn | Undisputed = field(default_factory=Undisputed)
     """To be asked right before every move: it raises LeaseLost when this run must stop."""
 

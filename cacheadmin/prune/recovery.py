@@ -41,11 +41,14 @@ _LATE_MOVES = 3
 
 @frozen
 class Recovered:
-    """One run that was ended; ``problem`` says what could not be put back."""
+    """One run that was ended."""
 
     run_id: str
+    """The id of the run that was interrupted."""
     put_back: int
+    """How many entries are at their place again."""
     problem: str = ""
+    """What could not be put back or read, in words; empty when all is well."""
 
 
 def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:

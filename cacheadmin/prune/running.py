@@ -56,27 +56,38 @@ ShieldOf = Callable[["Policy", "OpenCache"], "Shield"]
 
 @dataclass(slots=True)
 class PruneResult:
-    """What a prune did. ``outcome`` as in the contract; pairs are (path, why).
-
-    ``deferred`` waits for a later run, ``waits_for`` names whose end it waits
-    for (``lock.busy: concurrent``).
-    """
+    """What a prune did."""
 
     outcome: str
+    """One of ``committed``, ``partial``, ``rolled_back``, ``nothing_to_do``, ``refused``."""
     run_id: str | None = None
+    """The id by which it can be undone; None where nothing was moved."""
     done: list[Decision] = field(default_factory=list)
+    """What was removed: moved to quarantine or put on trial."""
     dropped: list[tuple[str, str]] = field(default_factory=list)
+    """Removals of the plan that are kept after all: (path, why)."""
     deferred: list[Decision] = field(default_factory=list)
+    """Removals that wait for a later run (``lock.busy: concurrent``)."""
     waits_for: tuple[str, ...] = ()
+    """Whose end they wait for, in words."""
     failed: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be moved: (path, why)."""
     verified: Verified | None = None
+    """What was checked after the moves; None where no transaction was made."""
     lock_mode: str = "exclusive"
+    """``exclusive``, or ``concurrent`` when uv kept the lock meanwhile."""
     wait_seconds: float = 0.0
+    """How long it waited for the cache's lock."""
     held_seconds: float = 0.0
+    """How long it held the cache's lock."""
     quarantine: str = ""
+    """Absolute path of the quarantine, which may not exist yet."""
     warnings: list[str] = field(default_factory=list)
+    """What people should know, a sentence each."""
     purged: tuple[str, ...] = ()
+    """Ids of earlier runs whose entries were deleted for good."""
     recovered: tuple[Recovered, ...] = ()
+    """Interrupted runs that were ended first."""
     trial: TrialResult = field(default_factory=TrialResult)
     """What was done with trials."""
     room: MadeRoom | None = None

@@ -45,20 +45,24 @@ _HISTORY_NS = 366 * 86_400 * 10**9
 
 @frozen
 class Run:
-    """One past run. ``entries`` are the rows of what it moved; ``begun_at`` is RFC 3339.
-
-    ``restorable``: something of it can still be put back. ``holds``: something
-    still lies in quarantine.
-    """
+    """One past run."""
 
     run_id: str
+    """Its id, which sorts by time (``20261121T052343Z-0a1b2c``)."""
     state: RunState
+    """How far it came, or what became of it since."""
     begun_at: str
+    """When it began (RFC 3339); empty where its journal does not tell."""
     host: str
+    """The name of the host that ran it; empty where its journal does not tell."""
     policy: str
+    """The name of its policy; empty where its journal does not tell."""
     entries: tuple[dict[str, Any], ...]
+    """The journal's rows of what it moved; each has a ``path`` relative to the cache."""
     restorable: bool
+    """Whether something of it can still be put back."""
     holds: bool
+    """Whether something of it still lies in quarantine."""
     on_trial: tuple[Trial, ...] = ()
     """What of it is on trial now."""
     came_back: tuple[Spring, ...] = ()

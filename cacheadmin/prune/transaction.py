@@ -59,18 +59,22 @@ _SLOW_LOOKS = 5
 
 @dataclass(slots=True)
 class Transaction:
-    """What one transaction did. ``dropped``, ``failed`` and ``stuck`` are (path, why).
-
-    ``stuck`` could not be put back when a broken link asked for it.
-    """
+    """What one transaction did."""
 
     run_id: str
+    """Its id."""
     outcome: str = "nothing_to_do"
+    """One of ``committed``, ``partial``, ``rolled_back``, ``nothing_to_do``."""
     done: list[Decision] = field(default_factory=list)
+    """What was removed; empty when it was rolled back."""
     dropped: list[tuple[str, str]] = field(default_factory=list)
+    """What was kept or put back after all: (path, why)."""
     failed: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be moved: (path, why)."""
     stuck: list[tuple[str, str]] = field(default_factory=list)
+    """What could not be put back when a broken link asked for it: (path, why)."""
     verified: Verified | None = None
+    """What the links of environments said after the moves; None before they were asked."""
     linked: dict[str, str] = field(default_factory=dict)
     """What the look after the moves found to be used: entry to a link that leads there."""
 
@@ -85,8 +89,11 @@ class Steps:
     """
 
     acquire: Callable[[ExclusiveLock], None]
+    """Takes the lock it is given. Raises CacheBusy when it is not free in time."""
     look: Callable[[Moment], Checked]
+    """Returns what may still be removed at a moment."""
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
+    """Follows every link, given the moved paths and whether one lies in quarantine."""
     trials: Trials | None = None
     """Where what rests on absence goes; None: nothing goes on trial."""
     on_trial: frozenset[str] = frozenset()
