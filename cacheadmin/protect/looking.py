@@ -25,15 +25,17 @@ _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
 
 @frozen
 class Found:
-    """What a look found: what to plant, and which roots it may judge to be stale.
-
-    ``other_hosts``: the cache lies on a network filesystem, so things happen
-    that no notice tells of.
-    """
+    """What a look found: what to plant, and which roots may be judged to be stale."""
 
     wanted: WantedRoots
+    """The roots that should be there."""
     removable: frozenset[ArchiveId]
+    """Archives that had a root before the look and are not wanted."""
     other_hosts: bool
+    """Whether the cache lies on a network filesystem.
+
+    Changes made by other hosts send no notice there.
+    """
     in_use: int = 0
     """How many archives are in use; what is on trial is wanted, too."""
 

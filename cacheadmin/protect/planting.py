@@ -51,23 +51,24 @@ if TYPE_CHECKING:
 
 @frozen
 class PlantedBucket:
-    """What one bucket holds of the roots that are wanted there.
-
-    ``since_ns`` is when its roots last changed; None without our folder.
-    ``planted`` and ``removed`` count what was done; ``missing`` what is still
-    not there, ``stale`` roots of archives that are not wanted, ``foreign``
-    what is in our folder and has no root's name. ``problem`` says what went
-    wrong, or is empty.
-    """
+    """What one bucket holds of the roots that are wanted there."""
 
     name: str
+    """The bucket's name."""
     since_ns: int | None
+    """When its roots last changed (ns since the epoch); None where our folder is missing."""
     missing: int
+    """How many wanted roots are missing or wrong."""
     stale: frozenset[ArchiveId] = frozenset()
+    """Archives that have a root there and are not wanted."""
     planted: int = 0
+    """How many roots were planted."""
     removed: int = 0
+    """How many roots were removed."""
     foreign: int = 0
+    """How many names in our folder are not names of roots."""
     problem: str = ""
+    """What went wrong, in words, or empty."""
 
 
 @frozen

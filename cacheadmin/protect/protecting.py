@@ -48,15 +48,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Protection:
-    """How well a cache's archives in use are protected from uv's own prune.
-
-    ``archives`` is how many there are; ``note`` why there may be more than
-    are really used, or empty.
-    """
+    """How well a cache's archives in use are protected from uv's own prune."""
 
     archives: int
+    """How many archives are in use; those on trial are not counted."""
     buckets: tuple[PlantedBucket, ...]
+    """What each bucket holds of the roots."""
     note: str = ""
+    """Why more may count as used than are, in words; empty where everything was seen."""
     unclaimed: tuple[str, ...] = ()
     """Releases in use here whose prune is not known, each with what tells: ``uv 0.99.0: ...``."""
 

@@ -135,7 +135,9 @@ class WantedRoots:
     """What should be planted: a root for each archive, in each bucket."""
 
     buckets: tuple[str, ...]
+    """Names of the buckets that get a root for every archive."""
     archives: frozenset[ArchiveId]
+    """The archives that get a root in every bucket."""
 
     @cached_property
     def roots(self) -> Mapping[str, ArchiveId]:
