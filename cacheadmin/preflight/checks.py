@@ -43,24 +43,34 @@ class Status(StrEnum):
 
 @frozen
 class Check:
-    """One answer: a stable id, a title, what was seen, and what to do."""
+    """One answer."""
 
     id: str
+    """Stable id (public, in JSON): of the check, or of the plan's limit that it quotes."""
     status: Status
+    """How the check ended."""
     title: str
+    """What was looked at, for people."""
     detail: str
+    """What was seen."""
     fix: str = ""
+    """What to do; empty where nothing has to be done, or nothing is known to help."""
 
 
 @frozen
 class Subject:
-    """What the checks look at: the case, its plan, where removals would go, what is planted."""
+    """What the checks look at."""
 
     case: Case
+    """Policy, inventory and evidence."""
     plan: Plan
+    """What a prune would do now."""
     quarantine: str
+    """Absolute path of the folder where removals would wait; it may not exist yet."""
     quarantine_warning: str
+    """Why undo may not last there, or empty."""
     protection: Protection
+    """What is planted against uv's own prune."""
     trial: TrialSummary = field(default_factory=TrialSummary)
     """What is on trial."""
     room: RoomForRun | None = None

@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 
 @frozen
 class Preflight:
-    """The answer. ``removals`` counts what a prune would remove, by kind."""
+    """The answer to: may this cache be pruned now?"""
 
     verdict: Verdict
+    """The plan's verdict; ``refused`` where the cache can't be locked."""
     checks: tuple[Check, ...]
+    """The checks behind it, in the order in which they are reported."""
     removals: dict[str, int]
+    """How many entries a prune would remove, by kind.
+
+    For a uv release's own prune all are counted as ``entries``.
+    """
     kept: int
+    """How many entries it would keep; 0 for a uv release's own prune."""
     summary: str
+    """The verdict in one sentence."""
 
 
 def run_preflight(situation: Situation) -> Preflight:
