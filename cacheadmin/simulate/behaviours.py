@@ -58,39 +58,53 @@ class CleanedArchives(Enum):
 
 @frozen
 class Behaviour:
-    """One release's prune, and its `cache clean PACKAGE`.
-
-    ``empties_builds``: its ``builds-v*`` is emptied, before the archives.
-    ``sweeps_files``: files in its ``files-v*`` that no archive shares go, and
-    folders without files. ``revision_id_length``: the only length of a revision's
-    id that it can read; None: any. ``revision_fields``: how many fields of a
-    revision pointer's array it can read; one that it can't read supersedes
-    nothing. ``fails_on_dangling_pointers``: a pointer that leads nowhere ends the
-    prune with an error. ``revision_files`` 0: superseded revisions stay; 1: only the
-    first revision file of a folder counts; 2: both. ``python_is_strange``: its
-    own ``python-v*`` bucket is deleted by mistake. ``can_force``: it has
-    ``--force``, which goes on without uv's lock. ``simple_index_folder``: where
-    `clean` looks for the listings of an index that is not PyPI.
-    """
+    """One release's prune, and its `cache clean PACKAGE`."""
 
     spares_lock: bool
+    """Whether ``.lock`` in the cache's root is kept."""
     revision_files: int
+    """How many revision files of a folder count.
+
+    0: superseded revisions stay. 1: only the first revision file. 2: both.
+    """
     bad_revision_file_fails: bool
+    """Whether a revision pointer that it can't read ends the prune with an error."""
     removes_environments: bool
+    """Whether all cached environments are removed, in use or not."""
     environments_after_archives: bool
+    """Whether that comes after the archives: links in environments still count then."""
     ci: CiSources | None
+    """What ``--ci`` removes from source distributions; None: it has no ``--ci``."""
     ci_needs_sources: bool
+    """Whether ``--ci`` fails where there is no source-distribution bucket."""
     follows_links_out: bool
+    """Whether it follows links and removes what they lead to, outside the cache too."""
     references: References
+    """Which links keep an archive from being deleted."""
     fails_on_dangling_pointers: bool
+    """Whether a counted link that leads nowhere ends the prune with an error."""
     python_is_strange: bool
+    """Whether its own ``python-v*`` bucket is deleted by mistake."""
     empties_builds: bool
+    """Whether its ``builds-v*`` is emptied, before the archives."""
     sweeps_files: bool
+    """Whether files in its ``files-v*`` that no archive shares are removed.
+
+    Folders without files are removed with them.
+    """
     revision_id_length: int | None
+    """The only length of a revision's id that it can read, in characters; None: any."""
     revision_fields: int
+    """The most fields of a revision pointer's array that it can read.
+
+    A pointer with more is one that it can't read.
+    """
     can_force: bool
+    """Whether it has ``--force``, which goes on without uv's lock."""
     cleaned_archives: CleanedArchives
+    """Which archives `cache clean PACKAGE` deletes."""
     simple_index_folder: str
+    """Folder in ``simple-v*`` where `clean` looks for listings of indexes other than PyPI."""
 
 
 def behaviour_of(version: str) -> Behaviour:

@@ -21,26 +21,31 @@ _MAX_DEPTH = 64
 
 @frozen
 class Break:
-    """An environment that would lose files: ``links`` counts its links that would dangle.
-
-    What dangles already does not count. 0: it uses the cache by other ways than links.
-
-    ``packages`` are ``name version`` of the archives that would go.
-    """
+    """An environment that would lose files."""
 
     path: str
+    """The environment's absolute path."""
     kind: EnvironmentKind
+    """What sort of environment it is."""
     uid: int | None
+    """Its owner; None where unknown."""
     links: int
+    """How many of its links would dangle that do not dangle now.
+
+    0: it uses the cache by other ways than links.
+    """
     packages: tuple[str, ...]
+    """``name version`` of the archives it would lose; the id where a name is unknown."""
 
 
 @frozen
 class Breakage:
-    """Everything a prune would break. ``processes`` would lose files they run from."""
+    """Everything a prune would break."""
 
     environments: tuple[Break, ...]
+    """Environments that would lose files, by path."""
     processes: tuple[Process, ...]
+    """Processes that use an entry it would remove."""
 
 
 def breakage(

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 @frozen
 class ChosenRelease:
-    """A release to simulate; ``buckets`` None: as in the release table."""
+    """A release to simulate."""
 
     version: str
+    """Its number, such as ``0.8.5``."""
     buckets: frozenset[str] | None
+    """Its bucket names as learned or read from a binary; None: as in the release table."""
     note: str = ""
+    """Why the simulation may be wrong for it, or empty."""
 
 
 def choose_release(

@@ -28,17 +28,21 @@ if TYPE_CHECKING:
 
 @frozen
 class Answer:
-    """A simulation and whom it would break; ``notes`` are for people.
-
-    ``unprotected`` is whom it would break if nothing were planted (`cacheadmin
-    protect`); None where nothing is.
-    """
+    """A simulation and what it would break."""
 
     situation: Situation
+    """The look at the cache that it rests on."""
     simulation: Simulation
+    """What the release would remove."""
     broken: Breakage
+    """What that would break."""
     notes: tuple[str, ...]
+    """What people should know, a sentence each."""
     unprotected: Breakage | None = None
+    """What it would break if `cacheadmin protect` had planted nothing.
+
+    None where nothing is planted.
+    """
 
 
 @contextmanager

@@ -29,23 +29,27 @@ if TYPE_CHECKING:
 
 @frozen
 class Simulation:
-    """What a release's prune, or its `cache clean PACKAGE`, would do.
-
-    ``cleaned`` names the packages that are cleaned; empty for a prune.
-    ``removals`` are relative to the cache and sorted: the top of each removed
-    tree. ``outside`` are absolute paths outside the cache that it would delete
-    by following links. ``failure`` says why it would end with an error, after
-    having removed (at least part of) ``removals``; empty otherwise.
-    """
+    """What a release's prune, or its `cache clean PACKAGE`, would do."""
 
     version: str
+    """The release's number."""
     ci: bool
+    """Whether it is run with ``--ci``."""
     force: bool
+    """Whether it is run with ``--force``."""
     cleaned: tuple[str, ...]
+    """Normalised names of the packages that are cleaned; empty for a prune."""
     removals: tuple[str, ...]
+    """The top of each removed tree, relative to the cache and sorted."""
     outside: tuple[str, ...]
+    """Absolute paths outside the cache that it would delete by following links, sorted."""
     unlinks_lock: bool
+    """Whether it would delete ``.lock`` in the cache's root."""
     failure: str = ""
+    """Why it would end with an error; empty where it would not.
+
+    At least some of ``removals`` are removed before that error.
+    """
 
 
 def simulate_prune(

@@ -21,12 +21,16 @@ _MAX_LINKS = 40
 
 @frozen
 class Entry:
-    """One name in a folder: its path, and what it is itself (links not followed)."""
+    """One name in a folder, as it is itself: links are not followed."""
 
     name: str
+    """The name in its folder."""
     path: str
+    """Absolute path: that of the listed folder, and the name."""
     is_folder: bool
+    """Whether it is a folder; a link to one is none."""
     is_link: bool
+    """Whether it is a symbolic link."""
 
 
 class Tree:

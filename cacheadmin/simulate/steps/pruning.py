@@ -17,11 +17,14 @@ class PruneFails(Exception):
 
 @frozen
 class PrunedRelease:
-    """A release: its name, how it behaves, and its bucket names by kind."""
+    """A release whose prune is simulated."""
 
     version: str
+    """Its number."""
     behaviour: Behaviour
+    """How it prunes."""
     buckets: dict[str, str]
+    """Its bucket names, by kind (``wheels``: ``wheels-v6``)."""
 
     def path(self, tree: Tree, *kinds: str) -> str | None:
         """Return the path of the release's bucket of the first kind it has."""
