@@ -37,13 +37,18 @@ _LARGEST_INLINE = 4096
 
 @frozen
 class MeasuredArchive:
-    """One archive's tally. ``remember`` is None for one that must be measured again."""
+    """The tally of one archive."""
 
     archive: Archive
+    """The archive that was measured."""
     tally: Tally
+    """What it holds, as measured or remembered."""
     remember: RememberedSize | None
+    """What to remember of it; None for one that must be measured again each time."""
     from_state: bool = False
+    """Whether the tally was remembered, and the archive not measured again."""
     failures: tuple[ReadFailure, ...] = ()
+    """What in it could not be looked at; it is not in the tally."""
 
 
 def measure_archive(

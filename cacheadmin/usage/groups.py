@@ -46,22 +46,30 @@ class Sort(StrEnum):
 
 @frozen
 class Group:
-    """One line of the report. ``name`` is None for what no bucket, package or team has."""
+    """One line of the report."""
 
     sort: Sort
+    """What the group is."""
     name: str | None = None
+    """Bucket, package, account or team; None for what has none, and for sorts without names."""
     version: str | None = None
+    """The package's version where the report is by version; else None."""
 
 
 @frozen
 class Thing:
-    """What is known of a file or archive: ``sort`` is ``package`` where it has one."""
+    """What is known of a file or archive."""
 
     bucket: str | None
+    """Name of the bucket that it lies in; None for what lies in none."""
     sort: Sort
+    """What it is: ``package`` where it has one, or ``environment`` for a cached one."""
     package: str | None
+    """Its package, or that of a cached tool; None where there is none."""
     version: str | None
+    """The version of that package; None where unknown, or where it has several."""
     uid: int
+    """Its owner."""
 
 
 PackageVersion = tuple[str, str | None]
@@ -76,11 +84,14 @@ _SORT_OF_KIND = {
 
 @frozen
 class Grouping:
-    """How things are grouped: the words for users and teams come from outside."""
+    """How things are grouped."""
 
     by: By
+    """What the groups are."""
     user: Callable[[int], str]
+    """Returns an account's name, by uid."""
     team: Callable[[str | None, int], str | None]
+    """Returns the team of a bucket's name (None: the root) and a uid; None for no team."""
 
     def group_of(self, thing: Thing) -> Group:
         """Return the group that a thing belongs to."""

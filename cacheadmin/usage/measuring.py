@@ -46,43 +46,58 @@ if TYPE_CHECKING:
 
 @frozen
 class Usage:
-    """What a cache takes. ``groups`` has each group's size, ``archives`` its number of archives.
-
-    ``total`` is less than the sum where groups share inodes, and more of it
-    may be reclaimable. ``unread`` could not be looked at and is in no number.
-    ``from_state`` archives were not measured again; ``warning`` says why
-    nothing could be remembered, or is empty.
-    """
+    """What a cache takes, in one grouping."""
 
     by: By
+    """What the groups are."""
     groups: Measured[Group]
+    """The size of each group by itself, and what groups share."""
     archives: Mapping[Group, int]
+    """How many archives each group has."""
     total: Size
+    """The size of the whole cache.
+
+    Less than the sum where groups share inodes; more of it may be reclaimable than of the groups
+    one by one.
+    """
     unread: tuple[ReadFailure, ...]
+    """What could not be looked at; it is in no number."""
     from_state: int
+    """How many archives were not measured again, because their sizes were remembered."""
     warning: str = ""
+    """Why nothing could be remembered, or empty."""
 
 
 @frozen
 class Piece:
-    """The smallest group: one archive, or all of one sort around archives."""
+    """The smallest group: one archive, or everything alike around archives."""
 
     thing: Thing
+    """What it is, and whose."""
     archive: ArchiveId | None = None
+    """The archive; None for everything around archives."""
 
 
 @frozen
 class MeasuredCache:
-    """A cache that was measured once; `Usage` says what the other fields mean."""
+    """A cache that was measured once, for every grouping."""
 
     pieces: Measured[Piece]
+    """The size of each smallest group, and what they share."""
     total: Size
+    """The size of the whole cache."""
     unread: tuple[ReadFailure, ...]
+    """What could not be looked at; it is in no number."""
     from_state: int
+    """How many archives were not measured again, because their sizes were remembered."""
     warning: str
+    """Why nothing could be remembered, or empty."""
     policy: Policy
+    """The policy, whose teams are used for grouping."""
     root: str
+    """Absolute path of the cache."""
     user: Callable[[int], str]
+    """Returns an account's name, by uid."""
 
     def by(self, by: By) -> Usage:
         """Return the usage in one grouping."""
