@@ -27,14 +27,14 @@ _ONE_BY_ONE = 50
 
 @frozen
 class Owned:
-    """Environments of one owner in one team, by path; never empty.
-
-    ``owner`` is an account name, or ``uid 1234``; None where nobody is known.
-    """
+    """Environments of one owner in one team."""
 
     owner: str | None
+    """Account name, or ``uid 1234``; None where the owner is unknown."""
     team: str | None
+    """The team that they are attributed to; None for none."""
     environments: tuple[Environment, ...]
+    """The environments by path; never empty."""
 
     @property
     def subject(self) -> str:

@@ -31,13 +31,12 @@ _METADATA = ".dist-info"
 
 @frozen
 class UsersTraces:
-    """The traces of one user that a rule asked for: exact ones before ranges, newest first.
-
-    ``uid`` None: a uv that everybody on the host can run.
-    """
+    """The traces of one user that a rule asked for."""
 
     uid: int | None
+    """The user's account; None: a uv that everybody on the host can run."""
     traces: tuple[ReleaseTrace, ...]
+    """Exact traces before ranges, the newest first."""
 
     @property
     def is_exact(self) -> bool:

@@ -20,12 +20,16 @@ from cacheadmin.values import frozen
 
 @frozen
 class Writer:
-    """A path that somebody else can write to: ``who`` in words, and the command against it."""
+    """A path that another account can write to."""
 
     path: str
+    """Absolute path of the file or folder that can be written to."""
     who: str
+    """Who can write, as a clause after the path (``belongs to ana``)."""
     fix: str
+    """The command that ends it."""
     owner: str | None = None
+    """The account that owns it; None where root or the caller does."""
 
 
 def other_writer(path: str, status: os.stat_result) -> Writer | None:

@@ -35,20 +35,20 @@ if TYPE_CHECKING:
 
 @frozen
 class Audit:
-    """What an audit found, worst first.
-
-    ``suppressed`` is what the policy accepts, ``off`` the rules that were wanted
-    and that it turns off. ``loaded`` and ``cache`` are what
-    was audited, None where they could not be had. ``subject`` names it to
-    people: the policy's file or name, else the cache.
-    """
+    """What an audit found."""
 
     findings: tuple[Finding, ...]
+    """Findings that are shown, worst first."""
     suppressed: tuple[Suppressed, ...] = ()
+    """Findings that the policy accepts, worst first."""
     loaded: LoadedPolicy | None = None
+    """The policy that was audited; None where it could not be loaded."""
     cache: CacheIdentity | None = None
+    """The cache that was audited; None where it could not be opened."""
     subject: str = ""
+    """The name of what was audited, for people: the policy's file or name, else the cache."""
     off: tuple[str, ...] = ()
+    """Ids of rules that were wanted and that the policy turns off."""
     gaps: tuple[Gap, ...] = ()
     """Places where users of the cache may be, and that were not looked at."""
 

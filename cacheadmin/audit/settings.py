@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Setting:
-    """How one rule is applied: ``severity`` None is its own; ``thresholds`` has them all."""
+    """How one rule is applied."""
 
     rule: type[Rule]
+    """The rule."""
     severity: Severity | None
+    """The severity that the policy gives it; None: its own."""
     thresholds: Mapping[str, Any]
+    """The value of each of its thresholds, by name."""
 
     def judged(self, finding: Finding) -> Finding:
         """Return a finding with the severity the policy wants.

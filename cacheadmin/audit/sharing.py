@@ -39,19 +39,20 @@ _GROUP_OF_FOLDER = frozenset({"grpid", "bsdgroups"})
 
 @frozen
 class Sharing:
-    """The root's rights, and who the members are.
-
-    ``groups`` are gids; ``users`` are (uid, gids) of users that the root's
-    access list names. ``default`` is the root's default list. ``inherits``: the
-    filesystem hands a folder's group on by itself.
-    """
+    """The root's rights, and who the members are."""
 
     root: Access
+    """Owner, group and access list of the cache's root."""
     mode: int
+    """Permission bits of the root, with setuid, setgid and sticky."""
     groups: tuple[int, ...]
+    """Gids whose members may do everything in the root."""
     users: tuple[tuple[int, tuple[int, ...]], ...]
+    """(uid, gids) of users that the root's access list names and who may do everything."""
     default: AccessList | None
+    """The root's default access list; None where it has none."""
     inherits: bool
+    """Whether the filesystem gives new entries their folder's group without a setgid bit."""
 
     @property
     def is_shared(self) -> bool:

@@ -24,8 +24,11 @@ class Subject:
     """
 
     situation: Situation
+    """The look at the cache."""
     measured: Size | None = None
+    """What the whole cache takes, where the caller knows it; None: measured when asked for."""
     advisories: Advisories | None = None
+    """What is known of vulnerable packages; None where the caller gave none."""
 
     @property
     def policy(self) -> Policy:

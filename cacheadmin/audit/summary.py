@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 @frozen
 class TeamSummary:
-    """What one team has to do; ``team`` None are findings of no team.
-
-    ``owners`` are the accounts with findings, most of them first.
-    """
+    """What one team has to do."""
 
     team: str | None
+    """The team's name; None for findings of no team."""
     owners: tuple[str, ...]
+    """Accounts with findings, those with most of them first."""
     errors: int
+    """How many findings are errors."""
     warnings: int
+    """How many findings are warnings."""
     infos: int
+    """How many findings are for information."""
 
 
 def by_team(findings: Iterable[Finding]) -> tuple[TeamSummary, ...]:

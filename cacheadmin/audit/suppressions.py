@@ -24,16 +24,21 @@ class Suppressed:
     """A finding and the suppression that hides it."""
 
     finding: Finding
+    """The finding that is hidden."""
     suppression: Suppression
+    """The first suppression of the policy that fits it."""
 
 
 @frozen
 class Sorted:
-    """Findings that are shown, those that are hidden, and suppressions that hid none."""
+    """Findings, sorted by whether a suppression hides them."""
 
     shown: tuple[Finding, ...]
+    """Findings that no valid suppression fits."""
     hidden: tuple[Suppressed, ...]
+    """Findings that one hides."""
     unused: tuple[Suppression, ...]
+    """Suppressions that have not expired and fit no finding."""
 
 
 def has_expired(suppression: Suppression, now_ns: int) -> bool:

@@ -51,10 +51,12 @@ _OTHER_FILESYSTEM = "another filesystem is mounted there, which is not looked at
 
 @frozen
 class Survey:
-    """What the walk counted; ``sharing`` is what it was held against."""
+    """What the walk over a cache counted."""
 
     sharing: Sharing
+    """The root's rights, which all entries were held against."""
     tallies: Tallies
+    """The counts."""
 
 
 def take_survey(subject: Subject) -> Survey:

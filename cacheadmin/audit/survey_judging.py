@@ -33,17 +33,18 @@ _READ_BY_ALL = stat.S_IRGRP | stat.S_IROTH
 
 @frozen
 class Standard:
-    """What entries are held against.
-
-    ``mounts`` are paths, relative to the cache, that something is mounted on;
-    ``explained`` the archives that known environments hold hard links to.
-    """
+    """What entries are held against."""
 
     sharing: Sharing
+    """The root's rights, and who the members are."""
     device: int
+    """Device number of the cache's filesystem; other filesystems are not entered."""
     mounts: Collection[str]
+    """Paths, relative to the cache, that something is mounted on."""
     links: LinkJudge
+    """Tells which links lead out of the cache."""
     explained: Collection[str]
+    """Ids of archives that known environments hold hard links to."""
     on_trial: Collection[str] = ()
     """Entries that are on trial: the links in their places are ours."""
 
@@ -58,7 +59,9 @@ class Judge:
     """Counts what is wrong with entries. Paths are relative to the cache."""
 
     standard: Standard
+    """What entries are held against."""
     tallies: Tallies
+    """Where what is wrong is counted."""
 
     def folder(self, fd: int, path: str, place: Place) -> None:
         """Judge an open folder. Raises OSError where its access lists can't be read."""

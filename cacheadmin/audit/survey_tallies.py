@@ -45,18 +45,20 @@ class Problem(Enum):
 
 @dataclass(slots=True)
 class Count:
-    """How many entries of one owner in one bucket; examples are paths relative to the cache.
-
-    ``uid`` None: of too many different owners to tell. ``bucket`` is empty for
-    what lies in no known bucket.
-    """
+    """How many entries of one owner in one bucket have one problem."""
 
     problem: Problem
+    """What is wrong with them."""
     uid: int | None
+    """Their owner; None where there were too many different owners to tell."""
     bucket: str
+    """Name of the bucket; empty for what lies in no known bucket."""
     count: int = 0
+    """How many entries."""
     size_bytes: int = 0
+    """Their lengths together in bytes, for hard-linked files; else 0."""
     examples: list[str] = field(default_factory=list)
+    """A few of them, by path relative to the cache."""
 
     def add(self, count: int, examples: Iterable[str], size_bytes: int = 0) -> None:
         """Count some more."""
@@ -90,16 +92,18 @@ class Linked:
 
 @dataclass(slots=True)
 class Tallies:
-    """The counts of one part of a walk, or of all of it.
-
-    ``unread`` are the first of ``unread_count`` places that were not looked at.
-    """
+    """The counts of one part of a walk, or of all of it."""
 
     counts: dict[tuple[Problem, int | None, str], Count] = field(default_factory=dict)
+    """The counts, by problem, owner and bucket."""
     linked: dict[int, Linked] = field(default_factory=dict)
+    """Files with several names, by inode; emptied when they are counted."""
     unread: list[ReadFailure] = field(default_factory=list)
+    """The first few places that were not looked at."""
     unread_count: int = 0
+    """How many places were not looked at."""
     entries: int = 0
+    """How many entries were met."""
 
     def add(
         self,

@@ -50,18 +50,20 @@ class Zone(Enum):
 
 @frozen
 class Place:
-    """Where a folder lies. ``depth`` is 0 for what lies in the cache's root.
-
-    ``bucket`` and ``kind`` are empty outside known buckets. ``archive`` is the
-    name below ``archive-v*``.
-    """
+    """Where a folder lies."""
 
     bucket: str = ""
+    """Name of its bucket; empty outside known buckets."""
     kind: str = ""
+    """Kind of that bucket (``wheels``); empty outside known buckets."""
     depth: int = -1
+    """0 for what lies in the cache's root, -1 for the root itself."""
     zone: Zone = Zone.NEEDED
+    """How much its rights matter."""
     archive: str = ""
+    """Name of the archive that it is or lies in; empty outside ``archive-v*``."""
     in_bin: bool = False
+    """Whether the folder itself is called ``bin``."""
 
     def below(self, name: str) -> Place:
         """Return the place of a folder in this one."""

@@ -41,21 +41,22 @@ class Kind(StrEnum):
 
 @frozen
 class FromPolicy:
-    """A default that the policy has under another, dotted key (``prune.budget.max_size``).
-
-    Where the policy has nothing there, the threshold is None.
-    """
+    """A default that stands elsewhere in the policy."""
 
     key: str
+    """The dotted key (``prune.budget.max_size``); where it is not set, the threshold is None."""
     kind: Kind
+    """What the policy may write for the threshold."""
 
 
 @frozen
 class Words:
-    """A default that is a list of some ``known`` words; others are an error."""
+    """A default that is a list of words."""
 
     default: tuple[str, ...]
+    """The words where the policy names none."""
     known: tuple[str, ...]
+    """The words that the policy may name; others are an error."""
 
 
 def kind_of(default: Any) -> Kind:
