@@ -22,26 +22,33 @@ _CODE = (".py", ".so", ".pyd", "/METADATA")
 
 @frozen
 class Damaged:
-    """One installed distribution with files that are not there.
-
-    ``name`` and ``version`` are those of its ``*.dist-info`` folder, since
-    METADATA itself may be lost; both "" for links that no RECORD claims.
-    ``site`` is the folder it is installed in. ``lost`` and ``absent`` are
-    absolute paths. ``archives`` are the entries (``archive-v0/<id>``) that the
-    lost links name. ``origin`` is what ``direct_url.json`` says, None where
-    the package came from an index, or where that file can't be read. ``uids``
-    own the folder of its metadata and that file: whoever owns those has a say
-    in what a repair installs.
-    """
+    """One installed distribution with files that are not there."""
 
     name: str
+    """The name in its ``*.dist-info`` folder's name; "" for links that no RECORD claims.
+
+    Not METADATA's name: METADATA itself may be lost.
+    """
     version: str
+    """The version in that folder's name; "" for links that no RECORD claims."""
     site: str
+    """Absolute path of the folder that it is installed in."""
     lost: tuple[str, ...] = ()
+    """Absolute paths of its links into a cache that lead nowhere."""
     absent: tuple[str, ...] = ()
+    """Absolute paths of files that RECORD names and that are not there."""
     archives: tuple[str, ...] = ()
+    """Entries (``archive-v0/<id>``) that the lost links name; "" stands for another cache."""
     origin: Mapping[str, object] | None = None
+    """What ``direct_url.json`` says; None: it has none, the package came from an index.
+
+    Empty where that file can't be read: the origin is unknown.
+    """
     uids: frozenset[int] = frozenset()
+    """Owners of its metadata folder and of ``direct_url.json``.
+
+    Each of them has a say in what a repair installs.
+    """
 
     @property
     def keeps_from_importing(self) -> bool:
@@ -56,33 +63,40 @@ class Damaged:
 
 @frozen
 class Examination:
-    """What a look at every file of one environment found.
-
-    ``path`` is the environment without any link on the way to it (unless it
-    is itself a link that leads nowhere); commands work on that.
-    ``uid`` owns it. ``installed`` maps normalised names to versions.
-    ``python`` is the ``X.Y`` of its packages, "" where unknown;
-    ``interpreter_missing`` says that its own Python leads nowhere.
-    ``dangling_target`` is set when the environment is itself a link into the
-    cache that leads nowhere. ``partly`` are archives that are there while
-    files of them are not. ``mode`` is how most of it is linked. ``config`` is
-    its ``pyvenv.cfg``, ``sites`` are its folders of packages, ``problems`` what
-    could not be looked at.
-    """
+    """What a look at every file of one environment found."""
 
     environment: Environment
+    """The environment as the scan saw it."""
     path: str
+    """Its absolute path, without any link on the way, for use in commands.
+
+    One that is itself a link that leads nowhere keeps its last name.
+    """
     uid: int
+    """Its owner."""
     damaged: tuple[Damaged, ...]
+    """Distributions with files that are not there, by folder and name."""
     mode: LinkMode
+    """How most of it is linked; ``symlink`` where links were lost."""
     installed: Mapping[str, str] = field(default_factory=dict)
+    """Versions of its distributions, by normalised name."""
     python: str = ""
+    """The ``X.Y`` of its packages (``pypy3.10`` for PyPy); "" where unknown."""
     interpreter_missing: bool = False
+    """Whether its own Python leads nowhere."""
     dangling_target: str = ""
+    """The entry that the environment leads to, where it is itself a dangling link.
+
+    Empty for all others.
+    """
     partly: frozenset[str] = frozenset()
+    """Entries that are there while files of them are not."""
     config: Mapping[str, str] = field(default_factory=dict)
+    """The values of its ``pyvenv.cfg``; empty where it has none that can be read."""
     problems: tuple[str, ...] = ()
+    """What could not be looked at, a clause each."""
     sites: tuple[str, ...] = ()
+    """Absolute paths of its folders of packages."""
     other_caches: Mapping[str, int] = field(default_factory=dict)
     """Caches that are not this one: how many links into each lead nowhere."""
     other_names: Mapping[str, int] = field(default_factory=dict)

@@ -34,38 +34,40 @@ if TYPE_CHECKING:
 
 @frozen
 class Diagnosis:
-    """One environment that is not well.
-
-    ``findings`` are its own. ``restore`` is the run whose undoing brings back
-    all it has lost, "" when there is none; ``held`` the runs that hold a part.
-    ``unsafe`` says why its repair is left out of its owner's script, "" when
-    it isn't.
-    """
+    """One environment that is not well."""
 
     examination: Examination
+    """What is wrong with it."""
     repair: Repair
+    """How to repair it."""
     owner: str
+    """Its owner's account name, or ``uid 1234``."""
     team: str | None
+    """The team that it is attributed to; None for none."""
     restore: str
+    """Id of the run whose undoing brings back all it has lost; "" where there is none."""
     held: tuple[str, ...]
+    """Ids of the runs that hold something it has lost."""
     unsafe: str
+    """Why its repair is left out of its owner's script; "" where it is not."""
     findings: tuple[Finding, ...]
+    """The findings about it."""
 
 
 @frozen
 class Checkup:
-    """What doctor found in one cache.
-
-    ``diagnoses`` are by owner, then path. ``unread`` are findings about
-    environments that could not be looked at, or not wholly.
-    ``quarantine_closed`` says why past runs could not be looked at, or "".
-    """
+    """What doctor found in one cache."""
 
     diagnoses: tuple[Diagnosis, ...]
+    """Environments that are not well, by owner, then path."""
     unread: tuple[Finding, ...]
+    """Findings about environments that could not be looked at, or not wholly."""
     holdings: tuple[Holding, ...]
+    """Past runs that hold something an environment has lost, newest first."""
     examined: int
+    """How many environments were looked at."""
     quarantine_closed: str = ""
+    """Why past runs could not be looked at; "" where they could."""
     missing: int = 0
     """Environments that are known and not there any more; they are not among the examined."""
     gaps: tuple[Gap, ...] = ()

@@ -38,6 +38,7 @@ class Limits:
     """What was done so far in one run, by account and kind of work."""
 
     done: Counter[tuple[int, Work]] = field(default_factory=Counter)
+    """Work done, in the unit of its kind, by account (uid) and kind of work."""
 
     def left(self, uid: int, work: Work) -> int:
         """Return how much of it an account has left."""

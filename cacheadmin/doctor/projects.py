@@ -40,10 +40,12 @@ _ROOTS = ("editable", "virtual", "directory")
 
 @frozen
 class Selection:
-    """The options that select what is installed, and the packages they reach (normalised)."""
+    """How ``uv sync`` selects what is installed."""
 
     options: tuple[str, ...]
+    """Options of ``uv sync``: extras, groups and what is left out."""
     reached: frozenset[str]
+    """Normalised names of the packages that these options reach."""
 
 
 def selection_of(

@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Holding:
-    """A run that can be restored, and which of the missed entries it holds."""
+    """A run that can be restored."""
 
     run_id: str
+    """The run's id."""
     begun_at: str
+    """When it began (RFC 3339)."""
     entries: frozenset[str]
+    """Which of the missed entries it holds, relative to the cache."""
 
 
 def holdings(

@@ -44,16 +44,14 @@ _PYTHON = re.compile(r"(?:pypy|graalpy)?\d+\.\d+", re.ASCII)
 
 @frozen
 class Repair:
-    """How to repair one environment.
-
-    ``commands`` in their order, to be run in ``folder`` by the environment's
-    owner; empty where nothing certain can be said. ``note`` says what to do
-    about distributions that no command names, or what to know beforehand.
-    """
+    """How to repair one environment."""
 
     commands: tuple[Command, ...]
+    """Commands in their order, for its owner; empty where nothing certain can be said."""
     folder: str
+    """The absolute folder to run them in."""
     note: str = ""
+    """What to do about distributions that no command names, or what to know; may be empty."""
 
 
 def repair_of(found: Examination, *, past_the_cache: bool, limits: Limits | None = None) -> Repair:
