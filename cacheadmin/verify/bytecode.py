@@ -43,8 +43,11 @@ class Source:
     """What is known of the source beside a compiled file."""
 
     mtime_ns: int
+    """Its modification time (ns since the epoch)."""
     size_bytes: int
+    """Its length in bytes."""
     content: bytes | None = None
+    """Its content, where a hash of it has to be compared; None where it was not read."""
 
 
 def is_cached(path: str) -> bool:

@@ -54,10 +54,12 @@ Key = tuple[VerifyRule, Severity]
 
 @dataclass(slots=True)
 class Found:
-    """How many problems of one rule and severity, and the first few."""
+    """Problems of one rule and severity."""
 
     count: int = 0
+    """How many there are."""
     examples: list[Problem] = field(default_factory=list)
+    """The first few of them."""
 
     def add(self, problem: Problem) -> None:
         """Count a problem; keep it while there are few."""
@@ -68,21 +70,24 @@ class Found:
 
 @dataclass(slots=True)
 class Checked:
-    """What checking one archive gave.
-
-    ``files`` and ``bytes`` were read and compared. ``deferred`` are large files
-    that are still to be checked, with `check_deferred`. ``gone``: the archive
-    was removed meanwhile. ``name`` and ``version`` are METADATA's, for a wheel.
-    """
+    """What checking one archive gave."""
 
     archive: Archive
+    """The archive that was checked."""
     found: dict[Key, Found] = field(default_factory=dict)
+    """What is wrong, by rule and severity."""
     files: int = 0
+    """How many files were compared with RECORD, the deferred ones included."""
     bytes: int = 0
+    """The bytes of these files, as RECORD has them."""
     deferred: list[tuple[str, Line]] = field(default_factory=list)
+    """Large files that are still to be checked with `check_deferred`: (path, line)."""
     gone: bool = False
+    """Whether the archive was removed meanwhile: then nothing is wrong with it."""
     name: str | None = None
+    """The name in a wheel's METADATA; None where unknown, or for an environment."""
     version: str | None = None
+    """The version in a wheel's METADATA; None where unknown, or for an environment."""
 
     def add(self, problem: Problem) -> None:
         """Count a problem."""

@@ -48,22 +48,28 @@ _OF_ENVIRONMENT = re.compile(
 
 @dataclass(slots=True)
 class Contents:
-    """What an archive should hold: a line for each file, by path in the archive.
-
-    ``others`` are what further RECORDs say of the same file: distributions that
-    share one overwrite each other in an environment, in an order that nothing
-    tells. ``name`` and ``version`` are METADATA's, for a wheel; None where it has
-    none. ``read_bytes`` and ``read_rows`` are what was read of RECORDs.
-    """
+    """What an archive should hold, by its RECORDs."""
 
     is_environment: bool
+    """Whether it is a cached environment; else a wheel."""
     lines: dict[str, Line] = field(default_factory=dict)
+    """What RECORD says of each file, by path in the archive."""
     others: dict[str, list[Line]] = field(default_factory=dict)
+    """What further RECORDs say differently of a file, by its path.
+
+    Distributions that share a file overwrite each other in an environment, in an order that nothing
+    tells.
+    """
     problems: list[Problem] = field(default_factory=list)
+    """What is wrong with the RECORDs."""
     name: str | None = None
+    """The name in a wheel's METADATA; None where it has none."""
     version: str | None = None
+    """The version in a wheel's METADATA; None where it has none."""
     read_bytes: int = 0
+    """How many bytes of RECORDs were read."""
     read_rows: int = 0
+    """How many lines of RECORDs were read."""
 
     def belongs_to_environment(self, path: str) -> bool:
         """Whether a file that no RECORD lists is one of an environment's own."""

@@ -26,35 +26,43 @@ class VerifyRule(StrEnum):
 
 @frozen
 class Touched:
-    """Who owns a file, when it was changed and who may write to it.
-
-    Times in ns. ``changed_ns`` is the inode's ctime, which no user can set: it
-    moves with content, mode, owner and number of links (so also when an
-    environment takes a hardlink). ``writers`` are the words for those who have
-    the right to write, by mode and access list, ``replacers`` for those who may
-    put another file in its place: a file of anybody's, by its name.
-    """
+    """Who owns a file, when it was changed and who may write to it."""
 
     uid: int
+    """The owner."""
     mtime_ns: int
+    """Modification time (ns since the epoch); its owner can set it."""
     changed_ns: int
+    """The inode's ctime (ns since the epoch), which no user can set.
+
+    It moves with content, mode, owner and number of links, so also when an environment takes a
+    hardlink.
+    """
     links: int
+    """How many names the file has."""
     writers: str
+    """Who has the right to write to it, in words, by mode and access list.
+
+    Empty for a symbolic link.
+    """
     replacers: str
+    """Who may put another file in its place, in words: who can write to its folder."""
 
 
 @frozen
 class Problem:
-    """One thing that is wrong. ``path`` is relative to the archive, "" for the whole.
-
-    ``what`` is said after the file's name (``12 bytes, not 34549``).
-    """
+    """One thing that is wrong with an archive."""
 
     rule: VerifyRule
+    """What sort of problem it is."""
     severity: Severity
+    """How bad it is."""
     path: str
+    """The file, relative to the archive; "" for the whole archive."""
     what: str = ""
+    """What was found, to follow the file's name (``12 bytes, not 34549``)."""
     touched: Touched | None = None
+    """Who owns the file and may have changed it; None where there is no file to ask about."""
 
 
 def is_code(path: str) -> bool:

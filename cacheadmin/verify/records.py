@@ -37,34 +37,34 @@ _TRANSLATION = str.maketrans("-_", "+/")
 
 @frozen
 class Line:
-    """What RECORD says of one file.
-
-    ``digest`` and ``algorithm`` are None and "" where it gives no hash that
-    may be relied on; ``size_bytes`` is None where it gives no size.
-    """
+    """What RECORD says of one file."""
 
     algorithm: str = ""
+    """The hash's name (``sha256``); "" where it gives no hash that may be relied on."""
     digest: bytes | None = None
+    """The hash; None where it gives none that may be relied on."""
     size_bytes: int | None = None
+    """The file's length in bytes; None where it gives none."""
 
 
 @frozen
 class Record:
-    """One RECORD, read. ``lines`` are by path inside the archive.
-
-    ``unsafe`` are paths that lead out of the archive, ``repeated`` those that
-    lines say different things of, ``unhashed`` those without a hash that may
-    be relied on (and should have one). ``unreadable`` counts what is no line,
-    ``rows`` all that was read. ``too_long``: it goes on, and was read no further.
-    """
+    """One RECORD, read."""
 
     lines: dict[str, Line]
+    """What it says of each file, by path inside the archive."""
     unsafe: tuple[str, ...] = ()
+    """Paths, as written, that lead out of the archive or can not be used as paths."""
     repeated: tuple[str, ...] = ()
+    """Paths inside the archive that lines say different things of."""
     unhashed: tuple[str, ...] = ()
+    """Paths that should have a hash and have none that may be relied on."""
     unreadable: int = 0
+    """How many rows are no line of RECORD."""
     rows: int = 0
+    """How many rows were read."""
     too_long: bool = False
+    """Whether it goes on after the last row that was read."""
 
 
 def parse_record(content: bytes, base: str = "", limit: int = MAX_LINES) -> Record:

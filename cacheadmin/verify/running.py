@@ -35,21 +35,24 @@ if TYPE_CHECKING:
 
 @frozen
 class Verification:
-    """What a verification found, worst first.
-
-    ``archives`` were checked, of ``candidates`` that the targets name; ``files``
-    and ``bytes`` were compared with RECORD. ``share`` (0 to 1) and ``seed``
-    chose the sample.
-    """
+    """What a verification found."""
 
     findings: tuple[Finding, ...]
+    """The findings, worst first."""
     archives: int
+    """How many archives were checked; those removed meanwhile are not counted."""
     candidates: int
+    """How many archives the targets name."""
     files: int
+    """How many files were compared with RECORD."""
     bytes: int
+    """The bytes of these files, as RECORD has them."""
     seconds: float
+    """How long it took."""
     share: float
+    """The share of the candidates that was wanted, 0 to 1."""
     seed: int
+    """What chose the sample: the day since the epoch, or the caller's number."""
 
 
 def run_verify(
