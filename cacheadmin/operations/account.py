@@ -50,12 +50,16 @@ OUTCOMES = (
 
 @dataclass(slots=True)
 class Look:
-    """What metrics tell of one cache. ``reached``: it could be looked at."""
+    """What metrics tell of one cache."""
 
     policy: str
+    """The policy's name."""
     cache: str
+    """The cache's path as the policy spells it; may be empty where that is not known."""
     samples: list[Sample] = field(default_factory=list)
+    """Values of metrics that were found out about the cache."""
     reached: bool = True
+    """Whether the cache could be looked at."""
 
 
 @frozen
@@ -71,28 +75,38 @@ class Audited:
 
 @dataclass(slots=True)
 class Account:
-    """One command. ``counts`` are numbers for the trail, ``subject`` what it was about.
-
-    ``argument`` is the policy as it was named; ``loaded`` is it once it could
-    be read. ``wants_figures``: somebody will read ``looks``. ``error_details``
-    are the further lines of ``error``.
-    """
+    """One command, from its beginning to its end."""
 
     command: str
+    """The command's name (``prune``, ``runs restore``)."""
     argument: str | None
+    """The policy as it was named on the command line; None where it was left out."""
     wants_figures: bool = False
+    """Whether metrics will be written from ``looks``."""
     loaded: LoadedPolicy | None = None
+    """The policy; None until it could be read."""
     subject: str = ""
+    """What the command was about (a path, a run, a target); empty where only the cache is."""
     run_id: str | None = None
+    """The run that was made, restored or purged; None where there was none."""
     outcome: str = ""
+    """One of ``OUTCOMES``; empty until the command sets it or has ended."""
     exit_code: int = int(ExitCode.DONE)
+    """The exit code."""
     error: str = ""
+    """The message of the error that ended it; empty where none did."""
     error_details: tuple[str, ...] = ()
+    """The further lines of that message."""
     counts: dict[str, int] = field(default_factory=dict)
+    """Numbers for the audit trail and the system log, by name."""
     looks: list[Look] = field(default_factory=list)
+    """What metrics tell, one for each cache that was looked at."""
     audited: list[Audited] = field(default_factory=list)
+    """What an audit found, one for each policy; empty for other commands."""
     ended_ns: int = 0
+    """When it ended (ns since the epoch); 0 until then."""
     duration_seconds: float = 0.0
+    """How long it took; 0 until it has ended."""
     _begun: float = field(default_factory=time.monotonic)
 
     @property

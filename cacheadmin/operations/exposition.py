@@ -23,11 +23,14 @@ _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
 
 @frozen
 class Sample:
-    """One value of a metric, under labels in the order they are printed."""
+    """One value of a metric."""
 
     metric: str
+    """The metric's name (``cacheadmin_last_run_outcome``)."""
     value: float
+    """The value, in the unit that the metric's name says."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Its labels, in the order in which they are printed."""
 
 
 def exposition(samples: Iterable[Sample], helps: Mapping[str, str]) -> str:

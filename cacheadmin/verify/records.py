@@ -54,7 +54,7 @@ class Record:
     lines: dict[str, Line]
     """What it says of each file, by path inside the archive."""
     unsafe: tuple[str, ...] = ()
-    """Paths, as written, that lead out of the archive or can not be used as paths."""
+    """Paths, as written, that lead out of the archive or can't be used as paths."""
     repeated: tuple[str, ...] = ()
     """Paths inside the archive that lines say different things of."""
     unhashed: tuple[str, ...] = ()

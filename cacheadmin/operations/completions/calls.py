@@ -27,29 +27,36 @@ _KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE, "RUN": RUN}
 
 @frozen
 class Option:
-    """One option with all its spellings. ``takes``: POLICY, FILE, OTHER or "" for no value."""
+    """One option with all its spellings."""
 
     names: tuple[str, ...]
+    """Its spellings, with their dashes (``-h``, ``--help``)."""
     help: str
+    """What it does, in one sentence without a full stop."""
     takes: str = ""
+    """What its value is: ``POLICY``, ``FILE`` or ``OTHER``; "" where it takes none."""
     choices: tuple[str, ...] = ()
+    """The values that it may have; empty for any."""
     repeats: bool = False
+    """Whether it may be given more than once."""
 
 
 @frozen
 class Call:
-    """One command or group. ``words`` call it; ``commands`` are (name, help) of a group.
-
-    ``arguments`` are the kinds of its arguments in order; the last one
-    ``repeats`` or not.
-    """
+    """One command, or one group of commands."""
 
     words: tuple[str, ...]
+    """The words that call it, without the program's name; empty for the program itself."""
     help: str
+    """What it does, in one sentence without a full stop."""
     options: tuple[Option, ...]
+    """Its options, ``--help`` the last."""
     commands: tuple[tuple[str, str], ...] = ()
+    """The commands of a group: (name, help); empty for a command."""
     arguments: tuple[str, ...] = ()
+    """What its arguments are, in order: ``POLICY``, ``RUN``, ``FILE`` or ``OTHER``."""
     repeats: bool = False
+    """Whether the last argument may be given more than once."""
 
 
 def calls_of(
