@@ -17,14 +17,14 @@ from cacheadmin.values import frozen
 
 @frozen
 class Cell:
-    """One cell: its HTML, and the number by which a column is sorted, if it is one.
-
-    ``words`` is True where that number only orders what reads as words.
-    """
+    """One cell of a table."""
 
     html: str
+    """Its HTML, with all text escaped already."""
     number: int | None = None
+    """The number by which its column is sorted; None where the text is."""
     words: bool = False
+    """Whether that number only orders what reads as words."""
 
     @property
     def is_number(self) -> bool:

@@ -23,11 +23,14 @@ _DAY_NS = 86_400 * NANOSECONDS
 
 @frozen
 class Series:
-    """One layer of a chart: bytes at each of the chart's times. ``colour`` is 0 to 7."""
+    """One layer of a chart."""
 
     name: str
+    """The layer's name in the legend, as yet unescaped."""
     values: tuple[int, ...]
+    """Bytes at each of the chart's times."""
     colour: int
+    """Number of its colour, 0 to 7; 7 stands for everything without a colour of its own."""
 
 
 def layers(

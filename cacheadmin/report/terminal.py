@@ -43,11 +43,14 @@ def unpainted(text: str, _style: Style) -> str:
 
 @frozen
 class Terminal:
-    """How wide it is (columns), whether it shows UTF-8, and how it colours."""
+    """What a terminal can show."""
 
     width: int = 80
+    """Its width in columns."""
     utf8: bool = True
+    """Whether it shows UTF-8; else all that is printed is ASCII."""
     paint: Paint = unpainted
+    """Returns a text in a style's colours."""
 
     def fitted(self, text: str, columns: int) -> str:
         """Return a name made printable and cut or filled to exactly so many columns."""
