@@ -30,16 +30,16 @@ _BUILT_IN = "default"
 
 @frozen
 class LoadedPolicy:
-    """A policy with its file (None: the built-in one) and where each value came from.
-
-    ``origins`` maps dotted keys to ``FILE:LINE``; keys not in it have their
-    default. ``positions`` maps them to line and column.
-    """
+    """A policy, and where each of its values came from."""
 
     policy: Policy
+    """The effective policy: what the file says, and defaults."""
     path: str | None
+    """The policy's file; None for the built-in policy."""
     origins: Mapping[str, str]
+    """``FILE:LINE`` of each value, by dotted key; a key not in it has its default."""
     positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """(line, column) of each value, from 1, by dotted key."""
 
     def command(self, words: str, *arguments: str) -> str:
         """Return a command of ours on this policy, with arguments, quoted for a shell.

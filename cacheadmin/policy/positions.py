@@ -38,10 +38,12 @@ Key = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Positioned:
-    """The values of a file, and where each stands: key path to (line, column), from 1."""
+    """The values of a file, and where each stands."""
 
     value: Any
+    """The document as dicts, lists and plain values."""
     positions: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    """(line, column), from 1, of every key and value, by the keys that lead to it."""
 
     def position(self, key: Key) -> tuple[int, int]:
         """Return where a key stands, or the nearest one above it."""

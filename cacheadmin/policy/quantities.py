@@ -26,6 +26,7 @@ class Share:
     """A part of the whole, in percent."""
 
     percent: float
+    """Its size in percent of the whole, 0 to 100."""
 
     def of(self, whole: int) -> int:
         """Return this part of a whole, rounded down."""

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 @frozen
 class QuarantinePlace:
-    """Where quarantine is or would be; ``warning`` is for every report, or empty."""
+    """Where a cache's quarantine is, or would be."""
 
     path: str
+    """Absolute path of the folder; it may not exist yet."""
     warning: str = ""
+    """Why a prune may not be undone, for every report; empty where it can."""
 
 
 def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
