@@ -34,24 +34,27 @@ _ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 @frozen
 class Finding:
-    """One thing that was found.
-
-    ``rule`` is a stable id (``environment-broken``). ``subject`` is what it is
-    about, for machines: an absolute path where there is one, else a name
-    (user, host, bucket). ``owner`` is whose it is, an account name or a uid as
-    text, None for nobody in particular. ``detail`` is a sentence with what was
-    seen; ``fix`` what to do, a command where one does it. ``count`` is how many
-    things it stands for. ``team`` is whom it is attributed to.
-    """
+    """One thing that was found."""
 
     rule: str
+    """Stable id of the rule (``environment-broken``)."""
     severity: Severity
+    """How bad it is."""
     subject: str
+    """What it is about, for machines.
+
+    An absolute path where there is one, else a name (user, host, bucket).
+    """
     owner: str | None
+    """Account name of the owner of the subject, or ``uid 1234``; None where it has none."""
     detail: str
+    """A sentence: what was seen."""
     fix: str
+    """What to do; a command where one does it."""
     count: int = 1
+    """How many things of the same sort it stands for."""
     team: str | None = None
+    """The team that it is attributed to; None for none."""
 
 
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -47,24 +47,29 @@ _HINTS = (
 
 @frozen
 class Added:
-    """A new pin, how many entries it keeps now, and a warning or ""."""
+    """What adding a pin did."""
 
     pin: Pin
+    """The new pin."""
     entries: int
+    """How many entries of the cache it keeps now."""
     warning: str = ""
+    """What the caller should know; empty for nothing."""
 
 
 @frozen
 class PinRow:
-    """A pin as it is listed. ``author``: account name, or ``uid 1234``.
-
-    ``status``: ``active``, ``expired``, or ``overdue``, which keeps on: the
-    calendar says expired, but it was not seen for that long.
-    """
+    """A pin as it is listed."""
 
     pin: Pin
+    """The pin, with how long it is known."""
     author: str
+    """Account name of the pin's owner, or ``uid 1234``."""
     status: str
+    """``active``, ``expired`` or ``overdue``.
+
+    An overdue pin has expired by the calendar, but was not known for that long: it still keeps.
+    """
 
 
 class Pins:

@@ -30,13 +30,18 @@ if TYPE_CHECKING:
 
 @frozen
 class Registration:
-    """One known environment. ``how`` is ``registry``, ``added`` or ``remembered``."""
+    """One known environment."""
 
     path: str
+    """The environment's path, as it was registered or found."""
     how: str
+    """``registry`` (a link in the policy's folder), ``added`` or ``remembered`` (in the state)."""
     uid: int | None
+    """Owner of the environment, or of the link; None where unknown."""
     exists: bool
+    """Whether something has that path now."""
     seen_at: str | None
+    """When a look last saw it (RFC 3339); None for a link in the registry."""
 
 
 class Registry:

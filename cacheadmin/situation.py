@@ -38,20 +38,27 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Situation:
-    """Everything known of one cache at one moment. ``cache`` is open while this lives.
-
-    ``now_ns`` is the clock, less by how far it was set forward since the last
-    run (``evidence.steady_time``). ``collected`` has what each source answered.
-    """
+    """Everything known of one cache at one moment."""
 
     loaded: LoadedPolicy
+    """The policy and where it comes from."""
     cache: OpenCache
+    """The cache, open as long as the look lasts."""
     inventory: Inventory
+    """What lies in the cache, and what of it could not be read."""
     evidence: Evidence
+    """Who uses the cache, and where the sources could not look."""
     state: State
+    """What is remembered between runs."""
     now_ns: int
+    """The time of the look (ns since the epoch).
+
+    The clock, less by how far it was set forward since the last run (``evidence.steady_time``).
+    """
     host_time: HostTime
+    """This host, its boot and the time since then."""
     collected: Collected
+    """What each source of evidence answered, and the look to ask again with."""
 
     @property
     def policy(self) -> Policy:
