@@ -35,11 +35,11 @@ class Range:
     """Versions from one on (None: from the first) up to another."""
 
     introduced: str | None
-    """The first version that is affected."""
+    """The first version that is affected; None: every version up to the end."""
     fixed: str | None = None
-    """The first one that is not any more."""
+    """The first version that is not affected any more; None where none is named."""
     last_affected: str | None = None
-    """The last one that is."""
+    """The last version that is affected; None where none is named."""
 
 
 @frozen
@@ -47,17 +47,17 @@ class Advisory:
     """What is said of one package."""
 
     id: str
-    """Its id, such as ``PYSEC-2024-1``."""
+    """Id in its database, such as ``PYSEC-2024-1``."""
     package: str
-    """Normalized name."""
+    """Normalised name of the package that it is about."""
     summary: str = ""
-    """One line; empty where there is none."""
+    """What is wrong, in one line; empty where nothing is said."""
     versions: frozenset[str] = frozenset()
-    """Versions that are named one by one."""
+    """Affected versions that are named one by one."""
     ranges: tuple[Range, ...] = ()
-    """Versions that are named by ranges."""
+    """Affected versions that are named by ranges."""
     fixed_in: tuple[str, ...] = ()
-    """Versions that are named as the remedy."""
+    """Versions that are named as fixed; empty where there is none."""
 
     def affects(self, version: str | None) -> bool:
         """Whether a version is affected, by PEP 440; one that can't be told is."""
@@ -73,10 +73,10 @@ class Advisory:
 
 @dataclass(frozen=True)
 class Advisories:
-    """All that was handed in, by package."""
+    """All advisories that the caller gave, by package."""
 
     by_package: dict[str, list[Advisory]] = field(default_factory=dict)
-    """Advisories by normalized name."""
+    """The advisories about each package, by normalised name."""
 
     def about(self, package: str | None, version: str | None) -> list[Advisory]:
         """Return the advisories that affect a version of a package."""

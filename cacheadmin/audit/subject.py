@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """One cache under audit. Its cached properties are found out when first asked for.
-
-    ``measured``: what the whole cache takes, where the caller knows it already.
-    ``advisories``: what is known of vulnerable packages; None where nobody handed any in.
-    """
+    """One cache under audit. Its cached properties are found out when first asked for."""
 
     situation: Situation
     """The look at the cache."""

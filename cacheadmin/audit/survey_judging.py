@@ -42,11 +42,11 @@ class Standard:
     mounts: Collection[str]
     """Paths, relative to the cache, that something is mounted on."""
     links: LinkJudge
-    """Tells which links lead out of the cache."""
+    """Decides which links lead out of the cache."""
     explained: Collection[str]
     """Ids of archives that known environments hold hard links to."""
     on_trial: Collection[str] = ()
-    """Entries that are on trial: the links in their places are ours."""
+    """Entries on trial, relative to the cache: the links in their places are ours."""
 
     @property
     def gid(self) -> int | None:

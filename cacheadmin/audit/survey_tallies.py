@@ -75,17 +75,17 @@ class Linked:
     """A file with several names in the cache, or outside of it."""
 
     links: int
-    """How many names it has."""
+    """How many names its inode has, here and elsewhere."""
     met: int
-    """How many of them were met in the cache."""
+    """How many of these names the walk has met in the cache."""
     uid: int
-    """Whose it is."""
+    """The account that owns it."""
     bucket: str
     """The bucket of the first name that was met; empty outside of buckets."""
     size_bytes: int
-    """Its size."""
+    """Its length in bytes."""
     example: str
-    """The first name, relative to the cache."""
+    """The first name that was met, relative to the cache."""
     explained: bool = False
     """Whether one of its names lies in an archive that a known environment holds links to."""
 
