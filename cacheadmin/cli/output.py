@@ -49,13 +49,13 @@ class Settings:
     """The global options of this call."""
 
     quiet: bool = False
-    """Print nothing when all is well."""
+    """Whether nothing is printed when all is well (``--quiet``)."""
     verbose: bool = False
-    """Say more, and show tracebacks."""
+    """Whether more is printed, and tracebacks are shown (``--verbose``)."""
     color: Color = Color.AUTO
-    """When to colour."""
+    """When colours are used (``--color``)."""
     wide: bool = False
-    """Show tables whole, whatever the terminal's width."""
+    """Whether tables are shown whole, whatever the terminal's width (``--wide``)."""
 
 
 settings = Settings()
