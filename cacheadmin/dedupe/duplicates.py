@@ -41,7 +41,7 @@ class Copies:
     size: int
     """Its length in bytes, in all of them."""
     archives: tuple[str, ...]
-    """The entries of the archives, in the order of their names."""
+    """Entries of the archives that have it, sorted, one for each inode."""
 
 
 @dataclass(slots=True)
@@ -49,9 +49,9 @@ class OpenFile:
     """One of the copies, opened."""
 
     fd: int
-    """Its descriptor."""
+    """Descriptor of the open file."""
     status: os.stat_result
-    """What it is."""
+    """Its status (``fstat``) when it was opened."""
     extents: tuple[Extent, ...]
     """Where its bytes lie on the device."""
 

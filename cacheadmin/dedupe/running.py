@@ -33,13 +33,13 @@ class Shared:
     files: int = 0
     """How many files share the blocks of another now."""
     freed_bytes: int = 0
-    """What they took before, in bytes."""
+    """Allocated bytes of these files before, which are shared now."""
     different: int = 0
-    """How many have the name and size of another, and another content."""
+    """How many have the path and length of another copy, and another content."""
     failed: list[tuple[str, str]] = field(default_factory=list)
     """What could not be shared: (path, why)."""
     packages: Counter[str] = field(default_factory=Counter)
-    """The freed bytes by package and version."""
+    """The part of ``freed_bytes`` of each package, by ``name version``."""
 
 
 def dedupe(
