@@ -39,15 +39,15 @@ class Seen:
     """What a look at one environment gave."""
 
     examination: Examination | None
-    """What is wrong with it; None for one that is not there, or closed."""
+    """What was found; None for an environment that is not there, or closed."""
     repair: Repair | None = None
     """What repairs it; None where nothing is wrong."""
     unsafe: str = ""
     """Why its repair is left out of its owner's script; "" when it isn't."""
     is_on_a_network: bool = False
-    """Whether other hosts may have its Python."""
+    """Whether it lies on a network filesystem: other hosts may have its Python."""
     caches_there: frozenset[str] = frozenset()
-    """Of the other caches that its lost links name, those that are there."""
+    """Absolute paths of other caches that its lost links name and that are there."""
 
 
 def look_at_all(

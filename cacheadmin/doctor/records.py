@@ -27,10 +27,10 @@ class RecordReader:
     """Reads the RECORDs of one environment, each file once, and so many lines in all."""
 
     uid: int
-    """Who owns the environment: lines are counted against them."""
+    """Owner of the environment, against whose limits lines are counted."""
 
     limits: Limits
-    """What the account has left."""
+    """What was done so far for each account."""
 
     seen: set[tuple[int, int]] = field(default_factory=set)
     """RECORDs (device, inode) that have several names, and were read."""
