@@ -31,9 +31,9 @@ class Holder:
     """An environment that has one of the packages."""
 
     environment: Environment
-    """The environment."""
+    """What the scan found of the environment."""
     packages: tuple[str, ...]
-    """What it has of them, as ``name==version``."""
+    """The evicted packages that it has, as ``name==version``."""
     links: bool
     """Whether it links to the cache for them, so that it breaks when they go."""
     repair: str

@@ -49,7 +49,7 @@ class Eviction:
     """An eviction as it would be carried out."""
 
     wanted: tuple[Wanted, ...]
-    """What was asked for."""
+    """The packages to evict."""
     plan: Plan
     """What is removed and kept, in the form that a prune carries out."""
     holders: tuple[Holder, ...]
@@ -59,7 +59,7 @@ class Eviction:
     breaks: bool
     """Whether archives or environments are removed although they are used."""
     warnings: tuple[str, ...]
-    """What a new install may still find."""
+    """What a new install may still find all the same, a sentence each."""
 
 
 def plan_eviction(

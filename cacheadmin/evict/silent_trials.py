@@ -33,9 +33,9 @@ class SilentTrials:
     """What is on trial of the packages that are evicted."""
 
     entries: tuple[OnTrial, ...] = ()
-    """What nobody has used there."""
+    """Entries on trial whose tripwires show no use."""
     warnings: tuple[str, ...] = ()
-    """What stays on trial all the same, and why."""
+    """What is kept on trial, and why: a sentence each."""
 
     @property
     def paths(self) -> frozenset[str]:
