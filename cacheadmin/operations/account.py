@@ -67,7 +67,7 @@ class Audited:
     """What an audit of one policy's cache found."""
 
     loaded: LoadedPolicy
-    """The policy."""
+    """The policy and where it comes from."""
 
     findings: tuple[Finding, ...]
     """The findings that the policy does not accept."""

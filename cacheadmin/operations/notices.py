@@ -40,16 +40,16 @@ class Notice:
     """What it is about: a word of ``notify.about``."""
 
     title: str
-    """It in a few words."""
+    """The matter in a few words."""
 
     lines: tuple[str, ...]
     """What was seen, a sentence a line."""
 
     todo: str
-    """The command, or words, to go on with."""
+    """What to do next: a command, or words."""
 
     told: Told
-    """What is to be remembered once it was sent."""
+    """What to remember once the message was sent."""
 
 
 def notices_of_end(account: Account) -> Iterator[Notice]:

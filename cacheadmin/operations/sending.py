@@ -34,10 +34,10 @@ class Destination:
     """One URL that messages go to."""
 
     url: str = field(repr=False)
-    """The URL, with its secrets."""
+    """The URL with its secrets: never to be printed."""
 
     where: str
-    """Where it stands, in words."""
+    """Where the policy or a file names it, in words that may be printed."""
 
     @property
     def shown(self) -> str:
