@@ -53,7 +53,7 @@ class OnTrial:
     entries: int
     """How many entries are on trial."""
     bytes: int
-    """What their deletion will free."""
+    """Bytes that their deletion will free."""
     ends_ns: int | None
     """When the first of them ends (ns since the epoch); None where nothing is on trial."""
     sprung: int
@@ -67,9 +67,9 @@ class CacheStanding:
     """What was found out about one cache that could be looked at."""
 
     cache: CacheIdentity
-    """The cache."""
+    """The cache's path, device and inode."""
     verdict: Verdict
-    """What a prune could do now."""
+    """Whether the cache may be pruned now."""
     limits: tuple[Limit, ...]
     """Why the verdict is less than safe."""
     removals: int
@@ -85,7 +85,7 @@ class CacheStanding:
     quarantine: Quarantine
     """Past prunes, and what of them can still be undone."""
     trial: OnTrial
-    """What is on trial, and what came back of late."""
+    """What is on trial, and how much came back of late."""
     gaps: tuple[Gap, ...]
     """Places where users may be, and that were not looked at."""
     findings: Mapping[Severity, int] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class CacheStanding:
 
 @frozen
 class Status:
-    """How one policy's cache is; ``standing`` is None where it could not be looked at."""
+    """How one policy's cache is."""
 
     name: str
     """The policy's name, or how it was named where it could not be loaded."""
@@ -105,7 +105,7 @@ class Status:
     next_run: NextRun | None = None
     """When the next prune is due, where a timer or cron line says so."""
     problem: CacheadminError | None = None
-    """Why it could not be looked at."""
+    """Why the cache could not be looked at; None where it could."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -35,7 +35,7 @@ class NextRun:
     """When a prune is due."""
 
     when: str
-    """The moment, as systemd tells it, or the five fields of a cron line."""
+    """The moment, as systemd writes it, or the five time fields of a cron line."""
     source: str
     """The timer's name, or the file of the cron line."""
 
