@@ -106,11 +106,11 @@ class Unit:
     last_used_ns: int
     """When it was last used, as far as is known (ns since the epoch)."""
     paths: tuple[str, ...]
-    """Everything in it, by entry path: that is what is measured."""
+    """All of its entries and files, relative to the cache: they are measured together."""
     archives: frozenset[ArchiveId] = frozenset()
-    """The archives among it."""
+    """The archives in it."""
     sources: frozenset[str] = frozenset()
-    """The revisions, parts of them and git sources among it, by path."""
+    """Revisions, parts of them and git sources in it, by entry path."""
 
 
 @frozen

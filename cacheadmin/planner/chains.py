@@ -81,7 +81,7 @@ class Chain:
     note: str = ""
     """How the use was seen (``312 links, seen 14:02 UTC on node3``), or empty."""
     leads: bool = False
-    """Whether it is a mere pointer that keeps it: no use."""
+    """Whether only a pointer in the cache keeps the entry: that is no use."""
 
     @property
     def begins(self) -> Step:

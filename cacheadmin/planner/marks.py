@@ -24,18 +24,18 @@ class Use:
     """Why something is alive."""
 
     reason: Reason
-    """What was found."""
+    """What sort of reason it is."""
     who: str
-    """Who uses it, for people: words that two users may share."""
+    """The user, for people; two users may have the same words."""
     words: str
-    """What was found in this case: a sentence."""
+    """A sentence: what was found in this case."""
     subject: str = ""
-    """What uses it, exactly: the path of an environment, or an entry of the cache; else empty."""
+    """The user, exactly: an environment's path or an entry of the cache; empty for others."""
 
 
 @dataclass(slots=True)
 class Liveness:
-    """What is marked as used, by whom and why."""
+    """What is marked as used, by which users, and why."""
 
     archives: dict[ArchiveId, list[Use]] = field(default_factory=lambda: defaultdict(list))
     """Marks of each archive."""
@@ -46,16 +46,16 @@ class Liveness:
     hidden_uses: list[Use] = field(default_factory=list)
     """What could hide a use of any archive; while there is one, no archive is removed."""
     unused: tuple[Archive, ...] = ()
-    """Wheels that nobody uses in any way, where that can be concluded."""
+    """Wheels without any user, where that can be concluded."""
     retired: dict[ArchiveId, Why] = field(default_factory=dict)
     """Archives that are removed with their pointers, each with why."""
     unused_sources: frozenset[str] = frozenset()
-    """Paths of source revisions and git sources that nobody uses, where that can be concluded."""
+    """Paths of revisions and git sources without a user, where that can be concluded."""
     retired_sources: dict[str, Why] = field(default_factory=dict)
-    """Revisions, parts of them and git sources that are given up: each path with why."""
+    """Revisions, parts of them and git sources that are given up, by path, each with why."""
 
     occupied: frozenset[str] = frozenset()
-    """Every path that is marked, or has something marked in it: a process works in a folder."""
+    """Every marked path of ``entries``, and every folder above one."""
     _many: dict[str, set[Use]] = field(default_factory=dict)
     _of_many: set[Use] = field(default_factory=set)
 

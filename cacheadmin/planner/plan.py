@@ -48,7 +48,7 @@ class Decision:
     rests_on: str | None = None
     """``proof`` or ``absence`` for a removal (``planner.gaps``); None for what is kept."""
     even_in_use: bool = False
-    """Whether it is removed although it is used, since somebody said so (`evict`)."""
+    """Whether it is removed although it is used: an admin ordered it (`evict`)."""
 
 
 @frozen

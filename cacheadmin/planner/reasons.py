@@ -40,9 +40,9 @@ class Reason:
     keeps: bool
     """Whether it keeps an entry; else it removes one."""
     means: str
-    """What it says of an entry, as a sentence without its subject."""
+    """What it says of an entry, as a sentence without a subject."""
     change: str = ""
-    """What would have to change for the entry to go; ``{who}`` is the user that a mark names."""
+    """What has to change for the entry to be removed; ``{who}`` is the user of the mark."""
     user: UserKind = UserKind.OTHER
     """What sort of user a mark with this reason names."""
     leads: bool = False
