@@ -72,11 +72,11 @@ class Subject:
     protection: Protection
     """What is planted against uv's own prune."""
     trial: TrialSummary = field(default_factory=TrialSummary)
-    """What is on trial."""
+    """What is on trial, and what came back from trial."""
     room: RoomForRun | None = None
     """What is free where the cache lies, and what a prune writes there; None: not asked."""
     lock_problem: str = ""
-    """Why the cache's lock can't be had on this filesystem, in words; empty where it can."""
+    """Why the cache can't be locked on this filesystem, in words; empty where it can."""
 
 
 _STATUS = {
