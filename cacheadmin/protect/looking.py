@@ -37,7 +37,7 @@ class Found:
     Changes made by other hosts send no notice there.
     """
     in_use: int = 0
-    """How many archives are in use; what is on trial is wanted, too."""
+    """How many archives are in use; ``wanted`` also has those on trial."""
 
 
 class Look:

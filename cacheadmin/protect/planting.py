@@ -76,19 +76,19 @@ class Planting:
     """Where roots are planted, and what the folders made for them get."""
 
     parent_fd: int
-    """The folder that holds the buckets: the cache's root, or a stock of ours."""
+    """Descriptor of the folder that holds the buckets: the cache's root, or a stock of ours."""
 
     bucket_rights: Rights
-    """What a bucket gets that is missing."""
+    """Rights that a missing bucket is made with."""
 
     own_rights: Rights
-    """What our folder in it gets."""
+    """Rights that our folder in a bucket is made with."""
 
     trusted: frozenset[int]
-    """Whose folders may be ours when they have lost their marker."""
+    """Accounts whose folders are taken for ours although they have lost their marker."""
 
     workshop_fd: int | None = None
-    """A folder where nobody else can write, to make others in; None for none."""
+    """Descriptor of a folder that only we can write to, to make folders in; None: none."""
 
 
 def leading_somewhere(cache_fd: int, wanted: WantedRoots) -> WantedRoots:

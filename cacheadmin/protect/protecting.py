@@ -57,7 +57,7 @@ class Protection:
     note: str = ""
     """Why more may count as used than are, in words; empty where everything was seen."""
     unclaimed: tuple[str, ...] = ()
-    """Releases in use here whose prune is not known, each with what tells: ``uv 0.99.0: ...``."""
+    """Releases in use here whose prune is not known, each with why (``uv 0.99.0: ...``)."""
 
     @property
     def missing(self) -> int:
