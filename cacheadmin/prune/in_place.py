@@ -77,19 +77,19 @@ _LETTERS = string.ascii_letters + string.digits
 
 @dataclass(slots=True)
 class MadeRoom:
-    """What was deleted where it lay. Pairs are (path, why)."""
+    """What was deleted where it lay, to make room for a run."""
 
     removed: list[Decision] = field(default_factory=list)
-    """What is gone for good."""
+    """Entries that were removed for good."""
 
     bytes: int = 0
-    """Allocated bytes that came back."""
+    """Allocated bytes that became free."""
 
     failed: list[tuple[str, str]] = field(default_factory=list)
-    """What could not be removed."""
+    """What could not be removed: (path, why)."""
 
     left: list[tuple[str, str]] = field(default_factory=list)
-    """What was removed and could not be deleted whole."""
+    """What was removed from its place and could not be deleted whole: (path, why)."""
 
 
 def make_room_where_short(

@@ -38,7 +38,7 @@ class Moves:
     Some of it may have been moved before: that has to be put back.
     """
     late: list[str] = field(default_factory=list)
-    """What was not begun any more: the time for moving was over."""
+    """What was not moved because the time for moving was over."""
     crossed: bool = False
     """Whether a filesystem or project quota is in the way (EXDEV)."""
 

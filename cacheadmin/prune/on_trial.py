@@ -47,7 +47,7 @@ class TrialResult:
     """Entries that the run put on trial."""
 
     watched: Watched | None = None
-    """What the look at all tripwires found before the run."""
+    """What the look at all tripwires found before the run; None where there was no look."""
 
     linked: list[str] = field(default_factory=list)
     """Entries on trial that came back because the look found who uses them."""
@@ -56,10 +56,10 @@ class TrialResult:
     """Entries whose trial is over, deleted for good."""
 
     ended_bytes: int = 0
-    """Bytes that were freed so."""
+    """Bytes that the deletion of ``ended`` freed."""
 
     ends_ns: int | None = None
-    """When the trial of what this run planted ends (ns since the epoch)."""
+    """When the trial of ``planted`` ends (ns since the epoch); None where no trial began."""
 
 
 @frozen
@@ -67,13 +67,13 @@ class Divided:
     """Removals, divided by what becomes of them."""
 
     removals: tuple[Decision, ...]
-    """What goes, on trial or to quarantine, in the plan's order."""
+    """What is removed, on trial or to quarantine, in the plan's order."""
 
     on_trial: frozenset[str]
-    """Paths of what goes on trial."""
+    """Paths of those removals that are put on trial."""
 
     staying: tuple[tuple[str, str], ...]
-    """What can't go on trial, and so stays: (path, why)."""
+    """What can't go on trial, and so is kept: (path, why)."""
 
 
 def divide_removals(policy: Policy, inventory: Inventory, removals: Sequence[Decision]) -> Divided:

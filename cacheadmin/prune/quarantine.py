@@ -52,7 +52,7 @@ class Quarantine:
     device: int
     """Device number of its filesystem, which is the cache's."""
     fence: Turn | Undisputed = field(default_factory=Undisputed)
-    """To be asked right before every move: it raises LeaseLost when this run must stop."""
+    """Called right before every move; it raises LeaseLost when this run must stop."""
 
     def run_ids(self) -> list[str]:
         """Return the runs there, oldest first."""

@@ -48,10 +48,10 @@ class Needs:
     """What a run writes, at most."""
 
     bytes: int
-    """Bytes on the cache's filesystem."""
+    """Bytes that it takes on the cache's filesystem."""
 
     files: int
-    """Files, folders and links there."""
+    """Files, folders and links that it makes there."""
 
     def fit(self, folder_fd: int) -> bool:
         """Whether there is room for it where an open folder lies; a file is tried there."""

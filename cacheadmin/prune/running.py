@@ -89,11 +89,11 @@ class PruneResult:
     recovered: tuple[Recovered, ...] = ()
     """Interrupted runs that were ended first."""
     trial: TrialResult = field(default_factory=TrialResult)
-    """What was done with trials."""
+    """What the run did with trials."""
     room: MadeRoom | None = None
-    """What was deleted first, where there was no room for a run; None: there was."""
+    """What was deleted first to make room for the run; None: there was room."""
     deleted_bytes: int | None = None
-    """What came back at once, where nothing waits in quarantine; None: it does."""
+    """Bytes freed at once, where nothing waits in quarantine; None: all waits there."""
 
 
 _FULL = (
@@ -107,19 +107,19 @@ class Before:
     """What was done before a run, for its report."""
 
     recovered: tuple[Recovered, ...] = ()
-    """Interrupted runs that were ended."""
+    """Interrupted runs that were ended first."""
 
     dropped: tuple[tuple[str, str], ...] = ()
     """What of a saved plan is not removed any more: (path, why)."""
 
     watched: Watched | None = None
-    """What ``watch_trials`` found."""
+    """What ``watch_trials`` found; None where nothing is on trial."""
 
     room: MadeRoom | None = None
-    """What was deleted where it lay, for want of room; None: there was room."""
+    """What was deleted first to make room for the run; None: there was room."""
 
     runs: frozenset[str] | None = None
-    """The runs that there were before the look; None: not known."""
+    """Ids of the runs that were in quarantine before the look; None: not known."""
 
 
 def known_runs(policy: Policy) -> frozenset[str]:

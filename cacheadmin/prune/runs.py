@@ -64,9 +64,9 @@ class Run:
     holds: bool
     """Whether something of it still lies in quarantine."""
     on_trial: tuple[Trial, ...] = ()
-    """What of it is on trial now."""
+    """Entries of it that are on trial now."""
     came_back: tuple[Spring, ...] = ()
-    """What of it came back from trial, and why."""
+    """Entries of it that came back from trial, and why."""
 
     @property
     def bytes(self) -> int:

@@ -76,7 +76,7 @@ class Transaction:
     verified: Verified | None = None
     """What the links of environments said after the moves; None before they were asked."""
     linked: dict[str, str] = field(default_factory=dict)
-    """What the look after the moves found to be used: entry to a link that leads there."""
+    """Entries that the look after the moves found to be used, each with a link to it."""
 
 
 @frozen
@@ -95,11 +95,11 @@ class Steps:
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
     """Follows every link, given the moved paths and whether one lies in quarantine."""
     trials: Trials | None = None
-    """Where what rests on absence goes; None: nothing goes on trial."""
+    """Where removals that rest on absence are put on trial; None: nothing is put there."""
     on_trial: frozenset[str] = frozenset()
-    """Paths of what goes on trial, prepared already."""
+    """Paths of the removals to put on trial; their tripwires are made already."""
     held_at_most: float = math.inf
-    """Longest time to hold the lock (seconds)."""
+    """Longest time to hold the lock (seconds); infinite under a shared lock."""
 
 
 @dataclass(slots=True)

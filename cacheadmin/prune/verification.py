@@ -43,10 +43,10 @@ class BrokenLink:
     """A link that our moves broke."""
 
     environment: str
-    """Path of the environment it was found in."""
+    """Absolute path of the environment that it was found in."""
 
     link: str
-    """Path of the link."""
+    """Absolute path of the link."""
 
     entry: str
     """The removed entry it led to, relative to the cache: put back, it makes the link whole."""
@@ -86,7 +86,7 @@ class Checked:
     folders: tuple[tuple[int, int, int], ...]
     """(device, inode, links in it) of each folder that was looked at."""
     dead: tuple[tuple[str, str, str], ...]
-    """(link, where it lies, path below the cache) of links to nothing, where that was removed."""
+    """(link, its real path, path below the cache) of dead links into removed entries."""
     used: tuple[tuple[str, str], ...]
     """(entry on trial, a link that leads to it)."""
 
