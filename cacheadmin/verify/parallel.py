@@ -36,13 +36,13 @@ class Workplace:
     """What every worker needs: the open cache, its path, and where links lead."""
 
     cache_fd: int
-    """The open cache."""
+    """Descriptor of the cache's root."""
     cache_path: str
-    """Its path."""
+    """Absolute path of the cache."""
     locator: CacheLocator
-    """What tells where a link's text leads."""
+    """Finds where a link's text leads."""
     limits: ReaderLimits
-    """What one answer may cost."""
+    """How much one answer may cost."""
 
 
 @frozen
@@ -50,9 +50,9 @@ class LargeFile:
     """A file of an archive that is checked by itself."""
 
     archive: Archive
-    """The archive."""
+    """The archive that it is in."""
     path: str
-    """The file, relative to it."""
+    """Its path, relative to the archive."""
     line: Line
     """What RECORD says of it."""
 
@@ -64,17 +64,17 @@ class Answer:
     found: tuple[Found, ...]
     """What is wrong, by rule and severity: each has an example."""
     files: int
-    """Files that were compared."""
+    """How many files were compared with RECORD, the deferred ones included."""
     bytes: int
-    """Their bytes."""
+    """The bytes of these files, as RECORD has them."""
     deferred: tuple[tuple[str, Line], ...]
-    """Large files, still to be checked."""
+    """Large files that are still to be checked: (path, line)."""
     gone: bool
-    """Whether it was removed meanwhile."""
+    """Whether the archive was removed meanwhile."""
     name: str | None
-    """METADATA's name."""
+    """The name in a wheel's METADATA; None where unknown, or for an environment."""
     version: str | None
-    """METADATA's version."""
+    """The version in a wheel's METADATA; None where unknown, or for an environment."""
 
 
 def check_all(
