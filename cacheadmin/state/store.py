@@ -378,6 +378,10 @@ class State:
                     os.close(os.open(file, flags, 0o600))
             arguments = {"timeout": 30} if file is not None else {"connect_timeout": 10}
             engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
+            if file is None:
+                from cacheadmin.state.full_servers import wait_at_full_servers
+
+                wait_at_full_servers(engine)
             _make_tables(engine, Base)
             # Not before: on a full disk the tables may be missing, and be made later.
             self._engine = engine

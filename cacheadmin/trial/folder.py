@@ -160,7 +160,11 @@ def _require_ours(fd: int, bucket_fd: int, trusted: frozenset[int]) -> None:
             # We were killed while we made it.
             _furnish(fd)
             return
-        raise _not_ours("it has no marker of ours") from None
+        # Or another host furnished it since.
+        try:
+            marker = os.stat(MARKER, dir_fd=fd, follow_symlinks=False)
+        except FileNotFoundError:
+            raise _not_ours("it has no marker of ours") from None
     if not stat.S_ISREG(marker.st_mode) or marker.st_uid not in trusted:
         raise _not_ours("its marker is not ours")
 
@@ -186,7 +190,11 @@ def _make(cache: OpenCache) -> None:
 
 def _furnish(fd: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    marker = os.open(MARKER, flags, 0o600, dir_fd=fd)
+    try:
+        marker = os.open(MARKER, flags, 0o600, dir_fd=fd)
+    except FileExistsError:
+        # Another host or process of ours makes it in the same moment.
+        return
     try:
         os.fchmod(marker, 0o600)
         os.write(marker, _MARKER_WORDS)

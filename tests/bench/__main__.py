@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.bench_discovery import searching_homes
+from tests.bench.bench_hosts import telling
 from tests.bench.bench_processes import looking_at_processes
 from tests.bench.bench_protection import planting, window
 from tests.bench.bench_verify import verifying as verifying_archives
@@ -246,6 +247,11 @@ def discovering(folder: Path, cacheadmin: Cacheadmin) -> None:
     searching_homes(folder, cacheadmin, side_by_side, report)
 
 
+def hosts(folder: Path, cacheadmin: Cacheadmin) -> None:
+    """Compare one observation, and a plan over many hosts, with fewer hosts."""
+    telling(folder, cacheadmin, side_by_side, report)
+
+
 def verifying(folder: Path, cacheadmin: Cacheadmin) -> None:
     """Compare verify with sha256sum over the same files."""
     verifying_archives(folder, cacheadmin, side_by_side, report)
@@ -256,6 +262,7 @@ COMPARISONS = {
     "looking": looking,
     "discovering": discovering,
     "processes": processes,
+    "hosts": hosts,
     "locking": locking,
     "simulating": simulating,
     "protecting": protecting,

@@ -31,7 +31,7 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
         age = age_words(stray.changed_ns, case.now_ns)
         owner = case.user(stray.uid)
         young = case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after)
-        uses = list(live.entries.get(stray.path, ()))
+        uses = list(live.of(stray.path))
         if not stray.removable:
             uses.append(
                 Use(reasons.STRAY_UNKNOWN, owner, f"{stray.what}: not uv's, so not ours to remove")
