@@ -18,6 +18,15 @@ def policy_of(host: NfsHost) -> str:
     return host.policy(f"venvs: {{discover: [{{root: '{host.own}'}}], complete: true}}\n{EXPECT}")
 
 
+def prune_by_a_user(host: NfsHost, release: str) -> None:
+    """Run uv's own prune; once more where it stumbled over a file that NFS kept for it."""
+    for _ in range(3):
+        done = host.start_uv(release, "cache", "prune", "--quiet").result()
+        if "/.nfs" not in done.stderr:
+            break
+    done.check()
+
+
 @pytest.mark.parametrize("version", ["4.2", "3"])
 def test_two_hosts_protect_what_both_use_and_a_guard_renews_it(
     site_of: Callable[[str], NfsSite], version: str
@@ -47,7 +56,7 @@ def test_two_hosts_protect_what_both_use_and_a_guard_renews_it(
     # One release's prune takes the roots of the others, the next would take the archives.
     for release in (NEW, OLD, NEW):
         before = guard.said()
-        b.uv(release, "cache", "prune", "--quiet")
+        prune_by_a_user(b, release)
         guard.says("roots planted", after=before)
         assert kept <= {f"archive-v0/{name}" for name in b.listed()}
     assert a.imports(mine, "idna.core").code == 0
@@ -57,7 +66,7 @@ def test_two_hosts_protect_what_both_use_and_a_guard_renews_it(
     beside = f"{site.server.shared}/cache.cacheadmin"
     site.server.guest.sh(f"mv {beside} {beside}.away; echo not a folder > {beside}")
     before = guard.said()
-    b.uv(NEW, "cache", "prune", "--quiet")
+    prune_by_a_user(b, NEW)
     guard.says("cache.cacheadmin", after=before)
     a.guest.sh("sleep 8")
     said = guard.said()[len(before) :]
