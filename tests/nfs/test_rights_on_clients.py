@@ -46,6 +46,6 @@ def test_squashed_root_is_told_what_to_do_and_the_owner_can_prune(
         done = site.a.json("prune", own, uid=OWNER)
         assert done["outcome"] == "committed", done
         assert done["trial"]["planted"] == [rubbish], done
-        assert site.server.on_trial() == {rubbish}
+        assert rubbish in site.server.on_trial()
     finally:
         lab.share("data")
