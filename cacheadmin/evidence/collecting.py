@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cacheadmin.counting import count_words
 from cacheadmin.evidence.away import AWAY, Absent
 from cacheadmin.evidence.candidates import Found
 from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, ScanOptions
@@ -155,7 +156,8 @@ def scan_candidates(
         else:
             yield candidate, recalled.get(path) or scanned[path]
     for candidate, number in left_out:
-        reason = f"{number} environments beyond the {MAX_OF_ONE} that are looked at for one account"
+        beyond = count_words(number, "environment")
+        reason = f"{beyond} beyond the {MAX_OF_ONE} that are looked at for one account"
         yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
 
 

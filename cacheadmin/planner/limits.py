@@ -137,7 +137,8 @@ def _processes(case: Case) -> Iterator[Limit]:
         yield Limit(
             "processes.running",
             Verdict.LIMITED,
-            f"{len(using)} running processes use the cache: " + ", ".join(named),
+            f"{count_words(len(using), 'running process', 'running processes')} "
+            f"{verb(len(using), 'uses', 'use')} the cache: " + ", ".join(named),
             "what they use is kept",
         )
 

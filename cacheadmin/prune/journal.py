@@ -6,6 +6,10 @@ needs no line for each move: it holds the list before the first move, and the
 state that was reached. A torn last line is a line that was not written; what
 is appended later begins a line of its own.
 
+The first line has the ``format``; 0.1 wrote none, which is 1. A release reads every
+format up to its own, and refuses newer ones, of which it would lose something. Records
+that it does not know, of its own format, it leaves alone.
+
 States: ``planned -> moving -> moved -> committed``, or ``rolled_back``; later
 ``restored`` or ``purged``. Anything before ``committed`` is undone by the next
 run (``recovery``).
@@ -21,11 +25,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.damage import DAMAGE
+from cacheadmin.errors import Refused
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.rights import Rights
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
+
+# Raise it only for what older releases must not act on.
+FORMAT = 1
 
 _NAME = "journal.jsonl"
 _MAX_BYTES = 1024 * 1024 * 1024
@@ -114,7 +122,7 @@ class JournalWriter:
     def begin(self, run: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> None:
         """Record what is meant, before anything is touched."""
         rows = [{"record": "entry", **entry} for entry in entries]
-        self._append({"record": "run", **run}, *rows)
+        self._append({"record": "run", "format": FORMAT, **run}, *rows)
         os.fsync(self._run_fd)
 
     def times(self, *, before: Mapping[str, int], after: Mapping[str, int]) -> None:
@@ -140,7 +148,10 @@ class JournalWriter:
 
 
 def read_journal(run_fd: int) -> Journal | None:
-    """Return a run's journal; None when there is none that can be read."""
+    """Return a run's journal; None when there is none that can be read.
+
+    Raises Refused for one of a newer release.
+    """
     content = read_file(_NAME, _MAX_BYTES, run_fd)
     if isinstance(content, ReadFailure):
         return None
@@ -170,9 +181,20 @@ def was_begun(run_fd: int) -> bool:
     return b"\n" in content
 
 
+def _require_known(run: Mapping[str, Any]) -> None:
+    number = run.get("format", 1)
+    if not isinstance(number, int) or number > FORMAT:
+        raise Refused(
+            f"a run in quarantine was made by a newer cacheadmin (on {run.get('host', 'a host')}): "
+            f"its journal is of format {number}, this release knows up to {FORMAT}",
+            hint="upgrade cacheadmin on this host; nothing was changed",
+        )
+
+
 def _take(journal: Journal, record: dict[str, Any]) -> None:
     kind = record.pop("record", None)
     if kind == "run":
+        _require_known(record)
         journal.run = record
     elif kind == "entry":
         journal.entries.append({**record, "path": str(record["path"])})

@@ -34,7 +34,7 @@ from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import purge, purge_due, restore
 from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
 from cacheadmin.prune.verification import Verified
-from cacheadmin.state.store import StateFull
+from cacheadmin.state.store import StateFull, open_state
 from cacheadmin.trial.trials import existing_trials, trials_or_none
 from cacheadmin.trial.tripwires import Standing
 from cacheadmin.uv.cache_lock import SharedLock
@@ -152,6 +152,8 @@ def _require_no_other_run(cache: OpenCache, quarantine: Quarantine, before: Befo
 def _begin(policy: Policy, cache: OpenCache) -> Iterator[tuple[Quarantine, tuple[Recovered, ...]]]:
     """Open quarantine, take the run lock, and end what a killed run left."""
     timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
+    # A newer release's state must not be found when a run was ended already.
+    open_state(policy.state, cache=cache.identity).require_known()
     with (
         open_quarantine(policy, cache) as found,
         run_lock(policy, cache, found, timeout) as quarantine,

@@ -1,8 +1,8 @@
 """What cacheadmin remembers between runs, outside the cache.
 
-``models`` are the tables (SQLAlchemy: SQLite or PostgreSQL), ``store`` reads
-and writes them, ``fast_reading`` is the one read that every preflight makes,
-without SQLAlchemy's import time. Losing the state makes nobody's present
-environment less safe, but what environments linked that can't be found now
-(``venvs.keep_missing``) is known from nowhere else.
+``tables`` declares what there is, once; ``migrations`` brings what an older release made
+up to date. ``store`` reads and writes it (SQLite or PostgreSQL), ``fast_reading`` and
+``fast_writing`` do for SQLite what every preflight does, without SQLAlchemy's import time.
+Losing the state makes nobody's present environment less safe, but what environments linked
+that can't be found now (``venvs.keep_missing``) is known from nowhere else.
 """

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from cacheadmin.damage import DAMAGE
 from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.state.fast_reading import read_size_rows
-from cacheadmin.state.location import sqlite_path
 from cacheadmin.state.store import State
+from cacheadmin.state.tables import ARCHIVE_SIZE
 from cacheadmin.values import frozen
 
 
@@ -37,36 +36,16 @@ class ArchiveSizes(State):
 
     def read(self) -> dict[ArchiveId, RememberedSize]:
         """Return what is remembered. Raises StateUnusable, NotPermitted."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            rows = self._read_by_sqlalchemy() if file is None else read_size_rows(file, self._key)
+        rows = self._read(ARCHIVE_SIZE, ("archive", "record"), cache=self._key)
         sizes = ((ArchiveId(archive), _size(record)) for archive, record in rows)
         return {archive: size for archive, size in sizes if size is not None}
 
     def replace(self, sizes: Mapping[ArchiveId, RememberedSize]) -> None:
         """Remember these and forget all others of the cache."""
-        from sqlalchemy import delete, insert
-
-        from cacheadmin.state.models import ArchiveSizeRow
-
-        rows = [
-            {"cache": self._key, "archive": archive, "record": json.dumps(_record(size))}
-            for archive, size in sizes.items()
-        ]
-        with self._session() as session:
-            session.execute(delete(ArchiveSizeRow).where(ArchiveSizeRow.cache == self._key))
-            if rows:
-                session.execute(insert(ArchiveSizeRow), rows)
-
-    def _read_by_sqlalchemy(self) -> list[tuple[str, str]]:
-        from sqlalchemy import select
-
-        from cacheadmin.state.models import ArchiveSizeRow
-
-        query = select(ArchiveSizeRow.archive, ArchiveSizeRow.record)
-        with self._session() as session:
-            found = session.execute(query.where(ArchiveSizeRow.cache == self._key))
-            return [(archive, record) for archive, record in found]
+        self._replace(
+            ARCHIVE_SIZE,
+            [(self._key, archive, json.dumps(_record(size))) for archive, size in sizes.items()],
+        )
 
 
 def open_archive_sizes(state: State) -> ArchiveSizes:

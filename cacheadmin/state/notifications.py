@@ -12,9 +12,9 @@ from dataclasses import field
 
 from cacheadmin.damage import DAMAGE
 from cacheadmin.inventory.entries import CacheIdentity
-from cacheadmin.state.fast_reading import read_notification_rows
-from cacheadmin.state.location import default_url, sqlite_path
+from cacheadmin.state.location import default_url
 from cacheadmin.state.store import State
+from cacheadmin.state.tables import NOTIFICATION
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
@@ -47,25 +47,18 @@ class Notifications(State):
 
     def read(self) -> Mapping[str, Told]:
         """Return the last message of each cause. Raises StateUnusable, NotPermitted."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            columns = ("cause", "record")
-            rows = (
-                self._selected("NotificationRow", columns, cache=self._key)
-                if file is None
-                else read_notification_rows(file, self._key)
-            )
+        rows = self._read(NOTIFICATION, ("cause", "record"), cache=self._key)
         told = {cause: _parsed(record) for cause, record in rows}
         return {cause: one for cause, one in told.items() if one is not None}
 
     def note(self, told: Mapping[str, Told]) -> None:
         """Remember messages that were sent, by cause. Raises StateUnusable, NotPermitted."""
-        from cacheadmin.state.models import NotificationRow
-
-        with self._session() as session:
-            for cause, one in told.items():
-                record = json.dumps([one.told_ns, one.until_ns, sorted(one.also)])
-                session.merge(NotificationRow(cache=self._key, cause=cause, record=record))
+        rows = [
+            (self._key, cause, json.dumps([one.told_ns, one.until_ns, sorted(one.also)]))
+            for cause, one in told.items()
+        ]
+        if rows:
+            self._put(NOTIFICATION, rows)
 
 
 def open_notifications(url: str | None, cache_path: str) -> Notifications:

@@ -11,9 +11,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from cacheadmin.damage import DAMAGE
-from cacheadmin.state.fast_reading import read_history_rows
-from cacheadmin.state.location import sqlite_path
 from cacheadmin.state.store import State
+from cacheadmin.state.tables import SIZE_HISTORY
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
@@ -47,11 +46,7 @@ class SizeHistory(State):
 
     def read(self) -> tuple[SizeRecord, ...]:
         """Return what is remembered, oldest first. Raises StateUnusable, NotPermitted."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            rows = (
-                self._read_by_sqlalchemy() if file is None else read_history_rows(file, self._key)
-            )
+        rows = self._read(SIZE_HISTORY, ("taken_ns", "record"), cache=self._key)
         records = (_parsed(taken_ns, text) for taken_ns, text in rows)
         return tuple(record for record in records if record is not None)
 
@@ -60,34 +55,16 @@ class SizeHistory(State):
 
         Raises StateUnusable, NotPermitted.
         """
-        from sqlalchemy import delete
-
-        from cacheadmin.state.models import SizeHistoryRow
-
         known = [one.taken_ns for one in self.read()]
         if any(0 <= record.taken_ns - taken_ns < _HOUR_NS for taken_ns in known):
             return False
-        stays = worth_keeping([*known, record.taken_ns], record.taken_ns)
-        table = SizeHistoryRow
-        with self._session() as session:
-            for taken_ns in known:
-                if taken_ns not in stays:
-                    session.execute(
-                        delete(table).where(table.cache == self._key, table.taken_ns == taken_ns)
-                    )
-            row = table(cache=self._key, taken_ns=record.taken_ns, record=_text(record))
-            session.merge(row)
+        times_ns = [*known, record.taken_ns]
+        stays = worth_keeping(times_ns, record.taken_ns)
+        for taken_ns in known:
+            if taken_ns not in stays:
+                self._delete(SIZE_HISTORY, cache=self._key, taken_ns=taken_ns)
+        self._put(SIZE_HISTORY, [(self._key, record.taken_ns, _text(record))])
         return True
-
-    def _read_by_sqlalchemy(self) -> list[tuple[int, str]]:
-        from sqlalchemy import select
-
-        from cacheadmin.state.models import SizeHistoryRow
-
-        query = select(SizeHistoryRow.taken_ns, SizeHistoryRow.record)
-        mine = query.where(SizeHistoryRow.cache == self._key).order_by(SizeHistoryRow.taken_ns)
-        with self._session() as session:
-            return [(taken_ns, record) for taken_ns, record in session.execute(mine)]
 
 
 def open_size_history(state: State) -> SizeHistory:

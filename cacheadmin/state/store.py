@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from cacheadmin.errors import CacheadminError, NotPermitted
+from cacheadmin.errors import CacheadminError, NotPermitted, Refused
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -22,26 +22,27 @@ from cacheadmin.fs.free_space import free_space, is_full
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
-from cacheadmin.state.fast_reading import (
-    COLUMNS,
-    Row,
-    read_clock_rows,
-    read_environment_rows,
-    read_learned_prunes,
-    read_learned_rows,
-    read_moment_rows,
-    read_pin_rows,
-    read_use_rows,
-)
-from cacheadmin.state.fast_writing import write_environment_rows
+from cacheadmin.state.fast_reading import read_rows
+from cacheadmin.state.fast_writing import write_rows
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
+from cacheadmin.state.migrations import NewerSchemaError
+from cacheadmin.state.tables import (
+    ARCHIVE_USE,
+    CLOCK,
+    ENVIRONMENT,
+    LEARNED_PRUNE,
+    LEARNED_RELEASE,
+    OBSERVATION,
+    PIN_AGE,
+    SCHEMA_NUMBER,
+    Table,
+)
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-    from sqlalchemy.orm import Session
+    from sqlalchemy import Connection, Engine
 
-    from cacheadmin.state.models import Base
+Row = tuple[Any, ...]
 
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
@@ -60,6 +61,10 @@ class StateUnusable(CacheadminError):
 
 class StateFull(StateUnusable):
     """Nothing can be written to the state: its disk, or a quota, is full."""
+
+
+class StateIsNewer(Refused):
+    """A newer release has written the state: nothing is done that it could lose by."""
 
 
 @frozen
@@ -95,7 +100,7 @@ def open_releases(url: str | None) -> State:
 
 
 class State:
-    """The state of one cache. Every method raises StateUnusable or NotPermitted."""
+    """The state of one cache. Every method raises StateUnusable, StateIsNewer or NotPermitted."""
 
     def __init__(self, url: str, cache: CacheIdentity) -> None:
         self.url = url
@@ -103,18 +108,23 @@ class State:
         self._key = cache_key(cache)
         self._engine: Engine | None = None
 
+    def require_known(self) -> None:
+        """Raise StateIsNewer before anything is done that a newer release should decide.
+
+        Of SQLite alone: a database of several hosts is asked whose turn it is first. What
+        else is wrong with it, who reads it is told.
+        """
+        if sqlite_path(self.url) is not None:
+            with suppress(StateUnusable, NotPermitted):
+                self._read(SCHEMA_NUMBER, ("number",))
+
     def remembered_environments(self) -> tuple[RememberedEnvironment, ...]:
         """Return what earlier runs saw of each environment."""
         return tuple(row.environment for row in self.rows())
 
     def rows(self) -> tuple[RememberedRow, ...]:
         """Return every remembered environment, registered by hand or not."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            if file is not None:
-                rows = read_environment_rows(file, self._key)
-            else:
-                rows = self._rows_by_sqlalchemy()
+        rows = self._read(ENVIRONMENT, ENVIRONMENT.names[1:], cache=self._key)
         return tuple(_remembered(row) for row in rows)
 
     def remember(self, environments: Iterable[Environment], now_ns: int) -> int:
@@ -134,53 +144,40 @@ class State:
             if row is not None and fresh and _same(row.environment, environment):
                 continue
             changed.append((environment, row is not None and row.registered))
-        if changed and not self._remember_quickly(changed, now_ns):
-            with self._session() as session:
-                for environment, registered in changed:
-                    session.merge(self._row(environment, now_ns, registered=registered))
-        return len(changed)
-
-    def _remember_quickly(self, changed: list[tuple[Environment, bool]], now_ns: int) -> bool:
-        """Write rows without SQLAlchemy; False where there is no SQLite, or no table yet."""
-        file = sqlite_path(self.url)
-        if file is None:
-            return False
         rows = [
-            _values(environment, now_ns, registered=registered)
+            (self._key, *_values(environment, now_ns, registered=registered))
             for environment, registered in changed
         ]
-        with self._explained():
-            return write_environment_rows(file, self._key, rows)
+        if rows and not self._put_quickly(ENVIRONMENT, rows):
+            self._put(ENVIRONMENT, rows)
+        return len(changed)
 
     def learned_releases(self) -> dict[str, frozenset[str]]:
         """Return the bucket names of releases that were learned, by version.
 
         Those of this state, and those that were learned for every policy of this host.
         """
-        return self._learned(read_learned_rows, "LearnedReleaseRow", "buckets")
+        return self._learned(LEARNED_RELEASE, "buckets")
 
     def learned_prunes(self) -> dict[str, frozenset[str]]:
         """Return what releases that were learned say of a prune's removals, by version."""
-        return self._learned(read_learned_prunes, "LearnedPruneRow", "words")
+        return self._learned(LEARNED_PRUNE, "words")
 
-    def _learned(
-        self, read: Callable[[str], list[tuple[str, str]]], table: str, column: str
-    ) -> dict[str, frozenset[str]]:
-        with self._explained():
-            file = sqlite_path(self.url)
-            rows = self._selected(table, ("version", column)) if file is None else read(file)
-        rows = [*self._learned_for_every_policy(read), *rows]
+    def _learned(self, table: Table, column: str) -> dict[str, frozenset[str]]:
+        columns = ("version", column)
+        rows = [
+            *self._learned_for_every_policy(table, columns),
+            *self._read(table, columns),
+        ]
         return {version: frozenset(json.loads(names)) for version, names in rows}
 
-    def _learned_for_every_policy(
-        self, read: Callable[[str], list[tuple[str, str]]]
-    ) -> list[tuple[str, str]]:
+    def _learned_for_every_policy(self, table: Table, columns: tuple[str, ...]) -> list[Row]:
         file = sqlite_path(default_url())
         if file is None or self.url == default_url():
             return []
         try:
-            return read(file)
-        except (sqlite3.Error, OSError):
+            return read_rows(file, table, columns, {})
+        except (sqlite3.Error, OSError, NewerSchemaError):
             # Whoever uses that state is told; without it more is kept.
             return []
 
@@ -193,181 +190,129 @@ class State:
         prune: Iterable[str] = (),
     ) -> None:
         """Record the bucket names of a release, and what its prune says, read from a binary."""
-        from cacheadmin.state.models import LearnedPruneRow, LearnedReleaseRow
-
-        with self._session() as session:
-            words = json.dumps(sorted(prune))
-            session.merge(LearnedPruneRow(version=version, words=words))
-            session.merge(
-                LearnedReleaseRow(
-                    version=version,
-                    buckets=json.dumps(sorted(buckets)),
-                    source=storable(source),
-                    learned_ns=now_ns,
-                )
-            )
+        words = (version, json.dumps(sorted(prune)))
+        names = (version, json.dumps(sorted(buckets)), storable(source), now_ns)
+        with self._transaction() as connection:
+            _upsert(connection, LEARNED_PRUNE, [words])
+            _upsert(connection, LEARNED_RELEASE, [names])
 
     def archive_uses(self) -> dict[str, str]:
         """Return the record of each archive that was observed (``evidence.idleness``)."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            if file is not None:
-                return dict(read_use_rows(file, self._key))
-            return dict(self._selected("ArchiveUseRow", ("archive", "record"), cache=self._key))
+        return dict(self._read(ARCHIVE_USE, ("archive", "record"), cache=self._key))
 
     def note_archive_uses(self, records: Mapping[str, str]) -> None:
         """Replace the records of this cache's archives; those of others' are dropped."""
-        from sqlalchemy import delete, insert
-
-        from cacheadmin.state.models import ArchiveUseRow
-
-        rows = [
-            {"cache": self._key, "archive": archive, "record": record}
-            for archive, record in records.items()
-        ]
-        with self._session() as session:
-            session.execute(delete(ArchiveUseRow).where(ArchiveUseRow.cache == self._key))
-            if rows:
-                session.execute(insert(ArchiveUseRow), rows)
+        self._replace(ARCHIVE_USE, [(self._key, *record) for record in records.items()])
 
     def pin_ages(self) -> dict[str, str]:
         """Return the record of each pin's age (``evidence.pin_ages``)."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            if file is not None:
-                return dict(read_pin_rows(file, self._key))
-            return dict(self._selected("PinAgeRow", ("pin", "record"), cache=self._key))
+        return dict(self._read(PIN_AGE, ("pin", "record"), cache=self._key))
 
     def note_pin_ages(self, records: Mapping[str, str]) -> None:
         """Replace the records of this cache's pins."""
-        from sqlalchemy import delete, insert
-
-        from cacheadmin.state.models import PinAgeRow
-
-        rows = [
-            {"cache": self._key, "pin": pin, "record": record} for pin, record in records.items()
-        ]
-        with self._session() as session:
-            session.execute(delete(PinAgeRow).where(PinAgeRow.cache == self._key))
-            if rows:
-                session.execute(insert(PinAgeRow), rows)
+        self._replace(PIN_AGE, [(self._key, *record) for record in records.items()])
 
     def clock(self, host: str) -> tuple[HostTime, int] | None:
         """Return host time and wall clock (ns) of a host's last run; None before the first."""
-        columns = ("boot", "uptime_ns", "wall_ns")
-        with self._explained():
-            file = sqlite_path(self.url)
-            rows = (
-                self._selected("ClockRow", columns, host=host)
-                if file is None
-                else read_clock_rows(file, host)
-            )
+        rows = self._read(CLOCK, ("boot", "uptime_ns", "wall_ns"), host=host)
         for boot, uptime_ns, wall_ns in rows:
             return HostTime(host, boot, uptime_ns), wall_ns
         return None
 
     def clocks(self) -> dict[str, int]:
         """Return what each host's wall clock (ns) said at its last run."""
-        with self._explained():
-            file = sqlite_path(self.url)
-            if file is not None:
-                return dict(read_moment_rows(file))
-            return dict(self._selected("ClockRow", ("host", "wall_ns")))
+        return dict(self._read(CLOCK, ("host", "wall_ns")))
 
     def note_clock(self, now: HostTime, wall_ns: int) -> None:
         """Remember what this host's clock says."""
-        from cacheadmin.state.models import ClockRow
-
-        with self._session() as session:
-            session.merge(
-                ClockRow(host=now.host, boot=now.boot, uptime_ns=now.uptime_ns, wall_ns=wall_ns)
-            )
+        self._put(CLOCK, [(now.host, now.boot, now.uptime_ns, wall_ns)])
 
     def observations(self, cache: str) -> list[tuple[str, int, str]]:
         """Return (host, uid, document) of everything that hosts told of the cache of this token."""
-        with self._explained():
-            return [
-                (host, uid, document)
-                for host, uid, document in self._selected(
-                    "ObservationRow", ("host", "uid", "document"), cache=cache
-                )
-            ]
+        rows = self._read(OBSERVATION, ("host", "uid", "document"), cache=cache)
+        return [(host, uid, document) for host, uid, document in rows]
 
     def note_observation(self, cache: str, host: str, uid: int, document: str) -> None:
         """Replace what an account of a host told before."""
-        from cacheadmin.state.models import ObservationRow
-
-        with self._session() as session:
-            session.merge(ObservationRow(cache=cache, host=host, uid=uid, document=document))
+        self._put(OBSERVATION, [(cache, host, uid, document)])
 
     def forget_observations(self, cache: str, host: str) -> bool:
         """Drop what a host told; False when it told nothing."""
-        from sqlalchemy import delete
-
-        from cacheadmin.state.models import ObservationRow
-
-        with self._session() as session:
-            gone = delete(ObservationRow).where(
-                ObservationRow.cache == cache, ObservationRow.host == host
-            )
-            return bool(session.connection().execute(gone).rowcount)
-
-    def _selected(
-        self, model: str, columns: tuple[str, ...], **where: str
-    ) -> list[tuple[Any, ...]]:
-        from sqlalchemy import select
-
-        from cacheadmin.state import models
-
-        table = getattr(models, model)
-        query = select(*(getattr(table, name) for name in columns)).filter_by(**where)
-        with self._session() as session:
-            return [tuple(row) for row in session.execute(query)]
+        return self._delete(OBSERVATION, cache=cache, host=host) > 0
 
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""
         environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
-        with self._session() as session:
-            session.merge(self._row(environment, now_ns, registered=True))
+        self._put(ENVIRONMENT, [(self._key, *_values(environment, now_ns, registered=True))])
 
     def forget(self, path: str) -> bool:
         """Drop what is remembered of an environment; False when nothing was."""
-        from cacheadmin.state.models import EnvironmentRow
+        return self._delete(ENVIRONMENT, cache=self._key, path=storable(path)) > 0
 
-        with self._session() as session:
-            row = session.get(EnvironmentRow, (self._key, storable(path)))
-            if row is not None:
-                session.delete(row)
-            return row is not None
+    # What all tables are read and written by.
 
-    def _row(self, environment: Environment, now_ns: int, *, registered: bool) -> object:
-        from cacheadmin.state.models import EnvironmentRow
+    def _read(self, table: Table, columns: Sequence[str], **where: object) -> list[Row]:
+        """Return columns of the rows that have these values, by their key's order."""
+        with self._explained():
+            file = sqlite_path(self.url)
+            if file is not None:
+                return read_rows(file, table, columns, where)
+        return self._read_by_sqlalchemy(table, columns, **where)
 
-        values = _values(environment, now_ns, registered=registered)
-        return EnvironmentRow(cache=self._key, **dict(zip(COLUMNS, values, strict=True)))
-
-    def _rows_by_sqlalchemy(self) -> list[Row]:
+    def _read_by_sqlalchemy(
+        self, table: Table, columns: Sequence[str], **where: object
+    ) -> list[Row]:
         from sqlalchemy import select
 
-        from cacheadmin.state.models import EnvironmentRow
+        from cacheadmin.state.models import table_of
 
-        columns = [getattr(EnvironmentRow, name) for name in COLUMNS]
-        with self._session() as session:
-            query = select(*columns).where(EnvironmentRow.cache == self._key)
-            return [tuple(row) for row in session.execute(query)]
+        made = table_of(table)
+        query = select(*(made.c[name] for name in columns))
+        query = query.where(*(made.c[name] == value for name, value in where.items()))
+        with self._transaction() as connection:
+            ordered = query.order_by(*(made.c[name] for name in table.key))
+            return [tuple(row) for row in connection.execute(ordered)]
+
+    def _put(self, table: Table, rows: Sequence[Row]) -> None:
+        """Write whole rows, in the place of those that have the same key."""
+        with self._transaction() as connection:
+            _upsert(connection, table, rows)
+
+    def _put_quickly(self, table: Table, rows: Sequence[Row]) -> bool:
+        """Write rows without SQLAlchemy; False where there is no SQLite, or no such table yet."""
+        file = sqlite_path(self.url)
+        if file is None:
+            return False
+        with self._explained():
+            return write_rows(file, table, rows)
+
+    def _replace(self, table: Table, rows: Sequence[Row]) -> None:
+        """Write rows in the place of all of this cache."""
+        from cacheadmin.state.models import table_of
+
+        made = table_of(table)
+        with self._transaction() as connection:
+            connection.execute(made.delete().where(made.c.cache == self._key))
+            if rows:
+                _upsert(connection, table, rows)
+
+    def _delete(self, table: Table, **where: object) -> int:
+        """Drop the rows that have these values; return how many there were."""
+        from cacheadmin.state.models import table_of
+
+        made = table_of(table)
+        gone = made.delete().where(*(made.c[name] == value for name, value in where.items()))
+        with self._transaction() as connection:
+            return connection.execute(gone).rowcount
 
     @contextmanager
-    def _session(self) -> Iterator[Session]:
-        from sqlalchemy.orm import Session
-
-        with self._explained(), Session(self._connect()) as session, session.begin():
-            yield session
+    def _transaction(self) -> Iterator[Connection]:
+        with self._explained(), self._connect().begin() as connection:
+            yield connection
 
     def _connect(self) -> Engine:
         if self._engine is None:
             from sqlalchemy import NullPool, create_engine
-
-            from cacheadmin.state.models import Base
 
             file = sqlite_path(self.url)
             if file is not None and os.path.dirname(file):
@@ -382,7 +327,7 @@ class State:
                 from cacheadmin.state.full_servers import wait_at_full_servers
 
                 wait_at_full_servers(engine)
-            _make_tables(engine, Base)
+            _make_tables(engine)
             # Not before: on a full disk the tables may be missing, and be made later.
             self._engine = engine
         return self._engine
@@ -392,6 +337,11 @@ class State:
         """Turn what databases raise into one line that says which state, and what to do."""
         try:
             yield
+        except NewerSchemaError as error:
+            raise StateIsNewer(
+                f"the state {self.shown()} was written by a newer cacheadmin: {error}",
+                hint="upgrade cacheadmin on this host; nothing was changed",
+            ) from None
         except sqlite3.Error as error:
             self._raise_if_full(str(error))
             raise StateUnusable(
@@ -449,14 +399,33 @@ class State:
         return f"{scheme}{separator}{credentials.partition(':')[0]}{at}{host}"
 
 
-def _make_tables(engine: Engine, base: type[Base]) -> None:
-    """Make the tables that are missing; of many hosts that do so at once one, and the rest wait."""
+def _make_tables(engine: Engine) -> None:
+    """Bring the tables up to date; of many that do so at once one does, and the rest wait."""
     from sqlalchemy import text
+
+    from cacheadmin.state.migrations import bring_up_to_date
 
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TABLES_KEY})
-        base.metadata.create_all(connection)
+        else:
+            # Else each table would be a transaction of its own.
+            connection.execute(text("BEGIN IMMEDIATE"))
+        bring_up_to_date(connection)
+
+
+def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Write whole rows, in the place of those that have the same key."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    from cacheadmin.state.models import table_of
+
+    query = insert(table_of(table))
+    values = {name: query.excluded[name] for name in table.names if name not in table.key}
+    query = query.on_conflict_do_update(index_elements=table.key, set_=values)
+    connection.execute(query, [dict(zip(table.names, row, strict=True)) for row in rows])
 
 
 def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.damage import DAMAGE
+from cacheadmin.errors import Refused
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
 from cacheadmin.values import frozen
@@ -133,13 +135,17 @@ class Ledger:
 
 
 def read_ledger(folder: TrialFolder) -> Ledger:
-    """Return what is remembered; an empty ledger where nothing can be read."""
+    """Return what is remembered; an empty ledger where nothing can be read.
+
+    Raises Refused for one of a newer release: its trials must not be forgotten.
+    """
     content = read_file(LEDGER, _MAX_BYTES, folder.fd)
     if isinstance(content, ReadFailure):
         return Ledger()
     try:
         document = json.loads(content)
         if document["schema"] != _SCHEMA:
+            _require_known(str(document["schema"]))
             return Ledger()
         trials = [_trial(row) for row in document["trials"]]
         return Ledger(
@@ -151,6 +157,17 @@ def read_ledger(folder: TrialFolder) -> Ledger:
         )
     except DAMAGE:
         return Ledger()
+
+
+def _require_known(schema: str) -> None:
+    name, _, number = _SCHEMA.rpartition("/")
+    found = re.fullmatch(rf"{re.escape(name)}/(\d{{1,9}})", schema)
+    if found is not None and int(found[1]) > int(number):
+        raise Refused(
+            f"what is on trial was noted by a newer cacheadmin ({schema}; this release knows up to "
+            f"{_SCHEMA})",
+            hint="upgrade cacheadmin on this host; nothing was changed",
+        )
 
 
 def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:

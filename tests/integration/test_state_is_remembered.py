@@ -19,8 +19,10 @@ from cacheadmin.fs.accounting import Size
 from cacheadmin.fs.mounts import Mount
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
+from cacheadmin.state.location import storable
 from cacheadmin.state.size_history import SizeHistory, SizeRecord
 from cacheadmin.state.store import State, open_state
+from cacheadmin.state.tables import SCHEMA_NUMBER, TABLES, Kind
 from tests.support.facts import DAY, HOUR, NOW, environment
 from tests.support.postgresql import binaries, running_postgresql
 from tests.support.shared_cache import SharedCache
@@ -182,20 +184,26 @@ def test_sqlite_on_a_network_filesystem_is_refused(
     open_state(None, cache=CACHE)
 
 
-def test_fast_reading_equals_the_models(tmp_path: Path) -> None:
+def test_fast_reading_equals_sqlalchemy_in_every_table(tmp_path: Path) -> None:
     state = open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE)
-    state.remember([environment(ODD, "a", uid=None), environment("/e", "b")], NOW)
-    state.register("/r", EnvironmentKind.TOOL, 5, NOW)
-    assert sorted(map(repr, state._rows_by_sqlalchemy())) == sorted(
-        map(repr, (tuple(row) for row in _fast_rows(tmp_path)))
-    )
-
-
-def _fast_rows(folder: Path) -> list[tuple[object, ...]]:
-    from cacheadmin.state.fast_reading import read_environment_rows
-    from cacheadmin.state.location import cache_key
-
-    return [tuple(row) for row in read_environment_rows(f"{folder}/state.db", cache_key(CACHE))]
+    state._connect()
+    values = {Kind.TEXT: "text", Kind.INTEGER: 2**53, Kind.BOOLEAN: True}
+    for table in TABLES:
+        # What is optional is there once, and once it is not.
+        for number in range(2):
+            row = tuple(
+                None if column.optional and number else
+                f"{storable(ODD)} {number}" if column.kind is Kind.TEXT else
+                number if column.key else values[column.kind]
+                for column in table.columns
+            )  # fmt: skip
+            if table != SCHEMA_NUMBER:
+                state._put(table, [row])
+        fast = state._read(table, table.names)
+        assert fast == state._read_by_sqlalchemy(table, table.names)
+        assert len(fast) == (1 if table == SCHEMA_NUMBER else 2)
+        assert state._put_quickly(table, fast)
+        assert state._read(table, table.names) == fast
 
 
 def test_reading_sqlite_does_not_import_sqlalchemy(tmp_path: Path) -> None:

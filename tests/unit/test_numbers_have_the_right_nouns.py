@@ -11,10 +11,12 @@ from tests.support.uv_releases import REPOSITORY
 _BARE = re.compile(
     r"\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|links|total|missing|foreign))\} links\b"
     r"|\{(?:len\([^{}]*\)|[a-z_.]*(?:count|number|total))\} runs\b"
-    r"|\{(?![A-Z_.]+\})[^{}]*\} (?:more |large )?(?:environments|entries|files|folders|archives|"
-    r"users|packages|roots|findings|trials|lines|programs|hosts|processes|gaps|places)\b"
+    r"|\{(?![A-Z_.]+\})[^{}]*\} (?:more |large |running )?"
+    r"(?:environments|entries|files|folders|archives|users|packages|roots|findings|trials|"
+    r"lines|programs|hosts|processes|gaps|places)\b"
 )
 _MEANT = {
+    "cacheadmin/evidence/collecting.py": 'in {len(paths)} environments" if len(paths) > 1',
     # More than one is what the sentence is about.
     "cacheadmin/verify/telling.py": "it has {touched.links} links",
     "cacheadmin/audit/rules/registry_coverage.py": "{len(environments)} environments ({covered",
