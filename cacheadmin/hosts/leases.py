@@ -36,6 +36,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 from cacheadmin.accounts import account_name
+from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import CacheBusy
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 from cacheadmin.timestamps import NANOSECONDS
@@ -301,7 +302,7 @@ def _holder(content: bytes) -> Holder | None:
     try:
         row = json.loads(content)
         return Holder(str(row["host"]), str(row["boot"]), int(row["pid"]), int(row["uid"]))
-    except (ValueError, TypeError, KeyError):
+    except DAMAGE:
         return UNKNOWN
 
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import CacheadminError, CacheBusy, NotPermitted, Refused
 from cacheadmin.evidence.exports import exports_of
 from cacheadmin.evidence.filesystem import describe_filesystem
@@ -272,7 +273,7 @@ def _is_postgresql(url: str | None) -> bool:
 def _holder(document: str) -> Holder:
     try:
         return Holder(**json.loads(document))
-    except (ValueError, TypeError):
+    except DAMAGE:
         return UNKNOWN
 
 

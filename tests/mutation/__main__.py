@@ -22,7 +22,6 @@ _PLANNER = (
     "tests/unit/test_planner_keeps_what_is_alive.py",
     "tests/unit/test_pins_keep_what_they_name.py",
     "tests/unit/test_sources_are_given_up.py",
-    "tests/unit/test_grace_interleavings.py",
     "tests/unit/test_explaining.py",
     "tests/unit/test_who_holds_what.py",
     "tests/property/test_planner_properties.py",
@@ -49,6 +48,8 @@ TESTS = {
     "cacheadmin/trial": _TRIAL,
     "cacheadmin/prune/transaction.py": _TRANSACTION,
 }
+#: Tests that take minutes, and the one module that they are about.
+_ALSO = {"grace.py": ("tests/unit/test_grace_interleavings.py",)}
 #: Words and orders of texts are no decisions.
 _NOT_MUTATED = frozenset({"advice.py", "explaining.py", "targets.py", "witnesses.py"})
 _MOST_SECONDS = 600
@@ -117,7 +118,7 @@ def _survives(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...])
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
-                *("-m", "not long", *tests),
+                *("-m", "not long", *_ALSO.get(target.name, ()), *tests),
             ],
             cwd=folder,
             env={

@@ -33,6 +33,8 @@ from cacheadmin.fs.access_lists import parse_access_list
 from cacheadmin.fs.mounts import parse_mount
 from cacheadmin.fs.reading import ReadFailure, open_directory
 from cacheadmin.hosts.documents import Unbelievable, decode
+from cacheadmin.hosts.leases import _holder as lease_holder
+from cacheadmin.hosts.turns import _holder as database_holder
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.timers import cron_times
 from cacheadmin.package_names import parse_pattern
@@ -311,6 +313,11 @@ def plain(content: bytes) -> None:
         pass
 
 
+def lease(content: bytes) -> None:
+    assert lease_holder(content) is None or lease_holder(content).words()
+    database_holder(content.decode("utf-8", "replace"))
+
+
 def texts(content: bytes) -> None:
     text = content.decode("utf-8", "replace")
     for read in (use_record, size_record, notification_record):
@@ -357,6 +364,7 @@ DOCUMENTS: dict[str, tuple[Callable[[bytes], None], Any]] = {
     "pin": (pin, PIN),
     "observation": (observation, OBSERVATION),
     "advisories": (advisories, [OSV]),
+    "lease": (lease, {"host": "a", "boot": "b", "pid": 1, "uid": 2}),
     "use record": (texts, {"host": ["boot", 1, 2]}),
     "size record": (texts, [1, 2, "p", 3, 4, 5]),
     "notification": (texts, [1, 2, ["a"]]),

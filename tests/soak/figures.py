@@ -77,7 +77,6 @@ class Figures:
         """Return it for people."""
         lines = [f"  {name}: {value}" for name, value in self.values().items()]
         lines += [f"  LEFT: {one}" for one in self.ending.leftovers[:20]]
-        lines += [f"  FAILED: {one}" for one in self.site.failures[:40]]
         lines += [f"{'true ' if holds else 'FALSE'}: {words}" for words, holds in self.claims]
         return "\n".join(lines)
 

@@ -130,6 +130,7 @@ class Site:
         moment = time.monotonic() - self.begun
         with self._guard:
             self.failures.append(f"[{moment:6.1f} s] {words}")
+        print(f"  FAILED {self.failures[-1]}", flush=True)
 
     def count(self, what: str, number: int = 1) -> None:
         """Note what was done."""
