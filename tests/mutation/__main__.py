@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.mutation.mutants import Mutant, mutants_of
+from tests.mutation.mutants import Mutant, count_mutants, make_mutant
 from tests.support.packages import packages_folder
 from tests.support.uv_releases import REPOSITORY, releases_folder
 
@@ -99,14 +99,17 @@ def _copy(folder: Path) -> None:
 def _sample(place: str, number: int, seed: int) -> list[tuple[str, Mutant]]:
     path = REPOSITORY / place
     modules = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    sources = {one: one.read_text() for one in modules if one.name not in _NOT_MUTATED}
     every = [
-        (str(module.relative_to(REPOSITORY)), mutant)
-        for module in modules
-        if module.name not in _NOT_MUTATED
-        for mutant in mutants_of(module.read_text())
+        (module, which)
+        for module, source in sources.items()
+        for which in range(count_mutants(source))
     ]
-    chance = random.Random(seed)
-    return chance.sample(every, min(number, len(every)))
+    chosen = random.Random(seed).sample(every, min(number, len(every)))
+    return [
+        (str(module.relative_to(REPOSITORY)), make_mutant(sources[module], which))
+        for module, which in chosen
+    ]
 
 
 def _survives(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...]) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 _COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -37,20 +37,19 @@ class Mutant:
     source: str
 
 
-def mutants_of(source: str) -> list[Mutant]:
-    """Return every mutant of a module."""
+def count_mutants(source: str) -> int:
+    """Return how many mutants a module has."""
+    return sum(1 for _ in _places(ast.parse(source)))
+
+
+def make_mutant(source: str, number: int) -> Mutant:
+    """Return one of them, by its number from 0."""
     tree = ast.parse(source)
-    count = len(list(_places(tree)))
-    found = []
-    for number in range(count):
-        changed = copy.deepcopy(tree)
-        place = list(_places(changed))[number]
-        before = ast.unparse(place.node)[:70]
-        place.change()
-        after = ast.unparse(ast.fix_missing_locations(changed))
-        line = getattr(place.node, "lineno", 0)
-        found.append(Mutant(line, f"{place.what}: {before}".replace("\n", " "), after + "\n"))
-    return found
+    place = next(islice(_places(tree), number, None))
+    before = ast.unparse(place.node)[:70]
+    place.change()
+    after = ast.unparse(ast.fix_missing_locations(tree))
+    return Mutant(place.line, f"{place.what}: {before}".replace("\n", " "), after + "\n")
 
 
 @dataclass
@@ -60,6 +59,10 @@ class _Place:
     field: str = ""
     value: object = None
     index: int | None = None
+    line: int = 0
+
+    def __post_init__(self) -> None:
+        self.line = self.line or getattr(self.node, "lineno", 0)
 
     def change(self) -> None:
         if self.index is not None:
@@ -97,10 +100,13 @@ def _operators_of(node: ast.AST) -> Iterator[_Place]:
 
 def _conditions_of(node: ast.AST) -> Iterator[_Place]:
     if isinstance(node, ast.If | ast.While | ast.IfExp):
+        if ast.unparse(node.test) == "TYPE_CHECKING":
+            return
         yield _Place(node, "the contrary", "test", ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.comprehension):
         for index in range(len(node.ifs)):
-            yield _Place(node, "no condition", "ifs", ast.Constant(True), index)
+            line = node.ifs[index].lineno
+            yield _Place(node, "no condition", "ifs", ast.Constant(True), index, line)
 
 
 def _can_go(statement: ast.stmt) -> bool:
