@@ -133,14 +133,22 @@ def scan_candidates(
             progress("environments scanned", number, len(readable))
 
     tell(0)
-    tasks = [ScanTask(one, _options_for(one, found, look, options)) for one in readable]
-    answers = scan_all(
-        look.readers,
-        look.questions,
-        tasks,
-        deadline_seconds=look.deadline_seconds,
-        done=tell,
+    ask = partial(
+        scan_all, look.readers, look.questions, deadline_seconds=look.deadline_seconds, done=tell
     )
+    tasks = [ScanTask(one, _options_for(one, found, look, options)) for one in readable]
+    answers = ask(tasks)
+    if not options.deep:
+        # No account is looked at without end: the rest as if nothing were remembered.
+        rest = [
+            number
+            for number, (task, answer) in enumerate(zip(tasks, answers, strict=True))
+            if task.options.deep and OVER_ALLOWANCE in answer.environment.reason
+        ]
+        for number in rest:
+            tasks[number] = ScanTask(tasks[number].candidate, options)
+        for number, answer in zip(rest, ask([tasks[number] for number in rest]), strict=True):
+            answers[number] = answer
     scanned = {}
     for task, answer in zip(tasks, answers, strict=True):
         path = task.candidate.path

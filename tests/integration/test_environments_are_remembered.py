@@ -16,6 +16,7 @@ from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of
+from cacheadmin.fs import linked_tree
 from cacheadmin.fs.mounts import parse_mount
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.inventory.reading import open_cache, read_inventory
@@ -114,6 +115,17 @@ def archives_of(farm: SmallFarm, name: str) -> frozenset[str]:
     environments, _ = farm.look(deep=False)
     found = {Path(one.path).name: one.archives for one in environments}
     return frozenset(found[name])
+
+
+def test_what_no_full_look_is_left_for_is_looked_at_as_if_for_the_first_time(
+    farm: SmallFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linked_tree, "MAX_ENTRIES_OF_ONE", 12)
+    farm.now_ns += 8 * DAY_NS
+    environments, scanned = farm.look(deep=False)
+    # Some of them twice: there was enough for one or two.
+    assert len(NAMES) < len(scanned) < 2 * len(NAMES)
+    assert all(one.complete for one in environments)
 
 
 def test_each_is_looked_at_in_full_at_least_that_often(farm: SmallFarm) -> None:
