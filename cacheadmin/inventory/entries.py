@@ -44,11 +44,14 @@ class ArchiveContent(StrEnum):
 
 @frozen
 class CacheIdentity:
-    """The cache's root folder: resolved absolute path, device and inode."""
+    """The root folder of a cache, and what tells it from every other folder."""
 
     path: str
+    """Its absolute path without links; empty for the state of no cache (`open_releases`)."""
     device: int
+    """The device that the filesystem gives for it (``st_dev``)."""
     inode: int
+    """Its inode on that device."""
 
 
 @frozen
@@ -56,47 +59,57 @@ class Write:
     """The newest write that one user made in a bucket."""
 
     uid: int
+    """The owner of the written files."""
     written_ns: int
+    """The newest modification time of these files."""
 
 
 @frozen
 class Bucket:
-    """One versioned top-level folder, ``<kind>-v<version>``.
-
-    ``known`` is False for a kind or a version that the release table does
-    not have: it must be kept. ``writes`` holds the newest write of each user,
-    newest first; it is what tells who still uses a release (facts section 6).
-    """
+    """One versioned top-level folder, ``<kind>-v<version>``."""
 
     name: str
+    """The folder's name, which is also its path in the cache: ``wheels-v5``."""
     kind: str
+    """The name without version: ``wheels``."""
     version: int
+    """The number after ``-v``."""
     known: bool
+    """Whether the release table has a bucket of this name; if not, it must be kept."""
     writes: tuple[Write, ...] = ()
+    """The newest write of each user, newest first: it tells who still uses a release.
+
+    Empty where only entries are read (``archive-v0``, ``builds-v0``). Facts section 6.
+    """
 
 
 @frozen
 class Archive:
-    """One unpacked wheel, or one cached environment, under ``archive-v0``.
-
-    ``package`` and ``version`` are None where the content names none.
-    """
+    """One unpacked wheel, or one cached environment, under ``archive-v0``."""
 
     id: ArchiveId
+    """The folder's name, by which pointers and links name it."""
     path: str
+    """Path relative to the cache, ``archive-v0/<id>``."""
     content: ArchiveContent
+    """What it holds, judged by the names at its top."""
     package: str | None
+    """Normalized name of the wheel's package; None for every other content."""
     version: str | None
+    """Version of that package, as ``*.dist-info`` spells it; None without a package."""
     uid: int
+    """Owner of the archive's folder."""
     inode: int
+    """Inode of the archive's folder."""
     mtime_ns: int
+    """Modification time of the archive's folder."""
 
 
 @frozen
 class OnTrial:
-    """An entry that was removed on trial: it lies in our folder, a tripwire in its place.
+    """An entry that was removed on trial: its folder is in ours, a tripwire is in its place.
 
-    It is no entry any more, and whoever uses it brings it back (``trial``).
+    It is no entry any more; a use of the tripwire brings it back (``trial``).
     """
 
     entry: str
@@ -109,57 +122,73 @@ class OnTrial:
     """Version of that package."""
 
     uid: int
-    """Owner of the entry's folder."""
+    """Owner of the entry's folder; 0 where that could not be looked at."""
 
     mtime_ns: int
-    """Modification time of the entry's folder."""
+    """Modification time of the entry's folder; 0 where that could not be looked at."""
 
 
 @frozen
 class WheelPointer:
     """What makes uv find a wheel's archive: ``<K>``, ``<K>.http``, ``<K>.rev``.
 
-    ``path`` is the path of ``<K>``, without suffix, whether or not the
-    symlink exists; ``files`` the names beside it that are part of it, metadata
-    included, locks not. ``archives`` holds every id that the pointer file or the
-    symlink names; ``linked_archive`` the one of the symlink alone, which is
-    all that uv's own prune looks at. ``understood`` is False for a pointer file
-    of a shape that no known release writes: what it names is unknown, so
-    nothing may be concluded from its silence.
+    Of these three files and links at least one is there.
     """
 
     path: str
+    """Path of ``<K>`` relative to the cache, without suffix, whether or not that link exists."""
     bucket: str
+    """Name of the bucket it is in."""
     package: str
+    """Normalized name of the package: that of the folder it is in."""
     version: str | None
+    """Version of the package, from ``<K>``; None where ``<K>`` holds none."""
     archives: frozenset[ArchiveId]
+    """Every archive that a pointer file or the link names."""
     linked_archive: ArchiveId | None
+    """The archive that the link ``<K>`` names; None without a link.
+
+    uv's own prune looks at nothing else.
+    """
     understood: bool
+    """Whether all its pointer files could be read and have a shape that some release writes.
+
+    If not, it may name any archive: nothing may be concluded from what it does not name.
+    """
     uid: int
+    """Owner of the newest of its files."""
     mtime_ns: int
+    """Modification time of the newest of its files."""
     files: tuple[str, ...] = ()
+    """Names of its files and link in their folder, metadata included, locks not."""
 
 
 @frozen
 class SourceRevision:
-    """One revision folder of a source distribution, ``.../<revid>``.
-
-    ``current`` says whether ``revision.http`` or ``revision.rev`` beside it
-    names it; None where there is no such file, or an unreadable one (git
-    sources have none): such a folder is never superseded. ``archives`` are
-    those its wheel symlinks lead to; ``links`` names each of these symlinks.
-    ``mtime_ns`` is the folder's own.
-    """
+    """One revision folder of a source distribution, ``.../<revid>``."""
 
     path: str
+    """Path of the folder, relative to the cache."""
     bucket: str
+    """Name of the bucket it is in."""
     package: str | None
+    """Normalized name of the package; None where path, wheels and metadata name none."""
     version: str | None
+    """Version of that package; None where none is named."""
     current: bool | None
+    """Whether ``revision.http`` or ``revision.rev`` beside it names it.
+
+    None without such a file (git sources have none) or where one could not be
+    understood: such a folder is never superseded.
+    """
     archives: frozenset[ArchiveId]
+    """Archives that links in the folder lead to."""
     uid: int
+    """Owner of the folder."""
     mtime_ns: int
+    """Modification time of the folder itself."""
     links: Mapping[str, ArchiveId] = field(default_factory=dict)
+    """The archive that each link in the folder leads to, by the link's name."""
     files: tuple[str, ...] = ()
     """Names of the revision files beside it; none where the folder itself is what uv looks for."""
     wheels: tuple[str, ...] = ()
@@ -208,53 +237,60 @@ class GitSource:
     files: tuple[str, ...]
     """Paths of files beside it that say it is whole (``<commit>.ok``)."""
     uid: int
-    """Whose it is."""
+    """Owner of its folder."""
     mtime_ns: int
     """Modification time of its folder."""
 
 
 @frozen
 class CachedEnvironment:
-    """A tool, script or project environment in ``environments-v*``.
-
-    ``archive`` is set when the entry is a symlink to an archive that is a
-    whole environment (``uvx``); None when the entry itself is the environment.
-    ``changed_ns`` is the newest time known of entry and content.
-    """
+    """A tool, script or project environment in ``environments-v*``."""
 
     path: str
+    """Path relative to the cache."""
     bucket: str
+    """Name of the bucket it is in."""
     archive: ArchiveId | None
+    """The archive that is the environment, where the entry is a link to one (``uvx``).
+
+    None where the entry itself is the environment.
+    """
     uid: int
+    """Owner of the entry: of the folder, or of the link itself."""
     changed_ns: int
+    """Newest modification time of the entry, its ``pyvenv.cfg`` and its archive."""
 
 
 @frozen
 class Build:
-    """A build or temporary folder: ``.tmp*`` in ``builds-v0``, the root, or a source bucket.
-
-    ``changed_ns`` is the newest time found in it (bounded depth).
-    """
+    """A build or temporary folder: ``.tmp*`` in ``builds-v0``, the root, or a source bucket."""
 
     path: str
+    """Path relative to the cache."""
     uid: int
+    """Owner of the folder."""
     changed_ns: int
+    """Newest time found in it, at most three folders deep."""
 
 
 @frozen
 class Stray:
-    """Something that no uv release puts there.
-
-    ``removable`` is True only where every uv release's own prune would treat
-    it as rubbish *inside a bucket it owns* (a plain file in ``archive-v0``);
-    unknown names in the root are somebody's and stay. ``what`` describes it.
-    """
+    """Something that no uv release puts there."""
 
     path: str
+    """Path relative to the cache."""
     what: str
+    """What it is, in words: ``a file where archives are``."""
     removable: bool
+    """Whether every uv release's own prune removes such a thing from a bucket that it owns.
+
+    True for a plain file in ``archive-v0``, False for an unknown name in the root:
+    that belongs to a user and is kept.
+    """
     uid: int
+    """Its owner; 0 where it could not be looked at."""
     changed_ns: int
+    """Its newest time; the time of the look where it could not be looked at."""
 
 
 @frozen
@@ -264,7 +300,7 @@ class LooseFile:
     path: str
     """Its entry path, ``files-v0/<2 digits>/<64 digits>``."""
     uid: int
-    """Whose it is."""
+    """Owner of the file."""
     changed_ns: int
     """Its newest time; the last other link's removal counts, since that changes it."""
 
@@ -278,33 +314,43 @@ class Unreadable:
     reason: str
     """Why, in words that follow "it could not be read: "."""
     uid: int | None = None
-    """Whose it is; None where that is not known."""
+    """Its owner; None where that is not known."""
 
 
 @frozen
 class Inventory:
-    """Everything found in one cache.
-
-    ``watched`` maps each folder that holds pointers, revisions, cached
-    environments or interpreter entries to its modification time when it was
-    read: what changed since then is all that a transaction reads again.
-    """
+    """Everything found in one cache."""
 
     cache: CacheIdentity
+    """The cache that was read."""
     read_at_ns: int
+    """When reading began."""
     buckets: tuple[Bucket, ...] = ()
+    """Its buckets, of known and unknown names; without those that hold only our roots."""
     archives: Mapping[ArchiveId, Archive] = field(default_factory=dict)
+    """Unpacked wheels and environments, by id."""
     wheel_pointers: tuple[WheelPointer, ...] = ()
+    """What leads uv to archives of wheels."""
     revisions: tuple[SourceRevision, ...] = ()
+    """Revision folders of source distributions."""
     environments: tuple[CachedEnvironment, ...] = ()
+    """Entries of ``environments-v*``."""
     builds: tuple[Build, ...] = ()
+    """Temporary folders."""
     strays: tuple[Stray, ...] = ()
+    """What no uv release puts where it is."""
     loose_files: tuple[LooseFile, ...] = ()
     """Contents in ``files-v*`` that nothing shares, by their link count."""
     git_sources: tuple[GitSource, ...] = ()
     """Git databases and checkouts."""
     unreadable: tuple[Unreadable, ...] = ()
+    """What could not be read: it may hold anything."""
     watched: Mapping[str, int] = field(default_factory=dict)
+    """Modification time of each folder that may lead to archives, as it was when read.
+
+    By path: folders with pointers, revisions, cached environments and interpreter
+    records. A transaction reads again only what changed since.
+    """
     on_trial: Mapping[str, OnTrial] = field(default_factory=dict)
     """What is on trial, by the path of the entry it was; decoys among them."""
 

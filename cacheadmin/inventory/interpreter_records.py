@@ -46,18 +46,16 @@ class InterpreterRecord:
 
 @frozen
 class InterpreterEntries:
-    """Environments named in the cache.
-
-    ``prefixes`` has the newest record of each environment: (prefix, entry's
-    path, its time in ns); ``records`` all of them. ``damaged`` entries name
-    nothing that could be understood. ``unseen`` is what may well name
-    environments but could not be looked at.
-    """
+    """Environments named in the cache."""
 
     prefixes: tuple[tuple[str, str, int], ...]
+    """(environment, path of its newest record in the cache, that record's time in ns) of each."""
     damaged: tuple[Unreadable, ...]
+    """Records that were read and name no environment that could be understood."""
     unseen: tuple[Unreadable, ...] = ()
+    """What may name environments and could not be looked at."""
     records: tuple[InterpreterRecord, ...] = ()
+    """Every record that names an environment, older ones too."""
 
 
 def interpreter_prefixes(cache: OpenCache, readers: Readers | None = None) -> InterpreterEntries:

@@ -29,10 +29,12 @@ _HINT = "set `cache` in the policy to the folder that `uv cache dir` prints"
 
 @frozen
 class OpenCache:
-    """A cache that is held open: ``fd`` is its root folder."""
+    """A cache whose root folder is held open."""
 
     fd: int
+    """Descriptor of the root folder; closed when `open_cache` ends."""
     identity: CacheIdentity
+    """Path, device and inode of that folder."""
 
 
 @contextmanager
