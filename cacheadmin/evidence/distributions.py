@@ -43,19 +43,22 @@ InodeIndex = Callable[[int, int], ArchiveId | None]
 
 @frozen
 class Distribution:
-    """What one probe saw. ``target`` is the link's text, for symlinks.
-
-    ``archive`` is the one it leads to in this cache; ``broken`` when that
-    link leads nowhere; ``foreign`` when it leads into another cache.
-    """
+    """What one probe saw of an installed distribution."""
 
     name: str
+    """Name of its ``*.dist-info`` without that ending: ``six-1.16.0``."""
     mode: LinkMode
+    """How the probed file relates to the cache: a clone looks like a copy here."""
     archive: ArchiveId | None = None
+    """The archive of this cache that the file leads to or belongs to; None where there is none."""
     broken: bool = False
+    """Whether the file is a link into this cache that leads nowhere."""
     foreign: bool = False
+    """Whether the file is a link into another cache."""
     target: str = ""
+    """The link's text; empty for a file that is no link."""
     changed_ns: int = 0
+    """Modification time of the probed file in ns since the epoch; 0 for a link."""
     spelling: str = ""
     """How the link spells the cache's bucket (`Located.spelling`)."""
     is_shared: bool = False

@@ -48,16 +48,18 @@ MAX_OF_ONE = 20_000
 
 @frozen
 class Candidate:
-    """An environment to scan, and how it was found. ``registrant`` owns the registry link.
-
-    ``seen_ns``: the newest moment at which it was surely there; 0 where unknown.
-    """
+    """An environment to scan, and how it was found."""
 
     path: str
+    """Its absolute path."""
     kind: EnvironmentKind
+    """What sort of environment it is, as far as its source can tell."""
     sources: tuple[str, ...]
+    """Ids of the sources that name it."""
     registrant: int | None = None
+    """The account that names it: owner of a registry link, a home, a process; None without one."""
     seen_ns: int = 0
+    """The newest moment at which it was surely there, in ns since the epoch; 0: unknown."""
 
 
 def scan_environment(

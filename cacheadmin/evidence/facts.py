@@ -64,66 +64,83 @@ class EnvironmentStatus(StrEnum):
 
 @frozen
 class InstalledUv:
-    """A uv that is installed somewhere, known from its metadata.
-
-    ``path`` is what named the version: a ``uv-X.dist-info`` folder, an
-    installer receipt, or a binary. ``installed_ns`` is that file's time.
-    """
+    """A uv that is installed in an environment, known from its metadata."""
 
     version: str
+    """Its release."""
     path: str
+    """Absolute path of the ``uv-X.dist-info`` folder that names the release."""
     uid: int
+    """Owner of that folder; -1 where it could not be looked at."""
     installed_ns: int
+    """Modification time of that folder; 0 where it could not be looked at."""
 
 
 @frozen
 class Environment:
-    """One environment as a scan saw it.
-
-    ``sources`` names how it was found: any of ``registry``, ``include``,
-    ``discover``, ``cache``, ``process``, ``remembered``. ``link_modes`` counts installed
-    distributions. ``archives`` are those its symlinks lead to, in this cache:
-    they break when the archive goes. ``hardlinked_archives`` are shown, and
-    are safe to lose. ``entries`` are other cache entries it leads to (its
-    folder is a link to ``environments-v2/...``, or it extends a cached
-    environment). ``links`` is the number of links seen: every file's in a
-    deep scan, one a distribution in a fast one. ``broken_packages`` have
-    links into this cache that lead nowhere. ``uv_version`` is the release
-    that created it (later releases do not update it). ``changed_ns`` is the
-    newest of the times of ``pyvenv.cfg`` and site-packages. ``watched`` maps
-    each folder whose change would change this answer to its mtime.
-    ``complete`` is False when part of it could not be read; ``reason`` says
-    which and why, for every status but ``ok``. ``tools`` is filled for cached
-    environments: the distributions in it that no other one there requires,
-    which is what somebody asked ``uvx`` for. ``copied`` names distributions
-    (``six==1.16.0``) that share no inode with the cache: clones and copies.
-    """
+    """One environment as a scan saw it."""
 
     path: str
+    """Its absolute path; in a container it begins with ``/proc/PID/root``."""
     kind: EnvironmentKind
+    """What sort of environment it is."""
     status: EnvironmentStatus
+    """What the scan found."""
     sources: tuple[str, ...] = ()
+    """Ids of the sources that named it: ``registry``, ``include``, ``process`` and so on."""
     uid: int | None = None
+    """Owner of its folder; where that is missing or closed, the account that named it, or None."""
     uv_version: str | None = None
+    """The release that created it, by its ``pyvenv.cfg``; None where that names none.
+
+    Later releases do not update it.
+    """
     link_modes: Mapping[LinkMode, int] = field(default_factory=dict)
+    """How many of its installed distributions are linked in each mode."""
     archives: frozenset[ArchiveId] = frozenset()
+    """Archives of this cache that its symlinks lead to: without them it breaks."""
     hardlinked_archives: frozenset[ArchiveId] = frozenset()
+    """Archives whose files it has by hardlinks: without them it still works."""
     entries: frozenset[str] = frozenset()
+    """Other entries of this cache that it leads to.
+
+    Its folder may be a link to ``environments-v2/...``, or it extends a cached environment.
+    """
     links: int = 0
+    """How many links into caches were seen.
+
+    A deep scan counts those of every file, a fast one counts one for each distribution.
+    """
     broken_links: int = 0
+    """How many links into this cache lead nowhere."""
     broken_packages: tuple[str, ...] = ()
+    """Normalized names of the packages whose metadata is such a link, sorted."""
     installed_uv: tuple[InstalledUv, ...] = ()
+    """The uv releases that are installed in it as packages."""
     changed_ns: int | None = None
+    """Newest modification time of ``pyvenv.cfg`` and site-packages; None where unknown."""
     watched: Mapping[str, int] = field(default_factory=dict)
+    """Modification time of each folder whose change would change this answer, by its path."""
     fingerprint: str = ""
+    """Digest that changes with an installed distribution; empty where nothing was scanned.
+
+    It also covers archives that links outside of all distributions lead to.
+    """
     complete: bool = True
+    """Whether all of it could be read; if not, it may use any archive."""
     reason: str = ""
+    """What could not be read, or is broken, in words; empty where neither is so."""
     tools: tuple[str, ...] = ()
+    """Distributions that no other one in a cached environment requires, sorted.
+
+    They are what a user asked ``uvx`` for. Empty for other kinds of environments.
+    """
     tool_versions: Mapping[str, str] = field(default_factory=dict)
-    """The version of each of ``tools``."""
+    """The version of each of ``tools``, by name."""
     python_gone: bool = False
     """Whether its Python is a link to nothing here; asked of cached environments alone."""
     copied: frozenset[str] = frozenset()
+    """Distributions (``six==1.16.0``) that share no inode with the cache: clones and copies."""
     commits: frozenset[str] = frozenset()
     """Git commits that its distributions were built from, by their ``direct_url.json``."""
 
@@ -145,50 +162,68 @@ class RememberedEnvironment:
     """What an earlier run recorded of an environment (from the state)."""
 
     path: str
+    """Its absolute path."""
     kind: EnvironmentKind
+    """What sort of environment it was."""
     uid: int | None
+    """Its owner; None where that was not known."""
     uv_version: str | None
+    """The release that created it; None where that was not known."""
     archives: frozenset[ArchiveId]
+    """Archives of this cache that its symlinks led to."""
     entries: frozenset[str]
+    """Other entries of this cache that it led to."""
     fingerprint: str
+    """Its ``Environment.fingerprint``; empty for one that was never scanned."""
     seen_ns: int
+    """When it was recorded last: at most an hour before it was seen last."""
 
 
 @frozen
 class UseOfEntry:
-    """One cache entry that a process uses, and through what (``mapped file``)."""
+    """One cache entry that a process uses."""
 
     entry: str
+    """The entry's path, relative to the cache."""
     through: str
+    """What in the process shows it: ``mapped file``, ``open file``, ``variable PATH``."""
 
 
 @frozen
 class Process:
-    """A running process that uses the cache, or is a uv.
-
-    ``uses`` are entries of this cache. ``uv_version`` is set for a uv
-    process whose release could be told. ``is_uv`` with
-    ``takes_cache_lock`` False (before 0.8.19) or None (release unknown) may
-    be working in the cache without our knowing. ``parked`` is a uv that only
-    waits for its child (``uv run``, ``uvx``) and reads the cache no more.
-    ``started_ns`` with ``pid`` identifies it: pids are reused.
-    ``start_ticks`` is the same moment in clock ticks since boot: it does not
-    move when somebody sets the clock.
-    ``environments`` are the environments it runs from (``VIRTUAL_ENV``, the
-    folder of its interpreter), whether or not anybody registered them.
-    """
+    """A running process that uses the cache, runs from an environment, or is a uv."""
 
     pid: int
+    """Its process id. Ids are used again: only with ``started_ns`` is it identified."""
     uid: int
+    """The account it runs as; -1 where that is not known."""
     started_ns: int
+    """When it started, by the present clock of the host."""
     command: str
+    """Its command line, cut after 120 characters; else its executable, or why neither is known."""
     uses: tuple[UseOfEntry, ...] = ()
+    """The entries of this cache that it uses."""
     is_uv: bool = False
+    """Whether it is, or may be, a uv that can reach this cache and was not told to use another."""
     uv_version: str | None = None
+    """The release of a uv; None where it could not be told, and for no uv."""
     takes_cache_lock: bool | None = None
+    """Whether that release locks the cache (0.8.19 and later); None where it is unknown.
+
+    A uv without True here may be at work in the cache, and no lock shows it.
+    """
     parked: bool = False
+    """Whether it is a uv that only waits for its child and no longer reads the cache.
+
+    ``uv run`` and ``uvx`` do so.
+    """
     environments: tuple[str, ...] = ()
+    """Absolute paths of the environments it runs from, registered or not.
+
+    By its ``VIRTUAL_ENV`` and the folder of its interpreter.
+    """
     start_ticks: int = 0
+    """When it started, in clock ticks since boot: setting the clock does not move it."""
     is_stranger: bool = False
     """Whether it may not be looked into, and its account left nothing in this cache.
 
@@ -198,24 +233,24 @@ class Process:
 
 @frozen
 class ReleaseTrace:
-    """Evidence that a user uses a uv release, or a range of releases.
-
-    ``version`` is set where the trace names the release exactly.
-    Otherwise ``bucket`` names the bucket that was written, and the release is
-    one of those that use it; or ``at_least`` names the oldest release that
-    can have left it. ``evidence`` is a sentence for people, ``path`` what they
-    can look at. ``uid`` None: nobody in particular (a system-wide uv).
-    ``is_program``: the trace is an executable, which its user can run any day.
-    """
+    """Evidence that a user uses a uv release, or one of a range of releases."""
 
     uid: int | None
+    """The account that uses it; None for a uv that every account of the host can run."""
     version: str | None
+    """The release, where the trace names it exactly; else None."""
     bucket: str | None
+    """The bucket that the release uses, where no more than that is known; else None."""
     evidence: str
+    """What the trace is, in words for people."""
     path: str
+    """What people can look at: an absolute path; ``host NAME: PATH`` on another host."""
     seen_ns: int
+    """The date of the trace: the time of the file, or the time of the look."""
     at_least: str | None = None
+    """The oldest release that can have left the trace, where only that is known; else None."""
     is_program: bool = False
+    """Whether the trace is an installed uv, which its user can run at any time."""
 
 
 @frozen
@@ -229,10 +264,21 @@ class Unseen:
     """
 
     what: str
+    """Short id of what it is: ``environment``, ``process``, ``cache``, ``registry``, ``pin``.
+
+    Public, in JSON: ``unseen.environment`` and so on.
+    """
     path: str
+    """Its absolute path; relative to the cache for a part of the cache."""
     reason: str
+    """Why it could not be seen, in words."""
     hides_archives: bool
+    """Whether a link or process there could use any archive.
+
+    No archive is removed then; where ``trial_suffices``, archives may go on trial.
+    """
     uid: int | None = None
+    """The account it belongs to; None where that is not known."""
     trial_suffices: bool = False
     """Whether it could use entries by their paths alone, as a running program does.
 
@@ -308,25 +354,32 @@ class HostUse:
 
 @frozen
 class Pin:
-    """Something in the cache that somebody wants kept.
+    """Something in the cache that a user wants kept.
 
-    Exactly one of ``path`` (an entry, what lies in it or above it, relative to
-    the cache) and ``package`` (with or without ``version``) is set; a package
-    stands for whatever the cache holds of it at the time. ``uid`` is the
-    owner of the file ``file`` that says so, never what that file claims.
-    ``expires_ns`` None: never. ``known_age_ns`` is for how long the pin has
-    surely existed, by clocks that nobody can set (`evidence.pin_ages`).
+    Exactly one of ``path`` and ``package`` is set.
     """
 
     file: str
+    """Absolute path of the file that says so."""
     uid: int
+    """Owner of that file, and so the pin's author, whatever the file claims."""
     path: str | None = None
+    """What is pinned, relative to the cache: an entry, a part of one, or a folder above some."""
     package: str | None = None
+    """The package that is pinned, in whatever entries the cache has it at the time."""
     version: str | None = None
+    """The only version that is pinned; None for every version, and with ``path``."""
     reason: str = ""
+    """Why, in the author's words; empty without."""
     created_ns: int = 0
+    """When it was made, as the file claims; 0 where it does not say."""
     expires_ns: int | None = None
+    """When it ends, as the file claims; None: never."""
     known_age_ns: int = 0
+    """For how long (ns) it has surely existed, by clocks that no user can set.
+
+    0 for one that no prune has recorded yet (`evidence.pin_ages`).
+    """
 
     @property
     def target(self) -> str:
@@ -338,93 +391,117 @@ class Pin:
 
 @frozen
 class LockHolder:
-    """A process that holds or waits for the cache's ``.lock``.
-
-    ``exclusive``, and ``waiting`` for one that is queued. ``unlinked``: what it
-    holds is a ``.lock`` that was deleted since (uv before 0.8.19 does that), so
-    it keeps nobody out and nobody sees it. ``is_uv`` is False for a program
-    that is no uv (anybody may lock that file), None where it can't be told.
-    ``host`` is the name of the machine or container it runs in. ``pid`` may
-    belong to another pid namespace: then ``command`` is empty. ``is_guard``: it
-    is our own `cacheadmin guard --hold`, by a lock that only that can hold.
-    """
+    """A process that holds or waits for the cache's ``.lock``."""
 
     pid: int
+    """Its process id in ``/proc/locks``; below 1 where the kernel gives none."""
     uid: int | None
+    """The account it runs as; None where that is not known."""
     exclusive: bool
+    """Whether the lock is exclusive, not shared."""
     waiting: bool
+    """Whether the process only waits for the lock."""
     command: str = ""
+    """Its command line, cut after 120 characters; empty where it could not be looked at.
+
+    For a lock that an NFS server holds for a client, the name of its kernel thread.
+    """
     started_ns: int | None = None
+    """When it started, by the present clock; None where that is not known."""
     start_ticks: int = 0
+    """When it started, in clock ticks since boot; 0 where that is not known."""
     unlinked: bool = False
+    """Whether the locked ``.lock`` was deleted, or may have been (uv before 0.8.19 does that).
+
+    Such a lock stops no other process, and no other process sees it.
+    """
     is_uv: bool | None = None
+    """Whether its program is called uv; None where that is not known.
+
+    Any program may lock that file.
+    """
     host: str = ""
+    """Name of the machine or container it runs in; empty where that is not known."""
     is_guard: bool = False
+    """Whether it is our own `cacheadmin guard --hold`, shown by a lock that only that can hold."""
 
 
 @frozen
 class Filesystem:
-    """The filesystem that the cache lies on.
-
-    ``kind`` as in the mount table (``ext4``, ``nfs4``). ``network`` is True
-    where other hosts may write to it. ``locks_reach_other_hosts`` is None on
-    a local filesystem, where no other host matters, and where it is unknown;
-    ``lock_note`` says what is known then. ``keeps_access_times`` and
-    ``keeps_user_xattrs`` as the mount tells (None: unknown).
-    """
+    """The filesystem that the cache is on."""
 
     kind: str
+    """Its kind as in the mount table: ``ext4``, ``nfs4``."""
     mount_point: str
+    """Absolute path where it is mounted."""
     source: str
+    """What is mounted: a device, or ``server:/export``."""
     options: tuple[str, ...]
+    """The options of the mount and of the filesystem, as the mount table has them."""
     network: bool
+    """Whether other hosts may write to it."""
     locks_reach_other_hosts: bool | None
+    """Whether other hosts see locks that are taken here; None where that is unknown.
+
+    None on a local filesystem too, where no other host matters.
+    """
     read_only: bool
+    """Whether it is mounted read-only."""
     keeps_access_times: bool
+    """Whether it is mounted without ``noatime``."""
     keeps_user_xattrs: bool | None
+    """Whether it keeps extended attributes of users; None where that is unknown."""
     lock_note: str = ""
+    """What is known of locks where they do not surely reach other hosts; empty elsewhere."""
 
 
 @frozen
 class Evidence:
-    """All that was collected about the use of one cache.
-
-    ``user_names`` maps the uids met to account names; a uid without an
-    account (somebody who left) is not in it. ``learned`` holds the bucket
-    names of releases that were read from their binaries (`uv learn`), for
-    releases that the table lacks. ``idle`` tells for how long (ns, at least)
-    nobody has used an archive (by id), a source revision or git source (by path);
-    it lacks what was never observed before, and is empty where the policy does
-    not ask for it. ``clock_ahead_ns``: how far the clock was set forward since
-    the last run. ``gaps`` are places that no
-    source looked at, whatever the policy says of them. ``named`` are entries that
-    files outside name. ``recorded`` maps an environment's path to the interpreter
-    buckets that name it.
-    """
+    """All that was collected about the use of one cache."""
 
     collected_at_ns: int
+    """The time of the look, less by how far a clock was set forward (``evidence.steady_time``)."""
     filesystem: Filesystem
+    """The filesystem that the cache is on."""
     environments: tuple[Environment, ...] = ()
+    """Environments that have to do with the cache, as the scan saw them."""
     remembered: tuple[RememberedEnvironment, ...] = ()
+    """What earlier runs recorded of environments."""
     processes: tuple[Process, ...] = ()
+    """Running processes that use the cache or are a uv."""
     releases: tuple[ReleaseTrace, ...] = ()
+    """Traces of uv releases and of the users who use them."""
     lock_holders: tuple[LockHolder, ...] = ()
+    """Processes that hold or wait for the cache's ``.lock``."""
     unseen: tuple[Unseen, ...] = ()
+    """What is there and could not be read."""
     user_names: Mapping[int, str] = field(default_factory=dict)
+    """Account names of the uids that were met; a uid without an account is missing."""
     learned: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Bucket names of releases that the table lacks, by version (`cacheadmin uv learn`)."""
     learned_prunes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """What learned releases say of a prune's removals, by version (``uv.prune_words``)."""
     seen_releases: tuple[SeenRelease, ...] = ()
-    """What binaries of unknown releases say that were found where users have them."""
+    """What binaries of unknown releases say, as found where users have them."""
     pins: tuple[Pin, ...] = ()
+    """Pins and leases, expired ones too."""
     idle: Mapping[str, int] = field(default_factory=dict)
+    """For how long (ns, at least) no use of an entry was seen.
+
+    Archives by id, source revisions and git sources by path; without entries that were
+    never observed. Empty where the policy does not ask for it.
+    """
     clock_ahead_ns: int = 0
+    """How far (ns) the clock was set forward since the last run."""
     gaps: tuple[Gap, ...] = ()
+    """Places that no source looked at, whatever the policy says of them."""
     named: tuple[NamedEntry, ...] = ()
+    """Entries that files outside of the cache name."""
     sprung: Mapping[str, int] = field(default_factory=dict)
-    """Entries that somebody unseen used while they were on trial, each with when (ns)."""
+    """Entries that came back from trial because they were used, each with when."""
     recorded: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the interpreter buckets that name an environment, by its path."""
     host_uses: tuple[HostUse, ...] = ()
-    """What other hosts use."""
+    """Entries that other hosts use, by their own word."""
     hosts: tuple[Observation, ...] = ()
     """Everything that other hosts told of themselves."""

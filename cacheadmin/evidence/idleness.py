@@ -30,27 +30,34 @@ _MAX_LENGTH = 256 * 1024
 
 @frozen
 class HostTime:
-    """Here and now: the host, its boot, and ns since that boot (suspended time included)."""
+    """Here and now: a host and the time that its kernel counts."""
 
     host: str
+    """The host's machine id; its name where it has none."""
     boot: str
+    """The kernel's random id of this boot."""
     uptime_ns: int
+    """Nanoseconds since that boot, suspended time included."""
 
 
 @frozen
 class Counter:
-    """What one host has counted: at that boot and uptime (ns), unused for ``idle_ns``."""
+    """What one host has counted of one entry, or pin."""
 
     boot: str
+    """The boot (`HostTime.boot`) in which it counted last."""
     uptime_ns: int
+    """Nanoseconds from that boot to the last count."""
     idle_ns: int
+    """For how many ns the host had seen the entry unused at that count."""
 
 
 @frozen
 class UseRecord:
-    """Counters by host; none when the archive was in use at the last look."""
+    """What all hosts have counted of one entry, or pin."""
 
     counters: Mapping[str, Counter] = field(default_factory=dict)
+    """Counters by host (`HostTime.host`); none when the entry was in use at the last look."""
 
     @property
     def idle_ns(self) -> int:

@@ -23,10 +23,12 @@ _NAME_NO_PATHS = frozenset({"_virtualenv.pth", "distutils-precedence.pth"})
 
 @frozen
 class ScanOptions:
-    """How to scan: every file, and whether to tell clones from copies."""
+    """How to scan an environment."""
 
     deep: bool = False
+    """Whether to look at every file, not at one for each distribution."""
     report_clones: bool = False
+    """Whether to tell clones from copies: one file of each copied distribution is opened for it."""
 
 
 def scan_packages(

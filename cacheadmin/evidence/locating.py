@@ -75,19 +75,21 @@ class Place(Enum):
 
 @frozen
 class Located:
-    """Where a target lies; ``entry`` is the cache entry it passes through.
-
-    ``archive-v0/<id>``, ``environments-v2/<name>`` (or its second level for
-    interpreter digests) or ``builds-v0/<name>``, for targets inside; in buckets of
-    sources the whole way, since the entry may be any folder on it. ``path``
-    is the whole way from the cache's root. ``by_alias``: the policy says so,
-    and the folder can't be seen on this host.
-    """
+    """Where a target leads."""
 
     place: Place
+    """Whether that is in this cache, in another one, or elsewhere."""
     entry: str | None = None
+    """The cache entry it passes through, relative to the cache; None outside of the cache.
+
+    ``archive-v0/<id>``, ``environments-v2/<name>`` (or its second level for interpreter
+    digests), ``builds-v0/<name>``; in buckets of sources the whole way, since any folder
+    on it may be the entry.
+    """
     path: str = ""
+    """The whole way from the cache's root; empty outside of the cache."""
     by_alias: bool = False
+    """Whether only an alias of the policy says so: the folder can't be seen on this host."""
     spelling: str = ""
     """The bucket's folder as an absolute target spells it; "" where more than that decided."""
 

@@ -47,25 +47,30 @@ _MAX_DESCRIPTORS_OF_ONE = 20_000
 
 @frozen
 class FileLock:
-    """One lock of ``/proc/locks``; ``file`` is (major, minor, inode).
-
-    ``posix``: a lock of fcntl(2), as this host's NFS server takes it for its clients.
-    """
+    """One lock of ``/proc/locks``."""
 
     pid: int
+    """The process that holds or wants it; below 1 where the kernel gives none."""
     exclusive: bool
+    """Whether it is exclusive (``WRITE``), not shared."""
     waiting: bool
+    """Whether the process only waits for it."""
     file: _FileIdentity
+    """The locked file: (major, minor, inode), the device as the filesystem has it."""
     posix: bool = False
+    """Whether it is a lock of fcntl(2), as this host's NFS server takes it for its clients."""
 
 
 @frozen
 class CacheLock:
-    """The cache's ``.lock`` as it is now; ``folder`` is the cache's own path."""
+    """The cache's ``.lock`` as it is now."""
 
     folder: str
+    """Absolute path of the cache."""
     device: int
+    """Device of the cache's folder, as ``stat`` tells it."""
     inode: int | None
+    """Inode of the ``.lock``; None where there is no such file."""
 
     @property
     def file(self) -> _FileIdentity:

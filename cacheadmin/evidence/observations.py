@@ -50,9 +50,13 @@ class ObservedGap:
     """A place on the observing host that it could not look at."""
 
     id: str
+    """Stable id of the gap, as `Gap.id`."""
     subject: str
+    """The place there: a path, an account, a namespace."""
     detail: str
+    """A sentence: what was not looked at, and why."""
     uid: int | None
+    """The account of that host that may use the cache from there; None where unknown."""
 
 
 @frozen
@@ -70,9 +74,13 @@ class Observation:
     version: str
     """The release of cacheadmin that observed."""
     reach: Reach
+    """How that host reaches the cache."""
     uses: tuple[ObservedUse, ...]
+    """Entries in use there, by user."""
     releases: tuple[ReleaseTrace, ...]
+    """Traces of uv releases on that host."""
     gaps: tuple[ObservedGap, ...]
+    """Places that it could not look at."""
     environments: int
     """How many environments were looked at, those without a use of the cache too."""
     unreferenced: tuple[str, ...] = ()
@@ -87,6 +95,7 @@ class Observations:
     """What all hosts told, and what of it can't be believed or read."""
 
     known: tuple[Observation, ...] = ()
+    """Records that can be read and believed."""
     problems: tuple[str, ...] = ()
     """Sentences: which record, and what is wrong with it."""
 

@@ -24,9 +24,11 @@ class OpenedBy:
     """One process that has some of the files open."""
 
     pid: int
+    """Its process id on this host."""
     uid: int
+    """The account it runs as."""
     command: str
-    """Its command line, cut after some words."""
+    """Its command line, cut after 120 characters."""
 
     files: frozenset[FileIdentity]
     """Which of the files."""

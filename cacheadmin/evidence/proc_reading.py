@@ -38,23 +38,31 @@ _KERNEL_THREAD = 0x00200000
 class ProcessFiles:
     """What the kernel tells of one process.
 
-    ``command_line`` and ``environ`` are as the kernel has them, parts ended by
-    NUL: most processes need no closer look. ``mapped`` are mapped files of the
-    cache's filesystem. ``denied`` is True when the caller's rights end at its
-    door: then only arguments are known.
+    Paths are as the kernel or the process names them (`root_for_kernel`, `root_for_itself`).
     """
 
     pid: int
+    """Its process id."""
     uid: int
+    """The account it runs as."""
     command_line: bytes
+    """Its arguments as the kernel has them, each ended by NUL; empty where it has none."""
     executable: str = ""
+    """Path of its program; empty where that is closed to us."""
     folder: str = ""
+    """Its working directory; empty where that is closed to us."""
     environ: bytes = b""
+    """The variables it was started with as the kernel has them, each ended by NUL."""
     mapped: frozenset[bytes] = frozenset()
+    """Paths of mapped files on the cache's filesystem; empty where they were not asked for."""
     descriptors: tuple[str, ...] = ()
+    """Absolute paths of the files and folders it has open."""
     other_mounts: bool = False
+    """Whether it is in another mount namespace than we are, or that is closed to us."""
     other_root: bool = False
+    """Whether its root is another folder than ``/``, as after ``chroot``."""
     denied: bool = False
+    """Whether the caller may not look into it: only program and arguments can be known then."""
 
     @property
     def root_for_kernel(self) -> str:

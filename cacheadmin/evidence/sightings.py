@@ -17,32 +17,48 @@ from cacheadmin.inventory.entries import ArchiveId, archive_id
 class Sightings:
     """All that was seen of one environment.
 
-    ``explained`` are archives that the metadata of an installed distribution
-    leads to; ``unexplained`` those that only some other link or text does.
-    ``look_further`` is set where a link into the cache has no such explanation.
-    What a later look could tell to be unchanged is noted for its stamp
-    (``evidence.stamps``): ``stamped``, ``spellings``, ``unsettled``.
+    ``stamped``, ``spellings`` and ``unsettled`` are for its stamp (``evidence.stamps``), by
+    which a later look tells that it is unchanged.
     """
 
     locator: CacheLocator
+    """What tells whether a path leads into this cache."""
     archive_names: ArchiveNames
+    """What tells which names an archive holds."""
     modes: dict[LinkMode, int] = field(default_factory=dict)
+    """How many installed distributions are linked in each mode."""
     archives: set[ArchiveId] = field(default_factory=set)
+    """Archives of this cache that links or texts lead to."""
     explained: set[ArchiveId] = field(default_factory=set)
+    """Archives that the metadata of an installed distribution is linked to."""
     hardlinked: set[ArchiveId] = field(default_factory=set)
+    """Archives whose metadata an installed distribution has by hardlinks."""
     copied: set[str] = field(default_factory=set)
+    """Installed distributions (``six==1.16.0``) that share no inode with the cache."""
     commits: set[str] = field(default_factory=set)
+    """Git commits that distributions were built from, by their ``direct_url.json``."""
     entries: set[str] = field(default_factory=set)
+    """Other entries of this cache that links or texts lead to."""
     links: int = 0
+    """How many links into any cache were seen."""
     foreign: int = 0
+    """How many of them lead into another cache."""
     broken: int = 0
+    """How many of them lead into this cache, and nowhere."""
     broken_packages: set[str] = field(default_factory=set)
+    """Normalized names of packages whose metadata is such a link."""
     installed_uv: list[InstalledUv] = field(default_factory=list)
+    """uv releases that are installed as packages."""
     watched: dict[str, int] = field(default_factory=dict)
+    """Modification time (ns) of each folder that was listed, by its path."""
     changed_ns: int = 0
+    """Newest modification time of ``pyvenv.cfg`` and site-packages; 0: none is known."""
     problems: list[str] = field(default_factory=list)
+    """What could not be read, each in words."""
     names: list[str] = field(default_factory=list)
+    """What each distribution adds to the fingerprint: name, link's text and file's time."""
     look_further: bool = False
+    """Whether a link into the cache has no explanation, so that every link must be looked at."""
     home: str = ""
     """Path of the environment."""
     stamped: list[str] = field(default_factory=list)

@@ -19,17 +19,16 @@ _DIST_INFO = ".dist-info"
 
 @dataclass(slots=True)
 class PackageFolders:
-    """What was found below one environment.
-
-    ``links`` are those on the way that are links themselves: they may lead
-    into a cache. ``watched`` maps folders to their mtime in ns: a change to
-    one of them may bring a new folder of packages.
-    """
+    """What was found below one environment."""
 
     paths: list[str] = field(default_factory=list)
+    """Paths of the folders that hold packages, each folder once."""
     links: list[str] = field(default_factory=list)
+    """Paths on the way that are links themselves: they may lead into a cache."""
     watched: dict[str, int] = field(default_factory=dict)
+    """Modification time (ns) of each folder in which a new folder of packages may come, by path."""
     problems: list[str] = field(default_factory=list)
+    """What could not be read, each in words."""
     libraries: list[str] = field(default_factory=list)
     """Every folder that was listed on the way, relative to the environment."""
 

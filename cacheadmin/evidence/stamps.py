@@ -74,10 +74,12 @@ class Stamp:
 
 @frozen
 class LookTime:
-    """When a look began, by a clock that can be set and by one that can't (ns)."""
+    """When a look began, by two clocks."""
 
     wall_ns: int
+    """Nanoseconds since the epoch, by the clock that can be set."""
     steady_ns: int
+    """Nanoseconds of the kernel's monotonic clock, which can't be set."""
 
     @classmethod
     def now(cls) -> LookTime:

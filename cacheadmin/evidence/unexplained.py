@@ -37,12 +37,16 @@ _MAX_NAMESPACE_DEPTH = 8
 
 @frozen
 class Listing:
-    """One folder's entries, but for what Python itself writes there."""
+    """One folder's entries, without ``__pycache__``."""
 
     path: str
+    """Path of the folder."""
     links: tuple[str, ...]
+    """Names of the links in it."""
     folders: tuple[str, ...]
+    """Names of the folders in it."""
     files: tuple[str, ...]
+    """Names of everything else in it."""
 
 
 def list_folder(path: str) -> Listing:
