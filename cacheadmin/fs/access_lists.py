@@ -40,18 +40,20 @@ _EMPTY: Mapping[int, int] = MappingProxyType({})
 
 @frozen
 class AccessList:
-    """Who may do what: rights are sums of READ, WRITE and ENTER.
-
-    ``users`` and ``groups`` are the named ones, by id. ``mask`` limits them
-    and the owning group; None where there is no such entry.
-    """
+    """Who may do what with an entry: rights are sums of READ, WRITE and ENTER."""
 
     owner: int
+    """Rights of the entry's owner."""
     group: int
+    """Rights of the entry's group, before the mask."""
     others: int
+    """Rights of every other user."""
     mask: int | None = None
+    """The most that named users, named groups and the entry's group may have; None: no limit."""
     users: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
+    """Rights of named users, by uid, before the mask."""
     groups: Mapping[int, int] = field(default_factory=lambda: _EMPTY)
+    """Rights of named groups, by gid, before the mask."""
 
     def limited(self, rights: int) -> int:
         """Return what the mask leaves of some rights."""
@@ -60,11 +62,14 @@ class AccessList:
 
 @frozen
 class Access:
-    """An entry's owner, group, and the list that decides: its own, or its mode bits."""
+    """Who may do what with an entry: its owner and group, and the list that decides."""
 
     uid: int
+    """Owner of the entry."""
     gid: int
+    """Group of the entry."""
     rules: AccessList
+    """The entry's own access list; without one, its mode bits as a list."""
 
     def group_may(self, gid: int, wanted: int) -> bool:
         """Whether somebody who is in this group, and nothing else here, may do all of it.

@@ -40,12 +40,16 @@ _MAX_GROUPS = 64
 
 @frozen
 class Size:
-    """Sizes in bytes. ``files`` counts everything that has an inode here, folders too."""
+    """How large something is."""
 
     logical_bytes: int
+    """Length of its files, in bytes."""
     allocated_bytes: int
+    """Bytes that its files and folders take on the disk, inodes where they are charged."""
     reclaimable_bytes: int
+    """Bytes that come back when all of it is removed, and nothing else."""
     files: int
+    """How many inodes it has: files, links and folders."""
 
 
 @dataclass(slots=True)
@@ -149,9 +153,13 @@ class Common:
     """What groups have in common: counted in each, and freed when all of them go."""
 
     logical: int = 0
+    """Length of the inodes that have names in all of these groups, in bytes."""
     allocated: int = 0
+    """Bytes that these inodes take on the disk."""
     files: int = 0
+    """How many inodes these are."""
     reclaimable: int = 0
+    """Bytes that come back only when all these groups are removed."""
     freed_allocated: int = 0
     """Allocated bytes of those inodes that have no name elsewhere."""
     freed_files: int = 0
@@ -160,10 +168,12 @@ class Common:
 
 @frozen
 class Measured(Mapping[G, Size], Generic[G]):
-    """The size of each group by itself; ``reclaimable_bytes`` if it alone went."""
+    """The size of each group by itself, and what groups have in common."""
 
     sizes: Mapping[G, Size]
+    """The size of each group; its ``reclaimable_bytes`` if that group alone is removed."""
     common: Mapping[frozenset[G], Common] = field(default_factory=dict)
+    """What each set of groups has in common; empty where groups share nothing."""
 
     def __getitem__(self, group: G) -> Size:
         return self.sizes[group]

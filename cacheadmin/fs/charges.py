@@ -25,10 +25,12 @@ _SHARING = frozenset({"xfs", "btrfs", "bcachefs", "ocfs2", "overlay"})
 
 @frozen
 class Charges:
-    """Whether files may share extents (``clones``), and what each inode takes and gives back."""
+    """What a filesystem charges for a file beyond its blocks."""
 
     clones: bool = False
+    """Whether files may share extents, so that each file has to be asked."""
     inode_bytes: int = 0
+    """Bytes that an inode takes, and gives back when it is removed; 0 where none are counted."""
 
 
 PLAIN = Charges()

@@ -34,14 +34,12 @@ _MAX_CALLS = 512
 
 @frozen
 class SharedExtents:
-    """The shared part of one file: (first, past the last) byte on the device.
-
-    ``complete`` is False for a file of more extents than are looked at: what
-    was not looked at may be shared as well.
-    """
+    """The parts of one file that it shares with other files."""
 
     ranges: tuple[tuple[int, int], ...]
+    """(first, past the last) byte on the device of each part."""
     complete: bool = True
+    """Whether all extents were looked at; if not, any other part may be shared as well."""
 
 
 def shared_extents(name: str, dir_fd: int | None = None) -> SharedExtents:

@@ -50,16 +50,16 @@ ChooseTally = Callable[[str, os.stat_result], Tally]
 
 @dataclass(slots=True)
 class Walk:
-    """One walk: who counts what, and what could not be read.
-
-    Where the filesystem charges for clones, each file is asked which of its
-    extents are shared. ``leave_out`` are paths that are neither counted nor entered.
-    """
+    """One walk: it counts what is below an entry, and notes what could not be read."""
 
     choose: ChooseTally
+    """Returns the tally that counts a path, by its path from the walk's root and its status."""
     charges: Charges = PLAIN
+    """What the filesystem charges; with ``clones`` each file is asked for its shared extents."""
     leave_out: Collection[str] = ()
+    """Paths from the walk's root that are neither counted nor entered."""
     failures: list[ReadFailure] = field(default_factory=list)
+    """What could not be read, by paths from the walk's root."""
 
     def count(self, root_fd: int, relative: str) -> None:
         """Count one entry below an open folder, with all below it; nothing when it is gone."""

@@ -40,18 +40,20 @@ _LOCAL_FUSE = frozenset({"fuseblk", "fuse.bindfs", "fuse.mergerfs", "fuse.unionf
 
 @frozen
 class Mount:
-    """One line of ``/proc/PID/mountinfo``; ``options`` are those of mount and filesystem.
-
-    ``root`` is the folder of the filesystem that is seen at ``mount_point``:
-    "/", or another one for bind mounts and subvolumes.
-    """
+    """One line of ``/proc/PID/mountinfo``."""
 
     mount_point: str
+    """Absolute path where it is mounted, as the process sees it."""
     device: int
+    """Device number of the filesystem."""
     kind: str
+    """Kind of the filesystem: ``ext4``, ``fuse.sshfs``; ``unknown`` where no mount fits."""
     source: str
+    """What is mounted: a device, ``server:/export``, or any text that was given to mount(8)."""
     options: tuple[str, ...]
+    """Options of the mount, then those of the filesystem, each once."""
     root: str = "/"
+    """The folder of the filesystem that is seen there: "/", or another for bind mounts."""
 
     @property
     def is_shared_with_hosts(self) -> bool:

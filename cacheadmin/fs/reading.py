@@ -19,16 +19,16 @@ _BASE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_
 
 @frozen
 class ReadFailure:
-    """Why something could not be read.
-
-    ``missing`` when there is no such file; ``blocked`` when it may well be
-    what it should be, but rights, or the disk, keep it from being read.
-    """
+    """Why something could not be read."""
 
     path: str
+    """Its path, as the reader was given it."""
     reason: str
+    """Why, in words."""
     missing: bool = False
+    """Whether it is not there."""
     blocked: bool = False
+    """Whether rights, or the disk, keep it from being read: it may be what it should be."""
 
 
 def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadFailure:

@@ -49,15 +49,19 @@ class StillOpen:
     """Where it is now, from the tree's name on."""
 
     identity: FileIdentity
+    """Device and inode of the file, by which a process that has it open is found."""
 
 
 @dataclass(slots=True)
 class Removed:
-    """What a removal did. ``failures`` are (path below the tree, reason)."""
+    """What a removal did."""
 
     files: int = 0
+    """How many names were removed: files, links and folders."""
     allocated_bytes: int = 0
+    """Bytes on the disk of what has no name any more."""
     failures: list[tuple[str, str]] = field(default_factory=list)
+    """(path from the tree's name on, reason) of what could not be removed."""
     still_open: list[StillOpen] = field(default_factory=list)
     """What was deleted and is open on this host; the folders above it stay, and are no failures."""
 
