@@ -19,16 +19,16 @@ from cacheadmin.values import frozen
 
 @frozen
 class RememberedSize:
-    """The size of the archive folder of this inode and mtime (ns).
-
-    ``probe`` is a file in it, relative to it, that uv links whenever it links
-    the archive.
-    """
+    """The size of an archive that shared nothing when it was measured."""
 
     inode: int
+    """Inode of the archive's folder then."""
     mtime_ns: int
+    """Modification time of the archive's folder then, in ns since the epoch."""
     probe: str
+    """Path in the archive of a file that uv links whenever it links the archive."""
     size: Size
+    """What was measured; all allocated bytes are reclaimable."""
 
 
 class ArchiveSizes(State):

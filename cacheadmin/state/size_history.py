@@ -27,18 +27,23 @@ _STEPS = ((_HOUR_NS, 2, _DAY_NS), (_DAY_NS, 52, _WEEK_NS), (_WEEK_NS, 520, _WEEK
 
 @frozen
 class SizeRecord:
-    """The allocated bytes of a cache at one moment (ns), and of what it consists.
+    """What a cache took at one moment.
 
-    Teams and packages: those that have one; only the largest packages. What
-    the parts lack of ``allocated_bytes`` belongs to no part.
+    What ``allocated_bytes`` is larger than a sum of parts belongs to none of these parts.
     """
 
     taken_ns: int
+    """That moment, in ns since the epoch."""
     allocated_bytes: int
+    """Bytes on the disk of the whole cache."""
     files: int
+    """How many inodes the cache had."""
     buckets: Mapping[str, int]
+    """Allocated bytes of each bucket, by its name."""
     teams: Mapping[str, int]
+    """Allocated bytes of each team, by its name; without what belongs to no team."""
     packages: Mapping[str, int]
+    """Allocated bytes of the largest packages, by their names."""
 
 
 class SizeHistory(State):

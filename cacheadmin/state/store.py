@@ -69,10 +69,12 @@ class StateIsNewer(Refused):
 
 @frozen
 class RememberedRow:
-    """One environment of the state; ``registered`` when somebody added it by hand."""
+    """One environment of the state."""
 
     environment: RememberedEnvironment
+    """What earlier runs recorded of it."""
     registered: bool
+    """Whether a user added it by hand (`cacheadmin venv add`)."""
 
 
 def open_state(url: str | None, *, cache: CacheIdentity) -> State:
