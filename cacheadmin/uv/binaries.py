@@ -46,17 +46,16 @@ _BUCKET_VERSION = re.compile(rb"-v(\d{1,4})(?![0-9])")
 
 @frozen
 class LearnedBinary:
-    """What a binary says of itself. ``version`` None: it does not tell.
-
-    ``buckets`` holds one name for each kind. ``problem`` says what was
-    ambiguous or missing; empty when all is clear. ``prune`` is what it says of a
-    prune's removals (``uv.prune_words``).
-    """
+    """What a binary says of itself."""
 
     version: str | None
+    """Its release; None where it tells none, or several."""
     buckets: frozenset[str]
+    """Names of its buckets, one of each kind; without kinds of which it names several."""
     problem: str = ""
+    """What was ambiguous or missing, in words; empty when all is clear."""
     prune: frozenset[str] = frozenset()
+    """What it says of a prune's removals (``uv.prune_words``)."""
 
 
 def read_binary(path: str, *, folders: Collection[str] = ()) -> LearnedBinary:

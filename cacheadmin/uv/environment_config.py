@@ -10,16 +10,15 @@ MAX_BYTES = 64 * 1024
 
 @frozen
 class EnvironmentConfig:
-    """The keys of ``pyvenv.cfg`` that matter here; None where absent.
-
-    ``uv_version`` is the release that created the environment (since 0.1.38);
-    later releases do not update it; None too where the value is no version,
-    since the file is its owner's to write. ``extends_environment`` names the parent
-    of a `uv run --with` overlay (since 0.7.9).
-    """
+    """The keys of ``pyvenv.cfg`` that matter here."""
 
     uv_version: str | None = None
+    """The release that created the environment (since 0.1.38); later ones do not update it.
+
+    None without the key, and where its value is no version: the owner can write there.
+    """
     extends_environment: str | None = None
+    """Path of the parent of a `uv run --with` overlay (since 0.7.9); None without the key."""
 
 
 def config_values(content: bytes) -> dict[str, str]:

@@ -36,11 +36,14 @@ LARGEST = 1024 * 1024 * 1024
 
 @frozen
 class Executable:
-    """One uv executable. ``installed_ns`` is its file's time."""
+    """One uv executable in a usual place."""
 
     path: str
+    """Absolute path of that place; a link there was followed."""
     version: str
+    """Its release, by metadata beside it, else by its bytes."""
     installed_ns: int
+    """The newer of its file's modification and change times, in ns since the epoch."""
 
 
 def executables_in_home(home: str) -> Iterator[Executable]:

@@ -30,10 +30,12 @@ _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}", re.ASCII)
 
 @frozen
 class ReleaseRange:
-    """The releases that use a bucket. ``last`` None: still in use by the newest."""
+    """The releases that use a bucket."""
 
     first: str
+    """The first of them: ``0.5.0``."""
     last: str | None
+    """Where they end, in words: ``before 0.8.0``; None: the newest known still uses it."""
 
 
 @frozen
