@@ -48,9 +48,9 @@ class Reply(Generic[Item, Answer]):
     """What was answered for one item."""
 
     item: Item
-    """The item."""
+    """What was to be read, as the caller gave it."""
     parts: tuple[Answer, ...]
-    """All parts of the answer; what came before a failure, too."""
+    """All parts of the answer, also those that came before a failure."""
     failed: Unreadable | None
     """Why it ended early; None for a whole answer."""
 

@@ -17,11 +17,11 @@ class ReaderLimits:
     """How much one answer may cost."""
 
     memory_bytes: int = 512 * 1024 * 1024
-    """Address space that a reader may take beyond what it began with."""
+    """Address space that a reader may take beyond what it started with, in bytes."""
     cpu_seconds: float = 60.0
-    """CPU time for one answer, in whole seconds (rounded up)."""
+    """CPU time for one answer; counted in whole seconds, rounded up."""
     deadline_seconds: float = 60.0
-    """Time in which an answer, or another part of it, must come."""
+    """Time within which an answer, or its next part, must come."""
 
 
 @frozen
@@ -31,7 +31,7 @@ class Unreadable:
     reason: str
     """Why, in words that follow "it could not be read: "."""
     uid: int | None = None
-    """Whose it is; None where that could not be told."""
+    """Owner of what could not be read; None where that could not be told."""
     no_reader: bool = False
     """Whether no reader could be started: it says nothing of what was to be read."""
 
@@ -53,17 +53,22 @@ class Question(Generic[Item, Answer]):
     """
 
     read: Callable[[Item], Any]
-    """Runs in the reader, and returns the answer, or with ``in_parts`` an iterable of its parts.
-    What it raises makes the answer `Unreadable`."""
+    """Runs in the reader; returns the answer, with ``in_parts`` an iterable of its parts.
+
+    What it raises makes the answer `Unreadable`.
+    """
     answers: Any
     """The type of the answer, or of a part: a frozen dataclass, or plain data (``plain_data``)."""
     in_parts: bool = False
     """Whether an answer comes in parts; the deadline is that of each."""
     whose: Callable[[Item], int | None] = _of_nobody
-    """The owner, as the reader finds out, from the disk if need be. Raises OSError."""
+    """Returns the owner of an item, from the disk if need be; called in the reader.
+
+    Raises OSError.
+    """
     blame: Callable[[Item], int | None] = _of_nobody
-    """The owner as far as this process knows without touching what is to be read."""
+    """Returns the owner of an item as far as this process knows without touching it."""
     forget: Callable[[], None] = _nothing
     """Drops what ``read`` has noted from one item to the next (`Readers.renew`)."""
     together: int = 16
-    """How many are handed to a reader at once: more where each costs little."""
+    """How many items are handed to a reader at once: more where each costs little."""

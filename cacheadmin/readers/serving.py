@@ -71,13 +71,13 @@ class Request:
     """A batch to read."""
 
     question: int
-    """Which of the questions that the reader knew when it was forked."""
+    """Number of the question, among those that the reader knew when it was forked."""
     items: tuple[Any, ...]
-    """What to read."""
+    """The items to read."""
     passed_over: frozenset[int]
     """Accounts of which nothing more is read."""
     generation: int
-    """Where it is another one than before, what was noted for earlier requests is forgotten."""
+    """A number; when it changes, the reader forgets what it noted for earlier requests."""
 
     def packed(self) -> bytes:
         """Return it as bytes, in a frame."""

@@ -38,17 +38,17 @@ class Handed:
     number: int
     """Its place among all items of the question."""
     item: Any
-    """The item."""
+    """What is to be read."""
     blame: Callable[[Any], int | None]
-    """What tells whose it is without touching it; asked only where something fails."""
+    """Returns the item's owner without touching it; called only where something fails."""
     told: int | None = None
-    """Whose it is, as its reader said."""
+    """The item's owner, as its reader said; None before."""
     decode: Callable[[Any], Any] = _as_it_is
-    """What makes a part of the answer of plain data; raises NotThatShapeError."""
+    """Makes a part of the answer of plain data; raises NotThatShapeError."""
     parts: list[Any] = field(default_factory=list)
     """Parts of the answer."""
     failed: Unreadable | None = None
-    """Why there are no more."""
+    """Why there are no more parts; None as long as nothing failed."""
     is_passed_over: bool = False
     """Whether nothing was read, because too much else of its owner could not be."""
 
