@@ -21,7 +21,7 @@ class ObservationStore(Protocol):
     """Keeps what hosts tell."""
 
     place: str
-    """Where that is, for people."""
+    """Where observations are kept, in words for people."""
 
     def read(self) -> Observations:
         """Return all of it; raises nothing for what it finds."""

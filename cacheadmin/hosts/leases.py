@@ -62,11 +62,11 @@ class Holder:
     host: str
     """The host's name."""
     boot: str
-    """The boot of its kernel."""
+    """The id of its kernel's boot."""
     pid: int
-    """The process there."""
+    """The process on that host."""
     uid: int
-    """Its account there."""
+    """The account on that host."""
 
     def words(self) -> str:
         """Return it for people."""
@@ -86,7 +86,7 @@ class Lease(Protocol):
     """A turn among hosts that can be taken, and lost."""
 
     lasts_seconds: float
-    """For how long a renewal is to be trusted without asking."""
+    """For how many seconds a renewal can be trusted without asking again."""
 
     def try_take(self) -> Holder | None:
         """Take it; else return who has it. ``Unknown`` where that can't be told."""
