@@ -54,10 +54,10 @@ class TrialFolder:
     """Descriptor of the cache's root."""
 
     device: int
-    """The filesystem it lies on."""
+    """Device number of the filesystem that the folder is on."""
 
     trusted: frozenset[int]
-    """Whose files are ours: uids of root, the caller and the cache's owner."""
+    """Uids whose files there are ours: root, the caller and the cache's owner."""
 
 
 @contextmanager

@@ -42,10 +42,10 @@ class Judgement:
     """Entries with something foreign in their place, each with what it is."""
 
     emptied: frozenset[str]
-    """Entries that somebody deleted while they were on trial."""
+    """Entries that were deleted while they were on trial, and not by us."""
 
     walked: bool
-    """Whether something walked the folder: a decoy sprang."""
+    """Whether a process walked the whole folder: a decoy sprang."""
 
 
 def judge(seen: Iterable[Seen], decoys: frozenset[str]) -> Judgement:

@@ -56,10 +56,10 @@ class Trial:
     """Inode of the link we planted; None: unknown."""
 
     package: str | None = None
-    """Name of the package the entry holds, if it holds one."""
+    """Name of the package the entry holds; None where it names none."""
 
     version: str | None = None
-    """Version of that package."""
+    """Version of that package; None without one."""
 
     bytes: int = 0
     """Bytes that its deletion will free, as they were measured."""
@@ -68,7 +68,7 @@ class Trial:
     """Files and folders that its deletion will free."""
 
     discounted_ns: int = 0
-    """How much of the time since it began does not count (ns): nobody could have been seen."""
+    """How much of the time since it began does not count (ns): no use could have been seen."""
 
 
 @frozen
@@ -79,16 +79,16 @@ class Spring:
     """Path of the entry, relative to the cache."""
 
     run_id: str
-    """The run that had put it on trial."""
+    """The run that had put it on trial; empty when that record was lost."""
 
     at_ns: int
-    """When somebody used it, as far as it is known (ns since the epoch)."""
+    """When it was used, as far as that is known (ns since the epoch)."""
 
     why: str
     """Why it came back: a stable word, such as ``sprung``, ``kin`` or ``taken``."""
 
     who: tuple[str, ...] = ()
-    """Who it may have been, in words."""
+    """The users and processes that may have used it, in words; empty where none is known."""
 
     @property
     def is_use(self) -> bool:
@@ -105,13 +105,13 @@ class Ledger:
     """All that is remembered of the trials of one cache."""
 
     trials: Mapping[str, Trial] = field(default_factory=dict)
-    """Trials by entry. Not all of them need still be there."""
+    """Trials by entry; an entry in it may be on trial no longer."""
 
     decoys: frozenset[str] = frozenset()
-    """Entries that are none: tripwires that no environment knows."""
+    """Paths of decoys: tripwires without an entry, which no environment knows."""
 
     springs: tuple[Spring, ...] = ()
-    """What came back, the oldest first."""
+    """Entries that came back from trial, the oldest first."""
 
     rooted: frozenset[str] = frozenset()
     """Entries that roots were planted for because they went on trial."""

@@ -26,16 +26,16 @@ class TrialSummary:
     """When the first trial ends (ns since the epoch); None where nothing is on trial."""
 
     came_back: int = 0
-    """How many entries came back from trial because somebody used them, as far as remembered."""
+    """How many remembered entries came back from trial because they were used."""
 
     last_spring: Spring | None = None
-    """The last of them."""
+    """The last of them; None where there is none."""
 
     trials: tuple[Trial, ...] = ()
-    """What is on trial, those that end first at the front."""
+    """What is on trial; those that end first come first."""
 
     springs: tuple[Spring, ...] = ()
-    """What came back because somebody used it, the last first."""
+    """Entries that came back because they were used, the last one first."""
 
     @property
     def is_empty(self) -> bool:

@@ -57,11 +57,16 @@ class Rules:
     """How long a trial lasts (ns)."""
 
     unseen_ns: int = 0
-    """For so long after a link is planted or set back, lookups may go unseen (ns): clients
-    of a network filesystem answer them from memory."""
+    """For how long (ns) lookups may be unseen after a link is planted or set back.
+
+    Clients of a network filesystem answer them from memory.
+    """
 
     complete: bool = False
-    """The site's word that everybody is known: silence then counts where nobody could be seen."""
+    """Whether the policy says that every user of the cache is known (``venvs.complete``).
+
+    Silence then counts also where no use could have been seen.
+    """
 
 
 @frozen
@@ -69,22 +74,22 @@ class Watched:
     """What one look at all tripwires found and did."""
 
     springs: tuple[Spring, ...] = ()
-    """What came back, kin included."""
+    """Entries that came back, kin included."""
 
     doubtful: frozenset[str] = frozenset()
-    """What sprang together with a decoy, and was set back."""
+    """Tripwires that sprang together with a decoy, and were set back."""
 
     stuck: tuple[tuple[str, str], ...] = ()
-    """What should have come back and could not: (entry, why)."""
+    """Entries that should have come back and could not: (entry, why)."""
 
     foreign: Mapping[str, str] = field(default_factory=dict)
     """Entries in whose place something foreign stands, each with what it is."""
 
     emptied: frozenset[str] = frozenset()
-    """What somebody deleted while it was on trial."""
+    """Entries that were deleted while they were on trial, and not by us."""
 
     blind: str = ""
-    """Why silence proves nothing now; or empty."""
+    """Why silence proves nothing now; empty where it does prove disuse."""
 
     undeleted: tuple[tuple[str, str], ...] = ()
     """What is left of entries whose trials ended earlier: (path in our folder, why)."""

@@ -141,13 +141,13 @@ class Seen:
     """When the link was planted, by the link itself; None without one of ours."""
 
     accessed_ns: int | None = None
-    """When somebody first looked through it; None while it is silent."""
+    """When a lookup through the link moved its access time (ns since the epoch); None: never."""
 
     link_inode: int | None = None
     """The link's inode; None without a link of ours."""
 
     what: str = ""
-    """What foreign thing is there, in words; or empty."""
+    """What foreign thing is there, in words; empty where there is none."""
 
 
 class Tripwires:
