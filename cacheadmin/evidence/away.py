@@ -29,7 +29,7 @@ class Absent:
     seen_ns: int
     """The newest moment at which it was there; 0 where unknown."""
     uid: int | None = None
-    """Whose it is, as far as known."""
+    """The account that named it; None where unknown."""
 
 
 def read_absent(absent: Absent) -> str:

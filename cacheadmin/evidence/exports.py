@@ -25,7 +25,7 @@ class Export:
     folder: str
     """Its absolute path on this host."""
     said_by: str
-    """The file that says so."""
+    """Absolute path of the file that says so."""
 
 
 def exports_of(path: str) -> tuple[Export, ...]:

@@ -21,12 +21,12 @@ _MAX_ENTRIES = 5_000
 
 @frozen
 class NamedFolder:
-    """A folder that somebody names, who may not be its owner."""
+    """A folder that an account names, which may not be its owner."""
 
     path: str
     """Its absolute path."""
     uid: int | None = None
-    """Who names it; None for nobody in particular."""
+    """The account that names it; None where no account does."""
 
 
 def folder_kind(named: NamedFolder) -> EnvironmentKind | None:

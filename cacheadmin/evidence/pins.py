@@ -74,9 +74,9 @@ class PinFolder:
     """A folder of pins, and what makes one of them this cache's."""
 
     path: str
-    """The folder."""
+    """Absolute path of the folder."""
     names: frozenset[str]
-    """Paths of the cache."""
+    """All paths by which pins may name the cache."""
     inode: int
     """Inode of the cache's root."""
     trusted: frozenset[int]

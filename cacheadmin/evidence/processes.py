@@ -65,13 +65,13 @@ class SeenProcess:
     """What a reader saw of one process."""
 
     process: Process | None = None
-    """It, if it uses the cache, runs from an environment or is a uv."""
+    """The process, if it uses the cache, runs from an environment or is a uv; else None."""
     denied: int | None = None
-    """Whose it is, where rights do not let us see what it does."""
+    """The account of a process that rights do not let us look into; else None."""
     passed_over: int | None = None
-    """Whose it is, where its program was not read, being one of too many."""
+    """The account of a process whose program was one too many to be read; else None."""
     binaries: tuple[ReadBinary, ...] = ()
-    """What was read of programs."""
+    """What was read of programs, for later looks to know."""
 
 
 class ProcessReader:

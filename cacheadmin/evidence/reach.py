@@ -69,11 +69,11 @@ class Container:
     """A process with a root of its own, whose mounts may lead to the cache."""
 
     pid: int
-    """One of its processes."""
+    """Id of one of its processes."""
     uid: int
-    """Whose process that is."""
+    """The account of that process; -1 where that is not known."""
     command: str
-    """What that process runs."""
+    """Command line of that process, or why it could not be read."""
     host: str
     """What the container calls itself; empty where it does not say."""
 
@@ -83,7 +83,7 @@ class Namespace:
     """A mount namespace to look at, by one of its processes."""
 
     pid: int
-    """The process."""
+    """Id of that process."""
     cache: str
     """The cache's absolute path here."""
 

@@ -93,15 +93,18 @@ class SearchTask:
     exclude: tuple[str, ...] = ()
     """Globs of names or paths that are left out."""
     registrant: int | None = None
-    """Whose environments those are that turn out to be unreadable."""
+    """The account that counts as naming what is found there; None: no account does."""
     uid: int | None = None
-    """Whose the folders are; None where that is not known."""
+    """The owner of the folders; None where that is not known."""
     only_list: bool = False
     """Whether only these folders are listed; what is below is told (``SearchPart.below``)."""
     trial_suffices: bool = False
-    """Whether nobody named these places: what can't be listed is a gap like one never searched."""
+    """Whether no policy or record names these places.
+
+    What can't be listed there is then a gap, like a place that was never searched.
+    """
     made_up: frozenset[str] = frozenset()
-    """Where filesystems that the kernel makes up are mounted."""
+    """Mount points of filesystems that the kernel makes up, such as ``/proc``."""
     is_top: bool = False
     """Whether the policy, or a record, names them: what can't be listed there is told."""
 
@@ -157,7 +160,7 @@ class ToolFolder:
     source: str
     """The source that looks for it."""
     uid: int | None = None
-    """Whose it is."""
+    """The owner of the home that it is in; None for a folder outside of homes."""
 
 
 def tool_folder_of(home: str, source: str, uid: int | None) -> ToolFolder:

@@ -43,7 +43,7 @@ class SeenRelease:
     path: str
     """Where it is, as it can be given to `uv learn`."""
     uid: int | None
-    """Whose it is: the user who has it; None where everybody on the host does."""
+    """The account that has it; None where every account of the host can run it."""
     trusted: bool
     """Whether only root could have written it."""
     prune: frozenset[str] = frozenset()

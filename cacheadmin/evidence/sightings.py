@@ -60,9 +60,9 @@ class Sightings:
     look_further: bool = False
     """Whether a link into the cache has no explanation, so that every link must be looked at."""
     home: str = ""
-    """Path of the environment."""
+    """Absolute path of the environment."""
     stamped: list[str] = field(default_factory=list)
-    """What would change with the answer: below the environment by relative paths."""
+    """What would change with the answer: absolute paths, or relative to the environment."""
     spellings: set[str] = field(default_factory=set)
     """How links spell the cache's buckets."""
     unsettled: bool = False

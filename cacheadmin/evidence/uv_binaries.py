@@ -34,7 +34,7 @@ class ReadBinary:
     version: str | None
     """The uv release that it is; None for what is no uv."""
     uid: int
-    """Whose process it was."""
+    """The account of the process that ran it."""
 
 
 class UvBinaries:

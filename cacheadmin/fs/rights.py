@@ -29,19 +29,19 @@ class Rights:
     """What a folder should have."""
 
     uid: int
-    """Owner; only root can give it away."""
+    """Uid of the owner; only root can give a folder to another owner."""
 
     gid: int
-    """Group."""
+    """Gid of the group."""
 
     mode: int
     """Permission bits, with setgid and sticky."""
 
     access: bytes | None = None
-    """The access list as the kernel keeps it; None where mode bits say it all."""
+    """The access list as the kernel keeps it; None where mode bits say everything."""
 
     default: bytes | None = None
-    """What is made inside gets this list; None for what has none."""
+    """The default list, which everything made inside gets; None without one."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the rights as a journal keeps them."""

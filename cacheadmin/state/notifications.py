@@ -29,7 +29,7 @@ class Told:
     """When it was sent (ns since the epoch)."""
 
     until_ns: int = 0
-    """Events up to this moment (ns since the epoch) were told, where a cause has events."""
+    """Events up to this moment (ns since the epoch) were told; 0 for a cause without events."""
 
     also: frozenset[str] = field(default_factory=frozenset)
     """Later events that were told too, each by a text of its own."""

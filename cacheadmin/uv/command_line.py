@@ -57,9 +57,9 @@ class UvCommand:
     """A command line of uv, read as uv reads it."""
 
     words: tuple[str, ...]
-    """The subcommand (``("tool", "run")``); empty where none is given, or none can be told."""
+    """The subcommand (``("tool", "run")``); empty where there is none, or none can be told."""
     cache_dir: str | None
-    """What ``--cache-dir`` says, where that is surely uv's own option; the last one counts."""
+    """What the last ``--cache-dir`` says that is surely uv's own option; None without one."""
 
     @property
     def runs_a_program(self) -> bool:
