@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.hosts.fleet import Standing, known_hosts
 from cacheadmin.operations.exposition import Sample
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
+from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cacheadmin.findings import Finding
+    from cacheadmin.hosts.fleet import KnownHost
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.case import Case
     from cacheadmin.policy.model import Policy
@@ -37,6 +40,22 @@ def of_situation(situation: Situation) -> Iterator[Sample]:
     yield Sample("cacheadmin_links", sum(e.links for e in environments))
     yield Sample("cacheadmin_broken_links", sum(e.broken_links for e in environments))
     yield Sample("cacheadmin_users_without_lock", _users_without_lock(case))
+    for host in known_hosts(case):
+        yield from _of_host(host)
+
+
+def _of_host(host: KnownHost) -> Iterator[Sample]:
+    labels = {"host": host.name}
+    for standing in Standing:
+        held = float(host.standing is standing)
+        yield Sample("cacheadmin_host_standing", held, {**labels, "standing": standing.value})
+    if host.told_ns is None:
+        return
+    seconds = round(host.told_ns / NANOSECONDS, 3)
+    yield Sample("cacheadmin_host_observed_timestamp_seconds", seconds, labels)
+    yield Sample("cacheadmin_host_environments", host.environments, labels)
+    yield Sample("cacheadmin_host_uses", host.uses, labels)
+    yield Sample("cacheadmin_host_gaps", len(host.gaps), labels)
 
 
 def of_verdict(verdict: Verdict, kept: int) -> Iterator[Sample]:

@@ -54,6 +54,11 @@ HELPS = {
     "cacheadmin_trial_entries": "Entries that are on trial.",
     "cacheadmin_trial_bytes": "Bytes that come free when their trials end, as measured then.",
     "cacheadmin_trial_came_back": "Entries that came back from trial because they were used.",
+    "cacheadmin_host_standing": "1 for how far another host can be relied on, 0 for the others.",
+    "cacheadmin_host_observed_timestamp_seconds": "When another host told of itself, by its clock.",
+    "cacheadmin_host_environments": "Environments that another host looked at.",
+    "cacheadmin_host_uses": "Environments and processes of another host that use the cache.",
+    "cacheadmin_host_gaps": "Places where another host could not look.",
 }
 
 

@@ -12,6 +12,7 @@ from dataclasses import field
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity, any_at_least
 from cacheadmin.fs.accounting import Size
+from cacheadmin.hosts.fleet import KnownHost
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.policy.loading import LoadedPolicy
@@ -237,6 +238,8 @@ class Overview:
     """Sizes over time, oldest first; the last record is the present one."""
     trial: TrialSummary = field(default_factory=TrialSummary)
     """What is on trial."""
+    hosts: tuple[KnownHost, ...] = ()
+    """Other hosts that use the cache, or are expected to."""
 
     @property
     def link_modes(self) -> dict[LinkMode, int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.audit.running import run_audit
 from cacheadmin.errors import CacheadminError
+from cacheadmin.hosts.fleet import known_hosts
 from cacheadmin.overview.environments import all_holders, known_environments
 from cacheadmin.overview.facts import Disk, Goal, Going, Overview, Part, Parts, ReleaseInUse
 from cacheadmin.overview.past_runs import quarantine_of
@@ -64,6 +65,7 @@ def gather(situation: Situation) -> tuple[Overview, tuple[str, ...]]:
         quarantine=quarantine_of(situation),
         history=history,
         trial=trial_summary(situation.cache),
+        hosts=known_hosts(case),
     )
     return overview, warnings
 

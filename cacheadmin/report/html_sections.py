@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.report.findings import count_by_severity
 from cacheadmin.report.html_history import history_html
 from cacheadmin.report.html_holders import holders_html
+from cacheadmin.report.html_hosts import hosts_html
 from cacheadmin.report.html_text import (
     Cell,
     counted,
@@ -65,6 +66,7 @@ def cache_html(overview: Overview, identity: str, *, alone: bool) -> str:
         holders_html(overview, identity),
         _findings(overview.findings, identity),
         _releases(overview, identity),
+        hosts_html(overview, identity),
         trials_html(overview, identity),
         _past(overview, identity),
     )

@@ -13,6 +13,7 @@ from cacheadmin.timestamps import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cacheadmin.hosts.fleet import KnownHost
     from cacheadmin.overview.facts import (
         Holder,
         KnownEnvironment,
@@ -94,7 +95,24 @@ def overview_json(overview: Overview) -> dict[str, Any]:
             "first_end": overview.trial.first_end_ns and rfc3339(overview.trial.first_end_ns),
             "came_back": overview.trial.came_back,
         },
+        "hosts": [_host(one) for one in overview.hosts],
         "history": [_record(record) for record in overview.history],
+    }
+
+
+def _host(one: KnownHost) -> dict[str, Any]:
+    return {
+        "host": one.name,
+        "standing": one.standing.value,
+        "expected": one.expected,
+        "observed_at": None if one.told_ns is None else rfc3339(one.told_ns),
+        "releases": list(one.releases),
+        "environments": one.environments,
+        "uses": one.uses,
+        "path": one.path or None,
+        "filesystem": one.filesystem or None,
+        "read_only": one.read_only,
+        "gaps": list(one.gaps),
     }
 
 

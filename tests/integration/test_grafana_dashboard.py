@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from cacheadmin.hosts.folder import HostsFolder
+from cacheadmin.inventory.opening import open_cache
 from cacheadmin.operations.metrics import HELPS
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.fleets import observation
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST, REPOSITORY
 
@@ -38,7 +41,11 @@ def expressions() -> Iterator[tuple[str, str]]:
 def written(cacheadmin: Cacheadmin, shared: SharedCache, tmp_path: Path) -> str:
     """The metrics of a prune, a preflight and an audit of a cache that has a finding."""
     shared.environment("proj", NEWEST, "six==1.16.0")
-    policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{shared.homes}/*/*']}}\n")
+    text = f"venvs: {{include: ['{shared.homes}/*/*']}}\nhosts: {{expect: [node001, silent]}}\n"
+    policy = cacheadmin.policy(shared.path, text)
+    with open_cache(str(shared.path)) as cache:
+        told = observation(1, ["archive-v0/any"], 3)
+        HostsFolder(f"{shared.path}.cacheadmin/hosts", cache).write(told)
     shared.path.chmod(0o777)
     text = ""
     for command in ("prune", "preflight", "audit"):

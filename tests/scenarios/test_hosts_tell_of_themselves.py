@@ -104,6 +104,23 @@ def test_what_a_host_told_long_ago_still_keeps(site: Hosts) -> None:
     environment = two.environment("proj", OLD, "six==1.16.0")
     without_pointers(one)
     two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    policy = one.policy("hosts: {expect: [node2, node3], max_age: 0s}\n")
+    html, metrics = one.runner.folder / "page.html", one.runner.folder / "cacheadmin.prom"
+    hosts = one.cacheadmin("report", policy, "--format", "json").json["hosts"]
+    assert [(row["host"], row["standing"], row["environments"]) for row in hosts] == [
+        ("node2", "stale", 1),
+        ("node3", "missing", 0),
+    ]
+    assert hosts[0]["path"] == str(two.cache)
+    one.cacheadmin("report", policy, "--html", html)
+    page = html.read_text()
+    assert "2 hosts beside this one: 1 not heard of in time, 1 told nothing." in page
+    one.cacheadmin("preflight", policy, "--metrics", metrics)
+    told = metrics.read_text()
+    for host, standing in (("node2", "stale"), ("node3", "missing")):
+        assert _standing(told, host, standing) == 1
+        assert _standing(told, host, "fresh") == 0
+    assert "cacheadmin_host_observed_timestamp_seconds{" in told
     document = prune(one, one.policy("hosts: {expect: [node2], max_age: 0s}\n"))
     assert gaps(document) == {"hosts.stale": {"node2"}}
     assert gone(document) == set()
@@ -114,6 +131,17 @@ def test_what_a_host_told_long_ago_still_keeps(site: Hosts) -> None:
     again = one.cacheadmin("observe", one.policy(EXPECT), "--forget", "node2", code=66)
     assert "told nothing" in again.stderr
     assert gaps(prune(one, one.policy(EXPECT))) == {"hosts.missing": {"node2"}}
+
+
+def _standing(metrics: str, host: str, standing: str) -> float:
+    (line,) = (
+        line
+        for line in metrics.splitlines()
+        if line.startswith("cacheadmin_host_standing{")
+        and f'host="{host}"' in line
+        and f'standing="{standing}"' in line
+    )
+    return float(line.rpartition(" ")[2])
 
 
 def test_what_others_wrote_beside_the_cache_is_not_believed(site: Hosts) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.accounting import Size
+from cacheadmin.hosts.fleet import KnownHost, Standing
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.facts import (
     Disk,
@@ -158,6 +159,14 @@ def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> Overvi
         "findings": tuple(finding(name, name, owner=name, fix=name) for name in names),
         "quarantine": Quarantine(f"/{names[0]}", (run,)),
         "trial": a_trial(names),
+        "hosts": (
+            KnownHost("silent", Standing.MISSING, expected=True),
+            *(
+                KnownHost(name, Standing.STALE, False, NOW, (name,), 5, 3, f"/{name}", name,
+                          read_only=True, gaps=tuple(names) * 2)
+                for name in names
+            ),
+        ),
         "history": tuple(record(day, sizes, sizes) for day in (3, 2, 1, 0)),
     }  # fmt: skip
     return Overview(**(values | facts))

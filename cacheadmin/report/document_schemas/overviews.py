@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cacheadmin.hosts.fleet import Standing
 from cacheadmin.report.document_schemas.parts import (
     BY_SEVERITY,
     CACHE,
@@ -29,8 +30,24 @@ from cacheadmin.report.document_schemas.shapes import (
     one_of,
     row,
     several,
+    words,
 )
 
+_HOST = row(
+    {
+        "host": TEXT,
+        "standing": words(Standing),
+        "expected": YES_OR_NO,
+        "observed_at": maybe(TIME),
+        "releases": TEXTS,
+        "environments": COUNT,
+        "uses": COUNT,
+        "path": maybe(TEXT),
+        "filesystem": maybe(TEXT),
+        "read_only": YES_OR_NO,
+        "gaps": TEXTS,
+    }
+)
 _WHERE: dict[str, Shape] = {"policy": POLICY, "cache": maybe(CACHE)}
 _RUN: dict[str, Shape] = {
     "run_id": TEXT,
@@ -148,6 +165,7 @@ _OVERVIEW: dict[str, Shape] = {
         }
     ),
     "trial": row({"entries": COUNT, "bytes": BYTES, "first_end": maybe(TIME), "came_back": COUNT}),
+    "hosts": several(_HOST),
     "history": several(_RECORD),
 }
 
