@@ -51,8 +51,9 @@ test: dev ## every test but the long ones
 test-long: dev ## all tests on one machine, the long ones too (many generated cases)
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not nfs' $(ARGS)
 
-test-nfs: dev ## tests on three virtual machines that share an NFS server (root; qemu, mmdebstrap)
-	$(PYTEST) -m nfs tests/nfs $(ARGS)
+# A worker has three machines of its own, with one at work at a time: about a core.
+test-nfs: dev ## tests on virtual machines that share an NFS server (root; qemu, mmdebstrap)
+	$(PYTEST) -n $(WORKERS) --dist worksteal -m nfs tests/nfs $(ARGS)
 
 soak: dev ## ten minutes of everybody at once (root; ARGS='--minutes 60')
 	$(BIN)/python -m tests.soak $(ARGS)

@@ -260,7 +260,7 @@ def _machine(name: str, images: Images, addresses: Sequence[str]) -> list[str]:
     # On a busy machine an emulated timer comes late: no checks of it.
     words = "console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off no_timer_check nowatchdog"
     words += f" rcupdate.rcu_cpu_stall_suppress=1 lab.host={name} lab.address={','.join(addresses)}"
-    accelerator = os.environ.get("CACHEADMIN_NFS_ACCELERATOR") or "tcg"
+    accelerator = os.environ.get("CACHEADMIN_NFS_ACCELERATOR") or "tcg,tb-size=256"
     command = ["qemu-system-x86_64", "-accel", accelerator, "-machine", "q35"]
     command += ["-m", "768M", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     command += ["-cpu", _PROCESSOR, "-smp", "1", "-kernel", os.fspath(images.kernel)]
