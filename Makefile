@@ -10,10 +10,10 @@ WORKERS ?= 2
 # Set it where a wheel of pyxattr is at hand, and no compiler is needed.
 NO_CHECK ?=
 PYTEST := $(BIN)/python -m pytest
-CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm
+CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse clean
+.PHONY: help dev lint format test test-long test-nfs soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,14 @@ wheelhouse: dev ## build every wheel once, for machines without compiler or netw
 	rm -rf dist/wheelhouse
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --wheel-dir dist/wheelhouse '.[notify,postgresql]' pip
 	@echo 'install it with: pip install --no-index --find-links dist/wheelhouse cacheadmin'
+
+dist: dev ## build wheel, sdist, bill of materials and sums of HEAD in dist/release
+	$(BIN)/python docs/operations/release/build.py dist/release
+
+advisories: dev ## hold all dependencies against PyPI's advisories (network)
+	$(BIN)/python -m venv dist/.pip-audit
+	dist/.pip-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	dist/.pip-audit/bin/pip-audit --strict --skip-editable --progress-spinner off --path $(VENV)/lib/python3*/site-packages
 
 clean: ## remove everything that the targets made
 	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo .proof dist build
