@@ -187,7 +187,8 @@ class Trials:
         """Forget entries that were prepared and not planted."""
         gone = [entry for entry in entries if not self.tripwires.holds(entry)]
         for entry in gone:
-            self.tripwires.forget(entry)
+            # One that was planted, and deleted since by a user's prune, leaves its tripwire.
+            self.tripwires.put_back(entry)
         self.ledger = self.ledger.without(gone)
         self._drop_idle_decoys()
         self._try_write()
@@ -285,8 +286,16 @@ class Trials:
         )
 
     def mend(self) -> Removed:
-        """Clear what a kill left: unused links, and the rest of what was being deleted."""
+        """Clear what a kill left: unused links, and the rest of what was being deleted.
+
+        So goes a tripwire that leads nowhere and that no record knows; of one with a
+        record the next look tells.
+        """
         self.tripwires.discard_prepared()
+        recorded = self.ledger.decoys | self.ledger.trials.keys()
+        for entry in self.tripwires.leading_nowhere():
+            if entry not in recorded:
+                self.tripwires.put_back(entry)
         return self.tripwires.delete_condemned()
 
     def note_roots(self) -> None:

@@ -97,7 +97,12 @@ from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.fs.renaming import exchange, move_to_free_name
 from cacheadmin.fs.rights import give_rights, rights_below
 from cacheadmin.timestamps import NANOSECONDS
-from cacheadmin.uv.layout import entry_on_trial, trial_name, tripwire_text
+from cacheadmin.uv.layout import (
+    entry_on_trial,
+    parse_bucket_name,
+    trial_name,
+    tripwire_text,
+)
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -113,6 +118,9 @@ _ENDING = ".ending-"
 _CONDEMNED = ".gone-"
 _TRIED = ".try-"
 _OLD = ".old-"
+
+# Buckets whose entries may be on trial.
+_TRIED_KINDS = frozenset({"archive", "environments"})
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
@@ -221,6 +229,25 @@ class Tripwires:
         if status is None or self.holds(entry):
             return False
         return self._is_ours(entry, status)
+
+    def leading_nowhere(self) -> list[str]:
+        """Return the entries that our folder lacks and whose place a link of ours has.
+
+        They end uv's own prunes.
+        """
+        found = []
+        for bucket in sorted(os.listdir(self.folder.cache_fd)):
+            parsed = parse_bucket_name(bucket)
+            if parsed is None or parsed[0] not in _TRIED_KINDS:
+                continue
+            try:
+                with os.scandir(self._bucket(bucket)) as listing:
+                    links = [f"{bucket}/{one.name}" for one in listing if one.is_symlink()]
+            except OSError:
+                # A link in a bucket's place, or gone meanwhile: nothing of ours is in it.
+                continue
+            found += [one for one in links if tripwire_text(one) and self.stands_empty(one)]
+        return found
 
     # Planting
 

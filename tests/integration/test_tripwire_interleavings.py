@@ -278,3 +278,37 @@ def test_an_entry_whose_link_cant_be_put_in_its_place_stays_there(open_folder: P
             site.trials.plant(ENTRY)
         assert not (site.path / ENTRY).is_symlink()
         site.use()
+
+
+def delete_what_it_leads_to(site: TrialSite) -> None:
+    """As a prune of uv 0.6.4 to 0.11.19 does where roots are missing, or in `environments-v2`."""
+    shutil.rmtree(site.path / "archive-v0" / "cacheadmin.trial" / Path(ENTRY).name)
+    assert (site.path / ENTRY).is_symlink()
+
+
+def test_what_a_user_deletes_while_the_run_is_not_over_leaves_no_link_behind(
+    open_folder: Path,
+) -> None:
+    with trial_site(open_folder) as site:
+        site.put_on_trial()
+        delete_what_it_leads_to(site)
+        # The end of a run: what was prepared and is not there was not planted, it seems.
+        site.trials.unprepare([ENTRY])
+        assert not os.path.lexists(site.path / ENTRY)
+
+
+def test_a_link_that_leads_nowhere_and_has_no_record_goes_with_the_next_look(
+    open_folder: Path,
+) -> None:
+    with trial_site(open_folder) as site:
+        site.put_on_trial()
+        delete_what_it_leads_to(site)
+        (site.path / "archive-v0" / "cacheadmin.trial" / ".ledger.json").unlink()
+        # One of uv's own, as it links to an archive that it has not unpacked yet.
+        theirs = site.path / "environments-v2" / "tool"
+        theirs.parent.mkdir()
+        theirs.symlink_to("../archive-v0/another")
+    with opened_site(open_folder) as site:
+        site.watch()
+        assert not os.path.lexists(site.path / ENTRY)
+        assert theirs.is_symlink()
