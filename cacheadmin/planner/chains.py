@@ -114,11 +114,7 @@ class Chains:
         """Return the marks of an entry, what could hide a use of it included."""
         if entry.kind is EntryKind.BUCKET:
             return list(self._live.buckets.get(entry.path, ()))
-        marks: list[Use] = []
-        if entry.kind is EntryKind.ARCHIVE:
-            marks += self._live.archives.get(archive_id(entry.path), ())
-        else:
-            marks += self._live.entries.get(entry.path, ())
+        marks = list(self._live.of(entry.path))
         if entry.kind in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT):
             marks += self._live.hidden_uses
         return marks

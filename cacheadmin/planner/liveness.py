@@ -112,11 +112,10 @@ def _mark_pinned_pointers(case: Case, live: Liveness) -> None:
 
 def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
     use = Use(reasons.PINNED[entry.kind], f"pin of {case.user(pin.uid)}", pin_words(case, pin))
+    # Also what lies among archives and is none.
+    live.mark(entry.path, use)
     if entry.kind is EntryKind.ARCHIVE:
-        live.mark(entry.path, use)
         return
-    if use not in live.entries[entry.path]:
-        live.entries[entry.path].append(use)
     # A pointer is pinned for what it leads to.
     led = Use(reasons.PINNED[EntryKind.ARCHIVE], use.who, f"{use.words} ({entry.path})")
     for archive in entry.archives:
