@@ -25,6 +25,7 @@ from cacheadmin.evidence.sources.pointers import Pointers
 from cacheadmin.evidence.sources.processes import Processes
 from cacheadmin.evidence.sources.registry import Registry
 from cacheadmin.evidence.sources.remembered import Remembered
+from cacheadmin.evidence.sources.stopped_containers import StoppedContainers
 from cacheadmin.evidence.sources.tools import Tools
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ SOURCES: tuple[Source, ...] = (
     BelowCache(),
     InterpreterRecords(),
     Remembered(),
+    StoppedContainers(),
     OtherHosts(),
     ObservedHosts(),
 )

@@ -1,0 +1,95 @@
+"""Containers that mount the cache and may be stopped: their layers and volumes are searched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cacheadmin.evidence.containers import KnownContainer, Unlisted, known_containers
+from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.evidence.look import Facts
+from cacheadmin.evidence.searching import SearchTask
+from cacheadmin.evidence.sources.discover import changed_below, facts_of
+from cacheadmin.evidence.tree_searches import search_trees
+from cacheadmin.fs.mounts import mount_of
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.look import Look
+
+_WORD = "remove that container, or give your word: hosts: {only: this}"
+
+
+class StoppedContainers:
+    """What Docker and Podman keep of containers that have the cache among their mounts."""
+
+    id = "containers"
+
+    def collect(self, look: Look) -> Facts:
+        """Return environments in their layers and volumes, and a gap for each not looked at."""
+        if look.policy.hosts.only == "this":
+            return Facts()
+        path = look.cache.identity.path
+        tasks: list[SearchTask] = []
+        gaps: list[Gap] = []
+        for one in known_containers():
+            if isinstance(one, Unlisted):
+                gaps.append(_unlisted(one))
+            elif any(_overlap(source, path) for source in one.sources):
+                places = list(_places(one, path))
+                tasks += [SearchTask((place,), self.id) for place in places]
+                if one.layer is None or not os.path.isdir(one.layer):
+                    gaps.append(_unsearched(one))
+        if not tasks:
+            return Facts(gaps=tuple(gaps))
+        found = search_trees(tasks, look.readers)
+        found.gaps += gaps
+        return facts_of(found)
+
+    def changed(self, look: Look, before: Facts) -> Facts:
+        """Return environments in folders that have changed since."""
+        return changed_below(self.id, look, before)
+
+
+def _places(one: KnownContainer, cache: str) -> Iterator[str]:
+    if one.layer is not None and os.path.isdir(one.layer):
+        yield one.layer
+    for source in one.sources:
+        # A folder that holds the cache is searched where the policy says so.
+        if not _overlap(source, cache) and _is_folder(source):
+            yield source
+
+
+def _is_folder(source: str) -> bool:
+    """Whether a mounted source is a folder; what may never answer is asked by a reader."""
+    if not source.startswith("/"):
+        return False
+    return mount_of(source).is_network or os.path.isdir(source)
+
+
+def _overlap(one: str, other: str) -> bool:
+    mine, theirs = f"{one.rstrip('/')}/", f"{other.rstrip('/')}/"
+    return mine.startswith(theirs) or theirs.startswith(mine)
+
+
+def _unsearched(one: KnownContainer) -> Gap:
+    return Gap(
+        "containers.layer",
+        GapKind.HOSTS,
+        one.name,
+        f"container {one.name} ({one.runtime}) mounts the cache, and what it has written itself "
+        "is not where it should be: environments there were not looked at",
+        _WORD,
+        host=one.name,
+    )
+
+
+def _unlisted(one: Unlisted) -> Gap:
+    return Gap(
+        "containers.unlisted",
+        GapKind.HOSTS,
+        one.folder,
+        f"what {one.runtime} keeps of containers can't be read ({one.folder}: {one.reason}): one "
+        "that is stopped may mount the cache",
+        "run it as root; or, if no container uses the cache: hosts: {only: this}",
+    )

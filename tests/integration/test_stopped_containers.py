@@ -1,0 +1,132 @@
+"""An environment in a stopped container keeps what it links to, or is a gap with its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import SharedCache, links_of
+from tests.support.uv_releases import NEWEST
+
+pytestmark = pytest.mark.root
+
+ID, LAYER = "0123abcd" * 8, "feedbeef" * 8
+_INSIDE = 'mount -t tmpfs tmpfs /var/lib && cp -a "$0/." /var/lib/ && exec "$@"'
+
+
+class Machine:
+    """A machine with Docker's and Podman's folders, as a mount namespace has them."""
+
+    def __init__(self, folder: Path, cacheadmin: Cacheadmin) -> None:
+        self.kept = folder / "var-lib"
+        self.kept.mkdir()
+        self.cacheadmin = cacheadmin
+
+    def write(self, path: str, content: object) -> None:
+        file = self.kept / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content))
+
+    def docker(self, cache: Path) -> Path:
+        """Keep a stopped container of Docker; return the layer it has written."""
+        mounts = {"/cache": {"Type": "bind", "Source": str(cache), "Destination": "/cache"}}
+        record = {
+            "ID": ID,
+            "Name": "/trainer",
+            "Driver": "overlay2",
+            "State": {"Running": False},
+            "MountPoints": mounts,
+        }
+        self.write(f"docker/containers/{ID}/config.v2.json", record)
+        self.write(f"docker/image/overlay2/layerdb/mounts/{ID}/mount-id", LAYER)
+        return self.kept / "docker" / "overlay2" / LAYER / "diff"
+
+    def podman(self, cache: Path) -> Path:
+        """Keep a stopped container of Podman; return the layer it has written."""
+        storage = "containers/storage"
+        row = {"id": ID, "names": ["trainer"], "layer": LAYER}
+        self.write(f"{storage}/overlay-containers/containers.json", [row])
+        mounts = [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/cache", "type": "bind", "source": str(cache)},
+        ]
+        config = f"{storage}/overlay-containers/{ID}/userdata/config.json"
+        self.write(config, {"ociVersion": "1.0.2", "mounts": mounts})
+        return self.kept / storage / "overlay" / LAYER / "diff"
+
+    def plan(self, policy: Path) -> Any:
+        words = self.cacheadmin.command("plan", policy, "--format", "json")
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", _INSIDE, str(self.kept), *words],
+            env=self.cacheadmin.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 4), done.stderr
+        return json.loads(done.stdout)
+
+
+def in_a_layer(shared: SharedCache, layer: Path) -> None:
+    """Have an environment in a layer, linked by the cache's path in the container."""
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", link_mode="symlink")
+    there = layer / "app" / ".venv"
+    there.parent.mkdir(parents=True)
+    shutil.move(environment, there)
+    for link in links_of(there):
+        target = os.readlink(link)
+        if target.startswith(str(shared.path)):
+            os.unlink(link)
+            os.symlink(target.replace(str(shared.path), "/cache"), link)
+    for bucket in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(bucket):
+            shutil.rmtree(folder)
+
+
+def containers(document: Any) -> set[tuple[str, str]]:
+    return {
+        (gap["id"], gap["host"]) for gap in document["gaps"] if gap["id"].startswith("containers.l")
+    }
+
+
+@pytest.mark.parametrize("runtime", ["docker", "podman"])
+def test_what_a_stopped_container_links_to_is_kept(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, runtime: str
+) -> None:
+    machine = Machine(open_folder, cacheadmin)
+    layer = getattr(machine, runtime)(shared.path)
+    in_a_layer(shared, layer)
+    policy = cacheadmin.policy(shared.path)
+    document = machine.plan(policy)
+    kept = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
+    assert kept == {"archive.linked"}
+    assert containers(document) == set()
+    # The same without a container, and with one whose layer is lost.
+    shutil.move(layer, open_folder / "lost")
+    document = machine.plan(policy)
+    assert {row["kind"] for row in document["removals"]} >= {"archive"}
+    assert containers(document) == {("containers.layer", "trainer")}
+    rests = {row["rests_on"] for row in document["removals"] if row["kind"] == "archive"}
+    assert rests == {"absence"}
+    word = cacheadmin.policy(shared.path, "hosts: {only: this}\n")
+    assert containers(machine.plan(word)) == set()
+
+
+def test_a_record_that_is_damaged_is_a_gap(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    machine = Machine(open_folder, cacheadmin)
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path)
+    assert machine.plan(policy)["gaps"] == []
+    machine.write(f"docker/containers/{ID}/config.v2.json", "{")
+    (gap,) = machine.plan(policy)["gaps"]
+    assert gap["id"] == "containers.unlisted"
+    assert "it is no JSON" in gap["detail"]
