@@ -12,6 +12,7 @@ import pytest
 from tests.support.hosts import Host, Hosts
 from tests.support.packages import Index
 from tests.support.postgresql import running_postgresql
+from tests.support.running_uv import python_for
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -259,3 +260,26 @@ def test_a_cached_environment_goes_on_trial_wherever_other_hosts_are(site: Hosts
     assert gaps(document) == {}
     rests = {row["rests_on"] for row in document["removals"] if row["kind"] == "environment"}
     assert rests == {"absence"}
+
+
+@pytest.mark.parametrize("release", [OLD, NEWEST])
+def test_links_by_the_path_that_another_host_has_for_the_cache_count(
+    site: Hosts, release: str
+) -> None:
+    """A home that all hosts mount: its links name the cache as the host that made them does."""
+    one, two = site.host("node1"), site.host("node2")
+    (site.shared / "home").mkdir()
+    made = two.mounted / "home" / "proj"
+    two.uv(release, "venv", "--quiet", "--python", python_for(None), made)
+    two.uv(release, "pip", "install", "--quiet", "--python", made / "bin/python", "six==1.16.0")
+    without_pointers(one)
+    # Nobody told of it: node2 searches its own disk alone.
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    policy = one.runner.policy(
+        one.cache, f"venvs: {{discover: [{{root: '{one.mounted}/home'}}]}}\n{EXPECT}"
+    )
+    document = prune(one, policy)
+    assert gone(document) == set()
+    kept = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
+    assert kept == {"archive.linked"}
+    assert two.imports(made, "six")
