@@ -397,6 +397,35 @@ def test_a_lock_that_members_cannot_open_is_an_error(shared_audit: Audited, ana:
     assert "a FIFO" in found.detail
 
 
+@pytest.mark.parametrize("kind", ["folder", "full folder", "link", "pipe"])
+def test_a_lock_that_is_no_file_is_removed_by_what_is_printed(
+    shared_audit: Audited, kind: str
+) -> None:
+    lock = shared_audit.cache / ".lock"
+    lock.unlink()
+    elsewhere = shared_audit.folder / "elsewhere"
+    elsewhere.touch()
+    if kind == "link":
+        lock.symlink_to(elsewhere)
+    elif kind == "pipe":
+        os.mkfifo(lock)
+    else:
+        lock.mkdir()
+    if kind == "full folder":
+        (lock / "file").touch()
+    (found,) = shared_audit.findings("lock-file")
+    assert "the lock is not a file" in found.detail
+    command, _, rest = found.fix.partition("; ")
+    assert rest == "uv makes it again"
+    subprocess.run(command, shell=True, check=True)
+    assert elsewhere.exists()
+    assert not os.path.lexists(lock)
+    # As uv makes it.
+    lock.touch()
+    lock.chmod(0o666)
+    assert shared_audit.findings("lock-file") == []
+
+
 def test_a_repair_works_from_a_folder_that_its_owner_cannot_enter(
     shared_audit: Audited, open_folder: Path
 ) -> None:

@@ -212,6 +212,10 @@ def test_a_folder_above_that_others_can_write_is_as_bad(
     (finding,) = audited(policy, "policy-file")
     assert finding.subject == str(cacheadmin.folder)
     assert f"the folder above {policy}, can be written by everybody" in finding.detail
+    advice, _, command = finding.fix.partition("; or, if this is ours alone: ")
+    assert advice == "keep the policy where nobody else can write"
+    subprocess.run(["sh", "-c", command], check=True)
+    assert rights(policy) == []
     # In a sticky folder nobody can put anything in the place of what is root's.
     cacheadmin.folder.chmod(0o1777)
     assert rights(policy) == []
@@ -266,6 +270,10 @@ def test_a_state_that_others_can_read_is_a_remark(cacheadmin: Cacheadmin, cache:
     state.touch()
     state.chmod(0o644)
     assert rights(policy) == [("info", str(state))]
+    (finding,) = audited(policy, "policy-file")
+    subprocess.run(["sh", "-c", finding.fix], check=True)
+    assert rights(policy) == []
+    state.chmod(0o644)
     state.parent.chmod(0o700)
     assert rights(policy) == []
 
@@ -279,7 +287,9 @@ def test_a_password_that_others_can_read_is_a_warning(cacheadmin: Cacheadmin, ca
         (finding,) = run_audit(told, ["policy-file"]).findings
         assert (finding.severity, finding.subject) == (Severity.WARNING, str(path))
         assert "secret" not in finding.detail
-        path.chmod(0o600)
+        command, _, rest = finding.fix.partition(", and ")
+        assert rest == "change the password"
+        subprocess.run(["sh", "-c", command], check=True)
         assert run_audit(told, ["policy-file"]).findings == ()
 
 
@@ -326,6 +336,9 @@ def test_a_quarantine_that_others_can_write_is_found_where_a_prune_refuses_it(
     (overdue,) = audited(policy, "quarantine-overdue")
     assert "can be written by others" in overdue.detail
     cacheadmin("prune", policy, code=5)
+    subprocess.run(["sh", "-c", finding.fix], check=True)
+    assert audited(policy, "policy-file", "quarantine-overdue") == []
+    cacheadmin("prune", policy, code=0)
 
 
 def observations(policy: Path) -> list[Finding]:

@@ -85,7 +85,7 @@ class LockFile(Rule):
                 path,
                 f"the lock is not a file but {kind_words(status.st_mode)}",
                 owner=owner,
-                fix=f"rm -d {shell_word(path)}; uv makes it again",
+                fix=f"rm -r -- {shell_word(path)}; uv makes it again",
             )
             return
         access = access_of(status, read_access_list_at(root_fd, _NAME))
