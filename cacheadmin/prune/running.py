@@ -36,7 +36,7 @@ from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of
 from cacheadmin.prune.verification import Verified
 from cacheadmin.state.store import StateFull, open_state
 from cacheadmin.trial.trials import existing_trials, trials_or_none
-from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.tripwires import Standing, has_orphans
 from cacheadmin.uv.cache_lock import SharedLock
 from cacheadmin.values import frozen
 
@@ -182,7 +182,7 @@ def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
     """
     with open_cache(policy.cache) as cache:
         with trials_or_none(cache) as trials:
-            if trials is None:
+            if trials is None and not has_orphans(cache.fd):
                 return None
         timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
         with (

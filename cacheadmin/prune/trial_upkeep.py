@@ -28,7 +28,7 @@ from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.judging import ended_early, over
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
-from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.tripwires import Standing, has_orphans
 from cacheadmin.trial.witnesses import witnesses
 
 if TYPE_CHECKING:
@@ -54,12 +54,21 @@ def watch(
     """
     with existing_trials(cache) as trials:
         if trials is None:
+            _clear_orphans(cache)
             return None
         trials.shield, trials.fence = shield, fence
         left = tuple(undeleted(trials.mend()))
         rules = trial_rules(policy, cache.identity.path)
         found = trials.watch(now_ns, rules, witnesses(cache, policy.aliases))
         return replace(found, undeleted=left)
+
+
+def _clear_orphans(cache: OpenCache) -> None:
+    """Clear tripwires whose folder a user has deleted, with all that was in it."""
+    if has_orphans(cache.fd):
+        with open_trials(cache) as trials:
+            trials.mend()
+            trials.note_roots()
 
 
 @contextmanager

@@ -292,11 +292,14 @@ class Trials:
         record the next look tells.
         """
         self.tripwires.discard_prepared()
+        self._clear_unrecorded()
+        return self.tripwires.delete_condemned()
+
+    def _clear_unrecorded(self) -> None:
         recorded = self.ledger.decoys | self.ledger.trials.keys()
         for entry in self.tripwires.leading_nowhere():
             if entry not in recorded:
                 self.tripwires.put_back(entry)
-        return self.tripwires.delete_condemned()
 
     def note_roots(self) -> None:
         """Remember that no roots but those of what is on trial now were planted for trials.
@@ -305,6 +308,7 @@ class Trials:
         """
         entries = self.tripwires.entries()
         if not entries and not self.ledger.springs:
+            self._clear_unrecorded()
             remove_trial_folder(self.folder)
             return
         self.ledger = replace(self.ledger, rooted=frozenset(entries))

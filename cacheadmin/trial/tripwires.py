@@ -235,19 +235,8 @@ class Tripwires:
 
         They end uv's own prunes.
         """
-        found = []
-        for bucket in sorted(os.listdir(self.folder.cache_fd)):
-            parsed = parse_bucket_name(bucket)
-            if parsed is None or parsed[0] not in _TRIED_KINDS:
-                continue
-            try:
-                with os.scandir(self._bucket(bucket)) as listing:
-                    links = [f"{bucket}/{one.name}" for one in listing if one.is_symlink()]
-            except OSError:
-                # A link in a bucket's place, or gone meanwhile: nothing of ours is in it.
-                continue
-            found += [one for one in links if tripwire_text(one) and self.stands_empty(one)]
-        return found
+        links = _links_that_may_be_ours(self.folder.cache_fd)
+        return [entry for entry in links if self.stands_empty(entry)]
 
     # Planting
 
@@ -541,6 +530,48 @@ class Tripwires:
         if text is None:
             raise OSError(errno.EINVAL, "it can't be on trial", entry)
         return text
+
+
+def has_orphans(cache_fd: int) -> bool:
+    """Whether a link has the text of a tripwire, in a cache without a folder of ours.
+
+    It leads nowhere, so to read it springs nothing.
+    """
+    for entry in _links_that_may_be_ours(cache_fd):
+        bucket, _, name = entry.partition("/")
+        try:
+            fd = open_directory(bucket, cache_fd)
+        except OSError:
+            continue
+        try:
+            if os.readlink(name, dir_fd=fd) == tripwire_text(entry):
+                return True
+        except OSError:
+            continue
+        finally:
+            os.close(fd)
+    return False
+
+
+def _links_that_may_be_ours(cache_fd: int) -> list[str]:
+    """Return the entries of a cache that are links, in buckets whose entries may be on trial."""
+    found = []
+    for bucket in sorted(os.listdir(cache_fd)):
+        parsed = parse_bucket_name(bucket)
+        if parsed is None or parsed[0] not in _TRIED_KINDS:
+            continue
+        try:
+            fd = open_directory(bucket, cache_fd)
+        except OSError:
+            # A link in a bucket's place, or gone meanwhile: nothing of ours is in it.
+            continue
+        try:
+            with os.scandir(fd) as listing:
+                links = [f"{bucket}/{one.name}" for one in listing if one.is_symlink()]
+        finally:
+            os.close(fd)
+        found += [entry for entry in links if tripwire_text(entry) is not None]
+    return found
 
 
 def access_is_seen(folder: TrialFolder) -> bool:

@@ -19,11 +19,14 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.trial.ledger import Trial
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import age
 from tests.support.trial_sites import (
     DAY_NS,
     ENTRY,
     RULES,
     TrialSite,
+    add_archive,
     lay_out,
     opened_site,
     trial_site,
@@ -312,3 +315,22 @@ def test_a_link_that_leads_nowhere_and_has_no_record_goes_with_the_next_look(
         site.watch()
         assert not os.path.lexists(site.path / ENTRY)
         assert theirs.is_symlink()
+
+
+def test_a_folder_of_trials_that_somebody_deletes_hides_nothing_afterwards(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    """A link that leads nowhere could name any archive: nothing would ever go again."""
+    lay_out(open_folder)
+    age(open_folder / "cache", days=60)
+    text = f"venvs: {{discover: [{{root: {open_folder / 'env'}}}]}}\nhosts: {{only: this}}\n"
+    shutil.rmtree(open_folder / "env")
+    (open_folder / "env").mkdir()
+    policy = cacheadmin.policy(open_folder / "cache", text, complete=False)
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["planted"]
+    shutil.rmtree(open_folder / "cache" / "archive-v0" / "cacheadmin.trial")
+    unused = add_archive(open_folder / "cache", "archive-v0/Unused1_abcdefgh", "unused")
+    age(unused, days=60)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert done["trial"]["planted"] == ["archive-v0/Unused1_abcdefgh"]
+    assert not os.path.lexists(open_folder / "cache" / ENTRY)
