@@ -101,7 +101,8 @@ class SmallSite:
         runner.folder.mkdir()
         text = (
             f"venvs: {{discover: [{{root: {home}}}]}}\nhosts: {{only: this}}\n"
-            "prune: {builds: {after: 0s}}\nprotect: {ahead: 0}\nlock: {timeout: 1s, held_at_most: 1m}\n"
+            "prune: {builds: {after: 0s}}\nprotect: {ahead: 0}\n"
+            "lock: {timeout: 1s, held_at_most: 1m}\n"
         )
         return cls(folder, os.fspath(runner.policy(cache, text, complete=False)))
 
