@@ -20,6 +20,7 @@ from tests.support.uv_releases import REPOSITORY, releases_folder
 #: Modules, and the tests that are theirs: the quick ones first.
 _PLANNER = (
     "tests/unit/test_planner_keeps_what_is_alive.py",
+    "tests/unit/test_planner_bounds.py",
     "tests/unit/test_pins_keep_what_they_name.py",
     "tests/unit/test_sources_are_given_up.py",
     "tests/unit/test_explaining.py",

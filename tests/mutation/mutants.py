@@ -94,8 +94,13 @@ def _operators_of(node: ast.AST) -> Iterator[_Place]:
         for index in range(len(node.values)):
             constant = ast.Constant(isinstance(node.op, ast.And))
             yield _Place(node, f"without part {index + 1}", "values", constant, index)
-    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+    elif isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS and not _is_type(node):
         yield _Place(node, "another operator", "op", _OPERATORS[type(node.op)]())
+
+
+def _is_type(node: ast.BinOp) -> bool:
+    """Whether it says a type: ``str | None``."""
+    return isinstance(node.right, ast.Constant) and node.right.value is None
 
 
 def _conditions_of(node: ast.AST) -> Iterator[_Place]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.fs.accounting import Size
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.planner.planning import make_plan
-from cacheadmin.policy.model import Budget
-from tests.support.facts import NOW, bucket, evidence, inventory, policy
+from cacheadmin.planner.run_limits import within
+from cacheadmin.policy.model import Budget, Limits
+from tests.support.facts import DAY, NOW, archive, bucket, evidence, inventory, policy
 
 
 @pytest.mark.parametrize(
@@ -37,6 +39,37 @@ def test_a_bucket_is_known_by_the_table_or_by_a_release_that_was_learned() -> No
     assert case.is_known(bucket("wheels-v5"))
     assert not case.is_known(bucket("wheels-v98"))
     assert not Case(policy(), inventory(), evidence(), NOW).is_known(bucket("wheels-v99"))
+
+
+def test_only_buckets_that_some_release_uses_are_known_by_name() -> None:
+    there = inventory(buckets=["archive-v0", "wheels-v5", "wheels-v98"])
+    case = Case(policy(), there, evidence(), NOW)
+    assert case.is_known_bucket("wheels-v5")
+    assert not case.is_known_bucket("wheels-v98")
+
+
+@pytest.mark.parametrize(
+    ("limits", "gone"),
+    [
+        ({}, ["a", "b", "c"]),
+        ({"entries": 1}, ["a"]),
+        ({"entries": 2}, ["a", "b"]),
+        ({"bytes": "20B"}, ["a", "b"]),
+        # The first goes whatever its size: otherwise it never would.
+        ({"bytes": "5B"}, ["a"]),
+        ({"entries": 3, "bytes": "10B"}, ["a"]),
+    ],
+)
+def test_a_run_goes_as_far_as_its_limits(limits: dict[str, object], gone: list[str]) -> None:
+    archives = [archive(name, mtime_ns=NOW - (90 - at) * DAY) for at, name in enumerate("abc")]
+    there = inventory(archives=archives)
+    plan = make_plan(policy(hosts={"only": "this"}), there, evidence(), NOW)
+    assert len(plan.removals) == 3
+    sizes = {one.path: Size(10, 10, 10, 1) for one in archives}
+    left = within(plan, Limits.model_validate(limits), sizes, there, evidence())
+    assert [one.path.rpartition("/")[2] for one in left.removals] == gone
+    waiting = {one.path for one in left.kept if one.rule == "limits.run"}
+    assert waiting == {f"archive-v0/{name}" for name in "abc" if name not in gone}
 
 
 @pytest.mark.parametrize(
