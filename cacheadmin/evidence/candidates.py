@@ -38,10 +38,11 @@ class FolderAt:
 Places = Callable[[Sequence[NamedFolder]], Sequence[FolderAt | Unreadable]]
 
 
-def folder_at(path: str, locator: CacheLocator) -> FolderAt:
-    """Return which folder a path leads to."""
+def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = None) -> FolderAt:
+    """Return which folder a path leads to; ``status``: what ``lstat`` said of that path."""
     own = _own_place(path)
-    return FolderAt(own, _identity(own), _lies_in_a_bucket(own, locator))
+    known = status if own == path else None
+    return FolderAt(own, _identity(own, known), _lies_in_a_bucket(own, locator))
 
 
 class Found:
@@ -72,13 +73,33 @@ class Found:
     def add(self, candidates: Iterable[Candidate]) -> None:
         """Add candidates, each as a new one or as a source of one that is the same folder."""
         listed = tuple(candidates)
-        places = self._places([NamedFolder(one.path, one.registrant) for one in listed])
+        places = self._places_of([NamedFolder(one.path, one.registrant) for one in listed])
         for candidate, place in zip(listed, places, strict=True):
             if isinstance(place, Unreadable):
                 self.unreadable[candidate.path] = place
                 self._add(candidate, FolderAt(candidate.path, None, in_bucket=False))
             else:
                 self._add(replace(candidate, path=place.path), place)
+
+    def _places_of(self, named: Sequence[NamedFolder]) -> list[FolderAt | Unreadable]:
+        """Return where each leads: a path that several sources name is looked at once.
+
+        Not where that fails: it may have failed for who else names it.
+        """
+        firsts: dict[str, NamedFolder] = {}
+        for one in named:
+            # In nobody's name it is its owner's.
+            if one.path not in firsts or one.uid is None:
+                firsts[one.path] = one
+        asked = list(firsts.values())
+        answers = dict(zip(asked, self._places(asked), strict=True))
+        rest = [
+            one
+            for one in dict.fromkeys(named)
+            if one not in answers and isinstance(answers[firsts[one.path]], Unreadable)
+        ]
+        answers.update(zip(rest, self._places(rest), strict=True))
+        return [answers[one if one in answers else firsts[one.path]] for one in named]
 
     def _add(self, candidate: Candidate, place: FolderAt) -> None:
         # A link to an environment is a use of its own: it may be a project's
@@ -129,11 +150,9 @@ def _own_place(path: str) -> str:
         return path
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str, status: os.stat_result | None) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)
-        if stat.S_ISLNK(os.lstat(path).st_mode):
-            return None
+        status = status or os.lstat(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return None if stat.S_ISLNK(status.st_mode) else (status.st_dev, status.st_ino)

@@ -32,11 +32,12 @@ class Included:
 def read_included(included: Included) -> tuple[Candidate, ...]:
     """Return the environment that a path is, or names; nothing for what is none."""
     path = included.path
-    if os.path.isfile(path):
+    kind = kind_of(path)
+    # Most are environments: whether it is a file is asked of the others.
+    if kind is None and os.path.isfile(path):
         # A `.venv` that is a file; a pattern may match other files as well.
         named = redirected(path) if os.path.basename(path) in (".venv", "venv") else None
         return () if named is None else (Candidate(named, EnvironmentKind.VENV, (SOURCE,)),)
-    kind = kind_of(path)
     if kind is None and included.by_pattern and not (os.path.islink(path) or is_closed(path)):
         # `/srv/*` names folders that are no environments, too; those with packages are scanned.
         if not os.path.isdir(path):

@@ -8,6 +8,7 @@ forget (`Readers.renew`): what a later look asks is looked at again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -73,6 +74,7 @@ class Questions:
         self._allowance = Allowance()
         self._memory = memory
         self._unchanged: dict[tuple[int, int], bool] = {}
+        self._status: os.stat_result | None = None
         self.environment: Question[ScanTask, Scanned] = Question(
             self._scan,
             Scanned,
@@ -84,7 +86,7 @@ class Questions:
         self.folder: Question[NamedFolder, FolderAt] = Question(
             self._folder,
             FolderAt,
-            whose=_who_names,
+            whose=self._who_names,
             blame=_probable_owner_of_named,
             forget=self._forget,
             together=64,
@@ -180,21 +182,29 @@ class Questions:
     def _files(self, place: PlaceOfFiles) -> NamedThere:
         return named_in_files(place, self.locator, "file")
 
+    def _who_names(self, named: NamedFolder) -> int | None:
+        self._status = None
+        if named.uid is None:
+            self._status = os.lstat(named.path)
+        return named.uid if self._status is None else self._status.st_uid
+
     def _folder(self, named: NamedFolder) -> FolderAt:
-        found = folder_at(named.path, self.locator)
+        # There are very many, and what was asked for the owner's sake need not be asked again.
+        status = self._status
+        found = folder_at(named.path, self.locator, status)
         if found.identity is None or self._memory is None:
             return found
         unchanged = self._unchanged.get(found.identity)
         if unchanged is None:
-            unchanged = self._is_unchanged(found.path, self._memory.stamp(found.identity))
+            of_home = status if found.path == named.path else None
+            stamp = self._memory.stamp(found.identity)
+            unchanged = stamp is not None and self._is_unchanged(found.path, stamp, of_home)
             self._unchanged[found.identity] = unchanged
         return replace(found, is_unchanged=unchanged)
 
-    def _is_unchanged(self, path: str, stamp: Stamp | None) -> bool:
-        return (
-            stamp is not None
-            and digest_of(path, stamp.paths) == stamp.digest
-            and all(leads_by_name(one, self.locator) for one in stamp.spellings)
+    def _is_unchanged(self, path: str, stamp: Stamp, status: os.stat_result | None) -> bool:
+        return digest_of(path, stamp.paths, status) == stamp.digest and all(
+            leads_by_name(one, self.locator) for one in stamp.spellings
         )
 
 

@@ -93,9 +93,12 @@ class LookTime:
         return abs(passed_ns - (now.steady_ns - self.steady_ns)) > _GRAIN_NS // 2
 
 
-def digest_of(home: str, paths: Iterable[str]) -> bytes:
-    """Return what the filesystem says of paths now, as a digest."""
-    return _Statuses(home, paths).digest
+def digest_of(home: str, paths: Iterable[str], status: os.stat_result | None = None) -> bytes:
+    """Return what the filesystem says of paths now, as a digest.
+
+    ``status``: what ``lstat`` said of the environment's own folder a moment ago.
+    """
+    return _Statuses(home, paths, status).digest
 
 
 def leads_by_name(spelling: str, locator: CacheLocator) -> bool:
@@ -177,7 +180,9 @@ class Devices:
 class _Statuses:
     """What ``lstat`` says of some paths; of those that are named by path files, ``stat``."""
 
-    def __init__(self, home: str, paths: Iterable[str]) -> None:
+    def __init__(
+        self, home: str, paths: Iterable[str], of_home: os.stat_result | None = None
+    ) -> None:
         self._found: list[tuple[str, os.stat_result]] = []
         self.missing: set[str] = set()
         digest = blake2b(digest_size=16)
@@ -187,7 +192,7 @@ class _Statuses:
                     full, status = path, os.stat(path)
                 else:
                     full = f"{home}/{path}" if path else home
-                    status = os.lstat(full)
+                    status = of_home if not path and of_home is not None else os.lstat(full)
             except (OSError, ValueError) as error:
                 self.missing.add(path)
                 digest.update(f"{getattr(error, 'errno', None)}\0".encode())

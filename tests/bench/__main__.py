@@ -19,6 +19,11 @@ from tests.bench.bench_discovery import searching_homes
 from tests.bench.bench_hosts import telling
 from tests.bench.bench_processes import looking_at_processes
 from tests.bench.bench_protection import planting, window
+from tests.bench.bench_scale import (
+    growing_caches,
+    growing_environments,
+    growing_environments_large,
+)
 from tests.bench.bench_verify import verifying as verifying_archives
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -44,7 +49,7 @@ def main(names: list[str]) -> None:
     cacheadmin.folder.mkdir()
     try:
         for name in names or COMPARISONS:
-            COMPARISONS[name](folder / name, cacheadmin)
+            (COMPARISONS | LONG)[name](folder / name, cacheadmin)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -268,7 +273,12 @@ COMPARISONS = {
     "protecting": protecting,
     "retaining": retaining,
     "verifying": verifying,
+    "growing_environments": growing_environments,
+    "growing_caches": growing_caches,
 }
+
+# Minutes each: only by name.
+LONG = {"growing_environments_large": growing_environments_large}
 
 
 if __name__ == "__main__":
