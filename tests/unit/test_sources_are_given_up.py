@@ -233,6 +233,18 @@ def test_a_budget_gives_up_the_cheapest_first() -> None:
     assert "above max_size" in last.unmet
 
 
+def test_a_budget_gives_up_no_revision_that_is_not_understood_or_goes_anyway() -> None:
+    rules = policy(prune={"budget": {"max_size": "1000B"}})
+    for found, gone in (
+        (stored(revision(current=None)), frozenset()),
+        (stored(revision()), frozenset({REVISION})),
+    ):
+        case = Case(rules, found, facts(), NOW)
+        live = make_plan(rules, found, facts(), NOW).live
+        sources = {path for unit in units(case, live, gone) for path in unit.sources}
+        assert not {path for path in sources if path.startswith(REVISION)}
+
+
 def test_contents_come_free_with_the_last_archive_that_shares_them() -> None:
     size = Size(100, 100, 0, 1)
     sizes = {"archive-v0/a": size, "archive-v0/b": size, "files-v0": size}
