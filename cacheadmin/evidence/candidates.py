@@ -84,7 +84,8 @@ class Found:
     def _places_of(self, named: Sequence[NamedFolder]) -> list[FolderAt | Unreadable]:
         """Return where each leads: a path that several sources name is looked at once.
 
-        Not where that fails: it may have failed for who else names it.
+        Where that fails it may have failed for who else names it, so then it is
+        looked at for each of them; a path leads to the same place for all.
         """
         firsts: dict[str, NamedFolder] = {}
         for one in named:
@@ -99,7 +100,11 @@ class Found:
             if one not in answers and isinstance(answers[firsts[one.path]], Unreadable)
         ]
         answers.update(zip(rest, self._places(rest), strict=True))
-        return [answers[one if one in answers else firsts[one.path]] for one in named]
+        best: dict[str, FolderAt | Unreadable] = {}
+        for one, answer in answers.items():
+            if isinstance(best.setdefault(one.path, answer), Unreadable):
+                best[one.path] = answer
+        return [best[one.path] for one in named]
 
     def _add(self, candidate: Candidate, place: FolderAt) -> None:
         # A link to an environment is a use of its own: it may be a project's
