@@ -46,8 +46,11 @@ class Unlisted:
     """A runtime whose containers could not be read."""
 
     runtime: str
+    """Which program runs them: ``Docker`` or ``Podman``."""
     folder: str
+    """The folder or record that could not be read, an absolute path."""
     reason: str
+    """Why it could not be read, in words."""
 
 
 def known_containers() -> Iterator[KnownContainer | Unlisted]:
