@@ -11,6 +11,7 @@ from tests.support.nfs_sites import NEW, NfsSite
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
 # Environments, archives and pointers come and go, as fast as another host can make them.
+# NFS 3 is the one that tells of stale handles.
 _CHURN = """
 cd {shared}; touch churning
 while test -e churning; do
@@ -23,11 +24,10 @@ done
 """
 
 
-@pytest.mark.parametrize("version", ["4.2", "3"])
 def test_commands_go_on_while_another_host_deletes_what_they_read(
-    site_of: Callable[[str], NfsSite], version: str
+    site_of: Callable[[str], NfsSite],
 ) -> None:
-    site = site_of(version)
+    site = site_of("3")
     path = f"{site.b.shared}/homes/ana/env"
     site.b.guest.sh(f"mkdir -p {site.b.shared}/homes/ana")
     site.b.uv(NEW, "venv", "--quiet", "--python", "/usr/bin/python3", path)
