@@ -117,7 +117,8 @@ class Faults:
         allowed = (*self.command.codes, *self.command.failing)
         if done.code not in allowed:
             found.append(f"code {done.code}: {done.stderr.strip()[-300:]}")
-        if done.code not in self.command.codes and not done.stderr.strip():
+        # What a table or a document says of it stands on stdout.
+        if done.code not in self.command.codes and not (done.stderr + done.stdout).strip():
             found.append(f"code {done.code} without a word")
         return found
 

@@ -65,7 +65,9 @@ class SiteOverTime(RuleBasedStateMachine):
         self.policy = self.runner.policy(
             self.cache,
             f"venvs: {{{word}discover: [{{root: {self.folder / 'home'}}}]}}\n"
-            "hosts: {only: this}\nprune: {builds: {after: 0s}}\nprotect: {ahead: 0}\n",
+            "hosts: {only: this}\nprune: {builds: {after: 0s}}\nprotect: {ahead: 0}\n"
+            # Else a busy machine ends a run, as the manual says.
+            "lock: {held_at_most: 5m}\n",
             complete=False,
         )
 
