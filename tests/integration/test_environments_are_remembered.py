@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -328,3 +331,33 @@ def test_two_looks_at_once_leave_a_whole_memory(farm: SmallFarm) -> None:
     assert file.write(replace(written, rows=written.rows[:1]))
     assert file.write(written)
     assert file.read() == written
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_what_no_time_tells_is_put_back_after_a_prune(farm: SmallFarm, complete: bool) -> None:
+    policy = write_policy(farm)
+    with open(policy, "a") as file:
+        file.write(f"  complete: {str(complete).lower()}\n")
+    inner = farm.packages("one") / "tool"
+    inner.mkdir()
+    # Nothing leads to these two; then a file in place leads to one.
+    for number in (3, 4):
+        shutil.rmtree(farm.cache / "wheels-v7" / "pypi" / f"p{number}")
+    time.sleep(0.05)
+    with look_at(policy):
+        pass
+    (inner / "part.py").symlink_to(farm.archive(4) / "p4.py")
+    with look_at(policy) as situation:
+        assert situation.rests_on_memory
+        going = {decision.path for decision in situation.plan().removals}
+        assert {f"archive-v0/{farm.archive(number).name}" for number in (3, 4)} <= going
+    done = subprocess.run(
+        [sys.executable, "-m", "cacheadmin", "prune", policy],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (inner / "part.py").read_text() == "x = 1\n"
+    assert farm.archive(4).is_dir() and not farm.archive(4).is_symlink()
+    assert not farm.archive(3).is_dir() or farm.archive(3).is_symlink()
