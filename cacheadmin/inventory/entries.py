@@ -315,6 +315,8 @@ class Unreadable:
     """Why, in words that follow "it could not be read: "."""
     uid: int | None = None
     """Its owner; None where that is not known."""
+    tells_who_writes: bool = False
+    """Whether its owner and time were seen and count as a write: only its content is unknown."""
 
 
 @frozen

@@ -261,7 +261,7 @@ class _Reader:
 
     def _not_read(self, path: str, what: str, uid: int) -> None:
         reason = f"{what}, which no known uv release writes there: it was not read"
-        self.found.unreadable.append(Unreadable(path, reason, uid))
+        self.found.unreadable.append(Unreadable(path, reason, uid, tells_who_writes=True))
 
     def _wheel(
         self,

@@ -273,7 +273,7 @@ def _unread_parts(case: Case) -> dict[str, list[Use]]:
     found: dict[str, list[Use]] = defaultdict(list)
     for failure in case.inventory.unreadable:
         bucket = failure.path.partition("/")[0]
-        if not found[bucket]:
+        if not failure.tells_who_writes and not found[bucket]:
             words = f"{case.unread_words(failure)}: who writes there is unknown"
             found[bucket].append(Use(reasons.BUCKET_UNREADABLE, failure.path, words))
     return found

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.accounts import account_name
 from cacheadmin.counting import count_words
-from cacheadmin.errors import CacheBusy
+from cacheadmin.errors import CacheBusy, Refused
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
@@ -181,9 +181,14 @@ def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
     run is at work, NotACache, Refused.
     """
     with open_cache(policy.cache) as cache:
-        with trials_or_none(cache) as trials:
-            if trials is None and not has_orphans(cache.fd):
-                return None
+        try:
+            with existing_trials(cache) as trials:
+                nothing_there = trials is None and not has_orphans(cache.fd)
+        except Refused:
+            # Not ours, or of a newer release: the run says so, and puts nothing on trial.
+            return None
+        if nothing_there:
+            return None
         timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
         with (
             open_quarantine(policy, cache) as found,

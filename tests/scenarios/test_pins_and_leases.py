@@ -83,8 +83,7 @@ def test_losing_the_state_loses_no_pin_and_pinning_again_replaces(
     policy = cacheadmin.policy(shared.path)
     cacheadmin("pin", "add", policy, "six", "--reason", "first", "--expires", "30d", code=0)
     cacheadmin("pin", "add", policy, "six", "--reason", "second", "--expires", "30d", code=0)
-    for file in (cacheadmin.folder / "state").iterdir():
-        file.unlink()
+    shutil.rmtree(cacheadmin.folder / "state")
     assert archives["six"] not in removals(cacheadmin, policy)
     (row,) = cacheadmin("pin", "list", policy, "--format", "json", code=0).json["pins"]
     assert row["reason"] == "second"
@@ -112,8 +111,7 @@ def test_a_pin_ends_when_its_time_has_really_passed_and_not_when_a_clock_says_so
     text = cacheadmin("pin", "list", policy, code=0).stdout
     assert "expired, keeps nothing" in text
     # Without the state nobody knows how old it is: it keeps again.
-    for file in (cacheadmin.folder / "state").iterdir():
-        file.unlink()
+    shutil.rmtree(cacheadmin.folder / "state")
     assert archives["six"] not in removals(cacheadmin, policy)
 
 
