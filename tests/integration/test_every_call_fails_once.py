@@ -25,7 +25,14 @@ pytestmark = [
 SOME = 3
 
 
-@pytest.mark.parametrize("name", commands())
+# `make test-long` tries every command.
+QUICK = frozenset({"prune", "restore", "guard", "recovery"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.long]) for name in commands()],
+)
 def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> None:
     import_everything()
     faults = Faults(SmallSite.build(open_folder), commands()[name])

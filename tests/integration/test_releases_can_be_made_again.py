@@ -18,6 +18,9 @@ from packaging.requirements import Requirement
 from tests.support.packages import packages_folder
 from tests.support.uv_releases import REPOSITORY
 
+# Two whole builds: `make test-long` makes them.
+pytestmark = pytest.mark.long
+
 BUILD = REPOSITORY / "docs" / "operations" / "release" / "build.py"
 
 # The one that tests have at hand; a release takes what build.py names.

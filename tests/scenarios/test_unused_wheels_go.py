@@ -44,7 +44,9 @@ def observe(cacheadmin: Cacheadmin, policy: Path) -> None:
     time.sleep(2.1)
 
 
-@pytest.mark.parametrize("link_mode", ["hardlink", "symlink", "copy"])
+@pytest.mark.parametrize(
+    "link_mode", ["symlink", "copy", pytest.param("hardlink", marks=pytest.mark.long)]
+)
 def test_what_only_a_deleted_project_used_goes(
     open_folder: Path, index: Index, cacheadmin: Cacheadmin, link_mode: str
 ) -> None:
