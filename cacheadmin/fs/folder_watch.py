@@ -13,26 +13,23 @@ folder, which is what moves its modification time.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import struct
 import weakref
 from collections.abc import Iterable, Iterator
-from functools import cache
-from typing import Any
 
+from cacheadmin.fs.inotify import (
+    COMES_AND_GOES,
+    DONT_FOLLOW,
+    IS_FOLDER,
+    ONLY_FOLDERS,
+    OVERFLOW,
+    UNMOUNT,
+    add_watch,
+    notices,
+    open_inotify,
+)
 from cacheadmin.fs.mounts import mount_of
-
-# From <sys/inotify.h>.
-_MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
-_UNMOUNT, _OVERFLOW, _IS_FOLDER = 0x2000, 0x4000, 0x4000_0000
-_ONLYDIR, _DONT_FOLLOW = 0x0100_0000, 0x0200_0000
-
-_COMES_AND_GOES = _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
-
-_HEADER = struct.Struct("iIII")
-_BUFFER_BYTES = 256 * 1024
 
 # Whatever happens to a folder there happens through this kernel, and by that one path. Not
 # overlay: what changes in its layers is not told.
@@ -47,7 +44,7 @@ class FolderWatch:
     """
 
     def __init__(self, root_fd: int, folders: Iterable[str]) -> None:
-        self._fd: int = _checked(_libc().inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK))
+        self._fd: int = open_inotify()
         # Closed with whoever asks it: a look has no end of its own.
         self._closing = weakref.finalize(self, os.close, self._fd)
         self._watched: dict[int, str] = {}
@@ -62,17 +59,15 @@ class FolderWatch:
 
     def _watch(self, root_fd: int) -> None:
         root = f"/proc/self/fd/{root_fd}/".encode()
-        add, mask = _libc().inotify_add_watch, _COMES_AND_GOES | _ONLYDIR | _DONT_FOLLOW
+        mask = COMES_AND_GOES | ONLY_FOLDERS | DONT_FOLLOW
         # Those above, too: what is renamed there takes all below it along.
         above = {over for folder in self._folders for over in _folders_above(folder)}
         for folder in (*above, *(self._folders - above)):
-            watch = add(self._fd, root + os.fsencode(folder), mask)
-            if watch < 0:
-                number = ctypes.get_errno()
+            try:
+                watch = add_watch(self._fd, root + os.fsencode(folder), mask)
+            except (FileNotFoundError, NotADirectoryError):
                 # What came in its place is a name that came in the folder above.
-                if number in (errno.ENOENT, errno.ENOTDIR):
-                    continue
-                raise OSError(number, os.strerror(number))
+                continue
             if self._watched.setdefault(watch, folder) != folder:
                 raise OSError(errno.ELOOP, "two of its folders are one")
 
@@ -81,34 +76,25 @@ class FolderWatch:
 
         None where that can't be told any more: look at all of them.
         """
-        while not self._is_lost:
+        if not self._is_lost:
             try:
-                data = os.read(self._fd, _BUFFER_BYTES)
-            except BlockingIOError:
-                return frozenset(self._changed)
+                self._take()
             except OSError:
-                break
-            self._take(data)
-        self._is_lost = True
-        return None
+                self._is_lost = True
+        return None if self._is_lost else frozenset(self._changed)
 
-    def _take(self, data: bytes) -> None:
-        position = 0
+    def _take(self) -> None:
         moved: set[str] = set()
-        while position < len(data):
-            watch, mask, _, length = _HEADER.unpack_from(data, position)
-            position += _HEADER.size
-            name = os.fsdecode(data[position : position + length].rstrip(b"\0"))
-            position += length
-            if mask & (_OVERFLOW | _UNMOUNT):
+        for watch, mask, name in notices(self._fd):
+            if mask & (OVERFLOW | UNMOUNT):
                 self._is_lost = True
                 return
             folder = self._watched.get(watch)
-            if folder is None or not mask & _COMES_AND_GOES:
+            if folder is None or not mask & COMES_AND_GOES:
                 continue
             if folder in self._folders:
                 self._changed.add(folder)
-            if mask & _IS_FOLDER:
+            if mask & IS_FOLDER:
                 # Another folder may have that name now, and so may those below it.
                 moved.add(f"{folder}/{name}" if folder else name)
         if moved:
@@ -142,20 +128,3 @@ def _folders_above(path: str) -> Iterator[str]:
     while path:
         path = path.rpartition("/")[0]
         yield path
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-@cache
-def _libc() -> Any:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "inotify_init1"):
-        raise OSError(errno.ENOSYS, "there is no inotify")
-    libc.inotify_init1.argtypes = (ctypes.c_int,)
-    libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
-    return libc

@@ -11,35 +11,33 @@ who puts a link in a bucket's place must not have us watch somebody's home.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import struct
 from collections.abc import Iterator
 from enum import Enum
-from functools import cache
 from itertools import islice
-from typing import Any
 
+from cacheadmin.fs.inotify import (
+    COMES_AND_GOES,
+    DELETE,
+    MOVED_FROM,
+    MOVED_TO,
+    ONLY_FOLDERS,
+    OVERFLOW,
+    add_watch,
+    notices,
+    open_inotify,
+)
 from cacheadmin.protect.folders import open_folder
 from cacheadmin.protect.roots import ARCHIVES, ROOTS_FOLDER
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 from cacheadmin.values import frozen
 
-# From <sys/inotify.h>.
-_MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x40, 0x80, 0x100, 0x200
-_OVERFLOW, _ONLYDIR = 0x4000, 0x0100_0000
-_CLOEXEC, _NONBLOCK = os.O_CLOEXEC, os.O_NONBLOCK
-
-_COMES_AND_GOES = _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
 # A root that is planted is no news; one that goes, or is renamed over, is.
-_GOES = _MOVED_FROM | _MOVED_TO | _DELETE
+_GOES = MOVED_FROM | MOVED_TO | DELETE
 
 # Real source buckets have six folders.
 _LOOKED_AT = 64
-
-_HEADER = struct.Struct("iIII")
-_BUFFER_BYTES = 64 * 1024
 
 
 class News(Enum):
@@ -68,7 +66,7 @@ class Watches:
     """
 
     def __init__(self) -> None:
-        self.fd: int = _checked(_libc().inotify_init1(_CLOEXEC | _NONBLOCK))
+        self.fd: int = open_inotify()
         self._watched: dict[int, _Watched] = {}
 
     def close(self) -> None:
@@ -81,11 +79,11 @@ class Watches:
         A folder that was removed is not watched any more, and one made in its
         place is new. What can't be watched is left to the comparison.
         """
-        self._watch(cache_fd, News.BUCKET, "", _COMES_AND_GOES)
+        self._watch(cache_fd, News.BUCKET, "", COMES_AND_GOES)
         try:
-            self._watch_inside(cache_fd, ARCHIVES, News.ARCHIVES, _COMES_AND_GOES)
+            self._watch_inside(cache_fd, ARCHIVES, News.ARCHIVES, COMES_AND_GOES)
             for bucket in buckets:
-                fd = self._watch_inside(cache_fd, bucket, News.BUCKET, _COMES_AND_GOES, keep=True)
+                fd = self._watch_inside(cache_fd, bucket, News.BUCKET, COMES_AND_GOES, keep=True)
                 if fd is not None:
                     try:
                         self._watch_inside(fd, ROOTS_FOLDER, News.ROOTS, _GOES)
@@ -97,26 +95,15 @@ class Watches:
 
     def read(self) -> frozenset[News]:
         """Return what happened since the last time; nothing when nothing did."""
-        news: set[News] = set()
-        while True:
-            try:
-                data = os.read(self.fd, _BUFFER_BYTES)
-            except BlockingIOError:
-                return frozenset(news)
-            news.update(self._news(data))
+        return frozenset(self._news())
 
-    def _news(self, data: bytes) -> Iterator[News]:
-        position = 0
-        while position < len(data):
-            watch, mask, _, length = _HEADER.unpack_from(data, position)
-            position += _HEADER.size
-            name = os.fsdecode(data[position : position + length].rstrip(b"\0"))
-            position += length
-            if mask & _OVERFLOW:
+    def _news(self) -> Iterator[News]:
+        for watch, mask, name in notices(self.fd):
+            if mask & OVERFLOW:
                 yield from News
                 continue
             watched = self._watched.get(watch)
-            if watched is not None and mask & _COMES_AND_GOES and _concerns(watched, name):
+            if watched is not None and mask & COMES_AND_GOES and _concerns(watched, name):
                 yield watched.kind
 
     def _watch_inside(
@@ -138,7 +125,7 @@ class Watches:
 
     def _watch(self, fd: int, kind: News, path: str, mask: int) -> None:
         place = f"/proc/self/fd/{fd}".encode()
-        watch = _checked(_libc().inotify_add_watch(self.fd, place, mask | _ONLYDIR))
+        watch = add_watch(self.fd, place, mask | ONLY_FOLDERS)
         self._watched[watch] = _Watched(kind, path)
 
 
@@ -211,20 +198,3 @@ def identity(cache_fd: int, place: str) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return status.st_ino, status.st_ctime_ns
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
-
-@cache
-def _libc() -> Any:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "inotify_init1"):
-        raise OSError(errno.ENOSYS, "there is no inotify")
-    libc.inotify_init1.argtypes = (ctypes.c_int,)
-    libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
-    return libc
