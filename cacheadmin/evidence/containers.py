@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
@@ -25,6 +25,9 @@ PODMAN = "/var/lib/containers/storage"
 
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_CONTAINERS = 10_000
+
+_TOO_MANY = f"it keeps more than {_MOST_CONTAINERS} containers: the rest was not read"
+_OTHER_SHAPE = "it has another shape than it should"
 
 
 @frozen
@@ -62,25 +65,28 @@ def known_containers() -> Iterator[KnownContainer | Unlisted]:
 def _docker() -> Iterator[KnownContainer | Unlisted]:
     folder = f"{DOCKER}/containers"
     try:
-        names = sorted(os.listdir(folder))[:_MOST_CONTAINERS]
+        names = sorted(os.listdir(folder))
     except FileNotFoundError:
         return
     except OSError as error:
         yield Unlisted("Docker", folder, error.strerror or "?")
         return
-    for name in names:
+    if len(names) > _MOST_CONTAINERS:
+        yield Unlisted("Docker", folder, _TOO_MANY)
+    for name in names[:_MOST_CONTAINERS]:
         record = f"{folder}/{name}/config.v2.json"
         row = _json(record)
         if isinstance(row, str):
             yield Unlisted("Docker", record, row)
             continue
-        points = row.get("MountPoints") or {}
-        yield KnownContainer(
-            "Docker",
-            str(row.get("Name") or name).lstrip("/"),
-            tuple(sorted({str(one.get("Source") or "") for one in points.values()} - {""})),
-            _docker_layer(name) if row.get("Driver") == "overlay2" else None,
-        )
+        try:
+            points = row.get("MountPoints") or {}
+            sources = _sources(one.get("Source") for one in points.values())
+        except (AttributeError, TypeError):
+            yield Unlisted("Docker", record, _OTHER_SHAPE)
+            continue
+        layer = _docker_layer(name) if row.get("Driver") == "overlay2" else None
+        yield KnownContainer("Docker", str(row.get("Name") or name).lstrip("/"), sources, layer)
 
 
 def _docker_layer(container: str) -> str | None:
@@ -98,21 +104,32 @@ def _podman() -> Iterator[KnownContainer | Unlisted]:
         if os.path.lexists(record) or not os.access(os.path.dirname(record), os.X_OK):
             yield Unlisted("Podman", record, rows)
         return
+    if len(rows) > _MOST_CONTAINERS:
+        yield Unlisted("Podman", record, _TOO_MANY)
     for row in rows[:_MOST_CONTAINERS]:
-        identity = str(row.get("id") or "")
+        try:
+            identity, layer = str(row["id"]), str(row.get("layer") or "")
+            name = str((row.get("names") or [identity])[0])
+        except (AttributeError, TypeError, LookupError):
+            yield Unlisted("Podman", record, _OTHER_SHAPE)
+            continue
         config = f"{PODMAN}/overlay-containers/{identity}/userdata/config.json"
         specification = _json(config)
         if isinstance(specification, str):
             yield Unlisted("Podman", config, specification)
             continue
-        mounts = specification.get("mounts") or ()
-        layer = str(row.get("layer") or "")
-        yield KnownContainer(
-            "Podman",
-            str((row.get("names") or [identity])[0]),
-            tuple(sorted({str(one.get("source") or "") for one in mounts} - {""})),
-            f"{PODMAN}/overlay/{layer}/diff" if layer.isalnum() else None,
-        )
+        try:
+            sources = _sources(one.get("source") for one in specification.get("mounts") or ())
+        except (AttributeError, TypeError):
+            yield Unlisted("Podman", config, _OTHER_SHAPE)
+            continue
+        written = f"{PODMAN}/overlay/{layer}/diff" if layer.isalnum() else None
+        yield KnownContainer("Podman", name, sources, written)
+
+
+def _sources(named: Iterable[object]) -> tuple[str, ...]:
+    """Return the folders that a record names as mounted, each once."""
+    return tuple(sorted({str(one or "") for one in named} - {""}))
 
 
 def _json(path: str, kind: type[Any] = dict) -> Any:
@@ -125,9 +142,9 @@ def _json(path: str, kind: type[Any] = dict) -> Any:
         return f"it belongs to uid {status.st_uid}"
     try:
         row = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "it is no JSON"
-    return row if isinstance(row, kind) else "it has another shape than it should"
+    return row if isinstance(row, kind) else _OTHER_SHAPE
 
 
 def _root_file(path: str) -> bytes | None:

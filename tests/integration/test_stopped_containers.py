@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cacheadmin.evidence import containers as containers_kept
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, links_of
 from tests.support.uv_releases import NEWEST
@@ -130,3 +131,42 @@ def test_a_record_that_is_damaged_is_a_gap(
     (gap,) = machine.plan(policy)["gaps"]
     assert gap["id"] == "containers.unlisted"
     assert "it is no JSON" in gap["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (f"docker/containers/{ID}/config.v2.json", {"MountPoints": ["/cache"]}),
+        (f"docker/containers/{ID}/config.v2.json", {"MountPoints": {"/cache": "/cache"}}),
+        ("containers/storage/overlay-containers/containers.json", ["trainer"]),
+        ("containers/storage/overlay-containers/containers.json", [{"names": ["trainer"]}]),
+    ],
+)
+def test_a_record_of_another_shape_is_a_gap(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, path: str, content: object
+) -> None:
+    machine = Machine(open_folder, cacheadmin)
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    machine.write(path, content)
+    (gap,) = machine.plan(cacheadmin.policy(shared.path))["gaps"]
+    assert gap["id"] == "containers.unlisted"
+    assert "another shape" in gap["detail"]
+
+
+def test_containers_beyond_the_bound_are_a_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers_kept, "DOCKER", str(tmp_path / "docker"))
+    monkeypatch.setattr(containers_kept, "PODMAN", str(tmp_path / "podman"))
+    monkeypatch.setattr(containers_kept, "_MOST_CONTAINERS", 1)
+    for name in ("one", "two"):
+        folder = tmp_path / "docker" / "containers" / name
+        folder.mkdir(parents=True)
+        (folder / "config.v2.json").write_text("{}")
+    listed = tmp_path / "podman" / "overlay-containers"
+    listed.mkdir(parents=True)
+    (listed / "containers.json").write_text('[{"id": "one"}, {"id": "two"}]')
+    found = list(containers_kept.known_containers())
+    unlisted = [one for one in found if isinstance(one, containers_kept.Unlisted)]
+    cut = [one.runtime for one in unlisted if "the rest was not read" in one.reason]
+    assert cut == ["Docker", "Podman"]
