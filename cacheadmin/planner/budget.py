@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.planner import reasons
 from cacheadmin.planner.sources import may_go, spare_parts
 from cacheadmin.policy.quantities import Share
 from cacheadmin.values import frozen
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 _NAMED_REASONS = 4
 
 _REASONS = {
-    "archive.linked": "environments link to them",
-    "archive.referenced": "in use, or used too lately to be told",
-    "archive.policy": "prune.keep names them",
-    "archive.pinned": "pinned",
-    "archive.cached_environment": "cached environments need them",
-    "archive.unseen": "something could not be read, and may use them",
-    "archive.gap": "a gap is open, and they can't go on trial",
-    "process.running": "processes use them",
+    reasons.ARCHIVE_LINKED.id: "environments link to them",
+    reasons.ARCHIVE_REFERENCED.id: "in use, or used too lately to be told",
+    reasons.ARCHIVE_POLICY.id: "prune.keep names them",
+    reasons.PINNED[EntryKind.ARCHIVE].id: "pinned",
+    reasons.ARCHIVE_CACHED_ENVIRONMENT.id: "cached environments need them",
+    reasons.ARCHIVE_UNSEEN.id: "something could not be read, and may use them",
+    reasons.ARCHIVE_GAP.id: "a gap is open, and they can't go on trial",
+    reasons.PROCESS_RUNNING.id: "processes use them",
 }
 _METADATA = {
     "simple": "index metadata",
