@@ -44,6 +44,9 @@ class CacheadminError(Exception):
         self.details = details
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class WrongUsage(CacheadminError):
     """The command line asks for something that does not fit together."""

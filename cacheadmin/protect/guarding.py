@@ -318,8 +318,7 @@ class _Guard:
             try:
                 self._hold.keep(self._cache)
             except (CacheadminError, OSError) as error:
-                message = error.message if isinstance(error, CacheadminError) else str(error)
-                self._tell(f"uv's lock is not held: {message}")
+                self._tell(f"uv's lock is not held: {error}")
 
     def _compare(self, now: float) -> None:
         found = self._found
@@ -355,8 +354,7 @@ class _Guard:
             # A prune of ours is at work.
             self._renew_at = time.monotonic() + _TRY_AGAIN
         except (CacheadminError, OSError) as error:
-            message = error.message if isinstance(error, CacheadminError) else str(error)
-            self._tell(f"could not plant: {message}")
+            self._tell(f"could not plant: {error}")
             self._renew_at = time.monotonic() + _TRY_CACHE_AGAIN
 
     def _is_being_deleted(self, cache: OpenCache, buckets: tuple[PlantedBucket, ...]) -> bool:

@@ -55,8 +55,7 @@ class TrialWatch:
             self.next_at = time.monotonic() + _TRY_AGAIN_SECONDS
             return False
         except (CacheadminError, OSError) as error:
-            message = error.message if isinstance(error, CacheadminError) else str(error)
-            self._tell([f"could not look at tripwires: {message}"])
+            self._tell([f"could not look at tripwires: {error}"])
             return False
         return watched is not None and self._report(watched)
 
