@@ -215,7 +215,7 @@ def busy(holder: str) -> CacheBusy:
 
 
 def _others_reach(policy: Policy, cache: OpenCache) -> bool:
-    if policy.hosts.only == "this":
+    if policy.hosts.is_alone:
         return False
     path = cache.identity.path
     shared_state = _is_postgresql(policy.state)

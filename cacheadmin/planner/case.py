@@ -158,7 +158,7 @@ class Case:
 
         Where the policy names the hosts, each that was not heard of in time is a gap.
         """
-        if not self.evidence.filesystem.network or self.policy.hosts.only == "this":
+        if not self.evidence.filesystem.network or self.policy.hosts.is_alone:
             return False
         return not self.policy.hosts.expect or any(
             gap.kind is GapKind.HOSTS and gap.id != "hosts.locks" for gap in self.gaps

@@ -30,7 +30,7 @@ def open_gaps(policy: Policy, evidence: Evidence) -> tuple[Gap, ...]:
     closed = set()
     if policy.venvs.complete:
         closed.add(GapKind.SEARCH)
-    if policy.hosts.only == "this":
+    if policy.hosts.is_alone:
         closed.add(GapKind.HOSTS)
     found = [gap for gap in evidence.gaps if gap.kind not in closed]
     found += [_unread(unseen) for unseen in evidence.unseen if unseen.hides_archives]
@@ -55,7 +55,7 @@ def unlinkable(policy: Policy, evidence: Evidence) -> frozenset[str] | None:
     after it, fresh as it is: a uv there may have linked to any archive that a
     pointer led to. What nothing led to at that time was out of its reach.
     """
-    if policy.hosts.only == "this" or not evidence.hosts:
+    if policy.hosts.is_alone or not evidence.hosts:
         return None
     of_hosts: dict[str, set[str]] = {}
     for observation in evidence.hosts:

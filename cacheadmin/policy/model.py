@@ -257,6 +257,11 @@ class Hosts(Section):
         None, description="this: your word that no other host or container uses the cache"
     )
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the site has given its word that no other host uses the cache."""
+        return self.only == "this"
+
 
 class Log(Section):
     """Where it is told what commands changed."""

@@ -121,7 +121,7 @@ def _hosts(subject: Subject) -> Iterator[Check]:
 
 def _why_hosts_are_known(case: Case) -> str:
     expected = len(case.policy.hosts.expect)
-    if expected and case.policy.hosts.only != "this":
+    if expected and not case.policy.hosts.is_alone:
         names = name_some([one.host for one in case.evidence.hosts])
         return "observed in time: " + (", ".join(names) or "no other host")
     network = case.evidence.filesystem.network

@@ -108,7 +108,7 @@ def trial_rules(policy: Policy, cache_path: str) -> Rules:
     """
     trial = policy.prune.trial
     lasts_ns = 0 if trial == "never" else nanoseconds(trial.lasts)
-    alone = policy.hosts.only is not None
+    alone = policy.hosts.is_alone
     unseen_ns = nanoseconds(timedelta(seconds=client_memory_seconds(cache_path, alone=alone)))
     return Rules(lasts_ns, unseen_ns, complete=policy.venvs.complete)
 

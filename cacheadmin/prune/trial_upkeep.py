@@ -162,9 +162,7 @@ def end_now(
             # Asked for by name: what it had seen before does not count.
             trials.tripwires.set_back(entry)
         if mine:
-            time.sleep(
-                client_memory_seconds(cache.identity.path, alone=policy.hosts.only is not None)
-            )
+            time.sleep(client_memory_seconds(cache.identity.path, alone=policy.hosts.is_alone))
         done = trials.end(mine, _WAIT_SECONDS) if mine else Ended()
     words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -179,7 +177,7 @@ def _unseen_seconds(situation: Situation) -> float:
     """Return for how long clients of a network filesystem may go by what they remember."""
     return client_memory_seconds(
         situation.cache.identity.path,
-        alone=situation.policy.hosts.only is not None,
+        alone=situation.policy.hosts.is_alone,
         others=[host.reach.options for host in situation.evidence.hosts],
     )
 

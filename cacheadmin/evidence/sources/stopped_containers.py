@@ -27,7 +27,7 @@ class StoppedContainers:
 
     def collect(self, look: Look) -> Facts:
         """Return environments in their layers and volumes, and a gap for each not looked at."""
-        if look.policy.hosts.only == "this":
+        if look.policy.hosts.is_alone:
             return Facts()
         path = look.cache.identity.path
         tasks: list[SearchTask] = []
