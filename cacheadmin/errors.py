@@ -118,6 +118,6 @@ class NotPermitted(CacheadminError):
 
 
 class PolicyInvalid(CacheadminError):
-    """The policy is wrong, or could have been written by somebody else."""
+    """The policy is wrong, or could have been written by another user."""
 
     exit_code = ExitCode.POLICY_INVALID

@@ -15,7 +15,7 @@ from cacheadmin.values import frozen
 class Severity(StrEnum):
     """How bad it is (public, in JSON and exit codes).
 
-    ``error``: somebody is, or will be, stopped from working, or could do harm.
+    ``error``: a user is, or will be, stopped from working, or could do harm.
     ``warning``: it costs room, time or a safety net. ``info``: good to know.
     """
 

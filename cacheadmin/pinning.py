@@ -1,9 +1,9 @@
 """Pins: entries of a cache that are never to be removed, made, listed and taken back.
 
 Where one goes depends on the caller's rights. Root and the owner of the cache
-write into ``CACHE.pins``, which they make if need be; everybody else into the
+write into ``CACHE.pins``, which they make if need be; every other user into the
 registry folder that the policy names, as a lease. Each pin is a new file under
-a name that nobody can guess, so that nobody can sit on it.
+a name that no user can guess, so that no user can sit on it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _HINTS = (
     "run it as root or as the owner of the cache, or have the policy name a folder in "
-    "venvs.registry (sticky, world-writable), where everybody may pin"
+    "venvs.registry (sticky, world-writable), where every user may pin"
 )
 
 
@@ -211,7 +211,7 @@ class Pins:
         return fd
 
     def _make_own(self, folder: str) -> None:
-        """Make the folder unless it is there. Everybody may see what is pinned, whatever the umask.
+        """Make the folder unless it is there. All users may see what is pinned, whatever the umask.
 
         Others may be able to write beside the cache.
         """
@@ -262,7 +262,7 @@ def no_such_target(target: str, near: tuple[str, ...]) -> NotACache:
 
 
 def _write_new(folder_fd: int, content: bytes) -> str:
-    """Write a file under a name that nobody can guess; whole or not at all."""
+    """Write a file under a name that no user can guess; whole or not at all."""
     name = f"{secrets.token_hex(8)}{SUFFIX}"
     partial = f".{name}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

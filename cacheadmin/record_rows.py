@@ -1,4 +1,4 @@
-"""The rows of a ``RECORD``: CSV that anybody may have written. Pure.
+"""The rows of a ``RECORD``: CSV that any user may have written. Pure.
 
 Source: PEP 376 and the "Recording installed projects" page of the packaging
 specifications.

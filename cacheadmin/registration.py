@@ -1,7 +1,7 @@
 """The registry of environments: a folder of links where the policy names one, else the state.
 
-In a folder everybody registers their own: the link belongs to whoever made
-it, and the sticky folder lets nobody else remove it. The state is the admin's.
+In a folder each user registers their own: the link belongs to the user who made
+it, and the sticky folder lets no other user remove it. The state is the admin's.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Registry:
         with these, and goes once the environment is gone.
         """
         links = self._links_to(path)
-        # Somebody else may have registered it too: that link is theirs.
+        # Another user may have registered it too: that link is theirs.
         mine = [link for link, uid in links if os.geteuid() in (0, uid)]
         found = False
         for link in mine:
@@ -166,7 +166,7 @@ def _taken(link: str) -> NotPermitted:
         owner = account_name(status.st_uid)
         leads = f"leads to {os.readlink(link)}" if stat.S_ISLNK(status.st_mode) else "is no link"
     except OSError:
-        owner, leads = "nobody any more", "has just gone"
+        owner, leads = "no user any more", "has just gone"
     return NotPermitted(
         f"not registered: {link} belongs to {owner} and {leads}",
         hint=f"have root or {owner} remove it, then register again; `cacheadmin audit` reports it",

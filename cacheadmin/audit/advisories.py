@@ -3,7 +3,7 @@
 Three shapes are understood: OSV (one advisory, a list, the answer of an OSV server with
 ``vulns``, a report of osv-scanner with ``results``), the report of pip-audit
 (``--format json``), and a folder or zip archive of OSV files, as OSV publishes a whole
-ecosystem. Nothing is fetched. The files may be anybody's: sizes are bounded, and what is
+ecosystem. Nothing is fetched. The files may be any user's: sizes are bounded, and what is
 of no known shape is an error with the file's name, never silence.
 """
 
@@ -117,7 +117,7 @@ def _files(path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _content(path: str) -> bytes:
-    # No FIFO that nobody writes to: the option names a file.
+    # No FIFO that no user writes to: the option names a file.
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         return _bounded(path, file.read(_MAX_BYTES + 1))

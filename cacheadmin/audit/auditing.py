@@ -2,7 +2,7 @@
 
 Of several, each is looked at and let go before the next, and one that can't be
 looked at is a finding of its own: a site's audit does not end at the first
-policy that somebody broke.
+broken policy.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Findings about environments and people: one for each owner, not one for each thing.
 
-Whoever has three hundred environments on a wrong link mode has one thing to
+A user who has three hundred environments on a wrong link mode has one thing to
 do, once. So environments are grouped by owner and team, counted, and a few of
 them are named.
 """
@@ -72,7 +72,7 @@ def by_owner(subject: Subject, environments: Iterable[Environment]) -> Iterator[
 def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
     """Yield findings one by one up to a number for each owner, then one for all others of theirs.
 
-    The registry is everybody's: a hundred thousand links of one user must not
+    The registry is every user's: a hundred thousand links of one user must not
     bury what else was found.
     """
     seen: Counter[str | None] = Counter()
@@ -88,7 +88,7 @@ def bounded(findings: Iterable[Finding]) -> Iterator[Finding]:
         yield replace(
             finding,
             subject=owner or finding.subject,
-            detail=f"and {more} more of {owner or 'nobody known'}, such as {finding.subject}: "
+            detail=f"and {more} more of {owner or 'no known account'}, such as {finding.subject}: "
             + finding.detail,
             count=more,
         )

@@ -34,7 +34,7 @@ class UsersTraces:
     """The traces of one user that a rule asked for."""
 
     uid: int | None
-    """The user's account; None: a uv that everybody on the host can run."""
+    """The user's account; None: a uv that every user on the host can run."""
     traces: tuple[ReleaseTrace, ...]
     """Exact traces before ranges, the newest first."""
 

@@ -1,6 +1,6 @@
 """Who else could write to a path that ours alone should be?
 
-What decides is every folder on the way, not the file alone: whoever can write
+What decides is every folder on the way, not the file alone: a user who can write
 to a folder can put another file, or another folder, in the place of what is in
 it; in a sticky folder, only of what is their own. An ACL's entries show in the
 group bits, which then are its mask: so these bits say it all.
@@ -33,7 +33,7 @@ class Writer:
 
 
 def other_writer(path: str, status: os.stat_result) -> Writer | None:
-    """Return who else than root and the caller could write to a file or folder; None: nobody."""
+    """Return who else than root and the caller could write to a file or folder; None: no user."""
     quoted = shell_word(path)
     if status.st_uid not in (0, os.geteuid()):
         owner = account_name(status.st_uid)
@@ -41,7 +41,7 @@ def other_writer(path: str, status: os.stat_result) -> Writer | None:
     mode = stat.S_IMODE(status.st_mode)
     if mode & 0o002:
         return Writer(
-            path, f"can be written by everybody (mode {mode:04o})", f"chmod go-w {quoted}"
+            path, f"can be written by every user (mode {mode:04o})", f"chmod go-w {quoted}"
         )
     # Only root is in root's group on a sound system.
     if mode & 0o020 and status.st_gid != 0:

@@ -1,9 +1,9 @@
 """What a policy says of rules, checked against the rules there are.
 
 The policy's model knows the shape of its ``audit`` key; the names of rules and
-thresholds are known here. A name nobody knows is an error with its position,
+thresholds are known here. An unknown name is an error with its position,
 as everywhere in a policy: a suppression with a typing error would hide nothing,
-a threshold with one would change nothing, and nobody would notice.
+a threshold with one would change nothing, and no admin would notice.
 """
 
 from __future__ import annotations

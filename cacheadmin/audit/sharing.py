@@ -3,7 +3,7 @@
 The root is what an administrator set up; everything below was made by uv, as
 some user, and is held against it. *Members* are those who may do everything in
 the root: its group, and groups and users that its access list names. A root
-that nobody but its owner may write makes a private cache: nothing is then asked
+that no user but its owner may write makes a private cache: nothing is then asked
 of what lies below.
 
 What uv needs of a shared cache [run 0.5.10, 0.8.5, 0.13.8, two users with groups
@@ -56,7 +56,7 @@ class Sharing:
 
     @property
     def is_shared(self) -> bool:
-        """Whether anybody but the owner may write in the root."""
+        """Whether any user but the owner may write in the root."""
         return bool(self.groups or self.users)
 
     @property
@@ -74,7 +74,7 @@ class Sharing:
         """Whether what is made in a folder with this default list can be written by members."""
         if default is None:
             return False
-        # Whoever makes an entry there is not the member we ask for.
+        # The user who makes an entry there is not the member we ask for.
         return self.members_may(Access(-1, self.root.gid, default), ALL)
 
 
@@ -90,7 +90,7 @@ def sharing_of(cache_fd: int, filesystem: Filesystem) -> Sharing:
         if uid not in (0, status.st_uid) and access.user_may(uid, (), ALL)
     )
     groups = named
-    # Nobody but root is in root's group: next to a named group it shares with nobody.
+    # No user but root is in root's group: next to a named group it shares with no user.
     if access.group_may(status.st_gid, ALL) and not (status.st_gid == 0 and (named or users)):
         groups = tuple(dict.fromkeys((status.st_gid, *named)))
     return Sharing(
@@ -125,7 +125,7 @@ def has_account(uid: int) -> bool:
 def members_of(gids: Collection[int]) -> tuple[int, ...]:
     """Return the uids known to be in one of these groups.
 
-    Directory services seldom list everybody: the answer may lack members.
+    Directory services seldom list every user: the answer may lack members.
     """
     uids = {account.pw_uid for account in pwd.getpwall() if account.pw_gid in gids}
     for gid in gids:
@@ -147,4 +147,4 @@ def members_words(sharing: Sharing) -> str:
     words = [f"group{'s' if len(groups) > 1 else ''} {', '.join(groups)}"] if groups else []
     if sharing.users:
         words.append(f"{count_words(len(sharing.users), 'user')} in the cache's access list")
-    return " and ".join(words) or "nobody"
+    return " and ".join(words) or "no user"

@@ -39,7 +39,7 @@ def share_command(path: str, policy: Policy, sharing: Sharing, users: Collection
     elif chosen is not None and chosen != sharing.root.gid:
         steps.append(f"chgrp {shell_word(group_name(chosen))} {shell_word(path)}")
     steps.append(f"chmod 2775 {shell_word(path)}")
-    # Whether numbers are in a group that all others are in, nobody can tell.
+    # Whether numbers are in a group that all others are in, can't be told.
     named = [f"u:{uid}:rwx" for uid in numbers] if chosen is None or known else []
     if named:
         steps.append(f"setfacl -m {','.join(named)} {shell_word(path)}")
@@ -76,7 +76,7 @@ def _team_groups(policy: Policy) -> Iterator[int]:
 
 
 def _is_private(gid: int, known: list[int]) -> bool:
-    """Whether a group is one account's own, so that it shares nothing with anybody else."""
+    """Whether a group is one account's own, so that it shares nothing with any other user."""
     try:
         is_own = any(account.pw_gid == gid for account in pwd.getpwall())
     except OSError:
@@ -85,7 +85,7 @@ def _is_private(gid: int, known: list[int]) -> bool:
 
 
 def _new_group(policy: Policy, known: list[int]) -> str:
-    """Return a name for the group of these users; an existing one may hold nobody else."""
+    """Return a name for the group of these users; an existing one may hold no other user."""
     for name in (_NEW_GROUP, f"{_NEW_GROUP}-{policy.name}"):
         try:
             gid = grp.getgrnam(name).gr_gid

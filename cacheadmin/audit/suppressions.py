@@ -1,7 +1,7 @@
 """Findings that a policy accepts for a time. Pure.
 
 Each suppression has a reason and a last day, so that nothing is hidden for
-ever, and nobody has to guess why it was.
+ever, and no admin has to guess why it was.
 """
 
 from __future__ import annotations

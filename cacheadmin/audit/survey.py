@@ -7,10 +7,10 @@ deeper than any release writes; and it counts instead of listing
 (``survey_tallies``). What could not be looked at is named, never left out.
 
 Every entry is judged by the status the kernel gave for that very entry:
-folders by their open descriptor, everything else as listed. Somebody who swaps
+folders by their open descriptor, everything else as listed. A user who swaps
 one for another meanwhile gets the other one judged.
 
-Of our own folders only a quarantine that nobody else can write to is left
+Of our own folders only a quarantine that no other user can write to is left
 out. Roots that `cacheadmin protect` plants are looked at as all else: a folder of
 that name would be too good a place to hide things.
 """

@@ -158,7 +158,7 @@ class Tallies:
         self.entries += other.entries
 
     def settle_links(self) -> None:
-        """Count the files that have names nobody met; call it when all is merged."""
+        """Count the files that have names the walk did not meet; call it when all is merged."""
         for linked in self.linked.values():
             if linked.links > linked.met and not linked.explained:
                 self._add_outside(linked)

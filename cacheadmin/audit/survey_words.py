@@ -7,7 +7,7 @@ suppression can name it.
 
 Fixes run as the owner of the entries wherever there is one. ``chmod`` as root over
 folders that others may rename follows whatever they put in its way; as the
-owner, nobody's rights are at stake but their own. [run: a member who swaps root's
+owner, no user's rights are at stake but their own. [run: a member who swaps root's
 lock file for a link, again and again, gets root's ``chmod`` at the first try]
 So root's own entries in a shared cache are given to a member first.
 """
@@ -64,7 +64,7 @@ def find_as_owner(subject: Subject, count: Count, tests: str, action: str) -> st
 def find_below_as_owner(
     subject: Subject, path: str, uid: int | None, tests: str, action: str
 ) -> str:
-    """Return a `find` over what somebody has at a path that runs as that user; None: as each.
+    """Return a `find` over what a user has at a path that runs as that user; None: as each.
 
     From ``/``: find(1) gives up where its user can't enter the folder it was started in,
     and root's home is such a one. With the members' group, without which chmod(1)

@@ -1,4 +1,4 @@
-"""Which folders of a cache must be writable for everybody who shares it? Pure.
+"""Which folders of a cache must be writable for every user who shares it? Pure.
 
 Tried with real releases (0.5.10 and 0.13.8): a cache of one user, where one
 kind of folder at a time was made unwritable for a second user.
@@ -8,7 +8,7 @@ kind of folder at a time was made unwritable for a second user.
   does in ``archive-v0`` itself, ``builds-v0`` itself and
   ``environments-v*/<digest>``.
 - With the sticky bit on these folders it fails as soon as uv renames a new file over
-  somebody else's: with `--refresh`, and for a tool that another member ran.
+  another user's: with `--refresh`, and for a tool that another member ran.
 - In a finished archive, and below what git checked out or a script's environment
   holds, nothing is made any more: every install works, and only a plain
   user's own `uv cache prune` or `clean` fails there.
@@ -44,7 +44,7 @@ class Zone(Enum):
     """How much the rights of a folder matter."""
 
     NEEDED = "every member's uv makes entries here"
-    INNER = "finished: only whoever removes it writes here"
+    INNER = "finished: only the process that removes it writes here"
     LOOSE = "one process's or an author's own"
 
 

@@ -109,7 +109,7 @@ def _names_nothing(arguments: list[str]) -> bool:
 
 
 def _failed(error: Exception) -> int:
-    """Say what nobody closer to it has said: a disk that is full or fails, or a bug."""
+    """Report what no code closer to it has reported: a disk that is full or fails, or a bug."""
     worded = explained(error) if isinstance(error, OSError) else None
     if worded is None:
         output.unexpected(error)
@@ -142,7 +142,7 @@ def run(arguments: list[str]) -> int:
         output.note("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader left (`| head`): nobody is there to complain to.
+        # The reader left (`| head`): a complaint would reach no one.
         output.throw_away()
         return int(ExitCode.DONE)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What is said when a read or write of ours fails and nobody closer to it has said why."""
+"""What is reported when a read or write of ours fails and no code closer to it has said why."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def evict(
 ) -> int:
     """Remove a package from the cache now, and say who still has it.
 
-    Pointers in the buckets of every release go whole, so that new installs fetch it anew or
-    fail; so do archives that nobody uses. `runs restore` undoes it.
+    Pointers in the buckets of every release are removed, so that new installs fetch it again or
+    fail; so are archives that are not in use. `runs restore` undoes it.
     """
     policy, packages = _split(names)
     with recorded("evict", policy, changes=not dry_run) as account:

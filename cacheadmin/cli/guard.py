@@ -18,7 +18,7 @@ def guard(
     ] = False,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
-    """Keep a cache protected: plant again at once what somebody's prune has removed.
+    """Keep a cache protected: plant again at once what a user's prune has removed.
 
     Runs until it is told to stop (SIGTERM). SIGHUP makes it look at the
     cache, and read the policy, again.

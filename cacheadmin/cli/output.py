@@ -186,7 +186,7 @@ def usage(error: Exception) -> None:
 
 
 def unexpected(error: Exception) -> None:
-    """Print an error nobody foresaw; its traceback only with ``--verbose``."""
+    """Print an unexpected error; its traceback only with ``--verbose``."""
     if settings.verbose:
         import traceback
 

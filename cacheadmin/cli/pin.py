@@ -73,7 +73,7 @@ def remove_command(
     target: TargetArgument = None,
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
-    """Take your pin on a target back; root takes back everybody's."""
+    """Take your pin on a target back; root takes back every user's."""
     from cacheadmin.accounts import account_name
 
     policy, target = policy_and(policy, target, "TARGET")

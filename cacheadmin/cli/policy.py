@@ -115,7 +115,7 @@ def notify_command(
     loaded = load_policy(policy, insecure=insecure_policy)
     name = loaded.policy.name
     if not loaded.policy.notify.is_set:
-        raise WrongUsage(f"{name} has neither notify.urls nor notify.file: nobody is told")
+        raise WrongUsage(f"{name} has neither notify.urls nor notify.file: no receiver is named")
     if not is_installed():
         raise CacheadminError(NOT_INSTALLED)
     to = destinations(loaded)

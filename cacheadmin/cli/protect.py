@@ -1,4 +1,4 @@
-"""``cacheadmin protect``: keep archives in use out of reach of everybody's `uv cache prune`."""
+"""``cacheadmin protect``: keep archives in use out of reach of every user's `uv cache prune`."""
 
 from __future__ import annotations
 

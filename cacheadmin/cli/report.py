@@ -111,7 +111,7 @@ def _shows_utf8() -> bool:
     """Whether the caller's locale is UTF-8; Python's own stand-in for "C" is not.
 
     Python sets LC_CTYPE itself where no locale is set at all (PEP 538), as
-    under cron: nobody said then that whoever reads it can show UTF-8.
+    under cron: it is not known then whether the reader's terminal can show UTF-8.
     """
     chosen = [os.environ.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG")]
     if not chosen[0] and chosen[1] == "C.UTF-8" and chosen[2] in ("", "C", "POSIX"):

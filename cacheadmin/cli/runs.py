@@ -172,7 +172,7 @@ def purge_command(
 ) -> int:
     """Delete for good what prunes moved; they can't be undone afterwards.
 
-    What is on trial stays so, unless --now is given: an environment that nobody
+    What is on trial stays so, unless --now is given: an environment that no user
     knows may then break.
     """
     from cacheadmin.errors import WrongUsage

@@ -12,7 +12,7 @@ def schemas(
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
-    """Show users, the uv releases they use, and which buckets somebody needs."""
+    """Show users, the uv releases they use, and which buckets they need."""
     from cacheadmin.cli.showing import document, progress_bar
     from cacheadmin.fs.measuring import measure_each
     from cacheadmin.report.schemas import schemas_json, schemas_text

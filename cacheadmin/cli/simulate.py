@@ -34,7 +34,7 @@ def simulate(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="As with uv's own --force: it waits for nobody.")
+        bool, typer.Option("--force", help="As with uv's own --force: it waits for no process.")
     ] = False,
     output_format: FormatOption = Format.TABLE,
     insecure_policy: InsecurePolicyOption = False,

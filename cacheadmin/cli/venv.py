@@ -103,7 +103,7 @@ def discover_command(
                 try:
                     registry.add(path)
                 except NotPermitted as error:
-                    # Somebody who takes one name must not keep the others out.
+                    # A user who takes one name must not keep the others out.
                     output.warning(error.message)
                     refused += 1
             account.counts = {"registered": len(new) - refused, "failed_entries": refused}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NO_EXTENTS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS})
 
-# As a background job: whoever installs comes first.
+# As a background job: users' installs come first.
 _NICE = 10
 
 

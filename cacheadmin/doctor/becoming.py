@@ -2,7 +2,7 @@
 
 ``su`` gives a user their own settings. It knows no number without an account:
 a container's user, or one who has left. ``setpriv`` becomes any number; which
-groups such a user has nobody here knows, so it gets that of the cache, without
+groups such a user has no user here knows, so it gets that of the cache, without
 which it could not write there.
 """
 

@@ -4,7 +4,7 @@ Two things break an environment in different ways. A *lost* file is a link
 into a cache that leads nowhere: the archive went, or only some files of it, or
 that cache is not there. An *absent* file is one that ``RECORD`` names and that
 is not there at all, whatever the link mode: an installation that was cut
-short, or somebody's ``rm``. Hardlinked, cloned and copied files never get lost
+short, or a user's ``rm``. Hardlinked, cloned and copied files never get lost
 with the cache.
 """
 

@@ -1,7 +1,7 @@
 """From one look at a cache to what is broken, whose it is, and how to repair it.
 
 Undoing comes first: what a run of ours took is put back by one command for
-everybody at once. Then come repairs, environment by environment, by their
+every user at once. Then come repairs, environment by environment, by their
 owners. An environment that could not be read is a finding of its own: it must
 not pass for a healthy one.
 """

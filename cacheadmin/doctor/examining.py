@@ -5,7 +5,7 @@ tells how it is linked, but not that half of it is gone. Here each link is
 resolved and each line of each RECORD compared with what is there. Nothing is
 imported (a dead package imports as an empty namespace) and nothing is run.
 
-Everything looked at belongs to somebody else. Links are resolved to learn
+Everything looked at belongs to other users. Links are resolved to learn
 whether they lead anywhere; their content is never read.
 """
 
@@ -87,7 +87,7 @@ def examine(
     except OSError as error:
         return _dangling(environment, locator, error)
     if _is_none(environment):
-        # Anybody may register `/`. The audit says that it is no environment.
+        # Any user may register `/`. The audit says that it is no environment.
         return None
     limits = limits or Limits()
     path = resolve(environment.path)
@@ -174,7 +174,7 @@ def _walk(path: str, tops: list[str], locator: CacheLocator, uid: int, limits: L
             finally:
                 os.close(fd)
         except FileNotFoundError:
-            # Somebody is at work there, or an overlay of `uv run` has ended.
+            # A process is at work there, or an overlay of `uv run` has ended.
             continue
         except OSError as error:
             walk.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
@@ -263,7 +263,7 @@ def _damaged(
     *,
     system: bool,
 ) -> Iterator[Damaged]:
-    """Yield each distribution that lacks files; lost links that nobody claims come last."""
+    """Yield each distribution that lacks files; lost links of no distribution come last."""
     unclaimed = dict(walk.lost)
     by_entry: dict[str, tuple[str, str, str]] = {}
     for site in sites:

@@ -1,6 +1,6 @@
 """How much of what one account owns is looked at in one run.
 
-Everything that doctor reads belongs to somebody who may be hostile, and a few
+Everything that doctor reads belongs to a user who may be hostile, and a few
 bytes of theirs can mean much work: a link to a large tree, one RECORD of a
 million lines under a hundred names, a lock file of tables. So work is counted
 against the account that owns the environment. What is beyond is not looked at,

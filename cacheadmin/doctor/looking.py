@@ -1,4 +1,4 @@
-"""Examine environments in readers: everything in them is somebody's who may be hostile.
+"""Examine environments in readers: their owners may be hostile.
 
 What a repair is made from (lock files, ``direct_url.json``, who owns the folders
 on the way) is read there too, so that the process with the rights opens
@@ -107,7 +107,7 @@ class _Looking:
         )
 
     def _why_unsafe(self, found: Examination, repair: Repair) -> str:
-        # What is cached is run from the cache anyway: whoever owns that is trusted by its users.
+        # What is cached is run from the cache anyway: its users trust the cache's owner.
         cached = found.environment.kind is EnvironmentKind.CACHED
         trusted = (self._cache_owner,) if cached else ()
         parts = (f"{found.path}/pyvenv.cfg", f"{found.path}/bin", *found.sites)

@@ -60,7 +60,7 @@ def holdings(
                     held = _held(run_fd, wanted)
                 finally:
                     os.close(run_fd)
-                # On trial, and somebody took its tripwire.
+                # On trial, and a user removed its tripwire.
                 held |= wanted.intersection(trial.entry for trial in run.on_trial)
                 if held:
                     found.append(Holding(run.run_id, run.begun_at, held))

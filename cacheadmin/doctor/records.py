@@ -42,7 +42,7 @@ class RecordReader:
             status = os.lstat(path)
         except OSError as error:
             return failure(path, error)
-        # uv writes one for each distribution. One file under many names is somebody's doing.
+        # uv writes one for each distribution. One file under many names was made by hand.
         if status.st_nlink > 1:
             if (status.st_dev, status.st_ino) in self.seen:
                 return ReadFailure(path, "it is the RECORD of another distribution, too")

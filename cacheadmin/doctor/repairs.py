@@ -69,7 +69,7 @@ def repair_of(found: Examination, *, past_the_cache: bool, limits: Limits | None
     notes = []
     if found.interpreter_missing:
         if not _PYTHON.fullmatch(found.python):
-            note = "its Python is gone and its packages name none: make it anew with `uv venv`"
+            note = "its Python is gone and its packages name none: make it again with `uv venv`"
             return Repair((), folder, note)
         commands.append(_new_interpreter(found))
         notes.append(f"needs a Python {found.python}: `uv python install {found.python}`")
@@ -155,7 +155,7 @@ def _new_interpreter(found: Examination) -> Command:
 
 def _recreate(found: Examination, folder: str) -> Repair:
     if not has_lock(folder):
-        return Repair((), folder, "it led to an environment that is gone: make it anew")
+        return Repair((), folder, "it led to an environment that is gone: make it again")
     # Releases that don't know such environments (before 0.11.25) fail at the link.
     commands = (("rm", "-f", "--", found.path), ("uv", "sync", "--frozen"))
     return Repair(commands, folder, "extras and groups have to be named again")

@@ -1,7 +1,7 @@
-"""Put scripts where nobody can have prepared anything, and nobody can change them.
+"""Put scripts where no other user can have prepared anything, or can change them.
 
 Often root writes them, and a user, or root through ``su``, runs them: a
-script that somebody else could replace would be run by its victim.
+script that another user could replace would be run by its victim.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A shell script for one user, which repairs that user's environments. Pure.
 
 The admin never runs users' programs, so the user does: each script refuses to
-run as anybody else. It goes on after a repair that failed, looks whether it
+run as any other user. It goes on after a repair that failed, looks whether it
 helped, and leaves with 1 when something is still broken.
 
 Every name in it is its owner's to choose. So every word is quoted by
 ``posix_word`` and stands as an argument, never in the middle of a string, and
-nothing in it moves a cursor of whoever reads it: not even a name's.
+nothing in it, not even a name, moves the cursor of the terminal that shows it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PROBES = 20
 _HEAD = """\
 #!/bin/sh
 # Written by `cacheadmin doctor`. Repairs broken environments of one user, and
-# refuses to run as anybody else. Read it; then run it as that user, or as root:
+# refuses to run as any other user. Read it; then run it as that user, or as root:
 #     {become} < THIS_FILE
 # UV names another uv than the one that is found first: UV=/path/to/uv sh THIS_FILE
 #
@@ -63,7 +63,7 @@ failed=0
 # whose PATH: the uid a file belongs to, links not followed.
 whose() {{ stat -c %u -- "$1" 2>/dev/null; }}
 
-# undisturbed FOLDER: has nobody else put settings for uv where it looks for them?
+# undisturbed FOLDER: has no other user put settings for uv where it looks for them?
 undisturbed() {{
   above=$1
   while :; do
@@ -86,11 +86,11 @@ begin() {{
   export UV_LINK_MODE
   printf '%s\\n' "repairing $title"
   if [ "$(whose "$environment")" != "$user" ]; then
-    well=; printf '%s\\n' "  left alone: it is gone, or belongs to somebody else now" >&2
+    well=; printf '%s\\n' "  left alone: it is gone, or belongs to another user now" >&2
   elif ! cd -- "$3"; then
     well=
   elif ! undisturbed "${{3%/}}"; then
-    well=; printf '%s\\n' "  left alone: somebody else has put settings for uv above it" >&2
+    well=; printf '%s\\n' "  left alone: another user has put settings for uv above it" >&2
   fi
 }}
 
@@ -140,7 +140,7 @@ def script_for(
     left_out = 0
     for diagnosis in diagnoses:
         if diagnosis.examination.uid != uid:
-            raise ValueError("an environment of somebody else")
+            raise ValueError("an environment of another user")
         if diagnosis.unsafe or not diagnosis.repair.commands:
             left_out += 1
             why = diagnosis.unsafe or diagnosis.repair.note

@@ -1,15 +1,15 @@
-"""Is it safe to have a user's script work on a path? Only if nobody else rules there.
+"""Is it safe to have a user's script work on a path? Only if no other user can change it.
 
 A script is run by the owner of an environment, with that owner's rights. uv
 runs the environment's interpreter, reads ``uv.toml`` and ``pyproject.toml`` of
-the folders above, and may build the project. Whoever can put another folder
-in the environment's place would have their code run by somebody else: an
+the folders above, and may build the project. A user who can put another folder
+in the environment's place would have their code run by another user: an
 environment ends up in a script only if everything above it belongs to root or
-its owner, and can't be written by everybody.
+its owner, and can't be written by every user.
 
 A folder that a group may write to is accepted: its owner gave the group that
 right, and runs what lies there every day. A sticky folder (``/tmp``) lets
-nobody replace what is not theirs; the script itself looks for files that
+no user replace what is not theirs; the script itself looks for files that
 strangers may have put there.
 """
 
@@ -43,7 +43,7 @@ def why_source_unsafe(origin: Mapping[str, object] | None, uid: int) -> str:
     """Return what speaks against installing again from a file or folder; "" when nothing does.
 
     ``origin`` is what ``direct_url.json`` says. A wheel that once lay in /tmp
-    may be somebody else's by now, or be made by somebody before the script runs.
+    may be another user's by now, or be made by one before the script runs.
     """
     path = str(origin.get("url")) if origin else ""
     try:
@@ -72,8 +72,8 @@ def _doubt_about_source(path: str, friends: Collection[int]) -> str:
         try:
             status = os.lstat(step)
         except FileNotFoundError:
-            anybody = _everybody_writes(os.lstat(here))
-            return f"{step} is not there, and everybody may put it there" if anybody else ""
+            open_to_all = _all_may_write(os.lstat(here))
+            return f"{step} is not there, and every user may put it there" if open_to_all else ""
         if status.st_uid not in friends:
             return f"{step} belongs to uid {status.st_uid}"
         if not stat.S_ISLNK(status.st_mode):
@@ -85,15 +85,15 @@ def _doubt_about_source(path: str, friends: Collection[int]) -> str:
         target = os.readlink(step)
         waiting = target.split("/") + waiting
         here = "/" if target.startswith("/") else here
-    return f"everybody may write to {here}" if _everybody_writes(os.lstat(here)) else ""
+    return f"every user may write to {here}" if _all_may_write(os.lstat(here)) else ""
 
 
 def _first_doubt(path: str, folder: str, uid: int, friends: Collection[int]) -> str:
     own = os.lstat(path)
     if own.st_uid != uid:
         return f"it belongs to uid {own.st_uid}"
-    if _everybody_writes(own):
-        return "everybody may write to it"
+    if _all_may_write(own):
+        return "every user may write to it"
     for above in dict.fromkeys((*_above(path), folder, *_above(folder))):
         doubt = _doubt_about(above, friends)
         if doubt:
@@ -112,7 +112,7 @@ def _doubt_about(folder: str, friends: Collection[int]) -> str:
     if status.st_uid not in friends:
         return f"it lies in {folder}, which belongs to uid {status.st_uid}"
     if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-        return f"it lies in {folder}, where everybody may write"
+        return f"it lies in {folder}, where every user may write"
     return ""
 
 
@@ -124,12 +124,12 @@ def _foreign_part(parts: Iterable[str], uid: int) -> str:
             continue
         if status.st_uid not in (0, uid):
             return f"{part} belongs to uid {status.st_uid}"
-        if _everybody_writes(status):
-            return f"everybody may write to {part}"
+        if _all_may_write(status):
+            return f"every user may write to {part}"
     return ""
 
 
-def _everybody_writes(status: os.stat_result) -> bool:
+def _all_may_write(status: os.stat_result) -> bool:
     return not stat.S_ISLNK(status.st_mode) and bool(status.st_mode & stat.S_IWOTH)
 
 

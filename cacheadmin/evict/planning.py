@@ -1,11 +1,11 @@
 """What an eviction removes, and what it leaves, each with its reason.
 
 - Pointers, in the buckets of every release, whole: a new install finds none and fetches
-  again, or fails offline. That is proven to harm nobody.
+  again, or fails offline. That is proven to harm no user.
 - Revisions of source distributions, with the file that names the current one.
 - Links by which uv finds a cached environment that has the package: the next
   `uvx` makes a new one.
-- Archives that nobody uses; with ``even_in_use`` the others too, and cached environments
+- Archives that no user uses; with ``even_in_use`` the others too, and cached environments
   that have it.
 """
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _POINTER = EVICTED["pointer"].id
 _SOURCE = EVICTED["source"].id
-_SILENT = "it was on trial, and nobody has used it there"
+_SILENT = "it was on trial, and no user has used it there"
 _FILES = ("revision.http", "revision.rev")
 
 # Made from the content: uv finds such an archive without any pointer.
@@ -88,7 +88,7 @@ def plan_eviction(
     kept: list[Decision] = []
     out_of_reach = unlinkable(situation.policy, situation.evidence)
     for path in _links_to(situation, holding):
-        # Whoever runs from what it leads to goes on: only new runs miss it.
+        # A process that runs from what it leads to goes on: only new runs miss it.
         link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
         removals.append(replace(link, even_in_use=True))
     for entry in _cached(situation, holding) if even_in_use else ():
@@ -106,7 +106,7 @@ def plan_eviction(
                 decision = replace(decision, reason=_SILENT)
             else:
                 # What only was not seen to be used goes on trial: an environment that
-                # nobody knows goes on working, and is told.
+                # no user knows goes on working, and is told.
                 rests = rests_on(decision, situation.policy, base.gaps, out_of_reach)
                 decision = replace(decision, rests_on=rests)
             removals.append(decision)
@@ -242,7 +242,7 @@ def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = N
 
 def _words(uses: list[Use]) -> str:
     used = [use for use in uses if not use.reason.leads]
-    return f"although it is used: {used[0].words}" if used else "nobody uses it"
+    return f"although it is used: {used[0].words}" if used else "no user uses it"
 
 
 def _keep(archive: Archive, uses: list[Use]) -> Decision:

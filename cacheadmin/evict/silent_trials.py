@@ -1,7 +1,7 @@
-"""Evicted packages that are on trial: whoever nobody saw still reaches them there.
+"""Evicted packages that are on trial: users that were not seen still reach them there.
 
 A trial keeps what was removed on absence working, for users whom no source knows.
-A malicious release must not go on working for them: what nobody has used while it
+A malicious release must not go on working for them: what no user has used while it
 was on trial is taken back into the cache, as an archive without pointers, and evicted
 with the others, so that the run can be undone like every other. What was used there is
 back already, counts as used, and stays but with ``--even-in-use``.
@@ -49,7 +49,7 @@ def silent_trials(
     """Return what of these packages is on trial, and what can be said of its use.
 
     Where access times are not kept, silence says nothing: only ``even_in_use``, or the
-    site's word that everybody is known, takes it off trial then.
+    site's word that every user is known, takes it off trial then.
     """
     found = {
         one.entry: one

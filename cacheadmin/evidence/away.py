@@ -49,7 +49,7 @@ def away_because(path: str, seen_ns: int = 0) -> str:
 
     A clause: ``its first folder /scratch is absent too``. ``seen_ns`` is the newest
     moment at which it was there: an empty folder that was changed after that
-    is no mount point, somebody emptied it.
+    is no mount point: a user emptied it.
     """
     there = _nearest(path)
     if there == "/":

@@ -52,7 +52,7 @@ class Found:
     ``cached_environments`` names it, however else it was found.
 
     A path is one way to a folder, and its owner may lead it elsewhere the next
-    moment: through a link in a home, to somebody else's environment and back.
+    moment: through a link in a home, to another user's environment and back.
     So links on the way are resolved here, once, and what is looked at from now
     on is the folder's own place. Else a stranger's way could take the place of
     an owner's, and the environment would be judged by what the stranger shows.
@@ -89,7 +89,7 @@ class Found:
         """
         firsts: dict[str, NamedFolder] = {}
         for one in named:
-            # In nobody's name it is its owner's.
+            # Without an account's name it counts as its owner's.
             if one.path not in firsts or one.uid is None:
                 firsts[one.path] = one
         asked = list(firsts.values())

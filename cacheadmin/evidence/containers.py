@@ -2,7 +2,7 @@
 
 A process that runs tells of its container (``evidence.reach``). One that is stopped
 has its environments in a layer of its own, and in volumes, until it is started
-again. Only root's containers are read: their records belong to root, and nobody
+again. Only root's containers are read: their records belong to root, and no user
 else can have written them.
 
 Sources: Docker Engine 20 to 27 with overlay2: ``containers/ID/config.v2.json``, and

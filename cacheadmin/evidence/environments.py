@@ -4,7 +4,7 @@
 explains; where there are any, the environment is walked as by ``deep``, which
 looks at every file. Both follow links to folders, and report what could not be
 read: an environment seen in part may link to anything. All of it belongs to
-somebody else: nothing here is run, and every file may be a FIFO or a terabyte.
+another user: nothing here is run, and every file may be a FIFO or a terabyte.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _scan(
         _look_at_programs(path, found)
     roots = [path] if options.deep or found.look_further else []
     if roots:
-        # Counted anew, link by link.
+        # Counted again, link by link.
         found.links = found.broken = found.foreign = 0
     roots += _scan_borrowed(named, inodes, found)
     uid = status.st_uid if candidate.registrant is None else candidate.registrant
@@ -221,7 +221,7 @@ def _scan_folder(path: str, inodes: ArchiveInodes, options: ScanOptions, found: 
     roots += _scan_borrowed(named, inodes, found)
     _look_at_every_link(roots, found)
     if not (found.archives or found.entries):
-        # Anything may lie closed in a folder that is nobody's environment.
+        # Anything may lie closed in a folder that is no user's environment.
         found.problems.clear()
 
 

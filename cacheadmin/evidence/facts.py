@@ -292,7 +292,7 @@ class Unseen:
 class GapKind(StrEnum):
     """What sort of place was not looked at, and so which word of the site closes the gap.
 
-    ``SEARCH``: environments may lie where nobody searched (``venvs.complete``
+    ``SEARCH``: environments may lie where no search went (``venvs.complete``
     closes it). ``HOSTS``: other hosts or containers reach the cache
     (``hosts.only: this``). ``AWAY``: something known is not there now. ``RIGHTS``:
     something may be there that the caller may not see. No word closes these two.

@@ -25,7 +25,7 @@ _WITHOUT_LOCKS = frozenset({"fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rcl
 _UNCERTAIN = {
     "cifs": "a CIFS server sees flock since Linux 5.4, and may not honour it",
     "smb3": "an SMB server sees flock since Linux 5.4, and may not honour it",
-    "9p": "9p servers, QEMU's among them, may grant every lock to everybody",
+    "9p": "9p servers, QEMU's among them, may grant every lock to every user",
     "virtiofs": "virtiofsd leaves flock to each guest unless it is told otherwise",
     "beegfs": "BeeGFS keeps flock on each client unless tuneUseGlobalFileLocks is set",
 }

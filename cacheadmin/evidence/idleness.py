@@ -1,4 +1,4 @@
-"""For how long nobody has used an archive, whatever the clocks say. Pure.
+"""For how long no user has used an archive, whatever the clocks say. Pure.
 
 uv notes no last use, access times tell of every backup and of our own scans,
 and a clock may be set. So use is what our own runs have seen, and time is what
@@ -23,7 +23,7 @@ from cacheadmin.damage import DAMAGE
 from cacheadmin.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
-# More hosts than this share no cache; a longer record is somebody's joke.
+# More hosts than this share no cache; a longer record was made by hand.
 _MAX_HOSTS = 1000
 _MAX_LENGTH = 256 * 1024
 
@@ -61,7 +61,7 @@ class UseRecord:
 
     @property
     def idle_ns(self) -> int:
-        """How long nobody has used it, at least."""
+        """How long no user has used it, at least."""
         return max((counter.idle_ns for counter in self.counters.values()), default=0)
 
 

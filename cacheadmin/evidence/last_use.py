@@ -2,7 +2,7 @@
 
 Of archives, of source revisions, and of git databases and checkouts.
 
-Both are kept, and the shorter idleness counts: whoever may write to an archive
+Both are kept, and the shorter idleness counts: a user who may write to an archive
 can change its attribute, and who loses the state must not lose patience with
 it. Where one of the two is missing, the archive was never observed. Only a
 filesystem without user attributes leaves the state alone.
@@ -83,7 +83,7 @@ def record_uses(
     """Write what this look saw to the attributes; return the records for the state too.
 
     ``used`` are names as in ``observed_entries``. Also returned: how many attributes
-    could not be written (somebody else's folder, a full disk). Such an entry counts
+    could not be written (another user's folder, a full disk). Such an entry counts
     as never observed.
     """
     rows: dict[str, str] = {}

@@ -3,11 +3,11 @@
 A line of ``/proc/locks`` names a process and a file by device and inode. The
 device there is the filesystem's own, on btrfs and overlayfs not the one that
 ``stat`` tells; and a ``.lock`` that an older uv's prune deleted is still held
-by whoever opened it before. So of each process with a lock on the cache's
+by the processes that opened it before. So of each process with a lock on the cache's
 filesystem the open files are looked at: one of them is, or was, this cache's
 ``.lock``.
 
-Anybody can hold thousands of locks, on files of their own: each process is
+Any user can hold thousands of locks, on files of their own: each process is
 looked at once, whatever the number of its locks, and so many open files of
 each account. What is beyond that could be a deleted ``.lock``, and counts as one.
 """
@@ -158,7 +158,7 @@ def _to_read(found: list[FileLock], lock: CacheLock) -> tuple[list[LocksOf], lis
         uid = owner_of_process(pid)
         left[uid] = left.get(uid, _MAX_DESCRIPTORS_OF_ONE) - len(_descriptors(pid))
         task = LocksOf(pid, tuple(locks), lock, False, frozenset(held.get(pid, ())))
-        # Nobody knows what they are: one may be a lock that was deleted.
+        # What they are is not known: one may be a lock that was deleted.
         (unknown if left[uid] < 0 else to_read).append(task)
     return unknown, to_read
 

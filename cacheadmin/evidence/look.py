@@ -152,7 +152,7 @@ class Look:
         try:
             status = os.stat(folder, dir_fd=self.cache.fd, follow_symlinks=False)
         except OSError:
-            # Gone: a prune of somebody else; nothing in it can have come alive.
+            # Gone: another process pruned; nothing in it can have come alive.
             return False
         return self.may_have_changed(status.st_mtime_ns, self.inventory.watched[folder])
 
@@ -214,7 +214,7 @@ class Source(Protocol):
     """A kind of place that tells who uses a cache.
 
     Both methods change nothing and never raise for what they find: what can't
-    be read is ``Facts.unseen``, where nobody looked is ``Facts.gaps``.
+    be read is ``Facts.unseen``, where no look went is ``Facts.gaps``.
     """
 
     id: str

@@ -1,7 +1,7 @@
 """Uses that are written down in files: Jupyter kernels, systemd units, crontabs.
 
-A notebook that nobody has opened since spring, a unit that is stopped, a job
-that runs once a month: no process and perhaps no environment that anybody
+A notebook that no user has opened since spring, a unit that is stopped, a job
+that runs once a month: no process and perhaps no environment that any user
 knows, and yet a file says which Python they will start. That costs next to
 nothing to read. What such a file does not say proves nothing.
 
@@ -88,7 +88,7 @@ def kernel_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
 
 def unit_places(homes: Iterable[str] = ()) -> Iterator[PlaceOfFiles]:
     """Yield where systemd looks for units: those of the system, and of these homes."""
-    # Not /usr/lib: what packages of the system bring names nobody's cache.
+    # Not /usr/lib: what packages of the system bring names no user's cache.
     for folder in ("/etc", "/usr/local/lib"):
         yield PlaceOfFiles(f"{folder}/systemd/system", 1, _UNITS, "/root")
         yield PlaceOfFiles(f"{folder}/systemd/user", 1, _UNITS)

@@ -157,7 +157,7 @@ def _exists(path: str, closed: Closed) -> bool:
 
 
 def _nearest(path: str) -> str:
-    """Return the closed folder itself: the first on the way that lets nobody through."""
+    """Return the closed folder itself: the first on the way that lets no user through."""
     folder = ""
     for part in path.split("/")[1:]:
         inner = f"{folder}/{part}"

@@ -2,7 +2,7 @@
 
 A pin's file tells when it was made by the calendar, and its author could write
 anything there. What counts for its end is for how long hosts have seen it,
-added up over boots (`evidence.idleness`). A lost record begins anew: the pin
+added up over boots (`evidence.idleness`). A lost record begins again: the pin
 then keeps for longer. Only pins that can expire have one.
 """
 

@@ -2,7 +2,7 @@
 
 A pin is a small JSON file in one of two folders. ``CACHE.pins``, beside the
 cache, is its administrators'. The registry (``venvs.registry``), sticky and
-world-writable, is everybody's: a pin there is a *lease*, which anybody may take
+world-writable, is every user's: a pin there is a *lease*, which any user may take
 out. The owner of a file is the author of its pin, whatever the file claims.
 
 Files, not the state: losing the state must never lead to removing more, and
@@ -10,7 +10,7 @@ every host that sees the cache sees what was pinned.
 
 Root reads what users wrote. A file is opened without following links or
 waiting (a FIFO), is read up to a bound (a terabyte), and counts only for its
-own owner. A pin can only keep something; nobody can make anything go with one,
+own owner. A pin can only keep something; no user can make anything go with one,
 except what their own pin had kept. What can't be understood is said; in an
 administrator's file it keeps everything, in another user's nothing.
 """

@@ -1,6 +1,6 @@
 """Bounded readers of ``/proc/PID``: what one process runs, maps, holds open.
 
-A process may vanish at any moment and belong to anybody; what it is called,
+A process may vanish at any moment and belong to any user; what it is called,
 its arguments and environment are its own choice. ``maps`` is read, never
 ``smaps``: the latter walks page tables and costs a hundred times as much.
 """
@@ -115,7 +115,7 @@ def process_ids() -> list[int]:
 def start_of(pid: int) -> tuple[int, int] | None:
     """Return (parent's pid, start in clock ticks since boot); None when it is gone.
 
-    The dearest of all reads here: asked for only where somebody needs it.
+    The most expensive of all reads here: asked for only where it is needed.
     """
     fields = _stat_fields(pid)
     try:
@@ -200,7 +200,7 @@ def read_process(
         if found is None or found.denied or (found.command_line and found.environ):
             return found
         if started:
-            # It really was started without, or keeps them where nobody can look.
+            # It really was started without, or keeps them where we can't look.
             return found
         before = found
         time.sleep(_BETWEEN_LOOKS)
@@ -260,7 +260,7 @@ def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> Pro
 
 
 def _denied(pid: int, executable: str = "") -> ProcessFiles | None:
-    """Return what everybody may know of a process; None for kernel threads, which use nothing."""
+    """Return what every user may know of a process; None for kernel threads, which use nothing."""
     fields = _stat_fields(pid)
     if len(fields) > 6 and fields[6].isdigit() and int(fields[6]) & _KERNEL_THREAD:
         return None

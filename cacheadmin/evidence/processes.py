@@ -75,7 +75,7 @@ class SeenProcess:
 
 
 class ProcessReader:
-    """Reads one process after the other; in a reader, since each may be anybody's."""
+    """Reads one process after the other; in a reader, since each may be any user's."""
 
     def __init__(self, locator: Callable[[], CacheLocator], binaries: UvBinaries) -> None:
         self._locator = locator

@@ -172,7 +172,7 @@ class _Place:
         return cls(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))
 
     def may_lie_on(self, mount: Mount, mounts: tuple[Mount, ...]) -> bool:
-        """Whether a mount shows this folder, a part of it, or what nobody can tell."""
+        """Whether a mount shows this folder, a part of it, or what can't be told."""
         if mount.kind == "overlay":
             return any(self._overlaps(_Place.of(layer, mounts)) for layer in _layers(mount))
         if mount.kind not in _OF_ONE_DEVICE:
@@ -187,10 +187,10 @@ class _Place:
 
 
 def _layers(overlay: Mount) -> Iterator[str]:
-    """Yield the folders an overlay shows, resolved, as whoever mounted it named them.
+    """Yield the folders an overlay shows, resolved, as they were named when it was mounted.
 
     They mean what they mean to us. Who mounts one in a namespace where they mean
-    something else hides nobody's uv but their own.
+    something else hides no uv but their own.
     """
     found = False
     for option in overlay.options:

@@ -19,12 +19,12 @@ def redirected(file: str) -> str | None:
     """Return the absolute path that a ``.venv`` file names; None for what names none.
 
     What it names need not exist. Never raises and follows no link: the file
-    belongs to anybody, and may be a FIFO or a terabyte.
+    belongs to any user, and may be a FIFO or a terabyte.
     """
     content = read_file(file, _MAX_BYTES)
     if isinstance(content, ReadFailure):
         return None
-    # uv fails on a text of several lines; whoever reads the first gets only this.
+    # uv fails on a text of several lines; a program that reads the first line gets only this.
     lines = os.fsdecode(content).strip("\r\n").splitlines()
     if not lines or "\0" in lines[0] or not lines[0].strip():
         return None

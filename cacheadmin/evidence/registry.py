@@ -1,6 +1,6 @@
 """The registry: a folder of links, one an environment, made by the users themselves.
 
-The folder is sticky and world-writable, like ``/tmp``: everybody may add a
+The folder is sticky and world-writable, like ``/tmp``: every user may add a
 link to an environment and only its owner may remove it. A link can only keep
 something alive; how much time it may cost is limited for each account.
 """
@@ -37,7 +37,7 @@ _NAME = re.compile(r"(\d{1,10})-[0-9a-f]{16}", re.ASCII)
 def entry_name(uid: int, path: str) -> str:
     """Return what an account's link to an environment is called: ``61001-<16 hex digits>``.
 
-    Anybody can work it out, and make a link of that name first. Then it does
+    Any user can work it out, and make a link of that name first. Then it does
     not belong to the account that it names, which is how that is noticed.
     """
     return f"{uid}-{_digest(path)}"

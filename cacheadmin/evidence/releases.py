@@ -2,7 +2,7 @@
 
 Nothing is ever run to find out. An environment names the release that made
 it; an installed uv its own; a running uv may be told by metadata beside it;
-and whoever wrote to a version bucket used one of that bucket's releases. A
+and the user who wrote to a version bucket used one of that bucket's releases. A
 trace counts for ``uv.active_within`` after its date; the planner decides.
 """
 
@@ -94,18 +94,18 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
 
 @frozen
 class HomeFolder:
-    """Where a uv may be installed: an account's home, or the places for everybody."""
+    """Where a uv may be installed: an account's home, or the places for every user."""
 
     uid: int | None
-    """The account; None for everybody."""
+    """The account; None for every user."""
     path: str
-    """Its home folder; empty for everybody."""
+    """Its home folder; empty for every user."""
 
 
 def read_home(home: HomeFolder) -> tuple[ReleaseTrace, ...]:
-    """Return what uv is installed in a home, or for everybody; for readers to be asked."""
+    """Return what uv is installed in a home, or for every user; for readers to be asked."""
     if home.uid is None:
-        words = "an executable for everybody on this host"
+        words = "an executable for all users of this host"
         return tuple(_program(None, found, words) for found in system_executables())
     found = executables_in_home(home.path)
     programs = [_program(home.uid, one, "an executable in their home") for one in found]
@@ -124,7 +124,7 @@ HOME: Question[HomeFolder, tuple[ReleaseTrace, ...]] = Question(
 def _in_homes(
     uids: Iterable[int], inventory: Inventory, now_ns: int, readers: Readers
 ) -> Iterator[ReleaseTrace]:
-    """Look for uv in the usual places of homes, and for one that everybody can run."""
+    """Look for uv in the usual places of homes, and for one that every user can run."""
     homes = [*(HomeFolder(uid, path) for uid, path in _homes(uids)), HomeFolder(None, "")]
     answers = readers.ask_all(HOME, homes)
     for home, answer in zip(homes, answers, strict=True):

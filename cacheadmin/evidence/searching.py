@@ -28,7 +28,7 @@ from cacheadmin.values import frozen
 
 _WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
 
-# Folders of an environment's own, where nobody keeps another one.
+# Folders of an environment's own, where no user keeps another one.
 _OWN = frozenset({"bin", "include", "lib", "lib64", "share"})
 
 # Where an installation keeps its packages: PREFIX/lib/pythonX.Y/site-packages.
@@ -40,10 +40,10 @@ _TOOL_FOLDERS = (".local", "share", "uv", "tools")
 # Names under which a project's environment may be a link or a file.
 _PROJECT_ENVIRONMENTS = frozenset({".venv", "venv"})
 
-# uv links all files of a package alike; by hand somebody may have made one among others.
+# uv links all files of a package alike; by hand a user may have made one among others.
 _LINKS_LOOKED_AT = 20
 
-# What the kernel makes up: nobody keeps an environment there, and it never ends.
+# What the kernel makes up: no user keeps an environment there, and it never ends.
 _MADE_UP = frozenset(
     {
         *("proc", "sysfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs"),
@@ -146,7 +146,7 @@ class SearchPart:
 def search(task: SearchTask) -> Iterator[SearchPart]:
     """Search folders, and yield what is found, part by part. For readers to be asked.
 
-    A uv cache that lies below is no place for anybody's environments, and is left out.
+    A uv cache that lies below is no place for any user's environments, and is left out.
     """
     yield from _Tree(task).walk()
 
@@ -423,7 +423,7 @@ def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
 
 
 def made_up_places() -> frozenset[str]:
-    """Return where filesystems like ``/proc`` are mounted, which hold nobody's files."""
+    """Return where filesystems like ``/proc`` are mounted, which hold no user's files."""
     try:
         return frozenset(mount.mount_point for mount in read_mounts() if mount.kind in _MADE_UP)
     except (OSError, ValueError, IndexError):

@@ -1,10 +1,10 @@
 """uv releases that cacheadmin does not know, read from binaries that were seen anyway.
 
-A new uv comes out, and somebody has it tonight. Its binary lies in a home, in an
+A new uv comes out, and a user has it tonight. Its binary lies in a home, in an
 environment, or runs: it is read, never started, and says which buckets that
 release needs. How far it is believed depends on who could have written it:
 
-- a binary of root's, that nobody else can write to, is believed as if the
+- a binary of root's, that no other user can write to, is believed as if the
   administrator had named it (``cacheadmin uv learn``);
 - any other says only what *its own user* needs of the buckets. It makes no bucket
   known that was not, so nothing of that release is removed because of it, and
@@ -55,7 +55,7 @@ class Binaries:
     """The binaries of one account whose releases are unknown."""
 
     uid: int | None
-    """The account; None for everybody on this host."""
+    """The account; None for all users of this host."""
     files: tuple[tuple[str, str], ...]
     """(path, release that it should be) of each."""
     folders: tuple[str, ...]

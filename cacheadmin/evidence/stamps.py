@@ -4,7 +4,7 @@ A stamp is a digest of what ``lstat`` says of the few folders and files whose
 change would change a look's answer: the environment's folder, ``pyvenv.cfg``,
 ``bin``, ``lib``, each folder of packages, path files and what they name. A
 name that comes, goes or is replaced moves its folder's times; the inode change
-time can't be set back by anybody but with the clock. Equal stamps mean: not
+time can't be set back by any user but with the clock. Equal stamps mean: not
 looked at again.
 
 Times are trusted only as far as they go:

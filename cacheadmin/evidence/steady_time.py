@@ -1,4 +1,4 @@
-"""Time that nobody can set: the kernel's count since boot, and a clock held against it."""
+"""Time that no user can set: the kernel's count since boot, and a clock held against it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody asked ``uvx`` for: the roots among an environment's distributions.
+"""What a user asked ``uvx`` for: the roots among an environment's distributions.
 
 uv leaves no note of it: every distribution of a cached environment is marked
 ``REQUESTED`` (run 0.5.10, 0.8.5, 0.13.8). But a tool is what no other one

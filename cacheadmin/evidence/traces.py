@@ -14,8 +14,8 @@ def accounts_with_traces(look: Look) -> frozenset[int]:
 
     So do those that registered an environment, run a program from the cache, or
     had an environment when it was last seen. A program that runs from an
-    environment of nobody's knows of no cache: what that links to tells. Files
-    that anybody may own (locks) tell as little as the root folder.
+    environment without an owner knows of no cache: what that links to tells. Files
+    that any user may own (locks) tell as little as the root folder.
     """
     inventory = look.inventory
     uids = {archive.uid for archive in inventory.archives.values()}

@@ -1,7 +1,7 @@
 """Trees are searched by readers, account by account.
 
-Who owns a tree of a million folders, or one that hangs whoever looks, shall
-hide nobody else's environments. So folders of root's at the top of a tree are
+A user who owns a tree of a million folders, or one that hangs each look, must
+not hide other users' environments. So folders of root's at the top of a tree are
 only listed, one by one, and what is below them is searched as one task for
 each account. A task that takes too long, hangs or dies is one gap, with that
 account's name.

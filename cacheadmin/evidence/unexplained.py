@@ -9,7 +9,7 @@ looked at: links at once, folders down to where their files begin. One link
 into the cache without an explanation, and the whole environment is walked.
 
 Where other distributions are linked, folders without an explanation are looked
-at whole: somebody installs by links there.
+at whole: a user installs by links there.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class UnexplainedLinks:
     ``archives`` are those that distributions of this folder are installed from.
     ``whole``: folders that nothing explains are looked at to their ends.
     ``borrowed``: it is no folder of the environment's own, but one that a
-    ``*.pth`` names, and may be somebody's project: what is too large there is let be.
+    ``*.pth`` names, and may be another user's project: what is too large there is let be.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """POSIX access control lists, and what they grant to a group or a user.
 
 Mode bits alone deceive where a list is set: the group bits of ``st_mode`` then
-show the list's *mask*, the most that anybody but owner and others may have,
-not what the owning group has. Whoever judges rights has to read the list.
+show the list's *mask*, the most that any but owner and others may have,
+not what the owning group has. To judge rights, the list has to be read.
 
 The kernel hands a list out as an extended attribute: a version number, then
 entries of tag, rights and id, all little-endian (``linux/posix_acl_xattr.h``;
@@ -72,7 +72,7 @@ class Access:
     """The entry's own access list; without one, its mode bits as a list."""
 
     def group_may(self, gid: int, wanted: int) -> bool:
-        """Whether somebody who is in this group, and nothing else here, may do all of it.
+        """Whether a user who is in this group, and nothing else here, may do all of it.
 
         By acl(5), one entry that matches has to grant it all.
         """

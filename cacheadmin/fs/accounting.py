@@ -6,7 +6,7 @@ Three things keep a removal from giving back what ``du`` says:
   once, and only for what holds all its names;
 - *clones*: an extent that another file shares stays with that file. It counts
   only when every file that was found on it goes, and there were at least two:
-  where one alone was found, the other is one that nobody has looked at;
+  where one alone was found, the other is one that no user has looked at;
 - *sparse and compressed files*: blocks count, not lengths.
 
 So the bytes of several entries are not the sum of their bytes: two entries
@@ -33,7 +33,7 @@ H = TypeVar("H", bound=Hashable)
 
 Ranges = Sequence[tuple[int, int]]
 
-# One extent in so many groups is somebody's trick, or a filesystem's own
+# One extent in so many groups is a user's trick, or a filesystem's own
 # deduplication; it then counts as staying.
 _MAX_GROUPS = 64
 

@@ -1,7 +1,7 @@
 """Replace a file as a whole, so that no reader ever sees half of one.
 
-The content goes into a new file with a name nobody can guess, in the same
-folder, and is renamed over the old one when it is on the disk. Whoever reads
+The content goes into a new file with a name that can't be guessed, in the same
+folder, and is renamed over the old one when it is on the disk. A process that reads
 at any moment gets the old content or the new; a kill or a full disk leaves
 the old one alone (and at worst a hidden ``.cacheadmin-*.new`` beside it).
 
@@ -27,7 +27,7 @@ def write_atomically(path: str, content: bytes, mode: int) -> None:
     """Replace the file at ``path``, or make it, with exactly this content and mode.
 
     The umask does not count. It is on the disk when this returns. Folders on
-    the way are followed like anybody's, the file itself never. Raises
+    the way are followed like any user's, the file itself never. Raises
     NotPermitted where the rights are missing, CacheadminError for whatever
     else keeps it from being written; the old file is untouched then.
     """

@@ -2,8 +2,8 @@
 
 A clone (reflink) has an inode and a link count of its own, so nothing in
 ``stat`` tells it from a copy; the filesystem marks each of its extents as
-shared. It does not say with whom: whoever wants to know whether a removal
-frees them has to find the other files (``fs.accounting``).
+shared. It does not say with which files: to learn whether a removal
+frees them, the other files have to be found (``fs.accounting``).
 
 Source: Documentation/filesystems/fiemap.rst of the kernel.
 """

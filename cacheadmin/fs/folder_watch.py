@@ -1,13 +1,13 @@
 """Which of very many folders have changed since a moment, without looking at each again.
 
 Comparing the times of fifty thousand folders takes a tenth of a second or more,
-which is too long to keep everybody's uv waiting. inotify tells: watches are
-opened on every folder beforehand, whoever holds no lock yet, and what has
+which is too long to keep every user's uv waiting. inotify tells: watches are
+opened on every folder before the lock is taken, and what has
 happened since is read in microseconds.
 
 The kernel tells of what happens on this host alone, and only so much at once.
 Where it can't watch every folder, or has lost a notice, there is no answer,
-and whoever asks compares times. A watch tells of names that come and go in a
+and the caller compares times. A watch tells of names that come and go in a
 folder, which is what moves its modification time.
 """
 
@@ -45,7 +45,7 @@ class FolderWatch:
 
     def __init__(self, root_fd: int, folders: Iterable[str]) -> None:
         self._fd: int = open_inotify()
-        # Closed with whoever asks it: a look has no end of its own.
+        # Closed with the object that asks it: a look has no end of its own.
         self._closing = weakref.finalize(self, os.close, self._fd)
         self._watched: dict[int, str] = {}
         self._folders = frozenset(folders)

@@ -90,7 +90,7 @@ def free_space(fd: int) -> FreeSpace:
 def can_write(folder_fd: int, bytes_wanted: int) -> bool | None:
     """Whether so many bytes can be written in an open folder; None where that can't be tried.
 
-    What is tried is a file without a name, which nobody sees and which goes when
+    What is tried is a file without a name, which no user sees and which goes when
     it is closed. Numbers are no proof: of ext4's free blocks some are for ext4
     alone, and a server's quota shows in no number.
     """

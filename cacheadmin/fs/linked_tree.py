@@ -1,8 +1,8 @@
 """Every link of a folder and of what lies behind its links, within bounds.
 
 People move ``lib`` or ``site-packages`` to a larger disk and leave a link, so
-a tree does not end where its folder does. But whoever owns the tree may also
-link it to itself, to ``/``, or to somebody's data. So each folder is known by
+a tree does not end where its folder does. But the user who owns the tree may also
+link it to itself, to ``/``, or to another user's data. So each folder is known by
 device and inode and visited once, and depth, links followed and entries looked
 at are limited. What is beyond a limit is said, never passed over.
 
@@ -27,7 +27,7 @@ MAX_FOLLOWED = 1_000
 # Of all trees of one account together: what it links from one tree to the next is many times there.
 MAX_ENTRIES_OF_ONE = 20_000_000
 
-# Filesystems that the kernel makes up: endless, and nobody's packages.
+# Filesystems that the kernel makes up: endless, and no user's packages.
 _MADE_UP = frozenset(
     {
         *("proc", "sysfs", "cgroup", "cgroup2", "debugfs", "tracefs", "configfs", "securityfs"),
@@ -143,7 +143,7 @@ class LinkedTree:
 
 @cache
 def made_up_devices() -> frozenset[int]:
-    """Return the devices of filesystems like ``/proc``, which hold nobody's files."""
+    """Return the devices of filesystems like ``/proc``, which hold no user's files."""
     try:
         return frozenset(mount.device for mount in read_mounts() if mount.kind in _MADE_UP)
     except (OSError, ValueError, IndexError):

@@ -1,8 +1,8 @@
-"""``flock`` without surprises: taken, held by somebody else, or not to be had here.
+"""``flock`` without surprises: taken, held by another process, or not to be had here.
 
 Some filesystems have no locks (FUSE, gateways of object stores, NFS without its
 lock service, a kernel's half-made ones), and each says so by another error.
-None of them is "somebody holds it": waiting would never end, and going on
+None of them is "another process holds it": waiting would never end, and going on
 would mean pruning while installs run. uv goes on without a lock after
 ``EOPNOTSUPP`` and ``ENOSYS``; we stop, since what we do is not undone by a retry.
 """
@@ -23,7 +23,7 @@ _HINT = "mount it with locks (see preflight, lock.works); without them nothing w
 
 
 def lock_now(fd: int, operation: int, path: str) -> bool:
-    """Take a ``flock`` at once; False when somebody else holds it.
+    """Take a ``flock`` at once; False when another process holds it.
 
     ``path`` is for messages. Raises Refused where locks can't be had.
     """

@@ -1,8 +1,8 @@
 """Make a folder where others can write, and be sure that it is the one that was made.
 
 Between ``mkdir`` and ``open`` in a folder that others can write to, any of
-them can put another folder in its place, somebody's private one: whoever then
-gives it owner and mode gives that away. So a folder is made where nobody else
+them can put another folder in its place, a victim's private one: a process that then
+gives it owner and mode gives that away. So a folder is made where no other user
 can come, gets its rights there, and appears under its name in one rename that
 replaces nothing. Nothing that was found is ever given other rights.
 """
@@ -31,8 +31,8 @@ def make_folder(
 ) -> int:
     """Make a folder with these rights in an open one; return its descriptor.
 
-    ``workshop_fd`` is a folder where nobody else can write, on the same
-    filesystem: what is unfinished is seen by nobody then. Without it, and
+    ``workshop_fd`` is a folder where no other user can write, on the same
+    filesystem: what is unfinished is seen by no user then. Without it, and
     across a project quota, a private folder for a moment stands beside the
     name. ``furnish`` puts in what should be there from the first moment.
     Raises FileExistsError when the name is taken, and OSError.
@@ -71,7 +71,7 @@ def _make_in(
 
 @contextmanager
 def _private_folder(parent_fd: int) -> Iterator[int]:
-    """Make a folder in which nobody else can write, for as long as it is needed.
+    """Make a folder in which no other user can write, for as long as it is needed.
 
     Whatever others put in its place, it is only used while it is ours and
     closed to them, and nothing is done to it itself.

@@ -4,7 +4,7 @@
 symlink's own access time (under ``relatime`` once a day, or after a change),
 and nothing an application can open prevents that. A bind mount with
 ``noatime`` does. It is made in a mount namespace of this process alone, so
-nobody else sees it and it ends with the process; only root may do so.
+no other user sees it and it ends with the process; only root may do so.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def stop_recording_access_times(path: str) -> bool:
     folder = os.fsencode(path)
     if libc.unshare(_CLONE_NEWNS) != 0:
         return False
-    # First of all private: otherwise the mount would appear for everybody.
+    # First of all private: otherwise the mount would appear for every user.
     if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) != 0:
         return False
     if libc.mount(folder, folder, None, _MS_BIND, None) != 0:

@@ -1,6 +1,6 @@
 """Bounded reads that follow no link and hang on nothing.
 
-A user may put a FIFO, a device, a link to somebody's secret, or a terabyte
+A user may put a FIFO, a device, a link to another user's secret, or a terabyte
 where a small file is expected. A failed read is a value: the planner has to
 weigh what could not be seen.
 """
@@ -45,7 +45,7 @@ def read_file_and_status(
 ) -> tuple[bytes, os.stat_result] | ReadFailure:
     """Return a file's content as `read_file` does, with the status of that very file.
 
-    Whoever could swap the file between two calls can't make its owner another.
+    A user who can swap the file between two calls can't give it another owner.
     """
     opened = open_file(name, dir_fd)
     if isinstance(opened, ReadFailure):

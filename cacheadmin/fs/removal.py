@@ -3,7 +3,7 @@
 Everything happens relative to directory descriptors; a link is unlinked,
 never followed; what is mounted inside is never entered. The device number
 does not tell a bind mount from a folder of the same filesystem, the identity
-of the mount does (see ``fs.mounts.mount_id``): somebody's home folder bound
+of the mount does (see ``fs.mounts.mount_id``): a user's home folder bound
 into a tree must outlive that tree.
 
 A tree may be made to harm: a hundred thousand folders deep it would exhaust

@@ -1,7 +1,7 @@
 """Rename without ever replacing what is there, and exchange two names in one step.
 
 ``rename(2)`` replaces an existing file, and an empty folder, without a word.
-Looking first leaves a moment in which somebody else may make the name; the
+Looking first leaves a moment in which another process may make the name; the
 kernel's ``RENAME_NOREPLACE`` does not. Filesystems that lack it (NFS) get the
 look and the rename. An exchange has no such replacement: where the filesystem
 lacks it, the caller needs two steps and a way to end them after a kill.
@@ -42,7 +42,7 @@ def move_to_free_name(name: str, source_fd: int, target: str, target_fd: int) ->
 
 
 def exchange(name: str, source_fd: int, target: str, target_fd: int) -> bool:
-    """Let two names that both exist change places, at once for everybody.
+    """Let two names that both exist change places, at once for every user.
 
     Return False where the filesystem can't (NFS). Raises OSError.
     """
@@ -51,7 +51,7 @@ def exchange(name: str, source_fd: int, target: str, target_fd: int) -> bool:
 
 def _rename(name: str, source_fd: int, target: str, target_fd: int, how: int) -> bool:
     """Rename with a flag; whether the kernel and the filesystem know it."""
-    # As Python does for its own calls: whoever audits file accesses sees these too.
+    # As Python does for its own calls: an audit hook for file accesses sees these too.
     sys.audit("cacheadmin.rename", name, target, how)
     renameat2 = _renameat2()
     if renameat2 is None:

@@ -1,9 +1,9 @@
 """Where a path leads, link by link, with bounds.
 
 ``os.path.realpath`` calls itself for each link and stops at none: a chain of
-1,100 links, which anybody can make, ends the program with a RecursionError.
+1,100 links, which any user can make, ends the program with a RecursionError.
 The kernel follows 40 links in one path and no more, so a longer chain leads
-nowhere for everybody; here it is followed as far as the kernel would, and its
+nowhere for every user; here it is followed as far as the kernel would, and its
 rest stays text. A linter rule forbids ``realpath`` in this package.
 """
 

@@ -1,6 +1,6 @@
 """Owner, group, mode and access lists of a folder, read and given as a whole.
 
-Whoever makes a folder in a shared cache decides who can work in it. Mode bits
+The user who makes a folder in a shared cache decides who can work in it. Mode bits
 alone do not tell: where the cache's root has a default access list, everything
 below gets its rights from there, and a folder moved in from elsewhere, or made
 with ``mkdir`` and ``chmod``, has none of them (facts section 11).
@@ -20,7 +20,7 @@ from cacheadmin.values import frozen
 _NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 # Set user id means nothing on a folder. Below the cache's root, a sticky one breaks uv's
-# renames, and lets nobody but its owner's links be followed (fs.protected_symlinks).
+# renames, and lets no user but its owner's links be followed (fs.protected_symlinks).
 _OF_NEW_FOLDERS = 0o2777
 
 

@@ -61,7 +61,7 @@ class KnownHost:
 
 
 def known_hosts(case: Case) -> tuple[KnownHost, ...]:
-    """Return the other hosts of a cache, by name; those that nobody can rely on come first."""
+    """Return the other hosts of a cache, by name; those that can't be relied on come first."""
     expected, _ = expected_hosts(case.policy.hosts.expect)
     standings = {gap.host: _BY_GAP[gap.id] for gap in case.evidence.gaps if gap.id in _BY_GAP}
     told = of_hosts(case.evidence.hosts)

@@ -1,7 +1,7 @@
 """Observations as files beside the cache, one a host: for sites without a database.
 
 Believed is only what root or the owner of the cache has written, in a folder
-that nobody else can write to.
+that no other user can write to.
 """
 
 from __future__ import annotations

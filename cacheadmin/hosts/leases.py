@@ -10,7 +10,7 @@ Numbers only grow, since the highest file stays; an empty one is a lease that
 was given back. So the number is the fence: a holder has lost its turn as soon
 as a higher file is there, or its own is gone.
 
-- A lease that nobody renews ends (``LASTS_SECONDS``), by the clock of the
+- A lease that no host renews ends (``LASTS_SECONDS``), by the clock of the
   filesystem: its modification time against that of a file made just now. A
   host's own clock says nothing to others.
 - A holder renews in the background, and trusts a renewal for less than that
@@ -18,7 +18,7 @@ as a higher file is there, or its own is gone.
   that was suspended finds its lease over before it finds a rival.
 - Who has made a file looks for a higher one: it may have read the folder long ago.
 - A client of NFS may believe what is a minute old: a lease lasts longer than that
-  and what its holder trusts together, so what seems over to anybody is over.
+  and what its holder trusts together, so what seems over to any host is over.
 - Where the run lock of this very kernel is held, a lease of the same boot has
   no holder any more: its process is dead.
 

@@ -102,7 +102,7 @@ class Turn:
     def __call__(self, *, batch: bool = False) -> None:
         """Raise LeaseLost where the turn is over; ``batch``: moves begin that belong together.
 
-        Within a batch the lease is asked anew only after a pause.
+        Within a batch the lease is asked again only after a pause.
         """
         now = _now()
         if self._lost is None and not batch and now - self._looked_at < _LOOK_AGAIN_SECONDS:
@@ -112,7 +112,7 @@ class Turn:
         self._looked_at = now
 
     def regain(self) -> bool:
-        """Take the turn again after it was lost; whether nobody had it in between."""
+        """Take the turn again after it was lost; whether no other host had it in between."""
         with self._guarded:
             before = self._lease.number()
             try:
@@ -158,7 +158,7 @@ class Turn:
 
 
 class Undisputed:
-    """The fence where no other host reaches the cache: nobody can take a turn away."""
+    """The fence where no other host reaches the cache: no host can take a turn away."""
 
     def __call__(self, *, batch: bool = False) -> None:
         """Go on."""

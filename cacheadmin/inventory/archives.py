@@ -45,7 +45,7 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
 
     Plain files, temporary folders and empty folders are never finished
     archives; every uv release's prune deletes them (facts section 2). A link
-    is somebody's own doing, such as an archive moved to another disk:
+    was made by hand, such as an archive moved to another disk:
     environments may still reach through it, so it is not for us to remove. A
     tripwire is a link of ours, and what it leads to is on trial.
     """
@@ -91,7 +91,7 @@ def is_tripwire(bucket_fd: int, entry: str) -> bool:
     """Whether an entry is on trial, so that a link in its place is a tripwire.
 
     ``bucket_fd`` is the bucket of archives. The link itself is not asked:
-    reading it would be a use. Everybody may look up names in our folder.
+    reading it would be a use. Every user may look up names in our folder.
     """
     return _status_on_trial(bucket_fd, entry) is not None
 
@@ -99,7 +99,7 @@ def is_tripwire(bucket_fd: int, entry: str) -> bool:
 def stands_on_trial(cache: OpenCache, path: str) -> bool:
     """Whether an absolute path is, or lies in, an entry of a cache that is on trial now.
 
-    For whoever was told of that path by a record: looking there would be a use.
+    For a caller that knows that path from a record: looking there would be a use.
     """
     prefix = cache.identity.path.rstrip("/") + "/"
     entry = "/".join(path.removeprefix(prefix).split("/")[:2])

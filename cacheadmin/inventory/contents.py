@@ -68,7 +68,7 @@ class Contents:
         self._newest(bucket, status.st_uid, status.st_mtime_ns)
 
     def taken(self) -> Contents:
-        """Return what was filled in so far, and begin anew."""
+        """Return what was filled in so far, and begin again."""
         part = Contents()
         for name in _NAMES:
             filled = getattr(self, name)

@@ -41,7 +41,7 @@ class OpenCache:
 def open_cache(path: str) -> Iterator[OpenCache]:
     """Open the cache at an absolute path.
 
-    Folders above it may be links; it may not be one itself, because whoever
+    Folders above it may be links; it may not be one itself, because a user who
     can change that link would choose what is deleted. Raises NotACache and
     NotPermitted.
     """

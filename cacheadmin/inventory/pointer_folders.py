@@ -362,7 +362,7 @@ class _Reader:
             # Git and other sources without a revision file: the folder is the revision.
             self._add_revision(fd, path, listing, None)
         for name in listing.folders:
-            # An unpacked source is a tree of somebody else's making, with links of its own.
+            # An unpacked source is a tree that its author made, with links of its own.
             # But a metadata file in the wrong place must not hide revisions below it.
             if not (is_revision and name in UNPACKED_SOURCES):
                 yield from self._visit(fd, name, f"{path}/{name}", depth + 1)

@@ -154,8 +154,8 @@ class _Reading:
     def _is_ours_alone(self, bucket: str) -> bool:
         """Whether a bucket holds nothing but planted roots.
 
-        Protection makes such buckets for releases that nobody uses here. Every
-        uv leaves more in its bucket than that; so to whoever asks which
+        Protection makes such buckets for releases that no user has here. Every
+        uv leaves more in its bucket than that; so to a caller that asks which
         releases are used, or what could go, there is no such bucket.
         """
         try:

@@ -55,7 +55,7 @@ def exposition(samples: Iterable[Sample], helps: Mapping[str, str]) -> str:
 def samples_of(text: str, metric: str) -> Iterator[Sample]:
     """Yield the samples of one metric in a text that ``exposition`` made.
 
-    The text may have been changed by anybody: lines that are not of that
+    The text may have been changed by any user: lines that are not of that
     shape are passed over.
     """
     for line in text.splitlines():

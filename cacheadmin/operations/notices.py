@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.trial.ledger import Spring
 
-# Commands whose refusals nobody may be there to see.
+# Commands that timers run: perhaps no person sees their refusals.
 _UNATTENDED = frozenset({"prune", "evict"})
 _OVERDUE = "quarantine-overdue"
 
@@ -112,7 +112,7 @@ def notices_of_uses(
     later = frozenset(_event_of(one) for one in uses if one.at_ns > looked_ns)
     yield Notice(
         "sprung",
-        f"{entries} of {loaded.policy.name} came back from trial: somebody unseen uses them",
+        f"{entries} of {loaded.policy.name} came back from trial: an unseen user has them in use",
         lines,
         loaded.command("runs list"),
         Told(now_ns, max(looked_ns, last.until_ns), later),

@@ -38,7 +38,7 @@ NOT_INSTALLED = (
 _NO_URL = "no notification: notify.file has no URL in it"
 
 
-# The commands that tell: timers run them, and nobody may be there to read what they say.
+# The commands that send messages: timers run them, and perhaps no person reads what they print.
 _TELLING = frozenset({"prune", "evict", "audit"})
 
 
@@ -89,7 +89,7 @@ def destinations(loaded: LoadedPolicy) -> list[Destination]:
 
 
 def send_all(to: Sequence[Destination], title: str, text: str) -> tuple[bool, list[str]]:
-    """Send one message everywhere; return whether anybody took it, and what went wrong."""
+    """Send one message everywhere; return whether any receiver took it, and what went wrong."""
     if not is_installed():
         return False, [NOT_INSTALLED]
     if not to:

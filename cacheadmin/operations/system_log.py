@@ -39,7 +39,7 @@ _MAX_FIELD = 4096
 def log_to_system(account: Account, system: str, path: str | None = None) -> None:
     """Send what a command did to ``syslog`` or ``journald``; ``path`` is another socket.
 
-    Raises CacheadminError where nobody takes it.
+    Raises CacheadminError where no daemon takes it.
     """
     place = path or SOCKETS[system]
     message = journal_entry(account) if system == "journald" else syslog_message(account)
@@ -49,7 +49,7 @@ def log_to_system(account: Account, system: str, path: str | None = None) -> Non
             channel.connect(place)
             channel.send(message)
         except TimeoutError:
-            raise CacheadminError(f"{place}: nobody reads what is logged there") from None
+            raise CacheadminError(f"{place}: no daemon reads what is logged there") from None
         except OSError as error:
             reason = failure(place, error).reason
             raise CacheadminError(f"{place} can't be logged to: {reason}") from error

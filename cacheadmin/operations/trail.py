@@ -1,7 +1,7 @@
 """The audit trail: who changed what on a shared cache, one JSON object a line.
 
 Each line is written with one ``write`` to a file opened for appending, so
-lines of several runs never mix (on a local filesystem), and opened anew for
+lines of several runs never mix (on a local filesystem), and opened again for
 each, so that logrotate may move it away at any time. The file may lie where
 root alone should write, but need not: a link, a device, a file with a second
 name or of another owner is never written to.
@@ -124,7 +124,7 @@ def _open(path: str) -> int:
 
 
 def _check_folder(path: str, fd: int) -> None:
-    """Refuse a folder where anybody but root and the caller could replace the trail."""
+    """Refuse a folder where any user but root and the caller could replace the trail."""
     status = os.fstat(fd)
     # A named user's or group's right shows in the group's bits: they are the list's mask.
     # A sticky one keeps them from replacing it, but not from being there first.

@@ -138,7 +138,7 @@ class ReleaseInUse:
     version: str
     """The release's number; for a range, the range in words."""
     users: tuple[str, ...]
-    """Accounts that use it, or ``everybody on this host``, by name."""
+    """Accounts that use it, or ``all users of this host``, by name."""
     takes_cache_lock: bool | None
     """Whether it locks the cache; None where unknown, or where releases of the range differ."""
     seen_ns: int
@@ -255,7 +255,7 @@ class Overview:
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody has to do anything: safe to prune, nothing broken, over or found."""
+        """Whether no admin has to do anything: safe to prune, nothing broken, over or found."""
         return (
             self.verdict is Verdict.SAFE
             and not self.broken

@@ -1,6 +1,6 @@
 """One cache in a dozen facts: what an administrator asks first, of every policy of a host.
 
-A report tells a cache's story; a status says whether somebody has to read it.
+A report describes a cache at length; a status says whether an admin has to read it.
 A policy whose cache can't be looked at is a status too: of many, one that is
 broken must not hide the others.
 """

@@ -1,8 +1,8 @@
 """When is the next prune of a policy due? systemd and cron know.
 
 Asked are the timer that we ship (``cacheadmin@POLICY.timer``) and the lines of
-``/etc/crontab`` and ``/etc/cron.d``. Nothing is guessed: a prune that somebody
-starts in another way has no next run here.
+``/etc/crontab`` and ``/etc/cron.d``. Nothing is guessed: a prune that is
+started in another way has no next run here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class NextRun:
 
 
 def next_prune(loaded: LoadedPolicy) -> NextRun | None:
-    """Return when the next prune of a policy is due; None where nobody says so."""
+    """Return when the next prune of a policy is due; None where no timer says so."""
     if loaded.path is None:
         return None
     name = os.path.basename(loaded.path).removesuffix(".yaml")

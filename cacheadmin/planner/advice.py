@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 # Buckets are needed by more than people.
 _OF_NO_ACCOUNT = {
     "cache": "a newer bucket of its kind would have to appear",
-    "policy": "uv.keep in the policy would have to name that release no more",
+    "policy": "remove that release from uv.keep in the policy",
 }
 
 
 def to_let_go(use: Use, target: str) -> str:
-    """Return what would have to change for one use to end; empty where nobody can tell."""
+    """Return what would have to change for one use to end; empty where that can't be told."""
     change = use.reason.change
     if use.reason.user is UserKind.PIN:
         change += f" ({use.words})"

@@ -1,15 +1,15 @@
-"""Which version buckets somebody still needs.
+"""Which version buckets users still need.
 
 uv's own prune keeps the buckets of the release that runs it and deletes all
 others, older and newer (facts section 0, rule 2). Here a bucket stays while
-*anybody* needs it: the union over all releases in active use, never one.
+*any user* needs it: the union over all releases in active use, never one.
 
 A bucket is needed when
 - a release in use within ``uv.active_within``, or named in ``uv.keep``, has it;
-- somebody wrote to it within that time (this alone names the bucket, whatever
+- a process wrote to it within that time (this alone names the bucket, whatever
   the release was);
 - it is the newest of its kind in this cache: a quiet month must not empty a
-  cache that nobody has moved away from;
+  cache that no user has moved away from;
 - a release in use is newer than the release table: what it needs is unknown,
   so the newest known version of every kind and all above stay;
 - a running uv of unknown release, of which any bucket may be;
@@ -90,10 +90,10 @@ def has_upgraded(case: Case, trace: ReleaseTrace) -> bool:
     """Whether a trace's user has since replaced the release that left it.
 
     So it is when they have uv executables, none of them, nor one for
-    everybody, is a release that could have left the trace, and the newest
+    every user, is a release that could have left the trace, and the newest
     of theirs came after it. A release they have elsewhere all the same
     downloads again, and leaves a new trace; no environment depends on buckets.
-    A write to a bucket is no matter of belief: whoever wrote it has that release
+    A write to a bucket is no matter of belief: the user who wrote it has that release
     somewhere, in an image or a project, whatever else they have.
     """
     if trace.is_program or trace.uid is None or trace.bucket is not None:

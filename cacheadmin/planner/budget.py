@@ -1,4 +1,4 @@
-"""What ``prune.budget`` gives up: what nobody uses, least recently used first. Pure.
+"""What ``prune.budget`` gives up: what no user uses, least recently used first. Pure.
 
 Nothing that is used is ever given up; a budget that can't be met says by how
 much, and what stays. What goes first costs least to get back (``Cost``); ties go

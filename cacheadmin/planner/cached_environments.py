@@ -1,4 +1,4 @@
-"""When a cached environment that nobody is seen to use stays all the same.
+"""When a cached environment that no user is seen to use stays all the same.
 
 ``uvx`` and ``uv run --with`` keep whole environments in the cache and never
 remove old ones; people expect the last one of each tool to stay, so that the

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
 
 # A report names this many users of an entry, then counts: enough to ask
-# somebody, short enough to read.
+# one of them, short enough to read.
 _NAMED = 3
 
 
@@ -56,7 +56,7 @@ class Case:
 
     @cached_property
     def gaps(self) -> tuple[Gap, ...]:
-        """Places where a user of the cache may be, and that nobody looked at."""
+        """Places where a user of the cache may be, and that were not looked at."""
         return open_gaps(self.policy, self.evidence)
 
     @cached_property
@@ -68,7 +68,7 @@ class Case:
     def keeps_everything(self, unseen: Unseen) -> bool:
         """Whether what could not be looked at keeps every archive and cached environment.
 
-        A running program that nobody may look into does not: what it may use goes on
+        A running program that we may not look into does not: what it may use goes on
         trial, where it goes on working and shows itself.
         """
         return unseen.hides_archives and not (unseen.trial_suffices and not self.gaps_keep)
@@ -80,7 +80,7 @@ class Case:
 
     @cached_property
     def absence_goes_on_trial(self) -> bool:
-        """Whether what is removed because nobody was seen to use it goes on trial first."""
+        """Whether what is removed because no user was seen to use it goes on trial first."""
         return self.policy.prune.trial != "never" and not self.everybody_is_known
 
     @cached_property
@@ -168,7 +168,7 @@ class Case:
         """Return a release's bucket names, from the table or as learned; None: unknown.
 
         With ``uid``, a binary that this account has is believed too: it says what
-        its user needs, and nothing about anybody else.
+        its user needs, and nothing about any other user.
         """
         known = buckets_of(version)
         if known is None:
@@ -184,7 +184,7 @@ class Case:
 
     @cached_property
     def _learned(self) -> dict[str, frozenset[str]]:
-        """What the administrator named, and what nobody but root can have written."""
+        """What the administrator named, and what no user but root can have written."""
         trusted = {s.version: s.buckets for s in self.evidence.seen_releases if s.trusted}
         return {**trusted, **self.evidence.learned}
 
@@ -226,12 +226,12 @@ class Case:
     def user(self, uid: int | None) -> str:
         """Return an account's name, or ``uid 1234`` for one that has left."""
         if uid is None:
-            return "nobody in particular"
+            return "no known account"
         return self.evidence.user_names.get(uid, f"uid {uid}")
 
     def user_of_release(self, uid: int | None) -> str:
-        """Return who has a uv: an account, or everybody where it is installed for the host."""
-        return "everybody on this host" if uid is None else self.user(uid)
+        """Return who has a uv: an account, or every user where it is installed for the host."""
+        return "all users of this host" if uid is None else self.user(uid)
 
 
 def name_some(names: list[str], words: Callable[[str], str] = str) -> tuple[str, ...]:

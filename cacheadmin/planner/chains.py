@@ -1,4 +1,4 @@
-"""Chains of evidence: from whoever uses something, step by step, to an entry. Pure.
+"""Chains of evidence: from a user of something, step by step, to an entry. Pure.
 
 ``/home/ana/proj/.venv -> archive Xyz (numpy 2.1.0), 312 links, seen 14:02 on node3``
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 Replan = Callable[["Evidence"], "Plan"]
 
-# An environment that nobody has changed for so long may well be forgotten.
+# An environment that no user has changed for so long may well be forgotten.
 _LONG_NS = 30 * 86_400 * NANOSECONDS
 
 
@@ -113,7 +113,7 @@ def explain(
 
 
 def known_names(case: Case) -> list[str]:
-    """Return the paths of environments, for whoever misspelled one."""
+    """Return the paths of environments: one of them was perhaps meant by a misspelled name."""
     return [environment.path for environment in case.outside_environments]
 
 
@@ -190,7 +190,7 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
     if leading and len(leading) == len(uses):
         buckets = name_some(sorted({use.who.partition("/")[0] for use in leading}))
         after = _unused_words(case)
-        return f"nobody uses it: only pointers in {', '.join(buckets)} keep it{after}"
+        return f"no user uses it: only pointers in {', '.join(buckets)} keep it{after}"
     users = {chain.begins for chain in chains if not chain.leads and len(chain.steps) > 1}
     if len(users) != 1:
         return ""

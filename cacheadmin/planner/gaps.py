@@ -69,10 +69,10 @@ def rests_on(
     gaps: tuple[Gap, ...],
     unlinkable: frozenset[str] | None,
 ) -> str:
-    """Return what a removal rests on: ``proof``, or that nobody was seen (``absence``).
+    """Return what a removal rests on: ``proof``, or that no user was seen (``absence``).
 
     Pointers, buckets and what was left behind are proven: losing one that
-    somebody wanted costs a download. An archive or a cached environment may be
+    is wanted again costs a download. An archive or a cached environment may be
     linked from anywhere, so only the site's word, with no gap left, is proof; and
     where other hosts use the cache, that they could not reach it (``unlinkable``).
     """

@@ -4,12 +4,12 @@ The problem. A long-lived ``uvx`` holds uv's lock, shared, for life, so the
 exclusive lock never comes; and uv before 0.8.19 takes no lock at all. Removing
 beside a uv at work is unsafe for one reason only: it may *know* an entry, read
 from a pointer a moment ago, or just unpacked and not yet pointed to, and be
-about to link it. What a uv knows nobody can see, but a uv that does not run any
+about to link it. What a uv knows can't be seen, but a uv that does not run any
 more knows nothing. So removal has two phases, as in read-copy-update:
 
 1. *Unpublish.* What makes an entry findable goes at once: whole buckets that
-   nobody needs, and the links of idle cached environments. Each is one rename.
-   Whoever looks later sees a miss, and fetches again into a new archive.
+   no user needs, and the links of idle cached environments. Each is one rename.
+   A uv that looks later sees a miss, and fetches again into a new archive.
 2. *Reclaim.* What was findable (archives, superseded revisions, builds,
    rubbish) goes in a later run, when every uv that was at work after the
    unpublishing has ended, nothing has been published about the entry since,
@@ -25,10 +25,10 @@ and the uv processes at work were listed (its *knowers*), T2 the removal.
 - An installer in the middle has moved A into place and not yet written the
   pointer: it runs, so it is a knower. Either it writes the pointer, which
   marking (or the folder's time, below) sees, or it ends without, and A is dead.
-- A knower publishes A after T1, somebody reads that, and the pointer is
+- A knower publishes A after T1, another uv reads that, and the pointer is
   replaced before T2 (only then could an unseen knower remain): the folders
   that hold pointers of A's package have then changed. Their times are part of
-  the *state* that is compared; when they differ, the period begins anew. A time
+  the *state* that is compared; when they differ, the period begins again. A time
   so young that a second change could hide behind the clock's grain compares
   unequal to everything.
 - Another release's prune in between deletes more, never publishes. An older
@@ -118,7 +118,7 @@ class Period:
     """What each entry was then, by its path."""
 
     def is_over(self, now: Moment) -> bool:
-        """Whether everybody who could know the entries has ended."""
+        """Whether every process that could know the entries has ended."""
         if self.begun.boot != now.boot:
             return True
         return self.begun.namespace == now.namespace and not self.begun.working & now.working
@@ -161,7 +161,7 @@ def divide(
             and decision.path not in published
             and decision.path not in by_name
         )
-        # Found by its name, by whoever starts: it goes while nobody is at work.
+        # Found by its name, by any uv that starts: it is moved while no uv is at work.
         or (decision.path in by_name and reclaim and not now.working)
     )
     chosen = without_dangling(candidates, inventory, evidence)

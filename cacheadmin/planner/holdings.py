@@ -3,7 +3,7 @@
 Two numbers answer two questions, and both come from the marks that a plan is
 made of:
 
-- *alone*: who is the last user? Nobody else's environment, process or pin
+- *alone*: who is the last user? No other user's environment, process or pin
   uses these archives. Pointers in the cache may still lead to them.
 - *freed*: what would a prune remove in addition, had these environments gone?
   Those of the former that nothing in the cache leads to either.

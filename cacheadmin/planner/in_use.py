@@ -1,7 +1,7 @@
-"""Which archives somebody uses, whatever the pointers in the cache say. Pure.
+"""Which archives are in use, whatever the pointers in the cache say. Pure.
 
 This is what protection needs: a pointer keeps its archive in its own release's
-prune, and an archive that only pointers lead to is no loss to anybody; one
+prune, and an archive that only pointers lead to is no loss to any user; one
 that an environment links to, or a process runs from, is.
 
 Unknown is alive here too. An environment that could not be read may link to
@@ -46,7 +46,7 @@ def archives_in_use(case: Case) -> ArchivesInUse:
         return ArchivesInUse(frozenset(case.inventory.archives), note)
     gaps = [gap for gap in case.gaps if not gap.id.startswith("unseen.")]
     if gaps:
-        # Somebody whom nobody looked for may link to any of them.
+        # An environment that was not looked at may link to any of them.
         note = f"every archive counts as used: {gaps[0].detail}"
         return ArchivesInUse(frozenset(case.inventory.archives), note)
     live = mark_uses(case, _perhaps_running(case, hiding))

@@ -53,7 +53,7 @@ def _links(case: Case) -> Iterator[Limit]:
     )
     says = " and the policy says links.symlink: refuse" if verdict is Verdict.REFUSED else ""
     fix = (
-        "to prune what nobody links, set links.symlink: limit"
+        "to prune what no user links, set links.symlink: limit"
         if verdict is Verdict.REFUSED
         else "cacheadmin keeps what they link; `uv cache prune` would break them"
     )
@@ -170,7 +170,7 @@ def _lock_holders(case: Case) -> Iterator[Limit]:
                 "lock.unlinked",
                 Verdict.LIMITED,
                 f"{who} holds a .lock that was deleted since, by the prune of a uv before 0.8.19: "
-                "it keeps nobody out, and nobody's lock stops it",
+                "it keeps no process out, and no other process's lock stops it",
                 "wait until it ends; ask users of such releases to upgrade",
             )
         elif holder.exclusive and holder.is_uv is False:
@@ -233,7 +233,7 @@ def _clock(case: Case) -> Iterator[Limit]:
             "clock.set",
             Verdict.LIMITED,
             f"the clock of this host was set forward by {ahead} since the last run: ages are "
-            "counted as if it had not been, until it is set back or the host starts anew",
+            "counted as if it had not been, until it is set back or the host is restarted",
             "check the clock of this host",
         )
 

@@ -55,7 +55,7 @@ YOUNG_NS = 3600 * NANOSECONDS
 # Buckets whose unread parts could point to any archive.
 _POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments", "builds", "archive"})
 
-# Ways in which somebody names an environment on purpose.
+# Ways in which a user or admin names an environment on purpose.
 _CLAIMS = frozenset({"registry", "include", "remembered"})
 
 
@@ -83,7 +83,7 @@ def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
     """Return what outside evidence (and ``also``) marks: the first pass alone.
 
     No pointer in the cache counts here, and no rule that lets an idle
-    environment stay: only what somebody is seen to use.
+    environment stay: only what was seen in use.
     """
     live = Liveness()
     _mark_outside_environments(case, live)
@@ -139,7 +139,7 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
         claims = sorted(_CLAIMS.intersection(environment.sources))
         if claims:
             who = f"{environment.path} ({', '.join(claims)})"
-            words = "somebody registered it"
+            words = "it is registered"
             yield path, Use(reasons.ENVIRONMENT_REGISTERED, who, words, environment.path)
     for memory in _missing_but_remembered(case):
         age = age_words(memory.seen_ns, case.now_ns)
@@ -295,7 +295,7 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
         superseded = (
             revision.current is False
             and case.policy.prune.revisions
-            # A process works in it, or somebody has pinned it.
+            # A process works in it, or a user has pinned it.
             and revision.path not in live.occupied
         )
         if live.buckets[revision.bucket] and not superseded:
@@ -334,7 +334,7 @@ def _mark_young(case: Case, live: Liveness) -> None:
 
 
 def _mark_idle_rules(case: Case, live: Liveness) -> None:
-    """Mark cached environments that the policy lets stay although nobody runs them."""
+    """Mark cached environments that the policy lets stay although no user runs them."""
     for environment, use in reasons_to_stay(case):
         bucket_uses = live.buckets[environment.bucket]
         # The newest of a tool is kept for its next call, which only a release

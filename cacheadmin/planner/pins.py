@@ -2,7 +2,7 @@
 
 A pin of a path keeps the entries there, and the bucket they lie in. A pin of a
 package keeps its archives, present and to come, and in buckets that stay its
-pointers and source revisions; it does not hold a bucket that nobody needs, with
+pointers and source revisions; it does not hold a bucket that no user needs, with
 everything else in it.
 
 A pin ends when the calendar says so *and* it is surely as old as it was meant

@@ -68,7 +68,7 @@ def make_plan(
 
 
 def unused_entries(case: Case) -> frozenset[str]:
-    """Return what nobody uses in any way: archives by id, revisions and git sources by path.
+    """Return what no user uses in any way: archives by id, revisions and git sources by path.
 
     None where that can't be concluded.
     """

@@ -103,8 +103,8 @@ ARCHIVE_REMEMBERED = _keeps(
 ARCHIVE_REFERENCED = _keeps(
     "archive.referenced",
     "A pointer or a source revision in a bucket that stays leads to it.",
-    "its pointer {who} would have to go: with a bucket that nobody needs any more, or by "
-    "prune.unused.after when nobody has used the wheel for long",
+    "its pointer {who} would have to go: with a bucket that no user needs any more, or by "
+    "prune.unused.after when no user has used the wheel for long",
     user=UserKind.ENTRY,
     leads=True,
 )
@@ -239,7 +239,7 @@ BUCKET_POLICY = _keeps(
 WHEEL_BUCKET_KEPT = _keeps(
     "wheel.bucket_kept",
     "It is a pointer in a bucket that stays.",
-    "its bucket would have to be needed by nobody; or prune.unused.after be set, and the wheel "
+    "no user may need its bucket any more; or prune.unused.after be set, and the wheel "
     "unused for that long",
     user=UserKind.RELEASE,
     leads=True,
@@ -276,7 +276,7 @@ GIT_USED = _keeps(
 )
 GIT_RECENT = _keeps(
     "git.recent",
-    "Nobody uses what was built from it, but not for prune.unused.after.",
+    "No user uses what was built from it, but not for prune.unused.after.",
     "prune.unused.after would have to be set, and be over for it",
 )
 GIT_UNKNOWN_BUCKET = _keeps("git.unknown_bucket", "Its bucket belongs to no known release.", _LEARN)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:
-    """Yield the wheels that nobody uses in any way, where that can be concluded.
+    """Yield the wheels that no user uses in any way, where that can be concluded.
 
     Of ``live`` the marks of what uses the cache; pointers must not be marked yet.
     """
@@ -58,7 +58,7 @@ def retired(case: Case, live: Liveness) -> dict[ArchiveId, Why]:
             reason = f"no environment or process has used it for {days} d, as far as was observed"
             found[archive.id] = (reasons.WHEEL_UNUSED, reason)
         elif archive.id in case.over_budget:
-            reason = "nobody uses it, and the cache is over prune.budget: least recently used first"
+            reason = "not in use, and the cache is over prune.budget: least recently used first"
             found[archive.id] = (reasons.WHEEL_OVER_BUDGET, reason)
     return _with_all_pointers(case, live, found)
 

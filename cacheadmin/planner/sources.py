@@ -16,7 +16,7 @@ local source is still there says nothing: most sources outlive their last user.
 What is given up, by ``prune.unused.after`` or over ``prune.budget``:
 
 - a revision goes whole, with the file that names it: of its parts, uv would unpack
-  a wheel again that nobody asked for;
+  a wheel again that no user asked for;
 - *parts* of a revision that stays go over budget alone: the ``.whl`` beside the archive
   that it was unpacked to, and the unpacked source beside a wheel. uv asks for them
   when it builds or unpacks once more (run 0.5.10, 0.8.5, 0.13.9).
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def unused_sources(case: Case, live: Liveness) -> Iterator[str]:
-    """Yield the revisions and git sources (by path) that nobody uses in any way.
+    """Yield the revisions and git sources (by path) that no user uses in any way.
 
     None where that can't be concluded. ``live.unused`` must be known, pointers must
     not be marked yet.
@@ -155,7 +155,7 @@ def _given_up(case: Case, live: Liveness, path: str, *, is_git: bool) -> Why | N
         )
     if path in case.sources_over_budget:
         return (reasons.GIT_OVER_BUDGET if is_git else reasons.REVISION_OVER_BUDGET), (
-            "nobody uses what was built from it, and the cache is over prune.budget"
+            "no user uses what was built from it, and the cache is over prune.budget"
         )
     return None
 
@@ -163,13 +163,13 @@ def _given_up(case: Case, live: Liveness, path: str, *, is_git: bool) -> Why | N
 def _parts_given_up(
     case: Case, live: Liveness, revision: SourceRevision
 ) -> Iterator[tuple[str, Why]]:
-    """Yield what goes of a revision that stays: wheels nobody needs, and parts over budget."""
+    """Yield what goes of a revision that stays: wheels no user needs, and parts over budget."""
     spare = frozenset(spare_parts(case, live, revision))
     for name in revision.wheels:
         path = f"{revision.path}/{name}"
         archive = revision.links.get(name.removesuffix(".whl"))
         if archive is not None and archive in live.retired:
-            # With the wheel left, uv would unpack it again for nobody.
+            # With the wheel left, uv would unpack it again for no user.
             yield path, live.retired[archive]
     for path in sorted(spare & case.sources_over_budget):
         yield (

@@ -131,7 +131,7 @@ def entries_of_package(
 
 
 def near_names(text: str, inventory: Inventory, others: Iterable[str] = ()) -> tuple[str, ...]:
-    """Return what somebody may have meant: packages, versions, archives, paths and ``others``."""
+    """Return what a text may stand for: packages, versions, archives, paths and ``others``."""
     entries = list(all_entries(inventory))
     packages = {normalized(entry.package) for entry in entries if entry.package is not None}
     name, separator, _ = text.partition("==")

@@ -2,7 +2,7 @@
 
 A release whose binary was seen is understood: what it needs is kept, and nothing
 of its own is ever removed until `uv learn` names it. That lowers no verdict. A bucket
-that no binary explains does: somebody may use it in ways that nothing tells.
+that no binary explains does: its users may use it in ways that are not known.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _limit(
         Verdict.LIMITED if hides else Verdict.SAFE,
         f"uv {version} ({who}) is newer than this cacheadmin: its binary was read, and what it "
         f"needs is kept{kept}",
-        f"to let its own buckets go when nobody needs them: `{learn_command(binaries[0].path)}`",
+        f"to let its own buckets go when no user needs them: `{learn_command(binaries[0].path)}`",
     )
 
 

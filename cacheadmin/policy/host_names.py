@@ -64,7 +64,7 @@ def expected_hosts(expect: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
                 problems.append(f"hosts.expect names more than {MOST_HOSTS} hosts")
                 return tuple(names)[:MOST_HOSTS], tuple(problems)
     if expect and not names and not problems:
-        # Nobody named is nobody known: an emptied file must not close a gap.
+        # No host named is no host known: an emptied file must not close a gap.
         problems.append(f"{', '.join(expect)} in hosts.expect names no host")
     return tuple(names), tuple(problems)
 

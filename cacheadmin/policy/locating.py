@@ -1,4 +1,4 @@
-"""Find a policy by path or bare name, and the cache of somebody who has none."""
+"""Find a policy by path or bare name, and the cache of a user who has none."""
 
 from __future__ import annotations
 

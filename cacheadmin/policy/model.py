@@ -185,7 +185,7 @@ class Prune(Section):
     """What a prune removes."""
 
     buckets: Literal["unneeded", "never"] = Field(
-        "unneeded", description="remove version buckets that nobody needs"
+        "unneeded", description="remove version buckets that no user needs"
     )
     archives: bool = Field(True, description="remove archives nothing refers to")
     revisions: bool = Field(
@@ -287,7 +287,7 @@ class Notify(Section):
     file: AbsolutePath | None = Field(
         None,
         description="file with such URLs, one a line, that others can't read; for policies that "
-        "everybody reads",
+        "every user reads",
     )
     about: tuple[Literal["refused", "rolled_back", "sprung", "overdue", "audit_errors"], ...] = (
         Field(
@@ -298,7 +298,7 @@ class Notify(Section):
 
     @property
     def is_set(self) -> bool:
-        """Whether anybody is to get messages."""
+        """Whether any user is to get messages."""
         return bool(self.urls) or self.file is not None
 
 

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGTP])(i?))?B?", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4, "P": 5}
 
-# timedelta ends at 999,999,999 days; nobody keeps a cache a thousand years.
+# timedelta ends at 999,999,999 days; no user keeps a cache a thousand years.
 _MAX_SECONDS = 1000 * 366 * 86_400
 
 

@@ -54,7 +54,7 @@ def schema_file() -> str:
 def write_starter(path: str, text: str) -> None:
     """Write a new policy file, and the folders that it needs.
 
-    What is made here nobody else can write to, whatever the umask: such a
+    What is made here no other user can write to, whatever the umask: such a
     policy would be refused. Raises WrongUsage for a file that exists,
     NotPermitted.
     """

@@ -1,7 +1,7 @@
 """Who could have written a policy? It decides what root deletes.
 
 The file that is read is the file that is checked: it is opened once. Its
-folder counts too, because whoever can write there can replace it.
+folder counts too, because a user who can write there can replace it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cacheadmin.fs.resolving import resolve
 MAX_BYTES = 1024 * 1024
 
 _HINT = "make it yours or root's and 0644 in a 0755 folder, or give --insecure-policy"
-_UNREAD_HINT = "make it yours or root's and 0600, in a folder that nobody else can write to"
+_UNREAD_HINT = "make it yours or root's and 0600, in a folder that no other user can write to"
 
 
 def read_trusted(path: str, *, insecure: bool) -> bytes:
-    """Return a policy file's content, if nobody but root and the caller can write it.
+    """Return a policy file's content, if no user but root and the caller can write it.
 
     A link is followed, and what it leads to is checked. Raises PolicyInvalid
     (untrusted, too large, no file), NotACache (missing), NotPermitted.

@@ -161,7 +161,7 @@ def _lock(subject: Subject) -> Iterator[Check]:
         if subject.case.evidence.filesystem.network:
             # A client's table of locks never has those of other clients (facts, NFS).
             where = " on this host; locks of other hosts show only when a prune waits for them"
-        yield Check("lock.holders", Status.PASS, title, f"nobody holds the cache's .lock{where}")
+        yield Check("lock.holders", Status.PASS, title, f"no process holds the lock{where}")
         return
     named = name_some([holder_words(holder, subject.case.user) for holder in holders])
     lock = subject.case.policy.lock
@@ -291,7 +291,7 @@ def _releases(subject: Subject) -> Iterator[Check]:
         "releases.in_use",
         Status.PASS,
         "uv releases in use",
-        seen or "no environment or installed uv names a release; buckets go by their newest writes",
+        seen or "no uv release could be identified; buckets are judged by their last write",
     )
 
 
@@ -311,7 +311,7 @@ def _lock_free_releases(subject: Subject) -> Iterator[Check]:
         Status.WARN,
         title,
         f"releases before 0.8.19 ignore the cache lock: {named}",
-        "ask them to upgrade; their own `uv cache prune` waits for nobody and deletes the lock",
+        "ask them to upgrade; their own `uv cache prune` waits for no process and deletes the lock",
     )
 
 
@@ -333,15 +333,13 @@ def _minimum(subject: Subject) -> Iterator[Check]:
         )
     else:
         yield Check(
-            "releases.minimum", Status.PASS, "Oldest release allowed", f"nobody is below {minimum}"
+            "releases.minimum", Status.PASS, "Oldest release allowed", f"no user is below {minimum}"
         )
 
 
 def _buckets(subject: Subject) -> Iterator[Check]:
     unneeded = [d.path for d in subject.plan.removals if d.kind is EntryKind.BUCKET]
-    detail = (
-        "nobody needs " + ", ".join(unneeded) if unneeded else "every bucket is needed by somebody"
-    )
+    detail = "no user needs " + ", ".join(unneeded) if unneeded else "every bucket is needed"
     yield from _from_limits(subject, "buckets", "Buckets", detail)
     others = (
         ("releases.unknown", "Unknown uv releases"),
@@ -407,7 +405,7 @@ def _protection(subject: Subject) -> Iterator[Check]:
     if not protection.is_there:
         status = Status.WARN if subject.case.policy.protect.enabled else Status.SKIP
         archives = count_words(total, "archive")
-        detail = f"none of {archives} in use is protected: anybody's prune may delete them"
+        detail = f"none of {archives} in use is protected: any user's prune may delete them"
         yield Check("protection", status, title, detail, fix)
         return
     short = [bucket for bucket in protection.buckets if bucket.missing]

@@ -1,7 +1,7 @@
 """May I run `uv cache prune` of this release here? The checks of ``preflight --for-uv``.
 
 uv's own prune knows nothing of the policy: it is refused when it would break
-somebody, delete outside the cache, or end with an error; limited when it
+an environment, delete outside the cache, or end with an error; limited when it
 deletes buckets that others need, which costs them a download.
 """
 

@@ -1,18 +1,18 @@
 """Buckets and our folder in them: opened, and made where they are missing.
 
-Users can write to a shared cache. A bucket may be a link into somebody's home,
-``cacheadmin`` somebody's private folder, and both may be swapped while we look.
+Users can write to a shared cache. A bucket may be a link into another user's home,
+``cacheadmin`` another user's private folder, and both may be swapped while we look.
 So each step is one name in an open folder, no link is ever followed, and what is
 mounted on a bucket is not entered: whatever is done here is done inside the
 cache, or not at all.
 
-A folder that we make must be usable by everybody who uses the cache: uv opens
+A folder that we make must be usable by every user of the cache: uv opens
 ``sdists-v*/.git`` for writing in every command, and fails when it may not
 create it there (facts section 11). It gets owner, group, mode and access lists
-of the cache's root, before anybody can see it (``fs.making_folders``).
+of the cache's root, before any user can see it (``fs.making_folders``).
 
-Our folder carries a marker: a file of the folder's own owner that nobody else
-can write. Whatever else has the folder's name is somebody's, and is left alone.
+Our folder carries a marker: a file of the folder's own owner that no other user
+can write. Whatever else has the folder's name belongs to a user, and is left alone.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def open_folder(parent_fd: int, name: str) -> int:
         if error.errno not in (errno.ELOOP, errno.ENOTDIR):
             raise
         raise Obstacle(error.errno, _what_is_there(parent_fd, name), name) from None
-    # A bind mount of somebody's home has the cache's own device number.
+    # A bind mount of a user's home has the cache's own device number.
     if os.fstat(fd).st_dev != os.fstat(parent_fd).st_dev or mount_id(fd) != mount_id(parent_fd):
         os.close(fd)
         raise Obstacle(errno.EXDEV, "another filesystem is mounted there", name)
@@ -88,7 +88,7 @@ def open_or_make_folder(
             return make_folder(parent_fd, name, rights, workshop_fd=workshop_fd)
         except FileExistsError:
             continue
-    raise Obstacle(errno.EBUSY, "somebody removes it as often as it is made", name)
+    raise Obstacle(errno.EBUSY, "another process removes it as often as it is made", name)
 
 
 def trusted_owners(cache_fd: int) -> frozenset[int]:
@@ -135,7 +135,7 @@ def open_or_make_own_folder(
             )
         except FileExistsError:
             continue
-    raise Obstacle(errno.EBUSY, "somebody puts something else there each time", ROOTS_FOLDER)
+    raise Obstacle(errno.EBUSY, "another process puts something else there each time", ROOTS_FOLDER)
 
 
 def _require_ours(fd: int, trusted: frozenset[int]) -> None:

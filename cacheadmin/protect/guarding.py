@@ -1,4 +1,4 @@
-"""The guard: plants again at once what somebody's prune has removed.
+"""The guard: plants again at once what a user's prune has removed.
 
 A prune of any release deletes the buckets of all other releases, and with them
 the roots there. Until they are back, a prune of another release would break
@@ -71,11 +71,11 @@ _COMPARE_OTHER_HOSTS_EVERY = 1.0
 
 # A bucket that vanished is given back at once. One that is there and has lost
 # roots may be about to be deleted: a prune should be done with it (``staging``).
-# But somebody may delete things all day long.
+# But a user may delete things all day long.
 _SETTLE = 0.25
 _SETTLE_AT_MOST = 5.0
 
-# Giving back at once: so often in a row, and then so often a second. Somebody
+# Giving back at once: so often in a row, and then so often a second. A user
 # who deletes buckets in a loop must not keep a core busy.
 _AT_ONCE = 60.0
 _AT_ONCE_A_SECOND = 20.0
@@ -256,7 +256,7 @@ class _Guard:
     # The cache
 
     def _follow_cache(self, now: float) -> None:
-        """Notice that the cache was removed or made anew: `uv cache clean` does both."""
+        """Notice that the cache was removed or made again: `uv cache clean` does both."""
         if self._cache is not None:
             identity = self._cache.identity
             try:
@@ -418,7 +418,7 @@ class _Guard:
         return False
 
     def _is_gone(self, cache: OpenCache, bucket: str) -> bool:
-        """Whether a bucket was deleted, or deleted and made anew: nobody is at work on it then."""
+        """Whether a bucket was deleted, and perhaps made again: no prune is at work on it then."""
         try:
             inode = os.stat(bucket, dir_fd=cache.fd, follow_symlinks=False).st_ino
         except OSError:

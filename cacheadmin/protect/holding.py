@@ -5,10 +5,10 @@ later wait; all other commands share it (facts section 4). Our own prune needs
 it alone. The two meet at two files in the quarantine folder, where only root
 and the cache's owner can write, and each says its part by ``flock``:
 
-- ``guard.wanted``: locked (shared) by whoever wants the guard to let go;
+- ``guard.wanted``: locked (shared) by a process that wants the guard to let go;
 - ``guard.holding``: locked (shared) by a guard for as long as it holds on.
 
-The kernel frees both when their holder dies, so nobody waits for the dead.
+The kernel frees both when their holder dies, so no process waits for a dead one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Hold:
     def keep(self, cache: OpenCache) -> None:
         """Take the lock, keep it, or let it go, as things are.
 
-        Held by somebody else alone, it is tried again the next time. Raises
+        Held by another process alone, it is tried again the next time. Raises
         NotPermitted and Refused when there can be no quarantine or no lock.
         """
         wanted_fd, holding_fd = self._opened(cache)
@@ -93,7 +93,7 @@ class Hold:
         self._files = None
 
     def _opened(self, cache: OpenCache) -> tuple[int, int]:
-        """Return both files, opened anew when somebody has removed them."""
+        """Return both files, opened again when they were removed."""
         if self._files is not None:
             if all(os.fstat(fd).st_nlink for fd in self._files):
                 return self._files

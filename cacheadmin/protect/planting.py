@@ -155,7 +155,7 @@ def plant(
     """Plant what is missing, then remove the roots of ``removable`` that are not wanted.
 
     ``removable`` is what was planted before the look that ``wanted`` comes
-    from: what somebody planted since then may be newer knowledge. New folders
+    from: what another process planted since then may be newer knowledge. New folders
     are made in ``workshop_fd``, a folder of ours on the cache's filesystem; a
     missing bucket gets the rights that ``bucket_rights`` knows of it.
     """
@@ -366,8 +366,8 @@ def _link(fd: int, name: str, target: str) -> bool:
 def _remove(fd: int, name: str) -> bool:
     """Remove what has a root's name; whether it is gone.
 
-    A folder with things in it is no root of ours: whoever may write here can
-    have moved somebody else's here.
+    A folder with things in it is no root of ours: a user who may write here can
+    have moved another user's here.
     """
     try:
         os.unlink(name, dir_fd=fd)
@@ -442,7 +442,7 @@ def _remove_empty(cache_fd: int, bucket: str) -> None:
     try:
         os.rmdir(bucket, dir_fd=cache_fd)
     except OSError:
-        # Something is in it, or we may not: an empty folder harms nobody.
+        # Something is in it, or we may not: an empty folder does no harm.
         pass
 
 

@@ -149,7 +149,7 @@ class WantedRoots:
         """The fraction of a second (ns) that marks a folder whose links were all read.
 
         A folder's modification time gets it once every root in it was seen to
-        say what it should. Whoever changes a link there moves that time, and
+        say what it should. Any change of a link there moves that time, and
         only the folder's owner can set it back; so a folder that carries the
         seal of exactly these roots need be listed, not read link by link.
         """

@@ -1,4 +1,4 @@
-"""Whole buckets in stock, to be given back at once when somebody's prune deletes them.
+"""Whole buckets in stock, to be given back at once when a user's prune deletes them.
 
 A prune deletes one bucket after the other while a guard puts them back. Roots
 planted in a bucket that it has not quite deleted yet would end it with an
@@ -8,7 +8,7 @@ rename: a prune sees either nothing or a whole bucket, which it may delete. And
 one rename takes microseconds, for 50,000 roots too, while a prune of another
 release may be just about to count them.
 
-Elsewhere is the quarantine folder, on the cache's filesystem, where nobody
+Elsewhere is the quarantine folder, on the cache's filesystem, where no user
 else can write.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STOCK = "guard.roots"
 
-# Somebody else made the bucket first.
+# Another process made the bucket first.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
@@ -52,7 +52,7 @@ class Stock:
 
     @property
     def is_there(self) -> bool:
-        """Whether nobody has removed it."""
+        """Whether it was not removed."""
         return os.fstat(self._fd).st_nlink > 0
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ two dozen calls; the same is done now and then on a local one, in case a
 notice was lost.
 
 Folders are watched by descriptor (``/proc/self/fd``), never by path: a user
-who puts a link in a bucket's place must not have us watch somebody's home.
+who puts a link in a bucket's place must not have us watch another user's home.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ Fingerprint = tuple[tuple[int, int], ...]
 def fingerprint(cache_fd: int, buckets: tuple[str, ...]) -> Fingerprint:
     """Return inode and change time (ns) of our folders, and of the archives' bucket, the last.
 
-    Nobody can set a change time: equal fingerprints mean equal folders, to the
+    No user can set a change time: equal fingerprints mean equal folders, to the
     grain of the filesystem's clock.
     """
     places = [(bucket, ROOTS_FOLDER) for bucket in buckets]
@@ -174,7 +174,7 @@ def _identity_asked(cache_fd: int, place: tuple[str, ...]) -> tuple[int, int]:
 
 
 def changed_since(cache_fd: int, bucket: str, moment_ns: int) -> bool:
-    """Whether a bucket, or a folder right in it, changed after a moment: somebody is at it."""
+    """Whether a bucket, or a folder right in it, changed after a moment: it is being worked on."""
     try:
         fd = open_folder(cache_fd, bucket)
     except OSError:

@@ -44,7 +44,7 @@ def prune_beside(
     """Remove what may go now, and let the rest wait. Call it under the run lock.
 
     Raises CacheBusy when another program holds the lock exclusively: that is
-    no ``uvx``, but somebody's prune.
+    no ``uvx``, but another prune.
     """
     if not situation.case.lock_free_uv:
         try:
@@ -90,7 +90,7 @@ def prune_beside(
 
 
 def _blind(situation: Situation) -> str:
-    """Return why not everybody who may know an entry can be seen from here; empty: all can."""
+    """Return why not every user who may know an entry can be seen from here; empty: all can."""
     if situation.evidence.filesystem.network:
         return "processes of other hosts, which can't be seen from here: the lock must be free"
     if not sees_whole_machine():

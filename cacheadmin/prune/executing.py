@@ -92,7 +92,7 @@ def transact(
         verify=check,
         trials=trials,
         on_trial=on_trial,
-        # A shared lock keeps nobody waiting but prunes.
+        # A shared lock keeps only prunes waiting.
         held_at_most=math.inf if beside else situation.policy.lock.held_at_most.total_seconds(),
     )
     lock = (SharedLock if beside else ExclusiveLock)(situation.cache.fd, identity.path)
@@ -231,7 +231,7 @@ def terminable() -> Iterator[None]:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, interrupt)
     except ValueError:
-        # Not in the main thread: whoever runs us there handles signals.
+        # Not in the main thread: the program that runs us there handles signals.
         yield
         return
     try:

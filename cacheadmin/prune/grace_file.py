@@ -1,7 +1,7 @@
 """The grace periods of a cache, kept in quarantine between runs, and who is at work now.
 
 Only root and the cache's owner can write there. A file that is gone, damaged
-or of another release of cacheadmin is no harm: every period begins anew.
+or of another release of cacheadmin is no harm: every period begins again.
 """
 
 from __future__ import annotations

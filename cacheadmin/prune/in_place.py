@@ -2,7 +2,7 @@
 
 A run needs a journal and a quarantine before it moves anything. Where not even
 these can be made, something has to go first, and only what rests on proof may:
-what somebody wanted all the same costs them a download.
+what is wanted all the same costs a download.
 
 Each entry is renamed, under uv's lock and after a last look, to a name that
 uv and we know for rubbish (``.tmp...``), in its own bucket. A rename needs no

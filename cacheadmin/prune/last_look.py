@@ -243,7 +243,7 @@ class LastLook:
             if not isinstance(answer, Unreadable) and len(answer) == asked:
                 moments = iter(answer)
             for path, watched in group:
-                # What nobody could see may have changed.
+                # What no user could see may have changed.
                 times = None if moments is None else tuple(islice(moments, len(watched)))
                 if times is None or self._moved(known[path], watched, times):
                     one = known[path]

@@ -1,6 +1,6 @@
 """What of a run goes on trial instead of quarantine, and what comes back from there.
 
-What rests on proof (pointers, abandoned builds, buckets nobody needs) goes to
+What rests on proof (pointers, abandoned builds, buckets no user needs) goes to
 quarantine. What rests on absence of evidence, archives and folders of cached
 environments, goes on trial (``trial.tripwires``), or stays where it can't.
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 _CONTENT_MADE = (
     "its id is made from its content, so a uv can find it without a pointer: it is removed only "
-    "where nobody can be overlooked (venvs.complete)"
+    "where no user can be overlooked (venvs.complete)"
 )
-_HOLDS_ENVIRONMENTS = "it holds environments that somebody may use, and a bucket can't go on trial"
+_HOLDS_ENVIRONMENTS = "it holds environments that may be in use, and a bucket can't go on trial"
 _HOLDS_TRIPWIRES = "it holds tripwires of environments that are on trial"
 
 

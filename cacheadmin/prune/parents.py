@@ -2,8 +2,8 @@
 
 Opened before uv's lock is taken, so that under it only renames remain. A
 descriptor names one folder whatever happens to its path meanwhile. There may
-be more folders than descriptors: the oldest are then closed, and opened anew
-when they are needed again.
+be more folders than descriptors: the oldest are then closed, and opened again
+when they are needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cacheadmin.fs.rights import Rights, read_rights, rights_below
 _WANTED_DESCRIPTORS = 65_536
 _FEWEST = 16
 
-# Permission bits of everybody but the owner.
+# Permission bits of every user but the owner.
 _OF_OTHERS = 0o077
 
 
@@ -83,7 +83,7 @@ class Parents:
                 fd = self._folder(folder)
                 os.utime(fd, ns=(os.fstat(fd).st_atime_ns, moment_ns))
             except OSError:
-                # Somebody else's folder: its time then tells of the moves.
+                # Another user's folder: its time then tells of the moves.
                 continue
 
     def rights(self) -> dict[str, Rights]:
@@ -166,7 +166,7 @@ class Parents:
 
 
 class NotTheSameFolder(OSError):
-    """Somebody else made a folder where another one was."""
+    """Another process made a folder where another one was."""
 
 
 def require_same_users(was: Rights, now: Rights, path: str) -> None:

@@ -7,7 +7,7 @@ so it may be killed and begun again at any instant.
 
 What can't come back is told apart: a *conflict* is where something newer has
 taken the place (it stays, the older waits in quarantine); a *failure* may
-succeed another time, so whoever asked must not call the matter settled.
+succeed another time, so the caller must not call the matter settled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cacheadmin.trial.trials import Trials
 
 # A folder on both sides is merged. Deeper than uv nests, this would be
-# somebody's trap for the stack.
+# a user's trap for the stack.
 _MAX_DEPTH = 64
 
 # What is compared when it stands at both places: pointers and markers are this small.
@@ -77,11 +77,11 @@ def put_back(
     """Move entries from quarantine, or from trial, to where they were.
 
     In reverse order: what is pointed to comes back before what points to it.
-    Where uv made the same path anew meanwhile, folders of pointers are merged:
+    Where uv made the same path again meanwhile, folders of pointers are merged:
     what is missing there comes back, what is there stays. Never in a folder of
-    somebody else (``parents.require_same_users``), and never inside what is
+    another user (``parents.require_same_users``), and never inside what is
     whole: an archive, an environment. A parent that is gone is made again with
-    the ``rights`` it had; one that nobody else changed since the moves (its
+    the ``rights`` it had; one that no other user changed since the moves (its
     time equals ``after``) gets its time of ``before`` again. ``fence`` is asked before
     every move; what it raises ends them.
     """
@@ -166,10 +166,10 @@ def _rename_or_merge(
     theirs = os.stat(name, dir_fd=target_fd, follow_symlinks=False)
     same = _is_same_link(ours, theirs, source_fd, target_fd, name)
     if same or _is_same_file(ours, theirs, source_fd, target_fd, name):
-        # As the roots of ``protect.roots`` and their marker, planted anew where a bucket was taken.
+        # As the roots of ``protect.roots`` and their marker, planted again after a bucket moved.
         os.unlink(name, dir_fd=source_fd)
     elif not (stat.S_ISDIR(ours.st_mode) and stat.S_ISDIR(theirs.st_mode)):
-        result.conflicts.append((path, "uv has made it anew; the newer one stays"))
+        result.conflicts.append((path, "uv has made it again; the newer one is kept"))
     elif _is_whole(path):
         owner = account_name(theirs.st_uid)
         result.conflicts.append((path, f"a folder of {owner} has its name now, which stays"))

@@ -1,10 +1,10 @@
-"""Where removals wait: a folder on the cache's filesystem that nobody else can write.
+"""Where removals wait: a folder on the cache's filesystem that no other user can write.
 
 Moving is a rename, so quarantine must be on the same filesystem; and it must
 not lie in the cache, where any user's ``uv cache prune`` deletes every unknown
 name. A sibling of the cache is both, except when the cache is itself a mount
 point: then quarantine falls back to ``CACHE/.cacheadmin``, and undo lasts only
-until somebody's prune. Every report says so.
+until a user's prune. Every report says so.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def open_quarantine(
 ) -> Iterator[Quarantine]:
     """Open the quarantine of a cache, making it where it is missing.
 
-    Raises Refused when it could be written by somebody else or lies on
+    Raises Refused when it could be written by another user or lies on
     another filesystem, NotPermitted when it can't be made, and NotACache when
     it is missing and ``create`` is False.
     """
@@ -194,7 +194,7 @@ def _open(path: str, cache: OpenCache, *, create: bool) -> int:
         os.close(upper_fd)
     try:
         if os.path.basename(parent).endswith(".cacheadmin"):
-            # Whoever can write there could put another folder in quarantine's place.
+            # A user who can write there could put another folder in quarantine's place.
             _check(parent, os.fstat(parent_fd))
         _refuse_inside(path, parent_fd, os.path.basename(path), cache)
         return _step(parent_fd, os.path.basename(path), path, create=create)

@@ -3,7 +3,7 @@
 On a full disk nothing can be created, and a run that needs a folder, a journal
 and links before it frees anything frees nothing. So what it needs is counted
 beforehand. Where there is less, room is made first (``prune.in_place``), and
-what then went to quarantine is deleted at once: nobody could have written
+what then went to quarantine is deleted at once: no user could have written
 there anything else.
 """
 

@@ -1,6 +1,6 @@
 """One run of cacheadmin at a time on a cache: a lock in the quarantine folder, and a turn.
 
-The folder is one that only root and the cache's owner can write to, so nobody
+The folder is one that only root and the cache's owner can write to, so no user
 else can hold the lock against us; the kernel frees it when its holder dies.
 Where other hosts reach the cache a turn among them is taken as well
 (``hosts.turns``): locks may end at this host.

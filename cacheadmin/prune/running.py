@@ -200,7 +200,7 @@ def watch_trials(policy: Policy, shield: ShieldOf) -> Watched | None:
 def take_off_trial(
     policy: Policy, entries: Collection[str], shield: ShieldOf
 ) -> list[tuple[str, str]]:
-    """Put entries back in their places that nobody has used on trial; return (entry, why not).
+    """Put entries back in their places that no user has used on trial; return (entry, why not).
 
     Each is looked at once more. Raises CacheBusy while another run is at work, NotACache,
     Refused.

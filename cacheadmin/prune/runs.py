@@ -114,7 +114,7 @@ def restore(
 
     ``locked`` holds the cache's lock; it is entered when nothing speaks against it.
 
-    What uv made anew meanwhile stays; the older is in ``conflicts`` and waits
+    What uv made again meanwhile stays; the older is in ``conflicts`` and waits
     in quarantine: restoring again brings it back once the way is free. Raises
     Refused when the run was purged, undone, or made on another cache.
     """
@@ -200,7 +200,7 @@ def purge(quarantine: Quarantine, run_id: str) -> Removed:
     """Delete for good what a run moved; its journal stays as a record.
 
     It is called purged before the first file goes: a purge that is killed
-    leaves halves, which nobody must put back. What a process of this host has
+    leaves halves, which no user must put back. What a process of this host has
     open stays on NFS, and is among the failures; a later purge goes on.
     """
     run_fd = quarantine.open_run(run_id)

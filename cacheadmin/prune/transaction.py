@@ -251,8 +251,8 @@ def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) ->
 def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> tuple[Checked, float]:
     """Take the lock and look again, until the lock held then is still the cache's own.
 
-    The prune of a uv before 0.8.19 deletes ``.lock``: whoever comes next locks
-    another file, and ours keeps nobody out any more. A look that takes more than
+    The prune of a uv before 0.8.19 deletes ``.lock``: the next process locks
+    another file, and ours keeps no process out any more. A look that takes more than
     half of the time for which the lock may be held leaves too little for the
     moves: the lock is given back, and what is new is looked at without it. Also
     returned is when the moves must be done.

@@ -77,7 +77,7 @@ def trials_of_run(
 ) -> Iterator[Trials | None]:
     """Open the trials that a run may need; made where there are none yet and it begins some.
 
-    None where they can't be had: whoever may write to the bucket can put
+    None where they can't be had: a user who may write to the bucket can put
     something in our folder's place, and must not stop all pruning by that.
     """
     begins = policy.prune.trial != "never" and any(d.rests_on != PROOF for d in plan.removals)
@@ -149,7 +149,7 @@ def end_now(
 ) -> tuple[int, list[str]]:
     """End the trials of some runs at once; return how many ended, and what people should know.
 
-    Whoever came in at the last moment brings the entry back all the same, and
+    A use in the last moment brings the entry back all the same, and
     the last moment is long enough to see clients of a network filesystem. Call
     it under the run lock.
     """

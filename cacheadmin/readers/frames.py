@@ -37,7 +37,7 @@ class Position:
     """Where a reader is in its batch: in memory that it shares with who asks.
 
     A reader that hangs or is killed can't say at which item it was, so it notes
-    that beforehand. Whoever has taken a reader over can write anything here.
+    that beforehand. An attacker who has taken a reader over can write anything here.
     """
 
     _FORM = struct.Struct("qq")

@@ -27,7 +27,7 @@ from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, U
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
 from cacheadmin.values import frozen
 
-# More would wait for the same disk, and each learns anew where links lead.
+# More would wait for the same disk, and each has to learn again where links lead.
 _MOST_WORKERS = 2
 
 # Where all is said by then, forking another reader takes longer than it saves.
@@ -99,9 +99,9 @@ class Readers:
         return frozenset(worker.pid for worker in self._workers if worker.pid)
 
     def learn(self, questions: Iterable[Question[Any, Any]]) -> None:
-        """Know these questions and no others from now on; readers are forked anew for them.
+        """Know these questions and no others from now on; readers are forked again for them.
 
-        Asking a question that is not known adds it in the same way. Whoever asks
+        Asking a question that is not known adds it in the same way. A caller that asks
         several of them says so first, and pays once.
         """
         self._end_workers()

@@ -142,7 +142,7 @@ class Reader:
             # What is left of it is of no use to the next one.
             os._exit(1)
         except ConnectionError:
-            # Nobody waits for answers any more.
+            # No process waits for answers any more.
             os._exit(0)
         except OSError as error:
             self._say(Kind.FAILED, self._noted(), error.strerror or type(error).__name__)
@@ -178,7 +178,7 @@ class Reader:
         if header is None:
             return None
         data = self._exactly(HEADER.unpack(header)[0])
-        # By the process that forked this one: nobody else has the other end.
+        # By the process that forked this one: no other process has the other end.
         return None if data is None else Request(*pickle.loads(data))  # noqa: S301
 
     def _exactly(self, count: int) -> bytes | None:

@@ -170,7 +170,7 @@ def _unread(checkup: Checkup) -> list[str]:
 
 
 def _closing(checkup: Checkup) -> str:
-    """Return the count of what was examined; it never speaks of what nobody looked at."""
+    """Return the count of what was examined; it never speaks of what was not looked at."""
     examined = count_words(checkup.examined, "environment")
     examined += f" examined, {checkup.missing} gone" if checkup.missing else " examined"
     if checkup.findings:

@@ -158,7 +158,7 @@ def _environment_text(
         count = count_words(len(environment.hardlinked_archives), "archive")
         lines.append(f"  shares files with {count} by hardlinks: safe to lose, and freeing little")
     if story.freed is None:
-        lines.append("  it lies in the cache, and goes by the rules above")
+        lines.append("  it is part of the cache; the rules above decide about it")
     elif story.freed:
         total = sizes.together(decision.path for decision in story.freed)
         count = count_words(len(story.freed), "entry", "entries")

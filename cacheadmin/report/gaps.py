@@ -1,4 +1,4 @@
-"""How gaps look: places where a user of the cache may be, and nobody looked."""
+"""How gaps look: places where a user of the cache may be, and that were not looked at."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def holders_html(overview: Overview, identity: str) -> str:
     ]
     told = (
         "<p>Packages that are symlinked live in the cache alone, for as long as an environment "
-        "uses them. <em>Alone</em> is what nobody else uses; <em>frees</em> is what the next prune "
+        "uses them. <em>Alone</em> is what only they use; <em>frees</em> is what the next prune "
         "would free if it went.</p>"
     )
     grid = "".join(f"<div>{table}</div>" for table in tables if table)
@@ -63,7 +63,7 @@ def _holders(title: str, word: str, holders: Sequence[Holder]) -> str:
 def _environments(overview: Overview, identity: str) -> str:
     holding = overview.holders
     known = {one.path for one in holding}
-    # Broken ones first: somebody can't work there.
+    # Broken ones first: their users can't work.
     ordered = sorted(
         (*holding, *(one for one in overview.environments if one.path not in known)),
         key=lambda one: not one.broken_links,

@@ -46,19 +46,19 @@ _WORDS = (
     ),
     (
         "Uses, alone, frees",
-        "What an environment is linked to; how much of that nobody else uses; and how much of "
+        "What an environment is linked to; how much of that no other user uses; and how much of "
         "that the next prune would free if the environment went. The last is less where uv still "
         "keeps the package for future installations.",
     ),
     (
         "Prune",
-        "Removing what nobody needs. uv's own prune can't know who uses what; cacheadmin's asks "
+        "Removing what no user needs. uv's own prune can't know who uses what; cacheadmin's asks "
         "first, and can put everything back for a while.",
     ),
     (
         "Safe, limited, refused",
         "May the cache be pruned now? Limited: yes, but some things must be kept because they are "
-        "in use, or because nobody could see if they are. Refused: nothing would be changed.",
+        "in use, or because that could not be seen. Refused: nothing would be changed.",
     ),
     (
         "Quarantine",
@@ -66,12 +66,12 @@ _WORDS = (
     ),
     (
         "On trial",
-        "What nobody was seen to use is set aside before it is deleted, and still works from "
-        "there. If somebody uses it all the same, it comes back by itself.",
+        "What was not seen in use is set aside before it is deleted, and still works from "
+        "there. If a user uses it all the same, it comes back by itself.",
     ),
     (
         "Finding",
-        "Something that an audit noticed. Error: somebody is, or will be, stopped from working, "
+        "Something that an audit noticed. Error: a user is, or will be, stopped from working, "
         "or could do harm. Warning: it costs room, time or a safety net. Info: good to know.",
     ),
 )

@@ -1,7 +1,7 @@
 """How a page looks and the little that moves on it; all else is in the page itself.
 
 Both texts are part of the page and named in its Content-Security-Policy by
-their hash: nothing that anybody smuggles into the page is applied or run.
+their hash: nothing that any user smuggles into the page is applied or run.
 Without script the page is complete; with it, tables can be sorted.
 """
 

@@ -1,6 +1,6 @@
 """HTML that is made of text others have written: every word passes through here.
 
-Names come from people who may wish to run a script in the browser of whoever
+Names come from users who may wish to run a script in the browser of a person who
 reads the page, or to make one name look like another. `escaped` leaves no
 markup and no invisible character; `name_html` keeps letters that run from
 right to left from turning what stands beside them.
@@ -38,7 +38,7 @@ def escaped(text: str) -> str:
 
 
 def name_html(text: str | None) -> str:
-    """Return a name that somebody chose, apart from what surrounds it."""
+    """Return a name that a user chose, apart from what surrounds it."""
     return "<bdi>–</bdi>" if text is None else f"<bdi>{escaped(text)}</bdi>"
 
 
@@ -46,7 +46,7 @@ def prose_html(text: str) -> str:
     """Return a sentence of ours; what stands between backticks in it is a command or a path."""
     pieces = text.split("`")
     if len(pieces) % 2 == 0:
-        # One backtick too many is somebody's name.
+        # One backtick too many is part of a user's name.
         return name_html(text)
     shown = [
         f"<code>{escaped(piece)}</code>" if number % 2 else escaped(piece)

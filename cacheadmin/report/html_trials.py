@@ -43,13 +43,13 @@ def trials_html(overview: Overview, identity: str) -> str:
         ends = "" if trial.first_end_ns is None else f"; the first ends {_day(trial.first_end_ns)}"
         told = f"{entries}, {size_words(trial.bytes)}, {verb} on trial{ends}."
     about = (
-        "Nobody was seen to use these packages, so they were set aside, and go on working from "
-        "there: whoever uses one brings it back. What stays unused is deleted at the end."
+        "These packages were not seen in use, so they were set aside, and still work from "
+        "there: any use of one brings it back. What stays unused is deleted at the end."
     )
     came_back = ""
     if trial.springs:
         words = count_words(len(trial.springs), "entry came back", "entries came back")
-        advice = "the environments that use them are known to nobody yet"
+        advice = "the environments that use them are not known yet"
         came_back = f"<h3>{escaped(words)}: {advice}</h3>{_springs(trial.springs)}"
     content = f"<p>{escaped(told)} {escaped(about)}</p>{_trials(trial.trials)}{came_back}"
     return section(f"{identity}-trial", "On trial", content)

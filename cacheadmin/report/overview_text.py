@@ -179,7 +179,7 @@ def _parts(overview: Overview, terminal: Terminal) -> list[Line]:
         block("By bucket", parts.buckets, 6),
         block("Largest packages", parts.packages, 6),
     ]
-    # Where nobody named teams, they are the owners' groups, and say little.
+    # Where the policy names no teams, they are the owners' groups, and say little.
     if overview.loaded.policy.teams:
         blocks.append(block("By team", parts.teams, 4))
     if len(parts.owners) > 1:
@@ -201,7 +201,7 @@ def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
     if len(found) > 5:
         words = f"and {count_words(len(found) - 5, 'environment')} more in `--format json`"
         lines.append(terminal.remark(words))
-    told = "alone: nobody else uses it; frees: by the next prune, if the environment went"
+    told = "alone: no other user uses it; frees: by the next prune, if the environment went"
     lines.append(terminal.remark(told))
     return lines
 

@@ -108,8 +108,7 @@ def trial_words(result: PruneResult) -> list[str]:
     if trial.planted and trial.ends_ns is not None:
         entries = count_words(len(trial.planted), "entry", "entries")
         lines.append(
-            f"on trial until {rfc3339(trial.ends_ns)}: {entries}; whoever still uses one "
-            "brings it back"
+            f"on trial until {rfc3339(trial.ends_ns)}: {entries}; any use of one brings it back"
         )
     if watched is not None:
         for spring in watched.springs:
@@ -139,7 +138,9 @@ def trial_warnings(watched: Watched | None) -> list[str]:
         f"{entry} is on trial, and {what} stands in its place: it stays on trial"
         for entry, what in watched.foreign.items()
     ]
-    lines += [f"{entry} was deleted by somebody while it was on trial" for entry in watched.emptied]
+    lines += [
+        f"{entry} was deleted by another process while it was on trial" for entry in watched.emptied
+    ]
     lines += [f"{path} could not be deleted: {why}" for path, why in watched.undeleted]
     if watched.blind:
         lines.append(f"trials can't end: {watched.blind}; venvs.complete would let them")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 _WHY = {
-    "sprung": "somebody used it",
-    "kin": "it belongs to what somebody used",
+    "sprung": "it was used",
+    "kin": "it belongs to what was used",
     "linked": "the tool found who uses it",
     "taken": "its tripwire was taken away",
 }

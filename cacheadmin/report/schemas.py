@@ -29,9 +29,9 @@ def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:
 
 
 def _upgrades(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
-    """Return what would come free if somebody left the releases only they use.
+    """Return what would come free if a user left the releases only they use.
 
-    A bucket counts for a user when nobody and nothing else needs it.
+    A bucket counts for a user when no user and nothing else needs it.
     """
     held: dict[str, list[str]] = {}
     for name, needs in bucket_needs(case).items():
@@ -137,7 +137,7 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
 
 
 def bucket_status(case: Case, bucket: Bucket, *, needed: bool) -> str:
-    """Return ``needed``, ``unneeded`` or ``unknown``; the archive bucket is everybody's."""
+    """Return ``needed``, ``unneeded`` or ``unknown``; the archive bucket is every user's."""
     if not case.is_known(bucket):
         return "unknown"
     return "needed" if needed or bucket.kind == "archive" else "unneeded"

@@ -114,7 +114,7 @@ def _headline(command: str, simulation: Simulation, broken: Breakage) -> str:
         return f"{command} would remove nothing"
     number = count_words(len(simulation.removals), "entry", "entries")
     if not broken.environments and not broken.processes:
-        return f"{command} would remove {number} and break nobody that was seen"
+        return f"{command} would remove {number} and break no environment that was seen"
     owners = len({one.uid for one in broken.environments})
     hit = count_words(len(broken.environments), "environment")
     running = f" and {count_words(len(broken.processes), 'process', 'processes')}"

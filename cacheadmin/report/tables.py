@@ -52,7 +52,7 @@ def table(
 def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     """Return the same rows as CSV (RFC 4180), names escaped as in tables.
 
-    A text that a spreadsheet would take for a formula, whoever chose it, begins
+    A text that a spreadsheet would take for a formula, wherever it comes from, begins
     with an apostrophe: that shows it as it is.
     """
     text = io.StringIO()

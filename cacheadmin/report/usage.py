@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # A person reads so many rows; the rest is summed up, and whole in JSON.
 _ROWS = 40
 _UNREAD_SHOWN = 5
-# Somebody may close a million folders; their number says enough.
+# A user may close a million folders; their number says enough.
 _UNREAD_LISTED = 1000
 
 _WITHOUT_NAME = {

@@ -1,4 +1,4 @@
-"""A simulation on a policy's cache, with everybody it would break.
+"""A simulation on a policy's cache, with every environment it would break.
 
 Reading moves access times, of folders and of links, where the filesystem
 records them. Folders and files are opened without that; a link's time can only

@@ -65,7 +65,7 @@ def simulate_prune(
     """Return what ``uv cache prune`` of a release would delete in a cache.
 
     With ``clean`` it is ``uv cache clean`` of these packages instead. ``force`` is
-    its ``--force``: the same removals, without waiting for anybody.
+    its ``--force``: the same removals, without waiting for any process.
     Nothing is locked or changed. ``buckets`` are the release's bucket names
     when they were learned from its binary; else the release table's.
     ``without_roots``: as if `cacheadmin protect` had planted nothing. Raises

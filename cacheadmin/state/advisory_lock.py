@@ -1,7 +1,7 @@
 """Whose turn it is on a cache, told by a PostgreSQL that hosts share.
 
 A session-level advisory lock: the server frees it when the session ends, so a
-holder that dies needs nobody's clock. Beside it a row says who has it, for
+holder that dies needs no other host's clock. Beside it a row says who has it, for
 people, and has a number that grows with every turn: the fence.
 """
 

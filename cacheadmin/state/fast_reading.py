@@ -33,12 +33,12 @@ def read_rows(
     except FileNotFoundError:
         return []
     try:
-        # Read-only: a preflight by somebody without rights changes nothing.
+        # Read-only: a preflight by a user without rights changes nothing.
         return _select(file, "ro", table, columns, where)
     except sqlite3.OperationalError:
         if not os.path.exists(f"{file}-journal"):
             raise
-    # Somebody was killed while writing: SQLite must first undo the half-written
+    # A process was killed while writing: SQLite must first undo the half-written
     # change, which only a connection that may write can do.
     return _select(file, "rw", table, columns, where)
 

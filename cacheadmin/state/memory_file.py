@@ -2,7 +2,7 @@
 
 It belongs to one host (device numbers), also where the state is a database of
 several. What it says decides what is not looked at, so it is read only where
-nobody but root and the caller can have written it, and only whole: a file that
+no user but root and the caller can have written it, and only whole: a file that
 is damaged, foreign or of another release is no memory, and costs a look.
 """
 
@@ -94,5 +94,5 @@ class MemoryFile:
 
 
 def _is_trusted(status: os.stat_result) -> bool:
-    """Whether nobody but root and the caller can have written it."""
+    """Whether no user but root and the caller can have written it."""
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022

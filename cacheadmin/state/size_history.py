@@ -2,7 +2,7 @@
 
 Records are thinned by whole hours, days and weeks of the calendar in UTC, and
 the last of each stays. So a record that is kept once is the one that would be
-kept later too, however often and in whatever steps somebody thins.
+kept later too, however often and in whatever steps the record is thinned.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ class State:
         try:
             return read_rows(file, table, columns, {})
         except (sqlite3.Error, OSError, NewerSchemaError):
-            # Whoever uses that state is told; without it more is kept.
+            # Commands that use that state report it; without it more is kept.
             return []
 
     def learn(
@@ -320,7 +320,7 @@ class State:
             if file is not None and os.path.dirname(file):
                 os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
                 if self.url == default_url():
-                    # It names everybody's environments, and nobody else is told to read it.
+                    # It names every user's environments, and no other user is told to read it.
                     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
                     os.close(os.open(file, flags, 0o600))
             arguments = {"timeout": 30} if file is not None else {"connect_timeout": 10}

@@ -122,7 +122,7 @@ ENVIRONMENT = Table(
 )
 
 ARCHIVE_USE = _record(
-    "archive_use", "archive", "For how long nobody has used an archive: `evidence.idleness`."
+    "archive_use", "archive", "For how long no user has used an archive: `evidence.idleness`."
 )
 
 PIN_AGE = _record(

@@ -54,7 +54,7 @@ def _with_another_root() -> Iterator[int]:
     """Yield one process of each mount namespace whose root is not ours.
 
     A system service with a mount namespace of its own keeps the machine's root;
-    it is hardened, and runs nobody's environment.
+    it is hardened, and runs no user's environment.
     """
     root = os.stat("/")
     seen = {_namespace("self")}

@@ -2,12 +2,12 @@
 
 Why there and not beside the cache: containers and other hosts often see
 nothing of that disk but the cache itself, and a rename may cross neither a
-filesystem nor a project quota. Everybody may pass (0711), nobody else may list
+filesystem nor a project quota. Every user may pass (0711), no other user may list
 or write.
 
 Users can write to the bucket, so the name proves nothing. The folder is ours
 when it is a folder of this very mount, belongs to root, the caller or the
-cache's owner, can't be written by anybody else, and holds our marker, a file
+cache's owner, can't be written by any other user, and holds our marker, a file
 of the same owners. A user can't make such a folder, nor move one here from
 elsewhere: that needs the right to write to the folder moved.
 """
@@ -178,7 +178,7 @@ def _make(cache: OpenCache) -> None:
             return
         fd = open_directory(TRIAL_FOLDER, bucket_fd)
         try:
-            # In the while somebody may have put another one there: that is refused later.
+            # In the while a user may have put another one there: that is refused later.
             if os.fstat(fd).st_uid == os.geteuid() and not os.listdir(fd):
                 _furnish(fd)
         finally:

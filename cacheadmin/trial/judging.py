@@ -1,18 +1,18 @@
 """What silence and springs prove. Pure: what was seen, what is remembered, what follows.
 
-- A tripwire that sprang, and no decoy with it: somebody uses the entry. It comes
+- A tripwire that sprang, and no decoy with it: a user uses the entry. It comes
   back, and counts as used from then on.
 - One that sprang together with a decoy: something walked the whole folder, a
   backup, an indexer, a prune of uv's. It may hide a use, and may be none: the
   tripwire is set back, and the time since the last look does not count.
-- A tripwire that somebody took, or an entry that lies in our folder without
-  one: somebody may have missed it, unseen. The entry comes back.
+- A tripwire that was removed, or an entry that lies in our folder without
+  one: a process may have missed it, unseen. The entry comes back.
 - Something foreign in its place: the entry stays in our folder for as long as
   it takes; people are told.
 - Silence counts only where, and for as long as, the kernel could have told: not
-  on a filesystem that keeps no access times, nor while somebody sees the cache
+  on a filesystem that keeps no access times, nor while a process sees the cache
   through a mount that keeps none. That time does not count either; where the
-  site vouches that everybody is known (``venvs.complete``), it does.
+  site vouches that every user is known (``venvs.complete``), it does.
 
 A trial is over when its silence has lasted until ``until_ns``; every stretch of
 time that does not count moves that moment by as much.

@@ -45,7 +45,7 @@ def kin_of(folder: TrialFolder, used: Collection[str], on_trial: Collection[str]
     """Return which entries on trial come back with those that were used, each with why.
 
     ``on_trial`` are all entries on trial; none of ``used`` is in the answer. A reader
-    looks: whoever unpacked an archive can write in it. Where none can, all come back.
+    looks: the user who unpacked an archive can write in it. Where none can, all come back.
     """
     others = frozenset(on_trial).difference(used)
     if not others:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SCHEMA = "cacheadmin/trial/1"
 _MAX_BYTES = 256 * 1024 * 1024
 
-# Of uses nobody needs more to be remembered than can be read.
+# No more uses need to be remembered than a person can read.
 _MAX_USES = 100_000
 
 
@@ -96,7 +96,7 @@ class Spring:
         return self.why in USES
 
 
-# What is evidence that somebody unseen uses an entry.
+# What is evidence that a user who was not seen uses an entry.
 USES = frozenset({"sprung", "kin", "linked"})
 
 
@@ -130,7 +130,7 @@ class Ledger:
         return replace(self, trials=left, decoys=self.decoys - gone)
 
     def uses_since(self, moment_ns: int) -> dict[str, Spring]:
-        """Return what sprang since a moment, by entry: it is used by somebody unseen."""
+        """Return what sprang since a moment, by entry: a user who was not seen uses it."""
         return {one.entry: one for one in self.springs if one.is_use and one.at_ns >= moment_ns}
 
 

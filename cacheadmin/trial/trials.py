@@ -1,7 +1,7 @@
 """The trials of one cache: put on trial, watch, bring back, end.
 
 Everything that changes something needs the run lock. The disk says what is on
-trial, the ledger since when; a ledger that can't be written keeps nobody from
+trial, the ledger since when; a ledger that can't be written stops no run from
 bringing an entry back.
 """
 
@@ -216,12 +216,12 @@ class Trials:
     def bring_back(
         self, entries: Mapping[str, str], moment_ns: int, who: Who
     ) -> tuple[tuple[Spring, ...], list[tuple[str, str]]]:
-        """Put back what somebody uses, with its kin; return what came back, and (entry, why not).
+        """Put back what is in use, with its kin; return what came back, and (entry, why not).
 
         ``entries`` maps each to a word of ``ledger.Spring.why``.
         """
         on_trial = self.entries()
-        # Whoever is known is seen as a whole; of a stranger only a part is.
+        # A user who is known is seen as a whole; of a stranger only a part is.
         used = [entry for entry, why in entries.items() if why == "sprung"]
         kin = kin_of(self.folder, used, on_trial) if used else {}
         words = {**dict.fromkeys(kin, "kin"), **entries}
@@ -400,7 +400,7 @@ class Trials:
             os.close(fd)
 
     def _clear(self, lost: Iterable[str]) -> frozenset[str]:
-        """Forget what is not in our folder, with its link; return what somebody deleted."""
+        """Forget what is not in our folder, with its link; return what another process deleted."""
         emptied = set()
         for entry in lost:
             if self.tripwires.stands_empty(entry):
@@ -519,7 +519,7 @@ def open_trials(cache: OpenCache) -> Iterator[Trials]:
 
 
 def nobody_named(_entries: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Name nobody: for callers that don't look at processes."""
+    """Name no process: for callers that don't look at processes."""
     return {}
 
 

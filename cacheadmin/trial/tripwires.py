@@ -1,14 +1,14 @@
 """Tripwires: links in the place of what is on trial, and every move with them.
 
-The problem. Nobody can see everybody who uses an entry: an environment in a
+The problem. No program can see every user of an entry: an environment in a
 home that is not mounted tonight, a container that is stopped, another host. A
-removal that rests on "nobody was seen" must therefore do no harm where somebody
+removal that rests on "no user was seen" must therefore do no harm where one
 was there all the same, and must learn of it.
 
 The idea. The entry O (``archive-v0/<id>``) changes places, in one step, with a
 prepared link of the same name. The entry then lies at P, in our folder in the
 archive bucket, and O is a link that leads there. Every path goes on resolving
-for everybody, under every mount of the cache, since the link is relative. Its
+for every process, under every mount of the cache, since the link is relative. Its
 access time was set to the past; the kernel moves it at the first lookup that
 goes through it, a mere ``stat`` too. So the kernel keeps watch for us, and
 ``lstat`` tells what it saw.
@@ -28,7 +28,7 @@ a link of ours        nothing             the entry was deleted: the link goes t
                                           one that leads nowhere ends uv's prunes
 ====================  ==================  =========================================
 
-Why nobody is harmed, step by step:
+Why no user is harmed, step by step:
 
 - *Planting.* With ``RENAME_EXCHANGE`` there is no moment without O. A lookup
   before it finds the entry, and one that is inside already goes on: folders are
@@ -42,7 +42,7 @@ Why nobody is harmed, step by step:
   a minute, unseen (``evidence.client_memory``). So that long after planting, and
   after setting back, does not count, and what the server knows is asked for.
 - *A lookup while we look.* The kernel moves the access time before it goes on
-  to P. Whoever got through before our ``lstat`` is seen by it, whoever comes
+  to P. A lookup that got through before our ``lstat`` is seen by it, one that comes
   later by the next.
 - *Springs.* The entry is put back by exchange: again no moment without O, and
   what is inside stays inside. Then the link, now at P, is unlinked; a kill
@@ -52,7 +52,7 @@ Why nobody is harmed, step by step:
   the last look to *after* the setting counts as not watched at all, and
   prolongs the trial (``judging``).
 - *The end.* Silence up to a look says nothing of the moment after it. So the
-  link is first renamed away: from now on nobody can come in. A lookup that had
+  link is first renamed away: from now on no process can come in. A lookup that had
   found the link before must have moved its access time, or is about to. After a
   wait the link is looked at once more. Sprung: the entry goes back to O. Silent:
   P is renamed to a name of the condemned and deleted through descriptors. A
@@ -72,7 +72,7 @@ Why nobody is harmed, step by step:
 - *Hostile users* of a bucket they may write to can replace O, or touch it. A
   touch keeps an entry. A link of another owner than ours is foreign, however it
   looks: its silence is never believed. One of ours with another inode than the
-  recorded one comes from a copy of the cache: its silence begins anew.
+  recorded one comes from a copy of the cache: its silence begins again.
 - *Two of us.* All changes happen under the run lock.
 
 We never read a tripwire's text: reading it is a lookup. Size, owner and inode
@@ -108,7 +108,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
 
-# The access time of a tripwire that nobody looked through: a whole second, which
+# The access time of a tripwire that no process looked through: a whole second, which
 # every filesystem can keep, and older than any link, so that relatime moves it.
 PAST_NS = 1_000_000_000 * NANOSECONDS
 
@@ -253,7 +253,7 @@ class Tripwires:
         os.symlink(self._text(entry), name, dir_fd=self.folder.fd)
         bucket = os.fstat(self._bucket(entry))
         if _is_sticky(bucket) and os.geteuid() == 0:
-            # fs.protected_symlinks: there nobody may follow links of others but the owner's.
+            # fs.protected_symlinks: there no user may follow links of others but the owner's.
             os.chown(name, bucket.st_uid, -1, dir_fd=self.folder.fd, follow_symlinks=False)
         times = (PAST_NS, moment_ns)
         os.utime(name, ns=times, dir_fd=self.folder.fd, follow_symlinks=False)
@@ -280,7 +280,7 @@ class Tripwires:
             return
         exchange(name, bucket_fd, place, self.folder.fd)
         if not _is_folder(self.folder.fd, place):
-            # Somebody put something in its place as we looked.
+            # Another process put something in its place as we looked.
             exchange(name, bucket_fd, place, self.folder.fd)
             raise OSError(errno.EBUSY, "something else stands in its place now", entry)
 
@@ -322,7 +322,7 @@ class Tripwires:
         try:
             os.rmdir(place, dir_fd=self.folder.fd)
         except OSError:
-            # Gone, or somebody put something into it: never ours to delete.
+            # Gone, or another process put something into it: never ours to delete.
             pass
 
     # Putting back
@@ -384,7 +384,7 @@ class Tripwires:
     # The end, in two steps
 
     def take_away(self, entry: str) -> str:
-        """First step of the end: nobody can come in any more. Return what prevents it, or ""."""
+        """First step of the end: no process can come in now. Return what prevents it, or ""."""
         try:
             self._move_link_away(entry, f"{_ENDING}{self._place(entry)}")
         except FileNotFoundError:
@@ -394,7 +394,7 @@ class Tripwires:
         return ""
 
     def stayed_silent(self, entry: str) -> bool:
-        """Whether nobody came in before the first step; look once the wait is over."""
+        """Whether no process came in before the first step; look once the wait is over."""
         try:
             name = f"{_ENDING}{self._place(entry)}"
             ask_server(name, self.folder.fd)

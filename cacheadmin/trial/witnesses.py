@@ -1,8 +1,8 @@
 """Who a spring may have been: the processes that use the entry at that moment.
 
-A tripwire tells that somebody came, not who. Whoever came a minute ago may
+A tripwire tells that a process came, not which. One that came a minute ago may
 still be there: a process that maps a file of the entry, has it open or works in
-it. Nobody found is no surprise: most uses last a second.
+it. That none is found is no surprise: most uses last a second.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What something in a cache belongs to. Pure.
 
-An archive belongs to the package and version it holds, and to whoever owns
+An archive belongs to the package and version it holds, and to the user who owns
 its folder. Around archives lie pointers and sources, which belong to a package
 too; metadata of indexes and interpreters, cached environments and builds,
 which belong to none; and the roots that protection plants: those are ours,
-whatever the grouping, and never counted as anybody's package.
+whatever the grouping, and never counted as any user's package.
 """
 
 from __future__ import annotations

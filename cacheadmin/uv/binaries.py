@@ -59,7 +59,7 @@ class LearnedBinary:
 
 
 def read_binary(path: str, *, folders: Collection[str] = ()) -> LearnedBinary:
-    """Read release and bucket names from a binary, whoever made it.
+    """Read release and bucket names from a binary, no matter who made it.
 
     ``folders`` are names of buckets that a cache has and no known release: a name
     of another kind than the known ones is found in no other way, since the

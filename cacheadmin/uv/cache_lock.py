@@ -3,7 +3,7 @@
 Shared by every command, exclusive by ``cache prune`` and ``cache clean``.
 Releases from 0.9.16 give up after 300 seconds, so ours is held for
 milliseconds. Releases before 0.8.19 ignore it, and their prune deletes the
-file: a lock on a deleted file locks nobody out, so after taking it the path
+file: a lock on a deleted file locks no process out, so after taking it the path
 is compared with what is held (facts sections 0 and 4).
 """
 
@@ -26,7 +26,7 @@ _NAME = ".lock"
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.25
 
-# Everybody must be able to open it for writing, whoever made it: otherwise
+# Every user must be able to open it for writing, no matter who made it: otherwise
 # every uv command of every other user fails (facts section 11).
 _MODE = 0o666
 
@@ -144,7 +144,7 @@ class ExclusiveLock:
                     return fd
             except OSError as error:
                 raise self._explain(error) from None
-        raise Refused(f"{self._path} comes and goes: somebody deletes it in a loop")
+        raise Refused(f"{self._path} comes and goes: another process deletes it in a loop")
 
     def _create(self, flags: int) -> int | None:
         try:

@@ -88,7 +88,7 @@ def read_command(arguments: Sequence[str]) -> UvCommand:
         elif argument.startswith("-") and len(argument) > 1:
             unknown = "=" not in argument and argument not in _WITHOUT_VALUE
             if unknown and _runs(words) and _is_word(arguments, position):
-                # The next word is its value, or the program: nobody can tell.
+                # The next word is its value, or the program: that can't be told.
                 break
         elif _runs(words):
             # The program, and what follows is its own.

@@ -1,6 +1,6 @@
 """uv executables in usual places, and the release each is: by metadata, else by bytes.
 
-Whoever has an executable can run that release tomorrow; whoever replaced it
+A user who has an executable can run that release tomorrow; one who replaced it
 by a newer one has upgraded. Nothing found is run.
 """
 
@@ -55,7 +55,7 @@ def executables_in_home(home: str) -> Iterator[Executable]:
 
 
 def system_executables() -> Iterator[Executable]:
-    """Yield the uv executables that everybody on this host can run."""
+    """Yield the uv executables that all users of this host can run."""
     for place in SYSTEM_PLACES:
         found = executable_at(place)
         if found is not None:

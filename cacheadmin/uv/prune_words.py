@@ -3,7 +3,7 @@
 How a release prunes can't be read from a binary, but what it says of each removal
 can. These sentences have named every step since 0.12.24, and each step that was added
 brought one (run 0.5.10 to 0.13.9, [bin]). A newer release that says the same is
-taken to do the same; of one that says something else nothing is claimed until somebody has
+taken to do the same; of one that says something else nothing is claimed until a developer has
 compared it: not what it would delete (``simulate``), not what keeps archives from it
 (``protect``).
 """

@@ -8,7 +8,7 @@ old way to smuggle code. What can be told from its first 16 bytes:
 - Without a source, ``name.pyc`` beside the modules is imported as it is; in
   ``__pycache__`` it is never looked at.
 - By time stamp: Python uses it if the source's mtime and size are those in
-  it, else it compiles anew. One that does not match is rubbish.
+  it, else it compiles again. One that does not match is rubbish.
 - By hash, checked: as above with the source's hash.
 - By hash, unchecked: Python uses it whatever the source says.
 
@@ -31,7 +31,7 @@ class Bytecode(Enum):
 
     FITS = "fits its source"
     OTHER_PYTHON = "its source's hash is that of another Python's making"
-    STALE = "it does not fit its source: Python compiles anew"
+    STALE = "it does not fit its source: Python compiles again"
     UNCHECKED = "it tells Python never to compare it with its source"
     WITHOUT_SOURCE = "no source: Python imports it as it is"
     ORPHAN = "its source is gone: Python never looks at it"

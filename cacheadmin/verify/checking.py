@@ -7,7 +7,7 @@ long; a tree is entered no deeper than any uv release writes. A file that is
 swapped while it is read is judged as the one that was opened. What is wrong
 is counted, and a few are named: a user can make millions of wrong files.
 
-An archive that somebody's prune removes meanwhile has nothing wrong with it.
+An archive that a user's prune removes meanwhile has nothing wrong with it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def check_deferred(cache_fd: int, archive: Archive, path: str, line: Line) -> li
     try:
         fd = open_directory_beneath(cache_fd, folder)
     except OSError:
-        # The walk has just seen that folder: it goes with the archive, or somebody swaps it.
+        # The walk has just seen that folder: it goes with the archive, or a user swaps it.
         if not os.path.lexists(f"/proc/self/fd/{cache_fd}/{archive.path}"):
             return []
         return [Problem(VerifyRule.FILE_MISSING, Severity.ERROR, path, "swapped, or gone")]
@@ -356,7 +356,7 @@ def _not_entered(cache_fd: int, checked: Checked, error: OSError) -> None:
         if not checked.gone:
             checked.add(unreadable("", failure(path, error)))
         return
-    # uv follows it, and so runs what somebody has elsewhere.
+    # uv follows it, and so runs what a user has elsewhere.
     what = f"it leads to {text[:200]}, and what is there was not looked at"
     folder, _, name = path.rpartition("/")
     try:

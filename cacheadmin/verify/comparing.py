@@ -1,7 +1,7 @@
 """Compare one file with its line in RECORD, reading no further than it says.
 
 The file is opened once, without following a link or waiting for a FIFO's other
-end; all that is said of it is said of what was opened, whoever swaps it
+end; all that is said of it is said of what was opened, even if a user swaps it
 meanwhile.
 """
 
@@ -28,7 +28,7 @@ from cacheadmin.verify.rights import touched
 # Read whole, in one go; nearly all files.
 _SMALL = 1024 * 1024
 
-# No file of a wheel comes near: RECORD too is whoever's who could write here.
+# No file of a wheel comes near: a user who could write here can also have written RECORD.
 _LARGEST = 16 * 1024**3
 
 _CHUNK = 1024 * 1024
@@ -133,7 +133,7 @@ def _other_content(fd: int, name: str, path: str, status: os.stat_result) -> Pro
 
 def unreadable(path: str, problem: ReadFailure) -> Problem:
     """Return what could not be read as a problem."""
-    # Rights are the caller's to have; anything else is a disk's, or somebody's doing.
+    # Rights are the caller's to have; anything else is a fault of the disk, or was made by hand.
     rights = (os.strerror(errno.EACCES), os.strerror(errno.EPERM))
     severity = Severity.WARNING if problem.reason in rights else Severity.ERROR
     return Problem(VerifyRule.UNREADABLE, severity, path, problem.reason)

@@ -166,7 +166,7 @@ def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: 
             contents.others.setdefault(name, []).append(line)
     contents.problems += _problems_of(record, path)
     if status.st_uid not in (uid, 0):
-        what = "it does not belong to the archive's owner: it may have been written anew"
+        what = "it does not belong to the archive's owner: it may have been rewritten"
         contents.problems.append(Problem(VerifyRule.RECORD_UNSAFE, Severity.WARNING, path, what))
 
 

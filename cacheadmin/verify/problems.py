@@ -66,7 +66,7 @@ class Problem:
 
 
 def is_code(path: str) -> bool:
-    """Whether a file that nobody listed would be run, by Python or by its name on PATH.
+    """Whether a file that no user listed would be run, by Python or by its name on PATH.
 
     uv installs what lies in an archive, listed or not [run 0.5.10, 0.13.8]: a
     module, a ``.pth`` or an ``entry_points.txt`` put there runs in every new

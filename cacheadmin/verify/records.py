@@ -2,7 +2,7 @@
 
 A RECORD is a CSV file beside METADATA: ``path,algorithm=digest,size`` a line.
 In a wheel's archive paths start at the archive; in an environment they start
-at site-packages and may climb to ``bin`` (``../../../bin/cowsay``). Whoever
+at site-packages and may climb to ``bin`` (``../../../bin/cowsay``). A user who
 could write in the cache could write this file, so a path is turned into one
 inside the archive here, by text, or is reported and never opened.
 

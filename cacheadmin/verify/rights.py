@@ -2,8 +2,8 @@
 
 No filesystem says who wrote a file last. Writing through a link, as
 ``echo >> .venv/.../six.py`` does in symlink mode, leaves the owner as it was;
-an editor that replaces the file makes its user the owner. Who may write in the
-folder can also move somebody else's file there. So this is said as what it is:
+an editor that replaces the file makes its user the owner. A user who may write in the
+folder can also move another user's file there. So this is said as what it is:
 the owner, the times, and all who may write to the file, or in its folder.
 """
 
@@ -46,5 +46,5 @@ def _writers(status: os.stat_result, name: str, folder_fd: int) -> str:
     groups = (gid for gid, rights in rules.groups.items() if rules.limited(rights) & WRITE)
     who += [f"group {group_name(gid)}" for gid in sorted(groups)]
     if rules.others & WRITE:
-        who.append("everybody")
+        who.append("every user")
     return ", ".join(name_some(who))

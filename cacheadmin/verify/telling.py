@@ -1,4 +1,4 @@
-"""Say what is wrong with an archive so that somebody can act on it.
+"""Say what is wrong with an archive so that an admin can act on it.
 
 One finding for each archive, rule and severity. For a wheel that is not what
 it was: who may have written it and when, as far as that can be known, who has
@@ -6,10 +6,10 @@ the changed file in an environment (links and hardlinks do; clones and copies
 have what was there when they were made), and how it is replaced.
 
 How to replace a wheel [run 0.5.10, 0.8.5, 0.13.8]: ``uv pip install
---reinstall-package`` downloads or builds anew, into a new archive, and makes
+--reinstall-package`` downloads or builds again, into a new archive, and makes
 the pointer name that one; so does ``uv sync --reinstall-package``. Only the
 environment it is run for is healed. ``uv cache clean PKG`` removes the archive
-below everybody who links to it. Pointers of other buckets go on naming the
+below every environment that links to it. Pointers of other buckets go on naming the
 old archive, so they are removed first.
 """
 
@@ -41,7 +41,10 @@ _THINGS = {
     VerifyRule.FILE_CHANGED: ("file is not what RECORD says", "files are not what RECORD says"),
     VerifyRule.FILE_MISSING: ("file is missing", "files are missing"),
     VerifyRule.FILE_EXTRA: ("file is in no RECORD", "files are in no RECORD"),
-    VerifyRule.RECORD_MISSING: ("RECORD can't be had", "RECORDs can't be had"),
+    VerifyRule.RECORD_MISSING: (
+        "RECORD is missing or unreadable",
+        "RECORDs are missing or unreadable",
+    ),
     VerifyRule.RECORD_UNSAFE: (
         "line of RECORD can't be trusted",
         "lines of RECORD can't be trusted",
@@ -152,7 +155,7 @@ class Telling:
         return self._replace(archive, named=_names_itself(checked), is_link=is_link)
 
     def _renew(self, archive: Archive) -> str:
-        """Return how a cached environment is made anew [run 0.5.10, 0.8.5, 0.13.8].
+        """Return how a cached environment is made again [run 0.5.10, 0.8.5, 0.13.8].
 
         Options of ``uvx`` do not do it in all of them: 0.13.8 keeps it under ``--reinstall``.
         """
@@ -160,7 +163,7 @@ class Telling:
         if not links:
             return "nothing in the cache names it: `cacheadmin prune` removes it"
         quoted = " ".join(shell_word(f"{self._root}/{path}") for path in links)
-        return f"rm -- {quoted}; the next `uvx` or `uv run` makes the environment anew"
+        return f"rm -- {quoted}; the next `uvx` or `uv run` makes the environment again"
 
     def _entries(self) -> Iterator[CachedEnvironment]:
         yield from self._situation.inventory.environments
@@ -186,7 +189,7 @@ class Telling:
         requirement = shell_word(f"{archive.package}=={archive.version}")
         words = "the URL in its direct_url.json, where it has one"
         if any(_is_from_elsewhere(path) for path in pointers):
-            # An index may have somebody else's package of that name.
+            # An index may have another author's package of that name.
             requirement = shell_word(f"{archive.package} @ URL")
             words = "URL as in its direct_url.json, not from an index"
         steps.append(

@@ -211,9 +211,9 @@ def test_a_folder_above_that_others_can_write_is_as_bad(
     cacheadmin.folder.chmod(0o777)
     (finding,) = audited(policy, "policy-file")
     assert finding.subject == str(cacheadmin.folder)
-    assert f"the folder above {policy}, can be written by everybody" in finding.detail
+    assert f"the folder above {policy}, can be written by every user" in finding.detail
     advice, _, command = finding.fix.partition("; or, if this is ours alone: ")
-    assert advice == "keep the policy where nobody else can write"
+    assert advice == "keep the policy where no other user can write"
     subprocess.run(["sh", "-c", command], check=True)
     assert rights(policy) == []
     # In a sticky folder nobody can put anything in the place of what is root's.
@@ -231,7 +231,7 @@ def test_a_folder_of_somebody_else_above_names_its_owner(
     assert finding.owner == f"uid {three_users[0].uid}"
     assert (finding.severity, finding.subject) == (Severity.ERROR, str(cacheadmin.folder))
     # It may be their home: `chown root` is not the first thing to do.
-    assert finding.fix.startswith("keep the policy where nobody else can write; or")
+    assert finding.fix.startswith("keep the policy where no other user can write; or")
 
 
 @pytest.mark.root

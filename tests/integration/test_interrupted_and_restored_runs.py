@@ -139,7 +139,7 @@ def test_a_run_can_be_restored_again_once_what_was_in_the_way_is_gone(
     run = pruned(cacheadmin, policy)
     (cache / RUBBISH[0]).write_text("new")
     result = cacheadmin("runs", "restore", policy, run, code=7)
-    assert "uv has made it anew" in result.stderr
+    assert "uv has made it again" in result.stderr
     assert (cache / RUBBISH[0]).read_text() == "new"
     assert runs(cacheadmin, policy)[run]["restorable"]
     (cache / RUBBISH[0]).unlink()

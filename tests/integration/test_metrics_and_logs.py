@@ -340,7 +340,7 @@ def test_a_log_daemon_that_hangs_or_is_gone_is_only_a_warning(
     assert "warning: no system log" in cacheadmin("prune", policy, code=0).stderr
     with listening(open_folder / "log") as server:
         fill(server)
-        assert "nobody reads what is logged" in cacheadmin("prune", policy, code=0).stderr
+        assert "no daemon reads what is logged" in cacheadmin("prune", policy, code=0).stderr
 
 
 def fill(server: socket.socket) -> None:

@@ -142,7 +142,7 @@ def test_what_uv_made_anew_is_merged_and_never_overwritten(cacheadmin, cache: Sh
     (stale / "pypi" / "idna").mkdir(parents=True)
     (stale / "both").write_text("new")
     restored = cacheadmin("runs", "restore", policy, run["run_id"], code=7)
-    assert "uv has made it anew" in restored.stderr
+    assert "uv has made it again" in restored.stderr
     assert (stale / "pypi" / "six" / "old").read_text() == "old"
     assert (stale / "pypi" / "idna").is_dir()
     assert (stale / "both").read_text() == "new"

@@ -375,12 +375,12 @@ def test_who_may_write_is_told_by_mode_and_access_list(cache: Path, archive: Pat
     victim.chmod(0o664)
     assert writers() == f"root, uid {ana.uid}, group {ana.gid}"
     victim.chmod(0o646)
-    assert writers() == f"root, uid {ana.uid}, everybody"
+    assert writers() == f"root, uid {ana.uid}, every user"
     # Nor is it only they who can put other content there.
     victim.parent.chmod(0o757)
     (problem,) = checked(cache)["file-changed", "error"].examples
     assert problem.touched is not None
-    assert problem.touched.replacers == "root, everybody"
+    assert problem.touched.replacers == "root, every user"
     victim.chmod(0o640)
     subprocess.run(["setfacl", "-m", f"u:{ben.uid}:rw", victim], check=True)
     assert writers() == f"root, uid {ana.uid}, uid {ben.uid}"

@@ -197,7 +197,7 @@ def test_what_somebody_else_rules_ends_in_no_script(
     assert why_unsafe(str(path), folder, ana.uid, trusted=(eve.uid,)) == ""
     os.chown(path.parent, ana.uid, ana.gid)
     path.parent.chmod(0o777)
-    assert "everybody may write" in why_unsafe(str(path), folder, ana.uid)
+    assert "every user may write" in why_unsafe(str(path), folder, ana.uid)
     path.parent.chmod(0o755)
     (path.parent / "pyproject.toml").write_text("")
     os.chown(path.parent / "pyproject.toml", eve.uid, eve.gid)
@@ -384,7 +384,7 @@ def test_what_was_installed_from_a_folder_open_to_everybody_ends_in_no_script(
     # In a sticky folder nobody can replace what is hers; what is gone, anybody can put there.
     assert doubt() is None
     hers.unlink()
-    assert "everybody may put it there" in str(doubt())
+    assert "every user may put it there" in str(doubt())
     shutil.copy(wheel, hers)
     os.chown(hers, eve.uid, eve.gid)
     assert f"belongs to uid {eve.uid}" in str(doubt())

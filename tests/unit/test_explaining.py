@@ -116,7 +116,7 @@ def test_a_pointer_is_followed_to_the_user_who_needs_its_bucket() -> None:
     assert text.startswith("ana (uses uv 0.13.8 (")
     assert "-> wheels-v7 -> wheels-v7/pypi/six/1.0-py3-none-any (six 1.0)" in text
     assert text.endswith("-> archive Pointed (six 1.16.0)")
-    assert story.near_miss.startswith("nobody uses it: only pointers in wheels-v7 keep it")
+    assert story.near_miss.startswith("no user uses it: only pointers in wheels-v7 keep it")
 
 
 def test_a_process_is_followed_through_its_cached_environment_to_the_archives() -> None:

@@ -35,8 +35,8 @@ class CacheRootMode(Rule):
 
     A cache whose every entry is its owner's is taken for a private one: that is
     a remark, not a mistake. The sticky bit [run 0.5.10, 0.8.5, 0.13.8]: installs
-    work, a prune of somebody who owns not everything ends with "Operation not
-    permitted". With ``fs.protected_regular=2`` (proc_sys_fs(5)) nobody can open a
+    work, a prune of a user who does not own everything ends with "Operation not
+    permitted". With ``fs.protected_regular=2`` (proc_sys_fs(5)) no user can open a
     ``.lock`` that another member made.
     """
 
@@ -44,7 +44,7 @@ class CacheRootMode(Rule):
     severity = Severity.ERROR
     title = "The cache's root folder keeps members out"
     rationale = (
-        "Every uv command makes temporary files in the root folder. Whoever can't write there, or "
+        "Every uv command makes temporary files in the root. Users who can't write there, or "
         "get there, can use nothing; and what is made below takes its group from there."
     )
     fix = "chgrp GROUP CACHE && chmod 2775 CACHE && setfacl -d -m u::rwx,g::rwx,o::rx CACHE"
@@ -149,7 +149,7 @@ class CacheRootMode(Rule):
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             yield self.finding(
                 folder,
-                f"everybody can write in {folder}, above the cache: anybody can put another "
+                f"every user can write in {folder}, above the cache: any user can put another "
                 "folder in the place of the cache",
                 fix=f"chmod o-w {quoted}",
             )

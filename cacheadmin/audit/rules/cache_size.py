@@ -23,7 +23,7 @@ class CacheSize(Rule):
     id = "cache-size"
     severity = Severity.ERROR
     title = "Cache larger than its budget, or nearly"
-    rationale = "A full filesystem stops everybody's installs at once, of everything that is on it."
+    rationale = "A full filesystem stops all users' installs at once, of everything that is on it."
     fix = "see what takes the room with `cacheadmin usage`, then prune"
     thresholds: ClassVar[Mapping[str, Any]] = {
         "max_size": FromPolicy("prune.budget.max_size", Kind.SIZE),
@@ -54,7 +54,7 @@ class CacheSize(Rule):
 
     def _free(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         filesystem = os.fstatvfs(subject.situation.cache.fd)
-        # What plain users can still take: root's reserve helps nobody's install.
+        # What plain users can still take: root's reserve helps no user's install.
         free = filesystem.f_bavail * filesystem.f_frsize
         wanted = thresholds["min_free"]
         if isinstance(wanted, Share):

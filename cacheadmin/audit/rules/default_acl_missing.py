@@ -39,7 +39,7 @@ class DefaultAclMissing(Rule):
     rationale = (
         "The root's default access list is what lets members write in spite of umask 022. Where "
         "it is missing, or below a folder that was moved in or copied without it, the umask "
-        "of whoever makes an entry decides."
+        "of the process that makes an entry decides."
     )
     fix = "give the root, and these folders, a default access list"
 

@@ -22,7 +22,7 @@ class EnvironmentBroken(Rule):
     severity = Severity.ERROR
     title = "Broken environment"
     rationale = (
-        "Somebody pruned or cleaned the cache while this environment linked into it. uv does not "
+        "The cache was pruned or cleaned while this environment linked into it. uv does not "
         "notice: `uv sync` says that all is in sync."
     )
     fix = "cacheadmin doctor POLICY says how to repair each"

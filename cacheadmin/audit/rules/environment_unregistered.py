@@ -25,7 +25,7 @@ class EnvironmentUnregistered(Rule):
 
     id = "environment-unregistered"
     severity = Severity.WARNING
-    title = "Environment that nobody registered"
+    title = "Environment that is not registered"
     rationale = (
         "It was found by chance: uv's interpreter records are dropped with their bucket, a "
         "process ends. Not found, it does not keep what it links."

@@ -25,10 +25,10 @@ class ForeignOwner(Rule):
 
     id = "foreign-owner"
     severity = Severity.WARNING
-    title = "Entries of somebody who is no member"
+    title = "Entries of an account that is no member"
     rationale = (
-        "Their owner can change what everybody installs, whatever the group's rights. A number "
-        "without an account may be given to somebody new, together with these files."
+        "Their owner can change what every user installs, whatever the group's rights. A number "
+        "without an account may be given to a new user, together with these files."
     )
     fix = "name them in the rule's allow_users, or give their entries to a member"
     thresholds: ClassVar[Mapping[str, Any]] = {"allow_users": ()}

@@ -1,4 +1,4 @@
-"""Files of the cache that have names outside it which nobody knows."""
+"""Files of the cache that have unknown names outside it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HardlinksOutside(Rule):
     """Hard links that no known environment explains.
 
     Hardlinked installs are uv's default on many filesystems, so archives that
-    a known environment holds links to are left out. A remark at most: whoever has the
+    a known environment holds links to are left out. A remark at most: the user who has the
     other name has no more rights to the file than by its name in the cache.
     """
 
@@ -27,8 +27,8 @@ class HardlinksOutside(Rule):
     severity = Severity.INFO
     title = "Hard links from unknown places"
     rationale = (
-        "Some environment that is not registered, or a copy somebody made, shares these files. A "
-        "prune frees nothing of them, and an edit there changes what everybody installs."
+        "Some environment that is not registered, or a copy made by hand, shares these files. A "
+        "prune frees nothing of them, and an edit there changes what every user installs."
     )
     fix = "register the environments that use them: cacheadmin venv discover, cacheadmin venv add"
 

@@ -31,7 +31,7 @@ class KnownAdvisory(Rule):
     severity = Severity.ERROR
     title = "Package that a security advisory names"
     rationale = (
-        "While its pointers are in the cache everybody installs it from there, whatever the "
+        "While its pointers are in the cache every user installs it from there, whatever the "
         "index has done about it; and who has it installed runs it."
     )
     fix = "cacheadmin evict POLICY NAME==VERSION takes it out of the cache, and names who has it"
@@ -69,7 +69,7 @@ class KnownAdvisory(Rule):
                 f"process {process.pid}",
                 f"{process.command} runs from an archive or environment that has such a package",
                 owner=case.user(process.uid),
-                fix="end it, or start it anew when its environment is repaired",
+                fix="end it, or restart it when its environment is repaired",
             )
 
     def _environments(self, subject: Subject, holding: list[Holder]) -> Iterator[Finding]:
@@ -138,5 +138,5 @@ def _who(subject: Subject, having: list[str]) -> str:
     if having:
         return f"installed in {', '.join(name_some(having))}"
     if subject.case.gaps:
-        return "nobody was seen to have it, but not everybody could be looked at"
-    return "nobody has it installed"
+        return "no environment was seen to have it, but not every place could be looked at"
+    return "no environment has it installed"

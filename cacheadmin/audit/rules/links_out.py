@@ -29,9 +29,9 @@ class LinksOut(Rule):
     title = "Links lead out of the cache"
     rationale = (
         "`uv cache prune` and `clean` before 0.11.20 delete what such a link leads to, with all "
-        "the rights of whoever runs them, and installs use what lies there as if it were a package."
+        "the rights of their user, and installs use what lies there as if it were a package."
     )
-    fix = "find out who made the link, then remove it; let nobody prune before"
+    fix = "find out who made the link, then remove it; let no user prune before"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner and bucket."""

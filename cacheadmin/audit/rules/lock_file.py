@@ -45,10 +45,10 @@ class LockFile(Rule):
 
     id = "lock-file"
     severity = Severity.ERROR
-    title = "uv's lock can't be taken by everybody"
+    title = "uv's lock can't be taken by every user"
     rationale = (
         "Every command of uv opens these files for writing. One that a member can't open, or that "
-        "somebody holds for ever, stops all of that member's commands at their first step."
+        "a process holds for ever, stops all of that member's commands at their first step."
     )
     fix = "as their owner: chmod 0666 CACHE/.lock CACHE/sdists-v*/.git"
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class LockHeldLong(Rule):
-    """A process older than ``older_than`` holds the lock: since when exactly, nobody can tell.
+    """A process older than ``older_than`` holds the lock: since when exactly, can't be told.
 
     A shared lock makes every prune wait: a warning, good to know only where
     ``lock.busy`` is ``concurrent``. An exclusive one stops every uv command
-    of everybody: an error (by a program that is no uv it is one at once, see
+    of every user: an error (by a program that is no uv it is one at once, see
     ``lock-file``). Our own guard lets go when asked.
     """
 

@@ -1,4 +1,4 @@
-"""Names that cacheadmin uses, and somebody else has."""
+"""Names that cacheadmin uses, and another user has."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class NameTaken(Rule):
 
     id = "name-taken"
     severity = Severity.ERROR
-    title = "Somebody else has a name that cacheadmin uses"
+    title = "Another user has a name that cacheadmin uses"
     rationale = (
         "Names of registry links and of the folders that `protect` makes can be worked out "
-        "beforehand. Who takes one keeps an environment from being registered, or archives in "
-        "use from being protected. Nothing is changed there: it may be somebody's own."
+        "beforehand. A user who takes one keeps environments from being registered, or archives in "
+        "use from being protected. Nothing is changed there: it may be that user's own."
     )
     fix = "look at it, and remove it or give it another name"
 

@@ -43,7 +43,7 @@ class NotGroupWritable(Rule):
     severity = Severity.ERROR
     title = "Members can't write what others made"
     rationale = (
-        "uv makes files and folders with its user's umask. With the usual 022, whoever comes "
+        "uv makes files and folders with its user's umask. With the usual 022, the user who comes "
         'second gets "Permission denied" from every install that needs the same folder.'
     )
     fix = (

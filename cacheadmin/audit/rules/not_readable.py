@@ -67,7 +67,7 @@ def _repair(sharing: Sharing) -> tuple[str, str]:
     """Return the tests and actions of `find` that open an owner's files and folders.
 
     Where an access list names the members, its mask is what a closed mode has
-    set to nothing: ``setfacl`` sets it anew.
+    set to nothing: ``setfacl`` sets it again.
     """
     if not sharing.by_owning_group:
         named = [f"g:{gid}:rX" for gid in sharing.groups]

@@ -25,7 +25,7 @@ class PinsExpired(Rule):
     severity = Severity.INFO
     title = "Pin past its end"
     rationale = "It keeps nothing any more; who still relies on it does not know."
-    fix = "cacheadmin pin remove POLICY TARGET, or pin it anew with a later end"
+    fix = "cacheadmin pin remove POLICY TARGET, or pin it again with a later end"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an author; it counts pins."""
@@ -42,6 +42,6 @@ class PinsExpired(Rule):
                 author,
                 f"{count_words(len(pins), 'pin')} of {author} past the end: {', '.join(named)}",
                 owner=author,
-                fix=f"as {author}: {remove}, or pin it anew with a later end",
+                fix=f"as {author}: {remove}, or pin it again with a later end",
                 count=len(pins),
             )

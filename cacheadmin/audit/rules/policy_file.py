@@ -25,14 +25,14 @@ _QUARANTINE = "quarantine"
 
 
 class PolicyFile(Rule):
-    """Somebody else can change what decides what root deletes, or what was moved aside."""
+    """Other users can change what decides what root deletes, or what was moved aside."""
 
     id = "policy-file"
     severity = Severity.ERROR
     title = "Policy, state, quarantine or registry that others can change"
     rationale = (
         "The policy decides what is deleted, the state how long something was unused, quarantine "
-        "holds what can come back, and the registry names who needs what: whoever can change "
+        "holds what can come back, and the registry names who needs what: a user who can change "
         "one of them can make others lose their files."
     )
     fix = "chmod go-w it, and give it to root"
@@ -67,7 +67,7 @@ class PolicyFile(Rule):
         if state is not None:
             yield "the state", state
         quarantine = choose_quarantine(subject.policy, subject.situation.cache).path
-        # In a cache that is a mount point, everybody may write above it, and every
+        # In a cache that is a mount point, every user may write above it, and every
         # report says so already.
         if not quarantine.startswith(f"{subject.cache_path}/"):
             yield _QUARANTINE, quarantine
@@ -76,14 +76,14 @@ class PolicyFile(Rule):
         above, fix = "", writer.fix
         if writer.path != resolve(path):
             above = f", the folder above {path},"
-            # That folder may be somebody's home, or their work.
-            fix = f"keep {what} where nobody else can write; or, if this is ours alone: {fix}"
+            # That folder may be a user's home, or their work.
+            fix = f"keep {what} where no other user can write; or, if this is ours alone: {fix}"
         return self.finding(
             writer.path, f"{what}: {writer.path}{above} {writer.who}", owner=writer.owner, fix=fix
         )
 
     def _readable_state(self, subject: Subject) -> Iterator[Finding]:
-        """Yield a remark when everybody can read of everybody's environments."""
+        """Yield a remark when every user can read of every user's environments."""
         path = sqlite_path(subject.situation.state.url)
         if path is None:
             return
@@ -97,14 +97,14 @@ class PolicyFile(Rule):
                 self.finding(
                     path,
                     f"the state: {path} can be read by others than its owner (mode {mode:04o}): "
-                    "it names everybody's environments",
+                    "it names every user's environments",
                     fix=f"chmod 0600 {shell_word(path)}",
                 ),
                 severity=Severity.INFO,
             )
 
     def _readable_password(self, subject: Subject) -> Iterator[Finding]:
-        """Yield a warning when the state's password stands where everybody can read it."""
+        """Yield a warning when the state's password stands where every user can read it."""
         path = subject.situation.loaded.path
         credentials = (subject.policy.state or "").partition("://")[2].rpartition("@")[0]
         if path is None or not credentials.partition(":")[2]:
@@ -125,7 +125,7 @@ class PolicyFile(Rule):
         except FileNotFoundError:
             missing = self.finding(
                 folder,
-                f"the registry: there is no folder {folder}, so nobody can register environments",
+                f"the registry: there is no folder {folder}, so no user can register environments",
                 fix=f"install -d -m 1777 -o root {quoted}",
             )
             yield replace(missing, severity=Severity.WARNING)
@@ -140,15 +140,15 @@ class PolicyFile(Rule):
         if mode & 0o022 and not mode & stat.S_ISVTX:
             yield self.finding(
                 folder,
-                f"the registry: {folder} is not sticky (mode {mode:04o}): whoever can write to it "
+                f"the registry: {folder} is not sticky (mode {mode:04o}): who can write to it "
                 "can remove what others registered",
                 fix=f"chmod {_REGISTRY_MODE:o} {quoted}",
             )
         elif not mode & 0o002:
             closed = self.finding(
                 folder,
-                f"the registry: not everybody can write to {folder} (mode {mode:04o}), so not "
-                "everybody can register environments",
+                f"the registry: not every user can write to {folder} (mode {mode:04o}), so not "
+                "every user can register environments",
                 fix=f"chmod {_REGISTRY_MODE:o} {quoted}",
             )
             yield replace(closed, severity=Severity.WARNING)

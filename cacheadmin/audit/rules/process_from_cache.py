@@ -31,7 +31,7 @@ class ProcessFromCache(Rule):
         "What it uses is kept, old releases of it too, until it ends; and its uv holds the lock "
         "that a prune waits for."
     )
-    fix = "start it anew now and then, or give it an environment of its own: uv tool install"
+    fix = "restart it now and then, or give it an environment of its own: uv tool install"
     thresholds: ClassVar[Mapping[str, Any]] = {"older_than": timedelta(days=7)}
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ class ProtectionMissing(Rule):
     severity = Severity.WARNING
     title = "Protection from uv's own prune is not complete"
     rationale = (
-        "Until the roots are planted again, anybody's `uv cache prune` may delete archives that "
+        "Until the roots are planted again, any user's `uv cache prune` may delete archives that "
         "environments of others link to."
     )
     fix = "cacheadmin protect"
@@ -30,7 +30,7 @@ class ProtectionMissing(Rule):
         """Yield a finding where roots are missing, one for each bucket that has a problem.
 
         Asked only of a cache that ``protect.enabled`` protects, or that
-        somebody protected by hand.
+        an admin protected by hand.
         """
         protection = check_protection(subject.situation)
         if not (subject.policy.protect.enabled or protection.is_there):

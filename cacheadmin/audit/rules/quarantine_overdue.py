@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class QuarantineOverdue(Rule):
-    """Removals that nobody purges, or a prune that did not come to its end."""
+    """Removals that no run purges, or a prune that did not come to its end."""
 
     id = "quarantine-overdue"
     severity = Severity.WARNING

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ReadOnlyCache(Rule):
-    """Nobody can write to the cache from this host.
+    """No user can write to the cache from this host.
 
     uv then fails at start, also for commands that only read (run: `uv pip
     list` and `uv venv` of 0.5.10, 0.9.0 and 0.13.8 on a read-only bind mount).

@@ -49,7 +49,7 @@ class RegistryCoverage(Rule):
                 team or "no team",
                 f"registry, include and discover cover {len(environments) - len(missed)} of "
                 f"{len(environments)} environments ({covered:.0f}%, wanted {minimum:g}%) of "
-                f"{team or 'nobody'}'s that link into the cache; the others are of "
+                f"{team or 'no team'} that link into the cache; the others are of "
                 + ", ".join(name_some(owners)),
                 fix=f"see what is there: {subject.command('venv discover')}; then register it",
                 count=len(missed),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class RegistryEntryWrong(Rule):
     """A link that keeps nothing alive: its target is there, and is no environment.
 
-    Most often somebody registered the project instead of its ``.venv``. A
+    Most often a user registered the project instead of its ``.venv``. A
     target that is gone is ``environment-missing``.
     """
 
@@ -31,7 +31,7 @@ class RegistryEntryWrong(Rule):
     severity = Severity.WARNING
     title = "Registry link to what is no environment"
     rationale = (
-        "Whoever made it believes their environment to be safe, and the environment is not "
+        "The user who made it believes their environment to be safe, and the environment is not "
         "looked at."
     )
     fix = "register the folder with pyvenv.cfg in it, and remove the wrong link"

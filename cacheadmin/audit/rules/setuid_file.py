@@ -21,15 +21,15 @@ _WORDS = {
 
 
 class SetuidFile(Rule):
-    """Files that no uv release makes, and that somebody may have hidden here."""
+    """Files that no uv release makes, and that a user may have hidden here."""
 
     id = "setuid-file"
     severity = Severity.ERROR
     title = "Setuid file, device, socket or FIFO in the cache"
     rationale = (
         "No package needs a setuid file, a device, a socket or a FIFO in the cache, and uv makes "
-        "none: somebody put it there, perhaps to come back with their owner's rights, or to make "
-        "whoever reads the cache hang."
+        "none: a user put it there, perhaps to come back with the owner's rights, or to make "
+        "programs that read the cache hang."
     )
     fix = "find out who put it there, then remove it"
 

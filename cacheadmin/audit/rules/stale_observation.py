@@ -25,7 +25,7 @@ class StaleObservation(Rule):
     title = "Host that has not looked at the cache for long"
     rationale = (
         "What earlier runs saw of environments and of the use of wheels is what later ones go by. "
-        "A host that stopped looking keeps what it no longer needs, and nobody cleans there."
+        "A host that stopped looking keeps what it no longer needs, and no prune cleans there."
     )
     fix = "see whether the timer or cron job on that host still runs"
     thresholds: ClassVar[Mapping[str, Any]] = {
@@ -37,7 +37,7 @@ class StaleObservation(Rule):
         """Yield a finding for each host of the state that is late by more than ``slack``.
 
         A cache that is older than that and of which nothing was ever recorded
-        is a remark. A clock that ran ahead is not held against anybody.
+        is a remark. A clock that ran ahead is not held against its host.
         """
         situation = subject.situation
         oldest_ns = nanoseconds(thresholds["max_age"] + thresholds["slack"])

@@ -19,7 +19,7 @@ class SuppressionExpired(Rule):
     id = "suppression-expired"
     severity = Severity.WARNING
     title = "Suppression that has expired"
-    rationale = "What it accepted for a time is shown again, and somebody has to decide anew."
+    rationale = "What it accepted for a time is shown again, and an admin has to decide again."
     fix = "remove it from audit.suppress in the policy, or give it a later day and its reason"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:

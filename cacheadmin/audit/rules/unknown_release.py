@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class UnknownRelease(Rule):
-    """Somebody uses a release that is not in the table, and was not learned."""
+    """A release in use is not in the table, and was not learned."""
 
     id = "unknown-release"
     severity = Severity.WARNING

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class UvBelowMinimum(Rule):
-    """An active user, or a uv for everybody, below ``uv.minimum``."""
+    """An active user, or a uv for every user, below ``uv.minimum``."""
 
     id = "uv-below-minimum"
     severity = Severity.WARNING
@@ -33,7 +33,7 @@ class UvBelowMinimum(Rule):
             sure = "" if user.is_exact else "; which release it is can't be told"
             yield self.finding(
                 owner or user.traces[0].path,
-                f"{owner or 'everybody on this host'} has {user.words}, below uv.minimum "
+                f"{owner or 'all users of this host'} has {user.words}, below uv.minimum "
                 f"{minimum}{sure}",
                 owner=owner,
                 fix=upgrade_words(user, owner, minimum),

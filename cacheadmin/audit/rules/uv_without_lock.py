@@ -50,8 +50,8 @@ class UvWithoutLock(Rule):
             owner = None if user.uid is None else subject.case.user(user.uid)
             found = self.finding(
                 owner or user.traces[0].path,
-                f"{owner or 'everybody on this host'} has {user.words}, which takes no cache lock: "
-                f"its `uv cache prune` waits for nobody and {risk}",
+                f"{owner or 'all users of this host'} has {user.words}, which takes no cache lock: "
+                f"its `uv cache prune` waits for no process and {risk}",
                 owner=owner,
                 fix=upgrade_words(user, owner, _FIRST_WITH_LOCK),
             )

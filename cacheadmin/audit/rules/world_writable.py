@@ -1,4 +1,4 @@
-"""What everybody on the machine can change in a cache."""
+"""What every user on the machine can change in a cache."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class WorldWritable(Rule):
 
     id = "world-writable"
     severity = Severity.ERROR
-    title = "Everybody can write there"
+    title = "Every user can write there"
     rationale = (
-        "What lies in the cache is run by everybody who installs it. Whoever can change a file, "
+        "What lies in the cache is run by all users who install it. A user who can change a file, "
         "or put one into a folder, runs programs as all of them."
     )
     fix = "take the right to write from others: chmod o-w"
 
     def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        """Yield a finding for each owner; a remark where nobody else gets that far."""
+        """Yield a finding for each owner; a remark where no other user gets that far."""
         reachable = os.fstat(subject.situation.cache.fd).st_mode & stat.S_IXOTH
         for count in subject.survey.tallies.each_owner(Problem.WORLD_WRITABLE):
             words = number_words(count, "entry", "entries")
             reason = "" if reachable else " (only the root folder keeps strangers out)"
             finding = self.finding(
                 subject_of(subject, count),
-                f"{words} can be written by everybody{reason}: {examples_words(count)}",
+                f"{words} can be written by every user{reason}: {examples_words(count)}",
                 owner=owner_of(count),
                 fix=find_as_owner(
                     subject,

@@ -2,7 +2,7 @@
 
 ``UV_TOOL_DIR=$UV_CACHE_DIR/tools`` or ``UV_PROJECT_ENVIRONMENT=$UV_CACHE_DIR/venv``:
 folders of a name that no bucket has. uv's own prune deletes them; they are
-somebody's all the same, and what they link is in use.
+a user's all the same, and what they link is in use.
 """
 
 from __future__ import annotations

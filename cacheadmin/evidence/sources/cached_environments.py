@@ -11,7 +11,7 @@ from cacheadmin.inventory.entries import ArchiveContent
 class CachedEnvironments:
     """Archives that are whole environments, and folders in ``environments-v*`` and ``builds-v*``.
 
-    They use what they link only while somebody uses them; the planner decides.
+    They use what they link only while they are in use; the planner decides.
     """
 
     id = "cache"

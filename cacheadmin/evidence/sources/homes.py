@@ -35,7 +35,7 @@ class Homes:
     id = "homes"
 
     def collect(self, look: Look) -> Facts:
-        """Return the environments in these homes, or that nobody searches there."""
+        """Return the environments in these homes, or the gap that they are not searched."""
         gaps: list[Gap] = []
         trees = _trees(look, self.id) if look.policy.venvs.discover else None
         done: list[str] = []
@@ -59,7 +59,7 @@ class Homes:
 
 
 def _task(home: str, source: str, uid: int) -> SearchTask:
-    # Nobody named these places: what can't be listed is a gap like one never searched.
+    # No policy named these places: what can't be listed is a gap like one never searched.
     return SearchTask((home,), source, registrant=uid, uid=uid, trial_suffices=True)
 
 

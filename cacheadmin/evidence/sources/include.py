@@ -49,7 +49,7 @@ def _named(look: Look, included: list[Included]) -> list[Candidate]:
     answers = look.readers.ask_all(INCLUDED, included)
     for one, answer in zip(included, answers, strict=True):
         if isinstance(answer, Unreadable):
-            # What it is, nobody could see; the scan will say so, too.
+            # What it is could not be seen; the scan will report that, too.
             found.append(Candidate(one.path, EnvironmentKind.VENV, (SOURCE,), answer.uid))
         else:
             found += answer

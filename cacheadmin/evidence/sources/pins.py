@@ -1,4 +1,4 @@
-"""Pins and leases: what somebody asked to be kept."""
+"""Pins and leases: what users asked to be kept."""
 
 from __future__ import annotations
 

@@ -77,14 +77,14 @@ def _written(inventory: Inventory, found: Contents) -> Iterator[tuple[str, str]]
     for pointer in found.wheel_pointers:
         if before.get(pointer.path) == pointer.archives:
             continue
-        yield pointer.bucket, f"somebody wrote {pointer.path} since the plan was made"
+        yield pointer.bucket, f"{pointer.path} was written since the plan was made"
         for archive in pointer.archives:
             yield archive_path(archive), f"{pointer.path} points to it now"
     revisions = {r.path: (r.archives, r.current) for r in inventory.revisions}
     for revision in found.revisions:
         if revisions.get(revision.path) == (revision.archives, revision.current):
             continue
-        yield revision.bucket, f"somebody wrote {revision.path} since the plan was made"
+        yield revision.bucket, f"{revision.path} was written since the plan was made"
         if revision.current is not False:
             yield revision.path, "it is the current revision now"
             for path in revision.file_paths:

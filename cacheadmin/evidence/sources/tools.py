@@ -1,4 +1,4 @@
-"""uv's tool folders: ``~/.local/share/uv/tools`` of every account, and places for everybody.
+"""uv's tool folders: ``~/.local/share/uv/tools`` of every account, and places for every user.
 
 ``uv tool install`` leaves no record in the cache, and its folders lie deep.
 """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cacheadmin.operations.completions.calls import Call
 
 # `compgen -W` is not used: it expands what it is given, and names of files are
-# somebody's. Only what may be a policy's bare name gets through.
+# chosen by users. Only what may be a policy's bare name gets through.
 _HEAD = """\
 # bash completion of cacheadmin. Made by `make completions`: do not edit.
 

@@ -31,7 +31,7 @@ _CONTENT_MADE = Use(
     reasons.ARCHIVE_CONTENT_MADE,
     "any uv with the same wheel",
     "its id is made from its content, so a uv can find it without a pointer, and it can't be "
-    "tried: it is removed where nobody can be overlooked (venvs.complete, and no gap)",
+    "tried: it is removed where no user can be overlooked (venvs.complete, and no gap)",
 )
 
 

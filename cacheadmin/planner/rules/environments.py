@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _UNTRIABLE = Use(
     reasons.ENVIRONMENT_NO_TRIAL,
-    "users nobody saw",
-    "its name is too long for a trial: it is removed where nobody can be overlooked "
+    "users no user saw",
+    "its name is too long for a trial: it is removed where no user can be overlooked "
     "(venvs.complete, and no gap)",
 )
 

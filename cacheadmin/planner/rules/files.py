@@ -3,7 +3,7 @@
 With the preview ``content-addressed-cache`` uv (0.12.8 and later) stores each file
 once, by its hash, and archives are hard links to it. When the last archive and
 the last environment that share one are gone, its link count is 1: the kernel's own
-word that nobody has it, on whatever host. Losing one costs a later install one
+word that no user has it, on whatever host. Losing one costs a later install one
 file; but an install in between has looked for it already, so it must be old, and
 uv's lock must keep installs out. Count and time are looked at again before the move.
 """

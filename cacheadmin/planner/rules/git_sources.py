@@ -1,6 +1,6 @@
 """Git databases and checkouts: gone when nothing that was built from them is used for long.
 
-The file that says that a checkout is whole goes first: what lacks it, uv checks out anew.
+The file that says that a checkout is complete is removed first: without it uv checks out again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _why_kept(case: Case, live: Liveness, source: GitSource) -> Use:
         words = "its bucket belongs to no known uv release: what lies in it is not judged"
         return Use(reasons.GIT_UNKNOWN_BUCKET, source.bucket, words)
     if source.path in live.unused_sources:
-        words = "nobody was seen to use what was built from it, but not for prune.unused.after"
+        words = "no user was seen to use what was built from it, but not for prune.unused.after"
         return Use(reasons.GIT_RECENT, source.bucket, words)
     what = "a checkout of it" if source.commit is None else "what was built from it"
     return Use(reasons.GIT_USED, source.bucket, f"{what} is used, or may be")

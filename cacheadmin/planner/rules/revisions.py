@@ -1,7 +1,7 @@
 """Source revisions: gone when ``revision.http`` or ``revision.rev`` names another.
 
 uv's own prune does the same since 0.4.7 (facts section 3, step 1), but for its
-own bucket only. A current revision that nobody uses is given up with the file that
+own bucket only. A current revision that no user uses is given up with the file that
 names it (``planner.sources``); of one that stays, parts may be.
 """
 

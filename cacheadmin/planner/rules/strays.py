@@ -1,6 +1,6 @@
-"""Strays: rubbish in a bucket goes, unknown names are somebody's and stay.
+"""Strays: rubbish in a bucket is removed, unknown names are a user's and kept.
 
-Rubbish in ``archive-v0`` is no finished archive (facts section 2). Whoever may
+Rubbish in ``archive-v0`` is no finished archive (facts section 2). A process that may
 still be making one holds uv's lock, which a prune holds alone; only where a uv
 without lock may be at work does rubbish have to be old.
 """

@@ -1,7 +1,7 @@
 """Take the search path of its builder out of a compiled module.
 
 A module that pip compiled for a Python of its own names that Python's library
-folder (``RUNPATH``), say below somebody's home: root would load libraries from
+folder (``RUNPATH``), say below a user's home: root would load libraries from
 there. PyPI's wheels name none, or one beside the module (``$ORIGIN``), which
 stays.
 

@@ -67,7 +67,7 @@ def _take(commit: str, folder: Path) -> None:
 
 def _run(*command: str | Path, cwd: Path | None = None, quiet: bool = False) -> None:
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    # Times are those that hatchling sets, not those of whoever builds.
+    # Times are those that hatchling sets, not those of the user who builds.
     environment.pop("SOURCE_DATE_EPOCH", None)
     output = subprocess.DEVNULL if quiet else None
     subprocess.run(command, cwd=cwd, env=environment, check=True, stdout=output, stderr=output)
