@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
@@ -29,9 +28,10 @@ from cacheadmin.inventory.reading import read_inventory
 from cacheadmin.planner.pins import is_expired
 from cacheadmin.planner.targets import near_names, resolve_target
 from cacheadmin.policy.quantities import parse_duration
-from cacheadmin.report.documents import header
 from cacheadmin.state.store import State, StateUnusable, open_state
-from cacheadmin.timestamps import nanoseconds, now_ns
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.documents import header
+from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

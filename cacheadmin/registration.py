@@ -10,16 +10,16 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.errors import CacheadminError, NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import entry_name, old_entry_name, registered
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.inventory.opening import open_cache
-from cacheadmin.report.documents import header
 from cacheadmin.state.store import open_state
-from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.documents import header
+from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

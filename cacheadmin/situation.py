@@ -15,15 +15,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import who_may
-from cacheadmin.counting import count_words
-from cacheadmin.timestamps import NANOSECONDS, now_ns
+from cacheadmin.text.accounts import who_may
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.timestamps import NANOSECONDS, now_ns
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Measured, Ranges
     from cacheadmin.evidence.collecting import Collected
     from cacheadmin.evidence.facts import Environment, Evidence, Pin
     from cacheadmin.evidence.idleness import HostTime
-    from cacheadmin.fs.accounting import Measured, Ranges
     from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.reading import OpenCache
@@ -142,7 +142,7 @@ class Situation:
         self.state.note_archive_uses(rows)
         if not failures:
             return ""
-        words = count_words(failures, "entry", "entries")
+        words = format_count(failures, "entry", "entries")
         return f"{words} can't be given an attribute: never counted as unused"
 
     def record_pin_ages(self) -> None:
@@ -194,7 +194,7 @@ class Situation:
 
         With ``kept`` also of what it keeps, each entry by itself.
         """
-        from cacheadmin.fs.accounting import Measured
+        from cacheadmin.accounting import Measured
         from cacheadmin.fs.measuring import measure_each, measure_many
 
         going = [decision.path for decision in plan.removals]
@@ -276,7 +276,7 @@ def look_with(
     from cacheadmin.readers import Readers
     from cacheadmin.state.memory_file import MemoryFile
     from cacheadmin.state.store import open_state
-    from cacheadmin.timestamps import nanoseconds
+    from cacheadmin.text.timestamps import nanoseconds
 
     with (
         open_cache(loaded.policy.cache) as cache,
@@ -346,7 +346,7 @@ def look_with(
 
 def _sprung(policy: Policy, cache: OpenCache, moment_ns: int) -> dict[str, int]:
     """Return what came back from trial within ``uv.active_within``, each with when (ns)."""
-    from cacheadmin.timestamps import nanoseconds
+    from cacheadmin.text.timestamps import nanoseconds
     from cacheadmin.trial.trials import trials_or_none
 
     with trials_or_none(cache) as trials:

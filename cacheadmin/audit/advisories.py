@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotPermitted, WrongUsage
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

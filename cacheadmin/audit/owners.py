@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.planner.case import name_some
+from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Owned:
             environment.path + (f" ({words(environment)})" if words else "")
             for environment in self.environments
         ]
-        return ", ".join(name_some(names))
+        return ", ".join(join_some(names))
 
 
 def by_owner(subject: Subject, environments: Iterable[Environment]) -> Iterator[Owned]:

@@ -14,8 +14,8 @@ from cacheadmin.audit.sharing import groups_of, has_account, sharing_of
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.fs.access_lists import ALL
 from cacheadmin.planner.bucket_needs import is_active
-from cacheadmin.planner.case import name_some
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
 from cacheadmin.values import frozen
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cacheadmin.audit.subject import Subject
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.planner.case import Case
 
 _METADATA = ".dist-info"
@@ -56,7 +56,7 @@ class UsersTraces:
             if trace.version is not None or trace.bucket not in explained:
                 newest.setdefault(release_words(trace), trace)
         return "; ".join(
-            name_some([f"{words} ({t.evidence}: {t.path})" for words, t in newest.items()])
+            join_some([f"{words} ({t.evidence}: {t.path})" for words, t in newest.items()])
         )
 
 

@@ -12,8 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from cacheadmin.accounts import account_name
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escaping import shell_word
 from cacheadmin.values import frozen
 

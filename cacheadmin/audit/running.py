@@ -24,9 +24,9 @@ from cacheadmin.policy.teams import team_of
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Size
     from cacheadmin.audit.advisories import Advisories
     from cacheadmin.evidence.facts import Gap
-    from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.policy.model import Policy

@@ -23,9 +23,9 @@ import pwd
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import group_name
-from cacheadmin.counting import count_words
 from cacheadmin.fs.access_lists import ALL, Access, AccessList, access_of, read_access_lists
+from cacheadmin.text.accounts import group_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -146,5 +146,5 @@ def members_words(sharing: Sharing) -> str:
     groups = [group_name(gid) for gid in sharing.groups]
     words = [f"group{'s' if len(groups) > 1 else ''} {', '.join(groups)}"] if groups else []
     if sharing.users:
-        words.append(f"{count_words(len(sharing.users), 'user')} in the cache's access list")
+        words.append(f"{format_count(len(sharing.users), 'user')} in the cache's access list")
     return " and ".join(words) or "no user"

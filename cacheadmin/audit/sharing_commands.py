@@ -12,8 +12,8 @@ import grp
 import pwd
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name, group_name
 from cacheadmin.audit.sharing import groups_of, has_account, members_of
+from cacheadmin.text.accounts import account_name, group_name
 from cacheadmin.text.escaping import shell_command, shell_word
 
 if TYPE_CHECKING:

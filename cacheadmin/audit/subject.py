@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Size
     from cacheadmin.audit.advisories import Advisories
     from cacheadmin.audit.survey import Survey
-    from cacheadmin.fs.accounting import Size
     from cacheadmin.planner.case import Case
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation

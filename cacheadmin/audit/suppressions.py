@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

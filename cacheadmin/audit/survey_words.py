@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
 from cacheadmin.uv.layout import ROOTS_FOLDER
 
@@ -53,7 +53,7 @@ def of_owner(count: Count) -> str:
 
 def number_words(count: Count, singular: str, plural: str = "") -> str:
     """Return ``1 folder of ana`` or ``3 folders of ana``."""
-    return count_words(count.count, singular, plural) + of_owner(count)
+    return format_count(count.count, singular, plural) + of_owner(count)
 
 
 def find_as_owner(subject: Subject, count: Count, tests: str, action: str) -> str:

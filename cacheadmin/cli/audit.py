@@ -125,9 +125,9 @@ def _show(audits: Sequence[Audit], output_format: AuditFormat, *, several: bool)
     from cacheadmin.audit.rules import RULES
     from cacheadmin.audit.summary import by_team
     from cacheadmin.report import audits as report
-    from cacheadmin.report.documents import dumps
     from cacheadmin.report.markdown import audit_markdown
     from cacheadmin.report.sarif import sarif_log
+    from cacheadmin.text.documents import dumps
 
     verbose = output.settings.verbose
     if output_format is AuditFormat.JSON:
@@ -153,7 +153,7 @@ def _list_rules(output_format: AuditFormat) -> None:
     from cacheadmin.audit.thresholds import default_words, kind_of
     from cacheadmin.errors import WrongUsage
     from cacheadmin.report.audit_rules import rules_json, rules_text
-    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.text.documents import dumps, header
 
     thresholds = {
         rule.id: [

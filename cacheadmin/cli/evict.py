@@ -14,12 +14,12 @@ from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode, WrongUsage
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Measured
     from cacheadmin.evict.planning import Eviction
     from cacheadmin.evict.silent_trials import SilentTrials
     from cacheadmin.evict.wanted import Wanted
-    from cacheadmin.fs.accounting import Measured
     from cacheadmin.operations.account import Account
-    from cacheadmin.prune.running import Before, PruneResult
+    from cacheadmin.prune.result import Before, PruneResult
     from cacheadmin.situation import Situation
 
 
@@ -89,7 +89,8 @@ def _evict(
     from cacheadmin.evict.wanted import parse_wanted
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import Before, known_runs, recover_interrupted, watch_trials
+    from cacheadmin.prune.result import Before
+    from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
     from cacheadmin.situation import look_with
 
     wanted = parse_wanted(packages)

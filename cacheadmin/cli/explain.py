@@ -17,7 +17,7 @@ from cacheadmin.cli.options import (
 from cacheadmin.cli.output import Format
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.accounting import Measured
     from cacheadmin.planner.explaining import Explanation
     from cacheadmin.planner.plan import Plan
     from cacheadmin.situation import Situation

@@ -57,9 +57,9 @@ def observe(
 def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
     from cacheadmin.cli.showing import progress_bar
     from cacheadmin.hosts.observing import observe as seen_here
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.hosts import observation_json, observation_text
     from cacheadmin.situation import look_with
+    from cacheadmin.text.documents import dumps, header
 
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         cache = situation.cache.identity
@@ -78,8 +78,8 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> i
 def _kept(loaded: LoadedPolicy, forget: str | None, output_format: Format) -> int:
     from cacheadmin.errors import NotACache
     from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.hosts import hosts_text, observation_json
+    from cacheadmin.text.documents import dumps, header
 
     with open_cache(loaded.policy.cache) as cache:
         store = _store(loaded, cache)

@@ -53,7 +53,7 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
-    from cacheadmin.counting import count_words
+    from cacheadmin.text.counting import format_count
 
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin add", policy) as account:
@@ -61,7 +61,7 @@ def add_command(
         with _pins(policy, insecure_policy, account) as pins:
             added = pins.add(target, reason, expires)
         account.counts = {"entries": added.entries}
-    entries = count_words(added.entries, "entry", "entries")
+    entries = format_count(added.entries, "entry", "entries")
     output.note(f"pinned {added.pin.target}: {entries} ({added.pin.file})")
     if added.warning:
         output.warning(added.warning)
@@ -74,7 +74,7 @@ def remove_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take your pin on a target back; root takes back every user's."""
-    from cacheadmin.accounts import account_name
+    from cacheadmin.text.accounts import account_name
 
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin remove", policy) as account:

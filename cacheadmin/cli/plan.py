@@ -50,8 +50,8 @@ def plan(
 
 def _list_rules(output_format: Format) -> int:
     from cacheadmin.planner.reasons import REASONS
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.plan_rules import plan_rules_json, plan_rules_text
+    from cacheadmin.text.documents import dumps, header
 
     if output_format is Format.JSON:
         rows = plan_rules_json(REASONS.values())

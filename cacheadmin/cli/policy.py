@@ -106,11 +106,11 @@ def notify_command(
     """Send a message to every URL of `notify`, to see that it arrives."""
     import socket
 
-    from cacheadmin.counting import count_words
     from cacheadmin.errors import CacheadminError, WrongUsage
     from cacheadmin.operations.notifying import NOT_INSTALLED, destinations, send_all
     from cacheadmin.operations.sending import is_installed
     from cacheadmin.policy.loading import load_policy
+    from cacheadmin.text.counting import format_count
 
     loaded = load_policy(policy, insecure=insecure_policy)
     name = loaded.policy.name
@@ -124,7 +124,7 @@ def notify_command(
     for problem in problems:
         output.warning(problem)
     failed = len(problems)
-    output.note(f"{max(0, len(to) - failed)} of {count_words(len(to), 'URL')} took the message")
+    output.note(f"{max(0, len(to) - failed)} of {format_count(len(to), 'URL')} took the message")
     return int(ExitCode.PARTIAL if failed else ExitCode.DONE)
 
 
@@ -132,7 +132,7 @@ def notify_command(
 def schema_command() -> None:
     """Print the JSON Schema of policies."""
     from cacheadmin.audit.schema import policy_schema
-    from cacheadmin.report.documents import dumps
+    from cacheadmin.text.documents import dumps
 
     output.data(dumps(policy_schema()))
 
@@ -148,8 +148,8 @@ def show_command(
 
     from cacheadmin.policy.effective import effective_values
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.tables import table
+    from cacheadmin.text.documents import dumps, header
 
     loaded = load_policy(policy, insecure=insecure_policy)
     values = list(effective_values(loaded))

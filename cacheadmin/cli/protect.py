@@ -67,8 +67,8 @@ def _protect(account: Account, loaded: LoadedPolicy, output_format: Format, *, c
             protection = plant(situation, before)
         cache = situation.cache.identity
     from cacheadmin.protect.roots import releases_of
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.protections import protection_json, protection_text
+    from cacheadmin.text.documents import dumps, header
 
     code = _code(protection, check=check)
     account.counts = _counts(protection)
@@ -84,8 +84,8 @@ def _remove(account: Account, loaded: LoadedPolicy, output_format: Format) -> in
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.protect.protecting import unprotect
     from cacheadmin.protect.roots import releases_of
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.protections import protection_json, removed_words
+    from cacheadmin.text.documents import dumps, header
 
     with open_cache(loaded.policy.cache) as cache:
         protection = unprotect(loaded.policy, cache)

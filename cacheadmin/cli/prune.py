@@ -22,13 +22,13 @@ from cacheadmin.errors import (
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.accounting import Measured
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
-    from cacheadmin.prune.running import Before, PruneResult
+    from cacheadmin.prune.result import Before, PruneResult
     from cacheadmin.situation import Situation
 
 CODES = {
@@ -99,12 +99,8 @@ class _Call:
 def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import (
-        Before,
-        known_runs,
-        recover_interrupted,
-        watch_trials,
-    )
+    from cacheadmin.prune.result import Before
+    from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
 
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     if call.dry_run:
@@ -234,7 +230,8 @@ def _show(
     from cacheadmin.cli.showing import document
     from cacheadmin.protect.roots import releases_of
     from cacheadmin.report.protections import protection_json, protection_words
-    from cacheadmin.report.prunes import prune_json, prune_text, trial_warnings
+    from cacheadmin.report.prunes import prune_json, prune_text
+    from cacheadmin.trial.summary import trial_warnings
 
     code = CODES[result.outcome]
     for warning in (*result.warnings, *trial_warnings(result.trial.watched)):
@@ -259,9 +256,9 @@ def _show(
 
 def failure(plan: Plan, result: PruneResult) -> CacheadminError:
     """Return what is said of a run that was refused or rolled back."""
-    from cacheadmin.counting import count_words
-    from cacheadmin.planner.case import name_some
     from cacheadmin.planner.plan import Verdict
+    from cacheadmin.text.counting import format_count
+    from cacheadmin.text.joining import join_some
 
     if result.outcome == "refused":
         refusals = [limit for limit in plan.limits if limit.verdict is Verdict.REFUSED]
@@ -271,8 +268,8 @@ def failure(plan: Plan, result: PruneResult) -> CacheadminError:
         )
     broken = result.verified.broken if result.verified is not None else ()
     return RolledBack(
-        f"{count_words(len(broken), 'link')} led nowhere after the removal, "
+        f"{format_count(len(broken), 'link')} led nowhere after the removal, "
         "so everything was put back",
-        details=name_some([one.link for one in broken]),
+        details=join_some([one.link for one in broken]),
         hint="please report it, with the output of `cacheadmin plan --format json`",
     )

@@ -49,8 +49,8 @@ def report(
     if html is not None:
         _write_page(overviews, html)
     elif output_format is Format.JSON:
-        from cacheadmin.report.documents import dumps
         from cacheadmin.report.overview_json import overview_document
+        from cacheadmin.text.documents import dumps
 
         output.data(dumps(overview_document(overviews)))
     elif not (output.settings.quiet and all(one.is_well for one in overviews)):

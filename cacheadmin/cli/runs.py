@@ -123,7 +123,7 @@ def restore_command(
     """Undo a prune: put everything it moved back where it was."""
     from cacheadmin.protect.holding import guard_stands_aside
     from cacheadmin.prune.running import restore_run
-    from cacheadmin.report.tables import count_words
+    from cacheadmin.text.counting import format_count
 
     policy, run = _policy_and_run(policy, run)
     with recorded("runs restore", policy) as account:
@@ -144,7 +144,7 @@ def restore_command(
         output.warning(f"{path} stays in quarantine: {why}")
     for path in restored.absent:
         output.warning(f"{path} is not in quarantine any more")
-    output.note(f"run {run}: {count_words(len(restored.moved), 'entry', 'entries')} put back")
+    output.note(f"run {run}: {format_count(len(restored.moved), 'entry', 'entries')} put back")
     return account.exit_code
 
 
@@ -180,8 +180,8 @@ def purge_command(
     from cacheadmin.protect.protecting import withdraw_dangling
     from cacheadmin.prune.runs import list_runs, purge, runs_due
     from cacheadmin.prune.trial_upkeep import end_now
-    from cacheadmin.report.tables import count_words
-    from cacheadmin.timestamps import now_ns
+    from cacheadmin.text.counting import format_count
+    from cacheadmin.text.timestamps import now_ns
 
     policy, run = _policy_and_run(policy, run)
     if (run is not None) + every + (older_than is not None) != 1:
@@ -222,9 +222,9 @@ def purge_command(
         output.warning(f"{path} could not be deleted: {why}")
     for line in words:
         output.warning(line)
-    output.note(f"{count_words(len(purged), 'run')} deleted for good")
+    output.note(f"{format_count(len(purged), 'run')} deleted for good")
     if now:
-        output.note(f"{count_words(ended, 'trial')} ended: an environment that links there breaks")
+        output.note(f"{format_count(ended, 'trial')} ended: an environment that links there breaks")
     return account.exit_code
 
 
@@ -253,6 +253,6 @@ def _find(quarantine: Quarantine | None, run_id: str | None, trials: Trials | No
 
 
 def _print(command: str, loaded: LoadedPolicy, cache: OpenCache, content: dict[str, Any]) -> None:
-    from cacheadmin.report.documents import dumps, header
+    from cacheadmin.text.documents import dumps, header
 
     output.data(dumps({**header(command, loaded, cache.identity), **content}))

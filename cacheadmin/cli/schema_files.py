@@ -10,7 +10,7 @@ def schema_files() -> dict[str, str]:
     """Return the text of each schema by the name it is installed under."""
     from cacheadmin.audit.schema import policy_schema
     from cacheadmin.report.document_schemas import document_schemas
-    from cacheadmin.report.documents import dumps
+    from cacheadmin.text.documents import dumps
 
     schemas = {"policy.schema.json": policy_schema()}
     for name, schema in document_schemas().items():

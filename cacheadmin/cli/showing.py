@@ -15,8 +15,8 @@ from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Measured
     from cacheadmin.findings import Finding
-    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Plan, Verdict
     from cacheadmin.preflight.running import Preflight
     from cacheadmin.situation import Progress, Situation
@@ -53,8 +53,8 @@ _WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "evict"})
 
 def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:
     """Return one JSON document as text."""
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.report.gaps import gaps_json
+    from cacheadmin.text.documents import dumps, header
 
     head = header(command, situation.loaded, situation.cache.identity)
     gaps = {}
@@ -71,8 +71,9 @@ def show_plan(
     output_format: Format,
 ) -> int:
     """Print a plan that was not carried out; return the exit code of its verdict."""
+    from cacheadmin.prune.plan_rows import plan_json
     from cacheadmin.prune.room import room_for, room_json, room_words
-    from cacheadmin.report.plans import plan_json, plan_text
+    from cacheadmin.report.plans import plan_text
 
     code = verdict_code(plan.verdict)
     room = room_for(situation.cache.fd, plan.removals)

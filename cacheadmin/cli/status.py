@@ -39,8 +39,8 @@ def status(
     from cacheadmin.errors import ExitCode, NotACache, WrongUsage
     from cacheadmin.overview.status import worst
     from cacheadmin.policy.locating import known_policies
-    from cacheadmin.report.documents import dumps
     from cacheadmin.report.status import status_document, statuses_text
+    from cacheadmin.text.documents import dumps
 
     if policies and all_policies:
         raise WrongUsage("name policies, or give --all")

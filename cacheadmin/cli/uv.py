@@ -47,9 +47,9 @@ def learn_command(
     from cacheadmin.errors import WrongUsage
     from cacheadmin.inventory.unknown_folders import unknown_folders
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.report.documents import dumps, header
     from cacheadmin.state.store import open_releases
-    from cacheadmin.timestamps import now_ns
+    from cacheadmin.text.documents import dumps, header
+    from cacheadmin.text.timestamps import now_ns
     from cacheadmin.uv.binaries import read_binary
     from cacheadmin.uv.prune_words import prune_changed
     from cacheadmin.uv.releases import buckets_of

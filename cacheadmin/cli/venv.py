@@ -81,8 +81,8 @@ def discover_command(
     """Search the policy's trees, patterns and the cache for environments."""
     from cacheadmin.errors import ExitCode, NotPermitted
     from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-    from cacheadmin.report.tables import count_words
     from cacheadmin.situation import look_at
+    from cacheadmin.text.counting import format_count
     from cacheadmin.text.escaping import printable
 
     with look_at(policy, insecure_policy=insecure_policy) as situation:
@@ -108,7 +108,7 @@ def discover_command(
                     refused += 1
             account.counts = {"registered": len(new) - refused, "failed_entries": refused}
             account.exit_code = int(ExitCode.NOT_PERMITTED if refused else ExitCode.DONE)
-        output.note(f"{count_words(len(found) - refused, 'environment')} registered")
+        output.note(f"{format_count(len(found) - refused, 'environment')} registered")
         return account.exit_code
     return int(ExitCode.DONE)
 

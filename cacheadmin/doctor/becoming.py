@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from cacheadmin.doctor.repairs import Repair, shell_words
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
 from cacheadmin.policy.teams import team_of
 from cacheadmin.readers import Unreadable
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -144,13 +144,13 @@ def diagnose(situation: Situation, progress: Progress | None = None) -> Checkup:
 def _unknown_name(situation: Situation, name: str, users: Sequence[Examination]) -> Finding:
     """Return what to do about a name of the cache that only a container or another host has."""
     links = sum(one.other_names[name] for one in users)
-    paths = name_some([one.path for one in users])
+    paths = join_some([one.path for one in users])
     return Finding(
         "alias-missing",
         Severity.WARNING,
         name,
         None,
-        f"{count_words(links, 'link')} of {', '.join(paths)} name{'s' if links == 1 else ''} this "
+        f"{format_count(links, 'link')} of {', '.join(paths)} name{'s' if links == 1 else ''} this "
         f"cache {name}, which leads nowhere on this host; all they name is in the cache",
         f"set `aliases: [{name}]` in the policy, if that is the path of the cache in a container "
         "or on another host; nothing has to be installed again",
@@ -216,7 +216,7 @@ def _findings(
         severity = Severity.WARNING
         if any(one.keeps_from_importing for one in half):
             severity = Severity.ERROR
-        detail = f"{count_words(files, 'file')} that RECORD names are not there: {_titles(half)}"
+        detail = f"{format_count(files, 'file')} that RECORD names are not there: {_titles(half)}"
         yield finding("environment-half-installed", severity, detail, fix, files)
     if found.interpreter_missing:
         severity = Severity.ERROR
@@ -232,19 +232,19 @@ def _lost_words(found: Examination, links: int, caches_there: frozenset[str]) ->
         return f"it is a link to {found.dangling_target} in the cache, which is gone"
     others = sum(found.other_caches.values())
     said = [
-        f"{count_words(number, 'link')} into another cache, {cache}, lead"
+        f"{format_count(number, 'link')} into another cache, {cache}, lead"
         f"{'s' if number == 1 else ''} nowhere"
         + ("" if cache in caches_there else ": that cache is not there")
         for cache, number in found.other_caches.items()
     ]
     own = links - others
     if own > 0:
-        said.insert(0, f"{count_words(own, 'link')} into the cache lead{'s' * (own == 1)} nowhere")
+        said.insert(0, f"{format_count(own, 'link')} into the cache lead{'s' * (own == 1)} nowhere")
     return f"{'; '.join(said)}: {_titles(found.lost)}"
 
 
 def _titles(damaged: Sequence[Damaged]) -> str:
-    return ", ".join(name_some([one.title for one in damaged]))
+    return ", ".join(join_some([one.title for one in damaged]))
 
 
 def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[str]) -> Finding:
@@ -253,7 +253,7 @@ def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[
         Severity.WARNING,
         path,
         None if uid is None else situation.case.user(uid),
-        f"it may be broken too: {'; '.join(name_some(list(reasons)))}",
+        f"it may be broken too: {'; '.join(join_some(list(reasons)))}",
         "run doctor as root, or as its owner",
         len(reasons),
         team_of(situation.policy, path, uid),
@@ -262,7 +262,7 @@ def _unread(situation: Situation, path: str, uid: int | None, reasons: Sequence[
 
 def _of_another_root(situation: Situation, environment: Environment) -> Iterator[Finding]:
     if environment.broken_links:
-        lost = name_some(list(environment.broken_packages)) or ("links into the cache",)
+        lost = join_some(list(environment.broken_packages)) or ("links into the cache",)
         reason = f"a process with mounts of its own runs from it, without {', '.join(lost)}"
         finding = _unread(situation, environment.path, environment.uid, [reason])
         yield replace(finding, fix="run doctor in the container that it lies in")

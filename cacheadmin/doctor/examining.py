@@ -36,7 +36,7 @@ from cacheadmin.fs.reading import (
     read_file_and_status,
 )
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.readers import note_step
 from cacheadmin.uv.environment_config import MAX_BYTES, config_values
 

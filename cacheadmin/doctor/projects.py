@@ -21,7 +21,7 @@ from typing import Any
 
 from cacheadmin.doctor.limits import Limits, Work
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
 
 # The largest locks seen have 8 MB, 10,000 tables and 200,000 keys.

@@ -13,7 +13,7 @@ from itertools import islice
 
 from cacheadmin.doctor.limits import Limits, Work
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
-from cacheadmin.record_rows import record_rows
+from cacheadmin.packages.record_rows import record_rows
 
 _MAX_BYTES = 32 * 1024 * 1024
 _MAX_ROWS = 1_000_000

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.doctor.projects import has_lock, selection_of
 from cacheadmin.doctor.sources import had_login, requirement_of
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.text.escaping import shell_word
 from cacheadmin.values import frozen
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import posix_word, printable
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def _one_repair(diagnosis: Diagnosis) -> str:
     absent = [path for one in found.half_installed for path in one.absent[:_PROBES]]
     lines = [
         "",
-        f"# {_title(diagnosis)}: {count_words(links, 'lost link')}, "
-        f"{count_words(len(found.damaged), 'package')}",
+        f"# {_title(diagnosis)}: {format_count(links, 'lost link')}, "
+        f"{format_count(len(found.damaged), 'package')}",
     ]
     if repair.note:
         lines.append(f"# {printable(repair.note)}")

@@ -246,7 +246,7 @@ def _words(uses: list[Use]) -> str:
 
 
 def _keep(archive: Archive, uses: list[Use]) -> Decision:
-    from cacheadmin.planner.case import name_some
+    from cacheadmin.text.joining import join_some
 
     return Decision(
         EntryKind.ARCHIVE,
@@ -255,5 +255,5 @@ def _keep(archive: Archive, uses: list[Use]) -> Decision:
         archive.version,
         uses[0].reason.id,
         uses[0].words,
-        name_some([use.who for use in uses]),
+        join_some([use.who for use in uses]),
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.inventory.entries import OnTrial
-    from cacheadmin.prune.running import ShieldOf
+    from cacheadmin.prune.result import ShieldOf
     from cacheadmin.situation import Situation
     from cacheadmin.trial.trials import Watched
 

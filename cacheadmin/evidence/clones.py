@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from cacheadmin.accounting import Ranges
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, LinkMode
-from cacheadmin.fs.accounting import Ranges
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.measuring import extents_below
 from cacheadmin.fs.reading import open_directory

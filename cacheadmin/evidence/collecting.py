@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.evidence.away import AWAY, Absent
 from cacheadmin.evidence.candidates import Found
 from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, ScanOptions
@@ -33,6 +32,7 @@ from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.readers import Readers, Unreadable
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
@@ -164,7 +164,7 @@ def scan_candidates(
         else:
             yield candidate, recalled.get(path) or scanned[path]
     for candidate, number in left_out:
-        beyond = count_words(number, "environment")
+        beyond = format_count(number, "environment")
         reason = f"{beyond} beyond the {MAX_OF_ONE} that are looked at for one account"
         yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
 

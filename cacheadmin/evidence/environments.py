@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 
-from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.installed_packages import (
@@ -26,6 +25,7 @@ from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of, stamped_folders
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, LinkedTree
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
+from cacheadmin.text.counting import format_count, verb
 from cacheadmin.uv.environment_config import (
     MAX_BYTES,
     EnvironmentConfig,
@@ -302,7 +302,7 @@ def _result(
         status = EnvironmentStatus.FOREIGN
     if found.broken and not reason:
         reason = (
-            f"{count_words(found.broken, 'link')} into the cache "
+            f"{format_count(found.broken, 'link')} into the cache "
             f"{verb(found.broken, 'leads', 'lead')} nowhere"
         )
     return Environment(

@@ -19,7 +19,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observation
-    from cacheadmin.evidence.seen_releases import SeenRelease
+    from cacheadmin.evidence.release_trace import ReleaseTrace, SeenRelease
 
 
 class LinkMode(StrEnum):
@@ -229,28 +229,6 @@ class Process:
 
     Such a uv most likely works in another cache; which one can't be seen.
     """
-
-
-@frozen
-class ReleaseTrace:
-    """Evidence that a user uses a uv release, or one of a range of releases."""
-
-    uid: int | None
-    """The account that uses it; None for a uv that every account of the host can run."""
-    version: str | None
-    """The release, where the trace names it exactly; else None."""
-    bucket: str | None
-    """The bucket that the release uses, where no more than that is known; else None."""
-    evidence: str
-    """What the trace is, in words for people."""
-    path: str
-    """What people can look at: an absolute path; ``host NAME: PATH`` on another host."""
-    seen_ns: int
-    """The date of the trace: the time of the file, or the time of the look."""
-    at_least: str | None = None
-    """The oldest release that can have left the trace, where only that is known; else None."""
-    is_program: bool = False
-    """Whether the trace is an installed uv, which its user can run at any time."""
 
 
 @frozen

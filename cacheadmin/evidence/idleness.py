@@ -19,8 +19,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 
-from cacheadmin.damage import DAMAGE
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.damage import DAMAGE
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 # More hosts than this share no cache; a longer record was made by hand.

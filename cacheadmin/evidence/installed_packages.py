@@ -12,7 +12,7 @@ from cacheadmin.evidence.path_files import named_paths, names_paths
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
 from cacheadmin.fs.reading import ReadFailure, failure
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
 
 _DIST_INFO = ".dist-info"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from cacheadmin.evidence.facts import LockHolder
@@ -33,6 +33,7 @@ from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
 
 # What a guard of ours holds locked in the quarantine for as long as it holds uv's lock.
@@ -349,3 +350,32 @@ def parse_lock(line: bytes) -> FileLock | None:
         return FileLock(int(fields[3]), exclusive, waiting, identity, posix)
     except ValueError:
         return None
+
+
+def describe_holder(holder: LockHolder, user: Callable[[int | None], str]) -> str:
+    """Return who it is, since when, and what runs; enough to go and ask."""
+    how = "exclusive" if holder.exclusive else "shared"
+    if holder.waiting:
+        how += ", waiting"
+    if holder.unlinked:
+        how += ", on a .lock that was deleted since"
+    if holder.host and holder.uid is None:
+        # A thread of the kernel's that serves files. Who it is for, only that client knows.
+        return f"{how}: {holder.host} ({holder.command}, process {holder.pid} here)"
+    if not holder.command:
+        return f"{how}: process {holder.pid}, not on this host, or not ours to see"
+    since = f", since {rfc3339(holder.started_ns)}" if holder.started_ns is not None else ""
+    other = "" if holder.is_uv is not False or holder.is_guard else ", which is no uv"
+    where = f" on {holder.host}" if holder.host else ""
+    return (
+        f"{how}: process {holder.pid} of {user(holder.uid)}{where}{since}{other}: {holder.command}"
+    )
+
+
+def describe_holders(path: str, user: Callable[[int | None], str]) -> tuple[str, ...]:
+    """Return who holds the cache's lock now, in words."""
+    return tuple(
+        f"held {describe_holder(holder, user)}"
+        for holder in lock_holders(path)
+        if not (holder.waiting or holder.unlinked)
+    )

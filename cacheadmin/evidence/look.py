@@ -32,13 +32,13 @@ if TYPE_CHECKING:
         NamedEntry,
         Pin,
         Process,
-        ReleaseTrace,
         RememberedEnvironment,
         Unseen,
     )
     from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.observations import Observation
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.fs.folder_watch import FolderWatch
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache

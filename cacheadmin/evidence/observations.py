@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
-from cacheadmin.evidence.facts import ReleaseTrace
+from cacheadmin.evidence.release_trace import ReleaseTrace
 from cacheadmin.values import frozen
 
 

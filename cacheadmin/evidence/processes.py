@@ -20,8 +20,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
-from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.owners import owner_of_process
@@ -45,7 +43,9 @@ from cacheadmin.evidence.uv_processes import (
     release_of,
 )
 from cacheadmin.readers import Question, Readers, Unreadable
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 from cacheadmin.values import frozen
 
@@ -369,7 +369,7 @@ def _unseen(denied: Mapping[int, int]) -> Iterator[Unseen]:
 def _passed_over(binaries: UvBinaries) -> Iterator[Unseen]:
     for uid, count in sorted(binaries.passed_over.items()):
         reason = (
-            f"{count_words(count, 'large program')} that {account_name(uid)} runs "
+            f"{format_count(count, 'large program')} that {account_name(uid)} runs "
             f"{verb(count, 'was', 'were')} not read: it may be a uv under another name"
         )
         yield Unseen("process", "/proc", reason, hides_archives=True, uid=uid)

@@ -16,12 +16,12 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol
 
-from cacheadmin.accounts import account_name
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind
 from cacheadmin.fs.reading import failure
 from cacheadmin.readers import Unreadable
+from cacheadmin.text.accounts import account_name
 
 MAX_ENTRIES = 1_000_000
 

@@ -13,7 +13,8 @@ import pwd
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentKind, ReleaseTrace
+from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.release_trace import ReleaseTrace
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.executables import Executable, executables_in_home, system_executables

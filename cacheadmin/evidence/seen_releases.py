@@ -18,6 +18,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.release_trace import SeenRelease
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.binaries import read_open_binary
@@ -26,28 +27,10 @@ from cacheadmin.uv.releases import buckets_of, parse_release
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
 
 # One account may have many: each costs most of a second.
 _MAX_OF_ONE = 4
-
-
-@frozen
-class SeenRelease:
-    """What one binary of an unknown release says."""
-
-    version: str
-    """Its release."""
-    buckets: frozenset[str]
-    """The names of its buckets."""
-    path: str
-    """Where it is, as it can be given to `uv learn`."""
-    uid: int | None
-    """The account that has it; None where every account of the host can run it."""
-    trusted: bool
-    """Whether only root could have written it."""
-    prune: frozenset[str] = frozenset()
-    """What it says of a prune's removals (``uv.prune_words``)."""
 
 
 @frozen

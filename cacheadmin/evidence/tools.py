@@ -12,7 +12,7 @@ import re
 
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 
 _METADATA_BYTES = 1024 * 1024
 _REQUIREMENT = re.compile(rb"^Requires-Dist:\s*([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
-from cacheadmin.counting import count_words
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.evidence.searching import (
@@ -28,6 +26,8 @@ from cacheadmin.evidence.searching import (
     search_tools,
 )
 from cacheadmin.readers import Question, Readers, Reply, Unreadable
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ def _note(
             known = too_deep.get(work.top, (first, 0, work.depth))
             too_deep[work.top] = (known[0], known[1] + part.deeper, work.depth)
         if part.cut_at is not None:
-            left = count_words(part.left, "folder")
+            left = format_count(part.left, "folder")
             where = f"took too long and ended at {part.cut_at}, with {left}"
             found.gaps.append(_limit(work, where))
     if reply.failed is not None:

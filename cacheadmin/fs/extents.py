@@ -3,7 +3,7 @@
 A clone (reflink) has an inode and a link count of its own, so nothing in
 ``stat`` tells it from a copy; the filesystem marks each of its extents as
 shared. It does not say with which files: to learn whether a removal
-frees them, the other files have to be found (``fs.accounting``).
+frees them, the other files have to be found (``accounting``).
 
 Source: Documentation/filesystems/fiemap.rst of the kernel.
 """

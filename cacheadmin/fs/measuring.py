@@ -1,4 +1,4 @@
-"""Walk trees and hand what is there to ``fs.accounting``, through descriptors.
+"""Walk trees and hand what is there to ``accounting``, through descriptors.
 
 Users can write in what is measured: no link is followed, no other filesystem
 is entered, and a tree deeper than any release of uv writes is not followed to
@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from cacheadmin.fs.accounting import Accounting, Measured, Ranges, Size, Tally
+from cacheadmin.accounting import Accounting, Measured, Ranges, Size, Tally
 from cacheadmin.fs.charges import PLAIN, Charges
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.reading import (

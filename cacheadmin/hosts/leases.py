@@ -35,11 +35,11 @@ import secrets
 from dataclasses import asdict
 from typing import Protocol
 
-from cacheadmin.accounts import account_name
-from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import CacheBusy
 from cacheadmin.fs.reading import ReadFailure, read_file_and_status
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.damage import DAMAGE
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 LASTS_SECONDS = 120.0

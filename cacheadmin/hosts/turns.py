@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import CacheadminError, CacheBusy, NotPermitted, Refused
 from cacheadmin.evidence.exports import exports_of
 from cacheadmin.evidence.filesystem import describe_filesystem
@@ -34,6 +33,7 @@ from cacheadmin.hosts.leases import (
     LeaseLost,
     lost,
 )
+from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache

@@ -23,7 +23,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
 )
 from cacheadmin.inventory.opening import OpenCache
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.readers import note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,

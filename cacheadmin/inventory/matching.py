@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.reading import ENTRY
 from cacheadmin.inventory.root import EntryTask, list_root, readers_for
-from cacheadmin.package_names import parse_pattern
+from cacheadmin.packages.names import parse_pattern
 from cacheadmin.uv.layout import parse_bucket_name
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cacheadmin.accounts import account_name, who_may
 from cacheadmin.errors import CacheadminError, NotACache, NotPermitted
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity
+from cacheadmin.text.accounts import account_name, who_may
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
 from cacheadmin.values import frozen

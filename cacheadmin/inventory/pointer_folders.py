@@ -36,7 +36,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
     WheelPointer,
 )
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.readers import Question, note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, ExitCode
-from cacheadmin.timestamps import NANOSECONDS, now_ns
+from cacheadmin.text.timestamps import NANOSECONDS, now_ns
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.case import Case
     from cacheadmin.policy.model import Policy
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.result import PruneResult
     from cacheadmin.situation import Situation
 
 

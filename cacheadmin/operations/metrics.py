@@ -21,7 +21,7 @@ from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.operations.account import OUTCOMES, Look
 from cacheadmin.operations.exposition import Sample, exposition, samples_of
 from cacheadmin.text.escaping import printable
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account

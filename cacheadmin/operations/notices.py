@@ -11,9 +11,9 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.findings import Severity
 from cacheadmin.state.notifications import Told
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
@@ -84,7 +84,7 @@ def notices_of_findings(
         lines = tuple(finding.detail for finding in overdue)
         yield Notice("overdue", f"pruning {name} is overdue", lines, overdue[0].fix, told)
     if errors:
-        title = f"the audit of {name} has {count_words(len(errors), 'error')}"
+        title = f"the audit of {name} has {format_count(len(errors), 'error')}"
         lines = tuple(f"{finding.rule}: {finding.detail}" for finding in errors)
         yield Notice("audit_errors", title, lines, loaded.command("audit"), told)
 
@@ -104,7 +104,7 @@ def notices_of_uses(
     fresh = [one for one in uses if one.at_ns > last.until_ns and _event_of(one) not in last.also]
     if not fresh:
         return
-    entries = count_words(len(fresh), "entry", "entries")
+    entries = format_count(len(fresh), "entry", "entries")
     lines = tuple(
         f"{one.entry}: {one.why}" + (f", perhaps by {', '.join(one.who)}" if one.who else "")
         for one in fresh

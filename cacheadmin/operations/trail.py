@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.fs.reading import failure, kind_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account

@@ -10,8 +10,8 @@ from cacheadmin.planner.holdings import Holding, holdings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cacheadmin.accounting import Measured
     from cacheadmin.evidence.facts import Environment
-    from cacheadmin.fs.accounting import Measured
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness

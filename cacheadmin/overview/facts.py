@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 
+from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity, any_at_least
-from cacheadmin.fs.accounting import Size
 from cacheadmin.hosts.fleet import KnownHost
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.planner.plan import Limit, Verdict

@@ -16,8 +16,8 @@ from cacheadmin.overview.environments import all_holders, known_environments
 from cacheadmin.overview.facts import Disk, Goal, Going, Overview, Part, Parts, ReleaseInUse
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.planner.bucket_needs import is_active
+from cacheadmin.planner.release_traces import describe_version, trace_takes_lock
 from cacheadmin.policy.quantities import Share
-from cacheadmin.report.schemas import trace_takes_lock, version_words
 from cacheadmin.state.size_history import open_size_history
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.usage.by import By
@@ -25,7 +25,7 @@ from cacheadmin.usage.history import remember_size, size_record
 from cacheadmin.usage.measuring import MeasuredCache, measure_cache
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.plan import Plan
     from cacheadmin.situation import Situation
@@ -133,7 +133,7 @@ def _releases(case: Case) -> tuple[ReleaseInUse, ...]:
     traces: dict[str, list[ReleaseTrace]] = {}
     for trace in case.evidence.releases:
         if is_active(case, trace):
-            traces.setdefault(trace.version or version_words(case, trace), []).append(trace)
+            traces.setdefault(trace.version or describe_version(case, trace), []).append(trace)
     found = [
         ReleaseInUse(
             version,

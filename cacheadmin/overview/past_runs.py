@@ -9,7 +9,7 @@ from cacheadmin.overview.facts import PastRun, Quarantine
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
-from cacheadmin.timestamps import nanoseconds, parse_rfc3339
+from cacheadmin.text.timestamps import nanoseconds, parse_rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.prune.runs import Run

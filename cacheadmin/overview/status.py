@@ -12,17 +12,17 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from cacheadmin.accounting import Size
 from cacheadmin.audit.running import run_audit
 from cacheadmin.errors import CacheadminError, ExitCode
 from cacheadmin.findings import Severity
-from cacheadmin.fs.accounting import Size
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.facts import Disk, Goal, Quarantine
 from cacheadmin.overview.gathering import budget_goals, disk_of
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.overview.timers import NextRun, next_prune
 from cacheadmin.planner.plan import Limit, Verdict
-from cacheadmin.timestamps import nanoseconds
+from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.ledger import read_ledger
 from cacheadmin.usage.measuring import measure_cache

@@ -22,14 +22,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 from cacheadmin.uv.releases import buckets_of, newest_known
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.planner.case import Case
 
 # The source-distribution bucket was renamed in 0.4.13 (facts section 1).
@@ -116,7 +116,7 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
         if not is_active(case, trace):
             continue
         who = case.user_of_release(trace.uid)
-        age = age_words(trace.seen_ns, case.now_ns)
+        age = format_age(trace.seen_ns, case.now_ns)
         if trace.version is not None:
             why = f"uses uv {trace.version} ({trace.evidence}, {age} ago)"
             yield _buckets(case, trace.version, trace.uid), Need(who, why)

@@ -19,17 +19,17 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.sources import may_go, spare_parts
 from cacheadmin.policy.quantities import Share
+from cacheadmin.text.counting import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cacheadmin.fs.accounting import Common, Measured, Size
+    from cacheadmin.accounting import Common, Measured, Size
     from cacheadmin.inventory.entries import Archive, ArchiveId, SourceRevision
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
@@ -244,7 +244,7 @@ def lacking(budget: Budget, room: Room) -> list[str]:
     if budget.max_size is not None and room.cache_bytes > budget.max_size:
         found.append(f"{room.cache_bytes - budget.max_size} bytes above max_size")
     if budget.max_files is not None and room.cache_files > budget.max_files:
-        found.append(f"{count_words(room.cache_files - budget.max_files, 'file')} above max_files")
+        found.append(f"{format_count(room.cache_files - budget.max_files, 'file')} above max_files")
     if budget.min_free is not None:
         wanted = budget.min_free
         if isinstance(wanted, Share):

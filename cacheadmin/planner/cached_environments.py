@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 from cacheadmin.uv.layout import is_digest
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Use]]:
             continue
         idle_ns = case.now_ns - environment.changed_ns
         if idle_ns < nanoseconds(rule.idle):
-            age = age_words(environment.changed_ns, case.now_ns)
+            age = format_age(environment.changed_ns, case.now_ns)
             yield (
                 environment,
                 Use(reasons.ENVIRONMENT_RECENT, "policy", f"it was made or changed {age} ago"),

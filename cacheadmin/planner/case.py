@@ -13,15 +13,9 @@ from cacheadmin.planner.git_packages import git_packages
 from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process, Unseen
     from cacheadmin.inventory.entries import Bucket, Inventory, Unreadable
     from cacheadmin.policy.model import Policy
-
-# A report names this many users of an entry, then counts: enough to ask
-# one of them, short enough to read.
-_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -232,11 +226,3 @@ class Case:
     def user_of_release(self, uid: int | None) -> str:
         """Return who has a uv: an account, or every user where it is installed for the host."""
         return "all users of this host" if uid is None else self.user(uid)
-
-
-def name_some(names: list[str], words: Callable[[str], str] = str) -> tuple[str, ...]:
-    """Return the first few names, as ``words`` has them, and a count of the others; no repeats."""
-    distinct = list(dict.fromkeys(names))
-    if len(distinct) <= _NAMED + 1:
-        return tuple(map(words, distinct))
-    return (*map(words, distinct[:_NAMED]), f"and {len(distinct) - _NAMED} more")

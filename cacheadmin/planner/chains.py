@@ -14,13 +14,13 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.targets import Entry, all_entries
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Chains:
         return f"{self._case.user(environment.uid)}{release}"
 
     def _seen(self, environment: Environment) -> str:
-        links = count_words(environment.links, "link")
+        links = format_count(environment.links, "link")
         return f"{links}, seen {_time_words(self._case)} on {self._host}"
 
 

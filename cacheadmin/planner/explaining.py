@@ -16,12 +16,12 @@ from cacheadmin.inventory.entries import EntryKind, archive_id, with_folders_abo
 from cacheadmin.planner import reasons
 from cacheadmin.planner.advice import to_keep, to_let_go
 from cacheadmin.planner.bucket_needs import bucket_needs
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.chains import Chain, Chains, StepKind
 from cacheadmin.planner.liveness import mark
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import Entry, all_entries, resolve_target
-from cacheadmin.timestamps import NANOSECONDS, age_words, rfc3339
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import NANOSECONDS, format_age, rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 from cacheadmin.values import frozen
 
@@ -188,7 +188,7 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
         return ""
     leading = [use for use in uses if use.reason.leads]
     if leading and len(leading) == len(uses):
-        buckets = name_some(sorted({use.who.partition("/")[0] for use in leading}))
+        buckets = join_some(sorted({use.who.partition("/")[0] for use in leading}))
         after = _unused_words(case)
         return f"no user uses it: only pointers in {', '.join(buckets)} keep it{after}"
     users = {chain.begins for chain in chains if not chain.leads and len(chain.steps) > 1}
@@ -206,7 +206,7 @@ def _near_miss(case: Case, entry: Entry, uses: list[Use], chains: tuple[Chain, .
 def _untouched_words(case: Case, path: str) -> str:
     for environment in case.outside_environments:
         if environment.path == path and environment.changed_ns is not None:
-            age = age_words(environment.changed_ns, case.now_ns)
+            age = format_age(environment.changed_ns, case.now_ns)
             words = f"one environment, {path} ({case.user(environment.uid)})"
             if case.now_ns - environment.changed_ns < _LONG_NS:
                 return f"{words}, changed {age} ago"
@@ -262,7 +262,7 @@ def _others(
         uses = live.archives.get(archive_id(entry.path), [])
     else:
         uses = live.entries.get(entry.path, [])
-    return name_some(
+    return join_some(
         [
             use.who
             for use in uses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import GitSource, Inventory

@@ -62,7 +62,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveContent, EntryKind
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.values import frozen
 

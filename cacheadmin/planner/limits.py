@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words, verb
 from cacheadmin.planner import reasons
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.planner.unknown_releases import unknown_releases
-from cacheadmin.timestamps import age_words
+from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import format_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,9 @@ def _links(case: Case) -> Iterator[Limit]:
     if not linking:
         return
     verdict = Verdict.REFUSED if case.policy.links.symlink == "refuse" else Verdict.LIMITED
-    named = name_some(
+    named = join_some(
         [
-            f"{e.path} ({case.user(e.uid)}, {count_words(e.links, 'link')}"
+            f"{e.path} ({case.user(e.uid)}, {format_count(e.links, 'link')}"
             + (f", uv {e.uv_version})" if e.uv_version else ")")
             for e in sorted(linking, key=lambda e: e.path)
         ]
@@ -70,7 +70,7 @@ def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
         yield Limit(
             "links.cached",
             Verdict.LIMITED,
-            f"{count_words(len(linking), 'cached tool or script environment')} "
+            f"{format_count(len(linking), 'cached tool or script environment')} "
             f"{verb(len(linking), 'links', 'link')} to archives of this cache",
             "they are kept with what they link until they are idle and unused",
         )
@@ -104,7 +104,7 @@ def _gaps(case: Case) -> Iterator[Limit]:
             by_id.setdefault(gap.id, []).append(gap)
     for name, gaps in by_id.items():
         first, *others = gaps
-        more = ", ".join(name_some([gap.subject for gap in others]))
+        more = ", ".join(join_some([gap.subject for gap in others]))
         yield Limit(
             name,
             Verdict.REFUSED if refused else Verdict.LIMITED,
@@ -124,8 +124,8 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
         yield Limit(
             "environments.missing",
             Verdict.LIMITED,
-            f"{count_words(len(who), 'environment')} {verb(len(who), 'is', 'are')} not to be "
-            "found on this host, what they linked is kept: " + ", ".join(name_some(sorted(who))),
+            f"{format_count(len(who), 'environment')} {verb(len(who), 'is', 'are')} not to be "
+            "found on this host, what they linked is kept: " + ", ".join(join_some(sorted(who))),
             "if they are gone for good: `cacheadmin venv remove`, or lower venvs.keep_missing",
         )
 
@@ -133,11 +133,11 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
 def _processes(case: Case) -> Iterator[Limit]:
     using = [process for process in case.evidence.processes if process.uses]
     if using:
-        named = name_some([f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using])
+        named = join_some([f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using])
         yield Limit(
             "processes.running",
             Verdict.LIMITED,
-            f"{count_words(len(using), 'running process', 'running processes')} "
+            f"{format_count(len(using), 'running process', 'running processes')} "
             f"{verb(len(using), 'uses', 'use')} the cache: " + ", ".join(named),
             "what they use is kept",
         )
@@ -145,7 +145,7 @@ def _processes(case: Case) -> Iterator[Limit]:
 
 def _lock_free_uv(case: Case) -> Iterator[Limit]:
     if case.lock_free_uv:
-        named = name_some(
+        named = join_some(
             [
                 f"{p.pid} ({case.user(p.uid)}, uv {p.uv_version or 'of unknown release'})"
                 for p in case.lock_free_uv
@@ -213,7 +213,7 @@ def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
             "pointers.unknown",
             Verdict.LIMITED,
             f"{len(unclear)} pointers have a shape no known uv release writes: "
-            + ", ".join(name_some(unclear)),
+            + ", ".join(join_some(unclear)),
             "archives of these packages are kept",
         )
     for failure in case.inventory.unreadable:
@@ -228,7 +228,7 @@ def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
 
 def _clock(case: Case) -> Iterator[Limit]:
     if case.evidence.clock_ahead_ns:
-        ahead = age_words(0, case.evidence.clock_ahead_ns)
+        ahead = format_age(0, case.evidence.clock_ahead_ns)
         yield Limit(
             "clock.set",
             Verdict.LIMITED,

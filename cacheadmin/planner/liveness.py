@@ -28,7 +28,7 @@ from cacheadmin.inventory.entries import (
     archive_path,
     with_folders_above,
 )
-from cacheadmin.package_names import matches
+from cacheadmin.packages.names import matches
 from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptied
@@ -37,7 +37,7 @@ from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
 from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.retirement import goes, retired, unused_archives
 from cacheadmin.planner.sources import retired_sources, unused_sources
-from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
+from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
             words = "it is registered"
             yield path, Use(reasons.ENVIRONMENT_REGISTERED, who, words, environment.path)
     for memory in _missing_but_remembered(case):
-        age = age_words(memory.seen_ns, case.now_ns)
+        age = format_age(memory.seen_ns, case.now_ns)
         words = f"an environment not found on this host linked to it {age} ago"
         who = f"{memory.path} ({case.user(memory.uid)})"
         use = Use(reasons.ARCHIVE_REMEMBERED, who, words, memory.path)
@@ -156,10 +156,10 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
         yield named.entry, Use(reasons.ENTRY_NAMED, who, "a file outside the cache names it")
     for one in case.evidence.host_uses:
         who = f"{one.who} on host {one.host}"
-        words = f"host {one.host} saw it in use {age_words(one.at_ns, case.now_ns)} ago"
+        words = f"host {one.host} saw it in use {format_age(one.at_ns, case.now_ns)} ago"
         yield one.entry, Use(reasons.HOST_OBSERVED, who, words)
     for entry, sprung_ns in case.evidence.sprung.items():
-        age = age_words(sprung_ns, case.now_ns)
+        age = format_age(sprung_ns, case.now_ns)
         words = f"it was used {age} ago while it was on trial, by a user whom no source knows"
         yield entry, Use(reasons.TRIAL_SPRUNG, "a user whom no source knows", words)
     yield from _kept_by_policy(case)

@@ -17,9 +17,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner.targets import Entry, all_entries
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:

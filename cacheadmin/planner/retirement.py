@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import ArchiveContent
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner import reasons
-from cacheadmin.timestamps import NANOSECONDS, nanoseconds
+from cacheadmin.text.timestamps import NANOSECONDS, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

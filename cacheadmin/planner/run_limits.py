@@ -11,8 +11,8 @@ from cacheadmin.planner.consistency import leads, without_dangling
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from cacheadmin.accounting import Size
     from cacheadmin.evidence.facts import Evidence
-    from cacheadmin.fs.accounting import Size
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.model import Limits

@@ -27,10 +27,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.package_names import matches
+from cacheadmin.packages.names import matches
 from cacheadmin.planner import reasons
 from cacheadmin.planner.git_packages import commit_lengths
-from cacheadmin.timestamps import NANOSECONDS, nanoseconds
+from cacheadmin.text.timestamps import NANOSECONDS, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

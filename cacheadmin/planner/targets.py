@@ -11,7 +11,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 from cacheadmin.values import frozen

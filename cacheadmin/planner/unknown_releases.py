@@ -11,14 +11,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import is_active
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cacheadmin.evidence.seen_releases import SeenRelease
+    from cacheadmin.evidence.release_trace import SeenRelease
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
 
@@ -54,7 +54,7 @@ def unknown_releases(case: Case, live: Liveness) -> Iterator[Limit]:
 
 
 def _not_found(version: str, users: list[str]) -> str:
-    named = "; ".join(name_some(users))
+    named = "; ".join(join_some(users))
     return f"uv {version} ({named}) is newer than this cacheadmin, and its binary was not found"
 
 
@@ -72,7 +72,7 @@ def _limit(
     names = {name for one in binaries for name in one.buckets}
     own = [name for name in unknown if name in names]
     hides = sorted(hiding & names)
-    who = ", ".join(name_some([f"{case.user_of_release(one.uid)}, {one.path}" for one in binaries]))
+    who = ", ".join(join_some([f"{case.user_of_release(one.uid)}, {one.path}" for one in binaries]))
     kept = f"; {', '.join(own)} are kept" if own else ""
     if hides:
         kept += f"; {', '.join(hides)} could name any archive, so all archives are kept"

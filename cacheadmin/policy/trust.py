@@ -11,10 +11,10 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cacheadmin.accounts import account_name
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
 from cacheadmin.fs.reading import kind_words
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.text.accounts import account_name
 
 MAX_BYTES = 1024 * 1024
 

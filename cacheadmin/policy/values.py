@@ -20,7 +20,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from cacheadmin.package_names import parse_pattern
+from cacheadmin.packages.names import parse_pattern
 from cacheadmin.policy.host_names import name_problem
 from cacheadmin.policy.quantities import (
     DURATION_PATTERN,

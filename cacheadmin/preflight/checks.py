@@ -12,23 +12,24 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words, verb
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
+from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
-from cacheadmin.planner.case import Case, name_some
+from cacheadmin.planner.case import Case
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.prune.room import RoomForRun, room_words
-from cacheadmin.report.locks import holder_words
-from cacheadmin.report.tables import size_words
-from cacheadmin.timestamps import age_words, rfc3339
+from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import format_age, rfc3339
 from cacheadmin.trial.summary import TrialSummary
 from cacheadmin.uv.releases import parse_release, takes_cache_lock
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.protect.protecting import Protection
 
 
@@ -122,7 +123,7 @@ def _hosts(subject: Subject) -> Iterator[Check]:
 def _why_hosts_are_known(case: Case) -> str:
     expected = len(case.policy.hosts.expect)
     if expected and not case.policy.hosts.is_alone:
-        names = name_some([one.host for one in case.evidence.hosts])
+        names = join_some([one.host for one in case.evidence.hosts])
         return "observed in time: " + (", ".join(names) or "no other host")
     network = case.evidence.filesystem.network
     return "the policy says hosts.only: this" if network else "the cache is on a local filesystem"
@@ -163,7 +164,7 @@ def _lock(subject: Subject) -> Iterator[Check]:
             where = " on this host; locks of other hosts show only when a prune waits for them"
         yield Check("lock.holders", Status.PASS, title, f"no process holds the lock{where}")
         return
-    named = name_some([holder_words(holder, subject.case.user) for holder in holders])
+    named = join_some([describe_holder(holder, subject.case.user) for holder in holders])
     lock = subject.case.policy.lock
     if all(holder.is_guard for holder in holders):
         words = "cacheadmin guard lets go for a prune of ours"
@@ -190,7 +191,7 @@ def _links(subject: Subject) -> Iterator[Check]:
         for mode, number in environment.link_modes.items():
             counts[mode] += number
     seen = ", ".join(f"{number} by {mode}" for mode, number in counts.items() if number)
-    all_well = f"{count_words(len(outside), 'environment')} seen, none links into the cache" + (
+    all_well = f"{format_count(len(outside), 'environment')} seen, none links into the cache" + (
         f" (distributions: {seen})" if seen else ""
     )
     if not outside and subject.case.gaps:
@@ -234,10 +235,10 @@ def _environments(subject: Subject) -> Iterator[Check]:
     for limit in found:
         yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if broken:
-        named = name_some(
+        named = join_some(
             [
                 f"{e.path} ({subject.case.user(e.uid)}: "
-                f"{', '.join(name_some(list(e.broken_packages)))})"
+                f"{', '.join(join_some(list(e.broken_packages)))})"
                 for e in broken
             ]
         )
@@ -256,7 +257,7 @@ def _environments(subject: Subject) -> Iterator[Check]:
             "environments",
             Status.PASS,
             title,
-            f"{count_words(len(outside) - len(missing), 'environment')} could be read in full"
+            f"{format_count(len(outside) - len(missing), 'environment')} could be read in full"
             f"{gone}",
         )
 
@@ -392,7 +393,7 @@ def _cached(subject: Subject) -> Iterator[Check]:
         "environments.cached",
         Status.PASS,
         "Cached environments",
-        f"{count_words(total, 'tool and script environment')} ({kinds} read), "
+        f"{format_count(total, 'tool and script environment')} ({kinds} read), "
         f"{idle} idle and unused",
     )
 
@@ -404,7 +405,7 @@ def _protection(subject: Subject) -> Iterator[Check]:
     fix = "run `cacheadmin protect`, and `cacheadmin guard` to keep it so"
     if not protection.is_there:
         status = Status.WARN if subject.case.policy.protect.enabled else Status.SKIP
-        archives = count_words(total, "archive")
+        archives = format_count(total, "archive")
         detail = f"none of {archives} in use is protected: any user's prune may delete them"
         yield Check("protection", status, title, detail, fix)
         return
@@ -422,7 +423,7 @@ def _protection(subject: Subject) -> Iterator[Check]:
         "" if protection.since_ns is None else f", unchanged since {rfc3339(protection.since_ns)}"
     )
     detail = (
-        f"{count_words(total, 'archive')} in use {verb(total, 'is', 'are')} protected from every "
+        f"{format_count(total, 'archive')} in use {verb(total, 'is', 'are')} protected from every "
         f"release up to uv {subject.case.newest_known} and {subject.case.policy.protect.ahead} "
         f"bucket versions ahead{since}"
     )
@@ -439,13 +440,13 @@ def _trial(subject: Subject) -> Iterator[Check]:
     if trial.first_end_ns is not None:
         number = trial.entries
         entries = (
-            f"{count_words(number, 'entry', 'entries')} {verb(number, 'is', 'are')} on trial, "
-            f"{size_words(trial.bytes)}"
+            f"{format_count(number, 'entry', 'entries')} {verb(number, 'is', 'are')} on trial, "
+            f"{format_size(trial.bytes)}"
         )
         parts.append(f"{entries}; the first trial ends {rfc3339(trial.first_end_ns)}")
     spring = trial.last_spring
     if spring is not None:
-        age = age_words(spring.at_ns, now_ns)
+        age = format_age(spring.at_ns, now_ns)
         parts.append(
             f"{trial.came_back} came back because they were used, the last {age} ago "
             f"({spring.entry})"

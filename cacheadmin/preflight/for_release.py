@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.planner.bucket_needs import bucket_needs
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.preflight.checks import Check, Status
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.simulate.running import Answer
@@ -43,7 +43,9 @@ def _environments(answer: Answer) -> Iterator[Check]:
     if not broken:
         yield Check("uv.breaks", Status.PASS, title, "none of those that were seen")
         return
-    named = name_some([f"{b.path} ({user(b.uid)}, {count_words(b.links, 'link')})" for b in broken])
+    named = join_some(
+        [f"{b.path} ({user(b.uid)}, {format_count(b.links, 'link')})" for b in broken]
+    )
     yield Check(
         "uv.breaks",
         Status.FAIL,
@@ -60,7 +62,7 @@ def _processes(answer: Answer) -> Iterator[Check]:
     if not running:
         yield Check("uv.processes", Status.PASS, title, "none of those that were seen")
         return
-    named = name_some([f"{p.pid} ({user(p.uid)}, {p.command})" for p in running])
+    named = join_some([f"{p.pid} ({user(p.uid)}, {p.command})" for p in running])
     yield Check("uv.processes", Status.FAIL, title, ", ".join(named), "wait until they end")
 
 
@@ -71,7 +73,7 @@ def _outside(answer: Answer) -> Iterator[Check]:
             "uv.outside",
             Status.FAIL,
             "Deletion outside the cache",
-            "by following links it would delete " + ", ".join(name_some(list(outside))),
+            "by following links it would delete " + ", ".join(join_some(list(outside))),
             "remove these links; releases from 0.11.20 on don't follow them",
         )
 
@@ -83,12 +85,12 @@ def _buckets(answer: Answer) -> Iterator[Check]:
     if not gone:
         yield Check("uv.buckets", Status.PASS, title, "it would delete none of them")
         return
-    told = [f"{name} ({', '.join(name_some([n.who for n in needs[name]]))})" for name in gone]
+    told = [f"{name} ({', '.join(join_some([n.who for n in needs[name]]))})" for name in gone]
     yield Check(
         "uv.buckets",
         Status.WARN,
         title,
-        "it would delete " + ", ".join(name_some(told)),
+        "it would delete " + ", ".join(join_some(told)),
         "their owners would download and build again what is in them",
     )
 

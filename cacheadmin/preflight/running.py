@@ -10,7 +10,7 @@ from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.preflight.checks import Check, Subject, run_checks
 from cacheadmin.protect.protecting import check_protection
 from cacheadmin.prune.room import room_for
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
 from cacheadmin.values import frozen
@@ -88,12 +88,12 @@ def run_preflight_for_release(situation: Situation, uv: str) -> Preflight:
         removals={"entries": removals},
         kept=0,
         summary=f"{verdict.value}: `uv cache prune` of uv {answer.simulation.version} would "
-        f"remove {count_words(removals, 'entry', 'entries')} and break "
-        f"{count_words(len(answer.broken.environments), 'environment')}",
+        f"remove {format_count(removals, 'entry', 'entries')} and break "
+        f"{format_count(len(answer.broken.environments), 'environment')}",
     )
 
 
 def _summary(verdict: str, removals: dict[str, int], kept: int) -> str:
-    goes = ", ".join(count_words(number, kind) for kind, number in removals.items())
-    kept_words = count_words(kept, "entry", "entries")
+    goes = ", ".join(format_count(number, kind) for kind, number in removals.items())
+    kept_words = format_count(kept, "entry", "entries")
     return f"{verdict}: a prune would remove {goes or 'nothing'} and keep {kept_words}"

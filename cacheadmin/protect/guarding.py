@@ -26,7 +26,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.fs.rights import read_rights
 from cacheadmin.inventory.opening import open_cache
@@ -50,7 +49,8 @@ from cacheadmin.protect.watching import (
 )
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock_of_host
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
@@ -248,7 +248,7 @@ class _Guard:
             return
         if first:
             number = self._found.in_use
-            self._say(f"guarding {self._policy.cache}: {count_words(number, 'archive')} in use")
+            self._say(f"guarding {self._policy.cache}: {format_count(number, 'archive')} in use")
         self._removable = self._found.removable
         self._follow_policy()
         self._renew()
@@ -489,7 +489,7 @@ class _Guard:
         removed = sum(bucket.removed for bucket in done)
         if planted or removed:
             where = " ".join(bucket.name for bucket in done if bucket.planted or bucket.removed)
-            self._say(f"{count_words(planted, 'root')} planted, {removed} removed: {where}")
+            self._say(f"{format_count(planted, 'root')} planted, {removed} removed: {where}")
         problems = [f"{bucket.name}: {bucket.problem}" for bucket in done if bucket.problem]
         if problems:
             self._tell("; ".join(problems))

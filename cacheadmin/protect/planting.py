@@ -20,7 +20,6 @@ from dataclasses import field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words, verb
 from cacheadmin.fs.reading import failure
 from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import (
@@ -41,7 +40,8 @@ from cacheadmin.protect.roots import (
     archive_of,
     root_target,
 )
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 from cacheadmin.values import frozen
 
@@ -419,7 +419,7 @@ def _withdraw(cache_fd: int, bucket: str, removable: Collection[ArchiveId] | Non
             os.rmdir(ROOTS_FOLDER, dir_fd=bucket_fd)
             since_ns = None
             _remove_empty(cache_fd, bucket)
-        words = count_words(foreign, "entry", "entries")
+        words = format_count(foreign, "entry", "entries")
         problem = f"{words} in it {verb(foreign, 'is', 'are')} not ours"
         problem = problem if foreign and not stale else ""
         if removable is None and stale:

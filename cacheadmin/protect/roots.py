@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import (
     ARCHIVES,
     ROOTS_FOLDER,

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.text.counting import format_count
 from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class TrialWatch:
         return watched is not None and self._report(watched)
 
     def _report(self, watched: Watched) -> bool:
-        from cacheadmin.report.prunes import trial_warnings
+        from cacheadmin.trial.summary import trial_warnings
 
         for spring in watched.springs:
             who = f" ({', '.join(spring.who)})" if spring.who else ""
             self._say(f"{spring.entry} came back from trial: {spring.why}{who}")
         if watched.doubtful:
-            trials = count_words(len(watched.doubtful), "trial")
+            trials = format_count(len(watched.doubtful), "trial")
             self._say(f"something walked the cache, so that {trials} will take longer")
         self._tell(trial_warnings(watched))
         return bool(watched.springs)

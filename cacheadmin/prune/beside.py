@@ -17,18 +17,18 @@ from cacheadmin.evidence.look import Moment, grain_ns
 from cacheadmin.evidence.processes import ask_for_processes
 from cacheadmin.evidence.sources.processes import sees_whole_machine
 from cacheadmin.hosts.leases import LeaseLost
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.grace import Period, divide, marks, remaining
 from cacheadmin.prune.executing import transact
 from cacheadmin.prune.grace_file import moment_of, read_periods, write_periods
-from cacheadmin.timestamps import now_ns
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import now_ns
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Measured
     from cacheadmin.evidence.facts import LockHolder, Process
-    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.quarantine import Quarantine
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.result import PruneResult
     from cacheadmin.situation import Situation
     from cacheadmin.trial.trials import Trials
 
@@ -150,4 +150,4 @@ def _named(
         one.pid: f"process {one.pid} of {situation.case.user(one.uid)} ({one.command})"
         for one in seen
     }
-    return name_some([words[pid] for pid in sorted(pids)])
+    return join_some([words[pid] for pid in sorted(pids)])

@@ -12,28 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
-from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.inventory.entries import lies_in
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.on_trial import Divided, divide_removals, new_trials, trial_rules
+from cacheadmin.prune.plan_rows import decisions_json
 from cacheadmin.prune.quarantine import new_run_id, no_room
 from cacheadmin.prune.runs import discard_empty
 from cacheadmin.prune.transaction import Steps, Transaction, carry_out
 from cacheadmin.prune.verification import Verified, verify
-from cacheadmin.report.locks import holder_words
-from cacheadmin.report.plans import decisions_json
-from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.uv.cache_lock import ExclusiveLock, SharedLock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cacheadmin.fs.accounting import Size
+    from cacheadmin.accounting import Size
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.quarantine import Quarantine
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.result import PruneResult
     from cacheadmin.situation import Situation
     from cacheadmin.trial.trials import Trials
 
@@ -180,22 +179,13 @@ def _acquire(situation: Situation, timeout_seconds: float) -> Callable[[Exclusiv
 
     def acquire(lock: ExclusiveLock) -> None:
         try:
-            lock.acquire(timeout_seconds, lambda: holders(path, situation.case.user))
+            lock.acquire(timeout_seconds, lambda: describe_holders(path, situation.case.user))
         except CacheBusy as busy:
             if situation.policy.lock.busy == "skip":
                 busy.message = "the cache's lock is held, and the policy says lock.busy: skip"
             raise
 
     return acquire
-
-
-def holders(path: str, user: Callable[[int | None], str]) -> tuple[str, ...]:
-    """Return who holds the cache's lock now, in words."""
-    return tuple(
-        f"held {holder_words(holder, user)}"
-        for holder in lock_holders(path)
-        if not (holder.waiting or holder.unlinked)
-    )
 
 
 def _unwritable(quarantine: Quarantine, error: OSError) -> CacheadminError:

@@ -10,10 +10,10 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.evidence.steady_time import boot_id
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.grace import Mark, Moment, Period
+from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -22,10 +22,10 @@ import string
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
+from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.free_space import commit, is_full
 from cacheadmin.fs.removal import remove_tree
@@ -35,20 +35,20 @@ from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.planner.plan import Verdict
-from cacheadmin.prune.executing import holders
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.moving import led_to, move_out
 from cacheadmin.prune.parents import Parents
 from cacheadmin.prune.putting_back import uninterrupted
 from cacheadmin.prune.quarantine import existing_quarantine
+from cacheadmin.prune.result import MadeRoom
 from cacheadmin.prune.room import Needs, needs_of
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.verification import verify
 from cacheadmin.uv.cache_lock import ExclusiveLock
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Size
+    from cacheadmin.accounting import Size
     from cacheadmin.fs.removal import Removed
     from cacheadmin.hosts.turns import Turn
     from cacheadmin.planner.plan import Decision, Plan
@@ -73,23 +73,6 @@ _IN_HALVES = frozenset({EntryKind.STRAY, EntryKind.BUILD, EntryKind.FILE, EntryK
 _MARGIN = 2
 
 _LETTERS = string.ascii_letters + string.digits
-
-
-@dataclass(slots=True)
-class MadeRoom:
-    """What was deleted where it lay, to make room for a run."""
-
-    removed: list[Decision] = field(default_factory=list)
-    """Entries that were removed for good."""
-
-    bytes: int = 0
-    """Allocated bytes that became free."""
-
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    """What could not be removed: (path, why)."""
-
-    left: list[tuple[str, str]] = field(default_factory=list)
-    """What was removed from its place and could not be deleted whole: (path, why)."""
 
 
 def make_room_where_short(
@@ -228,7 +211,7 @@ def _set_aside(
     path = situation.cache.identity.path
     wanted = {decision.path for decision in batch}
     lock = ExclusiveLock(situation.cache.fd, path)
-    lock.acquire(timeout_seconds, lambda: holders(path, situation.case.user))
+    lock.acquire(timeout_seconds, lambda: describe_holders(path, situation.case.user))
     try:
         aside.fence(batch=True)
         deadline = time.monotonic() + situation.policy.lock.held_at_most.total_seconds()

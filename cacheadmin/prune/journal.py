@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import Refused
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.rights import Rights
+from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity

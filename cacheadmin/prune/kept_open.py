@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cacheadmin.accounts import account_name
 from cacheadmin.evidence.open_files import opened_by
 from cacheadmin.fs.removal import Removed, StillOpen
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 
 _GOES_ON = "it goes when it is closed and this is purged again, by hand or by a later prune"
 _UNKNOWN = (
@@ -40,4 +40,4 @@ def kept_open(left: Sequence[StillOpen]) -> list[tuple[str, str]]:
 
 def _named(paths: Sequence[str]) -> str:
     first, *more = paths
-    return f"{first} and {count_words(len(more), 'other file')}" if more else first
+    return f"{first} and {format_count(len(more), 'other file')}" if more else first

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import EntryKind, archive_path, lies_in
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner.gaps import PROOF
-from cacheadmin.timestamps import nanoseconds
+from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
 from cacheadmin.uv.layout import ARCHIVES, trial_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Size
+    from cacheadmin.accounting import Size
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision
     from cacheadmin.policy.model import Policy

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from cacheadmin.accounts import account_name
 from cacheadmin.fs.making_folders import make_folder
 from cacheadmin.fs.reading import open_directory, open_directory_beneath
 from cacheadmin.fs.rights import Rights, read_rights, rights_below
+from cacheadmin.text.accounts import account_name
 
 _WANTED_DESCRIPTORS = 65_536
 _FEWEST = 16

@@ -21,12 +21,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
 from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
 from cacheadmin.fs.renaming import rename_to_free_name
 from cacheadmin.fs.rights import Rights, read_rights
 from cacheadmin.prune.on_trial import put_back_trials
 from cacheadmin.prune.parents import NotTheSameFolder, Parents, require_same_users
+from cacheadmin.text.accounts import account_name
 from cacheadmin.uv.layout import parse_bucket_name
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
 from cacheadmin.prune.runs import remove_empty_folders
-from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.trial.trials import Trials, trials_or_none
 from cacheadmin.values import frozen
 

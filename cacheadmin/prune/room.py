@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.counting import count_words
 from cacheadmin.fs.free_space import FreeSpace, can_write, free_space
 from cacheadmin.planner.gaps import PROOF
-from cacheadmin.report.tables import size_words
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def room_json(room: RoomForRun) -> dict[str, Any]:
 
 def room_words(room: RoomForRun) -> str:
     """Return it in a sentence."""
-    files = "" if room.free.files is None else f" and {count_words(room.free.files, 'file')}"
+    files = "" if room.free.files is None else f" and {format_count(room.free.files, 'file')}"
     by = " by quota" if room.free.by_quota else ""
     return (
-        f"{size_words(room.free.bytes)}{files} free{by}; a run needs "
-        f"{size_words(room.needs.bytes)} and {count_words(room.needs.files, 'file')}"
+        f"{format_size(room.free.bytes)}{files} free{by}; a run needs "
+        f"{format_size(room.needs.bytes)} and {format_count(room.needs.files, 'file')}"
     )
 
 

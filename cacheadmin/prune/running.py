@@ -9,117 +9,50 @@ remembers what was seen of environments.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
-from cacheadmin.counting import count_words
 from cacheadmin.errors import CacheBusy, Refused
+from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.prune.beside import prune_beside
-from cacheadmin.prune.executing import holders, terminable, transact
+from cacheadmin.prune.executing import terminable, transact
 from cacheadmin.prune.journal import read_journal
-from cacheadmin.prune.on_trial import TrialResult
 from cacheadmin.prune.quarantine import (
     Quarantine,
     existing_quarantine,
     open_quarantine,
 )
 from cacheadmin.prune.recovery import Recovered, recover
+from cacheadmin.prune.result import Before, PruneResult
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import purge, purge_due, restore
 from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
-from cacheadmin.prune.verification import Verified
 from cacheadmin.state.store import StateFull, open_state
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.trial.trials import existing_trials, trials_or_none
 from cacheadmin.trial.tripwires import Standing, has_orphans
 from cacheadmin.uv.cache_lock import SharedLock
-from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.accounting import Measured
     from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
-    from cacheadmin.prune.in_place import MadeRoom
     from cacheadmin.prune.putting_back import PutBack
+    from cacheadmin.prune.result import ShieldOf
     from cacheadmin.situation import Situation
     from cacheadmin.trial.trials import Shield, Watched
-
-
-ShieldOf = Callable[["Policy", "OpenCache"], "Shield"]
-
-
-@dataclass(slots=True)
-class PruneResult:
-    """What a prune did."""
-
-    outcome: str
-    """One of ``committed``, ``partial``, ``rolled_back``, ``nothing_to_do``, ``refused``."""
-    run_id: str | None = None
-    """The id by which it can be undone; None where nothing was moved."""
-    done: list[Decision] = field(default_factory=list)
-    """What was removed: moved to quarantine or put on trial."""
-    dropped: list[tuple[str, str]] = field(default_factory=list)
-    """Removals of the plan that are kept after all: (path, why)."""
-    deferred: list[Decision] = field(default_factory=list)
-    """Removals that wait for a later run (``lock.busy: concurrent``)."""
-    waits_for: tuple[str, ...] = ()
-    """Whose end they wait for, in words."""
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    """What could not be moved: (path, why)."""
-    verified: Verified | None = None
-    """What was checked after the moves; None where no transaction was made."""
-    lock_mode: str = "exclusive"
-    """``exclusive``, or ``concurrent`` when uv kept the lock meanwhile."""
-    wait_seconds: float = 0.0
-    """How long it waited for the cache's lock."""
-    held_seconds: float = 0.0
-    """How long it held the cache's lock."""
-    quarantine: str = ""
-    """Absolute path of the quarantine, which may not exist yet."""
-    warnings: list[str] = field(default_factory=list)
-    """What people should know, a sentence each."""
-    purged: tuple[str, ...] = ()
-    """Ids of earlier runs whose entries were deleted for good."""
-    recovered: tuple[Recovered, ...] = ()
-    """Interrupted runs that were ended first."""
-    trial: TrialResult = field(default_factory=TrialResult)
-    """What the run did with trials."""
-    room: MadeRoom | None = None
-    """What was deleted first to make room for the run; None: there was room."""
-    deleted_bytes: int | None = None
-    """Bytes freed at once, where nothing waits in quarantine; None: all waits there."""
 
 
 _FULL = (
     "the cache's filesystem is full: what was removed on proof was deleted at once, and can't be "
     "put back"
 )
-
-
-@frozen
-class Before:
-    """What was done before a run, for its report."""
-
-    recovered: tuple[Recovered, ...] = ()
-    """Interrupted runs that were ended first."""
-
-    dropped: tuple[tuple[str, str], ...] = ()
-    """What of a saved plan is not removed any more: (path, why)."""
-
-    watched: Watched | None = None
-    """What ``watch_trials`` found; None where nothing is on trial."""
-
-    room: MadeRoom | None = None
-    """What was deleted first to make room for the run; None: there was room."""
-
-    runs: frozenset[str] | None = None
-    """Ids of the runs that were in quarantine before the look; None: not known."""
 
 
 def known_runs(policy: Policy) -> frozenset[str]:
@@ -358,7 +291,7 @@ def restore_run(policy: Policy, cache: OpenCache, quarantine: Quarantine, run_id
     @contextmanager
     def locked() -> Iterator[None]:
         lock = SharedLock(cache.fd, path)
-        lock.acquire(_timeout(policy), lambda: holders(path, account_name))
+        lock.acquire(_timeout(policy), lambda: describe_holders(path, account_name))
         try:
             yield
         finally:
@@ -387,5 +320,5 @@ def _timeout(policy: Policy) -> float:
 def _recovery_words(one: Recovered) -> str:
     if one.problem:
         return f"run {one.run_id} was interrupted; not all could be put back: {one.problem}"
-    words = count_words(one.put_back, "entry", "entries")
+    words = format_count(one.put_back, "entry", "entries")
     return f"run {one.run_id} was interrupted; {words} put back"

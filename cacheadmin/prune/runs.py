@@ -23,7 +23,7 @@ from cacheadmin.prune.journal import (
 from cacheadmin.prune.kept_open import kept_open, undeleted
 from cacheadmin.prune.moving import ENTRIES
 from cacheadmin.prune.putting_back import PutBack, put_back
-from cacheadmin.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
+from cacheadmin.text.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cacheadmin.accounting import Measured
 from cacheadmin.errors import NotACache, Refused, WrongUsage
-from cacheadmin.fs.accounting import Measured
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.planner.consistency import without_dangling
-from cacheadmin.report.documents import dumps, header
-from cacheadmin.report.plans import plan_json
+from cacheadmin.prune.plan_rows import plan_json
+from cacheadmin.text.documents import dumps, header
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision, Plan

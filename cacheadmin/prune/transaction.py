@@ -37,7 +37,7 @@ from cacheadmin.prune.parents import Parents
 from cacheadmin.prune.putting_back import PutBack, put_back, uninterrupted
 from cacheadmin.prune.quarantine import Quarantine
 from cacheadmin.prune.verification import Verified
-from cacheadmin.timestamps import now_ns, rfc3339
+from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.counting import count_words, verb
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.fs.measuring import measure_many
@@ -23,7 +22,8 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
-from cacheadmin.timestamps import nanoseconds, now_ns
+from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.judging import ended_early, over
 from cacheadmin.trial.ledger import Trial
@@ -134,7 +134,7 @@ def end_trials(
     blind = "" if policy.venvs.complete else blindness(trials.folder, situation.cache.identity)
     if blind:
         count = len(due) + len(early)
-        ended = f"{count_words(count, 'trial')} {verb(count, 'is', 'are')} over"
+        ended = f"{format_count(count, 'trial')} {verb(count, 'is', 'are')} over"
         return [f"{ended}, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
     done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS)

@@ -6,14 +6,15 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.findings import Severity
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.documents import Document, header
 from cacheadmin.report.findings import count_by_severity, finding_json, findings_text
 from cacheadmin.report.gaps import gaps_json, unseen_words
-from cacheadmin.report.tables import Cell, comma_separated, count_words, table
+from cacheadmin.report.tables import Cell, comma_separated, table
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, header
 from cacheadmin.text.escaping import printable
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -141,9 +142,9 @@ def closing_line(audits: Sequence[Audit], *, several: bool) -> str:
     """Return ``2 errors, 1 warning in 3 caches; 4 findings suppressed``."""
     line = count_by_severity([finding for audit in audits for finding in audit.findings])
     if several:
-        line += f" in {count_words(len(audits), 'cache')}"
+        line += f" in {format_count(len(audits), 'cache')}"
     suppressed = sum(len(audit.suppressed) for audit in audits)
-    line += f"; {count_words(suppressed, 'finding')} suppressed" if suppressed else ""
+    line += f"; {format_count(suppressed, 'finding')} suppressed" if suppressed else ""
     unseen = unseen_words(sum(len(audit.gaps) for audit in audits))
     return line + (f"; {unseen}: `cacheadmin scan` names them" if unseen else "")
 
@@ -160,7 +161,7 @@ def _suppressed_text(suppressed: Sequence[Suppressed]) -> str:
 def _teams_table(teams: Sequence[TeamSummary]) -> str:
     columns = ("team", "errors", "warnings", "remarks", "whose")
     rows = [
-        (s.team, s.errors, s.warnings, s.infos, ", ".join(name_some(list(s.owners))) or None)
+        (s.team, s.errors, s.warnings, s.infos, ", ".join(join_some(list(s.owners))) or None)
         for s in teams
     ]
     return table(columns, rows, right=columns[1:4])

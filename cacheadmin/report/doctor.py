@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.findings import count_by_severity, finding_json
 from cacheadmin.report.gaps import gaps_text, unseen_words
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable, shell_word
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def checkup_text(
         own = list(group)
         team = f" ({printable(own[0].team)})" if own[0].team not in (None, owner) else ""
         verb = "is" if len(own) == 1 else "are"
-        broken = f"{count_words(len(own), 'environment')} {verb} broken"
+        broken = f"{format_count(len(own), 'environment')} {verb} broken"
         lines.append(bold(f"{printable(owner)}{team}: {broken}"))
         for diagnosis in own:
             lines += _one(diagnosis, command(diagnosis))
@@ -116,7 +116,7 @@ def _restores(checkup: Checkup, policy: str | None) -> list[str]:
         helped = checkup.helped_by(run.run_id)
         if not healed and not helped:
             continue
-        words = count_words(len(healed or helped), "environment")
+        words = format_count(len(healed or helped), "environment")
         verb = "comes" if healed else "gets a part"
         if len(healed or helped) > 1:
             verb = "come" if healed else "get a part"
@@ -171,7 +171,7 @@ def _unread(checkup: Checkup) -> list[str]:
 
 def _closing(checkup: Checkup) -> str:
     """Return the count of what was examined; it never speaks of what was not looked at."""
-    examined = count_words(checkup.examined, "environment")
+    examined = format_count(checkup.examined, "environment")
     examined += f" examined, {checkup.missing} gone" if checkup.missing else " examined"
     if checkup.findings:
         words = f"{examined}, {len(checkup.diagnoses)} broken; "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import count_words, size_words, table
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from cacheadmin.dedupe.running import Shared
@@ -30,11 +32,11 @@ def shared_text(shared: Shared, *, done: bool, every_row: bool = False) -> str:
     """Return it for people: one line, and the packages that matter most."""
     if not shared.files:
         return "no two archives hold equal files in blocks of their own"
-    files = count_words(shared.files, "file")
-    freed = size_words(shared.freed_bytes)
+    files = format_count(shared.files, "file")
+    freed = format_size(shared.freed_bytes)
     words = f"{files} share the blocks of an equal one now, {freed} freed"
     if not done:
         words = f"{files} could share the blocks of an equal one: {freed} would be freed"
     packages = shared.packages.most_common(None if every_row else _ROWS)
-    rows = [(package, size_words(size)) for package, size in packages]
+    rows = [(package, format_size(size)) for package, size in packages]
     return f"{table(('package', 'bytes'), rows, right=('bytes',))}\n\n{words}"

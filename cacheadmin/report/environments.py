@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
-from cacheadmin.report.tables import Cell, count_words, table
+from cacheadmin.report.tables import Cell, table
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ def environments_text(
     broken = sum(1 for e in environments if e.broken_links)
     unread = sum(1 for e in environments if e.status is EnvironmentStatus.UNREADABLE)
     closing = (
-        f"{count_words(len(environments), 'environment')}, {linking} linked into the cache, "
+        f"{format_count(len(environments), 'environment')}, {linking} linked into the cache, "
         f"{broken} broken, {unread} unreadable"
     )
     return f"{table(COLUMNS, rows, right=('broken',), spare=SPARE)}\n{closing}" if rows else closing

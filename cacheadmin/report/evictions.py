@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.plans import decisions_json
-from cacheadmin.report.tables import count_words, table
+from cacheadmin.prune.plan_rows import decisions_json
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cacheadmin.accounting import Measured
     from cacheadmin.evict.planning import Eviction
-    from cacheadmin.fs.accounting import Measured
     from cacheadmin.planner.plan import Decision
 
     User = Callable[[int | None], str]
@@ -55,7 +56,7 @@ def eviction_text(
     """Return an eviction for people: what went, what stays in use, whom to tell what."""
     names = ", ".join(one.text for one in eviction.wanted)
     verb = "removed" if done else "would remove"
-    number = count_words(len(removals), "entry", "entries")
+    number = format_count(len(removals), "entry", "entries")
     parts = [f"{names}: {verb} {number}" if removals else f"{names}: nothing of it in this cache"]
     if removals:
         rows = [(one.kind.value, one.path, one.reason) for one in removals]

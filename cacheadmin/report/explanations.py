@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.chains import chain_words
-from cacheadmin.report.plans import decisions_json
-from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.prune.plan_rows import decisions_json
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.accounting import Measured
     from cacheadmin.planner.case import Case
     from cacheadmin.planner.chains import Chain
     from cacheadmin.planner.explaining import (
@@ -125,7 +126,7 @@ def _entry_text(story: EntryStory, sizes: Measured[str], *, everything: bool) ->
     words = "removed by the next prune" if story.removed else "kept"
     lines = [f"{_name(story.entry)}: {words}"]
     if size is not None and size.files:
-        lines[0] += f", {size_words(size.allocated_bytes)} in {count_words(size.files, 'file')}"
+        lines[0] += f", {format_size(size.allocated_bytes)} in {format_count(size.files, 'file')}"
     around = story.decision.path
     inside = "" if around == story.entry.path else f" (with {printable(around)})"
     lines.append(f"  {story.decision.rule}: {printable(story.decision.reason)}{inside}")
@@ -147,22 +148,22 @@ def _environment_text(
     owner = case.user(environment.uid)
     lines = [
         f"{printable(environment.path)} ({owner}, {environment.status.value}): keeps "
-        f"{count_words(len(story.keeps), 'entry', 'entries')} by "
-        f"{count_words(environment.links, 'link')}"
+        f"{format_count(len(story.keeps), 'entry', 'entries')} by "
+        f"{format_count(environment.links, 'link')}"
     ]
     shown = story.keeps if everything else story.keeps[:_ENTRIES]
     lines += [f"  keeps {_name(kept.entry)}{_others(kept)}" for kept in shown]
     if len(shown) < len(story.keeps):
         lines.append(f"  ... and {len(story.keeps) - len(shown)} more (--verbose shows all)")
     if environment.hardlinked_archives:
-        count = count_words(len(environment.hardlinked_archives), "archive")
+        count = format_count(len(environment.hardlinked_archives), "archive")
         lines.append(f"  shares files with {count} by hardlinks: safe to lose, and freeing little")
     if story.freed is None:
         lines.append("  it is part of the cache; the rules above decide about it")
     elif story.freed:
         total = sizes.together(decision.path for decision in story.freed)
-        count = count_words(len(story.freed), "entry", "entries")
-        lines.append(f"  without it {count} would go, {size_words(total.reclaimable_bytes)}:")
+        count = format_count(len(story.freed), "entry", "entries")
+        lines.append(f"  without it {count} would go, {format_size(total.reclaimable_bytes)}:")
         lines += [f"    {printable(one.path)}: {printable(one.reason)}" for one in story.freed]
     else:
         lines.append("  without it nothing would go at once: others, or pointers, keep it all")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
 from cacheadmin.report.fitting import wrapped, wrapped_fix
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def count_by_severity(findings: Sequence[Finding]) -> str:
     counts = Counter(finding.severity for finding in findings)
     return (
         ", ".join(
-            count_words(counts[severity], _WORDS[severity])
+            format_count(counts[severity], _WORDS[severity])
             for severity in Severity
             if counts[severity]
         )
@@ -57,7 +57,7 @@ def findings_text(
     for severity in Severity:
         group = [finding for finding in findings if finding.severity is severity]
         if group:
-            heading = count_words(len(group), _WORDS[severity])
+            heading = format_count(len(group), _WORDS[severity])
             lines.append(colour(heading, severity) if colour else heading)
         for finding in group:
             lines.append(wrapped(printable(finding_line(finding)), "  ", "    "))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.fitting import wrapped, wrapped_fix
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
@@ -39,14 +39,14 @@ def unseen_words(number: int) -> str:
     if not number:
         return ""
     verb = "was" if number == 1 else "were"
-    return f"{count_words(number, 'place')} where others may be {verb} not looked at"
+    return f"{format_count(number, 'place')} where others may be {verb} not looked at"
 
 
 def gaps_text(gaps: Sequence[Gap]) -> str:
     """Return gaps for people: what was not looked at, and what closes each; empty without any."""
     if not gaps:
         return ""
-    lines = [f"{count_words(len(gaps), 'gap')}: where users of this cache may be, unseen"]
+    lines = [f"{format_count(len(gaps), 'gap')}: where users of this cache may be, unseen"]
     for gap in gaps[:_ROWS]:
         lines.append(wrapped(f"{gap.id}: {printable(gap.detail)}", "  ", "    "))
         lines.append(wrapped_fix(printable(gap.fix), "      "))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import count_words, table
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
-from cacheadmin.timestamps import age_words, now_ns, rfc3339
+from cacheadmin.text.timestamps import format_age, now_ns, rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observation, Observations
@@ -44,8 +45,8 @@ def observation_json(observation: Observation) -> dict[str, Any]:
 
 def observation_text(observation: Observation, place: str) -> str:
     """Return in a line what was told, and where it is kept."""
-    environments = count_words(observation.environments, "environment")
-    uses = count_words(len(observation.uses), "user")
+    environments = format_count(observation.environments, "environment")
+    uses = format_count(len(observation.uses), "user")
     lines = [
         f"host {observation.host}: {environments} looked at, {uses} of the cache; kept in {place}"
     ]
@@ -62,7 +63,7 @@ def hosts_text(seen: Observations, place: str) -> str:
     rows = [
         (
             one.host,
-            f"{age_words(one.at_ns, now)} ago",
+            f"{format_age(one.at_ns, now)} ago",
             one.uid,
             f"{one.reach.path} ({one.reach.kind})",
             one.environments,

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.report.html_text import Cell, counted, dated, section, table_html
 from cacheadmin.report.svg_charts import area_chart, layers
-from cacheadmin.report.tables import size_words
 from cacheadmin.report.thinning import thinned
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,4 +82,4 @@ def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series])
 
 
 def _bytes(size: int) -> Cell:
-    return Cell(size_words(size), size)
+    return Cell(format_size(size), size)

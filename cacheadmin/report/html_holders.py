@@ -15,8 +15,9 @@ from cacheadmin.report.html_text import (
     section,
     table_html,
 )
-from cacheadmin.report.tables import count_words, size_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def _environments(overview: Overview, identity: str) -> str:
     )
     repair = ""
     if overview.broken:
-        words = count_words(len(overview.broken), "environment")
+        words = format_count(len(overview.broken), "environment")
         repair = (
             f'<p><span class="badge broken">broken</span> {words} with links that lead nowhere: '
             f"{path_html(overview.loaded.command('doctor'))} says how to repair each.</p>"
@@ -109,7 +110,7 @@ def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:
 def _numbers(holder: Holder) -> tuple[Cell, Cell, Cell]:
     held, alone = holder.held.allocated_bytes, holder.alone.reclaimable_bytes
     return (
-        Cell(size_words(held), held),
-        Cell(size_words(alone), alone),
-        Cell(size_words(holder.freed_bytes), holder.freed_bytes),
+        Cell(format_size(held), held),
+        Cell(format_size(alone), alone),
+        Cell(format_size(holder.freed_bytes), holder.freed_bytes),
     )

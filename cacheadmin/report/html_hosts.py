@@ -18,8 +18,8 @@ from cacheadmin.report.html_text import (
     section,
     table_html,
 )
-from cacheadmin.report.tables import count_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.hosts.fleet import KnownHost
@@ -43,7 +43,7 @@ def hosts_html(overview: Overview, identity: str) -> str:
         return ""
     counts = Counter(one.standing for one in hosts)
     parts = [f"{counts[one]:,} {_WORDS[one]}" for one in Standing if counts[one]]
-    told = f"{count_words(len(hosts), 'host')} beside this one: {', '.join(parts)}."
+    told = f"{format_count(len(hosts), 'host')} beside this one: {', '.join(parts)}."
     about = (
         "What a host told is kept for it, however old it is. What only a silent host could use "
         "goes on trial, and goes on working."

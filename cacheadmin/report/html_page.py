@@ -13,7 +13,7 @@ from cacheadmin import __version__
 from cacheadmin.report.html_sections import cache_html
 from cacheadmin.report.html_style import SCRIPT, STYLE, content_policy
 from cacheadmin.report.html_text import escaped, name_html
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -30,9 +30,10 @@ from cacheadmin.report.overview_words import (
     quarantine_words,
 )
 from cacheadmin.report.svg_charts import share_bar
-from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.usage import group_name
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,16 +101,16 @@ def _verdict(overview: Overview, identity: str) -> str:
 def _facts(overview: Overview) -> str:
     total, disk = overview.total, overview.disk
     facts = [
-        ("on disk", size_words(total.allocated_bytes), growth_words(overview)),
+        ("on disk", format_size(total.allocated_bytes), growth_words(overview)),
         (
             "exclusively its own",
-            size_words(total.reclaimable_bytes),
-            f"{size_words(total.logical_bytes)} logical",
+            format_size(total.reclaimable_bytes),
+            f"{format_size(total.logical_bytes)} logical",
         ),
         (
             "free on its filesystem",
-            size_words(disk.free_bytes),
-            f"of {size_words(disk.size_bytes)}, {disk.kind}",
+            format_size(disk.free_bytes),
+            f"of {format_size(disk.size_bytes)}, {disk.kind}",
         ),
         (
             "environments",
@@ -136,7 +137,7 @@ def _facts(overview: Overview) -> str:
     budget = f'<ul class="legend card goals">{goals}</ul>' if goals else ""
     unread = ""
     if overview.unread:
-        words = f"{count_words(overview.unread, 'path')} could not be read and is in no number."
+        words = f"{format_count(overview.unread, 'path')} could not be read and is in no number."
         unread = f'<p class="faint">{words}</p>'
     return f'<dl class="facts">{items}</dl>{budget}{unread}'
 
@@ -166,7 +167,7 @@ def _parts(title: str, word: str, parts: Sequence[Part], total: int, colour: int
             (
                 named(group_name(part.group)),
                 Cell(share_bar(share, colour), size, words=True),
-                Cell(size_words(size), size),
+                Cell(format_size(size), size),
                 counted(part.archives),
                 counted(part.size.files),
             )
@@ -235,7 +236,7 @@ def _run(run: PastRun) -> tuple[Cell, ...]:
         dated(run.begun_at[:16].replace("T", " ")),
         Cell(escaped(run.state)),
         counted(run.entries),
-        Cell(size_words(run.size_bytes) if run.size_bytes else "–", run.size_bytes),
+        Cell(format_size(run.size_bytes) if run.size_bytes else "–", run.size_bytes),
         dated(rfc3339(run.until_ns)[:10] if run.until_ns else None),
         named(run.host),
     )

@@ -13,8 +13,9 @@ from cacheadmin.report.html_text import (
     section,
     table_html,
 )
-from cacheadmin.report.tables import count_words, size_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.overview.facts import Overview
@@ -38,17 +39,17 @@ def trials_html(overview: Overview, identity: str) -> str:
         return ""
     told = "Nothing is on trial now."
     if trial.entries:
-        entries = count_words(trial.entries, "entry", "entries")
+        entries = format_count(trial.entries, "entry", "entries")
         verb = "is" if trial.entries == 1 else "are"
         ends = "" if trial.first_end_ns is None else f"; the first ends {_day(trial.first_end_ns)}"
-        told = f"{entries}, {size_words(trial.bytes)}, {verb} on trial{ends}."
+        told = f"{entries}, {format_size(trial.bytes)}, {verb} on trial{ends}."
     about = (
         "These packages were not seen in use, so they were set aside, and still work from "
         "there: any use of one brings it back. What stays unused is deleted at the end."
     )
     came_back = ""
     if trial.springs:
-        words = count_words(len(trial.springs), "entry came back", "entries came back")
+        words = format_count(len(trial.springs), "entry came back", "entries came back")
         advice = "the environments that use them are not known yet"
         came_back = f"<h3>{escaped(words)}: {advice}</h3>{_springs(trial.springs)}"
     content = f"<p>{escaped(told)} {escaped(about)}</p>{_trials(trial.trials)}{came_back}"
@@ -60,7 +61,7 @@ def _trials(trials: tuple[Trial, ...]) -> str:
     rows = [
         (
             _what(one.package, one.version, one.entry),
-            Cell(size_words(one.bytes), one.bytes),
+            Cell(format_size(one.bytes), one.bytes),
             dated(_day(one.since_ns)),
             dated(_day(one.until_ns)),
             Cell(f"<code>{escaped(one.run_id)}</code>" if one.run_id else "–"),

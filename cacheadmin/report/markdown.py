@@ -10,9 +10,9 @@ import re
 from typing import TYPE_CHECKING
 
 from cacheadmin.findings import Severity
-from cacheadmin.planner.case import name_some
 from cacheadmin.report.audits import audit_title, closing_line
 from cacheadmin.text.escaping import printable
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +57,7 @@ def audit_markdown(audits: Sequence[Audit], summaries: Summaries, *, several: bo
                     (
                         team.team,
                         *map(str, (team.errors, team.warnings, team.infos)),
-                        ", ".join(name_some(list(team.owners))) or None,
+                        ", ".join(join_some(list(team.owners))) or None,
                     ),
                 )
             )

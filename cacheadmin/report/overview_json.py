@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.documents import Document, header
+from cacheadmin.prune.plan_rows import limits_json
 from cacheadmin.report.findings import finding_json
-from cacheadmin.report.plans import limits_json
 from cacheadmin.report.usage import size_json
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.documents import Document, header
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

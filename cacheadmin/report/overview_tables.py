@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.overview_words import release_words
-from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.terminal import Line, Style, Terminal
 from cacheadmin.report.usage import group_name
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +36,7 @@ def part_lines(parts: Sequence[Part], total: int, number: int, terminal: Termina
                 (terminal.fitted(group_name(part.group), columns), Style.PLAIN),
                 (" ", Style.PLAIN),
                 (terminal.bar(share, bar), Style.BAR),
-                (size_words(size).rjust(_SIZE), Style.STRONG),
+                (format_size(size).rjust(_SIZE), Style.STRONG),
                 (_percent(share), Style.FAINT),
             )
         )
@@ -45,7 +46,7 @@ def part_lines(parts: Sequence[Part], total: int, number: int, terminal: Termina
         lines.append(
             (
                 (terminal.fitted(name, columns) + filling, Style.FAINT),
-                (size_words(rest).rjust(_SIZE), Style.FAINT),
+                (format_size(rest).rjust(_SIZE), Style.FAINT),
                 (_percent(rest / total), Style.FAINT),
             )
         )
@@ -77,7 +78,7 @@ def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -
             (one.holder.freed_bytes, Style.PLAIN),
         )
         lines.append(
-            (*spans, *((f"  {size_words(size):>{_SIZE}}", style) for size, style in numbers))
+            (*spans, *((f"  {format_size(size):>{_SIZE}}", style) for size, style in numbers))
         )
     return lines
 
@@ -101,7 +102,7 @@ def release_lines(overview: Overview, label: int, terminal: Terminal) -> list[Li
             )
         )
     if len(shown) < len(releases):
-        words = f"and {count_words(len(releases) - len(shown), 'release')} more"
+        words = f"and {format_count(len(releases) - len(shown), 'release')} more"
         see = overview.loaded.command("schemas")
         lines.append(terminal.remark(" " * label + f"{words}: see `{see}`"))
     return lines

@@ -17,10 +17,11 @@ from cacheadmin.report.overview_words import (
     run_words,
     trial_summary_words,
 )
-from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.terminal import Line, Style, Terminal, side_by_side, width_of
 from cacheadmin.report.thinning import thinned
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,9 +95,9 @@ def _verdict(overview: Overview, terminal: Terminal) -> list[Line]:
 def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
     total, disk = overview.total, overview.disk
     facts = (
-        (size_words(total.allocated_bytes), "on disk"),
-        (size_words(total.logical_bytes), "logical"),
-        (size_words(total.reclaimable_bytes), "exclusively its own"),
+        (format_size(total.allocated_bytes), "on disk"),
+        (format_size(total.logical_bytes), "logical"),
+        (format_size(total.reclaimable_bytes), "exclusively its own"),
         (f"{total.files:,}", "files"),
         (f"{overview.archives:,}", "archives"),
     )
@@ -108,7 +109,7 @@ def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
             "disk",
             used,
             Style.BAD if used > 0.95 else Style.WARN if used > 0.85 else Style.BAR,
-            f"{size_words(disk.free_bytes)} of {size_words(disk.size_bytes)} free on "
+            f"{format_size(disk.free_bytes)} of {format_size(disk.size_bytes)} free on "
             f"{disk.mount_point} ({disk.kind})",
             bar,
             terminal,
@@ -119,7 +120,7 @@ def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
         style = Style.GOOD if goal.is_met else Style.BAD
         lines.append(_measure(goal.key, share, style, goal_words(goal), bar, terminal))
     if overview.unread:
-        words = f"{count_words(overview.unread, 'path')} could not be read: in no number here"
+        words = f"{format_count(overview.unread, 'path')} could not be read: in no number here"
         lines.append(terminal.remark(" " * _LABEL + words, Style.WARN))
     history = thinned(overview.history, bar)
     if len(history) > 1:
@@ -199,7 +200,7 @@ def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
         return []
     lines = [terminal.rule("Who holds what"), *holder_lines(found[:5], terminal)]
     if len(found) > 5:
-        words = f"and {count_words(len(found) - 5, 'environment')} more in `--format json`"
+        words = f"and {format_count(len(found) - 5, 'environment')} more in `--format json`"
         lines.append(terminal.remark(words))
     told = "alone: no other user uses it; frees: by the next prune, if the environment went"
     lines.append(terminal.remark(told))
@@ -237,7 +238,7 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
         see = overview.loaded.command("audit")
         lines.append(terminal.remark(f"and {more} more: see `{see}`"))
     for broken in overview.broken[:_BROKEN]:
-        found = count_words(broken.broken_links, "link leads", "links lead")
+        found = format_count(broken.broken_links, "link leads", "links lead")
         words = f"{found} nowhere: {broken.path} ({broken.owner})"
         lines.append(
             (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import LinkMode
-from cacheadmin.report.tables import count_words, size_words
 from cacheadmin.report.terminal import Style
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.overview.facts import Goal, Overview, PastRun, ReleaseInUse
@@ -30,8 +31,8 @@ def going_words(overview: Overview) -> str:
         return "a prune would change nothing now"
     if not overview.going.entries:
         return "nothing to remove now"
-    entries = count_words(overview.going.entries, "entry", "entries")
-    freed = size_words(overview.going.size.reclaimable_bytes)
+    entries = format_count(overview.going.entries, "entry", "entries")
+    freed = format_size(overview.going.size.reclaimable_bytes)
     return f"a prune would remove {entries} and free {freed}"
 
 
@@ -40,7 +41,7 @@ def goal_words(goal: Goal) -> str:
     if goal.unit == "files":
         value, wanted = f"{goal.value:,}", f"{goal.goal:,} files"
     else:
-        value, wanted = size_words(goal.value), size_words(goal.goal)
+        value, wanted = format_size(goal.value), format_size(goal.goal)
     if goal.at_least:
         return f"{value} free, {wanted} wanted" + ("" if goal.is_met else ": too little")
     return f"{value} of {wanted}" + ("" if goal.is_met else ": over budget")
@@ -53,12 +54,12 @@ def growth_words(overview: Overview) -> str:
     first, last = overview.history[0], overview.history[-1]
     change = last.allocated_bytes - first.allocated_bytes
     sign = "+" if change >= 0 else "-"
-    return f"{sign}{size_words(abs(change))} since {rfc3339(first.taken_ns)[:10]}"
+    return f"{sign}{format_size(abs(change))} since {rfc3339(first.taken_ns)[:10]}"
 
 
 def links_words(overview: Overview) -> str:
     """Return how many installed distributions are linked in which way."""
-    environments = count_words(len(overview.environments), "environment")
+    environments = format_count(len(overview.environments), "environment")
     modes = [
         f"{number:,} {_MODE_WORDS[mode]}" for mode, number in overview.link_modes.items() if number
     ]
@@ -86,24 +87,24 @@ def quarantine_words(overview: Overview) -> str:
         return "empty" if quarantine.runs else "nothing was pruned yet"
     until = rfc3339(min(run.until_ns or 0 for run in waiting))[:10]
     size = sum(run.size_bytes for run in waiting)
-    held = f", {size_words(size)}" if size else ""
-    return f"{count_words(len(waiting), 'run')}{held} can be undone; the first until {until}"
+    held = f", {format_size(size)}" if size else ""
+    return f"{format_count(len(waiting), 'run')}{held} can be undone; the first until {until}"
 
 
 def trial_summary_words(trial: TrialSummary) -> str:
     """Return what is on trial, until when, and what came back."""
     parts = []
     if trial.first_end_ns is not None:
-        entries = count_words(trial.entries, "entry", "entries")
+        entries = format_count(trial.entries, "entry", "entries")
         end = rfc3339(trial.first_end_ns)[:10]
-        parts.append(f"{entries}, {size_words(trial.bytes)}; the first trial ends {end}")
+        parts.append(f"{entries}, {format_size(trial.bytes)}; the first trial ends {end}")
     if trial.came_back:
-        parts.append(f"{count_words(trial.came_back, 'entry', 'entries')} came back in use")
+        parts.append(f"{format_count(trial.came_back, 'entry', 'entries')} came back in use")
     return "; ".join(parts)
 
 
 def run_words(run: PastRun) -> str:
     """Return what a past prune moved, and whether it can be undone."""
-    size = f", {size_words(run.size_bytes)}" if run.size_bytes else ""
+    size = f", {format_size(run.size_bytes)}" if run.size_bytes else ""
     undo = f"; `runs restore` until {rfc3339(run.until_ns)[:10]}" if run.until_ns else ""
-    return f"{run.state}: {count_words(run.entries, 'entry', 'entries')}{size} on {run.host}{undo}"
+    return f"{run.state}: {format_count(run.entries, 'entry', 'entries')}{size} on {run.host}{undo}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.documents import dumps
 from cacheadmin.report.tables import comma_separated, table
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.documents import dumps
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

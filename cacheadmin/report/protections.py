@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import count_words, table
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,19 +71,19 @@ def protection_words(protection: Protection) -> str:
     """Return one line on the whole."""
     done = []
     if protection.planted:
-        done.append(f"{count_words(protection.planted, 'root')} planted")
+        done.append(f"{format_count(protection.planted, 'root')} planted")
     if protection.removed:
         done.append(f"{protection.removed} removed")
     change = f" ({', '.join(done)})" if done else ""
-    number = count_words(protection.archives, "archive")
+    number = format_count(protection.archives, "archive")
     if not protection.archives:
         return f"no archive is in use, so none needs protection{change}"
     if protection.missing:
         short = sum(1 for bucket in protection.buckets if bucket.missing)
         return (
-            f"NOT all of {number} in use are protected: {count_words(protection.missing, 'root')} "
+            f"NOT all of {number} in use are protected: {format_count(protection.missing, 'root')} "
             f"{_are(protection.missing)} missing "
-            f"in {count_words(short, 'bucket')}{change}"
+            f"in {format_count(short, 'bucket')}{change}"
         )
     whom = "every known release" if protection.unclaimed else "every release"
     return f"{number} in use {_are(protection.archives)} protected from {whom}{change}"
@@ -90,7 +91,7 @@ def protection_words(protection: Protection) -> str:
 
 def removed_words(protection: Protection) -> str:
     """Return one line on the end of a protection."""
-    return f"{count_words(protection.removed, 'root')} removed: nothing is protected any more"
+    return f"{format_count(protection.removed, 'root')} removed: nothing is protected any more"
 
 
 def _are(number: int) -> str:
@@ -102,7 +103,7 @@ def _state(bucket: PlantedBucket) -> str:
         return bucket.problem
     words = "not planted" if bucket.since_ns is None else f"since {rfc3339(bucket.since_ns)}"
     return (
-        f"{words}, {count_words(bucket.foreign, 'entry', 'entries')} in it "
+        f"{words}, {format_count(bucket.foreign, 'entry', 'entries')} in it "
         f"{_are(bucket.foreign)} not ours"
         if bucket.foreign
         else words

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.plans import plan_json, plan_text, verdict_lines
-from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.prune.plan_rows import plan_json
+from cacheadmin.report.plans import plan_text, verdict_lines
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cacheadmin.fs.accounting import Measured
+    from cacheadmin.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.loading import LoadedPolicy
-    from cacheadmin.prune.running import PruneResult
+    from cacheadmin.prune.result import PruneResult
     from cacheadmin.prune.verification import Verified
-    from cacheadmin.trial.trials import Watched
 
 
 def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[str, Any]:
@@ -73,10 +74,10 @@ def room_words(result: PruneResult) -> list[str]:
     """Return what was deleted where it lay, in a line; nothing where there was room."""
     if result.room is None:
         return []
-    entries = count_words(len(result.room.removed), "entry", "entries")
+    entries = format_count(len(result.room.removed), "entry", "entries")
     return [
         f"there was no room for a run, so {entries} went first, deleted in place: "
-        f"{size_words(result.room.bytes)}"
+        f"{format_size(result.room.bytes)}"
     ]
 
 
@@ -106,7 +107,7 @@ def trial_words(result: PruneResult) -> list[str]:
     trial, watched = result.trial, result.trial.watched
     lines = []
     if trial.planted and trial.ends_ns is not None:
-        entries = count_words(len(trial.planted), "entry", "entries")
+        entries = format_count(len(trial.planted), "entry", "entries")
         lines.append(
             f"on trial until {rfc3339(trial.ends_ns)}: {entries}; any use of one brings it back"
         )
@@ -115,35 +116,17 @@ def trial_words(result: PruneResult) -> list[str]:
             who = f": {', '.join(map(printable, spring.who))}" if spring.who else ""
             lines.append(f"came back from trial ({spring.why}): {printable(spring.entry)}{who}")
         if watched.doubtful:
-            count = count_words(len(watched.doubtful), "trial")
+            count = format_count(len(watched.doubtful), "trial")
             lines.append(
                 f"something walked the whole cache, so {count} last longer: run `cacheadmin "
                 "guard`, or keep backups from following links"
             )
     lines += [f"came back from trial (used): {printable(entry)}" for entry in trial.linked]
     if trial.ended:
-        entries = count_words(len(trial.ended), "entry", "entries")
+        entries = format_count(len(trial.ended), "entry", "entries")
         lines.append(
-            f"deleted for good after a silent trial: {entries}, {size_words(trial.ended_bytes)}"
+            f"deleted for good after a silent trial: {entries}, {format_size(trial.ended_bytes)}"
         )
-    return lines
-
-
-def trial_warnings(watched: Watched | None) -> list[str]:
-    """Return what people must know of a look at tripwires."""
-    if watched is None:
-        return []
-    lines = [f"{entry} should come back from trial: {why}" for entry, why in watched.stuck]
-    lines += [
-        f"{entry} is on trial, and {what} stands in its place: it stays on trial"
-        for entry, what in watched.foreign.items()
-    ]
-    lines += [
-        f"{entry} was deleted by another process while it was on trial" for entry in watched.emptied
-    ]
-    lines += [f"{path} could not be deleted: {why}" for path, why in watched.undeleted]
-    if watched.blind:
-        lines.append(f"trials can't end: {watched.blind}; venvs.complete would let them")
     return lines
 
 
@@ -163,14 +146,14 @@ def prune_text(
     parts = [plan_text(_carried_out(plan, result), sizes, every_row=every_row), ""]
     planted = set(result.trial.planted)
     moved = [decision for decision in result.done if decision.path not in planted]
-    entries = count_words(len(moved), "entry", "entries")
+    entries = format_count(len(moved), "entry", "entries")
     if result.deleted_bytes is not None:
-        size = size_words(result.deleted_bytes)
+        size = format_size(result.deleted_bytes)
         parts.append(f"{result.outcome}: {entries} deleted for good, {size} freed")
     else:
         parts.append(
             f"{result.outcome}: {entries} moved to quarantine {printable(result.quarantine)}, "
-            f"{size_words(_bytes(moved, sizes))} to be freed when it is purged"
+            f"{format_size(_bytes(moved, sizes))} to be freed when it is purged"
         )
     parts += [*room_words(result), *trial_words(result)]
     if result.verified is not None:
@@ -189,8 +172,8 @@ def _verified(verified: Verified) -> str:
     if not verified.environments:
         return "verified: nothing, no environment is known whose links could be checked"
     return (
-        f"verified: {count_words(verified.links, 'link')} of "
-        f"{count_words(verified.environments, 'environment')}, none broken"
+        f"verified: {format_count(verified.links, 'link')} of "
+        f"{format_count(verified.environments, 'environment')}, none broken"
     )
 
 
@@ -198,11 +181,11 @@ def deferred_words(result: PruneResult, sizes: Measured[str]) -> str:
     """Return what waits for a later run, and for whom; empty when nothing does."""
     if not result.deferred:
         return ""
-    entries = count_words(len(result.deferred), "entry", "entries")
+    entries = format_count(len(result.deferred), "entry", "entries")
     until = "it has come again"
     if result.waits_for:
         until = f"it no longer has to wait for {', '.join(map(printable, result.waits_for))}"
-    return f"left for a later run, once {until}: {entries}, " + size_words(
+    return f"left for a later run, once {until}: {entries}, " + format_size(
         _bytes(result.deferred, sizes)
     )
 

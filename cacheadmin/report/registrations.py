@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.documents import dumps
 from cacheadmin.report.tables import comma_separated, table
+from cacheadmin.text.documents import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

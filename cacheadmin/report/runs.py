@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import size_words, table
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.report.tables import table
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def runs_text(runs: Sequence[Run]) -> str:
             run.run_id,
             run.state.value,
             len(run.entries),
-            size_words(run.bytes),
+            format_size(run.bytes),
             str(len(run.on_trial)) if run.on_trial else "",
             str(len(run.came_back)) if run.came_back else "",
             "yes" if run.restorable else "no",

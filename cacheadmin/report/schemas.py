@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_active
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import size_words, table
-from cacheadmin.timestamps import age_words, rfc3339
-from cacheadmin.uv.releases import release_range, takes_cache_lock, writers_take_lock
+from cacheadmin.planner.release_traces import describe_version, releases_of_bucket, trace_takes_lock
+from cacheadmin.report.tables import table
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import format_age, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cacheadmin.evidence.facts import ReleaseTrace
-    from cacheadmin.fs.accounting import Size
+    from cacheadmin.accounting import Size
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.case import Case
 
@@ -68,7 +69,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
     """Return one row for each release and sort of evidence: the newest trace, and how many."""
     alike: dict[tuple[str, str], list[ReleaseTrace]] = {}
     for trace in sorted(traces, key=lambda trace: -trace.seen_ns):
-        version = trace.version or version_words(case, trace)
+        version = trace.version or describe_version(case, trace)
         alike.setdefault((version, trace.evidence), []).append(trace)
     return [_version(case, found[0], len(found)) for found in alike.values()]
 
@@ -76,43 +77,16 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
 def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     return {
         "traces": traces,
-        "version": trace.version or version_words(case, trace),
+        "version": trace.version or describe_version(case, trace),
         "exact": trace.version is not None,
         "evidence": trace.evidence,
         "path": trace.path,
         "last_seen": rfc3339(trace.seen_ns),
-        "age": age_words(trace.seen_ns, case.now_ns),
+        "age": format_age(trace.seen_ns, case.now_ns),
         "active": is_active(case, trace),
         "upgraded_since": has_upgraded(case, trace),
         "takes_cache_lock": trace_takes_lock(trace),
     }
-
-
-def trace_takes_lock(trace: ReleaseTrace) -> bool | None:
-    """Return whether all releases that can have left a trace lock the cache, or none; else None."""
-    if trace.version is not None:
-        return takes_cache_lock(trace.version)
-    if trace.at_least is not None:
-        return takes_cache_lock(trace.at_least) or None
-    return None if trace.bucket is None else writers_take_lock(trace.bucket)
-
-
-def version_words(case: Case, trace: ReleaseTrace) -> str:
-    """Return which releases can have left a trace that names none exactly."""
-    if trace.at_least:
-        return f"{trace.at_least} or later"
-    return "unknown" if trace.bucket is None else _releases_words(case, trace.bucket)
-
-
-def _releases_words(case: Case, bucket: str) -> str:
-    """Return which releases use a bucket, learned ones too."""
-    learned = case.learned_releases_of(bucket)
-    if release_range(bucket) is None and learned:
-        return ", ".join(name_some([f"{version} (from its binary)" for version in learned]))
-    releases = release_range(bucket)
-    if releases is None:
-        return "unknown"
-    return f"{releases.first} to {releases.last or 'newest'}"
 
 
 def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
@@ -128,7 +102,7 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
                 "files": None if size is None else size.files,
                 "status": bucket_status(case, bucket, needed=bucket.name in needs),
                 "needed_by": [f"{need.who}: {need.why}" for need in needs.get(bucket.name, ())],
-                "releases": _releases_words(case, bucket.name),
+                "releases": releases_of_bucket(case, bucket.name),
                 "last_write": None if newest is None else rfc3339(newest.written_ns),
                 "last_writer": None if newest is None else case.user(newest.uid),
             }
@@ -162,16 +136,16 @@ def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
         (
             row["name"],
             row["status"],
-            size_words(row["bytes"]) if row["bytes"] is not None else None,
+            format_size(row["bytes"]) if row["bytes"] is not None else None,
             row["releases"],
-            "; ".join(name_some([need.who for need in needs.get(row["name"], ())])) or None,
+            "; ".join(join_some([need.who for need in needs.get(row["name"], ())])) or None,
             row["last_writer"],
             row["last_write"],
         )
         for row in _buckets(case, sizes)
     ]
     upgrades = [
-        (row["user"], size_words(row["bytes"]), " ".join(row["buckets"]))
+        (row["user"], format_size(row["bytes"]), " ".join(row["buckets"]))
         for row in _upgrades(case, sizes)
     ]
     parts = [

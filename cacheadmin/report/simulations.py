@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import count_words, table
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def simulation_text(
         spared = len(unprotected.environments) - len(broken.environments)
         lines.append(
             f"without protection it would break "
-            f"{count_words(len(unprotected.environments), 'environment')}: "
+            f"{format_count(len(unprotected.environments), 'environment')}: "
             f"`cacheadmin protect` spares {spared}"
         )
     if simulation.outside:
@@ -112,13 +113,13 @@ def _command(simulation: Simulation) -> str:
 def _headline(command: str, simulation: Simulation, broken: Breakage) -> str:
     if not simulation.removals and not simulation.outside:
         return f"{command} would remove nothing"
-    number = count_words(len(simulation.removals), "entry", "entries")
+    number = format_count(len(simulation.removals), "entry", "entries")
     if not broken.environments and not broken.processes:
         return f"{command} would remove {number} and break no environment that was seen"
     owners = len({one.uid for one in broken.environments})
-    hit = count_words(len(broken.environments), "environment")
-    running = f" and {count_words(len(broken.processes), 'process', 'processes')}"
-    return f"{command} would remove {number} and BREAK {hit} of {count_words(owners, 'user')}" + (
+    hit = format_count(len(broken.environments), "environment")
+    running = f" and {format_count(len(broken.processes), 'process', 'processes')}"
+    return f"{command} would remove {number} and BREAK {hit} of {format_count(owners, 'user')}" + (
         running if broken.processes else ""
     )
 

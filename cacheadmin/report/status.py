@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.findings import Severity
-from cacheadmin.report.documents import Document, header
 from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.gaps import gaps_json
 from cacheadmin.report.overview_words import goal_words
-from cacheadmin.report.tables import Cell, count_words, size_words, table
+from cacheadmin.report.tables import Cell, table
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, header
 from cacheadmin.text.escaping import printable
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -124,12 +126,12 @@ def _row(one: Status) -> tuple[Cell, ...]:
     return (
         one.name,
         standing.verdict.value,
-        size_words(standing.size.allocated_bytes),
+        format_size(standing.size.allocated_bytes),
         _budget_word(standing),
-        size_words(standing.disk.free_bytes),
+        format_size(standing.disk.free_bytes),
         None if last is None else f"{last.begun_at[:16].replace('T', ' ')} {last.state}",
         None if one.next_run is None else one.next_run.when,
-        size_words(sum(run.size_bytes for run in waiting)) if waiting else None,
+        format_size(sum(run.size_bytes for run in waiting)) if waiting else None,
         _trial_words(standing) or None,
         len(standing.gaps) or None,
         _finding_words(standing),
@@ -143,8 +145,8 @@ def _trial_words(standing: CacheStanding) -> str:
         return f"unknown: {printable(trial.unread)}"
     said = []
     if trial.entries:
-        entries = count_words(trial.entries, "entry", "entries")
-        said.append(f"{entries}, {size_words(trial.bytes)}")
+        entries = format_count(trial.entries, "entry", "entries")
+        said.append(f"{entries}, {format_size(trial.bytes)}")
     if trial.sprung:
         said.append(f"{trial.sprung} sprung")
     return "; ".join(said)
@@ -160,7 +162,7 @@ def _budget_word(standing: CacheStanding) -> str | None:
 def _finding_words(standing: CacheStanding) -> str:
     return (
         ", ".join(
-            count_words(standing.findings[severity], word)
+            format_count(standing.findings[severity], word)
             for severity, word in _WORDS.items()
             if standing.findings.get(severity)
         )
@@ -174,7 +176,7 @@ def _one_text(one: Status, mark: Mark) -> str:
         return wrapped(f"{one.name}: {printable(message)}", "", "  ")
     standing, last = one.standing, _last(one.standing)
     disk, waiting = standing.disk, standing.quarantine.waiting
-    removed = count_words(standing.removals, "entry", "entries")
+    removed = format_count(standing.removals, "entry", "entries")
     lines = [f"{one.name}: {printable(standing.cache.path)}"]
 
     def line(title: str, words: str) -> None:
@@ -185,28 +187,30 @@ def _one_text(one: Status, mark: Mark) -> str:
     lines[-1] = lines[-1].replace(verdict, mark(verdict), 1)
     for limit in standing.limits:
         line("", f"{limit.id}: {printable(limit.detail)}")
-    unread = f", {count_words(standing.unread, 'path')} not measured" if standing.unread else ""
-    files = count_words(standing.size.files, "file")
-    line("size", f"{size_words(standing.size.allocated_bytes)} in {files}{unread}")
+    unread = f", {format_count(standing.unread, 'path')} not measured" if standing.unread else ""
+    files = format_count(standing.size.files, "file")
+    line("size", f"{format_size(standing.size.allocated_bytes)} in {files}{unread}")
     for goal in standing.budget:
         line("budget", f"{goal.key}: {goal_words(goal)}")
-    free = f"{size_words(disk.free_bytes)} of {size_words(disk.size_bytes)}"
+    free = f"{format_size(disk.free_bytes)} of {format_size(disk.size_bytes)}"
     line("free", f"{free} ({disk.kind} on {printable(disk.mount_point)})")
     if standing.quarantine.unread:
         line("last run", f"unknown: {printable(standing.quarantine.unread)}")
     elif last is None:
         line("last run", "none")
     else:
-        moved = count_words(last.entries, "entry", "entries")
-        line("last run", f"{last.begun_at}: {last.state}, {moved}, {size_words(last.size_bytes)}")
+        moved = format_count(last.entries, "entry", "entries")
+        line("last run", f"{last.begun_at}: {last.state}, {moved}, {format_size(last.size_bytes)}")
     if one.next_run is not None:
         line("next run", f"{one.next_run.when} ({one.next_run.source})")
     else:
         line("next run", "no timer and no cron line is known")
     if waiting:
-        size = size_words(sum(run.size_bytes for run in waiting))
+        size = format_size(sum(run.size_bytes for run in waiting))
         until = max(run.until_ns or 0 for run in waiting)
-        line("undo", f"{count_words(len(waiting), 'run')}, {size}, the last until {rfc3339(until)}")
+        line(
+            "undo", f"{format_count(len(waiting), 'run')}, {size}, the last until {rfc3339(until)}"
+        )
     trial = _trial_words(standing)
     if trial:
         ends = standing.trial.ends_ns

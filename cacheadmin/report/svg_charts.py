@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cacheadmin.report.html_text import escaped, name_html
-from cacheadmin.report.tables import size_words
-from cacheadmin.timestamps import NANOSECONDS, rfc3339
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import NANOSECONDS, rfc3339
 from cacheadmin.values import frozen
 
 _WIDTH, _HEIGHT = 560, 260
@@ -75,8 +75,8 @@ def area_chart(identity: str, title: str, times_ns: Sequence[int], series: Seque
     )
     first, last = stack[-1][0], stack[-1][-1]
     told = (
-        f"From {_date(times_ns[0])} to {_date(times_ns[-1])}: from {size_words(first)} "
-        f"to {size_words(last)}. The numbers are in the table below."
+        f"From {_date(times_ns[0])} to {_date(times_ns[-1])}: from {format_size(first)} "
+        f"to {format_size(last)}. The numbers are in the table below."
     )
     return (
         f'<div class="scroll" role="group" aria-label="{escaped(title)}" tabindex="0">'
@@ -93,7 +93,7 @@ def legend(series: Sequence[Series]) -> str:
     items = "".join(
         f'<li><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
         f'<rect class="s{one.colour}" width="10" height="10" rx="2"/></svg>'
-        f'{name_html(one.name)} <span class="faint">{size_words(one.values[-1])}</span></li>'
+        f'{name_html(one.name)} <span class="faint">{format_size(one.values[-1])}</span></li>'
         for one in reversed(series)
     )
     return f'<ul class="legend">{items}</ul>'
@@ -128,7 +128,7 @@ def _grid(ticks: Sequence[int], top: int) -> str:
         f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
         f'y1="{_y(tick, top):.1f}" y2="{_y(tick, top):.1f}"/>'
         f'<text class="tick" x="{_LEFT - 8}" y="{_y(tick, top) + 4:.1f}" '
-        f'text-anchor="end">{size_words(tick) if tick else "0"}</text>'
+        f'text-anchor="end">{format_size(tick) if tick else "0"}</text>'
         for tick in ticks
     )
 

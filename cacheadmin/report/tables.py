@@ -6,11 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from cacheadmin.counting import count_words
 from cacheadmin.report.fitting import column_widths, wrapped
 from cacheadmin.text.escaping import printable
-
-__all__ = ["Cell", "comma_separated", "count_words", "size_words", "table"]
 
 Cell = str | int | None
 
@@ -60,16 +57,6 @@ def comma_separated(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> s
     writer.writerow(columns)
     writer.writerows([_csv_cell(value) for value in row] for row in rows)
     return text.getvalue().rstrip("\n")
-
-
-def size_words(size_bytes: int) -> str:
-    """Return a size with a binary unit and three digits at most (``1.5 GiB``)."""
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if size < 1024 or unit == "TiB":
-            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1024
-    raise AssertionError("unreachable: the last unit always returns")
 
 
 def _cell(value: Cell) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import count_words, size_words, table
+from cacheadmin.report.tables import table
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.accounting import Size
+    from cacheadmin.accounting import Size
     from cacheadmin.usage.groups import Group
     from cacheadmin.usage.measuring import Usage
 
@@ -90,7 +92,7 @@ def unread_words(usage: Usage) -> str:
     some = [f"{printable(p.path)}: {p.reason}" for p in usage.unread[:_UNREAD_SHOWN]]
     more = len(usage.unread) - len(some)
     words = "; ".join(some) + (f"; and {more} more" if more else "")
-    return f"{count_words(len(usage.unread), 'path')} could not be read in full: {words}"
+    return f"{format_count(len(usage.unread), 'path')} could not be read in full: {words}"
 
 
 def _ordered(usage: Usage) -> list[Group]:
@@ -106,9 +108,9 @@ def _row(name: str, archives: int, size: Size) -> tuple[str, int, int, str, str,
         name,
         archives,
         size.files,
-        size_words(size.logical_bytes),
-        size_words(size.allocated_bytes),
-        size_words(size.reclaimable_bytes),
+        format_size(size.logical_bytes),
+        format_size(size.allocated_bytes),
+        format_size(size.reclaimable_bytes),
     )
 
 

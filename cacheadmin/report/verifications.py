@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.findings import count_by_severity, finding_json
-from cacheadmin.report.tables import count_words, size_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,8 +60,8 @@ def summary_words(verification: Verification) -> str:
     if verification.share < 1:
         percent = f"{verification.share * 100:g}"
         sample = f", a sample of {percent}% of {verification.candidates}"
-    archives = count_words(verification.archives, "archive")
-    files = count_words(verification.files, "file")
-    size = size_words(verification.bytes)
+    archives = format_count(verification.archives, "archive")
+    files = format_count(verification.files, "file")
+    size = format_size(verification.bytes)
     found = count_by_severity(verification.findings)
     return f"{found} in {archives} ({files}, {size}{sample})"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from cacheadmin.damage import DAMAGE
-from cacheadmin.fs.accounting import Size
+from cacheadmin.accounting import Size
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.state.store import State
 from cacheadmin.state.tables import ARCHIVE_SIZE
+from cacheadmin.text.damage import DAMAGE
 from cacheadmin.values import frozen
 
 

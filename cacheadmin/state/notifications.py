@@ -10,12 +10,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import field
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.state.location import default_url
 from cacheadmin.state.store import State
 from cacheadmin.state.tables import NOTIFICATION
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.damage import DAMAGE
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 _DAY_NS = 24 * 3600 * NANOSECONDS

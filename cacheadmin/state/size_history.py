@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.state.store import State
 from cacheadmin.state.tables import SIZE_HISTORY
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.damage import DAMAGE
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 _HOUR_NS = 3600 * NANOSECONDS

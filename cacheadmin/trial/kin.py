@@ -23,9 +23,9 @@ from itertools import islice
 from cacheadmin.evidence.tools import requirements_in
 from cacheadmin.fs.reading import ReadFailure, open_directory_beneath, read_file
 from cacheadmin.fs.walking import files_below
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.readers import Question, Readers, Unreadable, note_step
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.folder import PLACE, TrialFolder
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name
 

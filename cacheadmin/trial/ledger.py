@@ -20,9 +20,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.damage import DAMAGE
 from cacheadmin.errors import Refused
 from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.text.damage import DAMAGE
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
 from cacheadmin.values import frozen
 

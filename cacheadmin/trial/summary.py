@@ -10,6 +10,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.trial.ledger import Spring, Trial
+    from cacheadmin.trial.trials import Watched
 
 
 @frozen
@@ -76,3 +77,21 @@ def trial_summary(cache: OpenCache) -> TrialSummary:
             trials=tuple(sorted(current, key=lambda trial: (trial.until_ns, trial.entry))),
             springs=tuple(sorted(used, key=lambda spring: (-spring.at_ns, spring.entry))),
         )
+
+
+def trial_warnings(watched: Watched | None) -> list[str]:
+    """Return what people must know of a look at tripwires."""
+    if watched is None:
+        return []
+    lines = [f"{entry} should come back from trial: {why}" for entry, why in watched.stuck]
+    lines += [
+        f"{entry} is on trial, and {what} stands in its place: it stays on trial"
+        for entry, what in watched.foreign.items()
+    ]
+    lines += [
+        f"{entry} was deleted by another process while it was on trial" for entry in watched.emptied
+    ]
+    lines += [f"{path} could not be deleted: {why}" for path, why in watched.undeleted]
+    if watched.blind:
+        lines.append(f"trials can't end: {watched.blind}; venvs.complete would let them")
+    return lines

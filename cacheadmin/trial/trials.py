@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
 from cacheadmin.fs.removal import Removed
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.folder import (
     TrialFolder,

@@ -96,7 +96,7 @@ from cacheadmin.fs.reading import kind_words, open_directory, open_directory_ben
 from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.fs.renaming import exchange, move_to_free_name
 from cacheadmin.fs.rights import give_rights, rights_below
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import (
     entry_on_trial,
     parse_bucket_name,

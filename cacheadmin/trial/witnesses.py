@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.processes import read_processes
+from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache

@@ -22,7 +22,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from cacheadmin.fs.accounting import Tally
+from cacheadmin.accounting import Tally
 from cacheadmin.fs.charges import Charges
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.measuring import Walk

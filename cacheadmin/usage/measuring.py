@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping
 from functools import cache as remembering
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
+from cacheadmin.accounting import Accounting, Measured, Ranges, Size, Tally
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.clones import extents_of_environments
-from cacheadmin.fs.accounting import Accounting, Measured, Ranges, Size, Tally
 from cacheadmin.fs.measuring import Walk, in_threads
 from cacheadmin.fs.reading import ReadFailure, failure
 from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.policy.teams import team_of
 from cacheadmin.state.archive_sizes import RememberedSize, open_archive_sizes
+from cacheadmin.text.accounts import account_name
 from cacheadmin.usage.archives import MeasuredArchive, measure_archive
 from cacheadmin.usage.by import By
 from cacheadmin.usage.groups import (

@@ -16,11 +16,11 @@ import stat
 import time
 from collections.abc import Callable
 
-from cacheadmin.accounts import who_may
 from cacheadmin.errors import CacheadminError, CacheBusy, NoRoom, NotPermitted, Refused
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.locking import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
 from cacheadmin.fs.mounts import mount_of
+from cacheadmin.text.accounts import who_may
 
 _NAME = ".lock"
 _FIRST_PAUSE = 0.01

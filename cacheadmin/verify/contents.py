@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cacheadmin.counting import count_words
 from cacheadmin.findings import Severity
 from cacheadmin.fs.reading import (
     ReadFailure,
@@ -23,6 +22,7 @@ from cacheadmin.fs.reading import (
     read_file,
     read_file_and_status,
 )
+from cacheadmin.text.counting import format_count
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.records import MAX_BYTES, MAX_LINES, Line, Record, parse_record
 
@@ -186,7 +186,7 @@ def _problems_of(record: Record, path: str) -> Iterator[Problem]:
     if record.too_long:
         yield Problem(rule, error, path, f"more than the {MAX_LINES} lines that any archive has")
     if record.unreadable:
-        lines = count_words(record.unreadable, "line")
+        lines = format_count(record.unreadable, "line")
         yield Problem(rule, warning, path, f"{lines} can't be read as RECORD has them")
 
 

@@ -17,7 +17,7 @@ import binascii
 import hashlib
 from itertools import islice
 
-from cacheadmin.record_rows import record_rows
+from cacheadmin.packages.record_rows import record_rows
 from cacheadmin.values import frozen
 
 # The largest RECORD seen (a package with 30,000 files) is 4 MiB. A line takes

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import stat
 
-from cacheadmin.accounts import account_name, group_name
 from cacheadmin.fs.access_lists import WRITE, access_of, read_access_list_at
-from cacheadmin.planner.case import name_some
+from cacheadmin.text.accounts import account_name, group_name
+from cacheadmin.text.joining import join_some
 from cacheadmin.verify.problems import Touched
 
 
@@ -47,4 +47,4 @@ def _writers(status: os.stat_result, name: str, folder_fd: int) -> str:
     who += [f"group {group_name(gid)}" for gid in sorted(groups)]
     if rules.others & WRITE:
         who.append("every user")
-    return ", ".join(name_some(who))
+    return ", ".join(join_some(who))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Severity, worst_first
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.pinning import no_such_target
 from cacheadmin.planner.targets import near_names, resolve_target
 from cacheadmin.values import frozen

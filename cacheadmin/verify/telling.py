@@ -18,13 +18,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounts import account_name
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.uv.layout import POINTER_SUFFIXES
 from cacheadmin.verify.problems import VerifyRule
 
@@ -96,7 +96,7 @@ class Telling:
         named = [_words(problem) for problem in found.examples]
         if found.count > len(named):
             named.append(f"and {found.count - len(named)} more")
-        parts = [f"{_package(archive)}: {count_words(found.count, one, many)}: {'; '.join(named)}"]
+        parts = [f"{_package(archive)}: {format_count(found.count, one, many)}: {'; '.join(named)}"]
         if serious:
             parts += _touches(archive, found.examples)
         if serious and rule in _REACHES_USERS:
@@ -128,13 +128,13 @@ class Telling:
             or not paths.isdisjoint(process.environments)
         ]
         if running:
-            yield f"processes that use it now: {', '.join(name_some(running))}"
+            yield f"processes that use it now: {', '.join(join_some(running))}"
         if not (linked or hard or running):
             yield "no known environment links to it"
 
     def _names(self, environments: list[Environment]) -> str:
         names = [f"{e.path} ({self._situation.owner_of(e) or 'unknown'})" for e in environments]
-        return ", ".join(name_some(sorted(names)))
+        return ", ".join(join_some(sorted(names)))
 
     def _fix(self, checked: Checked, rule: VerifyRule, found: Found) -> str:
         archive, severity = checked.archive, found.examples[0].severity

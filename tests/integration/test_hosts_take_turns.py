@@ -304,7 +304,8 @@ def test_what_a_host_that_stood_still_does_too_late_finds_no_way(
 def test_a_plan_is_not_carried_out_after_another_run_has_changed_the_cache(
     cache: Path, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cacheadmin.prune.running import Before, known_runs
+    from cacheadmin.prune.result import Before
+    from cacheadmin.prune.running import known_runs
 
     policy = cacheadmin.policy(cache)
     loaded = load_policy(str(policy))

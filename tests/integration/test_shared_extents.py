@@ -120,7 +120,7 @@ def test_nothing_but_regular_files_is_opened(tree: Path, root_fd: int) -> None:
 
 
 def _walk(root_fd: int) -> list[object]:
-    from cacheadmin.fs.accounting import Tally
+    from cacheadmin.accounting import Tally
 
     tally = Tally()
     walk = Walk(lambda _path, _status: tally, Charges(clones=True))

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.accounting import Size
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.idleness import HostTime
-from cacheadmin.fs.accounting import Size
 from cacheadmin.fs.mounts import Mount
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize

@@ -37,19 +37,19 @@ from cacheadmin.hosts.leases import _holder as lease_holder
 from cacheadmin.hosts.turns import _holder as database_holder
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.timers import cron_times
-from cacheadmin.package_names import parse_pattern
+from cacheadmin.packages.names import parse_pattern
+from cacheadmin.packages.record_rows import record_rows
 from cacheadmin.policy.loading import parse_policy
 from cacheadmin.prune.grace_file import read_periods
 from cacheadmin.prune.journal import read_journal
 from cacheadmin.prune.quarantine import Quarantine
 from cacheadmin.prune.saved_plans import _read as read_saved_plan
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
-from cacheadmin.record_rows import record_rows
 from cacheadmin.report.pins import pin_json
 from cacheadmin.state.archive_sizes import _size as size_record
 from cacheadmin.state.notifications import _parsed as notification_record
 from cacheadmin.state.size_history import _parsed as history_record
-from cacheadmin.timestamps import parse_rfc3339, rfc3339
+from cacheadmin.text.timestamps import parse_rfc3339, rfc3339
 from cacheadmin.trial.folder import LEDGER, TrialFolder
 from cacheadmin.trial.ledger import read_ledger
 from cacheadmin.uv.binaries import read_binary

@@ -17,8 +17,8 @@ from cacheadmin.evidence.facts import (
     Evidence,
     Filesystem,
     LinkMode,
-    ReleaseTrace,
 )
+from cacheadmin.evidence.release_trace import ReleaseTrace
 from cacheadmin.inventory.entries import (
     Archive,
     ArchiveContent,

@@ -11,9 +11,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.fs.accounting import Size
 from cacheadmin.hosts.fleet import KnownHost, Standing
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.facts import (

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cacheadmin.inventory.opening import OpenCache, open_cache
-from cacheadmin.timestamps import NANOSECONDS
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules, Trials, Watched, nobody_named, open_trials
 

@@ -21,9 +21,9 @@ from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.policy.loading import LoadedPolicy
 from cacheadmin.policy.model import Policy, Suppression
 from cacheadmin.report.audits import audit_csv, audit_document, audit_text
-from cacheadmin.report.documents import dumps
 from cacheadmin.report.markdown import audit_markdown
 from cacheadmin.report.sarif import sarif_log
+from cacheadmin.text.documents import dumps
 
 NASTY = "/srv/\x1b[31mred\n|`<img src=x>`|[a](http://e.vil)@ana\udcff"
 ANA = Suppression(rule="unknown-bucket", reason="she\x1b knows", expires=date(2027, 1, 31))

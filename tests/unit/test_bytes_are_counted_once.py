@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cacheadmin.fs.accounting import Accounting, Size, Tally
+from cacheadmin.accounting import Accounting, Size, Tally
 
 INODE = (1, 7)
 

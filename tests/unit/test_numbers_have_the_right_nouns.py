@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cacheadmin.counting import count_words, verb
+from cacheadmin.text.counting import format_count, verb
 from tests.support.uv_releases import REPOSITORY
 
 # A number put straight before a plural noun; what is above one by its meaning is left out.
@@ -30,9 +30,9 @@ _MEANT = {
 
 
 def test_one_is_one_and_others_are_many() -> None:
-    assert count_words(1, "entry", "entries") == "1 entry"
-    assert count_words(0, "entry", "entries") == "0 entries"
-    assert count_words(2, "link") == "2 links"
+    assert format_count(1, "entry", "entries") == "1 entry"
+    assert format_count(0, "entry", "entries") == "0 entries"
+    assert format_count(2, "link") == "2 links"
     assert (verb(1, "is", "are"), verb(2, "is", "are")) == ("is", "are")
 
 

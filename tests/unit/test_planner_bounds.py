@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import Gap, GapKind
-from cacheadmin.fs.accounting import Size
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.plan import Verdict

@@ -8,7 +8,7 @@ import pytest
 
 from cacheadmin.doctor.records import recorded_files
 from cacheadmin.fs.reading import ReadFailure
-from cacheadmin.record_rows import record_rows
+from cacheadmin.packages.record_rows import record_rows
 
 
 @pytest.mark.parametrize("name", ["a\u2028b.py", "a\x0bb.py", "a\x85b.py", "a\x1cb.py"])

@@ -14,7 +14,7 @@ from cacheadmin.overview.facts import Goal, Going, Quarantine, ReleaseInUse
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.report.overview_text import overview_text
 from cacheadmin.report.terminal import Style, Terminal, columns_of
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.timestamps import rfc3339
 from tests.support.facts import NOW
 from tests.support.overviews import HOSTILE, MIB, an_overview, finding, known, record, size
 

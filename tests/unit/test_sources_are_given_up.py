@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cacheadmin.accounting import Common, Measured, Size
 from cacheadmin.evidence.facts import Evidence, Process, Unseen, UseOfEntry
-from cacheadmin.fs.accounting import Common, Measured, Size
 from cacheadmin.inventory.entries import ArchiveId, GitSource, Inventory, SourceRevision
 from cacheadmin.planner.budget import Choice, Coming, Room, choose, units
 from cacheadmin.planner.case import Case

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cacheadmin.audit.rights import other_writer
 from cacheadmin.doctor import becoming
-from cacheadmin.evidence.seen_releases import SeenRelease
+from cacheadmin.evidence.release_trace import SeenRelease
 from cacheadmin.planner.advice import to_keep
 from cacheadmin.planner.planning import make_plan
 from cacheadmin.policy.loading import LoadedPolicy

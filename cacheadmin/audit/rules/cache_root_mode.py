@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name, group_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import (
     Sharing,
@@ -22,9 +21,10 @@ from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
 from cacheadmin.fs.reading import open_directory
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import account_name, group_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -75,7 +75,8 @@ class CacheRootMode(Rule):
         return self._about(
             subject,
             Severity.WARNING,
-            f"{detail} here, and uses the cache ({count_words(entries, 'entry', 'entries')} of it)",
+            f"{detail} here, and uses the cache "
+            f"({format_count(entries, 'entry', 'entries')} of it)",
             f"give that number an account (useradd -u {uid} NAME), if a container or another host "
             "uses it; never chown the folder away from it",
         )
@@ -96,7 +97,7 @@ class CacheRootMode(Rule):
                 "nothing, while one user uses it; sharing it begins with a group of its own",
             )
         users = {uid for uid in others if uid is not None}
-        named = ", ".join(name_some([account_name(uid) for uid in sorted(users)])) or "others"
+        named = ", ".join(join_some([account_name(uid) for uid in sorted(users)])) or "others"
         # Who owns the folder has to write in what the others make.
         users |= {sharing.root.uid} - {0}
         return self._about(
@@ -177,7 +178,7 @@ def _kept_out(access: Access, sharing: Sharing) -> str:
     outside = [uid for uid in sorted(users) if not access.user_may(uid, groups_of(uid), ENTER)]
     if users and not outside:
         return ""
-    return ", ".join(name_some([account_name(uid) for uid in outside])) or members_words(sharing)
+    return ", ".join(join_some([account_name(uid) for uid in outside])) or members_words(sharing)
 
 
 def _rights(folder: str) -> tuple[Access | None, int]:

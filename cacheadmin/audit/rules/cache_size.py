@@ -11,7 +11,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import FromPolicy, Kind
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.quantities import Share
-from cacheadmin.report.tables import size_words
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -42,7 +42,7 @@ class CacheSize(Rule):
         if max_size is not None or max_files is not None:
             size = subject.size
             if max_size is not None:
-                words = f"{size_words(size.allocated_bytes)} of {size_words(max_size)}"
+                words = f"{format_size(size.allocated_bytes)} of {format_size(max_size)}"
                 share = _share(size.allocated_bytes, max_size)
                 yield from self._judge(subject, f"the cache takes {words}", share, thresholds)
             if max_files is not None:
@@ -59,7 +59,7 @@ class CacheSize(Rule):
         wanted = thresholds["min_free"]
         if isinstance(wanted, Share):
             wanted = wanted.of(filesystem.f_blocks * filesystem.f_frsize)
-        words = f"{size_words(free)} are free on its filesystem, of {size_words(wanted)} wanted"
+        words = f"{format_size(free)} are free on its filesystem, of {format_size(wanted)} wanted"
         yield from self._judge(subject, words, _share(wanted, free), thresholds)
 
     def _judge(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import Sharing, members_words
 from cacheadmin.audit.survey_tallies import Problem
@@ -20,6 +19,7 @@ from cacheadmin.audit.survey_words import (
 )
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, AccessList, keeps_access_lists
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -35,11 +35,11 @@ class EnvironmentBroken(Rule):
         for environment in subject.case.evidence.environments:
             if not environment.broken_links:
                 continue
-            packages = name_some(list(environment.broken_packages))
+            packages = join_some(list(environment.broken_packages))
             of_what = f": {', '.join(packages)}" if packages else ""
             yield self.finding(
                 environment.path,
-                f"{count_words(environment.broken_links, 'link')} into this cache lead"
+                f"{format_count(environment.broken_links, 'link')} into this cache lead"
                 f"{'s' if environment.broken_links == 1 else ''} nowhere{of_what}",
                 owner=subject.situation.owner_of(environment),
                 fix=f"{subject.command('doctor')} says how to repair it",

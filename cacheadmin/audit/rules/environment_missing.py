@@ -9,7 +9,7 @@ from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -61,7 +61,7 @@ class EnvironmentMissing(Rule):
         last = ""
         if memory is not None:
             uid = memory.uid if uid is None else uid
-            last = f"; it last linked {count_words(len(memory.archives), 'archive')}"
+            last = f"; it last linked {format_count(len(memory.archives), 'archive')}"
         remove = subject.command("venv remove", path)
         fix = f"if it is gone for good: {remove}; else mount it here"
         if known == ["include"]:

@@ -13,7 +13,7 @@ from cacheadmin.audit.owners import (
 )
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.owners import Owned
@@ -45,7 +45,7 @@ class EnvironmentUnregistered(Rule):
             number = len(owned.environments)
             yield self.finding(
                 owned.subject,
-                f"{count_words(number, 'environment')} linked into the cache, in no registry, "
+                f"{format_count(number, 'environment')} linked into the cache, in no registry, "
                 "include or discover: " + owned.named(lambda e: "by " + ", ".join(e.sources)),
                 owner=owned.owner,
                 fix=_fix(subject, owned),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import Sharing, groups_of, has_account, members_words
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import examples_words, number_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
+from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject

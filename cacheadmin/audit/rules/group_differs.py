@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import group_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import (
@@ -15,7 +14,8 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import group_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ class GroupDiffers(Rule):
             first = next(iter(counts.values()))
             said, actions = [], []
             if (count := counts.get(Problem.OTHER_GROUP)) is not None:
-                number = count_words(count.count, "entry", "entries")
+                number = format_count(count.count, "entry", "entries")
                 said.append(f"{number} not of the cache's group {group}: {examples_words(count)}")
                 actions.append(f"! -group {quoted} -exec chgrp -h {quoted} {{}} +")
             if (count := counts.get(Problem.NO_SETGID)) is not None:
-                number = count_words(count.count, "folder")
+                number = format_count(count.count, "folder")
                 said.append(
                     f"{number} without the setgid bit, so what is made there gets its maker's own "
                     f"group: {examples_words(count)}"

@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import examples_words, number_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import size_words
+from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -39,7 +39,7 @@ class HardlinksOutside(Rule):
             have = "has a name" if count.count == 1 else "have names"
             yield self.finding(
                 subject_of(subject, count),
-                f"{words} ({size_words(count.size_bytes)}) {have} outside the cache that no known "
+                f"{words} ({format_size(count.size_bytes)}) {have} outside the cache that no known "
                 f"environment explains: {examples_words(count)}",
                 owner=owner_of(count),
                 count=count.count,

@@ -11,9 +11,9 @@ from cacheadmin.evict.holding import holders, processes_of
 from cacheadmin.evict.wanted import Wanted
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
-from cacheadmin.package_names import normalized
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
+from cacheadmin.packages.names import normalized
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisory
@@ -107,10 +107,10 @@ def _releases(subject: Subject) -> dict[Release, list[ArchiveId]]:
 
 
 def _words(found: list[Advisory]) -> str:
-    ids = ", ".join(name_some([one.id for one in found]))
+    ids = ", ".join(join_some([one.id for one in found]))
     summary = next((f" ({one.summary})" for one in found if one.summary), "")
     fixed = [version for one in found for version in one.fixed_in]
-    remedy = f"; fixed in {', '.join(name_some(fixed))}" if fixed else ""
+    remedy = f"; fixed in {', '.join(join_some(fixed))}" if fixed else ""
     return f"{ids}{summary}{remedy}"
 
 
@@ -126,7 +126,7 @@ def _where(subject: Subject, release: Release) -> str:
     pointers += sum(same(one.package, one.version) for one in inventory.revisions)
     on_trial = sum(same(one.package, one.version) for one in inventory.on_trial.values())
     parts = [
-        count_words(number, word)
+        format_count(number, word)
         for number, word in ((archives, "archive"), (pointers, "pointer"))
         if number
     ]
@@ -136,7 +136,7 @@ def _where(subject: Subject, release: Release) -> str:
 
 def _who(subject: Subject, having: list[str]) -> str:
     if having:
-        return f"installed in {', '.join(name_some(having))}"
+        return f"installed in {', '.join(join_some(having))}"
     if subject.case.gaps:
         return "no environment was seen to have it, but not every place could be looked at"
     return "no environment has it installed"

@@ -10,7 +10,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import Words
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -49,7 +49,7 @@ class LinkModeUnwanted(Rule):
             number = len(owned.environments)
             yield self.finding(
                 owned.subject,
-                f"{count_words(number, 'environment')} not linked by "
+                f"{format_count(number, 'environment')} not linked by "
                 f"{' or '.join(mode.value for mode in LinkMode if mode in allowed)}: "
                 + owned.named(lambda e: _words(e, allowed)),
                 owner=owned.owner,

@@ -10,7 +10,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.survey_tallies import Problem
 from cacheadmin.audit.survey_words import examples_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -38,7 +38,7 @@ class LinksOut(Rule):
         for counts in subject.survey.tallies.of(Problem.LINK_FOLLOWED, Problem.LINK_OUT):
             first = next(iter(counts.values()))
             said = [
-                f"{count_words(count.count, 'link')} out of the cache "
+                f"{format_count(count.count, 'link')} out of the cache "
                 f"{_WHERE[problem]}: {examples_words(count)}"
                 for problem, count in counts.items()
             ]

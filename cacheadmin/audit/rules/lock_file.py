@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.owners import leads_into_cache
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import groups_of, has_account, members_words
@@ -20,17 +19,18 @@ from cacheadmin.audit.survey_words import (
     owner_of,
     subject_of,
 )
+from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, READ, WRITE, access_of, read_access_list_at
 from cacheadmin.fs.reading import kind_words
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.locks import holder_words
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
 
 _NAME = ".lock"
 
@@ -105,7 +105,7 @@ class LockFile(Rule):
         """Yield that users of uv 0.8.19 or later can't make the lock they need."""
         kept_out = sorted(_locked_out(subject))
         if kept_out:
-            names = ", ".join(name_some([account_name(uid) for uid in kept_out]))
+            names = ", ".join(join_some([account_name(uid) for uid in kept_out]))
             yield self.finding(
                 path,
                 f"there is no lock, and {names} can't make one: every command of uv 0.8.19 and "
@@ -123,8 +123,8 @@ class LockFile(Rule):
                 continue
             yield self.finding(
                 f"{subject.cache_path}/{_NAME}",
-                f"the lock is held {holder_words(holder, subject.case.user)}; every uv command of "
-                "every user waits for it",
+                f"the lock is held {describe_holder(holder, subject.case.user)}; every uv command "
+                "of every user waits for it",
                 owner=None if holder.uid is None else account_name(holder.uid),
                 fix=f"ask {subject.case.user(holder.uid)} what it is for, or end it: "
                 f"kill {holder.pid}",

@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
+from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.locks import holder_words
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -43,10 +43,10 @@ class LockHeldLong(Rule):
         for holder in case.evidence.lock_holders:
             if not _holds(holder) or (holder.started_ns or longest_ago + 1) > longest_ago:
                 continue
-            since = age_words(holder.started_ns or 0, case.now_ns)
+            since = format_age(holder.started_ns or 0, case.now_ns)
             found = self.finding(
                 f"process {holder.pid}",
-                f"the cache's lock is held for up to {since}: {holder_words(holder, case.user)}",
+                f"the cache's lock is held for up to {since}: {describe_holder(holder, case.user)}",
                 owner=None if holder.uid is None else case.user(holder.uid),
             )
             if holder.exclusive:

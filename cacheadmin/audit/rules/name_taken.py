@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.registry import taken_names
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.protect.planting import foreign_folders
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -68,7 +68,7 @@ class NotGroupWritable(Rule):
     def _closed(self, subject: Subject, counts: Mapping[Problem, Count]) -> Finding:
         first = next(iter(counts.values()))
         number = " and ".join(
-            count_words(count.count, *_WORDS[problem]) for problem, count in counts.items()
+            format_count(count.count, *_WORDS[problem]) for problem, count in counts.items()
         )
         examples = ", ".join(examples_words(count) for count in counts.values())
         harmless = counts.keys() == {Problem.CLOSED_INNER_FOLDER}
@@ -92,7 +92,7 @@ class NotGroupWritable(Rule):
         named = ", ".join(f"{failure.path} ({failure.reason})" for failure in tallies.unread)
         more = tallies.unread_count - len(tallies.unread)
         number = tallies.unread_count
-        places = count_words(number, "place")
+        places = format_count(number, "place")
         finding = self.finding(
             subject.cache_path,
             f"{places} could not be looked at, so nothing is known of what lies there: {named}"

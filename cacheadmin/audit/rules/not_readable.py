@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import group_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.sharing import Sharing, members_words
 from cacheadmin.audit.survey_tallies import Problem
@@ -18,7 +17,8 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import group_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class NotReadable(Rule):
             first = next(iter(counts.values()))
             stops = Problem.UNREADABLE_ARCHIVE in counts
             number = sum(count.count for count in counts.values())
-            words = count_words(number, "entry", "entries")
+            words = format_count(number, "entry", "entries")
             effect = "whose installs of it fail" if stops else "who downloads all of it again"
             examples = ", ".join(examples_words(count) for count in counts.values())
             finding = self.finding(

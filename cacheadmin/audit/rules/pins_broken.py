@@ -11,10 +11,10 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.pins import SUFFIX
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -43,11 +43,12 @@ class PinsBroken(Rule):
             by_author[pin.uid].append(pin)
         for uid, pins in by_author.items():
             author = subject.case.user(uid)
-            named = ", ".join(name_some([pin.target for pin in pins]))
+            named = ", ".join(join_some([pin.target for pin in pins]))
             remove = subject.command("pin remove", pins[0].target)
             yield self.finding(
                 author,
-                f"{count_words(len(pins), 'pin')} of {author} on what is not in the cache: {named}",
+                f"{format_count(len(pins), 'pin')} of {author} on what is not in the cache: "
+                + named,
                 owner=author,
                 fix=f"as {author}: {remove}, or pin what was meant",
                 count=len(pins),

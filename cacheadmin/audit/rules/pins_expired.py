@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
 from cacheadmin.planner.pins import is_expired
-from cacheadmin.report.tables import count_words
-from cacheadmin.timestamps import rfc3339
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -35,12 +35,12 @@ class PinsExpired(Rule):
             if is_expired(pin, case.now_ns):
                 by_author[pin.uid].append(pin)
         for uid, pins in by_author.items():
-            named = name_some([f"{p.target} (until {rfc3339(p.expires_ns or 0)})" for p in pins])
+            named = join_some([f"{p.target} (until {rfc3339(p.expires_ns or 0)})" for p in pins])
             author = case.user(uid)
             remove = subject.command("pin remove", pins[0].target)
             yield self.finding(
                 author,
-                f"{count_words(len(pins), 'pin')} of {author} past the end: {', '.join(named)}",
+                f"{format_count(len(pins), 'pin')} of {author} past the end: {', '.join(named)}",
                 owner=author,
                 fix=f"as {author}: {remove}, or pin it again with a later end",
                 count=len(pins),

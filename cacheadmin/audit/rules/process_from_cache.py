@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -43,16 +43,16 @@ class ProcessFromCache(Rule):
             if process.uses and not process.is_uv and process.started_ns <= longest_ago:
                 by_user[process.uid].append(process)
         for uid, processes in by_user.items():
-            named = name_some(
+            named = join_some(
                 [
-                    f"{p.pid}, {age_words(p.started_ns, case.now_ns)} old, {p.command} "
+                    f"{p.pid}, {format_age(p.started_ns, case.now_ns)} old, {p.command} "
                     f"(uses {p.uses[0].entry})"
                     for p in processes
                 ]
             )
             yield self.finding(
                 case.user(uid),
-                f"{count_words(len(processes), 'process', 'processes')} of {case.user(uid)} "
+                f"{format_count(len(processes), 'process', 'processes')} of {case.user(uid)} "
                 f"running from the cache: {'; '.join(named)}",
                 owner=case.user(uid),
                 count=len(processes),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.protect.protecting import check_protection
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -40,9 +40,9 @@ class ProtectionMissing(Rule):
             buckets = [bucket.name for bucket in protection.buckets if bucket.missing]
             yield self.finding(
                 subject.cache_path,
-                f"{count_words(protection.missing, 'root')} of "
-                f"{count_words(protection.archives, 'archive')} in use missing in "
-                f"{count_words(len(buckets), 'bucket')}",
+                f"{format_count(protection.missing, 'root')} of "
+                f"{format_count(protection.archives, 'archive')} in use missing in "
+                f"{format_count(len(buckets), 'bucket')}",
                 fix=fix,
                 count=protection.missing,
             )

@@ -14,8 +14,9 @@ from cacheadmin.policy.quantities import duration_words
 from cacheadmin.prune.journal import SETTLED
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
-from cacheadmin.report.tables import count_words, size_words
-from cacheadmin.timestamps import NANOSECONDS, age_words, nanoseconds
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.sizes import format_size
+from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -77,13 +78,13 @@ class QuarantineOverdue(Rule):
 
     def _overdue(self, subject: Subject, quarantine: Quarantine, runs: list[Run]) -> Finding:
         now_ns = subject.situation.now_ns
-        age = age_words(_begun_ns(runs[0].run_id), now_ns)
-        size = size_words(sum(run.bytes for run in runs))
+        age = format_age(_begun_ns(runs[0].run_id), now_ns)
+        size = format_size(sum(run.bytes for run in runs))
         keep = duration_words(subject.policy.quarantine.keep)
         still = "still lies" if len(runs) == 1 else "still lie"
         return self.finding(
             quarantine.path,
-            f"{count_words(len(runs), 'run')} of up to {age} ago {still} in quarantine ({size} "
+            f"{format_count(len(runs), 'run')} of up to {age} ago {still} in quarantine ({size} "
             "when moved)",
             fix=subject.command("runs purge", "--older-than", keep),
             count=len(runs),
@@ -98,7 +99,7 @@ class QuarantineOverdue(Rule):
         begun_ns: int,
     ) -> Finding:
         state = "its journal can't be read" if run is None else f"it is {run.state.value}"
-        age = age_words(begun_ns, subject.situation.now_ns)
+        age = format_age(begun_ns, subject.situation.now_ns)
         return self.finding(
             f"{quarantine.path}/{run_id}",
             f"run {run_id} of {age} ago did not come to its end: {state}",

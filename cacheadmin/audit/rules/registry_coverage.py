@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cacheadmin.audit.owners import declares_environments, is_declared, leads_into_cache
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
 from cacheadmin.policy.quantities import Share
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -50,7 +50,7 @@ class RegistryCoverage(Rule):
                 f"registry, include and discover cover {len(environments) - len(missed)} of "
                 f"{len(environments)} environments ({covered:.0f}%, wanted {minimum:g}%) of "
                 f"{team or 'no team'} that link into the cache; the others are of "
-                + ", ".join(name_some(owners)),
+                + ", ".join(join_some(owners)),
                 fix=f"see what is there: {subject.command('venv discover')}; then register it",
                 count=len(missed),
                 team=team,

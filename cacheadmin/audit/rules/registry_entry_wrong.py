@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.accounts import account_name
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.registry import registered
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.joining import join_some
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -51,8 +51,8 @@ class RegistryEntryWrong(Rule):
             paths.sort()
             yield self.finding(
                 owner,
-                f"{count_words(len(paths), 'registry link')} of {owner} to what is no "
-                f"environment: {', '.join(name_some(paths, _hint))}",
+                f"{format_count(len(paths), 'registry link')} of {owner} to what is no "
+                f"environment: {', '.join(join_some(paths, _hint))}",
                 owner=owner,
                 fix=f"as {owner}: {subject.command('venv remove', paths[0])}; register the "
                 "folder that has pyvenv.cfg in it",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import FromPolicy, Kind
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -55,7 +55,8 @@ class StaleObservation(Rule):
                 name = os.uname().nodename if here else host
                 yield self.finding(
                     name,
-                    f"the last prune on host {name} was {age_words(wall_ns, situation.now_ns)} ago",
+                    f"the last prune on host {name} was "
+                    f"{format_age(wall_ns, situation.now_ns)} ago",
                     fix=subject.command("prune") if here else "",
                 )
 

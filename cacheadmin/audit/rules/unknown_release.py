@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.releases_in_use import binary_of, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.planner.case import name_some
 from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.joining import join_some
 from cacheadmin.uv.releases import newest_known
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
 
 
 class UnknownRelease(Rule):
@@ -44,7 +44,7 @@ class UnknownRelease(Rule):
             binary = next(filter(None, map(binary_of, traces)), None)
             yield self.finding(
                 f"uv {version}",
-                f"uv {version} is used by {', '.join(name_some(users))} ({first.evidence}: "
+                f"uv {version} is used by {', '.join(join_some(users))} ({first.evidence}: "
                 f"{first.path}); this cacheadmin knows releases up to {newest_known()}",
                 owner=users[0] if len(users) == 1 and first.uid is not None else None,
                 fix=f"cacheadmin uv learn {shell_word(binary)}" if binary else "",

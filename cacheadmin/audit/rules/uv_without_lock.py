@@ -10,7 +10,7 @@ from cacheadmin.audit.owners import leads_into_cache
 from cacheadmin.audit.releases_in_use import is_before, upgrade_words, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.report.tables import count_words
+from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
@@ -43,7 +43,7 @@ class UvWithoutLock(Rule):
         danger = linking and not protected
         if danger:
             verb = "s" if linking == 1 else ""
-            risk = f"would break {count_words(linking, 'environment')} that link{verb} into it"
+            risk = f"would break {format_count(linking, 'environment')} that link{verb} into it"
         else:
             risk = "would delete the lock and the buckets of others"
         for user in users_with(subject, lambda trace: is_before(trace, _FIRST_WITH_LOCK)):

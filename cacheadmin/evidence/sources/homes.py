@@ -11,7 +11,6 @@ import os
 import pwd
 from collections.abc import Iterator
 
-from cacheadmin.accounts import account_name
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look
@@ -21,6 +20,7 @@ from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import accounts_with_traces
 from cacheadmin.evidence.tree_searches import search_trees
 from cacheadmin.readers import Unreadable
+from cacheadmin.text.accounts import account_name
 
 # "Homes" of accounts that have none.
 _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev", "/bin", "/sbin"})

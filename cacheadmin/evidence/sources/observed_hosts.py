@@ -18,10 +18,10 @@ from cacheadmin.evidence.observations import (
 )
 from cacheadmin.policy.host_names import expected_hosts
 from cacheadmin.text.escaping import shell_word
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import ReleaseTrace
+    from cacheadmin.evidence.release_trace import ReleaseTrace
 
 # Clocks of one site agree by seconds; a clock this far ahead makes old news look fresh.
 _AHEAD_NS = 5 * 60 * 10**9
@@ -121,7 +121,7 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
             "hosts.clock",
             GapKind.HOSTS,
             host,
-            f"the clock of host {host} is ahead of this one by {age_words(0, -age_ns)}: how old "
+            f"the clock of host {host} is ahead of this one by {format_age(0, -age_ns)}: how old "
             "its observation is can't be told",
             "set the clocks of both hosts by NTP",
             host=host,
@@ -131,7 +131,7 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
             "hosts.stale",
             GapKind.HOSTS,
             host,
-            f"host {host} told of itself {age_words(newest.at_ns, look.now_ns)} ago, longer than "
+            f"host {host} told of itself {format_age(newest.at_ns, look.now_ns)} ago, longer than "
             "hosts.max_age: what it used then is kept",
             f"{_OBSERVE}; or, if it is gone for good: "
             f"`cacheadmin observe --forget {shell_word(host)}`",

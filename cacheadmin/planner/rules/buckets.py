@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
-from cacheadmin.timestamps import age_words
+from cacheadmin.text.timestamps import format_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,6 @@ def _words(case: Case, bucket: Bucket) -> str:
     if not bucket.writes:
         return "no uv release in use has it, and nothing in it tells who wrote it"
     newest = bucket.writes[0]
-    age = age_words(newest.written_ns, case.now_ns)
+    age = format_age(newest.written_ns, case.now_ns)
     writer = case.user(newest.uid)
     return f"no uv release in use has it; last written {age} ago by {writer}"

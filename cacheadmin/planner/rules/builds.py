@@ -12,7 +12,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,14 @@ def builds(case: Case, live: Liveness) -> Iterator[Ruling]:
         if uses:
             yield keep(EntryKind.BUILD, build.path, uses)
         else:
-            age = age_words(build.changed_ns, case.now_ns)
+            age = format_age(build.changed_ns, case.now_ns)
             words = f"left behind, unchanged for {age}, and no process is in it"
             yield remove(EntryKind.BUILD, build.path, reasons.BUILD_ABANDONED, words)
 
 
 def _uses(case: Case, live: Liveness, build: Build) -> list[Use]:
     uses = list(live.entries.get(build.path, ()))
-    age = age_words(build.changed_ns, case.now_ns)
+    age = format_age(build.changed_ns, case.now_ns)
     if case.now_ns - build.changed_ns < nanoseconds(case.policy.prune.builds.after):
         uses.append(Use(reasons.BUILD_RECENT, case.user(build.uid), f"it was changed {age} ago"))
     if any(unseen.what == "process" for unseen in case.evidence.unseen):

@@ -9,7 +9,7 @@ from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_name
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
-from cacheadmin.timestamps import age_words
+from cacheadmin.text.timestamps import format_age
 from cacheadmin.uv.layout import trial_name
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
         if uses:
             yield keep(EntryKind.ENVIRONMENT, environment.path, uses, package=name, version=version)
         else:
-            age = age_words(environment.changed_ns, case.now_ns)
+            age = format_age(environment.changed_ns, case.now_ns)
             words = f"no process or project uses it, unchanged for {age}"
             yield remove(
                 EntryKind.ENVIRONMENT,

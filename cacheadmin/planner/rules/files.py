@@ -16,7 +16,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,14 +36,14 @@ def files(case: Case, live: Liveness) -> Iterator[Ruling]:
         if uses:
             yield keep(EntryKind.FILE, file.path, uses)
         else:
-            age = age_words(file.changed_ns, case.now_ns)
+            age = format_age(file.changed_ns, case.now_ns)
             words = f"no archive and no environment has shared it for {age}"
             yield remove(EntryKind.FILE, file.path, reasons.FILE_UNSHARED, words)
 
 
 def _uses(case: Case, live: Liveness, file: LooseFile) -> list[Use]:
     uses = list(live.entries.get(file.path, ()))
-    age = age_words(file.changed_ns, case.now_ns)
+    age = format_age(file.changed_ns, case.now_ns)
     if case.now_ns - file.changed_ns < nanoseconds(case.policy.prune.builds.after):
         words = f"it was stored, or lost its last sharer, {age} ago"
         uses.append(Use(reasons.FILE_RECENT, case.user(file.uid), words))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.planner.case import Case, name_some
+from cacheadmin.planner.case import Case
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
 from cacheadmin.planner.reasons import Reason
+from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
 
 
@@ -35,7 +36,7 @@ def keep(
 ) -> Ruling:
     """Keep an entry for the first of ``uses``, naming all users."""
     first = uses[0]
-    users = name_some([use.who for use in uses])
+    users = join_some([use.who for use in uses])
     return Ruling(
         False, Decision(kind, path, package, version, first.reason.id, first.words, users)
     )

@@ -13,7 +13,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.ruling import Ruling, keep, remove
-from cacheadmin.timestamps import age_words, nanoseconds
+from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
         bucket = stray.path.partition("/")[0]
         if "/" in stray.path and not live.buckets.get(bucket):
             continue
-        age = age_words(stray.changed_ns, case.now_ns)
+        age = format_age(stray.changed_ns, case.now_ns)
         owner = case.user(stray.uid)
         young = case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after)
         uses = list(live.of(stray.path))

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.package_names import normalized
+from cacheadmin.packages.names import normalized
 from cacheadmin.simulate.behaviours import CleanedArchives
 from cacheadmin.simulate.steps.archives import references
 from cacheadmin.simulate.steps.files import sweep_files

@@ -40,7 +40,7 @@ def parse_rfc3339(text: str) -> int | None:
         return None
 
 
-def age_words(moment_ns: int, now: int) -> str:
+def format_age(moment_ns: int, now: int) -> str:
     """Return how long ago a moment was, in the largest fitting unit (``3 d``)."""
     seconds = (now - moment_ns) // NANOSECONDS
     if seconds < 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def count_words(number: int, singular: str, plural: str = "") -> str:
+def format_count(number: int, singular: str, plural: str = "") -> str:
     """Return ``1 environment`` or ``3 environments``."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"
 

@@ -11,19 +11,57 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from cacheadmin import __version__
-from cacheadmin.timestamps import now_ns, rfc3339
-
-if TYPE_CHECKING:
-    from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.text.timestamps import now_ns, rfc3339
 
 Document = dict[str, Any]
 
 
-def header(command: str, loaded: LoadedPolicy | None, cache: CacheIdentity | None) -> Document:
+class Named(Protocol):
+    """A policy, of which a document tells its name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+class Loaded(Protocol):
+    """A policy that was read from a file."""
+
+    @property
+    def policy(self) -> Named:
+        """What it says."""
+        ...
+
+    @property
+    def path(self) -> str | None:
+        """Absolute path of its file; None where it came from none."""
+        ...
+
+
+class Identity(Protocol):
+    """A cache, of which a document tells where it is."""
+
+    @property
+    def path(self) -> str:
+        """Absolute path of its root."""
+        ...
+
+    @property
+    def device(self) -> int:
+        """Device number of its root."""
+        ...
+
+    @property
+    def inode(self) -> int:
+        """Inode number of its root."""
+        ...
+
+
+def header(command: str, loaded: Loaded | None, cache: Identity | None) -> Document:
     """Return the keys every document starts with."""
     return {
         "schema": f"cacheadmin/{command}/1",
