@@ -91,3 +91,12 @@ def duration_words(duration: timedelta) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return " ".join(parts) or "0d"
+
+
+def exact_size(size_bytes: int) -> str:
+    """Return a size as a policy would write it, to the byte: ``512MiB``, ``1000000``."""
+    for letter, power in reversed(_POWERS.items()):
+        whole, rest = divmod(size_bytes, 1024**power)
+        if whole and not rest:
+            return f"{whole}{letter}iB"
+    return str(size_bytes)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -18,7 +18,8 @@ from cacheadmin.errors import WrongUsage
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.policy.effective import plain
 from cacheadmin.policy.model import Policy
-from cacheadmin.policy.values import Section
+from cacheadmin.policy.quantities import exact_size
+from cacheadmin.policy.values import Section, Size
 
 _REQUIRED = ("version", "name", "cache")
 
@@ -93,7 +94,8 @@ def _key(model: type[BaseModel], key: str, indent: str) -> Iterator[str]:
                 for line in _key(type(default), inner, indent + "  ")
             )
     else:
-        yield f"#{indent}{key}: {_value(default)}"
+        is_size = isinstance(default, int) and get_args(Size)[1] in field.metadata
+        yield f"#{indent}{key}: {exact_size(default) if is_size else _value(default)}"
 
 
 def _meaning(model: type[BaseModel], key: str) -> str:

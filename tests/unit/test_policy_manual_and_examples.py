@@ -17,6 +17,7 @@ from cacheadmin.policy.model import (
     Suppression,
     Team,
 )
+from cacheadmin.policy.quantities import exact_size, parse_size
 from cacheadmin.policy.starter import starter_policy
 from tests.support.uv_releases import REPOSITORY
 
@@ -52,6 +53,23 @@ def test_the_starter_names_every_key_and_is_valid_with_all_its_defaults() -> Non
     uncommented = re.sub(r"^#( *[a-z_]+:)", r"\1", text, flags=re.MULTILINE)
     loaded = parse_policy(uncommented.encode(), "starter.yaml")
     assert loaded.policy == Policy(version=1, name="shared", cache="/srv/uv")
+    assert "memory: 512MiB" in text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1023, "1023"),
+        (1024, "1KiB"),
+        (1536, "1536"),
+        (2**29, "512MiB"),
+        (10**6, "1000000"),
+    ],
+)
+def test_a_size_is_written_to_the_byte(size: int, text: str) -> None:
+    assert exact_size(size) == text
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
