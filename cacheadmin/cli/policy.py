@@ -73,21 +73,24 @@ def check_command(
     """Check policies: syntax, keys, values, and who could have written them."""
     import os
 
+    from cacheadmin.acting import unknown_account
     from cacheadmin.audit.settings import settings_of
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loading import read_policy
     from cacheadmin.policy.locating import known_policies, policies_of
 
     code = int(ExitCode.DONE)
     for policy in policies or known_policies(os.environ).values() or (None,):
         for path in (None,) if policy is None else policies_of(policy, os.environ):
             try:
-                loaded = load_policy(path, insecure=insecure_policy)
+                loaded = read_policy(path, insecure=insecure_policy)
                 settings_of(loaded)
             except CacheadminError as error:
                 output.failure(error)
                 code = max(code, int(error.exit_code))
                 continue
+            if unknown := unknown_account(loaded.policy.run_as):
+                output.warning(f"{loaded.path}: {unknown}")
             if loaded.policy.notify.is_set:
                 from cacheadmin.operations.notifying import problems_of
 

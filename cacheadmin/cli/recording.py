@@ -88,29 +88,33 @@ def _notify(account: Account) -> None:
 
 
 def _write_metrics(account: Account, path: str) -> None:
+    from cacheadmin.acting import as_caller
     from cacheadmin.operations.metrics import write_metrics
 
-    write_metrics(account, path)
+    with as_caller():
+        write_metrics(account, path)
 
 
 def _add_to_trail(account: Account) -> None:
-    import os
-
+    from cacheadmin.acting import as_caller, is_called_by_root
     from cacheadmin.errors import CacheadminError
     from cacheadmin.operations.trail import append_to_trail, trail_entry, trail_file
 
-    path = account.loaded and trail_file(account.loaded)
-    if not path:
-        return
-    try:
-        append_to_trail(path, trail_entry(account))
-    except CacheadminError as error:
-        # A user who pins or registers can't write root's trail, and need not be told.
-        if not (os.geteuid() != 0 and isinstance(error.__cause__, PermissionError)):
-            raise
+    with as_caller():
+        path = account.loaded and trail_file(account.loaded)
+        if not path:
+            return
+        try:
+            append_to_trail(path, trail_entry(account))
+        except CacheadminError as error:
+            # A user who pins or registers can't write root's trail, and need not be told.
+            if is_called_by_root() or not isinstance(error.__cause__, PermissionError):
+                raise
 
 
 def _log(account: Account, system: str, socket: str | None) -> None:
+    from cacheadmin.acting import as_caller
     from cacheadmin.operations.system_log import log_to_system
 
-    log_to_system(account, system, socket)
+    with as_caller():
+        log_to_system(account, system, socket)

@@ -78,6 +78,7 @@ def _look(policy: str | None, insecure_policy: bool) -> Overview:
 def _write_page(overviews: list[Overview], target: str) -> None:
     import socket
 
+    from cacheadmin.acting import as_caller
     from cacheadmin.fs.atomic_writing import write_atomically
     from cacheadmin.report.html_page import page
 
@@ -85,7 +86,8 @@ def _write_page(overviews: list[Overview], target: str) -> None:
     if target == "-":
         sys.stdout.buffer.write(content)
         return
-    write_atomically(target, content, _MODE)
+    with as_caller():
+        write_atomically(target, content, _MODE)
 
 
 def _print(overviews: list[Overview]) -> None:

@@ -93,7 +93,7 @@ def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:
     import os
 
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loading import read_policy
     from cacheadmin.policy.locating import known_policies
 
     if loaded is not None:
@@ -101,7 +101,7 @@ def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:
         return
     for path in known_policies(os.environ).values():
         try:
-            yield load_policy(path).policy.cache
+            yield read_policy(path).policy.cache
         except CacheadminError:
             # It is said where it is used; here it only has no folders.
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 from cacheadmin.evidence.owners import owner_by_name
@@ -41,7 +42,12 @@ def _owner(absent: Absent) -> int | None:
     return absent.uid if absent.uid is not None else owner_by_name(absent.path)
 
 
-AWAY: Question[Absent, str] = Question(read_absent, str, blame=_owner, together=32)
+def _closed(absent: Absent, parts: Sequence[str]) -> Iterable[str]:
+    # What lies on the way may only be closed.
+    return (absent.path,) if parts and parts[0] else ()
+
+
+AWAY: Question[Absent, str] = Question(read_absent, str, blame=_owner, together=32, closed=_closed)
 
 
 def away_because(path: str, seen_ns: int = 0) -> str:

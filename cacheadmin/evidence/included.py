@@ -7,6 +7,7 @@ pattern happens to match.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
@@ -54,6 +55,15 @@ def _probable_owner(included: Included) -> int | None:
     return owner_by_name(included.path)
 
 
+def _closed(included: Included, _parts: Sequence[object]) -> Iterable[str]:
+    return (included.path,)
+
+
 INCLUDED: Question[Included, tuple[Candidate, ...]] = Question(
-    read_included, tuple[Candidate, ...], whose=_owner, blame=_probable_owner, together=64
+    read_included,
+    tuple[Candidate, ...],
+    whose=_owner,
+    blame=_probable_owner,
+    together=64,
+    closed=_closed,
 )

@@ -7,7 +7,7 @@ word; a scan that does so takes another user's environments for not there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from glob import has_magic
 from itertools import takewhile
@@ -88,15 +88,42 @@ def match_folder(pattern: Pattern) -> Matches:
 
 
 def _probable_owner(pattern: Pattern) -> int | None:
-    return owner_by_name("/".join((pattern.base, *takewhile(_is_literal, pattern.parts))))
+    return owner_by_name(_literal_start(pattern))
+
+
+def _literal_start(pattern: Pattern) -> str:
+    return "/".join((pattern.base, *takewhile(_is_literal, pattern.parts)))
 
 
 def _is_literal(part: str) -> bool:
     return not has_magic(part)
 
 
+def _closed(pattern: Pattern, parts: Sequence[Matches]) -> Iterable[str]:
+    closed = tuple(folder for part in parts for folder, _ in part.closed)
+    # A mount point may be what is closed, and can't be told from what is not there.
+    return (*closed, _literal_start(pattern)) if closed else ()
+
+
+def _all_matches(before: Sequence[Matches], after: Sequence[Matches]) -> Sequence[Matches]:
+    one, other = before[0], after[0]
+    closed_to_both = {folder for folder, _ in other.closed}
+    return (
+        Matches(
+            tuple(dict.fromkeys((*one.paths, *other.paths))),
+            tuple(dict.fromkeys((*one.deeper, *other.deeper))),
+            tuple(found for found in one.closed if found[0] in closed_to_both),
+        ),
+    )
+
+
 MATCHES: Question[Pattern, Matches] = Question(
-    match_folder, Matches, blame=_probable_owner, together=64
+    match_folder,
+    Matches,
+    blame=_probable_owner,
+    together=64,
+    closed=_closed,
+    merged=_all_matches,
 )
 
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cacheadmin.acting import is_called_by_root
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.owners import owner_of_process
@@ -102,7 +103,7 @@ class ProcessReader:
         return SeenProcess(
             process,
             # Some machines shield their init even from root: it runs from no environment.
-            found.uid if found.denied and not (pid == 1 and os.geteuid() == 0) else None,
+            found.uid if found.denied and not (pid == 1 and is_called_by_root()) else None,
             found.uid if self._binaries.passed_over[found.uid] > before else None,
             self._binaries.take_new(),
         )

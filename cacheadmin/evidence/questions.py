@@ -9,7 +9,7 @@ forget (`Readers.renew`): what a later look asks is looked at again.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,8 @@ class Questions:
             blame=_probable_owner,
             forget=self._forget,
             together=4,
+            closed=_closed_environment,
+            merged=_whole_environment,
         )
         self.folder: Question[NamedFolder, FolderAt] = Question(
             self._folder,
@@ -90,6 +92,8 @@ class Questions:
             blame=_probable_owner_of_named,
             forget=self._forget,
             together=64,
+            closed=_closed_place,
+            merged=_known_place,
         )
 
         self.kind: Question[NamedFolder, EnvironmentKind | None] = Question(
@@ -98,6 +102,8 @@ class Questions:
             whose=_who_names,
             blame=_probable_owner_of_named,
             together=64,
+            closed=closed_if_nothing,
+            merged=what_is_something,
         )
         self.identity: Question[NamedFolder, tuple[int, int] | None] = Question(
             folder_identity,
@@ -105,6 +111,8 @@ class Questions:
             whose=_who_names,
             blame=_probable_owner_of_named,
             together=256,
+            closed=closed_if_nothing,
+            merged=what_is_something,
         )
 
         self.place: Question[NamedFolder, str | None] = Question(
@@ -113,11 +121,17 @@ class Questions:
             whose=_who_names,
             blame=_probable_owner_of_named,
             together=64,
+            closed=closed_if_nothing,
+            merged=what_is_something,
         )
         self.process = process_question(lambda: self.locator, binaries)
 
         self.files: Question[PlaceOfFiles, NamedThere] = Question(
-            self._files, NamedThere, blame=_owner_of_place
+            self._files,
+            NamedThere,
+            blame=_owner_of_place,
+            closed=_closed_place_of_files,
+            merged=_all_named,
         )
 
     def all(self) -> tuple[Question[Any, Any], ...]:
@@ -252,6 +266,51 @@ def owner_of(candidate: Candidate) -> int | None:
     """Return for whom an environment is looked at, as far as its path tells."""
     registrant = candidate.registrant
     return registrant if registrant is not None else owner_by_name(candidate.path)
+
+
+def _closed_environment(task: ScanTask, parts: Sequence[Scanned]) -> Iterable[str]:
+    if parts and parts[0].environment.complete:
+        return ()
+    path = task.candidate.path
+    return path, f"{path}/pyvenv.cfg", f"{path}/lib"
+
+
+def _whole_environment(before: Sequence[Scanned], after: Sequence[Scanned]) -> Sequence[Scanned]:
+    return after if after and after[0].environment.complete else before
+
+
+def _closed_place(named: NamedFolder, parts: Sequence[FolderAt]) -> Iterable[str]:
+    return () if parts and parts[0].identity is not None else (named.path,)
+
+
+def _known_place(before: Sequence[FolderAt], after: Sequence[FolderAt]) -> Sequence[FolderAt]:
+    return after if after and after[0].identity is not None else before
+
+
+def closed_if_nothing(named: NamedFolder, parts: Sequence[object]) -> Iterable[str]:
+    """Return the folder that was asked for, where nothing was seen of it."""
+    return () if parts and parts[0] is not None else (named.path,)
+
+
+def what_is_something(before: Sequence[object], after: Sequence[object]) -> Sequence[object]:
+    """Return the later answer, where it is one."""
+    return after if after and after[0] is not None else before
+
+
+def _closed_place_of_files(place: PlaceOfFiles, _parts: Sequence[NamedThere]) -> Iterable[str]:
+    # A folder that can't be searched looks like one that is not there.
+    return (place.path,)
+
+
+def _all_named(before: Sequence[NamedThere], after: Sequence[NamedThere]) -> Sequence[NamedThere]:
+    one, other = before[0], after[0]
+    return (
+        NamedThere(
+            tuple(dict.fromkeys((*one.entries, *other.entries))),
+            tuple(dict.fromkeys((*one.environments, *other.environments))),
+            tuple(found for found in one.unseen if found in other.unseen),
+        ),
+    )
 
 
 def _owner_of_place(place: PlaceOfFiles) -> int | None:

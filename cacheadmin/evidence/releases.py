@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
@@ -117,8 +117,12 @@ def _owner(home: HomeFolder) -> int | None:
     return home.uid
 
 
+def _closed(home: HomeFolder, _parts: Sequence[object]) -> Iterable[str]:
+    return (home.path,) if home.path else ()
+
+
 HOME: Question[HomeFolder, tuple[ReleaseTrace, ...]] = Question(
-    read_home, tuple[ReleaseTrace, ...], blame=_owner, together=8
+    read_home, tuple[ReleaseTrace, ...], blame=_owner, together=8, closed=_closed
 )
 
 

@@ -10,7 +10,7 @@ account's name.
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.evidence.searching import (
+    Below,
     SearchPart,
     SearchTask,
     ToolFolder,
@@ -87,8 +88,37 @@ def _owner(task: SearchTask) -> int | None:
     return task.uid if task.uid is not None else owner_by_name(task.bases[0])
 
 
+def _closed(_item: object, parts: Sequence[SearchPart]) -> Iterable[str]:
+    return tuple(one.path for part in parts for one in part.unseen)
+
+
+def _all_parts(before: Sequence[SearchPart], after: Sequence[SearchPart]) -> Sequence[SearchPart]:
+    """Return what two searches of the same folders found; closed is what was so for both."""
+    closed = {one.path for part in before for one in part.unseen}
+    closed &= {one.path for part in after for one in part.unseen}
+    known: set[Below] = set()
+    parts = []
+    for part in (*before, *after):
+        parts.append(
+            replace(
+                part,
+                unseen=tuple(one for one in part.unseen if one.path in closed),
+                below=tuple(one for one in part.below if one not in known),
+            )
+        )
+        closed -= {one.path for one in part.unseen}
+        known.update(part.below)
+    return parts
+
+
 SEARCH: Question[SearchTask, SearchPart] = Question(
-    search, SearchPart, in_parts=True, blame=_owner, together=4
+    search,
+    SearchPart,
+    in_parts=True,
+    blame=_owner,
+    together=4,
+    closed=_closed,
+    merged=_all_parts,
 )
 
 
@@ -96,8 +126,25 @@ def _owner_of_tools(folder: ToolFolder) -> int | None:
     return folder.uid if folder.uid is not None else owner_by_name(folder.path)
 
 
+def _closed_tools(folder: ToolFolder, _parts: Sequence[SearchPart]) -> Iterable[str]:
+    # A folder that can't be searched looks like one that is not there.
+    return (folder.path,)
+
+
+def _all_tools(before: Sequence[SearchPart], after: Sequence[SearchPart]) -> Sequence[SearchPart]:
+    one, other = _all_parts(before, after)
+    candidates = tuple(dict.fromkeys((*one.candidates, *other.candidates)))
+    watched = tuple(dict.fromkeys((*one.watched, *other.watched)))
+    return (replace(one, candidates=candidates, watched=watched),)
+
+
 TOOLS: Question[ToolFolder, SearchPart] = Question(
-    search_tools, SearchPart, blame=_owner_of_tools, together=32
+    search_tools,
+    SearchPart,
+    blame=_owner_of_tools,
+    together=32,
+    closed=_closed_tools,
+    merged=_all_tools,
 )
 
 
@@ -309,8 +356,26 @@ def _owner_of_folders(folders: tuple[str, ...]) -> int | None:
     return owner_by_name(folders[0])
 
 
+_Times = tuple[int | None, ...]
+
+
+def _closed_folders(folders: tuple[str, ...], parts: Sequence[_Times]) -> Iterable[str]:
+    times = parts[0] if parts else ()
+    return tuple(folder for folder, time in zip(folders, times, strict=False) if time is None)
+
+
+def _all_times(before: Sequence[_Times], after: Sequence[_Times]) -> Sequence[_Times]:
+    pairs = zip(before[0], after[0], strict=False)
+    return (tuple(one if one is not None else other for one, other in pairs),)
+
+
 TIMES: Question[tuple[str, ...], tuple[int | None, ...]] = Question(
-    times_of, tuple[int | None, ...], blame=_owner_of_folders, together=8
+    times_of,
+    tuple[int | None, ...],
+    blame=_owner_of_folders,
+    together=8,
+    closed=_closed_folders,
+    merged=_all_times,
 )
 
 

@@ -44,13 +44,22 @@ if TYPE_CHECKING:
 _LOOK_AGAIN_SECONDS = 0.2
 _PAUSE_SECONDS = 0.1
 
+# Sessions of databases in which the turn was asked for in vain, to ask again.
+_asked_before: dict[tuple[object, ...], DatabaseLease] = {}
+
+
+class TurnTaken(CacheBusy):
+    """A run of another host, or of this one, has the turn."""
+
 
 class DatabaseLease:
     """A turn that a PostgreSQL keeps (``state.advisory_lock``): no time has to be believed."""
 
     lasts_seconds = float("inf")
 
-    def __init__(self, lock: AdvisoryLock, me: Holder) -> None:
+    def __init__(self, lock: AdvisoryLock, me: Holder, name: tuple[object, ...] = ()) -> None:
+        self.name = name
+        """What tells it from those of other caches and processes."""
         self._lock = lock
         self._me = json.dumps(asdict(me))
         self._number = 0
@@ -188,8 +197,12 @@ def turn_among_hosts(
     lease = _lease(policy, cache, folder_fd, folder)
     try:
         taken = _take(lease, deadline, folder)
-    except BaseException:
-        lease.give_back()
+    except BaseException as error:
+        if isinstance(error, TurnTaken) and isinstance(lease, DatabaseLease):
+            # A guard asks again and again, by the same session.
+            _asked_before[lease.name] = lease
+        else:
+            lease.give_back()
         raise
     if not taken:
         yield None
@@ -237,8 +250,12 @@ def _lease(policy: Policy, cache: OpenCache, folder_fd: int, folder: str) -> Lea
             # A cache without archives, or one that this caller may not write to.
             pass
         else:
+            name = (os.getpid(), policy.state, token)
+            before = _asked_before.pop(name, None)
+            if before is not None:
+                return before
             state = open_state(policy.state, cache=cache.identity)
-            return DatabaseLease(AdvisoryLock(state, token), this_holder())
+            return DatabaseLease(AdvisoryLock(state, token), this_holder(), name)
     return FileLease(folder_fd, folder, this_holder())
 
 
@@ -262,7 +279,8 @@ def _take(lease: Lease, deadline: float, folder: str) -> bool:
         if holder is None:
             return True
         if time.monotonic() >= deadline:
-            raise busy("" if holder == UNKNOWN else holder.words())
+            found = busy("" if holder == UNKNOWN else holder.words())
+            raise TurnTaken(found.message, hint=found.hint)
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from cacheadmin.acting import is_called_by_root
 from cacheadmin.errors import CacheadminError, NotPermitted
 from cacheadmin.operations.account import Audited
 from cacheadmin.operations.notices import (
@@ -112,7 +113,7 @@ def _words(error: CacheadminError) -> str:
 
 def _is_of_the_site(loaded: LoadedPolicy) -> bool:
     """Whether the caller uses a policy of root's, and need not be able to read its secrets."""
-    return os.geteuid() != 0 and loaded.path is not None and os.stat(loaded.path).st_uid == 0
+    return not is_called_by_root() and loaded.path is not None and os.stat(loaded.path).st_uid == 0
 
 
 def _notify(account: Account, audited: Audited) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from cacheadmin.acting import act_as
 from cacheadmin.errors import NotACache, PolicyInvalid
 from cacheadmin.policy.locating import default_cache, policy_path
 from cacheadmin.policy.model import Policy
@@ -51,11 +52,18 @@ class LoadedPolicy:
 
 
 def load_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
-    """Load the policy a command line names; None: the built-in one on the own cache.
+    """Load the policy a command line names, and act from now on as its ``run_as`` says.
 
-    ``default`` names the built-in one as well, where no file has that name.
-    Raises PolicyInvalid, NotACache (no such policy), NotPermitted.
+    None stands for the built-in policy on the caller's own cache, and ``default`` too, where
+    no file has that name. Raises PolicyInvalid, NotACache (no such policy), NotPermitted.
     """
+    loaded = read_policy(argument, insecure=insecure)
+    act_as(loaded.policy.run_as)
+    return loaded
+
+
+def read_policy(argument: str | None, *, insecure: bool = False) -> LoadedPolicy:
+    """Load a policy as ``load_policy``, and act as before."""
     try:
         path = None if argument is None else policy_path(argument, os.environ)
     except NotACache:

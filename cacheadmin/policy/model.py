@@ -432,7 +432,7 @@ class Policy(Section):
         {}, description="teams to which environments, archives and findings are attributed"
     )
     run_as: str | None = Field(
-        None, description="account that does everything which needs no root; left out: the caller"
+        None, description="account that changes the cache when root calls; left out: the caller"
     )
     cache: AbsolutePath = Field(description="absolute path of the uv cache")
     aliases: tuple[AbsolutePath, ...] = Field(

@@ -6,8 +6,6 @@ that arrives deletes its line here.
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,6 @@ _Used = Callable[["Policy"], bool]
 
 # The key, whether it is in use, and what its JSON Schema still allows.
 _UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = (
-    ("run_as", lambda policy: policy.run_as not in (None, _caller()), {}),
     ("scan.executor", lambda policy: policy.scan.executor != "threads", {"const": "threads"}),
     ("scan.workers", lambda policy: policy.scan.workers is not None, {"type": "null"}),
     ("scan.address", lambda policy: policy.scan.address is not None, {"type": "null"}),
@@ -37,10 +34,3 @@ def unsupported_schemas() -> Iterator[tuple[str, dict[str, object]]]:
     for key, _, schema in _UNSUPPORTED:
         if schema:
             yield key, schema
-
-
-def _caller() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.fs.rights import read_rights
+from cacheadmin.hosts.turns import TurnTaken
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.policy.loading import load_policy
 from cacheadmin.protect.folders import open_folder, rights_of
@@ -84,6 +85,9 @@ _AT_ONCE_A_SECOND = 20.0
 _TRY_AGAIN = 0.2
 _TRY_CACHE_AGAIN = 1.0
 
+# While a run of another host has the turn each pause is twice as long as the last, up to this.
+_TRY_TURN_AGAIN_AT_MOST = 5.0
+
 # So long after it was told a problem that is still met is told again.
 _TELL_AGAIN = 3600.0
 
@@ -130,6 +134,7 @@ class _Guard:
         self._renew_at: float | None = None
         self._settling_since: float | None = None
         self._settled_at: float | None = None
+        self._turn_pause = _TRY_AGAIN
         self._credit = _AT_ONCE
         self._credited_at = now
 
@@ -350,6 +355,11 @@ class _Guard:
                     self._give_back(self._cache, self._found)
             else:
                 self._plant_and_watch(self._cache, self._found)
+                self._turn_pause = _TRY_AGAIN
+        except TurnTaken as error:
+            self._tell(f"roots wait to be planted: {error.message}")
+            self._renew_at = time.monotonic() + self._turn_pause
+            self._turn_pause = min(2 * self._turn_pause, _TRY_TURN_AGAIN_AT_MOST)
         except CacheBusy:
             # A prune of ours is at work.
             self._renew_at = time.monotonic() + _TRY_AGAIN

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cacheadmin.accounting import Measured
+from cacheadmin.acting import as_caller
 from cacheadmin.errors import NotACache, Refused, WrongUsage
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.fs.reading import ReadFailure, read_file
@@ -63,7 +64,7 @@ def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) ->
         **plan_json(plan, Measured({})),
     }
     try:
-        with open(path, "w", encoding="ascii") as file:
+        with as_caller(), open(path, "w", encoding="ascii") as file:
             file.write(dumps(content) + "\n")
     except OSError as error:
         raise not_written(f"cannot save the plan to {path}", error) from None

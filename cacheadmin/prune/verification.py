@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
 
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
@@ -116,7 +116,14 @@ def verify(
     ]
     checker = _Checker(cache, gone, _with_links(known, cache))
     uids = {environment.path: environment.uid for environment in left}
-    question: Question[str, Checked] = Question(checker.check, Checked, blame=uids.get, together=4)
+    question: Question[str, Checked] = Question(
+        checker.check,
+        Checked,
+        blame=uids.get,
+        together=4,
+        closed=lambda path, _parts: (path, f"{path}/lib"),
+        merged=_both_seen,
+    )
     answers = readers.ask_all(question, [environment.path for environment in left])
     found = _Gathered(in_quarantine, gone)
     for environment, answer in zip(left, answers, strict=True):
@@ -124,6 +131,18 @@ def verify(
         here = isinstance(answer, Unreadable) and answer.no_reader
         found.add(environment, checker.check(environment.path) if here else answer)
     return found.verified
+
+
+def _both_seen(before: Sequence[Checked], after: Sequence[Checked]) -> Sequence[Checked]:
+    one, other = before[0], after[0]
+    return (
+        Checked(
+            max(one.own_links, other.own_links),
+            tuple(dict.fromkeys((*one.folders, *other.folders))),
+            tuple(dict.fromkeys((*one.dead, *other.dead))),
+            tuple(dict.fromkeys((*one.used, *other.used))),
+        ),
+    )
 
 
 class _Gathered:

@@ -7,7 +7,8 @@ hangs, grows or dies costs one answer, which is then `Unreadable`, with whose
 it was; the next one takes over. What may be hidden by that is kept.
 
 ``pool`` has the parent's side, ``serving`` the reader's, ``confinement`` what
-a reader gives up, ``plain_data`` the form of its answers.
+a reader gives up, ``plain_data`` the form of its answers, ``owners`` the readers
+that become the owner of what is closed to root.
 """
 
 from cacheadmin.readers.pool import Readers, Reply

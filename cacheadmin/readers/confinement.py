@@ -6,8 +6,11 @@ its limit on what a file may grow to is zero. Descriptors: those of this
 program, its locks among them, are closed, but for its own socket and those it
 was told to keep.
 
-No well-kept library does this with what Debian has; the three system calls
-are ``prctl(2)``, ``capget(2)`` and ``capset(2)``.
+A reader may become an account: the one that root acts as (``acting``), which
+keeps the rights above, or the owner of what it reads, which has that account's
+rights and no others. It does so for good, with all its ids; and since the kernel
+takes it for no process of that account's own, the account can end it and not
+trace it. No well-kept library does this with what Debian has (``prctl(2)``).
 """
 
 from __future__ import annotations
@@ -19,15 +22,22 @@ import resource
 import signal
 from collections.abc import Iterable
 
+from cacheadmin.acting import ActingAccount, acting_account
+from cacheadmin.capabilities import (
+    IGNORING_RIGHTS,
+    LOOKING_AT_PROCESSES,
+    READING,
+    checked,
+    keep_only,
+    permitted,
+)
 from cacheadmin.readers.questions import ReaderLimits
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+_SET_DUMPABLE = 4
+_SET_KEEP_CAPABILITIES = 8
 _SET_NAME = 15
 _SET_NO_NEW_PRIVILEGES = 38
-_CAPABILITIES_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3 of <linux/capability.h>
-_DAC_OVERRIDE = 1 << 1
-_DAC_READ_SEARCH = 1 << 2
-_SYS_PTRACE = 1 << 19
 
 _NAME = b"cacheadmin-read"
 _OPEN_FILES = 512
@@ -36,27 +46,23 @@ _OPEN_FILES = 512
 _FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
 
 
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Set(ctypes.Structure):
-    _fields_ = (
-        ("effective", ctypes.c_uint32),
-        ("permitted", ctypes.c_uint32),
-        ("inheritable", ctypes.c_uint32),
-    )
-
-
 def load_system_calls() -> ctypes.CDLL:
     """Return the C library; loaded before the fork, since loading takes longer than forking."""
     return ctypes.CDLL(None, use_errno=True)
 
 
-def confine(libc: ctypes.CDLL, limits: ReaderLimits, keep: Iterable[int], parent: int) -> None:
+def confine(
+    libc: ctypes.CDLL,
+    limits: ReaderLimits,
+    keep: Iterable[int],
+    parent: int,
+    owner: ActingAccount | None = None,
+) -> None:
     """Make this process a reader: forked a moment ago by ``parent``. ``keep``: descriptors.
 
-    Raises OSError where rights can't be given up; the reader must not go on then.
+    ``owner`` is the account that it becomes, without any right of root's; None: it
+    keeps the rights of reading. Raises OSError where rights can't be given up; the
+    reader must not go on then.
     """
     signal.set_wakeup_fd(-1)
     for number in _FOR_THE_PARENT:
@@ -66,11 +72,24 @@ def confine(libc: ctypes.CDLL, limits: ReaderLimits, keep: Iterable[int], parent
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
     _close_all_but(keep)
     libc.prctl(_SET_NAME, _NAME, 0, 0, 0)
+    acting = acting_account()
+    if acting is not None:
+        os.seteuid(0)
     _be_the_first_to_go()
-    _checked(libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
-    _give_up_capabilities(libc)
+    checked(libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
+    if owner is not None:
+        _become(owner)
+        keep_only(libc, 0)
+    else:
+        if acting is not None:
+            checked(libc.prctl(_SET_KEEP_CAPABILITIES, 1, 0, 0, 0))
+            _become(acting)
+        keep_only(libc, _rights_of_reading(libc))
+    if owner is not None or acting is not None:
+        # What this program knows (passwords in URLs) is not for that account.
+        checked(libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0))
     # After the rights: a change of those takes the wish back.
-    _checked(libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0))
+    checked(libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0))
     if os.getppid() != parent:
         os._exit(0)
     _limit(resource.RLIMIT_CORE, 0)
@@ -89,16 +108,16 @@ def allow_cpu_time(seconds: float) -> None:
     )
 
 
-def _give_up_capabilities(libc: ctypes.CDLL) -> None:
-    header, sets = _Header(_CAPABILITIES_VERSION, 0), (_Set * 2)()
-    _checked(libc.capget(ctypes.byref(header), ctypes.byref(sets)))
-    permitted = sets[0].permitted
+def _become(account: ActingAccount) -> None:
+    os.setgroups(account.groups)
+    os.setresgid(account.gid, account.gid, account.gid)
+    os.setresuid(account.uid, account.uid, account.uid)
+
+
+def _rights_of_reading(libc: ctypes.CDLL) -> int:
     # Containers often have only the second of these two, and root reads by it there.
-    reading = _DAC_READ_SEARCH if permitted & _DAC_READ_SEARCH else _DAC_OVERRIDE
-    kept = permitted & (reading | _SYS_PTRACE)
-    sets[0] = _Set(kept, kept, 0)
-    sets[1] = _Set(0, 0, 0)
-    _checked(libc.capset(ctypes.byref(header), ctypes.byref(sets)))
+    reading = READING if permitted(libc) & READING else IGNORING_RIGHTS
+    return reading | LOOKING_AT_PROCESSES
 
 
 def _be_the_first_to_go() -> None:
@@ -131,9 +150,3 @@ def _address_space() -> int:
     """Return the bytes of address space this process has now."""
     with open("/proc/self/statm", "rb", buffering=0) as file:
         return int(file.read().split()[0]) * resource.getpagesize()
-
-
-def _checked(result: int) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))

@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Generic, Self
 
+from cacheadmin.acting import ActingAccount, is_called_by_root
 from cacheadmin.readers.confinement import load_system_calls
+from cacheadmin.readers.owners import OWNER, ask_owners
 from cacheadmin.readers.plain_data import decoder
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
@@ -60,7 +62,7 @@ class Readers:
 
     ``keep`` are descriptors that readers need, such as the open cache's. ``workers``:
     so many at once, where all are sure to have enough to do; without, few, and the
-    second one late.
+    second one late. ``owner``: the account that its readers become.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Readers:
         *,
         keep: Iterable[int] = (),
         workers: int | None = None,
+        owner: ActingAccount | None = None,
     ) -> None:
         self.limits = ReaderLimits() if limits is None else limits
         self._keep = tuple(keep)
-        self._questions: list[Question[Any, Any]] = []
+        self._owner = owner
+        self._questions: list[Question[Any, Any]] = [OWNER]
         self._workers: list[Worker] = []
         self._dying: list[int] = []
         self._failures: Counter[int | None] = Counter()
@@ -105,7 +109,7 @@ class Readers:
         several of them says so first, and pays once.
         """
         self._end_workers()
-        self._questions = list(questions)
+        self._questions = list(dict.fromkeys((*questions, OWNER)))
 
     def renew(self) -> None:
         """Have readers forget what they noted: from now on they look at everything again."""
@@ -153,6 +157,20 @@ class Readers:
         """
         if question not in self._questions:
             self.learn((*self._questions, question))
+        begun = time.monotonic()
+        listed = self._replies(question, items, deadline_seconds, done)
+        if self._owner is None and is_called_by_root():
+            left = None if deadline_seconds is None else begun + deadline_seconds
+            ask_owners(self, question, listed, left)
+        return listed
+
+    def _replies(
+        self,
+        question: Question[Item, Answer],
+        items: Iterable[Item],
+        deadline_seconds: float | None = None,
+        done: Callable[[int], None] | None = None,
+    ) -> list[Reply[Item, Answer]]:
         run = _Run(self, question, tuple(items), deadline_seconds, done)
         try:
             return run.finish()
@@ -160,6 +178,12 @@ class Readers:
             # Whatever stopped this: answers on their way belong to no later question.
             self._end_workers()
             raise
+
+    def of_owner(self, owner: ActingAccount) -> Readers:
+        """Return readers that are an account; what fails of it counts here as well."""
+        own = Readers(self.limits, keep=self._keep, workers=1, owner=owner)
+        own._failures, own._first_failures = self._failures, self._first_failures
+        return own
 
     def close(self) -> None:
         """End all readers and leave no zombie; one that can't die is left to the kernel."""
@@ -187,7 +211,7 @@ class Readers:
         return Unreadable(f"too much else of the same owner could not be read ({why})", uid)
 
     def _start(self) -> Worker:
-        worker = Worker(self._libc, self._questions, self.limits, self._keep)
+        worker = Worker(self._libc, self._questions, self.limits, self._keep, self._owner)
         self._workers.append(worker)
         return worker
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -44,6 +44,14 @@ def _nothing() -> None:
     return None
 
 
+def _nothing_closed(_item: Any, _parts: Sequence[Any]) -> Iterable[str]:
+    return ()
+
+
+def _the_later(_before: Sequence[Any], after: Sequence[Any]) -> Sequence[Any]:
+    return after
+
+
 @dataclass(frozen=True, eq=False)
 class Question(Generic[Item, Answer]):
     """One kind of thing to read. Equal only to itself: readers know it by identity.
@@ -72,3 +80,10 @@ class Question(Generic[Item, Answer]):
     """Drops what ``read`` has noted from one item to the next (`Readers.renew`)."""
     together: int = 16
     """How many items are handed to a reader at once: more where each costs little."""
+    closed: Callable[[Item, Sequence[Any]], Iterable[str]] = _nothing_closed
+    """Returns paths that may have been closed to the reader, after an answer in so many parts.
+
+    Where a server gives root no rights, their owners are asked (``readers.owners``).
+    """
+    merged: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]] = _the_later
+    """Puts together the parts that a reader answered, and those that an owner's did later."""

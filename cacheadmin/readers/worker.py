@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cacheadmin.acting import ActingAccount
 from cacheadmin.readers.confinement import confine
 from cacheadmin.readers.frames import HEADER, MAX_FRAME, Kind, Position
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
@@ -70,7 +71,7 @@ class BrokenReaderError(Exception):
 
 
 class Worker:
-    """A forked reader. Raises OSError where none can be forked."""
+    """A forked reader, perhaps one that becomes an account. Raises OSError where none can be."""
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Worker:
         questions: Sequence[Question[Any, Any]],
         limits: ReaderLimits,
         keep: Iterable[int],
+        owner: ActingAccount | None = None,
     ) -> None:
         self._limits = limits
         self._buffer = bytearray()
@@ -103,6 +105,7 @@ class Worker:
                     limits,
                     keep,
                     parent,
+                    owner,
                 )
         except OSError:
             self.connection.close()
@@ -241,7 +244,12 @@ class Worker:
         self._position.close()
         if not self.pid:
             return 0
-        os.kill(self.pid, signal.SIGKILL)
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except PermissionError:
+            # It has become an account, and this process may kill none of others (no CAP_KILL):
+            # it ends by itself when it finds the line closed, or with this process.
+            pass
         pid, self.pid = self.pid, 0
         return 0 if _ended(pid, _DYING_SECONDS) is not None else pid
 
@@ -275,12 +283,13 @@ def _be_a_reader(
     limits: ReaderLimits,
     keep: Iterable[int],
     parent: int,
+    owner: ActingAccount | None,
 ) -> None:
     """Serve and end: nothing of the program that forked this process runs here again."""
     try:
         # What was there before is looked at no more: pages stay shared with the parent.
         gc.freeze()
-        confine(libc, limits, (connection, *keep), parent)
+        confine(libc, limits, (connection, *keep), parent, owner)
         reader.serve()
     except BaseException:
         os._exit(1)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from cacheadmin.acting import as_caller
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.fs.quiet_mount import stop_recording_access_times
 from cacheadmin.policy.loading import load_policy
@@ -58,7 +59,8 @@ def simulate_for(
 ) -> Iterator[Answer]:
     """Simulate a release (number or path of a binary) on the cache of a policy."""
     loaded = load_policy(policy, insecure=insecure_policy)
-    stop_recording_access_times(loaded.policy.cache)
+    with as_caller():
+        stop_recording_access_times(loaded.policy.cache)
     with look_with(loaded, progress=progress) as situation:
         yield simulate_in(situation, uv, ci=ci, clean=clean, force=force)
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 from urllib.parse import quote
 
+from cacheadmin.acting import acting_account
 from cacheadmin.inventory.entries import CacheIdentity
 
 
 def default_url() -> str:
-    """Return the URL of the default state: SQLite, the system's for root, else the user's."""
-    if os.geteuid() == 0:
+    """Return the URL of the default state: SQLite, the system's for root, else the user's.
+
+    That of an account is the same whether it calls, or root that acts as it (``run_as``).
+    """
+    account = acting_account()
+    if account is not None:
+        folder = f"{account.home}/.local/state/cacheadmin"
+    elif os.geteuid() == 0:
         folder = "/var/lib/cacheadmin"
     else:
         named = os.environ.get("XDG_STATE_HOME", "")

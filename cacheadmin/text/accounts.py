@@ -33,8 +33,8 @@ def who_may(owner: int | None, otherwise: str) -> str:
     """
     if os.geteuid() != 0:
         return otherwise
-    who = "its owner" if owner in (None, 0) else f"its owner, {account_name(owner)}"
+    who = "its owner" if owner in (None, 0) else f"its owner, {account_name(owner)},"
     return (
-        f"root of this host has no rights there (NFS with root_squash?): run it as {who}, "
-        "or as root on the NFS server"
+        f"root of this host has no rights there (NFS with root_squash?): name {who} in "
+        "run_as of the policy, or call it on the NFS server, as root"
     )

@@ -18,6 +18,7 @@ import pytest
 
 from cacheadmin.hosts import turns
 from cacheadmin.hosts.leases import LASTS_SECONDS, FileLease, Holder, LeaseLost, lost
+from cacheadmin.hosts.token import token_of
 from cacheadmin.hosts.turns import DatabaseLease, Turn
 from cacheadmin.inventory.opening import open_cache
 from cacheadmin.policy.loading import load_policy
@@ -27,6 +28,7 @@ from cacheadmin.state.advisory_lock import AdvisoryLock
 from cacheadmin.state.store import StateUnusable, open_state
 from tests.integration.test_interrupted_and_restored_runs import small_cache
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.guards import guarding, until
 from tests.support.postgresql import PostgreSQL, postgresql_server
 from tests.support.shared_cache import tree_snapshot
 
@@ -454,8 +456,6 @@ def test_two_prunes_at_once_with_one_database(
     policy = cacheadmin.policy(cache, f"state: {server.url}\nlock: {{timeout: 60s}}\n")
     cacheadmin("observe", policy, code=0)
     loaded = load_policy(str(policy)).policy
-    from cacheadmin.hosts.token import token_of
-
     with open_cache(str(cache)) as opened:
         token = token_of(opened)
     assert token is not None
@@ -502,3 +502,48 @@ def test_a_state_that_can_not_be_reached_is_said_in_a_line(
     assert tree_snapshot(cache) == before
     with open_cache(str(cache)) as opened, pytest.raises(StateUnusable):
         AdvisoryLock(open_state(url, cache=opened.identity), "token").try_take("{}")
+
+
+def test_a_guard_that_waits_for_a_turn_asks_by_one_session_and_says_so_once(
+    server: PostgreSQL, cache: Path, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    from sqlalchemy import NullPool, create_engine, text
+
+    archive = cache / "archive-v0" / "abcdefghijklmnopqrstu" / "a-1.0.dist-info"
+    archive.mkdir(parents=True)
+    (archive / "METADATA").touch()
+    packages = open_folder / "env/lib/python3.11/site-packages/a-1.0.dist-info"
+    packages.mkdir(parents=True)
+    (open_folder / "env/pyvenv.cfg").write_text("uv = 0.13.9\n")
+    (packages / "METADATA").symlink_to(archive / "METADATA")
+    policy = cacheadmin.policy(
+        cache, f"state: {server.url}\nvenvs: {{include: ['{open_folder}/env']}}\n"
+    )
+
+    def roots() -> list[Path]:
+        return [path for path in cache.glob("*/cacheadmin/root*") if path.is_symlink()]
+
+    with guarding(cacheadmin, policy) as guard:
+        until(lambda: roots() and "planted" in guard.log())
+        with open_cache(str(cache)) as opened:
+            token = token_of(opened)
+        assert token is not None
+        other = database_lease(server.url, cache, "node9", token)
+        until(lambda: other.try_take() is None)
+        before = roots()
+        sessions: set[int] = set()
+        asked = text(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%FROM turn%' "
+            "AND pid <> pg_backend_pid()"
+        )
+        before[0].unlink()
+        until(lambda: "roots wait to be planted" in guard.log())
+        with create_engine(server.url, poolclass=NullPool).connect() as connection:
+            for _ in range(60):
+                sessions |= set(connection.execute(asked).scalars())
+                connection.rollback()
+                time.sleep(0.1)
+        assert len(sessions) == 1
+        assert guard.log().count("node9") == 1, guard.log()
+        other.give_back()
+        until(lambda: set(roots()) == set(before))

@@ -41,5 +41,6 @@ def test_it_is_told_whose_the_cache_is_and_where_root_has_rights(
     )
     assert done.returncode == 77, done
     assert f"can't be {what}" in done.stderr
-    assert f"run it as its owner, uid {owner.uid}, or as root on the NFS server" in done.stderr
+    assert f"name its owner, uid {owner.uid}, in run_as of the policy" in done.stderr
+    assert "or call it on the NFS server, as root" in done.stderr
     assert "run it as root, or" not in done.stderr

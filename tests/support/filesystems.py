@@ -9,6 +9,7 @@ with sshfs(served, place): ...                    # one that keeps deleted files
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -162,6 +163,34 @@ def sshfs(served: Path, place: Path) -> Iterator[None]:
         with fuse(place, command, ours):
             yield
     serving.wait(10)
+
+
+@contextmanager
+def shown_to(uid: int, gid: int, served: Path, place: Path) -> Iterator[None]:
+    """Mount a folder by FUSE as that account does: the kernel shows it to no other, root neither.
+
+    Root makes the mount, since fusermount wants an account with a name.
+    """
+    program = shutil.which("fuse-overlayfs")
+    if program is None or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        pytest.skip("fuse-overlayfs or /dev/fuse is missing")
+    place.mkdir()
+    device = os.open("/dev/fuse", os.O_RDWR)
+    try:
+        options = f"fd={device},rootmode=40000,user_id={uid},group_id={gid}"
+        words = (b"homes", os.fsencode(place), b"fuse.overlay", 6, options.encode())
+        if ctypes.CDLL(None).mount(*words):
+            pytest.skip("FUSE can't be mounted here")
+        command = [program, "-f", "-o", f"lowerdir={served}", f"/dev/fd/{device}"]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, pass_fds=[device])
+    finally:
+        os.close(device)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True, capture_output=True)
+        process.kill()
+        process.wait()
 
 
 @contextmanager
