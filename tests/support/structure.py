@@ -56,7 +56,7 @@ def measure(checkout: Path) -> dict[str, float]:
             members = {importer, imported}
             met = [circle for circle in circles if circle & members]
             circles = [one for one in circles if one not in met] + [members.union(*met)]
-    files = [path for path in (checkout / "cacheadmin").rglob("*.py")]
+    files = list((checkout / "cacheadmin").rglob("*.py"))
     names: Counter[str] = Counter()
     lengths = []
     for path in files:
