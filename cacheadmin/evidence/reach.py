@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.owners import owner_of_process
 from cacheadmin.evidence.proc_reading import own_mount_namespace, process_ids, read_process
+from cacheadmin.fs.mounted_places import MountedPlace, UnknownPlaceError, layers_of, place_of
 from cacheadmin.fs.mounts import mount_of, read_mounts
-from cacheadmin.fs.resolving import resolve
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
@@ -37,7 +37,6 @@ _OF_ONE_DEVICE = frozenset(
         *("fusectl", "nsfs", "rpc_pipefs"),
     }
 )
-_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir")
 
 
 def can_not_reach(pid: int, cache: str) -> bool:
@@ -50,18 +49,35 @@ def can_not_reach(pid: int, cache: str) -> bool:
     try:
         ours = read_mounts()
         theirs = read_mounts(pid)
-        place = _Place.of(cache, ours)
+        if mount_of(cache, ours).kind not in _OF_ONE_DEVICE:
+            return False
+        place = place_of(cache, ours)
         if not any(mount.mount_point == "/" for mount in theirs):
             return False
         shows_us = {mount.device for mount in ours if mount.kind == "proc"}
         if os.readlink(f"/proc/{pid}/ns/pid") == os.readlink("/proc/self/ns/pid"):
             shows_us |= {mount.device for mount in theirs if mount.kind == "proc"}
         return not any(
-            mount.device in shows_us if mount.kind == "proc" else place.may_lie_on(mount, ours)
+            mount.device in shows_us if mount.kind == "proc" else _may_show(mount, place, ours)
             for mount in theirs
         )
-    except (OSError, ValueError, _UnknownPlaceError):
+    except (OSError, ValueError, UnknownPlaceError):
         return False
+
+
+def _may_show(mount: Mount, place: MountedPlace, ours: tuple[Mount, ...]) -> bool:
+    """Whether a mount shows a folder, a part of it, or what can't be told."""
+    if mount.kind == "overlay":
+        return any(_may_overlap(layer, place, ours) for layer in layers_of(mount))
+    if mount.kind not in _OF_ONE_DEVICE:
+        return True
+    return place.overlaps(MountedPlace(mount.device, mount.root))
+
+
+def _may_overlap(layer: str, place: MountedPlace, ours: tuple[Mount, ...]) -> bool:
+    if mount_of(layer, ours).kind not in _OF_ONE_DEVICE:
+        raise UnknownPlaceError(layer)
+    return place.overlaps(place_of(layer, ours))
 
 
 @frozen
@@ -148,60 +164,3 @@ def _owner_of(space: Namespace) -> int | None:
 CONTAINER: Question[Namespace, tuple[Container, ...]] = Question(
     read_container, tuple[Container, ...], blame=_owner_of
 )
-
-
-class _UnknownPlaceError(Exception):
-    """Where something lies can't be told from a table of mounts."""
-
-
-class _Place:
-    """Where a folder lies: on which device, at which path of its filesystem."""
-
-    def __init__(self, device: int, path: str) -> None:
-        self._device = device
-        self._path = path
-
-    @classmethod
-    def of(cls, path: str, mounts: tuple[Mount, ...]) -> _Place:
-        mount = mount_of(path, mounts)
-        # Another device: a later mount hides this one. On btrfs each subvolume has its own.
-        hidden = mount.kind != "btrfs" and os.stat(path).st_dev != mount.device
-        if hidden or mount.kind not in _OF_ONE_DEVICE:
-            raise _UnknownPlaceError(path)
-        below = os.path.relpath(path, mount.mount_point)
-        return cls(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))
-
-    def may_lie_on(self, mount: Mount, mounts: tuple[Mount, ...]) -> bool:
-        """Whether a mount shows this folder, a part of it, or what can't be told."""
-        if mount.kind == "overlay":
-            return any(self._overlaps(_Place.of(layer, mounts)) for layer in _layers(mount))
-        if mount.kind not in _OF_ONE_DEVICE:
-            return True
-        return self._overlaps(_Place(mount.device, mount.root))
-
-    def _overlaps(self, other: _Place) -> bool:
-        mine, theirs = (f"{place._path.rstrip('/')}/" for place in (self, other))
-        return self._device == other._device and (
-            mine.startswith(theirs) or theirs.startswith(mine)
-        )
-
-
-def _layers(overlay: Mount) -> Iterator[str]:
-    """Yield the folders an overlay shows, resolved, as they were named when it was mounted.
-
-    They mean what they mean to us. Who mounts one in a namespace where they mean
-    something else hides no uv but their own.
-    """
-    found = False
-    for option in overlay.options:
-        name, _, value = option.partition("=")
-        if name not in _LAYERS:
-            continue
-        for layer in value.split(":"):
-            # Relative to a folder of the past, or with signs of its own.
-            if not os.path.isabs(layer) or "\\" in layer or not os.path.isdir(layer):
-                raise _UnknownPlaceError(layer)
-            found = True
-            yield resolve(layer)
-    if not found:
-        raise _UnknownPlaceError(overlay.mount_point)

@@ -1,20 +1,35 @@
 """Where silence proves nothing: no access time moves, here or for some of the users.
 
 A filesystem mounted noatime keeps no access times; that is tried with a link of
-our own. But a container may see the cache through a mount of its own that is
-read-only or noatime: then its lookups go unseen although ours are seen. So the
-mounts of every process with another root are read. Mounts of other hosts can't
-be read from here: over NFS the server's mount decides, and it is the one tried.
+our own. But other mounts may show the cache too, and their lookups go unseen although
+ours are seen:
+
+- one that is read-only or noatime, in a container, a chroot or a service (``ProtectSystem=``);
+- an overlay with the cache among its lower layers, even if it is mounted to be
+  written: the kernel follows links of lower layers through a private mount that is
+  read-only and noatime [run on Linux 6.1, ext4 and tmpfs].
+
+So the mounts of every mount namespace are read. Mounts of other hosts can't be
+read from here: over NFS the server's mount decides, and it is the one tried.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from cacheadmin.fs.mounted_places import (
+    LOWER_LAYERS,
+    MountedPlace,
+    UnknownPlaceError,
+    layers_of,
+    place_of,
+)
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
 from cacheadmin.trial.tripwires import access_is_seen
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -22,55 +37,145 @@ if TYPE_CHECKING:
 
 _BLIND_OPTIONS = frozenset({"ro", "noatime"})
 
+# Where systems mount an overlay of their own, whose layers they then hide.
+_OF_SYSTEMS = frozenset({"/", "/usr", "/opt", "/etc"})
+
+# What reads packages: a Python, or a uv that starts one.
+_USES_PACKAGES = re.compile(r"(python|pypy|graalpy|uvx?$)")
+_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+_ADMINS_UNITS = ("/etc/systemd/system", "/run/systemd/system", "/run/systemd/transient")
+_SYSTEMS_UNITS = ("/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+_SHOWS = "shows the cache and keeps no access times"
+
+
+@frozen
+class _Tables:
+    """Two tables of mounts: in which a mount was found, and ours, in which paths have a meaning."""
+
+    theirs: tuple[Mount, ...]
+    ours: tuple[Mount, ...]
+    known: frozenset[int] = frozenset()
+    """Devices of the overlays among ours: these were looked at where their layers can be told."""
+
 
 def blindness(folder: TrialFolder, cache: CacheIdentity) -> str:
     """Return why silence proves nothing now, in words; "" where it does. Makes a link."""
     if not access_is_seen(folder):
         return f"{cache.path} lies on a filesystem that keeps no access times (noatime)"
-    for pid, mount in _other_mounts(cache):
-        how = ", ".join(sorted(_BLIND_OPTIONS.intersection(mount.options)))
-        return f"process {pid} sees the cache through a mount that keeps no access times ({how})"
-    return ""
-
-
-def _other_mounts(cache: CacheIdentity) -> Iterator[tuple[int, Mount]]:
-    """Yield mounts that show the cache to processes with another root, and hide their lookups."""
-    ours = mount_of(cache.path)
-    below = cache.path.removeprefix(ours.mount_point.rstrip("/"))
-    place = _joined(ours.root, below)
-    for pid in _with_another_root():
+    ours = read_mounts()
+    used, place = mount_of(cache.path, ours), _place_of(cache.path, ours)
+    for mount in ours:
+        if mount != used and (why := _hides(mount, place, _Tables(ours, ours))):
+            return f"the mount {mount.mount_point} {_SHOWS} ({why})"
+    known = frozenset(mount.device for mount in ours if mount.kind == "overlay")
+    for pid in _with_other_mounts():
         try:
             mounts = read_mounts(pid)
         except (OSError, ValueError, IndexError):
             continue
         for mount in mounts:
-            if mount.device != ours.device or not _BLIND_OPTIONS.intersection(mount.options):
-                continue
-            if _is_same_or_below(place, mount.root) or _is_same_or_below(mount.root, place):
-                yield pid, mount
+            if why := _hides(mount, place, _Tables(mounts, ours, known)):
+                return f"a mount of process {pid} {_SHOWS} ({why})"
+    return ""
 
 
-def _with_another_root() -> Iterator[int]:
-    """Yield one process of each mount namespace whose root is not ours.
+def _place_of(path: str, ours: tuple[Mount, ...]) -> MountedPlace:
+    try:
+        return place_of(path, ours)
+    except (UnknownPlaceError, OSError):
+        mount = mount_of(path, ours)
+        below = path.removeprefix(mount.mount_point.rstrip("/"))
+        return MountedPlace(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))
 
-    A system service with a mount namespace of its own keeps the machine's root;
-    it is hardened, and runs no user's environment.
+
+def _hides(mount: Mount, place: MountedPlace, table: _Tables) -> str:
+    """Return how a mount shows the cache and hides lookups, in words; "" where it does not."""
+    options = _BLIND_OPTIONS.intersection(mount.options)
+    if options and _shows(mount, MountedPlace(mount.device, mount.root), place, table):
+        return ", ".join(sorted(options))
+    is_overlay = mount.kind == "overlay" and mount.device not in table.known
+    return "an overlay" if is_overlay and _has_layer(mount, place, table) else ""
+
+
+def _has_layer(overlay: Mount, place: MountedPlace, table: _Tables) -> bool:
+    """Whether a layer may show the cache; one that can't be told may."""
+    try:
+        layers = [place_of(layer, table.ours) for layer in layers_of(overlay, LOWER_LAYERS)]
+    except (UnknownPlaceError, OSError):
+        return overlay.mount_point not in _OF_SYSTEMS
+    return any(_shows(overlay, layer, place, table) for layer in layers)
+
+
+def _shows(mount: Mount, shown: MountedPlace, place: MountedPlace, table: _Tables) -> bool:
+    """Whether a mount shows the cache, or a part of it, and no other mount lies over that."""
+    if not place.overlaps(shown):
+        return False
+    # A part of the cache is all that is shown, or the cache is in what is shown.
+    below = os.path.relpath(place.path, shown.path)
+    at = mount.mount_point if below.startswith("..") else f"{mount.mount_point}/{below}"
+    try:
+        return mount_of(os.path.normpath(at), table.theirs) == mount
+    except OSError:
+        # A root that is no mount of its own.
+        return True
+
+
+def _with_other_mounts() -> Iterator[int]:
+    """Yield one process of each mount namespace that may run a user's environment.
+
+    That is a container, which has another root, and what runs a Python with private
+    mounts. Services of the system, which have these too, are hardened and run none.
     """
     root = os.stat("/")
-    seen = {_namespace("self")}
+    own = _namespace("self")
+    spaces: dict[str, list[str]] = {}
     for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        namespace = _namespace(name)
-        if namespace is None or namespace in seen:
-            continue
+        if name.isdigit() and (namespace := _namespace(name)) not in (None, own):
+            spaces.setdefault(str(namespace), []).append(name)
+    for names in spaces.values():
+        for name in names:
+            try:
+                other = os.stat(f"/proc/{name}/root/")
+            except OSError:
+                continue
+            if (other.st_dev, other.st_ino) != (root.st_dev, root.st_ino):
+                yield int(name)
+                break
+        else:
+            yield from _first_with_packages(names)
+
+
+def _first_with_packages(names: Iterable[str]) -> Iterator[int]:
+    for name in names:
         try:
-            other = os.stat(f"/proc/{name}/root")
+            program = os.path.basename(os.readlink(f"/proc/{name}/exe"))
         except OSError:
             continue
-        if (other.st_dev, other.st_ino) != (root.st_dev, root.st_ino):
-            seen.add(namespace)
+        if _USES_PACKAGES.match(program) and not _is_of_the_system(name):
             yield int(name)
+            return
+
+
+def _is_of_the_system(process: str) -> bool:
+    """Whether a process belongs to a service whose unit came with the system, unchanged."""
+    try:
+        with open(f"/proc/{process}/cgroup", encoding="utf-8", errors="replace") as file:
+            units = _UNIT.findall(file.read(65536))
+    except OSError:
+        return False
+    if not units:
+        return False
+    unit = units[-1]
+    names = {unit, re.sub(r"@[^.]*\.", "@.", unit)}
+    if _is_in(names, _ADMINS_UNITS):
+        return False
+    return _is_in(names, _SYSTEMS_UNITS)
+
+
+def _is_in(names: Iterable[str], folders: Iterable[str]) -> bool:
+    return any(os.path.lexists(f"{folder}/{name}") for folder in folders for name in names)
 
 
 def _namespace(process: str) -> str | None:
@@ -78,11 +183,3 @@ def _namespace(process: str) -> str | None:
         return os.readlink(f"/proc/{process}/ns/mnt")
     except OSError:
         return None
-
-
-def _joined(root: str, below: str) -> str:
-    return f"{root.rstrip('/')}/{below.lstrip('/')}".rstrip("/") or "/"
-
-
-def _is_same_or_below(path: str, folder: str) -> bool:
-    return f"{path.rstrip('/')}/".startswith(f"{folder.rstrip('/')}/")
