@@ -268,6 +268,7 @@ def look_with(
     from cacheadmin.evidence.environments import ScanOptions
     from cacheadmin.evidence.look import Look
     from cacheadmin.evidence.memory import Memory
+    from cacheadmin.evidence.questions import aliases_of
     from cacheadmin.evidence.seen_releases import read_seen_releases
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.hosts.keeping import observation_store
@@ -287,7 +288,9 @@ def look_with(
         here = host_time()
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
-        memory_file = MemoryFile(state.url, inventory, loaded.policy.aliases)
+        store = observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)
+        told = store.read()
+        memory_file = MemoryFile(state.url, inventory, aliases_of(loaded.policy, told))
         full_every_ns = nanoseconds(loaded.policy.scan.full_every)
         memory = None
         if full_every_ns and not afresh:
@@ -298,9 +301,8 @@ def look_with(
                 cache,
                 inventory,
                 state.remembered_environments(),
-                observed=observation_store(
-                    state, cache, choose_quarantine(loaded.policy, cache).path
-                ),
+                observed=store,
+                told=told,
                 now_ns=moment,
                 readers=readers,
                 memory=memory,

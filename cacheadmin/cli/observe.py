@@ -56,6 +56,7 @@ def observe(
 
 def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
     from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.evidence.mount_map import shared_mounts
     from cacheadmin.hosts.observing import observe as seen_here
     from cacheadmin.report.hosts import observation_json, observation_text
     from cacheadmin.situation import look_with
@@ -63,7 +64,14 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> i
 
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         cache = situation.cache.identity
-        observation = seen_here(situation.case, situation.host_time)
+        look = situation.collected.look
+        mounts = shared_mounts(
+            cache.path,
+            (one.path for one in situation.evidence.environments),
+            look.readers,
+            look.questions,
+        )
+        observation = seen_here(situation.case, situation.host_time, mounts)
         store = _store(loaded, situation.cache)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}

@@ -78,7 +78,13 @@ def collect_evidence(
             found=(*look.found, *facts.candidates),
             processes=(*look.processes, *facts.processes),
         )
-    pairs = tuple(scan_candidates(look.found, look, options, progress))
+    elsewhere = frozenset[str]().union(*(facts.elsewhere for facts in answers.values()))
+    pairs = tuple(
+        (candidate, environment)
+        for candidate, environment in scan_candidates(look.found, look, options, progress)
+        # It was scanned by the path that it has here.
+        if environment.status is not EnvironmentStatus.MISSING or candidate.path not in elsewhere
+    )
     scanned = tuple(environment for _, environment in pairs)
     environments = tuple(_worth_telling(scanned))
     everything = tuple(answers.values())

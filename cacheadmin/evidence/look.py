@@ -15,8 +15,8 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cacheadmin.evidence.observations import NobodyObserved, ObservedHosts
-from cacheadmin.evidence.questions import Questions, inodes_for, locator_for
+from cacheadmin.evidence.observations import NobodyObserved, Observations, ObservedHosts
+from cacheadmin.evidence.questions import Questions, aliases_of, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.readers import Readers
@@ -104,6 +104,8 @@ class Facts:
     """Releases that other hosts use."""
     watched: Mapping[str, int] = field(default_factory=dict)
     """Folders (absolute) that were searched, with their modification time in ns."""
+    elsewhere: frozenset[str] = frozenset()
+    """Paths of other hosts that were found under another path of this one."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ class Look:
     """What earlier looks recorded of environments."""
     observed: ObservedHosts = field(default_factory=NobodyObserved)
     """Where other hosts tell of themselves."""
+    told: Observations = field(default_factory=Observations)
+    """What they had told when the look began."""
     now_ns: int = 0
     """The moment of the plan's look."""
     moment: Moment = Moment.PLAN
@@ -185,7 +189,14 @@ class Look:
     @cached_property
     def questions(self) -> Questions:
         """What readers can be asked; the same for every later look at this inventory."""
-        return self.asked or Questions(self.policy, self.inventory, self.binaries, self.memory)
+        return self.asked or Questions(
+            self.policy, self.inventory, self.binaries, self.memory, aliases=self.aliases
+        )
+
+    @cached_property
+    def aliases(self) -> tuple[str, ...]:
+        """What else the cache is called: by the policy, and on other hosts by their word."""
+        return aliases_of(self.policy, self.told)
 
     def later(self, moment: Moment) -> Look:
         """Return another look, taken later: readers look at everything again."""
@@ -202,7 +213,7 @@ class Look:
     @cached_property
     def locator(self) -> CacheLocator:
         """What tells whether a path leads into this cache."""
-        return locator_for(self.policy, self.inventory)
+        return locator_for(self.policy, self.inventory, self.aliases)
 
     @cached_property
     def inodes(self) -> ArchiveInodes:

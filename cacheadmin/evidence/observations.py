@@ -46,6 +46,22 @@ class Reach:
 
 
 @frozen
+class SharedMount:
+    """A filesystem of the observing host, on which the cache or an environment lies."""
+
+    mount_point: str
+    """Where it is mounted."""
+    kind: str
+    """The filesystem, as the mount table says."""
+    source: str
+    """What is mounted."""
+    filesystem: str
+    """What its server calls it, the same on every client; empty where that is not known."""
+    root: int
+    """The inode of the folder that is mounted; 0 where it is not known."""
+
+
+@frozen
 class ObservedGap:
     """A place on the observing host that it could not look at."""
 
@@ -88,6 +104,8 @@ class Observation:
 
     What uses none of them then can't come to use them later.
     """
+    mounts: tuple[SharedMount, ...] = ()
+    """The filesystems on which the cache and environments lie there, the cache's first."""
 
 
 @frozen

@@ -43,6 +43,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.memory import Memory
+    from cacheadmin.evidence.observations import Observations
     from cacheadmin.evidence.uv_binaries import UvBinaries
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.policy.model import Policy
@@ -67,8 +68,11 @@ class Questions:
         inventory: Inventory,
         binaries: UvBinaries,
         memory: Memory | None = None,
+        *,
+        aliases: tuple[str, ...] = (),
     ) -> None:
         self._policy = policy
+        self._aliases = aliases
         self._inventory = inventory
         # Each reader has its own: for an account twice as much is looked at, at most.
         self._allowance = Allowance()
@@ -158,7 +162,7 @@ class Questions:
     @cached_property
     def locator(self) -> CacheLocator:
         """What tells whether a path leads into this cache."""
-        return locator_for(self._policy, self._inventory)
+        return locator_for(self._policy, self._inventory, self._aliases)
 
     @cached_property
     def inodes(self) -> ArchiveInodes:
@@ -222,12 +226,18 @@ class Questions:
         )
 
 
-def locator_for(policy: Policy, inventory: Inventory) -> CacheLocator:
-    """Return what tells whether a path leads into this cache."""
+def aliases_of(policy: Policy, told: Observations) -> tuple[str, ...]:
+    """Return what else a cache is called: by the policy, and on other hosts by their word."""
+    others = (one.reach.path for one in told.known if one.reach.path != policy.cache)
+    return tuple(dict.fromkeys((*policy.aliases, *sorted(others))))
+
+
+def locator_for(policy: Policy, inventory: Inventory, aliases: Sequence[str] = ()) -> CacheLocator:
+    """Return what tells whether a path leads into this cache; ``aliases`` besides the policy's."""
     return CacheLocator(
         inventory.cache,
         (bucket.name for bucket in inventory.buckets),
-        aliases=policy.aliases,
+        aliases=tuple(dict.fromkeys((*policy.aliases, *aliases))),
         archives={*inventory.archives, *map(archive_id, inventory.on_trial)},
     )
 

@@ -13,6 +13,7 @@ from cacheadmin.evidence.observations import (
     ObservedGap,
     ObservedUse,
     Reach,
+    SharedMount,
     host_name,
 )
 from cacheadmin.inventory.entries import archive_path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.case import Case
 
 
-def observe(case: Case, here: HostTime) -> Observation:
+def observe(case: Case, here: HostTime, mounts: tuple[SharedMount, ...] = ()) -> Observation:
     """Return what this host sees of a cache, as of when its look began.
 
     Other hosts tell of their own gaps.
@@ -48,6 +49,7 @@ def observe(case: Case, here: HostTime) -> Observation:
         ),
         environments=len(evidence.environments),
         unreferenced=unreferenced_archives(case),
+        mounts=mounts,
     )
 
 

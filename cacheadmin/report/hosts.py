@@ -31,6 +31,15 @@ def observation_json(observation: Observation) -> dict[str, Any]:
             "options": list(reach.options),
             "read_only": reach.read_only,
         },
+        "mounts": [
+            {
+                "mount_point": one.mount_point,
+                "filesystem": one.kind,
+                "source": one.source,
+                "server_id": one.filesystem or None,
+            }
+            for one in observation.mounts
+        ],
         "environments": observation.environments,
         "uses": [
             {"who": use.who, "uid": use.uid, "entries": len(use.entries)}

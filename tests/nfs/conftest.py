@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
 
-from tests.support.nfs_images import nfs_images, why_no_images
+from tests.support.nfs_images import Images, nfs_images, why_no_images
 from tests.support.nfs_lab import Lab
 from tests.support.nfs_sites import NfsSite
 
@@ -40,12 +42,28 @@ def lab() -> Iterator[Lab]:
         images = nfs_images()
     except RuntimeError as error:
         pytest.skip(f"tests on NFS: images of the machines can't be built: {error}")
-    with Lab(images) as machines:
+    try:
+        machines = _started(images)
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        if not os.environ.get("CACHEADMIN_NFS_MAY_SKIP"):
+            raise
+        last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        pytest.skip(f"tests on NFS: the machines do not start here: {last[:200]}")
+    with machines:
+        yield machines
+
+
+def _started(images: Images) -> Lab:
+    machines = Lab(images)
+    try:
         machines.share("data")
         for version, targets in MOUNTED.items():
             for client, target in zip(machines.users, targets, strict=True):
                 machines.mount(client, "data", target, f"vers={version}")
-        yield machines
+    except BaseException:
+        machines.close()
+        raise
+    return machines
 
 
 @pytest.fixture

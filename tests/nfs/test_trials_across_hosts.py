@@ -11,7 +11,7 @@ from tests.support.nfs_sites import NEW, NfsSite
 pytestmark = [pytest.mark.nfs, pytest.mark.root]
 
 
-@pytest.mark.parametrize("version", ["4.2", "3"])
+@pytest.mark.parametrize("version", [pytest.param("4.2", marks=pytest.mark.smoke), "3"])
 def test_an_unseen_environment_of_another_host_goes_on_working(
     site_of: Callable[[str], NfsSite], version: str
 ) -> None:

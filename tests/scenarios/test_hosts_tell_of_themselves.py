@@ -283,3 +283,69 @@ def test_links_by_the_path_that_another_host_has_for_the_cache_count(
     kept = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
     assert kept == {"archive.linked"}
     assert two.imports(made, "six")
+
+
+def test_an_environment_that_a_record_names_by_a_path_of_another_host_is_read_here(
+    site: Hosts,
+) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    archives = []
+    # On the share beside the cache, which each host has mounted at another place.
+    for name, package in (("env", "six==1.16.0"), ("left", "idna==3.7")):
+        path = two.mounted / "homes" / name
+        two.uv(NEWEST, "venv", "--quiet", "--python", python_for(None), path)
+        python = path / "bin" / "python"
+        two.uv(NEWEST, "pip", "install", "--quiet", "--python", python, package)
+        # The second command leaves a record in the cache.
+        two.uv(NEWEST, "pip", "list", "--quiet", "--python", python)
+        known = {entry.name for entry in (site.shared / "cache" / "archive-v0").iterdir()}
+        archives.append(known - {entry for before in archives for entry in before})
+    used, unused = archives
+    shutil.rmtree(site.shared / "homes" / "left")
+    for folder in (site.shared / "cache").glob("wheels-v*"):
+        shutil.rmtree(folder)
+    # That host tells nothing of it but how it reaches the cache.
+    quiet = two.runner.policy(two.cache, "venvs: {from_cache: false, discover: []}\n", "quiet")
+    two.cacheadmin("observe", quiet, code=0)
+
+    here = str(one.mounted / "homes" / "env")
+    policy = one.policy(EXPECT)
+    seen = one.cacheadmin("scan", policy, "--format", "json", code=0).json
+    rows = {row["path"]: row["status"] for row in seen["venvs"]}
+    assert rows[here] == "ok", seen
+    assert str(two.mounted / "homes" / "env") not in rows
+    document = prune(one, policy)
+    assert gone(document) == {f"archive-v0/{name}" for name in unused}
+    kept = {row["path"]: row["rule"] for row in document["kept"]}
+    assert {kept[f"archive-v0/{name}"] for name in used} == {"archive.linked"}
+    environment = two.mounted / "homes" / "env"
+    assert two.dangling(environment) == []
+    assert two.imports(environment, "six")
+
+
+def test_a_link_to_a_central_environment_by_the_path_of_another_host_keeps_it(
+    site: Hosts,
+) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    name = "proj-cp3.11.2-0123456789abcdef"
+    central = site.shared / "cache" / "environments-v2" / name
+    two.uv(NEWEST, "venv", "--quiet", "--python", python_for(None), two.cache / "env")
+    central.parent.mkdir()
+    shutil.move(site.shared / "cache" / "env", central)
+    project = site.shared / "homes" / "proj"
+    project.mkdir(parents=True)
+    (project / ".venv").symlink_to(two.cache / "environments-v2" / name)
+    for path in (central, *central.rglob("*")):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    homes = f"venvs: {{discover: [{{root: '{one.mounted}/homes'}}], complete: true}}\n"
+    word = "hosts: {expect: ['node[1-2]'], max_age: 1h}\n"
+    quiet = two.runner.policy(two.cache, f"venvs: {{discover: []}}\n{word}", "quiet")
+    two.cacheadmin("observe", quiet, code=0)
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}}\n"
+    policy = one.runner.policy(one.cache, f"{homes}{word}{idle}", complete=False)
+    document = prune(one, policy)
+    kept = {row["path"]: row["rule"] for row in document["kept"]}
+    assert f"environments-v2/{name}" in kept, document["removals"]
+    seen = one.cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    (row,) = [row for row in seen if row["path"].endswith("/.venv")]
+    assert row["entries"] == [f"environments-v2/{name}"], row

@@ -18,6 +18,7 @@ import base64
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -153,6 +154,14 @@ class Guest:
         encoded = base64.b64encode(content.encode()).decode()
         place = shlex.quote(path)
         self.sh(f"base64 -d > {place} && chmod {mode} {place}", text=encoded)
+
+    def pause(self) -> None:
+        """Let it stand still, as a machine that is lost: it answers nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on; its clocks have gone on meanwhile."""
+        self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
         """Switch it off."""

@@ -20,6 +20,7 @@ from cacheadmin.evidence.sources.lock_holders import LockHolders
 from cacheadmin.evidence.sources.named_in_files import NamedInFiles
 from cacheadmin.evidence.sources.observed_hosts import ObservedHosts
 from cacheadmin.evidence.sources.other_hosts import OtherHosts
+from cacheadmin.evidence.sources.paths_of_hosts import PathsOfHosts
 from cacheadmin.evidence.sources.pins import Pins
 from cacheadmin.evidence.sources.pointers import Pointers
 from cacheadmin.evidence.sources.processes import Processes
@@ -49,4 +50,5 @@ SOURCES: tuple[Source, ...] = (
     StoppedContainers(),
     OtherHosts(),
     ObservedHosts(),
+    PathsOfHosts(),
 )

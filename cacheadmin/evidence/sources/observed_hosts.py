@@ -38,7 +38,7 @@ class ObservedHosts:
 
     def collect(self, look: Look) -> Facts:
         """Return what all other hosts use, and where they could not look."""
-        seen = look.observed.read()
+        seen = look.told if look.moment is Moment.PLAN else look.observed.read()
         others = tuple(
             # A plain user's word says nothing of the others there.
             one if _is_whole(one, look) else replace(one, unreferenced=())

@@ -149,6 +149,16 @@ _OBSERVATION = row(
                 "read_only": YES_OR_NO,
             }
         ),
+        "mounts": several(
+            row(
+                {
+                    "mount_point": TEXT,
+                    "filesystem": TEXT,
+                    "source": TEXT,
+                    "server_id": maybe(TEXT),
+                }
+            )
+        ),
         "environments": COUNT,
         "uses": several(row({"who": TEXT, "uid": maybe(COUNT), "entries": COUNT})),
         "releases": TEXTS,
