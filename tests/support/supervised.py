@@ -21,6 +21,7 @@ import errno
 import fcntl
 import os
 import platform
+import select
 import signal
 import socket
 import struct
@@ -205,9 +206,9 @@ def _answer_all(
             try:
                 fcntl.ioctl(listener, _RECEIVE, notice)
             except OSError as error:
-                if error.errno == errno.EINTR:
+                # A signal may end a call while we are being told of it (ENOENT).
+                if error.errno == errno.EINTR or not _is_over(listener):
                     continue
-                # Nobody is left who could ask.
                 return calls
             asked, process, _ = struct.unpack_from("=QII", notice, 0)
             number, _, _, *arguments = struct.unpack_from("=iIQ6Q", notice, 16)
@@ -229,6 +230,13 @@ def _answer_all(
     finally:
         if listener >= 0:
             os.close(listener)
+
+
+def _is_over(listener: int) -> bool:
+    """Whether no process is left that could ask."""
+    poll = select.poll()
+    poll.register(listener, 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
 def _understood(
