@@ -48,6 +48,7 @@ TRUSTED_SECONDS = 50.0
 
 _NAME = "run.lease."
 _NUMBERED = re.compile(rf"{re.escape(_NAME)}(\d{{1,18}})", re.ASCII)
+_UNLINKED = re.compile(r"\.lease\.[0-9a-f]{16}", re.ASCII)
 _MOST_BYTES = 4096
 
 
@@ -145,6 +146,9 @@ class FileLease:
                 # NFS may say so of the second try of a link whose first answer was lost.
                 if not self._is_mine(number, own_fd):
                     return self._holder_of(number)
+            except FileNotFoundError:
+                # We stood still for so long that ours was taken for a dead host's.
+                return self._holder_of(self._highest())
             highest = self._highest()
             if highest != number:
                 # We read the folder long ago: its files were taken, given back and cleared since.
@@ -153,8 +157,9 @@ class FileLease:
             self._number, self._fd = number, os.dup(own_fd)
         finally:
             os.close(own_fd)
-            os.unlink(mine, dir_fd=self._folder_fd)
+            self._unlink(mine)
         self._clear_below(number)
+        self._clear_unlinked(now_ns)
         return None
 
     def renew(self) -> None:
@@ -274,11 +279,28 @@ class FileLease:
             if one < number:
                 self._discard(one)
 
-    def _discard(self, number: int) -> None:
+    def _clear_unlinked(self, now_ns: int) -> None:
+        """Remove what processes left that were killed while they took a lease."""
+        fd = self._fresh()
         try:
-            os.unlink(f"{_NAME}{number}", dir_fd=self._folder_fd)
+            for name in filter(_UNLINKED.fullmatch, os.listdir(fd)):
+                try:
+                    status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                if now_ns - status.st_mtime_ns > LASTS_SECONDS * NANOSECONDS:
+                    self._unlink(name)
+        finally:
+            os.close(fd)
+
+    def _discard(self, number: int) -> None:
+        self._unlink(f"{_NAME}{number}")
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(name, dir_fd=self._folder_fd)
         except FileNotFoundError:
-            # Who has a higher one was quicker.
+            # Who has a higher lease was quicker.
             pass
 
 

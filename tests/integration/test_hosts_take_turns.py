@@ -98,6 +98,20 @@ def test_a_process_of_this_very_kernel_that_died_is_not_waited_for(folder: int) 
     assert lease_of(folder, "one").try_take() is None
 
 
+def test_what_killed_processes_left_of_a_lease_goes_once_it_is_old(
+    folder: int, tmp_path: Path
+) -> None:
+    old, young = tmp_path / ".lease.0123456789abcdef", tmp_path / ".lease.fedcba9876543210"
+    for file in (old, young, tmp_path / ".lease.of-another"):
+        file.touch()
+    moment = time.time() - LASTS_SECONDS - 10
+    for file in (old, tmp_path / ".lease.of-another"):
+        os.utime(file, (moment, moment))
+    assert lease_of(folder, "one").try_take() is None
+    # The young one is of a host that is at it.
+    assert sorted(os.listdir(folder)) == [young.name, ".lease.of-another", "run.lease.1"]
+
+
 def test_a_clock_of_a_host_says_nothing(
     folder: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
