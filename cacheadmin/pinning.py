@@ -26,7 +26,7 @@ from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.rights import Rights
 from cacheadmin.inventory.reading import read_inventory
 from cacheadmin.planner.pins import is_expired
-from cacheadmin.planner.targets import near_names, resolve_target
+from cacheadmin.planner.targets import near_names, on_trial_of, resolve_target
 from cacheadmin.policy.quantities import parse_duration
 from cacheadmin.state.store import State, StateUnusable, open_state
 from cacheadmin.text.accounts import account_name
@@ -55,6 +55,8 @@ class Added:
     """How many entries of the cache it keeps now."""
     warning: str = ""
     """What the caller should know; empty for nothing."""
+    on_trial: int = 0
+    """How many entries it names that are on trial: the next prune puts them back."""
 
 
 @frozen
@@ -97,7 +99,8 @@ class Pins:
         expires_ns = None if expires is None else expiry_ns(expires, created_ns)
         inventory = read_inventory(self._cache)
         found = resolve_target(target, inventory, self._loaded.policy.aliases)
-        if not found.entries:
+        waiting = on_trial_of(found, inventory)
+        if not (found.entries or waiting):
             raise no_such_target(target, near_names(target, inventory))
         pin = Pin(
             file="",
@@ -113,7 +116,7 @@ class Pins:
         pin = replace(pin, file=self._write(pin_document(pin, self._identity)))
         for old in before:
             _unlink(old)
-        return Added(pin, len(found.entries), self._note_age(pin))
+        return Added(pin, len(found.entries), self._note_age(pin), len(waiting))
 
     def remove(self, target: str) -> tuple[Pin, ...]:
         """Take back the pins on a target that are the caller's (all of them, for root).

@@ -63,6 +63,9 @@ def add_command(
         account.counts = {"entries": added.entries}
     entries = format_count(added.entries, "entry", "entries")
     output.note(f"pinned {added.pin.target}: {entries} ({added.pin.file})")
+    if added.on_trial:
+        waiting = format_count(added.on_trial, "entry", "entries")
+        output.note(f"{waiting} of it on trial: the next prune puts that back")
     if added.warning:
         output.warning(added.warning)
 

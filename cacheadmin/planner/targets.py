@@ -19,7 +19,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cacheadmin.inventory.entries import ArchiveId, Inventory
+    from cacheadmin.inventory.entries import ArchiveId, Inventory, OnTrial
 
 _NEAR = 3
 
@@ -130,6 +130,22 @@ def entries_of_package(
     )
 
 
+def on_trial_of(target: Target, inventory: Inventory) -> tuple[OnTrial, ...]:
+    """Return what a target names of what is on trial."""
+    return tuple(
+        one
+        for one in inventory.on_trial.values()
+        if one.entry == target.path
+        or (target.path is not None and one.entry.startswith(f"{target.path}/"))
+        or (
+            target.package is not None
+            and one.package is not None
+            and normalized(one.package) == target.package
+            and target.version in (None, one.version)
+        )
+    )
+
+
 def near_names(text: str, inventory: Inventory, others: Iterable[str] = ()) -> tuple[str, ...]:
     """Return what a text may stand for: packages, versions, archives, paths and ``others``."""
     entries = list(all_entries(inventory))
@@ -156,6 +172,9 @@ def _path_in_cache(text: str, inventory: Inventory, aliases: Iterable[str]) -> s
     archive = next((a for a in inventory.archives.values() if a.id == text), None)
     if archive is not None:
         return archive.path
+    on_trial = next((e for e in inventory.on_trial if e.rpartition("/")[2] == text), None)
+    if on_trial is not None:
+        return on_trial
     if "/" in text:
         return text.rstrip("/")
     roots = {entry.path.partition("/")[0] for entry in all_entries(inventory)}

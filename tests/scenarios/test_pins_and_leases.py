@@ -76,6 +76,24 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     assert cacheadmin("pin", "remove", policy, "--", archive_id).code == 66
 
 
+def test_what_is_on_trial_can_be_pinned_and_comes_back(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path, complete=False)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert set(archives.values()) <= set(done["trial"]["planted"])
+
+    # An id may begin with a dash.
+    said = cacheadmin("pin", "add", policy, "--", archives["six"].partition("/")[2], code=0)
+    assert "1 entry of it on trial" in said.stderr
+    cacheadmin("pin", "add", policy, "idna==3.7", code=0)
+    back = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["put_back"]
+    assert {archives["six"], archives["idna"]} <= set(back)
+    on_trial = {name for name, path in archives.items() if (shared.path / path).is_symlink()}
+    assert on_trial == {"cowsay"}
+
+
 def test_losing_the_state_loses_no_pin_and_pinning_again_replaces(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
