@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cacheadmin.evict.planning import Eviction
     from cacheadmin.evict.silent_trials import SilentTrials
     from cacheadmin.evict.wanted import Wanted
+    from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
     from cacheadmin.prune.result import Before, PruneResult
     from cacheadmin.situation import Situation
@@ -88,6 +89,7 @@ def _evict(
     from cacheadmin.evict.silent_trials import end_silent_trials, silent_trials, springs_of
     from cacheadmin.evict.wanted import parse_wanted
     from cacheadmin.policy.loading import load_policy
+    from cacheadmin.protect.protecting import planted_before
     from cacheadmin.protect.trial_roots import shield_of
     from cacheadmin.prune.result import Before
     from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
@@ -98,12 +100,13 @@ def _evict(
     recovered = () if dry_run else recover_interrupted(loaded.policy)
     runs = None if dry_run else known_runs(loaded.policy)
     watched = None if dry_run else watch_trials(loaded.policy, shield_of)
+    planted = planted_before(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         for sentence in springs_of(watched, situation, wanted):
             output.warning(sentence)
         silent = silent_trials(situation, wanted, even_in_use=even_in_use, dry_run=dry_run)
         before = Before(recovered, watched=watched, runs=runs)
-        eviction = _Evicting(wanted, silent, even_in_use, output_format, before)
+        eviction = _Evicting(wanted, silent, even_in_use, output_format, before, planted)
         if dry_run or not silent.entries:
             return eviction.evict(account, situation, dry_run=dry_run)
         situation.require_writable()
@@ -122,6 +125,7 @@ class _Evicting:
     even_in_use: bool
     output_format: Format
     before: Before
+    planted: frozenset[ArchiveId]
 
     def evict(self, account: Account, situation: Situation, *, dry_run: bool) -> int:
         """Decide, carry out, and show."""
@@ -145,6 +149,7 @@ class _Evicting:
         self, situation: Situation, eviction: Eviction, sizes: Measured[str]
     ) -> PruneResult:
         from cacheadmin.protect.holding import guard_stands_aside
+        from cacheadmin.protect.protecting import protect_after_prune, was_protected
         from cacheadmin.protect.trial_roots import shield_of
         from cacheadmin.prune.running import run_prune
         from cacheadmin.report.evictions import eviction_text
@@ -155,6 +160,7 @@ class _Evicting:
             # Before anything breaks, not after.
             words = eviction_text(eviction, plan.removals, situation.case.user, done=False)
             output.note(words)
+        protected = was_protected(situation, self.planted)
         with guard_stands_aside(situation.policy, situation.cache):
             learned = {name for names in situation.evidence.learned.values() for name in names}
             result = run_prune(
@@ -165,6 +171,10 @@ class _Evicting:
                 shield=shield_of(situation.policy, situation.cache, learned),
                 concurrent=False,
             )
+        # Roots of what is gone would end prunes of uv before 0.2.28.
+        protection = protect_after_prune(situation, result.outcome, protected)
+        for bucket, problem in protection.problems if protection is not None else ():
+            output.warning(f"{bucket} could not be protected: {problem}")
         for warning in result.warnings:
             output.warning(warning)
         for path, why in (*result.dropped, *result.failed):

@@ -189,6 +189,23 @@ def test_what_is_silent_on_trial_is_out_of_reach_at_once_and_can_come_back(
     assert not dangling_links(hidden)
 
 
+def test_no_root_leads_to_what_was_evicted(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    shared.environment("other", NEWEST, "idna==3.7")
+    policy = policy_of(shared, cacheadmin)
+    cacheadmin("protect", policy, code=0)
+    assert len(dangling_roots(shared)) == 0
+    cacheadmin("evict", policy, "six", "--even-in-use", code=0)
+    assert dangling_roots(shared) == []
+    assert cacheadmin("protect", policy, "--check").code == 0, "the rest is protected still"
+
+
+def dangling_roots(shared: SharedCache) -> list[Path]:
+    roots = [path for path in shared.path.glob("*/cacheadmin/**/*") if path.is_symlink()]
+    assert roots
+    return [path for path in roots if not path.exists()]
+
+
 def test_what_springs_on_trial_stays_in_use_and_is_told(
     shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
 ) -> None:
