@@ -122,6 +122,7 @@ def restore_command(
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
     from cacheadmin.protect.holding import guard_stands_aside
+    from cacheadmin.protect.protecting import withdraw_of_trials
     from cacheadmin.prune.running import restore_run
     from cacheadmin.text.counting import format_count
 
@@ -134,6 +135,11 @@ def restore_command(
         ):
             run = account.run_id = run or _find(quarantine, None, None).run_id
             restored = restore_run(loaded.policy, cache, quarantine, run)
+            try:
+                withdraw_of_trials(loaded.policy, cache)
+            except OSError as error:
+                # A root too many keeps more; the next prune removes it.
+                output.warning(f"roots that nothing needs any more stay: {error.strerror}")
         whole = not (restored.left or restored.absent)
         account.exit_code = int(ExitCode.DONE if whole else ExitCode.PARTIAL)
         account.counts = {

@@ -251,11 +251,31 @@ def withdraw_dangling(cache: OpenCache) -> None:
     if not needed:
         # Our folder goes with the last trial.
         there -= {TRIALS}
-    if planted == there:
-        return
+    if planted != there:
+        _remove_roots(cache, planted, there, needed)
+
+
+def withdraw_of_trials(policy: Policy, cache: OpenCache) -> None:
+    """Remove the roots of what is not on trial any more, where nothing in use is protected.
+
+    Call it under the run lock. Raises OSError.
+    """
+    planted, needed = planted_archives(cache.fd), on_trial(cache)
+    others = planted - planted_for_trials(cache) - {TRIALS}
+    if not (others or policy.protect.enabled or planted <= needed):
+        _remove_roots(cache, planted, planted & needed, needed)
+
+
+def _remove_roots(
+    cache: OpenCache,
+    planted: frozenset[ArchiveId],
+    kept: frozenset[ArchiveId],
+    needed: frozenset[ArchiveId],
+) -> None:
+    """Remove what is planted but ``kept``; ``needed`` is what is on trial."""
     buckets = tuple(bucket.name for bucket in examine(cache.fd, WantedRoots((), frozenset())))
-    plant(cache.fd, WantedRoots(buckets, there), removable=planted - there)
-    if there <= needed:
+    plant(cache.fd, WantedRoots(buckets, kept), removable=planted - kept)
+    if kept <= needed:
         note_trial_roots(cache)
 
 

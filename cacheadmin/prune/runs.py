@@ -12,6 +12,7 @@ from cacheadmin.errors import NotACache, Refused
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
+from cacheadmin.prune.dangling import take_out_dangling
 from cacheadmin.prune.journal import (
     SETTLED,
     Journal,
@@ -115,7 +116,8 @@ def restore(
     ``locked`` holds the cache's lock; it is entered when nothing speaks against it.
 
     What uv made again meanwhile stays; the older is in ``conflicts`` and waits
-    in quarantine: restoring again brings it back once the way is free. Raises
+    in quarantine: restoring again brings it back once the way is free. So do pointers
+    to archives that are gone for good. Raises
     Refused when the run was purged, undone, or made on another cache.
     """
     run_fd = quarantine.open_run(run_id)
@@ -143,6 +145,9 @@ def restore(
                     trials,
                     quarantine.fence,
                 )
+            result.conflicts += take_out_dangling(
+                cache, quarantine, entries_fd, frozenset(result.moved)
+            )
         finally:
             os.close(entries_fd)
         # An earlier restore that was interrupted, or met conflicts, had these.

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 
+from tests.faults.small_site import end_trials_now
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
-from tests.support.shared_cache import tree_snapshot
+from tests.support.shared_cache import SharedCache, age, tree_snapshot
+from tests.support.uv_releases import NEWEST
+
+OLD = "0.2.37"
 
 
 def policy_of(incident: Incident, cacheadmin: Cacheadmin) -> Path:
@@ -30,6 +35,47 @@ def test_restore_brings_back_names_types_targets_inodes_modes_owners_and_times(
     cacheadmin("runs", "restore", policy, run, code=0)
     assert tree_snapshot(incident.shared.path) == before
     assert incident.dangling() == {}
+
+
+def test_restoring_what_went_on_trial_leaves_no_root_behind(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.remove_environment(shared.environment("proj", NEWEST, "six==1.16.0"))
+    for pointer in shared.path.glob("wheels-v*/*/*/*/*"):
+        pointer.unlink()
+    policy = cacheadmin.policy(shared.path, complete=False)
+    before = set(tree_snapshot(shared.path))
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert done["trial"]["planted"]
+    assert list(shared.path.glob("*/cacheadmin"))
+    cacheadmin("runs", "restore", policy, done["run_id"], code=0)
+    assert set(tree_snapshot(shared.path)) == before
+
+
+def test_a_pointer_whose_archive_is_gone_for_good_stays_in_quarantine(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    # Before 0.3.1 a pointer that leads nowhere fails the install.
+    shared.remove_environment(shared.environment("proj", OLD, "six==1.16.0", "idna==3.7"))
+    age(shared.path, 60)
+    policy = cacheadmin.policy(shared.path, "prune: {unused: {after: 1s}}\n", complete=False)
+    # Nothing goes on first sight.
+    cacheadmin("prune", policy, code=0)
+    time.sleep(2.1)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert len(done["trial"]["planted"]) == 2
+    end_trials_now(shared.path)
+    ended = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["ended"]
+    assert sorted(ended) == sorted(done["trial"]["planted"])
+
+    restored = cacheadmin("runs", "restore", policy, done["run_id"], code=7)
+    for archive in done["trial"]["planted"]:
+        assert f"{archive}, to which it leads, is gone" in restored.stderr
+    assert [one for one in shared.path.rglob("*") if one.is_symlink() and not one.exists()] == []
+    shared.environment("again", OLD, "six==1.16.0", "idna==3.7")
+    # Asked again, it says so again, and takes nothing that is new.
+    cacheadmin("runs", "restore", policy, done["run_id"], code=7)
+    shared.environment("more", OLD, "six==1.16.0", "idna==3.7")
 
 
 def test_a_prune_prints_the_command_that_undoes_it(
