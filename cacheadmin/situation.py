@@ -272,10 +272,11 @@ def look_with(
     from cacheadmin.evidence.seen_releases import read_seen_releases
     from cacheadmin.evidence.steady_time import host_time, steady_moment
     from cacheadmin.hosts.keeping import observation_store
-    from cacheadmin.inventory.reading import open_cache, read_inventory
+    from cacheadmin.inventory.opening import open_cache
     from cacheadmin.policy.quarantine_place import choose_quarantine
     from cacheadmin.readers import Readers
     from cacheadmin.state.memory_file import MemoryFile
+    from cacheadmin.state.remembered_inventory import read_inventory_with_memory
     from cacheadmin.state.store import open_state
     from cacheadmin.text.timestamps import nanoseconds
 
@@ -284,16 +285,18 @@ def look_with(
         Readers(loaded.policy.scan.limits.of_readers, keep=(cache.fd,)) as readers,
     ):
         state = open_state(loaded.policy.state, cache=cache.identity)
-        inventory = read_inventory(cache, readers)
         here = host_time()
         wall_ns = now_ns()
         moment = steady_moment(wall_ns, state.clock(here.host), here)
+        full_every_ns = 0 if afresh else nanoseconds(loaded.policy.scan.full_every)
+        inventory = read_inventory_with_memory(
+            cache, readers, state.url, now_ns=moment, every_ns=full_every_ns
+        )
         store = observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)
         told = store.read()
         memory_file = MemoryFile(state.url, inventory, aliases_of(loaded.policy, told))
-        full_every_ns = nanoseconds(loaded.policy.scan.full_every)
         memory = None
-        if full_every_ns and not afresh:
+        if full_every_ns:
             memory = Memory(memory_file.read(), inventory, now_ns=moment, every_ns=full_every_ns)
         collected = collect_evidence(
             Look(

@@ -22,8 +22,9 @@ from cacheadmin.evidence.installed_packages import (
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
-from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of, stamped_folders
+from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, LinkedTree
+from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.text.counting import format_count, verb
 from cacheadmin.uv.environment_config import (

@@ -32,10 +32,11 @@ from cacheadmin.evidence.processes import process_question
 from cacheadmin.evidence.reach import CONTAINER
 from cacheadmin.evidence.releases import HOME
 from cacheadmin.evidence.seen_releases import BINARIES
-from cacheadmin.evidence.stamps import Devices, Stamp, digest_of, leads_by_name
+from cacheadmin.evidence.stamps import Stamp, digest_of, leads_by_name
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.fs.linked_tree import Allowance
+from cacheadmin.fs.precise_times import Devices
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.inventory.reading import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable

@@ -7,13 +7,9 @@ name that comes, goes or is replaced moves its folder's times; the inode change
 time can't be set back by any user but with the clock. Equal stamps mean: not
 looked at again.
 
-Times are trusted only as far as they go:
-- A time as young as the look may hide a second change in the same tick of the
-  filesystem's clock. So a stamp is taken *after* the look, and only where all
-  its times are older than the look's begin ("racily clean").
-- Filesystems with late or coarse times (networks, FUSE, whole seconds,
-  ``lazytime`` after a crash) have no stamps: there it is looked at every time.
-- A clock that was set while the look went on spoils it, too.
+Times are trusted only as far as they go (``fs.precise_times``):
+- A stamp is taken *after* the look, and only where all its times are older than
+  the look's begin ("racily clean").
 - What lies deeper (a file that was edited in place in a package) moves none of
   these times. That is what full looks, the check after the moves, and trials
   are for.
@@ -26,25 +22,14 @@ from __future__ import annotations
 import os
 import stat
 import struct
-import time
 from collections.abc import Iterable
 from hashlib import blake2b
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator, lies_in_another_root
 from cacheadmin.evidence.sightings import Sightings
-from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.values import frozen
-
-# Kept with fine times, on this host alone, and together with what they tell of.
-_PRECISE = frozenset({"ext4", "xfs", "btrfs", "f2fs", "tmpfs", "zfs", "bcachefs", "overlay"})
-
-_WITHOUT_CLONES = frozenset({"ext4", "f2fs", "tmpfs"})
-
-# Filesystems' clocks tick every few milliseconds.
-_GRAIN_NS = 20_000_000
-_SECOND_NS = 1_000_000_000
 
 # Real environments have half a dozen. One that needs more is looked at every time.
 _MAX_PATHS = 64
@@ -70,27 +55,6 @@ class Stamp:
     """How links spell the folder of the cache's archives; they must still lead there."""
     may_clone: bool = False
     """Whether files there can share blocks with others, which no time tells."""
-
-
-@frozen
-class LookTime:
-    """When a look began, by two clocks."""
-
-    wall_ns: int
-    """Nanoseconds since the epoch, by the clock that can be set."""
-    steady_ns: int
-    """Nanoseconds of the kernel's monotonic clock, which can't be set."""
-
-    @classmethod
-    def now(cls) -> LookTime:
-        """Return the present moment."""
-        return cls(time.time_ns(), time.monotonic_ns())
-
-    def was_set(self) -> bool:
-        """Whether the clock was set since."""
-        now = LookTime.now()
-        passed_ns = now.wall_ns - self.wall_ns
-        return abs(passed_ns - (now.steady_ns - self.steady_ns)) > _GRAIN_NS // 2
 
 
 def digest_of(home: str, paths: Iterable[str], status: os.stat_result | None = None) -> bytes:
@@ -149,34 +113,6 @@ def stamped_folders(home: str, kind: EnvironmentKind, libraries: Iterable[str]) 
     return [*there, *listed]
 
 
-class Devices:
-    """Tells whether a filesystem's times can be trusted, by its device."""
-
-    def __init__(self, mounts: tuple[Mount, ...] | None = None) -> None:
-        self._mounts = read_mounts() if mounts is None else mounts
-        self._known: dict[int, bool] = {}
-        self._without_clones: set[int] = set()
-
-    def is_precise(self, device: int, path: str) -> bool:
-        """Whether times on that device are fine and never late; ``path`` lies on it."""
-        known = self._known.get(device)
-        if known is None:
-            found = [mount for mount in self._mounts if mount.device == device]
-            # A subvolume of btrfs has a device that no mount has.
-            mounts = found or [mount_of(resolve(path), self._mounts)]
-            known = all(
-                mount.kind in _PRECISE and "lazytime" not in mount.options for mount in mounts
-            )
-            self._known[device] = known
-            if all(mount.kind in _WITHOUT_CLONES for mount in mounts):
-                self._without_clones.add(device)
-        return known
-
-    def may_clone(self, device: int) -> bool:
-        """Whether files on a device whose times can be trusted can share blocks."""
-        return device not in self._without_clones
-
-
 class _Statuses:
     """What ``lstat`` says of some paths; of those that are named by path files, ``stat``."""
 
@@ -219,10 +155,8 @@ class _Statuses:
 
     def are_precise(self, begun: LookTime, devices: Devices) -> bool:
         """Whether all of these were as they are since before a look began."""
-        latest_ns = begun.wall_ns - _GRAIN_NS
         return bool(self._found) and all(
-            status.st_ctime_ns < latest_ns
-            and status.st_ctime_ns % _SECOND_NS != 0
+            begun.tells(status.st_ctime_ns)
             and not stat.S_ISLNK(status.st_mode)
             and devices.is_precise(status.st_dev, full)
             for full, status in self._found

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import failure, open_directory
 from cacheadmin.inventory.entries import (
@@ -23,6 +24,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
 )
 from cacheadmin.inventory.opening import OpenCache
+from cacheadmin.inventory.seen import ArchiveSeen, newest_change_ns
 from cacheadmin.packages.names import normalized
 from cacheadmin.readers import note_owner
 from cacheadmin.uv.layout import (
@@ -34,14 +36,22 @@ from cacheadmin.uv.layout import (
     trial_name,
 )
 
+if TYPE_CHECKING:
+    from cacheadmin.inventory.cache_memory import CacheMemory
+
 _DIST_INFO = ".dist-info"
 
 # A wheel has some dozens of names at its top; what has more is no wheel that was unpacked.
 _MAX_NAMES = 100_000
 
 
-def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | Stray | Unreadable]:
+def read_archives(
+    bucket_fd: int, bucket: str, memory: CacheMemory | None = None
+) -> Iterator[Archive | OnTrial | Stray | Unreadable | ArchiveSeen | int]:
     """Yield what one archive bucket holds.
+
+    With a memory, an archive that is as it was is its number there, and one that
+    can be remembered is followed by what tells so.
 
     Plain files, temporary folders and empty folders are never finished
     archives; every uv release's prune deletes them (facts section 2). A link
@@ -51,14 +61,18 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
     """
     if bucket == ARCHIVES:
         yield from _read_on_trial(bucket_fd)
-    for name in os.listdir(bucket_fd):
-        if bucket == ARCHIVES and name == TRIAL_FOLDER:
-            continue
-        path = f"{bucket}/{name}"
+    else:
+        memory = None
+    ours = (TRIAL_FOLDER,) if bucket == ARCHIVES else ()
+    for name in (name for name in os.listdir(bucket_fd) if name not in ours):
         try:
             status = os.stat(name, dir_fd=bucket_fd, follow_symlinks=False)
         except FileNotFoundError:
             continue
+        if memory is not None and (same := memory.same_archive(name, status)) is not None:
+            yield same
+            continue
+        path = f"{bucket}/{name}"
         note_owner(status.st_uid)
         try:
             if stat.S_ISLNK(status.st_mode) and is_tripwire(bucket_fd, path):
@@ -69,7 +83,7 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
                 what = f"a {'link' if link else 'file'} where archives are"
                 yield Stray(path, what, not link, status.st_uid, _newest(status))
                 continue
-            names = _list(bucket_fd, name)
+            inside = _list(bucket_fd, name)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -77,14 +91,16 @@ def read_archives(bucket_fd: int, bucket: str) -> Iterator[Archive | OnTrial | S
             yield _archive(name, path, [], status)
             continue
         temporary = is_temporary(name)
-        if temporary or not names or not is_archive_id(name):
+        if temporary or not inside or not is_archive_id(name):
             what = "a temporary folder" if temporary else "an empty folder"
-            if names and not temporary:
+            if inside and not temporary:
                 what = "a folder with a name that no archive has"
-            removable = temporary or not names
+            removable = temporary or not inside
             yield Stray(path, what, removable, status.st_uid, _newest(status))
             continue
-        yield _archive(name, path, names, status)
+        yield _archive(name, path, inside, status)
+        if memory is not None and status.st_dev == memory.device:
+            yield ArchiveSeen(ArchiveId(name), newest_change_ns((status,)))
 
 
 def is_tripwire(bucket_fd: int, entry: str) -> bool:

@@ -23,6 +23,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
     WheelPointer,
 )
+from cacheadmin.inventory.seen import ArchiveSeen, FolderSeen
 
 # What is handed over at a time: after so many steps (an entry, or a folder), or so long.
 _STEPS = 256
@@ -62,10 +63,23 @@ class Contents:
     """Modification times of folders in ns, by path."""
     writes: dict[str, dict[int, int]] = field(default_factory=dict)
     """The newest time (ns) each user (uid) wrote a file, by bucket."""
+    archives_seen: list[ArchiveSeen] = field(default_factory=list)
+    """Of the archives, those that can be remembered."""
+    folders_seen: list[FolderSeen] = field(default_factory=list)
+    """Of the folders, those that can be remembered."""
+    same_archives: list[int] = field(default_factory=list)
+    """Numbers of remembered archives that are as they were, in place of these."""
+    same_folders: list[int] = field(default_factory=list)
+    """Numbers of remembered folders that are as they were, in place of what is in them."""
 
     def wrote(self, bucket: str, status: stat_result) -> None:
         """Remember a write by the owner of a file."""
-        self._newest(bucket, status.st_uid, status.st_mtime_ns)
+        self.wrote_at(bucket, status.st_uid, status.st_mtime_ns)
+
+    def wrote_at(self, bucket: str, uid: int, written_ns: int) -> None:
+        """Remember a write by an account, and when (ns)."""
+        newest = self.writes.setdefault(bucket, {})
+        newest[uid] = max(newest.get(uid, 0), written_ns)
 
     def taken(self) -> Contents:
         """Return what was filled in so far, and begin again."""
@@ -85,11 +99,7 @@ class Contents:
         for bucket, newest in part.writes.items():
             self.writes.setdefault(bucket, {})
             for uid, written_ns in newest.items():
-                self._newest(bucket, uid, written_ns)
-
-    def _newest(self, bucket: str, uid: int, written_ns: int) -> None:
-        newest = self.writes.setdefault(bucket, {})
-        newest[uid] = max(newest.get(uid, 0), written_ns)
+                self.wrote_at(bucket, uid, written_ns)
 
 
 _NAMES = tuple(one.name for one in fields(Contents))

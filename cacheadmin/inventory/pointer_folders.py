@@ -16,7 +16,7 @@ import re
 import stat
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from cacheadmin.fs.reading import (
     ReadFailure,
@@ -27,6 +27,7 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
+from cacheadmin.inventory.cache_memory import stamp_of_folder
 from cacheadmin.inventory.contents import OVER_TIME, Contents, in_parts
 from cacheadmin.inventory.entries import (
     ArchiveId,
@@ -36,6 +37,7 @@ from cacheadmin.inventory.entries import (
     Unreadable,
     WheelPointer,
 )
+from cacheadmin.inventory.seen import FolderSeen, newest_change_ns
 from cacheadmin.packages.names import normalized
 from cacheadmin.readers import Question, note_owner
 from cacheadmin.uv.layout import (
@@ -60,6 +62,9 @@ from cacheadmin.uv.pointers import (
     revision_named_by,
 )
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.cache_memory import CacheMemory
 
 # Pointers lie at most five folders below their bucket (facts section 2).
 _MAX_DEPTH = 8
@@ -97,15 +102,19 @@ def read_pointer_folders(task: FoldersTask) -> Iterator[Contents]:
     return in_parts(contents, pointer_folders(task, contents))
 
 
-def pointer_folders(task: FoldersTask, contents: Contents) -> Iterator[None]:
+def pointer_folders(
+    task: FoldersTask, contents: Contents, memory: CacheMemory | None = None
+) -> Iterator[None]:
     """Fill ``contents`` with what folders hold; yields after each step."""
     shared: _Shared = {}
     for folder in task.folders:
         parsed = parse_bucket_name(folder.partition("/")[0])
         kind = parsed[0] if parsed else ""
         bucket = folder.partition("/")[0]
-        reader = _Reader(task.cache_fd, contents, bucket, kind, task.skip, shared)
-        yield from reader.visit_from(task.cache_fd, folder)
+        # Of sources and environments nothing is remembered.
+        known = memory if kind in WHEEL_KINDS else None
+        reader = _Reader(task.cache_fd, contents, bucket, kind, task.skip, shared, known)
+        yield from reader.visit_from(folder)
 
 
 FOLDERS: Question[FoldersTask, Contents] = Question(read_pointer_folders, Contents, in_parts=True)
@@ -115,6 +124,8 @@ FOLDERS: Question[FoldersTask, Contents] = Question(read_pointer_folders, Conten
 class _Listing:
     """One folder's content, split by type, with the status of everything but folders."""
 
+    status: os.stat_result
+    """The folder's own status, from before it was listed."""
     folders: list[str]
     """Names of folders."""
     links: dict[str, os.stat_result]
@@ -123,6 +134,8 @@ class _Listing:
     """Everything else."""
     led_to: dict[str, ArchiveId | None] = field(default_factory=dict)
     """Which archive a link leads to, where that was asked."""
+    is_doubtful: bool = False
+    """Whether something in it was not read, not understood, or is no entry."""
 
 
 class _Reader:
@@ -134,6 +147,7 @@ class _Reader:
         kind: str,
         skip: Container[str],
         shared: _Shared,
+        memory: CacheMemory | None,
     ) -> None:
         self.cache_fd = cache_fd
         self.found = found
@@ -141,19 +155,50 @@ class _Reader:
         self.kind = kind
         self.skip = skip
         self.shared = shared
+        self.memory = memory
         self._spent: set[int] = set()
 
-    def visit_from(self, cache_fd: int, folder: str) -> Iterator[None]:
+    def visit_from(self, folder: str) -> Iterator[None]:
         """Visit a folder named from the cache root, without following a link on the way."""
+        depth = folder.count("/")
+        number = self._same(folder)
+        if number is not None:
+            yield from self._visit_inside(number, folder, depth)
+        else:
+            yield from self._visit_by_path(folder, depth)
+
+    def _visit_by_path(self, path: str, depth: int) -> Iterator[None]:
         try:
-            fd = open_directory_beneath(cache_fd, folder)
+            fd = open_directory_beneath(self.cache_fd, path)
         except OSError as error:
-            self._unreadable(folder, error)
+            self._unreadable(path, error)
             return
-        yield from self._visit_open(fd, folder, folder.count("/"))
+        yield from self._visit_open(fd, path, depth)
+
+    def _same(self, path: str) -> int | None:
+        """Return the number in memory of a folder that is as it was, and note it."""
+        number = None if self.memory is None else self.memory.same_folder(path, self.cache_fd)
+        if number is not None:
+            self.found.same_folders.append(number)
+        return number
+
+    def _visit_inside(self, number: int, path: str, depth: int) -> Iterator[None]:
+        """Visit the folders in one that is as it was: each may be as it was, or not."""
+        yield
+        for name in () if self.memory is None else self.memory.folders_in(number):
+            inner = f"{path}/{name}"
+            same = self._same(inner)
+            if same is None:
+                yield from self._visit_by_path(inner, depth + 1)
+            else:
+                yield from self._visit_inside(same, inner, depth + 1)
 
     def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> Iterator[None]:
         if path in self.skip:
+            return
+        number = self._same(path)
+        if number is not None:
+            yield from self._visit_inside(number, path, depth)
             return
         if depth > _MAX_DEPTH:
             reason = "deeper than any uv release writes"
@@ -172,7 +217,7 @@ class _Reader:
             note_owner(status.st_uid)
             # Before the listing: a change during it must look like a later one.
             self.found.watched[path] = status.st_mtime_ns
-            listing = self._list(fd, path)
+            listing = self._list(fd, path, status)
             if depth == 0:
                 self._builds(fd, path, listing)
             if self.kind in WHEEL_KINDS:
@@ -190,14 +235,15 @@ class _Reader:
     def _builds(self, fd: int, path: str, listing: _Listing) -> None:
         """Take out what uv has not finished, lest a half-unpacked source be read as pointers."""
         temporary = [name for name in listing.folders if is_temporary(name)]
+        listing.is_doubtful |= bool(temporary)
         for name in temporary:
             listing.folders.remove(name)
             build = read_build(fd, name, f"{path}/{name}")
             if build is not None:
                 self.found.builds.append(build)
 
-    def _list(self, fd: int, path: str) -> _Listing:
-        listing = _Listing([], {}, {})
+    def _list(self, fd: int, path: str, own: os.stat_result) -> _Listing:
+        listing = _Listing(own, [], {}, {})
         with os.scandir(fd) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
@@ -207,10 +253,12 @@ class _Reader:
                     status = entry.stat(follow_symlinks=False)
                 except OSError as error:
                     self._unreadable(f"{path}/{entry.name}", error)
+                    listing.is_doubtful = True
                     continue
                 is_link = stat.S_ISLNK(status.st_mode)
                 # A tripwire is ours: no entry, and no sign that a release uses the bucket.
                 if is_link and self._is_tripwire(f"{path}/{entry.name}"):
+                    listing.is_doubtful = True
                     continue
                 self.found.wrote(self.bucket, status)
                 (listing.links if is_link else listing.files)[entry.name] = status
@@ -241,6 +289,26 @@ class _Reader:
                 names["metadata"] = metadata
             self._wheel(fd, f"{path}/{key}", key, package, names, listing)
             yield
+        if self.memory is not None and not listing.is_doubtful:
+            self._note(path, listing, {name for names in keys.values() for name in names.values()})
+
+    def _note(self, path: str, listing: _Listing, of_pointers: set[str]) -> None:
+        """Note what tells that a folder is as it is: all of it was understood."""
+        statuses = {**listing.links, **listing.files}
+        names = sorted(statuses)
+        looked_at = [listing.status, *(statuses[name] for name in names)]
+        stamp = None if self.memory is None else stamp_of_folder(looked_at, self.memory.device)
+        if stamp is not None:
+            writes: dict[int, int] = {}
+            for status in looked_at[1:]:
+                newest = writes.get(status.st_uid, 0)
+                writes[status.st_uid] = max(newest, status.st_mtime_ns)
+            others = tuple(name for name in names if name not in of_pointers)
+            self.found.folders_seen.append(
+                FolderSeen(
+                    path, stamp, newest_change_ns(looked_at), tuple(listing.folders), others, writes
+                )
+            )
 
     def _is_link_to_archive(self, fd: int, path: str, name: str, listing: _Listing) -> bool:
         """Whether a name without a pointer's ending is a link to an archive.
@@ -253,6 +321,7 @@ class _Reader:
             if listing.led_to[name] is not None:
                 return True
         if name not in _BESIDE_POINTERS:
+            listing.is_doubtful = True
             link = name in listing.links
             what = "a link that leads to no archive" if link else "a file of no known ending"
             status = listing.links[name] if link else listing.files[name]
@@ -290,6 +359,7 @@ class _Reader:
         linked = listing.led_to[names["link"]] if "link" in names else None
         if linked is not None:
             archives.add(linked)
+        listing.is_doubtful |= not understood
         statuses = [(listing.files.get(n) or listing.links[n]) for n in names.values()]
         newest = max(statuses, key=lambda status: status.st_mtime_ns)
         self.found.wheel_pointers.append(
@@ -391,7 +461,7 @@ class _Reader:
             status = os.fstat(fd)
             note_owner(status.st_uid)
             self.found.watched[path] = status.st_mtime_ns
-            listing = self._list(fd, path)
+            listing = self._list(fd, path, status)
             for link, status in listing.links.items():
                 if self._linked_archive(fd, link) is None:
                     what = "a link that leads to no archive"

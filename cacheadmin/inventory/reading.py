@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from cacheadmin.fs.precise_times import LookTime
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory
 from cacheadmin.fs.walking import files_below
 from cacheadmin.inventory.archives import read_archives
@@ -40,6 +41,7 @@ from cacheadmin.inventory.interpreter_records import (
 from cacheadmin.inventory.opening import OpenCache, open_cache
 from cacheadmin.inventory.pointer_folders import FOLDERS, FoldersTask, pointer_folders
 from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
+from cacheadmin.inventory.seen import ArchiveSeen
 from cacheadmin.readers import Question, Readers, note_owner
 from cacheadmin.readers import Unreadable as Failed
 from cacheadmin.uv.layout import (
@@ -56,6 +58,9 @@ from cacheadmin.uv.layout import (
 )
 from cacheadmin.uv.releases import is_known_bucket
 
+if TYPE_CHECKING:
+    from cacheadmin.inventory.cache_memory import CacheMemory
+
 __all__ = [
     "InterpreterEntries",
     "OpenCache",
@@ -63,6 +68,7 @@ __all__ = [
     "open_cache",
     "questions",
     "read_inventory",
+    "read_inventory_again",
 ]
 
 _POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
@@ -78,15 +84,40 @@ def read_inventory(cache: OpenCache, readers: Readers | None = None) -> Inventor
     that cannot be read becomes an ``Unreadable``.
     """
     read_at_ns = time.time_ns()
+    return _inventory(cache, read_at_ns, _read(cache, readers, ENTRY))
+
+
+def read_inventory_again(
+    cache: OpenCache, readers: Readers, memory: CacheMemory
+) -> tuple[Inventory, Any]:
+    """Return what `read_inventory` does, taking from a memory what is as it was.
+
+    And what to remember from now on, as plain data; None: what is remembered already.
+    Raises DamagedMemoryError.
+    """
+    begun = LookTime.now()
+    question: Question[EntryTask, Contents] = Question(
+        _Remembering(memory).read_entry, Contents, in_parts=True, whose=_owner_of_entry
+    )
+    contents = _read(cache, readers, question)
+    # Before what is the same is put to it: that has no need to be written down.
+    kept = None if begun.was_set() else memory.written(contents, begun)
+    memory.recall(contents)
+    return _inventory(cache, begun.wall_ns, contents), kept
+
+
+def _read(
+    cache: OpenCache, readers: Readers | None, question: Question[EntryTask, Contents]
+) -> Contents:
     names = sorted(name for name in list_root(cache) if name not in ROOT_NAMES)
     contents = Contents()
     with readers_for(cache, readers) as pool:
-        for reply in pool.replies(ENTRY, [EntryTask(cache.fd, name) for name in names]):
+        for reply in pool.replies(question, [EntryTask(cache.fd, name) for name in names]):
             for part in reply.parts:
                 contents.add(part)
             if reply.failed is not None:
                 _add_unread(contents, reply.item.name, reply.failed)
-    return _inventory(cache, read_at_ns, contents)
+    return contents
 
 
 def _add_unread(contents: Contents, name: str, failed: Failed) -> None:
@@ -100,10 +131,20 @@ def _add_unread(contents: Contents, name: str, failed: Failed) -> None:
         contents.buckets.append((name, *parsed))
 
 
-def read_entry(task: EntryTask) -> Iterator[Contents]:
+def read_entry(task: EntryTask, memory: CacheMemory | None = None) -> Iterator[Contents]:
     """Yield what a name in the root is, and holds, in parts. Runs in a reader."""
-    reading = _Reading(task.cache_fd)
+    reading = _Reading(task.cache_fd, memory)
     return in_parts(reading.found, reading.read(task.name))
+
+
+class _Remembering:
+    """Reads as `read_entry` does, in a reader that was forked with a memory."""
+
+    def __init__(self, memory: CacheMemory) -> None:
+        self._memory = memory
+
+    def read_entry(self, task: EntryTask) -> Iterator[Contents]:
+        return read_entry(task, self._memory)
 
 
 def _owner_of_entry(task: EntryTask) -> int | None:
@@ -118,8 +159,9 @@ ENTRY: Question[EntryTask, Contents] = Question(
 class _Reading:
     """Reads one name of the root, in a reader."""
 
-    def __init__(self, cache_fd: int) -> None:
+    def __init__(self, cache_fd: int, memory: CacheMemory | None) -> None:
         self.cache_fd = cache_fd
+        self.memory = memory
         self.found = Contents()
 
     def read(self, name: str) -> Iterator[None]:
@@ -173,7 +215,8 @@ class _Reading:
 
     def _read_bucket(self, name: str, kind: str) -> Iterator[None]:
         if kind in _POINTER_KINDS:
-            yield from pointer_folders(FoldersTask(self.cache_fd, (name,)), self.found)
+            task = FoldersTask(self.cache_fd, (name,))
+            yield from pointer_folders(task, self.found, self.memory)
             return
         try:
             fd = open_directory(name, self.cache_fd)
@@ -198,9 +241,13 @@ class _Reading:
             os.close(fd)
 
     def _read_archives(self, fd: int, bucket: str) -> Iterator[None]:
-        for one in read_archives(fd, bucket):
-            if isinstance(one, Archive):
+        for one in read_archives(fd, bucket, self.memory):
+            if isinstance(one, int):
+                self.found.same_archives.append(one)
+            elif isinstance(one, Archive):
                 self.found.archives.append(one)
+            elif isinstance(one, ArchiveSeen):
+                self.found.archives_seen.append(one)
             elif isinstance(one, OnTrial):
                 self.found.on_trial.append(one)
             elif isinstance(one, Stray):
@@ -300,7 +347,7 @@ def _inventory(cache: OpenCache, read_at_ns: int, found: Contents) -> Inventory:
 
 
 def _bucket(name: str, kind: str, version: int, newest: Mapping[int, int]) -> Bucket:
-    writes = sorted(newest.items(), key=lambda item: -item[1])
+    writes = sorted(newest.items(), key=lambda item: (-item[1], item[0]))
     return Bucket(
         name,
         kind,

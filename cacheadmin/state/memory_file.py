@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +27,29 @@ if TYPE_CHECKING:
 _MAGIC = b"cacheadmin memory\n"
 _SUM_BYTES = 16
 
-# 200,000 environments have less.
+# 200,000 environments have less, and so has a cache of a million archives.
 _MAX_BYTES = 512 * 1024 * 1024
 
 _FOLDER = "memory"
 
 
-class MemoryFile:
-    """The memory of one cache, as one policy reaches it."""
+class CheckedFile:
+    """One file of plain data beside the state; ``about`` is what it depends on as a whole."""
 
-    def __init__(self, url: str, inventory: Inventory, aliases: tuple[str, ...]) -> None:
-        self._about: list[Any] = context(inventory, aliases)
-        key = msgpack.packb(self._about[-2:], unicode_errors="surrogateescape")
-        name = blake2b(key, digest_size=10).hexdigest()
+    def __init__(self, url: str, name: str, about: list[Any]) -> None:
         file = sqlite_path(url) or sqlite_path(default_url()) or ""
         self.path = os.path.join(os.path.dirname(os.path.abspath(file)), _FOLDER, name)
         """Where it is kept."""
+        self.about = about
+        """What has to be the same for it to be of use."""
 
-    def read(self) -> Written | None:
-        """Return what is remembered; None where there is nothing that can be trusted."""
+    def read_plain(self) -> dict[str, Any] | None:
+        """Return what was written; None where there is nothing that can be trusted."""
         content = self._trusted_content()
         if content is None or not content.startswith(_MAGIC):
             return None
         head = len(_MAGIC) + _SUM_BYTES
-        body = content[head:]
+        body = memoryview(content)[head:]
         if blake2b(body, digest_size=_SUM_BYTES).digest() != content[len(_MAGIC) : head]:
             return None
         try:
@@ -58,7 +58,21 @@ class MemoryFile:
             )
         except (msgpack.UnpackException, ValueError, TypeError, RecursionError):
             return None
-        return from_plain(data, self._about)
+        return data if isinstance(data, dict) and data.get("about") == self.about else None
+
+    def write_plain(self, data: Mapping[str, Any]) -> bool:
+        """Replace it; False where it can't be written, which costs the next look time."""
+        body = msgpack.packb(
+            {**data, "about": self.about}, use_bin_type=True, unicode_errors="surrogateescape"
+        )
+        content = _MAGIC + blake2b(body, digest_size=_SUM_BYTES).digest() + body
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            write_atomically(self.path, content, 0o600)
+        except (OSError, CacheadminError):
+            return False
+        return True
 
     def _trusted_content(self) -> bytes | None:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -78,19 +92,28 @@ class MemoryFile:
         finally:
             os.close(fd)
 
+
+class MemoryFile(CheckedFile):
+    """What is remembered of the environments of one cache, as one policy reaches it."""
+
+    def __init__(self, url: str, inventory: Inventory, aliases: tuple[str, ...]) -> None:
+        about = context(inventory, aliases)
+        super().__init__(url, name_of(about[-2:]), about)
+
+    def read(self) -> Written | None:
+        """Return what is remembered; None where there is nothing that can be trusted."""
+        data = self.read_plain()
+        return None if data is None else from_plain(data, self.about)
+
     def write(self, written: Written) -> bool:
         """Replace it; False where it can't be written, which costs the next look time."""
-        body = msgpack.packb(
-            to_plain(written, self._about), use_bin_type=True, unicode_errors="surrogateescape"
-        )
-        content = _MAGIC + blake2b(body, digest_size=_SUM_BYTES).digest() + body
-        folder = os.path.dirname(self.path)
-        try:
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            write_atomically(self.path, content, 0o600)
-        except (OSError, CacheadminError):
-            return False
-        return True
+        return self.write_plain(to_plain(written, self.about))
+
+
+def name_of(key: Any) -> str:
+    """Return the name of a file that is about something."""
+    packed = msgpack.packb(key, unicode_errors="surrogateescape")
+    return blake2b(packed, digest_size=10).hexdigest()
 
 
 def _is_trusted(status: os.stat_result) -> bool:

@@ -18,9 +18,10 @@ from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.sightings import Sightings
-from cacheadmin.evidence.stamps import Devices, LookTime, Stamp, stamp_of
+from cacheadmin.evidence.stamps import Stamp, stamp_of
 from cacheadmin.fs import linked_tree
 from cacheadmin.fs.mounts import parse_mount
+from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.inventory.reading import open_cache, read_inventory
 from cacheadmin.situation import look_at

@@ -20,10 +20,13 @@ from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import Environment, EnvironmentKind
 from cacheadmin.evidence.look import Look
 from cacheadmin.evidence.memory import Memory
-from cacheadmin.inventory.reading import open_cache, read_inventory
+from cacheadmin.inventory.entries import Inventory
+from cacheadmin.inventory.opening import OpenCache
+from cacheadmin.inventory.reading import open_cache
 from cacheadmin.policy.model import Policy
-from cacheadmin.readers import Question, ReaderLimits
+from cacheadmin.readers import Question, ReaderLimits, Readers
 from cacheadmin.state.memory_file import MemoryFile
+from cacheadmin.state.remembered_inventory import read_inventory_with_memory
 
 DAY_NS = 86_400 * 10**9
 
@@ -74,13 +77,18 @@ class SmallFarm:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: p{number}\nVersion: 1.0\n")
         (info / "WHEEL").write_text("Wheel-Version: 1.0\n")
         (archive / f"p{number}.py").write_text("x = 1\n")
-        pointer = self.cache / "wheels-v7" / "pypi" / f"p{number}"
-        pointer.mkdir(exist_ok=True)
+        self.pointer(number).parent.mkdir(exist_ok=True)
+        self.pointer(number).write_bytes(self.pointer_content(number))
+
+    def pointer(self, number: int) -> Path:
+        """Return where the pointer to an archive lies."""
+        return self.cache / "wheels-v7" / "pypi" / f"p{number}" / "1.0-py3-none-any.http"
+
+    def pointer_content(self, number: int) -> bytes:
+        """Return what a pointer file to an archive holds."""
         wheel = f"p{number}-1.0-py3-none-any"
-        head = msgpack.packb([archive.name, [], f"{wheel}.whl", 0, None])
-        (pointer / "1.0-py3-none-any.http").write_bytes(
-            head + b"\0" * 16 + len(head).to_bytes(8, "little")
-        )
+        head = msgpack.packb([self.archive(number).name, [], f"{wheel}.whl", 0, None])
+        return bytes(head + b"\0" * 16 + len(head).to_bytes(8, "little"))
 
     def environment(self, name: str) -> Path:
         """Return where an environment lies."""
@@ -128,7 +136,7 @@ class SmallFarm:
         """Look at every environment; return what was seen, and the paths that were scanned."""
         readers = InThisProcess()
         with open_cache(str(self.cache)) as cache:
-            inventory = read_inventory(cache)
+            inventory = self._read(cache, remembering=remembering)
             file = MemoryFile(self.state, inventory, self.policy.aliases)
             memory = None
             if remembering:
@@ -149,3 +157,18 @@ class SmallFarm:
             if memory is not None and (written := memory.written()) is not None:
                 file.write(written)
         return seen, readers.scanned
+
+    def inventory(self, *, remembering: bool = True) -> Inventory:
+        """Read the cache alone."""
+        with open_cache(str(self.cache)) as cache:
+            return self._read(cache, remembering=remembering)
+
+    def _read(self, cache: OpenCache, *, remembering: bool) -> Inventory:
+        with Readers(keep=(cache.fd,)) as readers:
+            return read_inventory_with_memory(
+                cache,
+                readers,
+                self.state,
+                now_ns=self.now_ns,
+                every_ns=7 * DAY_NS if remembering else 0,
+            )
