@@ -98,7 +98,7 @@ def has_upgraded(case: Case, trace: ReleaseTrace) -> bool:
     """
     if trace.is_program or trace.uid is None or trace.bucket is not None:
         return False
-    programs = [p for p in case.evidence.releases if p.is_program and p.uid in (trace.uid, None)]
+    programs = [*case.programs.get(trace.uid, ()), *case.programs.get(None, ())]
     own = [program for program in programs if program.uid == trace.uid]
     if not own or max(program.seen_ns for program in own) <= trace.seen_ns:
         return False

@@ -14,6 +14,7 @@ from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process, Unseen
+    from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.inventory.entries import Bucket, Inventory, Unreadable
     from cacheadmin.policy.model import Policy
 
@@ -99,6 +100,18 @@ class Case:
             *(() if published is None else (published,)),
             *(() if scanned is None else scanned.led_to),
         )
+
+    @cached_property
+    def programs(self) -> dict[int | None, tuple[ReleaseTrace, ...]]:
+        """The uv executables of each account; under None those for every user.
+
+        There is a trace for each environment, and all are held against these.
+        """
+        found: dict[int | None, list[ReleaseTrace]] = {}
+        for trace in self.evidence.releases:
+            if trace.is_program:
+                found.setdefault(trace.uid, []).append(trace)
+        return {uid: tuple(programs) for uid, programs in found.items()}
 
     @cached_property
     def git_packages(self) -> dict[str, tuple[tuple[str, str | None], ...]]:
