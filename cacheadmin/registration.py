@@ -116,13 +116,13 @@ class Registry:
         """Return everything that is registered or remembered, by path."""
         rows = [
             Registration(
-                row.environment.path,
-                "added" if row.registered else "remembered",
-                row.environment.uid,
-                os.path.lexists(row.environment.path),
-                rfc3339(row.environment.seen_ns),
+                known.path,
+                "added" if known.registered else "remembered",
+                known.uid,
+                os.path.lexists(known.path),
+                rfc3339(known.seen_ns),
             )
-            for row in self._state.rows()
+            for known in self._state.known_environments()
         ]
         for candidate in registered(self._folder) if self._folder is not None else ():
             if isinstance(candidate, Candidate):

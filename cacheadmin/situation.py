@@ -22,7 +22,7 @@ from cacheadmin.text.timestamps import NANOSECONDS, now_ns
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured, Ranges
     from cacheadmin.evidence.collecting import Collected
-    from cacheadmin.evidence.facts import Environment, Evidence, Pin
+    from cacheadmin.evidence.facts import Environment, Evidence, Pin, RememberedEnvironment
     from cacheadmin.evidence.idleness import HostTime
     from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.entries import Inventory
@@ -104,8 +104,10 @@ class Situation:
         from cacheadmin.errors import NotPermitted
         from cacheadmin.state.store import StateUnusable
 
+        memory = self.collected.look.memory
+        looked_ns = {} if memory is None else memory.looked_ns
         try:
-            self.state.remember(self.evidence.environments, self.now_ns)
+            self.state.remember(self.evidence.environments, self.now_ns, looked_ns)
         except (StateUnusable, NotPermitted):
             # Reading commands work without; a prune says it (`run_prune`).
             pass
@@ -303,7 +305,7 @@ def look_with(
                 loaded.policy,
                 cache,
                 inventory,
-                state.remembered_environments(),
+                state.known_environments(),
                 observed=store,
                 told=told,
                 now_ns=moment,
@@ -324,6 +326,7 @@ def look_with(
         learned = state.learned_releases()
         evidence = replace(
             evidence,
+            remembered=_not_seen_now(state, collected),
             pins=_with_ages(evidence.pins, state, here),
             sprung=_sprung(loaded.policy, cache, moment),
             user_names=_account_names(inventory, evidence),
@@ -347,6 +350,16 @@ def look_with(
         situation = Situation(loaded, cache, inventory, evidence, state, moment, here, collected)
         situation.remember_environments()
         yield situation
+
+
+def _not_seen_now(state: State, collected: Collected) -> tuple[RememberedEnvironment, ...]:
+    """Return what is on record of environments that are not seen, or not whole, now."""
+    from cacheadmin.evidence.facts import EnvironmentStatus
+
+    lost = (EnvironmentStatus.MISSING, EnvironmentStatus.UNREADABLE)
+    seen = {one.path for one in collected.evidence.environments if one.status not in lost}
+    paths = {one.path for one in collected.look.known if one.path not in seen}
+    return state.remembered_environments(paths) if paths else ()
 
 
 def _sprung(policy: Policy, cache: OpenCache, moment_ns: int) -> dict[str, int]:

@@ -94,7 +94,6 @@ def collect_evidence(
         collected_at_ns=now_ns,
         filesystem=describe_filesystem(inventory.cache.path),
         environments=environments,
-        remembered=look.remembered,
         processes=tuple(p for p in look.processes if p.uses or p.is_uv),
         releases=(
             *collect_releases(inventory, environments, look.processes, now_ns, look.readers),

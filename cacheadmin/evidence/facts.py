@@ -158,6 +158,26 @@ class Environment:
 
 
 @frozen
+class KnownEnvironment:
+    """An environment that is in the state: what a look needs to find it again."""
+
+    path: str
+    """Its absolute path."""
+    kind: EnvironmentKind
+    """What sort of environment it was."""
+    uid: int | None
+    """Its owner; None where that was not known."""
+    uv_version: str | None
+    """The release that created it; None where that was not known."""
+    fingerprint: str
+    """Its ``Environment.fingerprint``; empty for one that was never scanned."""
+    seen_ns: int
+    """When it was recorded last: at most an hour before it was seen last."""
+    registered: bool
+    """Whether a user added it by hand (`cacheadmin venv add`)."""
+
+
+@frozen
 class RememberedEnvironment:
     """What an earlier run recorded of an environment (from the state)."""
 
@@ -444,7 +464,7 @@ class Evidence:
     environments: tuple[Environment, ...] = ()
     """Environments that have to do with the cache, as the scan saw them."""
     remembered: tuple[RememberedEnvironment, ...] = ()
-    """What earlier runs recorded of environments."""
+    """What earlier runs recorded of environments that are not seen, or can't be read, now."""
     processes: tuple[Process, ...] = ()
     """Running processes that use the cache or are a uv."""
     releases: tuple[ReleaseTrace, ...] = ()

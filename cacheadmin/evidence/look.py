@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import (
         Gap,
         HostUse,
+        KnownEnvironment,
         LockHolder,
         NamedEntry,
         Pin,
         Process,
-        RememberedEnvironment,
         Unseen,
     )
     from cacheadmin.evidence.locating import CacheLocator
@@ -118,8 +118,8 @@ class Look:
     """The cache, open."""
     inventory: Inventory
     """What lies in the cache, as it was read for the plan."""
-    remembered: tuple[RememberedEnvironment, ...] = ()
-    """What earlier looks recorded of environments."""
+    known: tuple[KnownEnvironment, ...] = ()
+    """The environments that earlier looks recorded."""
     observed: ObservedHosts = field(default_factory=NobodyObserved)
     """Where other hosts tell of themselves."""
     told: Observations = field(default_factory=Observations)

@@ -120,6 +120,8 @@ class Memory:
         self._is_changed = False
         self.recalled = 0
         """How many environments this look did not look at."""
+        self.looked_ns: dict[str, int] = {}
+        """When each of these was looked at, by its path."""
         self._sets: dict[bytes, frozenset[ArchiveId] | None] = {}
         self._there: list[ArchiveId | None] = [
             self._same_archive(name, inode)
@@ -164,6 +166,7 @@ class Memory:
             return None
         self._seen.add(identity)
         self.recalled += 1
+        self.looked_ns[candidate.path] = row.looked_ns
         return _environment(row, candidate, archives, hardlinked)
 
     def _is_due(self, row: _Row) -> bool:

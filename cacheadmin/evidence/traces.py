@@ -29,7 +29,7 @@ def accounts_with_traces(look: Look) -> frozenset[int]:
         if one.registrant is not None and one.sources != ("process",)
     }
     uids |= {process.uid for process in look.processes if process.uses}
-    uids |= {memory.uid for memory in look.remembered if memory.uid is not None}
+    uids |= {memory.uid for memory in look.known if memory.uid is not None}
     return frozenset(uid for uid in uids if uid >= 0)
 
 

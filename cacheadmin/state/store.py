@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -15,6 +15,7 @@ from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
     EnvironmentStatus,
+    KnownEnvironment,
     RememberedEnvironment,
 )
 from cacheadmin.evidence.idleness import HostTime
@@ -37,12 +38,16 @@ from cacheadmin.state.tables import (
     SCHEMA_NUMBER,
     Table,
 )
-from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 Row = tuple[Any, ...]
+
+_KNOWN = ("path", "kind", "uid", "uv_version", "fingerprint", "seen_ns", "registered")
+
+# So many environments are asked for one by one; of more, all are read.
+_ONE_BY_ONE = 16
 
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
@@ -65,16 +70,6 @@ class StateFull(StateUnusable):
 
 class StateIsNewer(Refused):
     """A newer release has written the state: nothing is done that it could lose by."""
-
-
-@frozen
-class RememberedRow:
-    """One environment of the state."""
-
-    environment: RememberedEnvironment
-    """What earlier runs recorded of it."""
-    registered: bool
-    """Whether a user added it by hand (`cacheadmin venv add`)."""
 
 
 def open_state(url: str | None, *, cache: CacheIdentity) -> State:
@@ -120,35 +115,67 @@ class State:
             with suppress(StateUnusable, NotPermitted):
                 self._read(SCHEMA_NUMBER, ("number",))
 
-    def remembered_environments(self) -> tuple[RememberedEnvironment, ...]:
-        """Return what earlier runs saw of each environment."""
-        return tuple(row.environment for row in self.rows())
+    def known_environments(self) -> tuple[KnownEnvironment, ...]:
+        """Return the environments that earlier runs recorded, without what they led to."""
+        rows = self._read(ENVIRONMENT, _KNOWN, cache=self._key)
+        return tuple(_known(row) for row in rows)
 
-    def rows(self) -> tuple[RememberedRow, ...]:
-        """Return every remembered environment, registered by hand or not."""
-        rows = self._read(ENVIRONMENT, ENVIRONMENT.names[1:], cache=self._key)
-        return tuple(_remembered(row) for row in rows)
+    def remembered_environments(
+        self, paths: Collection[str] | None = None
+    ) -> tuple[RememberedEnvironment, ...]:
+        """Return what earlier runs saw of environments; of all, or of those with these paths.
 
-    def remember(self, environments: Iterable[Environment], now_ns: int) -> int:
+        What ten thousand environments lead to is much, and it is seldom asked of all.
+        """
+        columns = ENVIRONMENT.names[1:]
+        if paths is not None and len(paths) <= _ONE_BY_ONE:
+            asked = (
+                self._read(ENVIRONMENT, columns, cache=self._key, path=storable(path))
+                for path in sorted(paths)
+            )
+            return tuple(_remembered(row) for rows in asked for row in rows)
+        found = (_remembered(row) for row in self._read(ENVIRONMENT, columns, cache=self._key))
+        return tuple(one for one in found if paths is None or one.path in paths)
+
+    def remember(
+        self,
+        environments: Iterable[Environment],
+        now_ns: int,
+        looked_ns: Mapping[str, int] | None = None,
+    ) -> int:
         """Record environments as they are now; return how many had changed.
 
         Cached ones are the cache's own; missing and unreadable ones keep what
         was last seen of them. A row is written when it differs, or when its
-        date is more than an hour old.
+        date is more than an hour old. ``looked_ns``: environments that are known
+        to be as they were at a look, by path, with the moment of that look.
         """
-        known = {row.environment.path: row for row in self.rows()}
+        known = {one.path: one for one in self.known_environments()}
         changed = []
+        doubtful: dict[str, Environment] = {}
         for environment in environments:
             if not _worth_remembering(environment):
                 continue
-            row = known.get(environment.path)
-            fresh = row is not None and now_ns - row.environment.seen_ns < 3600 * 10**9
-            if row is not None and fresh and _same(row.environment, environment):
-                continue
-            changed.append((environment, row is not None and row.registered))
+            path = environment.path
+            row = known.get(path)
+            if row is None or now_ns - row.seen_ns >= 3600 * 10**9 or not _same(row, environment):
+                changed.append(environment)
+            elif looked_ns is None or row.seen_ns < looked_ns.get(path, now_ns):
+                # Recorded before that look: what it led to then may have been something else.
+                doubtful[path] = environment
+        if doubtful:
+            before = {
+                one.path: (one.archives, one.entries)
+                for one in self.remembered_environments(doubtful)
+            }
+            changed += [
+                environment
+                for path, environment in doubtful.items()
+                if before.get(path) != (environment.archives, environment.entries)
+            ]
+        registered = {one.path for one in known.values() if one.registered}
         rows = [
-            (self._key, *_values(environment, now_ns, registered=registered))
-            for environment, registered in changed
+            (self._key, *_values(one, now_ns, registered=one.path in registered)) for one in changed
         ]
         if rows and not self._put_quickly(ENVIRONMENT, rows):
             self._put(ENVIRONMENT, rows)
@@ -444,9 +471,22 @@ def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:
     )
 
 
-def _remembered(row: Row) -> RememberedRow:
-    path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, registered = row
-    environment = RememberedEnvironment(
+def _known(row: Row) -> KnownEnvironment:
+    path, kind, uid, uv_version, fingerprint, seen_ns, registered = row
+    return KnownEnvironment(
+        os.fsdecode(unquote_to_bytes(path)) if "%" in path else path,
+        EnvironmentKind(kind),
+        uid,
+        uv_version,
+        fingerprint,
+        seen_ns,
+        registered,
+    )
+
+
+def _remembered(row: Row) -> RememberedEnvironment:
+    path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, _ = row
+    return RememberedEnvironment(
         path=os.fsdecode(unquote_to_bytes(path)),
         kind=EnvironmentKind(kind),
         uid=uid,
@@ -456,7 +496,6 @@ def _remembered(row: Row) -> RememberedRow:
         fingerprint=fingerprint,
         seen_ns=seen_ns,
     )
-    return RememberedRow(environment, registered)
 
 
 def _worth_remembering(environment: Environment) -> bool:
@@ -467,10 +506,8 @@ def _worth_remembering(environment: Environment) -> bool:
     )
 
 
-def _same(memory: RememberedEnvironment, environment: Environment) -> bool:
-    return (memory.archives, memory.entries, memory.fingerprint, memory.uv_version) == (
-        environment.archives,
-        environment.entries,
+def _same(known: KnownEnvironment, environment: Environment) -> bool:
+    return (known.fingerprint, known.uv_version) == (
         environment.fingerprint,
         environment.uv_version,
     )

@@ -83,12 +83,40 @@ def test_registering_by_hand_survives_being_seen_and_ends_by_hand(url: str) -> N
     state = a_state(url, "registered")
     state.register("/e", EnvironmentKind.VENV, 1000, NOW)
     state.remember([environment("/e", "a")], NOW)
-    (row,) = state.rows()
-    assert row.registered
-    assert row.environment.archives == {"a"}
+    (known,) = state.known_environments()
+    assert known.registered
+    (memory,) = state.remembered_environments()
+    assert memory.archives == {"a"}
     assert state.forget("/e")
     assert not state.forget("/e")
-    assert state.rows() == ()
+    assert state.known_environments() == ()
+
+
+@pytest.mark.parametrize("number", [3, 40])
+def test_what_environments_led_to_is_read_of_those_that_are_asked_for(
+    url: str, number: int
+) -> None:
+    state = a_state(url, f"asked-{number}")
+    state.remember([environment(f"/e{one}%", f"a{one}") for one in range(number + 5)], NOW)
+    asked = {f"/e{one}%" for one in range(number)}
+    found = state.remembered_environments(asked | {"/elsewhere"})
+    assert {one.path: one.archives for one in found} == {
+        f"/e{one}%": {f"a{one}"} for one in range(number)
+    }
+    assert len(state.known_environments()) == number + 5
+
+
+def test_what_is_known_to_be_as_it_was_is_recorded_where_that_look_was_not(url: str) -> None:
+    state = a_state(url, "looked")
+    state.remember([environment("/e", "a")], NOW)
+    # Another archive behind the same distributions, seen after that was recorded.
+    now = [environment("/e", "b")]
+    assert state.remember(now, NOW + 2, {"/e": NOW + 1}) == 1
+    assert state.remember(now, NOW + 3, {"/e": NOW + 1}) == 0
+    (memory,) = state.remembered_environments()
+    assert memory.archives == {"b"}
+    assert state.forget("/e")
+    assert state.remember(now, NOW + 4, {"/e": NOW + 1}) == 1
 
 
 def test_sizes_of_archives_come_back_and_gone_ones_are_forgotten(url: str) -> None:

@@ -104,8 +104,8 @@ def remembered(old: Old) -> tuple[Any, ...]:
     """Return all that a state of 0.1.0 holds, as today's code reads it."""
     state = open_state(f"sqlite:///{old.state}", cache=identity(old))
     sizes = sorted(open_archive_sizes(state).read())
-    rows = [(row.environment.path, row.registered, sorted(row.environment.archives))
-            for row in state.rows()]  # fmt: skip
+    archives = {one.path: sorted(one.archives) for one in state.remembered_environments()}
+    rows = [(one.path, one.registered, archives[one.path]) for one in state.known_environments()]
     return (
         rows,
         state.learned_releases()["9.9.9"],

@@ -17,7 +17,7 @@ class Remembered:
         return Facts(
             candidates=tuple(
                 Candidate(memory.path, memory.kind, (self.id,), memory.uid, memory.seen_ns)
-                for memory in look.remembered
+                for memory in look.known
                 if not stands_on_trial(look.cache, memory.path)
             )
         )
