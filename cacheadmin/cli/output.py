@@ -17,7 +17,7 @@ from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class Color(StrEnum):
@@ -100,14 +100,18 @@ def clear_progress() -> None:
         sys.stderr.flush()
 
 
-def data(text: str) -> None:
-    """Print a result to stdout.
+def data(text: str | Iterable[str]) -> None:
+    """Print a result to stdout: a text, or its pieces.
 
     Raises CacheadminError, and BrokenPipeError when the reader has left.
     """
     clear_progress()
     with _told_when_lost():
-        sys.stdout.write(text + "\n")
+        if isinstance(text, str):
+            sys.stdout.write(text + "\n")
+            return
+        sys.stdout.writelines(text)
+        sys.stdout.write("\n")
 
 
 def finish() -> None:

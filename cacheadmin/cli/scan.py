@@ -51,7 +51,7 @@ def _show(situation: Situation, environments: list[Environment], output_format: 
     from cacheadmin.report.tables import comma_separated
 
     owner, team = situation.owner_of, situation.team_of
-    as_json = [rows.environment_json(e, owner(e), team(e)) for e in environments]
+    as_json = (rows.environment_json(e, owner(e), team(e)) for e in environments)
     if output_format is RowFormat.JSON:
         output.data(document("scan", situation, {"venvs": as_json}))
     elif output_format is RowFormat.JSONL:

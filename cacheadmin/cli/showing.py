@@ -51,16 +51,17 @@ def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
 _WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "evict"})
 
 
-def document(command: str, situation: Situation, content: Mapping[str, Any]) -> str:
-    """Return one JSON document as text."""
+def document(command: str, situation: Situation, content: Mapping[str, Any]) -> Iterator[str]:
+    """Return the pieces of the text of one JSON document."""
     from cacheadmin.report.gaps import gaps_json
-    from cacheadmin.text.documents import dumps, header
+    from cacheadmin.text.documents import header
+    from cacheadmin.text.json_pieces import pieces
 
     head = header(command, situation.loaded, situation.cache.identity)
     gaps = {}
     if command in _WITH_GAPS:
         gaps["gaps"] = gaps_json(situation.case.gaps, head["host"], situation.case.user)
-    return dumps({**head, **content, **gaps})
+    return pieces({**head, **content, **gaps})
 
 
 def show_plan(

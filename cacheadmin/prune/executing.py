@@ -95,7 +95,7 @@ def transact(
         held_at_most=math.inf if beside else situation.policy.lock.held_at_most.total_seconds(),
     )
     lock = (SharedLock if beside else ExclusiveLock)(situation.cache.fd, identity.path)
-    rows = decisions_json(removals, sizes)
+    rows = list(decisions_json(removals, sizes))
     for row in rows:
         if row["path"] in on_trial:
             row["trial"] = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cacheadmin.accounting import Measured, Size
     from cacheadmin.planner.plan import Decision, Limit, Plan
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def decisions_json(
     decisions: Iterable[Decision], sizes: Mapping[str, Size]
-) -> list[dict[str, Any]]:
-    """Return decisions as the contract's rows; sizes null where none was measured."""
-    return [_decision_json(decision, sizes.get(decision.path)) for decision in decisions]
+) -> Iterator[dict[str, Any]]:
+    """Yield decisions as the contract's rows; sizes null where none was measured."""
+    for decision in decisions:
+        yield _decision_json(decision, sizes.get(decision.path))
 
 
 def _decision_json(decision: Decision, size: Size | None) -> dict[str, Any]:
@@ -54,7 +55,10 @@ def totals_json(plan: Plan, sizes: Measured[str]) -> dict[str, Any]:
 
 
 def plan_json(plan: Plan, sizes: Measured[str]) -> dict[str, Any]:
-    """Return the part of the document that ``plan`` and ``prune`` share."""
+    """Return the part of the document that ``plan`` and ``prune`` share.
+
+    Its rows are made as they are printed: there may be very many.
+    """
     return {
         "verdict": plan.verdict.value,
         "removals": decisions_json(plan.removals, sizes),

@@ -114,7 +114,7 @@ def _freed_json(story: EnvironmentStory, sizes: Measured[str]) -> dict[str, Any]
     freed = story.freed or ()
     total = sizes.together(decision.path for decision in freed)
     return {
-        "entries": decisions_json(freed, sizes),
+        "entries": list(decisions_json(freed, sizes)),
         "bytes": total.allocated_bytes,
         "reclaimable_bytes": total.reclaimable_bytes,
         "files": total.files,

@@ -37,7 +37,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
     """Return the document's content; groups are the largest first."""
     return {
         "by": usage.by.value,
-        "groups": [
+        "groups": (
             {
                 "kind": group.sort.value,
                 "name": group.name,
@@ -46,7 +46,7 @@ def usage_json(usage: Usage) -> dict[str, Any]:
                 **size_json(usage.groups[group]),
             }
             for group in _ordered(usage)
-        ],
+        ),
         "total": {"archives": sum(usage.archives.values()), **size_json(usage.total)},
         "unread": [
             {"path": problem.path, "reason": problem.reason}

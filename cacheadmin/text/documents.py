@@ -8,12 +8,12 @@ exact bytes: what is not UTF-8 appears as a lone surrogate escape
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cacheadmin import __version__
+from cacheadmin.text.json_pieces import pieces
 from cacheadmin.text.timestamps import now_ns, rfc3339
 
 Document = dict[str, Any]
@@ -76,5 +76,8 @@ def header(command: str, loaded: Loaded | None, cache: Identity | None) -> Docum
 
 
 def dumps(document: Mapping[str, Any]) -> str:
-    """Return a document as text: indented, stable, ASCII only (no terminal can be harmed)."""
-    return json.dumps(document, indent=2, ensure_ascii=True)
+    """Return a document as text: indented, stable, ASCII only (no terminal can be harmed).
+
+    Its values may be iterators of rows, as those of ``json_pieces.pieces``.
+    """
+    return "".join(pieces(document))
