@@ -246,7 +246,7 @@ def look_at(
     """
     from cacheadmin.policy.loading import load_policy
 
-    loaded = load_policy(argument, insecure=insecure_policy)
+    loaded = load_policy(argument, insecure=insecure_policy, recall=True)
     with look_with(
         loaded, report_clones=report_clones, deep=deep, afresh=afresh, progress=progress
     ) as situation:

@@ -1,25 +1,28 @@
 """The command line as a whole: global options, commands, errors to exit codes.
 
-Command modules import nothing but typer at their top, so that ``--help`` is
-quick; each body imports the one function it calls. Every failure ends here as
-one clear line on stderr and the exit code of its class.
+Command modules import nothing but declarations at their top, so that ``--help`` is
+quick; each body imports the one function it calls. A call that is plain to read
+(``plain_calls``) is carried out at once, any other by typer. Every failure ends
+here as one clear line on stderr and the exit code of its class.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
-
-import typer
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 from cacheadmin.cli import output
-from cacheadmin.cli.disk_errors import explained
 from cacheadmin.cli.everywhere import complete, global_options
+from cacheadmin.cli.lazy_typer import real_function
+from cacheadmin.cli.plain_calls import read_plainly
 from cacheadmin.errors import CacheadminError, ExitCode, NotACache
 
-# typer may carry its own copy of click: the class is reached through typer's name.
-_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import typer
 
 # In the order in which --help lists them: name, and whether it is a group.
 # Command NAME is the function of that name in ``cli/NAME.py``, group NAME its
@@ -56,12 +59,15 @@ _COMMANDS = {
 _WITHOUT_VALUE = frozenset({"-q", "--quiet", "-v", "--verbose", "--wide"})
 
 
-def build_app(only: str | None = None) -> typer.Typer:
+def build_app(only: str | None = None, *, listed: bool = False) -> typer.Typer:
     """Return the command line, with every command or with one alone.
 
     Reading the signatures of all commands takes a tenth of a preflight's
-    time; a call needs one of them.
+    time; a call needs one of them, and ``--help`` no more than what each is for
+    (``listed``).
     """
+    import typer
+
     app = typer.Typer(
         name="cacheadmin",
         help="Make a uv cache that many people share safe to clean.",
@@ -71,20 +77,44 @@ def build_app(only: str | None = None) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(global_options)
-    for name, is_group in _COMMANDS.items():
-        if only in (None, name):
-            module = import_module(f"cacheadmin.cli.{name}")
-            if is_group:
-                app.add_typer(getattr(module, f"{name}_app"), name=name)
-            else:
-                app.command(name)(getattr(module, name))
+    app.callback()(real_function(global_options))
+    # Typer lists groups after commands, whatever the order in which they are added.
+    for name, is_group in sorted(_COMMANDS.items(), key=itemgetter(1)):
+        if only not in (None, name):
+            continue
+        declared = _declared(name)
+        if listed:
+            app.command(name, help=declared.help if is_group else declared.__doc__)(_nothing)
+        elif is_group:
+            app.add_typer(declared.real(), name=name)
+        else:
+            app.command(name)(real_function(declared))
     return app
 
 
-def build_program(only: str | None = None) -> Any:
+def _nothing() -> None:
+    """Stand for a command that is listed alone."""
+
+
+def _declared(name: str) -> Any:
+    """Return what is declared of a command: its function, or its group."""
+    module = import_module(f"cacheadmin.cli.{name}")
+    return getattr(module, f"{name}_app" if _COMMANDS[name] else name)
+
+
+def _function(name: str, second: str | None) -> Callable[..., object] | None:
+    """Return the function of a command, or of one in a group; None where there is none."""
+    if name not in _COMMANDS or _COMMANDS[name] is (second is None):
+        return None
+    found: Callable[..., object] = _declared(name)
+    return found if second is None else _declared(name).functions.get(second)
+
+
+def build_program(only: str | None = None, *, listed: bool = False) -> Any:
     """Return the program as click's command: every command with options and help whole."""
-    return complete(typer.main.get_command(build_app(only)))
+    import typer
+
+    return complete(typer.main.get_command(build_app(only, listed=listed)))
 
 
 def _named_command(arguments: list[str]) -> str | None:
@@ -110,6 +140,8 @@ def _names_nothing(arguments: list[str]) -> bool:
 
 def _failed(error: Exception) -> int:
     """Report what no code closer to it has reported: a disk that is full or fails, or a bug."""
+    from cacheadmin.cli.disk_errors import explained
+
     worded = explained(error) if isinstance(error, OSError) else None
     if worded is None:
         output.unexpected(error)
@@ -125,8 +157,8 @@ def run(arguments: list[str]) -> int:
     if sys.stdout.isatty() and _names_nothing(arguments):
         arguments = [*arguments, "status"]
     try:
-        program = build_program(_named_command(arguments))
-        result = program(arguments, prog_name="cacheadmin", standalone_mode=False)
+        call = read_plainly(arguments, _function, global_options)
+        result = _run_by_typer(arguments) if call is None else call.run()
         output.finish()
     except CacheadminError as error:
         if isinstance(error, NotACache):
@@ -135,10 +167,7 @@ def run(arguments: list[str]) -> int:
             error = with_policies(error, arguments)
         output.failure(error)
         return int(error.exit_code)
-    except _UsageError as error:
-        output.usage(error)
-        return int(ExitCode.USAGE)
-    except (typer.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         output.note("interrupted")
         return 130
     except BrokenPipeError:
@@ -148,3 +177,20 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return _failed(error)
     return int(result) if isinstance(result, int) else int(ExitCode.DONE)
+
+
+def _run_by_typer(arguments: list[str]) -> object:
+    """Let typer read and run a command line: help, errors, and what is not plain to see."""
+    import typer
+
+    # typer may carry its own copy of click: the class is reached through typer's name.
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]
+    try:
+        listed = arguments in (["--help"], ["-h"])
+        program = build_program(_named_command(arguments), listed=listed)
+        return program(arguments, prog_name="cacheadmin", standalone_mode=False)
+    except usage_error as error:
+        output.usage(error)
+        return int(ExitCode.USAGE)
+    except typer.Abort:
+        raise KeyboardInterrupt from None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn, FailOnOption, InsecurePolicyOption
 from cacheadmin.cli.recording import MetricsOption, recorded

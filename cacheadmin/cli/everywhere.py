@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 
 
@@ -105,9 +104,12 @@ def global_options(
 
 def complete(program: Any) -> Any:
     """Give every command of a program (click's) the global options and whole help; return it."""
-    probe = typer.Typer(add_completion=False, rich_markup_mode=None)
-    probe.command()(global_options)
-    options = typer.main.get_command(probe).params
+    from typer import Typer
+    from typer.main import get_command
+
+    probe = Typer(add_completion=False, rich_markup_mode=None)
+    probe.command()(typer.real_function(global_options))
+    options = get_command(probe).params
     for command in _inner(program):
         spelled = {name for parameter in command.params for name in parameter.opts}
         command.params += [one for one in options if not spelled.intersection(one.opts)]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.errors import ExitCode
 
@@ -43,7 +42,7 @@ def help(
     from cacheadmin.cli.app import build_program
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.keys import all_keys, key_words
-    from cacheadmin.policy.loading import nearest
+    from cacheadmin.policy.parsing import nearest
 
     words = list(topic or ())
     program = build_program()

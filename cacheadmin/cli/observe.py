@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
@@ -48,7 +47,7 @@ def observe(
         raise WrongUsage("--list and --forget don't go together")
     command = "observe" if forget is None else "observe --forget"
     with recorded(command, policy, changes=forget is not None) as account:
-        loaded = account.loaded = load_policy(policy, insecure=insecure_policy)
+        loaded = account.loaded = load_policy(policy, insecure=insecure_policy, recall=True)
         if list_hosts or forget is not None:
             return _kept(loaded, forget, output_format)
         return _observe(account, loaded, output_format)

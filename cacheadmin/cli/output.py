@@ -10,8 +10,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.errors import CacheadminError
 from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
@@ -150,16 +149,14 @@ def note(message: str) -> None:
 def warning(message: str) -> None:
     """Print a warning to stderr, with ``--quiet`` too: not all is well."""
     clear_progress()
-    sys.stderr.write(
-        f"cacheadmin: {_coloured('warning', typer.colors.YELLOW)}: {printable(message)}\n"
-    )
+    sys.stderr.write(f"cacheadmin: {_coloured('warning', 'yellow')}: {printable(message)}\n")
 
 
 def failure(error: CacheadminError) -> None:
     """Print an error: the line, its details, and what to do."""
     clear_progress()
     label = f"{error.label}: " if error.label else ""
-    lines = [f"cacheadmin: {_coloured(label, typer.colors.RED)}{printable(error.message)}"]
+    lines = [f"cacheadmin: {_coloured(label, 'red')}{printable(error.message)}"]
     lines += [f"  {printable(detail)}" for detail in error.details]
     if error.hint:
         lines.append(f"  {printable(error.hint)}")

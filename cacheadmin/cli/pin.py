@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     InsecurePolicyOption,
@@ -112,7 +111,7 @@ def _pins(policy: str | None, insecure: bool, account: Account | None = None) ->
     from cacheadmin.pinning import Pins
     from cacheadmin.policy.loading import load_policy
 
-    loaded = load_policy(policy, insecure=insecure)
+    loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded
     with open_cache(loaded.policy.cache) as cache:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
@@ -33,7 +32,6 @@ def plan(
     if list_rules:
         return _list_rules(output_format)
     from cacheadmin.cli.showing import progress_bar, show_plan
-    from cacheadmin.prune.saved_plans import save_plan
     from cacheadmin.situation import look_at
 
     with (
@@ -44,6 +42,9 @@ def plan(
         made = situation.plan()
         sizes = situation.measure(made, kept=output_format is Format.JSON)
         if out is not None:
+            # It imports pydantic, which nothing else here does.
+            from cacheadmin.prune.saved_plans import save_plan
+
             save_plan(out, situation, made)
         return show_plan("plan", situation, made, sizes, output_format)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
@@ -37,8 +36,8 @@ def init_command(
     import os
 
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loading import parse_policy
     from cacheadmin.policy.locating import default_cache
+    from cacheadmin.policy.parsing import parse_policy
     from cacheadmin.policy.starter import starter_policy, write_starter
     from cacheadmin.policy.trust import read_trusted
     from cacheadmin.text.escaping import shell_word

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import MetricsOption, recorded
@@ -44,7 +43,7 @@ def preflight(
     if for_uv is not None and metrics is not None:
         raise WrongUsage("--metrics tells of our own prune, not of --for-uv")
     with recorded("preflight", policy, metrics=metrics, changes=False) as account:
-        account.loaded = load_policy(policy, insecure=insecure_policy)
+        account.loaded = load_policy(policy, insecure=insecure_policy, recall=True)
         with look_with(account.loaded) as situation:
             situation.require_writable()
             if for_uv is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
@@ -102,7 +101,7 @@ def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
     from cacheadmin.prune.result import Before
     from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
 
-    loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
+    loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy, recall=True)
     if call.dry_run:
         return _look_and_prune(account, loaded, call, Before())
     recovered = recover_interrupted(loaded.policy)
@@ -131,7 +130,6 @@ def _look_and_prune(
     from cacheadmin.cli.showing import progress_bar, show_plan
     from cacheadmin.protect.protecting import planted_before, was_protected
     from cacheadmin.prune.in_place import make_room_where_short
-    from cacheadmin.prune.saved_plans import narrow
     from cacheadmin.situation import look_with
 
     # Before the look: what a guard plants while we look is newer knowledge than ours.
@@ -142,6 +140,9 @@ def _look_and_prune(
         if account.wants_figures and before.room is None:
             _note_situation(account, situation, made)
         if call.plan_file is not None:
+            # It imports pydantic, which nothing else here does.
+            from cacheadmin.prune.saved_plans import narrow
+
             made, dropped = narrow(made, call.plan_file, situation)
             gone = {one.path for one in before.room.removed} if before.room else set()
             dropped = tuple((path, why) for path, why in dropped if path not in gone)

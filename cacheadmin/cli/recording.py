@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.output import Format
@@ -44,7 +43,7 @@ def _opened(
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.prune.quarantine import existing_quarantine
 
-    loaded = load_policy(policy, insecure=insecure)
+    loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded
     with (

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn
 from cacheadmin.cli.output import Format
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
     from cacheadmin.situation import Progress, Situation
 
 _STATUS_COLORS = {
-    "pass": typer.colors.GREEN,
-    "warn": typer.colors.YELLOW,
-    "fail": typer.colors.RED,
-    "safe": typer.colors.GREEN,
-    "limited": typer.colors.YELLOW,
-    "refused": typer.colors.RED,
+    "pass": "green",
+    "warn": "yellow",
+    "fail": "red",
+    "safe": "green",
+    "limited": "yellow",
+    "refused": "red",
 }
 
 

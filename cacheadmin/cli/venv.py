@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     InsecurePolicyOption,
@@ -117,7 +116,7 @@ def _registry(policy: str | None, insecure: bool, account: Account | None = None
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.registration import open_registry
 
-    loaded = load_policy(policy, insecure=insecure)
+    loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded
     return open_registry(loaded)

@@ -7,7 +7,7 @@ not booleans; the loader reads YAML 1.2, where they stay words.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     ConfigDict,
@@ -18,6 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from cacheadmin.policy.meaning import (
+    BudgetMeaning,
+    HostsMeaning,
+    NotifyMeaning,
+    ScanLimitsMeaning,
+    TrialMeaning,
+)
 from cacheadmin.policy.values import (
     AbsolutePath,
     AbsolutePathOrOff,
@@ -33,9 +40,6 @@ from cacheadmin.policy.values import (
     SizeOrShare,
     off,
 )
-
-if TYPE_CHECKING:
-    from cacheadmin.readers.questions import ReaderLimits
 
 
 class Team(Section):
@@ -132,17 +136,12 @@ class Unused(Section):
     after: OptionalDuration = Field(None, description="remove wheels unused for this long")
 
 
-class Budget(Section):
+class Budget(BudgetMeaning, Section):
     """Sizes to get below, least recently used first."""
 
     max_size: Size | None = Field(None, description="largest size of the cache")
     max_files: int | None = Field(None, ge=0, description="largest number of files")
     min_free: SizeOrShare | None = Field(None, description="free space to leave on the filesystem")
-
-    @property
-    def is_set(self) -> bool:
-        """Whether any of these sizes is to be met."""
-        return any(value is not None for _, value in self)
 
 
 class Limits(Section):
@@ -153,18 +152,13 @@ class Limits(Section):
     seconds: int | None = Field(None, ge=1, description="after so long no more is purged")
 
 
-class TrialSection(Section):
+class TrialSection(TrialMeaning, Section):
     """How long what is removed on absence of evidence is watched."""
 
     at_least: Duration = Field(
         timedelta(days=1),
         description="how long before pressure of prune.budget may end a silent trial early",
     )
-
-    @property
-    def lasts(self) -> timedelta:
-        """How long a trial lasts: the policy's ``for``, which Python can't spell."""
-        return cast("timedelta", getattr(self, "for"))
 
 
 if TYPE_CHECKING:
@@ -246,7 +240,7 @@ class Protect(Section):
     ahead: int = Field(2, ge=0, le=20, description="also for so many future bucket versions")
 
 
-class Hosts(Section):
+class Hosts(HostsMeaning, Section):
     """Other hosts that use the cache."""
 
     expect: tuple[ExpectedHost, ...] = Field(
@@ -256,11 +250,6 @@ class Hosts(Section):
     only: Literal["this"] | None = Field(
         None, description="this: your word that no other host or container uses the cache"
     )
-
-    @property
-    def is_alone(self) -> bool:
-        """Whether the site has given its word that no other host uses the cache."""
-        return self.only == "this"
 
 
 class Log(Section):
@@ -277,7 +266,7 @@ class Log(Section):
     )
 
 
-class Notify(Section):
+class Notify(NotifyMeaning, Section):
     """Who gets a message when a person has to look."""
 
     urls: tuple[SecretUrl, ...] = Field(
@@ -296,13 +285,8 @@ class Notify(Section):
         )
     )
 
-    @property
-    def is_set(self) -> bool:
-        """Whether any user is to get messages."""
-        return bool(self.urls) or self.file is not None
 
-
-class ScanLimits(Section):
+class ScanLimits(ScanLimitsMeaning, Section):
     """What one answer of a reader may cost; beyond that, what it reads is unreadable."""
 
     memory: Size = Field(512 * 1024 * 1024, description="most memory, at least 64MiB")
@@ -322,13 +306,6 @@ class ScanLimits(Section):
         if value < timedelta(seconds=1):
             raise ValueError("a reader needs at least 1s")
         return value
-
-    @property
-    def of_readers(self) -> ReaderLimits:
-        """The same, as readers take it."""
-        from cacheadmin.readers.questions import ReaderLimits
-
-        return ReaderLimits(self.memory, self.cpu.total_seconds(), self.deadline.total_seconds())
 
 
 class Scan(Section):

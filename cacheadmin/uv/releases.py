@@ -16,9 +16,9 @@ Source: crates/uv-cache/src/lib.rs at every tag up to 0.12.5, binaries after.
 from __future__ import annotations
 
 import json
+import os
 import re
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from cacheadmin.values import frozen
@@ -46,8 +46,9 @@ class _Change:
 
 @cache
 def _table() -> dict[str, Any]:
-    text = resources.files("cacheadmin.uv").joinpath("releases.json").read_text("ascii")
-    table: dict[str, Any] = json.loads(text)
+    # importlib.resources takes longer to import than the whole table to read.
+    with open(os.path.join(os.path.dirname(__file__), "releases.json"), encoding="ascii") as file:
+        table: dict[str, Any] = json.load(file)
     return table
 
 

@@ -16,7 +16,8 @@ import pytest
 from cacheadmin.audit.running import run_audit
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.situation import look_at
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.situation import look_at, look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, age
 from tests.support.users import User
@@ -280,7 +281,7 @@ def test_a_state_that_others_can_read_is_a_remark(cacheadmin: Cacheadmin, cache:
 
 def test_a_password_that_others_can_read_is_a_warning(cacheadmin: Cacheadmin, cache: Path) -> None:
     path = cacheadmin.policy(cache)
-    with look_at(str(path)) as situation:
+    with look_with(load_policy(str(path))) as situation:
         url = "postgresql+psycopg://cacheadmin:secret@db/state"
         policy = situation.policy.model_copy(update={"state": url})
         told = replace(situation, loaded=replace(situation.loaded, policy=policy))

@@ -39,7 +39,7 @@ from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.timers import cron_times
 from cacheadmin.packages.names import parse_pattern
 from cacheadmin.packages.record_rows import record_rows
-from cacheadmin.policy.loading import parse_policy
+from cacheadmin.policy.parsing import parse_policy
 from cacheadmin.prune.grace_file import read_periods
 from cacheadmin.prune.journal import read_journal
 from cacheadmin.prune.quarantine import Quarantine
