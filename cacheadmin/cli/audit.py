@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FailOn, FailOnOption, InsecurePolicyOption
+from cacheadmin.cli.options import FailOn, FailOnOption, FindingsFormatOption, InsecurePolicyOption
 from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.report.audit_report import AuditReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.audit.running import Audit
-    from cacheadmin.findings import Severity
     from cacheadmin.operations.account import Account
-
-
-class AuditFormat(StrEnum):
-    """How an audit is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    MARKDOWN = "markdown"
-    SARIF = "sarif"
 
 
 def audit(
@@ -56,9 +45,7 @@ def audit(
         ),
     ] = None,
     metrics: MetricsOption = None,
-    output_format: Annotated[
-        AuditFormat, typer.Option("--format", help="table, json, csv, markdown or sarif.")
-    ] = AuditFormat.TABLE,
+    output_format: FindingsFormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check one or many caches against the audit rules; leaves with 8 when they fail."""
@@ -66,7 +53,7 @@ def audit(
     from cacheadmin.audit.auditing import audit_caches
     from cacheadmin.audit.rules.known_advisory import KnownAdvisory
     from cacheadmin.audit.settings import chosen_rules
-    from cacheadmin.cli.showing import fails, progress_bar
+    from cacheadmin.cli.showing import fails, progress_bar, show
     from cacheadmin.errors import ExitCode, WrongUsage
 
     if list_rules:
@@ -95,10 +82,8 @@ def audit(
         it.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
         # Before anything is printed: a reader who leaves early takes nothing from the metrics.
         _note(it, audits, whole=not only)
-        # A document is whole even when all is well: whatever reads it expects one.
-        document = output_format in (AuditFormat.JSON, AuditFormat.SARIF)
-        if failing or document or not output.settings.quiet:
-            _show(audits, output_format, several=several)
+        report = AuditReport(audits, several)
+        show(report, output_format, is_well=not failing)
     return it.exit_code
 
 
@@ -120,39 +105,11 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
             account.audited.append(Audited(audit.loaded, audit.findings))
 
 
-def _show(audits: Sequence[Audit], output_format: AuditFormat, *, several: bool) -> None:
-    from cacheadmin.audit.rules import RULES
-    from cacheadmin.audit.summary import by_team
-    from cacheadmin.report import audits as report
-    from cacheadmin.report.markdown import audit_markdown
-    from cacheadmin.report.sarif import sarif_log
-    from cacheadmin.text.documents import dumps
-
-    verbose = output.settings.verbose
-    if output_format is AuditFormat.JSON:
-        output.data(dumps(report.audit_document(audits, by_team, several=several)))
-    elif output_format is AuditFormat.SARIF:
-        output.data(dumps(sarif_log(audits, RULES)))
-    elif output_format is AuditFormat.CSV:
-        output.data(report.audit_csv(audits))
-    elif output_format is AuditFormat.MARKDOWN:
-        output.data(audit_markdown(audits, by_team, several=several))
-    else:
-        output.data(report.audit_text(audits, by_team, _coloured, several=several, verbose=verbose))
-
-
-def _coloured(text: str, severity: Severity) -> str:
-    colours = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
-    colour = colours.get(severity.value)
-    return typer.style(text, fg=colour) if colour and output.colour_stdout() else text
-
-
-def _list_rules(output_format: AuditFormat) -> None:
+def _list_rules(output_format: str) -> None:
     from cacheadmin.audit.rules import RULES
     from cacheadmin.audit.thresholds import default_words, kind_of
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.report.audit_rules import rules_json, rules_text
-    from cacheadmin.text.documents import dumps, header
+    from cacheadmin.cli.showing import show
+    from cacheadmin.report.audit_rules import AuditRulesReport
 
     thresholds = {
         rule.id: [
@@ -161,10 +118,4 @@ def _list_rules(output_format: AuditFormat) -> None:
         ]
         for rule in RULES
     }
-    if output_format is AuditFormat.JSON:
-        rows = rules_json(RULES, thresholds)
-        output.data(dumps({**header("audit-rules", None, None), "rules": rows}))
-    elif output_format is AuditFormat.TABLE:
-        output.data(rules_text(RULES, thresholds))
-    else:
-        raise WrongUsage("--list-rules is printed as table or json")
+    show(AuditRulesReport(RULES, thresholds), output_format)

@@ -7,8 +7,8 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
+from cacheadmin.report.duplicates import DuplicatesReport
 
 
 def dedupe(
@@ -16,7 +16,7 @@ def dedupe(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Only say what sharing would free.")
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Let equal files of several archives share their blocks, on xfs and btrfs.
@@ -24,9 +24,8 @@ def dedupe(
     The kernel compares them; content, names, owners and times stay. It can be interrupted:
     the next run goes on where it ended.
     """
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import heading, progress_bar, show
     from cacheadmin.dedupe.running import dedupe as share
-    from cacheadmin.report.duplicates import shared_json, shared_text
     from cacheadmin.situation import look_at
 
     with (
@@ -38,9 +37,6 @@ def dedupe(
         shared = share(situation, dry_run=dry_run, progress=progress)
         for path, why in shared.failed:
             output.note(f"not shared: {path}: {why}")
-        if output_format is Format.JSON:
-            output.data(document("dedupe", situation, shared_json(shared, done=not dry_run)))
-        elif shared.files or not output.settings.quiet:
-            every_row = output.settings.verbose
-            output.data(shared_text(shared, done=not dry_run, every_row=every_row))
+        report = DuplicatesReport(heading("dedupe", situation), shared, done=not dry_run)
+        show(report, output_format, is_well=not shared.files)
     return int(ExitCode.PARTIAL if shared.failed else ExitCode.DONE)

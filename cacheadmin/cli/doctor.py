@@ -11,12 +11,12 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     FailOn,
     FailOnOption,
-    FormatOption,
+    FindingsFormatOption,
     InsecurePolicyOption,
     PolicyArgument,
 )
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
+from cacheadmin.report.doctor import CheckupReport
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.diagnosing import Checkup
@@ -35,16 +35,16 @@ def doctor(
         ),
     ] = None,
     fail_on: FailOnOption = FailOn.ERROR,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FindingsFormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Find broken environments, and the exact command that repairs each."""
-    from cacheadmin.cli.showing import fails, progress_bar
+    from cacheadmin.cli.showing import fails, heading, progress_bar, show
     from cacheadmin.doctor.diagnosing import diagnose
     from cacheadmin.errors import ExitCode, WrongUsage
     from cacheadmin.situation import look_at
 
-    if fix_script == "-" and output_format is not Format.TABLE:
+    if fix_script == "-" and output_format != "table":
         raise WrongUsage("--fix-script - prints a script: it goes with no other --format")
     writes = fix_script not in (None, "-")
     with (
@@ -57,34 +57,16 @@ def doctor(
         account.loaded = situation.loaded
         checkup = diagnose(situation, progress)
         if fix_script != "-":
-            _show(situation, checkup, policy, output_format)
+            first = heading("doctor", situation, gaps=checkup.gaps)
+            loaded, cache = situation.loaded, situation.cache.identity
+            report = CheckupReport(first, loaded, cache, checkup, policy)
+            show(report, output_format, is_well=not checkup.findings)
         if fix_script is not None:
             account.subject = os.path.abspath(fix_script)
             account.counts = {"scripts": _write_scripts(fix_script, situation, checkup)}
         failing = fails(checkup.findings, fail_on)
         account.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
     return account.exit_code
-
-
-def _show(
-    situation: Situation, checkup: Checkup, policy: str | None, output_format: Format
-) -> None:
-    import socket
-
-    from cacheadmin.cli.showing import document
-    from cacheadmin.doctor.repairs import shell_words
-    from cacheadmin.report.doctor import checkup_json, checkup_text
-    from cacheadmin.report.gaps import gaps_json
-
-    if output_format is Format.JSON:
-        gaps = gaps_json(checkup.gaps, socket.gethostname(), situation.case.user)
-        output.data(document("doctor", situation, {**checkup_json(checkup), "gaps": gaps}))
-    elif checkup.findings or not output.settings.quiet:
-        output.data(checkup_text(checkup, policy, lambda one: shell_words(one.repair), _emphasised))
-
-
-def _emphasised(text: str) -> str:
-    return typer.style(text, bold=True) if output.colour_stdout() else text
 
 
 def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:

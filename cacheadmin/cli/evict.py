@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.report.evictions import EvictionReport, eviction_text
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
@@ -39,7 +39,7 @@ def evict(
         bool,
         typer.Option("--dry-run", "-n", help="Only say what would be removed, and who has it."),
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Remove a package from the cache now, and say who still has it.
@@ -78,7 +78,7 @@ def _split(names: list[str]) -> tuple[str | None, list[str]]:
 def _evict(
     account: Account,
     packages: list[str],
-    output_format: Format,
+    output_format: str,
     *,
     even_in_use: bool,
     dry_run: bool,
@@ -122,7 +122,7 @@ class _Evicting:
     wanted: tuple[Wanted, ...]
     silent: SilentTrials
     even_in_use: bool
-    output_format: Format
+    output_format: str
     before: Before
     planted: frozenset[ArchiveId]
 
@@ -151,11 +151,10 @@ class _Evicting:
         from cacheadmin.protect.protecting import protect_after_prune, was_protected
         from cacheadmin.protect.trial_roots import shield_of
         from cacheadmin.prune.running import run_prune
-        from cacheadmin.report.evictions import eviction_text
 
         situation.require_writable()
         plan = eviction.plan
-        if self.even_in_use and eviction.breaks and self.output_format is Format.TABLE:
+        if self.even_in_use and eviction.breaks and self.output_format == "table":
             # Before anything breaks, not after.
             words = eviction_text(eviction, plan.removals, situation.case.user, done=False)
             output.note(words)
@@ -188,23 +187,14 @@ class _Evicting:
         result: PruneResult | None,
     ) -> None:
         from cacheadmin.cli.prune import failure
-        from cacheadmin.cli.showing import document
-        from cacheadmin.report.evictions import eviction_json, eviction_text
-        from cacheadmin.report.prunes import prune_json
+        from cacheadmin.cli.showing import heading, show
+        from cacheadmin.report.formats import FORMATS
 
-        user, plan = situation.case.user, eviction.plan
-        done = plan.removals if result is None else tuple(result.done)
-        if self.output_format is Format.JSON:
-            content = eviction_json(eviction, done, sizes, user)
-            if result is not None:
-                content = {**prune_json(plan, sizes, result), **content}
-            else:
-                content["outcome"] = "dry_run"
-            output.data(document("evict", situation, content))
-        elif result is not None and result.outcome in ("refused", "rolled_back"):
-            raise failure(plan, result)
-        else:
-            output.data(eviction_text(eviction, done, user, done=result is not None))
-            if result is not None and result.run_id is not None:
-                undo = situation.loaded.command("runs restore", result.run_id)
-                output.data(f"\nundo: {undo}")
+        undone = result is not None and result.outcome in ("refused", "rolled_back")
+        if result is not None and undone and not FORMATS[self.output_format].is_document:
+            raise failure(eviction.plan, result)
+        undo = None
+        if result is not None and result.run_id is not None:
+            undo = situation.loaded.command("runs restore", result.run_id)
+        user, first = situation.case.user, heading("evict", situation)
+        show(EvictionReport(first, eviction, sizes, user, result, undo), self.output_format)

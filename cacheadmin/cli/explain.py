@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
-from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     FormatOption,
     InsecurePolicyOption,
     PolicyArgument,
     policy_and,
 )
-from cacheadmin.cli.output import Format
+from cacheadmin.report.explanations import ExplanationReport
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
@@ -32,16 +31,15 @@ def explain(
             show_default=False,
         ),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Say why something is kept or removed, who uses it, and what would change that."""
     import os
     import socket
 
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import heading, progress_bar, show
     from cacheadmin.planner import explaining
-    from cacheadmin.report.explanations import explanation_json, explanation_text
     from cacheadmin.situation import look_at
 
     policy, target = policy_and(policy, target, "TARGET")
@@ -61,12 +59,8 @@ def explain(
         if not found.entries and not found.environments:
             raise _nothing(situation, target)
         sizes = _sizes(situation, plan, found)
-        if output_format is Format.JSON:
-            content = explanation_json(target, found, situation.case, sizes)
-            output.data(document("explain", situation, content))
-        else:
-            everything = output.settings.verbose
-            output.data(explanation_text(found, situation.case, sizes, everything=everything))
+        first = heading("explain", situation)
+        show(ExplanationReport(first, target, found, situation.case, sizes), output_format)
 
 
 def _nothing(situation: Situation, target: str) -> Exception:

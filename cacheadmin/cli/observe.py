@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
+from cacheadmin.report.hosts import HostsReport, ObservationReport
+from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observations
@@ -32,7 +33,7 @@ def observe(
             show_default=False,
         ),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Record what this host sees of the cache, for those that prune it elsewhere.
@@ -53,13 +54,11 @@ def observe(
         return _observe(account, loaded, output_format)
 
 
-def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
-    from cacheadmin.cli.showing import progress_bar
+def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
+    from cacheadmin.cli.showing import progress_bar, show
     from cacheadmin.evidence.mount_map import shared_mounts
     from cacheadmin.hosts.observing import observe as seen_here
-    from cacheadmin.report.hosts import observation_json, observation_text
     from cacheadmin.situation import look_with
-    from cacheadmin.text.documents import dumps, header
 
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
         cache = situation.cache.identity
@@ -74,19 +73,15 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: Format) -> i
         store = _store(loaded, situation.cache)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}
-    if output_format is Format.JSON:
-        content = {"place": store.place, "observation": observation_json(observation)}
-        output.data(dumps({**header("observe", loaded, cache), **content}))
-    elif not output.settings.quiet:
-        output.data(observation_text(observation, store.place))
+    first = Heading(header("observe", loaded, cache))
+    show(ObservationReport(first, observation, store.place), output_format, is_well=True)
     return 0
 
 
-def _kept(loaded: LoadedPolicy, forget: str | None, output_format: Format) -> int:
+def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
+    from cacheadmin.cli.showing import show
     from cacheadmin.errors import NotACache
     from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.report.hosts import hosts_text, observation_json
-    from cacheadmin.text.documents import dumps, header
 
     with open_cache(loaded.policy.cache) as cache:
         store = _store(loaded, cache)
@@ -100,15 +95,8 @@ def _kept(loaded: LoadedPolicy, forget: str | None, output_format: Format) -> in
                 output.data(f"what host {forget} told is forgotten")
             return 0
         seen: Observations = store.read()
-        if output_format is Format.JSON:
-            content = {
-                "place": store.place,
-                "observations": [observation_json(one) for one in seen.known],
-                "problems": list(seen.problems),
-            }
-            output.data(dumps({**header("observe", loaded, cache.identity), **content}))
-        else:
-            output.data(hosts_text(seen, store.place))
+        first = Heading(header("observe", loaded, cache.identity))
+        show(HostsReport(first, seen, store.place), output_format)
     return 0
 
 

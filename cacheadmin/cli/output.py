@@ -27,22 +27,6 @@ class Color(StrEnum):
     NEVER = "never"
 
 
-class Format(StrEnum):
-    """How a report is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
-class RowFormat(StrEnum):
-    """How a report that consists of rows is printed."""
-
-    TABLE = "table"
-    JSON = "json"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
 @frozen
 class Settings:
     """The global options of this call."""
@@ -99,18 +83,23 @@ def clear_progress() -> None:
         sys.stderr.flush()
 
 
-def data(text: str | Iterable[str]) -> None:
+def data(text: str | Iterable[str], *, encoding: str | None = None) -> None:
     """Print a result to stdout: a text, or its pieces.
+
+    In the terminal's encoding, or in one that the text names itself.
 
     Raises CacheadminError, and BrokenPipeError when the reader has left.
     """
     clear_progress()
     with _told_when_lost():
-        if isinstance(text, str):
-            sys.stdout.write(text + "\n")
-            return
-        sys.stdout.writelines(text)
-        sys.stdout.write("\n")
+        pieces = (text,) if isinstance(text, str) else text
+        if encoding is None:
+            sys.stdout.writelines(pieces)
+            sys.stdout.write("\n")
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.writelines(piece.encode(encoding) for piece in pieces)
+            sys.stdout.buffer.write(b"\n")
 
 
 def finish() -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import (
+    FormatOption,
     InsecurePolicyOption,
     PolicyArgument,
-    RowFormatOption,
     policy_and,
 )
-from cacheadmin.cli.output import RowFormat
 from cacheadmin.cli.recording import recorded
+from cacheadmin.report.pins import PinsReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
@@ -91,16 +91,16 @@ def remove_command(
 @pin_app.command("list")
 def list_command(
     policy: PolicyArgument = None,
-    output_format: RowFormatOption = RowFormat.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List what is pinned, by whom, why, and until when."""
-    from cacheadmin.report.pins import show_pins
+    from cacheadmin.cli.showing import show
 
     with _pins(policy, insecure_policy) as pins:
         rows = [(row.pin, row.author, row.status) for row in pins.rows()]
         header, unread = pins.header(), pins.unread()
-    output.data(show_pins(rows, output_format.value, header))
+    show(PinsReport(header, rows), output_format)
     for problem in unread:
         output.warning(f"no pin that can be read: {problem}")
 

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
-from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 
 
 def plan(
@@ -21,7 +19,7 @@ def plan(
         bool,
         typer.Option("--list-rules", help="Print what is kept and removed by rule, and leave."),
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show what prune would remove and keep, each with its reason; changes nothing.
@@ -40,7 +38,7 @@ def plan(
     ):
         situation.require_writable()
         made = situation.plan()
-        sizes = situation.measure(made, kept=output_format is Format.JSON)
+        sizes = situation.measure(made, kept=output_format != "table")
         if out is not None:
             # It imports pydantic, which nothing else here does.
             from cacheadmin.prune.saved_plans import save_plan
@@ -49,14 +47,10 @@ def plan(
         return show_plan("plan", situation, made, sizes, output_format)
 
 
-def _list_rules(output_format: Format) -> int:
+def _list_rules(output_format: str) -> int:
+    from cacheadmin.cli.showing import show
     from cacheadmin.planner.reasons import REASONS
-    from cacheadmin.report.plan_rules import plan_rules_json, plan_rules_text
-    from cacheadmin.text.documents import dumps, header
+    from cacheadmin.report.plan_rules import PlanRulesReport
 
-    if output_format is Format.JSON:
-        rows = plan_rules_json(REASONS.values())
-        output.data(dumps({**header("plan-rules", None, None), "rules": rows}))
-    else:
-        output.data(plan_rules_text(REASONS.values()))
+    show(PlanRulesReport(REASONS.values()), output_format)
     return 0

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.errors import ExitCode
+from cacheadmin.report.policies import PolicyReport
+from cacheadmin.text.documents import header
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
@@ -142,30 +143,18 @@ def schema_command() -> None:
 @policy_app.command("show")
 def show_command(
     policy: PolicyArgument = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show the effective policy, and where each value came from."""
-    import json
-
+    from cacheadmin.cli.showing import show
     from cacheadmin.policy.effective import effective_values
     from cacheadmin.policy.loading import load_policy
-    from cacheadmin.report.tables import table
-    from cacheadmin.text.documents import dumps, header
 
     loaded = load_policy(policy, insecure=insecure_policy)
     values = list(effective_values(loaded))
-    kept = _kept_now(loaded)
-    if output_format is Format.JSON:
-        rows = {key: {"value": value, "origin": origin} for key, value, origin in values}
-        content = {"values": rows, "keep_matches": kept}
-        output.data(dumps({**header("policy", loaded, None), **content}))
-    else:
-        cells = [(key, json.dumps(value), origin) for key, value, origin in values]
-        output.data(table(("key", "value", "from"), cells))
-        if kept:
-            output.data("")
-            output.data(table(("prune.keep", "archives it names now"), list(kept.items())))
+    report = PolicyReport(header("policy", loaded, None), values, _kept_now(loaded))
+    show(report, output_format)
 
 
 def _kept_now(loaded: LoadedPolicy) -> dict[str, int] | None:

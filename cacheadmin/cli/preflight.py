@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.report.preflight import PreflightReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
@@ -27,14 +27,14 @@ def preflight(
         ),
     ] = None,
     metrics: MetricsOption = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Say whether it is safe to prune this cache now, and every check behind it.
 
     Leaves with 0 when safe, 4 when limited, 5 when refused; changes nothing.
     """
-    from cacheadmin.cli.showing import show_preflight
+    from cacheadmin.cli.showing import heading, show, verdict_code
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.preflight.running import run_preflight, run_preflight_for_release
@@ -52,7 +52,9 @@ def preflight(
                 answer = run_preflight_for_release(situation, for_uv)
             if account.wants_figures:
                 _note(account, situation, answer)
-            account.exit_code = show_preflight(situation, answer, output_format)
+            account.exit_code = verdict_code(answer.verdict)
+            report = PreflightReport(heading("preflight", situation), answer)
+            show(report, output_format, is_well=not account.exit_code)
             # It came to a verdict, which is all it has to do.
             account.outcome = "done"
     return account.exit_code

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode
+from cacheadmin.report.protections import ProtectionReport
+from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
@@ -25,7 +26,7 @@ def protect(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether all is planted (0), or not (4).")
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Plant roots for the archives in use, so that any `uv cache prune` keeps them.
@@ -48,8 +49,8 @@ def protect(
     return account.exit_code
 
 
-def _protect(account: Account, loaded: LoadedPolicy, output_format: Format, *, check: bool) -> int:
-    from cacheadmin.cli.showing import progress_bar
+def _protect(account: Account, loaded: LoadedPolicy, output_format: str, *, check: bool) -> int:
+    from cacheadmin.cli.showing import progress_bar, show
     from cacheadmin.protect.protecting import check_protection, planted_before
     from cacheadmin.protect.protecting import protect as plant
     from cacheadmin.situation import look_with
@@ -65,37 +66,28 @@ def _protect(account: Account, loaded: LoadedPolicy, output_format: Format, *, c
             situation.require_writable()
             protection = plant(situation, before)
         cache = situation.cache.identity
-    from cacheadmin.protect.roots import releases_of
-    from cacheadmin.report.protections import protection_json, protection_text
-    from cacheadmin.text.documents import dumps, header
 
     code = _code(protection, check=check)
     account.counts = _counts(protection)
-    if output_format is Format.JSON:
-        content = protection_json(protection, releases_of)
-        output.data(dumps({**header("protect", loaded, cache), **content}))
-    elif not (output.settings.quiet and code == ExitCode.DONE):
-        output.data(protection_text(protection, releases_of, every_row=output.settings.verbose))
+    first = Heading(header("protect", loaded, cache))
+    report = ProtectionReport(first, protection)
+    show(report, output_format, is_well=code is ExitCode.DONE)
     return int(code)
 
 
-def _remove(account: Account, loaded: LoadedPolicy, output_format: Format) -> int:
+def _remove(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
+    from cacheadmin.cli.showing import show
     from cacheadmin.inventory.opening import open_cache
     from cacheadmin.protect.protecting import unprotect
-    from cacheadmin.protect.roots import releases_of
-    from cacheadmin.report.protections import protection_json, removed_words
-    from cacheadmin.text.documents import dumps, header
 
     with open_cache(loaded.policy.cache) as cache:
         protection = unprotect(loaded.policy, cache)
     account.counts = _counts(protection)
     for bucket, problem in protection.problems:
         output.warning(f"{bucket}: {problem}")
-    if output_format is Format.JSON:
-        content = protection_json(protection, releases_of)
-        output.data(dumps({**header("protect", loaded, cache.identity), **content}))
-    elif not output.settings.quiet:
-        output.data(removed_words(protection))
+    first = Heading(header("protect", loaded, cache.identity))
+    report = ProtectionReport(first, protection, ended=True)
+    show(report, output_format, is_well=True)
     return int(ExitCode.PARTIAL if protection.problems else ExitCode.DONE)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import MetricsOption, recorded
 from cacheadmin.errors import (
     CacheadminError,
@@ -18,6 +17,7 @@ from cacheadmin.errors import (
     RolledBack,
     WrongUsage,
 )
+from cacheadmin.report.prunes import PruneReport
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def prune(
         typer.Option("--now", help="Delete at once, once checked, what would go to quarantine."),
     ] = False,
     metrics: MetricsOption = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Remove what the plan allows: all of it, undoable, or nothing.
@@ -91,7 +91,7 @@ class _Call:
     now: bool
     """Whether nothing waits in quarantine."""
 
-    output_format: Format
+    output_format: str
     """How to print."""
 
 
@@ -147,7 +147,7 @@ def _look_and_prune(
             gone = {one.path for one in before.room.removed} if before.room else set()
             dropped = tuple((path, why) for path, why in dropped if path not in gone)
             before = replace(before, dropped=dropped)
-        sizes = situation.measure(made, kept=call.output_format is Format.JSON)
+        sizes = situation.measure(made, kept=call.output_format != "table")
         if call.dry_run:
             return show_plan("prune", situation, made, sizes, call.output_format)
         known = before.room
@@ -225,13 +225,11 @@ def _show(
     plan: Plan,
     sizes: Measured[str],
     result: PruneResult,
-    output_format: Format,
+    output_format: str,
     protection: Protection | None,
 ) -> int:
-    from cacheadmin.cli.showing import document
-    from cacheadmin.protect.roots import releases_of
-    from cacheadmin.report.protections import protection_json, protection_words
-    from cacheadmin.report.prunes import prune_json, prune_text
+    from cacheadmin.cli.showing import heading, show
+    from cacheadmin.report.formats import FORMATS
     from cacheadmin.trial.summary import trial_warnings
 
     code = CODES[result.outcome]
@@ -241,17 +239,12 @@ def _show(
         output.note(f"not removed: {path}: {why}")
     for bucket, problem in protection.problems if protection is not None else ():
         output.warning(f"{bucket} could not be protected: {problem}")
-    if output_format is Format.JSON:
-        content = prune_json(plan, sizes, result)
-        content["protection"] = protection and protection_json(protection, releases_of)
-        output.data(document("prune", situation, content))
-    elif result.outcome in ("refused", "rolled_back"):
+    undone = result.outcome in ("refused", "rolled_back")
+    if undone and not FORMATS[output_format].is_document:
         raise failure(plan, result)
-    elif not (output.settings.quiet and code == ExitCode.DONE):
-        loaded, every_row = situation.loaded, output.settings.verbose
-        output.data(prune_text(plan, sizes, result, loaded, every_row=every_row))
-        if protection is not None:
-            output.data(protection_words(protection))
+    first, loaded = heading("prune", situation), situation.loaded
+    report = PruneReport(first, plan, sizes, result, loaded, protection)
+    show(report, output_format, is_well=code is ExitCode.DONE)
     return int(code)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
-from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.output import Format
+from cacheadmin.cli.options import InsecurePolicyOption, PageFormatOption
+from cacheadmin.report.overview_report import OverviewReport
 
 if TYPE_CHECKING:
     from cacheadmin.overview.facts import Overview
-    from cacheadmin.report.terminal import Style, Terminal
+    from cacheadmin.report.terminal import Terminal
 
 _MODE = 0o644
 
@@ -36,24 +36,28 @@ def report(
             show_default=False,
         ),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: PageFormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show a cache at a glance: verdict, sizes, who holds what, findings, past prunes."""
-    from cacheadmin.errors import WrongUsage
+    import socket
 
-    if html is not None and output_format is not Format.TABLE:
+    from cacheadmin.acting import as_caller
+    from cacheadmin.cli.showing import show
+    from cacheadmin.errors import WrongUsage
+    from cacheadmin.fs.atomic_writing import write_atomically
+
+    if html is not None and output_format != "table":
         raise WrongUsage("--html and --format exclude each other")
     overviews = [_look(policy, insecure_policy) for policy in policies or (None,)]
-    if html is not None:
-        _write_page(overviews, html)
-    elif output_format is Format.JSON:
-        from cacheadmin.report.overview_json import overview_document
-        from cacheadmin.text.documents import dumps
-
-        output.data(dumps(overview_document(overviews)))
-    elif not (output.settings.quiet and all(one.is_well for one in overviews)):
-        _print(overviews)
+    found = OverviewReport(overviews, socket.gethostname(), _terminal())
+    if html in (None, "-"):
+        form = "html" if html else output_format
+        show(found, form, is_well=all(one.is_well for one in overviews))
+    else:
+        content = found.page().encode("utf-8")
+        with as_caller():
+            write_atomically(html, content, _MODE)
     return 0
 
 
@@ -74,38 +78,14 @@ def _look(policy: str | None, insecure_policy: bool) -> Overview:
     return overview
 
 
-def _write_page(overviews: list[Overview], target: str) -> None:
-    import socket
-
-    from cacheadmin.acting import as_caller
-    from cacheadmin.fs.atomic_writing import write_atomically
-    from cacheadmin.report.html_page import page
-
-    content = page(overviews, socket.gethostname())
-    if target == "-":
-        sys.stdout.buffer.write(content)
-        return
-    with as_caller():
-        write_atomically(target, content, _MODE)
-
-
-def _print(overviews: list[Overview]) -> None:
-    import socket
-
-    from cacheadmin.report.overview_text import overview_text
-
-    terminal, host = _terminal(), socket.gethostname()
-    output.data("\n\n\n".join(overview_text(one, host, terminal) for one in overviews))
-
-
 def _terminal() -> Terminal:
     import shutil
 
-    from cacheadmin.report.terminal import Terminal, unpainted
+    from cacheadmin.cli.showing import view
+    from cacheadmin.report.terminal import Terminal
 
     width = min(max(shutil.get_terminal_size((100, 40)).columns, 40), 120)
-    paint = _painted if output.colour_stdout() else unpainted
-    return Terminal(width, utf8=_shows_utf8(), paint=paint)
+    return Terminal(width, utf8=_shows_utf8(), paint=view().paint)
 
 
 def _shows_utf8() -> bool:
@@ -120,17 +100,3 @@ def _shows_utf8() -> bool:
     locale = next((word for word in chosen if word), "")
     said = locale.lower().replace("-", "").partition(".")[2]
     return said.startswith("utf8") and (sys.stdout.encoding or "").lower() == "utf-8"
-
-
-def _painted(text: str, style: Style) -> str:
-    from cacheadmin.report.terminal import Style
-
-    colour = {
-        Style.GOOD: typer.colors.GREEN,
-        Style.WARN: typer.colors.YELLOW,
-        Style.BAD: typer.colors.RED,
-        Style.BAR: typer.colors.CYAN,
-    }.get(style)
-    if colour is None and style is Style.PLAIN:
-        return text
-    return typer.style(text, fg=colour, bold=style is Style.STRONG, dim=style is Style.FAINT)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
 from cacheadmin.cli.recording import recorded
 from cacheadmin.errors import ExitCode
+from cacheadmin.report.runs import RunReport, RunsReport
+from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
@@ -71,12 +72,12 @@ def _locked(
 @runs_app.command("list")
 def list_command(
     policy: PolicyArgument = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List past prunes, the oldest first."""
+    from cacheadmin.cli.showing import show
     from cacheadmin.prune.runs import list_runs
-    from cacheadmin.report.runs import run_json, runs_text
     from cacheadmin.trial.trials import trials_or_none
 
     with (
@@ -84,21 +85,19 @@ def list_command(
         trials_or_none(cache) as trials,
     ):
         found = [] if quarantine is None else list(list_runs(quarantine, trials))
-        if output_format is Format.JSON:
-            _print("runs", loaded, cache, {"runs": [run_json(run, entries=False) for run in found]})
-        else:
-            output.data(runs_text(found))
+        first = Heading(header("runs", loaded, cache.identity))
+        show(RunsReport(first, found), output_format)
 
 
 @runs_app.command("show")
 def show_command(
     policy: PolicyArgument = None,
     run: RunArgument = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show what one prune moved, and why."""
-    from cacheadmin.report.runs import run_json, run_text
+    from cacheadmin.cli.showing import show
     from cacheadmin.trial.trials import trials_or_none
 
     policy, run = _policy_and_run(policy, run)
@@ -107,10 +106,8 @@ def show_command(
         trials_or_none(cache) as trials,
     ):
         found = _find(quarantine, run, trials)
-        if output_format is Format.JSON:
-            _print("runs", loaded, cache, run_json(found, entries=True))
-        else:
-            output.data(run_text(found))
+        first = Heading(header("runs", loaded, cache.identity))
+        show(RunReport(first, found), output_format)
 
 
 @runs_app.command("restore")
@@ -255,9 +252,3 @@ def _find(quarantine: Quarantine | None, run_id: str | None, trials: Trials | No
     if not moved:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     return moved[-1]
-
-
-def _print(command: str, loaded: LoadedPolicy, cache: OpenCache, content: dict[str, Any]) -> None:
-    from cacheadmin.text.documents import dumps, header
-
-    output.data(dumps({**header(command, loaded, cache.identity), **content}))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
+from cacheadmin.report.schemas import ReleasesReport
 
 
 def schemas(
     policy: PolicyArgument = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show users, the uv releases they use, and which buckets they need."""
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import heading, progress_bar, show
     from cacheadmin.fs.measuring import measure_each
-    from cacheadmin.report.schemas import schemas_json, schemas_text
     from cacheadmin.situation import look_at
 
     with (
@@ -25,8 +23,5 @@ def schemas(
         case = situation.case
         names = [bucket.name for bucket in situation.inventory.buckets]
         sizes = measure_each(situation.cache.fd, names, situation.charges)
-        if output_format is Format.JSON:
-            output.data(document("schemas", situation, schemas_json(case, sizes)))
-        else:
-            output.data(schemas_text(case, sizes))
+        show(ReleasesReport(heading("schemas", situation), case, sizes), output_format)
     return 0

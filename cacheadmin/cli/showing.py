@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn
-from cacheadmin.cli.output import Format
-from cacheadmin.errors import ExitCode
+from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.report.formats import FORMATS, Report, View, formats_of
+from cacheadmin.report.terminal import Style, unpainted
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
+    from cacheadmin.evidence.facts import Gap
     from cacheadmin.findings import Finding
     from cacheadmin.planner.plan import Plan, Verdict
-    from cacheadmin.preflight.running import Preflight
     from cacheadmin.situation import Progress, Situation
-
-_STATUS_COLORS = {
-    "pass": "green",
-    "warn": "yellow",
-    "fail": "red",
-    "safe": "green",
-    "limited": "yellow",
-    "refused": "red",
-}
+    from cacheadmin.text.documents import Heading
 
 
 def verdict_code(verdict: Verdict) -> int:
@@ -50,17 +43,60 @@ def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
 _WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "evict"})
 
 
-def document(command: str, situation: Situation, content: Mapping[str, Any]) -> Iterator[str]:
-    """Return the pieces of the text of one JSON document."""
-    from cacheadmin.report.gaps import gaps_json
-    from cacheadmin.text.documents import header
-    from cacheadmin.text.json_pieces import pieces
+def heading(command: str, situation: Situation, *, gaps: Sequence[Gap] | None = None) -> Heading:
+    """Return how the document of a command about one cache begins.
 
-    head = header(command, situation.loaded, situation.cache.identity)
-    gaps = {}
-    if command in _WITH_GAPS:
-        gaps["gaps"] = gaps_json(situation.case.gaps, head["host"], situation.case.user)
-    return pieces({**head, **content, **gaps})
+    It names ``gaps``; without them those of the look, where the command rests on it.
+    """
+    from cacheadmin.report.gaps import gaps_json
+    from cacheadmin.text.documents import Heading, header
+
+    first = header(command, situation.loaded, situation.cache.identity)
+    if gaps is None and command in _WITH_GAPS:
+        gaps = situation.case.gaps
+    if gaps is None:
+        return Heading(first)
+    return Heading(first, gaps_json(gaps, first["host"], situation.case.user))
+
+
+def show(report: Report, name: str, *, is_well: bool = False) -> None:
+    """Print a report in the format of this name.
+
+    With ``--quiet`` one that is well is left out, unless a program wants it whole.
+    Raises WrongUsage for a format that can't print it.
+    """
+    form = FORMATS[name]
+    if not form.prints(type(report)):
+        names = ", ".join(formats_of(type(report)))
+        raise WrongUsage(f"this is not printed as {name}, but as one of: {names}")
+    if output.settings.quiet and is_well and not form.is_document:
+        return
+    pieces = form.pieces(report, view())
+    if pieces:
+        output.data(pieces, encoding=form.encoding)
+
+
+def view() -> View:
+    """Return how much people want to read, and whether stdout shows colours."""
+    settings = output.settings
+    paint = painted if output.colour_stdout() else unpainted
+    return View(settings.verbose, settings.quiet, paint)
+
+
+_COLOURS = {
+    Style.GOOD: "green",
+    Style.WARN: "yellow",
+    Style.BAD: "red",
+    Style.BAR: "cyan",
+}
+
+
+def painted(text: str, style: Style) -> str:
+    """Return a text in the colour of its style."""
+    if style is Style.PLAIN:
+        return text
+    bold, dim = style is Style.STRONG or None, style is Style.FAINT or None
+    return typer.style(text, fg=_COLOURS.get(style), bold=bold, dim=dim)
 
 
 def show_plan(
@@ -68,67 +104,17 @@ def show_plan(
     situation: Situation,
     plan: Plan,
     sizes: Measured[str],
-    output_format: Format,
+    output_format: str,
 ) -> int:
     """Print a plan that was not carried out; return the exit code of its verdict."""
-    from cacheadmin.prune.plan_rows import plan_json
-    from cacheadmin.prune.room import room_for, room_json, room_words
-    from cacheadmin.report.plans import plan_text
+    from cacheadmin.prune.room import room_for
+    from cacheadmin.report.plans import PlanReport
 
     code = verdict_code(plan.verdict)
     room = room_for(situation.cache.fd, plan.removals)
-    if output_format is Format.JSON:
-        content = {**plan_json(plan, sizes), "room": room_json(room)}
-        if command == "prune":
-            content = {"run_id": None, "outcome": "dry_run", **content}
-        output.data(document(command, situation, content))
-    elif not (output.settings.quiet and code == ExitCode.DONE):
-        output.data(plan_text(plan, sizes, every_row=output.settings.verbose))
-        output.data(f"room: {room_words(room)}")
+    report = PlanReport(heading(command, situation), plan, sizes, room, command == "prune")
+    show(report, output_format, is_well=code == ExitCode.DONE)
     return code
-
-
-def show_preflight(situation: Situation, answer: Preflight, output_format: Format) -> int:
-    """Print a preflight; return the exit code of its verdict."""
-    code = verdict_code(answer.verdict)
-    if output_format is Format.JSON:
-        checks = [
-            {
-                "id": check.id,
-                "status": check.status.value,
-                "title": check.title,
-                "detail": check.detail,
-                "fix": check.fix,
-            }
-            for check in answer.checks
-        ]
-        summary = {"text": answer.summary, "removals": answer.removals, "kept": answer.kept}
-        content = {"verdict": answer.verdict.value, "checks": checks, "summary": summary}
-        output.data(document("preflight", situation, content))
-    elif not (output.settings.quiet and code == ExitCode.DONE):
-        output.data(_preflight_text(answer))
-    return code
-
-
-def _preflight_text(answer: Preflight) -> str:
-    from cacheadmin.report.fitting import wrapped, wrapped_fix
-    from cacheadmin.text.escaping import printable
-
-    lines = []
-    for check in answer.checks:
-        words = wrapped(f"{check.title}: {printable(check.detail)}", "      ", "      ")
-        lines.append(f"{mark(check.status.value)}  {words[6:]}")
-        if check.fix and check.status.value != "pass":
-            lines.append(wrapped_fix(printable(check.fix), "      "))
-    verdict, _, rest = answer.summary.partition(":")
-    summary = wrapped(rest.strip(), " " * (len(verdict) + 2), "  ").strip()
-    lines += ["", f"{mark(verdict)}: {summary}"]
-    return "\n".join(lines)
-
-
-def mark(word: str) -> str:
-    """Return a status or verdict, coloured for stdout."""
-    return typer.style(word, fg=_STATUS_COLORS.get(word)) if output.colour_stdout() else word
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
+from cacheadmin.report.simulations import SimulationReport
 
 
 def simulate(
@@ -35,16 +35,15 @@ def simulate(
     force: Annotated[
         bool, typer.Option("--force", help="As with uv's own --force: it waits for no process.")
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show exactly what `uv cache prune` of a release would delete, and whom it breaks.
 
     With --clean, what `uv cache clean` of these packages would. Nothing is locked, changed or run.
     """
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import heading, progress_bar, show
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.report.simulations import simulation_json, simulation_text
     from cacheadmin.simulate.choosing import package_names
     from cacheadmin.simulate.running import simulate_for
 
@@ -68,16 +67,6 @@ def simulate(
         user = answer.situation.case.user
         for warning in answer.notes:
             output.warning(warning)
-        if output_format is Format.JSON:
-            content = simulation_json(answer.simulation, answer.broken, user, answer.unprotected)
-            output.data(document("simulate", answer.situation, content))
-        else:
-            output.data(
-                simulation_text(
-                    answer.simulation,
-                    answer.broken,
-                    user,
-                    answer.unprotected,
-                    every_row=output.settings.verbose,
-                )
-            )
+        first = heading("simulate", answer.situation)
+        simulation, broken, unprotected = answer.simulation, answer.broken, answer.unprotected
+        show(SimulationReport(first, simulation, broken, user, unprotected), output_format)

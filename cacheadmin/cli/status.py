@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
-from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.output import Format
+from cacheadmin.report.status import StatusReport
 
 if TYPE_CHECKING:
     from cacheadmin.overview.status import Status
@@ -25,7 +24,7 @@ def status(
     all_policies: Annotated[
         bool, typer.Option("--all", help="Every policy that has a name.")
     ] = False,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show how caches are: verdict, size, free space, runs, gaps and findings.
@@ -35,11 +34,10 @@ def status(
     """
     import os
 
+    from cacheadmin.cli.showing import show
     from cacheadmin.errors import ExitCode, NotACache, WrongUsage
     from cacheadmin.overview.status import worst
     from cacheadmin.policy.locating import known_policies
-    from cacheadmin.report.status import status_document, statuses_text
-    from cacheadmin.text.documents import dumps
 
     if policies and all_policies:
         raise WrongUsage("name policies, or give --all")
@@ -48,12 +46,8 @@ def status(
         raise NotACache("there is no policy", hint="write one with `cacheadmin policy init`")
     statuses, several = _statuses(named, insecure_policy)
     code = worst(statuses)
-    if output_format is Format.JSON:
-        output.data(dumps(status_document(statuses, several=several or all_policies)))
-    elif not (output.settings.quiet and code is ExitCode.DONE):
-        from cacheadmin.cli.showing import mark
-
-        output.data(statuses_text(statuses, mark))
+    found = StatusReport(statuses, several=several or all_policies)
+    show(found, output_format, is_well=code is ExitCode.DONE)
     return int(code)
 
 

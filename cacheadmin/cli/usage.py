@@ -7,7 +7,8 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.output import Format
+from cacheadmin.report.duplicates import DuplicatesReport
+from cacheadmin.report.usage import UsageReport
 from cacheadmin.usage.by import By
 
 
@@ -16,14 +17,13 @@ def usage(
     by: Annotated[
         By, typer.Option("--by", help="bucket, package, version, owner, team or duplicates.")
     ] = By.BUCKET,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show how much room the cache takes, and how much of it is exclusively its own."""
-    from cacheadmin.cli.showing import document, progress_bar
+    from cacheadmin.cli.showing import heading, progress_bar, show
     from cacheadmin.dedupe.running import dedupe
-    from cacheadmin.report.duplicates import shared_json, shared_text
-    from cacheadmin.report.usage import unread_words, usage_json, usage_text
+    from cacheadmin.report.usage import unread_words
     from cacheadmin.situation import look_at
     from cacheadmin.usage.history import remember_size, size_record
     from cacheadmin.usage.measuring import measure_cache
@@ -34,12 +34,8 @@ def usage(
     ):
         if by is By.DUPLICATES:
             shared = dedupe(situation, dry_run=True, progress=progress)
-            if output_format is Format.JSON:
-                content = {"by": by.value, **shared_json(shared, done=False)}
-                output.data(document("usage", situation, content))
-            else:
-                every_row = output.settings.verbose
-                output.data(shared_text(shared, done=False, every_row=every_row))
+            first = heading("usage", situation)
+            show(DuplicatesReport(first, shared, done=False, by=by.value), output_format)
             return 0
         whole = measure_cache(situation)
         measured = whole.by(by)
@@ -49,8 +45,5 @@ def usage(
         for warning in (unread_words(measured), *unsaved):
             if warning:
                 output.warning(warning)
-        if output_format is Format.JSON:
-            output.data(document("usage", situation, usage_json(measured)))
-        else:
-            output.data(usage_text(measured, every_row=output.settings.verbose))
+        show(UsageReport(heading("usage", situation), measured), output_format)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.output import Format
+from cacheadmin.report.learned_releases import LearnedReleaseReport
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loading import LoadedPolicy
@@ -36,18 +36,18 @@ def learn_command(
     store: Annotated[
         bool, typer.Option("--store/--no-store", help="Remember it, or only print it.")
     ] = True,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Read a uv binary's version and bucket names from its bytes, and remember them.
 
     Without --policy, for every policy of this host.
     """
+    from cacheadmin.cli.showing import show
     from cacheadmin.errors import WrongUsage
     from cacheadmin.inventory.unknown_folders import unknown_folders
     from cacheadmin.policy.loading import load_policy
     from cacheadmin.state.store import open_releases
-    from cacheadmin.text.documents import dumps, header
     from cacheadmin.text.timestamps import now_ns
     from cacheadmin.uv.binaries import read_binary
     from cacheadmin.uv.prune_words import prune_changed
@@ -64,18 +64,10 @@ def learn_command(
         url = None if loaded is None else loaded.policy.state
         open_releases(url).learn(version, learned.buckets, path, now_ns(), learned.prune)
     changed = prune_changed(learned.prune) if known is None else ""
-    if output_format is Format.JSON:
-        content = {
-            "uv": version,
-            "buckets": sorted(learned.buckets),
-            "in_table": known is not None,
-            "agrees_with_table": agrees,
-            "stored": store and known is None,
-            "prune_changed": changed or None,
-        }
-        output.data(dumps({**header("uv-learn", None, None), **content}))
-    else:
-        output.data(f"uv {version}: {' '.join(sorted(learned.buckets))}")
+    stored = store and known is None
+    in_table = known is not None
+    report = LearnedReleaseReport(version, learned.buckets, in_table, agrees, stored, changed)
+    show(report, output_format)
     if changed:
         output.warning(
             f"the prune of uv {version} is not one that is known: {changed}; simulate and protect "

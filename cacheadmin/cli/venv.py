@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import (
+    FormatOption,
     InsecurePolicyOption,
     PolicyArgument,
-    RowFormatOption,
     policy_and,
 )
-from cacheadmin.cli.output import RowFormat
 from cacheadmin.cli.recording import recorded
+from cacheadmin.report.registrations import RegistrationsReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
@@ -59,14 +59,14 @@ def remove_command(
 @venv_app.command("list")
 def list_command(
     policy: PolicyArgument = None,
-    output_format: RowFormatOption = RowFormat.TABLE,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List registered and remembered environments, without scanning them."""
-    from cacheadmin.report.registrations import show_registrations
+    from cacheadmin.cli.showing import show
 
     registry = _registry(policy, insecure_policy)
-    output.data(show_registrations(registry.rows(), output_format.value, registry.header()))
+    show(RegistrationsReport(registry.header(), registry.rows()), output_format)
 
 
 @venv_app.command("discover")

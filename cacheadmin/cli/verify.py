@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
-from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     FailOn,
     FailOnOption,
-    FormatOption,
+    FindingsFormatOption,
     InsecurePolicyOption,
     PolicyArgument,
 )
-from cacheadmin.cli.output import Format
+from cacheadmin.report.verifications import VerificationReport
 
 
 def verify(
@@ -41,14 +40,13 @@ def verify(
             "--jobs", metavar="NUMBER", min=1, max=256, help="Workers; one a core by default."
         ),
     ] = None,
-    output_format: FormatOption = Format.TABLE,
+    output_format: FindingsFormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Compare archives with their own RECORD, and say who may have changed what is not so."""
-    from cacheadmin.cli.showing import document, fails, progress_bar
+    from cacheadmin.cli.showing import fails, heading, progress_bar, show
     from cacheadmin.errors import ExitCode
-    from cacheadmin.findings import Severity, any_at_least
-    from cacheadmin.report.verifications import verification_json, verification_text
+    from cacheadmin.findings import Severity
     from cacheadmin.situation import look_at
     from cacheadmin.verify.running import run_verify
 
@@ -63,15 +61,10 @@ def verify(
             situation, targets or (), share=share, seed=seed, jobs=jobs, progress=progress
         )
         failing = fails(found.findings, fail_on)
-        if output_format is Format.JSON:
-            output.data(document("verify", situation, verification_json(found)))
-        elif failing or not output.settings.quiet:
-            quiet, verbose = output.settings.quiet, output.settings.verbose
-            worst = (
-                Severity(fail_on.value) if quiet else Severity.INFO if verbose else Severity.WARNING
-            )
-            shown = [one for one in found.findings if any_at_least([one], worst)]
-            output.data(verification_text(found, shown, summary=not quiet))
+        first, loaded, cache = heading("verify", situation), situation.loaded, situation.cache
+        fail_from = Severity.ERROR if fail_on is FailOn.NEVER else Severity(fail_on.value)
+        report = VerificationReport(first, loaded, cache.identity, found, fail_from)
+        show(report, output_format, is_well=not failing)
     return int(ExitCode.FINDINGS if failing else ExitCode.DONE)
 
 

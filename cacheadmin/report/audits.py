@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Summaries = Callable[[Iterable[Finding]], Sequence[TeamSummary]]
     Colour = Callable[[str, Severity], str]
 
-_COLUMNS = (
+AUDIT_COLUMNS = (
     *("policy", "cache", "severity", "rule", "owner", "team"),
     *("subject", "detail", "fix", "count"),
 )
@@ -90,8 +90,8 @@ def _suppressed_json(one: Suppressed) -> dict[str, Any]:
 
 def audit_csv(audits: Sequence[Audit]) -> str:
     """Return every finding as one row, with its policy and cache."""
-    rows = [(*_names(audit), *_row(f)) for audit in audits for f in audit.findings]
-    return comma_separated(_COLUMNS, rows)
+    rows = [audit_row(audit, f) for audit in audits for f in audit.findings]
+    return comma_separated(AUDIT_COLUMNS, rows)
 
 
 def _names(audit: Audit) -> tuple[Cell, Cell]:
@@ -101,8 +101,10 @@ def _names(audit: Audit) -> tuple[Cell, Cell]:
     return policy, None if audit.loaded is None else audit.loaded.policy.cache
 
 
-def _row(finding: Finding) -> tuple[Cell, ...]:
+def audit_row(audit: Audit, finding: Finding) -> tuple[Cell, ...]:
+    """Return a finding as the cells of ``AUDIT_COLUMNS``."""
     return (
+        *_names(audit),
         *(finding.severity.value, finding.rule, finding.owner, finding.team),
         *(finding.subject, finding.detail, finding.fix, finding.count),
     )

@@ -5,18 +5,68 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.findings import count_by_severity, finding_json
+from cacheadmin.doctor.repairs import shell_words
+from cacheadmin.report.findings import FINDING_COLUMNS, count_by_severity, finding_json
+from cacheadmin.report.formats import FindingsReport, Rows, View, rows_of
 from cacheadmin.report.gaps import gaps_text, unseen_words
+from cacheadmin.report.sarif import findings_log
+from cacheadmin.report.terminal import Style
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable, shell_word
+from cacheadmin.text.documents import Document, Heading
+from cacheadmin.text.escaping import printable, shell_command, shell_word
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cacheadmin.doctor.diagnosing import Checkup, Diagnosis
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
 
 _NAMED_PACKAGES = 12
 _NAMED_UNREAD = 20
+
+
+@frozen
+class CheckupReport(FindingsReport):
+    """Environments that are broken, and what repairs each."""
+
+    heading: Heading
+    """How the document begins."""
+    loaded: LoadedPolicy
+    """The policy of the cache."""
+    cache: CacheIdentity
+    """The cache that was looked at."""
+    checkup: Checkup
+    """What was found."""
+    named: str | None
+    """What the policy was called on the command line; None for the built-in one."""
+
+    def document(self) -> Document:
+        """Return the document of ``doctor``."""
+        return self.heading.over(checkup_json(self.checkup))
+
+    def rows(self) -> Rows:
+        """Return a finding a row, with the command that repairs it."""
+        rows = [
+            {**row, "command": shell_command(row["command"]) if row.get("command") else None}
+            for row in checkup_json(self.checkup)["findings"]
+        ]
+        shown = rows_of(rows, (*FINDING_COLUMNS, "run_as", "cwd", "command"))
+        return Rows(shown.columns, shown.cells, checkup_json(self.checkup)["findings"])
+
+    def text(self, view: View) -> str:
+        """Return it by user, then by environment."""
+        return checkup_text(
+            self.checkup,
+            self.named,
+            lambda one: shell_words(one.repair),
+            lambda text: view.paint(text, Style.STRONG),
+        )
+
+    def sarif(self) -> Document:
+        """Return the findings as a log."""
+        return findings_log(self.checkup.findings, self.loaded, self.cache)
 
 
 def checkup_json(checkup: Checkup) -> dict[str, Any]:

@@ -4,14 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.sizes import format_size
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.dedupe.running import Shared
 
 _ROWS = 40
+
+
+@frozen
+class DuplicatesReport(Report):
+    """What sharing the blocks of equal files frees, or freed."""
+
+    heading: Heading
+    """How the document begins."""
+    shared: Shared
+    """What was shared, or would be."""
+    done: bool
+    """Whether it was."""
+    by: str | None = None
+    """What ``usage`` was asked for; None for ``dedupe``."""
+
+    def document(self) -> Document:
+        """Return the document of ``dedupe``, or of ``usage --by duplicates``."""
+        content = shared_json(self.shared, done=self.done)
+        return self.heading.over(content if self.by is None else {"by": self.by, **content})
+
+    def rows(self) -> Rows:
+        """Return a package a row."""
+        return rows_of(shared_json(self.shared, done=self.done)["packages"], ("package", "bytes"))
+
+    def text(self, view: View) -> str:
+        """Return the packages that matter most, and a line on the whole."""
+        return shared_text(self.shared, done=self.done, every_row=view.verbose)
 
 
 def shared_json(shared: Shared, *, done: bool) -> dict[str, Any]:

@@ -4,17 +4,53 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
+from cacheadmin.evidence.facts import Environment, EnvironmentStatus, Gap, LinkMode
+from cacheadmin.report.formats import Report, Rows, View
+from cacheadmin.report.gaps import gaps_text
 from cacheadmin.report.tables import Cell, table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cacheadmin.evidence.facts import Environment
-
 COLUMNS = ("status", "kind", "owner", "team", "uv", "links", "broken", "path")
 SPARE = ("team", "uv", "kind")
+
+
+@frozen
+class EnvironmentsReport(Report):
+    """The environments that a scan found."""
+
+    heading: Heading
+    """How the document begins."""
+    environments: Sequence[Environment]
+    """What was found, in the order of its path."""
+    owner: Callable[[Environment], str | None]
+    """Returns the account name of an environment's owner, None where unknown."""
+    team: Callable[[Environment], str | None]
+    """Returns the team that an environment is attributed to."""
+    gaps: Sequence[Gap]
+    """Where others may be unseen."""
+
+    def document(self) -> Document:
+        """Return the document of ``scan``."""
+        return self.heading.over({"venvs": self._records()})
+
+    def rows(self) -> Rows:
+        """Return an environment a row."""
+        cells = [environment_row(e, self.owner(e), self.team(e)) for e in self.environments]
+        return Rows(COLUMNS, cells, self._records())
+
+    def text(self, view: View) -> str:
+        """Return the table of environments, and what was not looked at."""
+        found = environments_text(self.environments, self.owner, self.team)
+        gaps = gaps_text(self.gaps)
+        return f"{found}\n\n{gaps}" if gaps else found
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [environment_json(e, self.owner(e), self.team(e)) for e in self.environments]
 
 
 def environment_json(

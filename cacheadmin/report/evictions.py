@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.prune.plan_rows import decisions_json
+from cacheadmin.report.formats import Report, Rows, View
+from cacheadmin.report.plans import decision_rows
+from cacheadmin.report.prunes import prune_json
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,8 +20,49 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.evict.planning import Eviction
     from cacheadmin.planner.plan import Decision
+    from cacheadmin.prune.result import PruneResult
 
     User = Callable[[int | None], str]
+
+
+@frozen
+class EvictionReport(Report):
+    """A package that was taken out of a cache, or would be."""
+
+    heading: Heading
+    """How the document begins."""
+    eviction: Eviction
+    """What was wanted, and who has it."""
+    sizes: Measured[str]
+    """What each entry takes."""
+    user: User
+    """Returns the account name of a uid."""
+    result: PruneResult | None
+    """What was done; None where nothing was to be."""
+    undo: str | None = None
+    """The command that undoes it; None where there is nothing to undo."""
+
+    def document(self) -> Document:
+        """Return the document of ``evict``."""
+        content = eviction_json(self.eviction, self._removals, self.sizes, self.user)
+        if self.result is None:
+            return self.heading.over({**content, "outcome": "dry_run"})
+        run = prune_json(self.eviction.plan, self.sizes, self.result)
+        return self.heading.over({**run, **content})
+
+    def rows(self) -> Rows:
+        """Return an entry a row, removals first."""
+        return decision_rows(self._removals, self.eviction.plan.kept, self.sizes)
+
+    def text(self, view: View) -> str:
+        """Return what went, what stays in use, and whom to tell what."""
+        done = self.result is not None
+        words = eviction_text(self.eviction, self._removals, self.user, done=done)
+        return words if self.undo is None else f"{words}\n\nundo: {self.undo}"
+
+    @property
+    def _removals(self) -> Sequence[Decision]:
+        return self.eviction.plan.removals if self.result is None else tuple(self.result.done)
 
 
 def eviction_json(

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.chains import chain_words
 from cacheadmin.prune.plan_rows import decisions_json
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
@@ -26,6 +29,47 @@ if TYPE_CHECKING:
 # People read so many; --verbose and JSON have all.
 _CHAINS = 5
 _ENTRIES = 20
+
+
+_COLUMNS = (
+    *("decision", "kind", "path", "package", "version", "rule", "reason", "used_by"),
+    *("bytes", "reclaimable_bytes", "files"),
+)
+
+
+@frozen
+class ExplanationReport(Report):
+    """Why something is kept or removed."""
+
+    heading: Heading
+    """How the document begins."""
+    target: str
+    """What was asked about, as it was written."""
+    found: Explanation
+    """What is known of it."""
+    case: Case
+    """The cache it lies in."""
+    sizes: Measured[str]
+    """What each entry takes."""
+
+    def document(self) -> Document:
+        """Return the document of ``explain``."""
+        return self.heading.over(explanation_json(self.target, self.found, self.case, self.sizes))
+
+    def rows(self) -> Rows:
+        """Return a row for each entry that is meant, or that an environment keeps."""
+        rows = [_entry_json(story, self.sizes) for story in self.found.entries]
+        for story in self.found.environments:
+            one = _environment_json(story, self.case, self.sizes)
+            rows += [
+                {**kept, "decision": "kept", "used_by": [one["path"], *kept["others"]]}
+                for kept in one["keeps"]
+            ]
+        return rows_of(rows, _COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return it in sentences."""
+        return explanation_text(self.found, self.case, self.sizes, everything=view.verbose)
 
 
 def explanation_json(

@@ -30,6 +30,8 @@ def finding_json(finding: Finding) -> dict[str, Any]:
     }
 
 
+FINDING_COLUMNS = ("severity", "rule", "owner", "team", "subject", "detail", "fix", "count")
+
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
 
 

@@ -4,15 +4,97 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.timestamps import format_age, now_ns, rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cacheadmin.evidence.observations import Observation, Observations
 
 COLUMNS = ("host", "told", "by uid", "reaches the cache at", "environments", "users", "gaps")
+
+
+_COLUMNS = (
+    *("host", "observed_at", "uid", "version", "path", "filesystem", "environments"),
+    *("users", "gaps"),
+)
+
+
+@frozen
+class ObservationReport(Report):
+    """What this host saw of a cache, and told the others."""
+
+    heading: Heading
+    """How the document begins."""
+    observation: Observation
+    """What it saw."""
+    place: str
+    """Where that is kept."""
+
+    def document(self) -> Document:
+        """Return the document of ``observe``."""
+        content = {"place": self.place, "observation": observation_json(self.observation)}
+        return self.heading.over(content)
+
+    def rows(self) -> Rows:
+        """Return the host as one row."""
+        return _host_rows([self.observation])
+
+    def text(self, view: View) -> str:
+        """Return it in a line, and what could not be looked at."""
+        return observation_text(self.observation, self.place)
+
+
+@frozen
+class HostsReport(Report):
+    """What each host told of a cache."""
+
+    heading: Heading
+    """How the document begins."""
+    seen: Observations
+    """The observations, and what could not be read of them."""
+    place: str
+    """Where they are kept."""
+
+    def document(self) -> Document:
+        """Return the document of ``observe --list``."""
+        return self.heading.over(
+            {
+                "place": self.place,
+                "observations": [observation_json(one) for one in self.seen.known],
+                "problems": list(self.seen.problems),
+            }
+        )
+
+    def rows(self) -> Rows:
+        """Return a host a row."""
+        return _host_rows(self.seen.known)
+
+    def text(self, view: View) -> str:
+        """Return the table of hosts."""
+        return hosts_text(self.seen, self.place)
+
+
+def _host_rows(observations: Iterable[Observation]) -> Rows:
+    records = [observation_json(one) for one in observations]
+    counted = [
+        {
+            **row,
+            "path": row["reach"]["path"],
+            "filesystem": row["reach"]["filesystem"],
+            "users": len(row["uses"]),
+            "gaps": len(row["gaps"]),
+        }
+        for row in records
+    ]
+    shown = rows_of(counted, _COLUMNS)
+    return Rows(shown.columns, shown.cells, records)
 
 
 def observation_json(observation: Observation) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def overview_json(overview: Overview) -> dict[str, Any]:
         "packages": _parts(parts.packages),
         "owners": _parts(parts.owners),
         "teams": _parts(parts.teams),
-        "environments": [_environment(one) for one in overview.environments],
+        "environments": environments_json(overview),
         "holding": {
             "owners": [_holder(one) for one in overview.holding_owners],
             "teams": [_holder(one) for one in overview.holding_teams],
@@ -137,6 +137,11 @@ def _holder(holder: Holder) -> dict[str, Any]:
         "alone_bytes": holder.alone.reclaimable_bytes,
         "freed_bytes": holder.freed_bytes,
     }
+
+
+def environments_json(overview: Overview) -> list[dict[str, Any]]:
+    """Return the environments of a cache as the document's rows."""
+    return [_environment(one) for one in overview.environments]
 
 
 def _environment(environment: KnownEnvironment) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import comma_separated, table
-from cacheadmin.text.documents import dumps
+from cacheadmin.report.formats import Report, Rows, View
+from cacheadmin.report.tables import table
+from cacheadmin.text.documents import Document
 from cacheadmin.text.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cacheadmin.evidence.facts import Pin
 
@@ -34,27 +35,41 @@ def pin_json(pin: Pin, author: str, status: str) -> dict[str, Any]:
     }
 
 
-def show_pins(rows: Sequence[tuple[Pin, str, str]], form: str, header: Mapping[str, Any]) -> str:
-    """Return (pin, author, status) rows as ``table``, ``json``, ``jsonl`` or ``csv``."""
-    as_json = [pin_json(*row) for row in rows]
-    if form == "json":
-        return dumps({**header, "pins": as_json})
-    if form == "jsonl":
-        return "\n".join(json.dumps(row) for row in as_json)
-    cells = [
-        (
-            pin.target,
-            author,
-            _status_words(status),
-            rfc3339(pin.expires_ns) if pin.expires_ns is not None else None,
-            pin.reason or None,
-            rfc3339(pin.created_ns),
-        )
-        for pin, author, status in rows
-    ]
-    if form == "csv":
-        return comma_separated(_COLUMNS, cells)
-    return table(_COLUMNS, cells) if cells else "nothing is pinned"
+@frozen
+class PinsReport(Report):
+    """What is pinned, by whom, and until when."""
+
+    header: Document
+    """How the document begins."""
+    pins: Sequence[tuple[Pin, str, str]]
+    """(the pin, its author's account, its status) of each."""
+
+    def document(self) -> Document:
+        """Return the document of ``pin list``."""
+        return {**self.header, "pins": self._records()}
+
+    def rows(self) -> Rows:
+        """Return a pin a row."""
+        cells = [
+            (
+                pin.target,
+                author,
+                _status_words(status),
+                rfc3339(pin.expires_ns) if pin.expires_ns is not None else None,
+                pin.reason or None,
+                rfc3339(pin.created_ns),
+            )
+            for pin, author, status in self.pins
+        ]
+        return Rows(_COLUMNS, cells, self._records())
+
+    def text(self, view: View) -> str:
+        """Return the table of them."""
+        rows = self.rows()
+        return table(rows.columns, rows.cells) if rows.cells else "nothing is pinned"
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [pin_json(*one) for one in self.pins]
 
 
 def _status_words(status: str) -> str:

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
+from cacheadmin.text.documents import Document, header
+from cacheadmin.values import frozen
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from cacheadmin.planner.reasons import Reason
+
+
+@frozen
+class PlanRulesReport(Report):
+    """Why entries are kept and removed, by rule."""
+
+    reasons: Collection[Reason]
+    """The reasons, in the order of the rules."""
+
+    def document(self) -> Document:
+        """Return the document of ``plan --list-rules``."""
+        return {**header("plan-rules", None, None), "rules": plan_rules_json(self.reasons)}
+
+    def rows(self) -> Rows:
+        """Return a reason a row."""
+        return rows_of(plan_rules_json(self.reasons), ("id", "decision", "means", "to_change"))
+
+    def text(self, view: View) -> str:
+        """Return a reason a paragraph."""
+        return plan_rules_text(self.reasons)
 
 
 def plan_rules_json(reasons: Iterable[Reason]) -> list[dict[str, Any]]:

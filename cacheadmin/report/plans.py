@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from cacheadmin.prune.plan_rows import decisions_json, plan_json
+from cacheadmin.prune.room import RoomForRun, room_json, room_words
 from cacheadmin.report.fitting import wrapped
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +24,58 @@ if TYPE_CHECKING:
 
 # A person reads so many rows; the rest is counted, and whole in JSON.
 _ROWS = 40
+
+
+DECISION_COLUMNS = (
+    *("decision", "kind", "path", "package", "version", "bytes", "reclaimable_bytes", "files"),
+    *("rule", "rests_on", "reason", "used_by"),
+)
+
+
+@frozen
+class PlanReport(Report):
+    """A plan that was not carried out."""
+
+    heading: Heading
+    """How the document begins."""
+    plan: Plan
+    """What would be removed, and what is kept."""
+    sizes: Measured[str]
+    """What each removal takes, and for programs what is kept too."""
+    room: RoomForRun
+    """What is free on the filesystem, and what a run needs."""
+    of_prune: bool = False
+    """Whether it is that of ``prune --dry-run``."""
+
+    def document(self) -> Document:
+        """Return the document of ``plan``, or of ``prune --dry-run``."""
+        content = {**plan_json(self.plan, self.sizes), "room": room_json(self.room)}
+        if self.of_prune:
+            content = {"run_id": None, "outcome": "dry_run", **content}
+        return self.heading.over(content)
+
+    def rows(self) -> Rows:
+        """Return a decision a row, removals first."""
+        return decision_rows(self.plan.removals, self.plan.kept, self.sizes)
+
+    def text(self, view: View) -> str:
+        """Return what would go, what stays and why, and whether there is room for a run."""
+        words = plan_text(self.plan, self.sizes, every_row=view.verbose)
+        return f"{words}\nroom: {room_words(self.room)}"
+
+
+def decision_rows(
+    removals: Sequence[Decision], kept: Sequence[Decision], sizes: Mapping[str, Size]
+) -> Rows:
+    """Return decisions as rows that say which of both each is."""
+    return rows_of(
+        [
+            {"decision": word, **row}
+            for word, decisions in (("remove", removals), ("keep", kept))
+            for row in decisions_json(decisions, sizes)
+        ],
+        DECISION_COLUMNS,
+    )
 
 
 def plan_text(plan: Plan, sizes: Measured[str], *, every_row: bool = False) -> str:

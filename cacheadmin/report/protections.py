@@ -4,19 +4,61 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.protect.roots import releases_of
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from cacheadmin.protect.planting import PlantedBucket
     from cacheadmin.protect.protecting import Protection
 
 
-def protection_json(protection: Protection, releases_of: Callable[[str], str]) -> dict[str, Any]:
+_COLUMNS = (
+    "name",
+    "releases",
+    "since",
+    "planted",
+    "removed",
+    "missing",
+    "stale",
+    "foreign",
+    "problem",
+)
+
+
+@frozen
+class ProtectionReport(Report):
+    """Whether the archives in use are out of reach of every ``uv cache prune``."""
+
+    heading: Heading
+    """How the document begins."""
+    protection: Protection
+    """What is planted, and what is missing."""
+    ended: bool = False
+    """Whether everything was taken away."""
+
+    def document(self) -> Document:
+        """Return the document of ``protect``."""
+        return self.heading.over(protection_json(self.protection))
+
+    def rows(self) -> Rows:
+        """Return a bucket a row."""
+        content = protection_json(self.protection)
+        return rows_of(content["buckets"], _COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return what is protected, from whom; buckets where something is amiss, or all."""
+        if self.ended:
+            return removed_words(self.protection)
+        return protection_text(self.protection, every_row=view.verbose)
+
+
+def protection_json(protection: Protection) -> dict[str, Any]:
     """Return the document's content; also a part of that of ``prune``."""
     since_ns = protection.since_ns
     return {
@@ -45,9 +87,7 @@ def protection_json(protection: Protection, releases_of: Callable[[str], str]) -
     }
 
 
-def protection_text(
-    protection: Protection, releases_of: Callable[[str], str], *, every_row: bool = False
-) -> str:
+def protection_text(protection: Protection, *, every_row: bool = False) -> str:
     """Return what is protected, from whom; buckets where something is amiss, or all."""
     lines = [protection_words(protection)]
     if protection.note:

@@ -6,11 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.prune.plan_rows import plan_json
-from cacheadmin.report.plans import plan_text, verdict_lines
+from cacheadmin.report.formats import Report, Rows, View
+from cacheadmin.report.plans import decision_rows, plan_text, verdict_lines
+from cacheadmin.report.protections import protection_json, protection_words
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,8 +22,43 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.prune.verification import Verified
+
+
+@frozen
+class PruneReport(Report):
+    """A prune that was carried out, or that changed nothing."""
+
+    heading: Heading
+    """How the document begins."""
+    plan: Plan
+    """What was to be removed, and what is kept."""
+    sizes: Measured[str]
+    """What each removal took, and for programs what is kept too."""
+    result: PruneResult
+    """What was done."""
+    loaded: LoadedPolicy
+    """The policy, for commands in the text."""
+    protection: Protection | None
+    """What was planted afterwards; None where the policy plants nothing."""
+
+    def document(self) -> Document:
+        """Return the document of ``prune``."""
+        content = prune_json(self.plan, self.sizes, self.result)
+        planted = self.protection and protection_json(self.protection)
+        return self.heading.over({**content, "protection": planted})
+
+    def rows(self) -> Rows:
+        """Return a decision a row, with the removals that were carried out."""
+        done = _carried_out(self.plan, self.result)
+        return decision_rows(done.removals, done.kept, self.sizes)
+
+    def text(self, view: View) -> str:
+        """Return what was done, and how to undo it."""
+        words = prune_text(self.plan, self.sizes, self.result, self.loaded, every_row=view.verbose)
+        return f"{words}\n{protection_words(self.protection)}" if self.protection else words
 
 
 def prune_json(plan: Plan, sizes: Measured[str], result: PruneResult) -> dict[str, Any]:

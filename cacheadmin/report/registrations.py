@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.tables import comma_separated, table
-from cacheadmin.text.documents import dumps
+from cacheadmin.report.formats import Report, Rows, View
+from cacheadmin.report.tables import table
+from cacheadmin.text.documents import Document
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cacheadmin.registration import Registration
 
 _COLUMNS = ("path", "how", "uid", "exists", "last seen")
 
 
-def show_registrations(rows: Sequence[Registration], form: str, header: Mapping[str, Any]) -> str:
-    """Return the rows as ``table``, ``json``, ``jsonl`` or ``csv``."""
-    as_json = [
-        {
-            "path": row.path,
-            "how": row.how,
-            "uid": row.uid,
-            "exists": row.exists,
-            "seen_at": row.seen_at,
-        }
-        for row in rows
-    ]
-    if form == "json":
-        return dumps({**header, "registrations": as_json})
-    if form == "jsonl":
-        return "\n".join(json.dumps(row) for row in as_json)
-    cells = [(r.path, r.how, r.uid, "yes" if r.exists else "no", r.seen_at) for r in rows]
-    if form == "csv":
-        return comma_separated(_COLUMNS, cells)
-    return table(_COLUMNS, cells) if cells else "no environment is registered or remembered"
+@frozen
+class RegistrationsReport(Report):
+    """The environments that are registered or remembered."""
+
+    header: Document
+    """How the document begins."""
+    registrations: Sequence[Registration]
+    """What is known of each."""
+
+    def document(self) -> Document:
+        """Return the document of ``venv list``."""
+        return {**self.header, "registrations": self._records()}
+
+    def rows(self) -> Rows:
+        """Return an environment a row."""
+        cells = [
+            (one.path, one.how, one.uid, "yes" if one.exists else "no", one.seen_at)
+            for one in self.registrations
+        ]
+        return Rows(_COLUMNS, cells, self._records())
+
+    def text(self, view: View) -> str:
+        """Return the table of them."""
+        rows = self.rows()
+        if not rows.cells:
+            return "no environment is registered or remembered"
+        return table(rows.columns, rows.cells)
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "path": one.path,
+                "how": one.how,
+                "uid": one.uid,
+                "exists": one.exists,
+                "seen_at": one.seen_at,
+            }
+            for one in self.registrations
+        ]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,68 @@ _WHY = {
     "linked": "the tool found who uses it",
     "taken": "its tripwire was taken away",
 }
+
+
+_RUN_COLUMNS = (
+    *("run_id", "state", "begun_at", "run_on", "run_policy", "restorable", "moved", "bytes"),
+    *("on_trial", "came_back", "ends_at"),
+)
+_ENTRY_COLUMNS = ("kind", "path", "package", "version", "bytes", "rule", "reason", "trial_state")
+
+
+@frozen
+class RunsReport(Report):
+    """Past prunes."""
+
+    heading: Heading
+    """How the document begins."""
+    runs: Sequence[Run]
+    """The runs, the oldest first."""
+
+    def document(self) -> Document:
+        """Return the document of ``runs list``."""
+        return self.heading.over({"runs": self._records()})
+
+    def rows(self) -> Rows:
+        """Return a run a row."""
+        records = self._records()
+        shown = rows_of([{**row["trial"], **row} for row in records], _RUN_COLUMNS)
+        return Rows(shown.columns, shown.cells, records)
+
+    def text(self, view: View) -> str:
+        """Return the table of runs."""
+        return runs_text(self.runs)
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [run_json(run, entries=False) for run in self.runs]
+
+
+@frozen
+class RunReport(Report):
+    """What one prune moved, and what became of it."""
+
+    heading: Heading
+    """How the document begins."""
+    run: Run
+    """The run with its entries."""
+
+    def document(self) -> Document:
+        """Return the document of ``runs show``."""
+        return self.heading.over(run_json(self.run, entries=True))
+
+    def rows(self) -> Rows:
+        """Return an entry a row."""
+        records = run_json(self.run, entries=True)["entries"]
+        states = [
+            {**row, "trial_state": row["trial"]["state"] if row.get("trial") else None}
+            for row in records
+        ]
+        shown = rows_of(states, _ENTRY_COLUMNS)
+        return Rows(shown.columns, shown.cells, records)
+
+    def text(self, view: View) -> str:
+        """Return the table of entries, and what is on trial or came back."""
+        return run_text(self.run)
 
 
 def run_json(run: Run, *, entries: bool) -> dict[str, Any]:

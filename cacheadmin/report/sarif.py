@@ -21,12 +21,14 @@ from cacheadmin.findings import Severity
 from cacheadmin.text.escaping import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cacheadmin.audit.rule import Rule
     from cacheadmin.audit.running import Audit
     from cacheadmin.audit.suppressions import Suppressed
     from cacheadmin.findings import Finding
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -41,13 +43,30 @@ def sarif_log(audits: Sequence[Audit], rules: Sequence[type[Rule]]) -> dict[str,
     results: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
     for audit in audits:
-        results += [_result(audit, finding, numbers, seen) for finding in audit.findings]
+        loaded, cache = audit.loaded, audit.cache
+        results += [_result(f, loaded, cache, numbers, seen) for f in audit.findings]
         for one in audit.suppressed:
-            result = _result(audit, one.finding, numbers, seen)
+            result = _result(one.finding, loaded, cache, numbers, seen)
             results.append({**result, "suppressions": [_suppression(one)]})
     if any("suppressions" in result for result in results):
         # Either no result of a run has the key, or all have it (3.27.23).
         results = [{"suppressions": [], **result} for result in results]
+    return _log(results, [_rule(rule) for rule in rules])
+
+
+def findings_log(
+    findings: Iterable[Finding], loaded: LoadedPolicy, cache: CacheIdentity
+) -> dict[str, Any]:
+    """Return the log of findings of one cache whose rules have no more than an id."""
+    found = list(findings)
+    rules = sorted({finding.rule for finding in found})
+    numbers = {rule: number for number, rule in enumerate(rules)}
+    seen: dict[str, int] = {}
+    results = [_result(finding, loaded, cache, numbers, seen) for finding in found]
+    return _log(results, [{"id": rule, "name": _name(rule)} for rule in rules])
+
+
+def _log(results: list[dict[str, Any]], rules: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "$schema": _SCHEMA,
         "version": "2.1.0",
@@ -57,7 +76,7 @@ def sarif_log(audits: Sequence[Audit], rules: Sequence[type[Rule]]) -> dict[str,
                     "driver": {
                         "name": "cacheadmin",
                         "version": __version__,
-                        "rules": [_rule(rule) for rule in rules],
+                        "rules": rules,
                     }
                 },
                 "invocations": [{"executionSuccessful": True}],
@@ -71,7 +90,7 @@ def sarif_log(audits: Sequence[Audit], rules: Sequence[type[Rule]]) -> dict[str,
 def _rule(rule: type[Rule]) -> dict[str, Any]:
     return {
         "id": rule.id,
-        "name": "".join(word.capitalize() for word in rule.id.split("-")),
+        "name": _name(rule.id),
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.rationale},
         "help": {"text": rule.fix},
@@ -79,10 +98,18 @@ def _rule(rule: type[Rule]) -> dict[str, Any]:
     }
 
 
+def _name(rule: str) -> str:
+    return "".join(word.capitalize() for word in rule.split("-"))
+
+
 def _result(
-    audit: Audit, finding: Finding, numbers: Mapping[str, int], seen: dict[str, int]
+    finding: Finding,
+    loaded: LoadedPolicy | None,
+    identity: CacheIdentity | None,
+    numbers: Mapping[str, int],
+    seen: dict[str, int],
 ) -> dict[str, Any]:
-    cache = _cache_path(audit)
+    cache = _cache_path(loaded, identity)
     return {
         "ruleId": finding.rule,
         "ruleIndex": numbers[finding.rule],
@@ -92,7 +119,7 @@ def _result(
         "partialFingerprints": {_FINGERPRINT: _fingerprint(finding, cache, seen)},
         "occurrenceCount": finding.count,
         "properties": {
-            "policy": None if audit.loaded is None else audit.loaded.policy.name,
+            "policy": None if loaded is None else loaded.policy.name,
             "cache": None if cache is None else printable(cache),
             "owner": None if finding.owner is None else printable(finding.owner),
             "team": finding.team,
@@ -106,10 +133,10 @@ def _message(finding: Finding) -> str:
     return "\n".join(map(printable, lines)).replace("](", r"\](")
 
 
-def _cache_path(audit: Audit) -> str | None:
-    if audit.cache is not None:
-        return audit.cache.path
-    return None if audit.loaded is None else audit.loaded.policy.cache
+def _cache_path(loaded: LoadedPolicy | None, cache: CacheIdentity | None) -> str | None:
+    if cache is not None:
+        return cache.path
+    return None if loaded is None else loaded.policy.cache
 
 
 def _location(finding: Finding, cache: str | None) -> dict[str, Any]:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_active
 from cacheadmin.planner.release_traces import describe_version, releases_of_bucket, trace_takes_lock
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.joining import join_some
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import format_age, rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +21,35 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.case import Case
+
+
+_COLUMNS = (
+    *("name", "status", "bytes", "files", "needed_by", "releases", "last_write", "last_writer"),
+)
+
+
+@frozen
+class ReleasesReport(Report):
+    """Who uses which uv releases, and which buckets those need."""
+
+    heading: Heading
+    """How the document begins."""
+    case: Case
+    """The cache with the traces of releases."""
+    sizes: Mapping[str, Size]
+    """What each bucket takes, by its name."""
+
+    def document(self) -> Document:
+        """Return the document of ``schemas``."""
+        return self.heading.over(schemas_json(self.case, self.sizes))
+
+    def rows(self) -> Rows:
+        """Return a bucket a row."""
+        return rows_of(_buckets(self.case, self.sizes), _COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return users with their releases, then what each bucket is kept for."""
+        return schemas_text(self.case, self.sizes)
 
 
 def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +18,44 @@ if TYPE_CHECKING:
     from cacheadmin.simulate.simulating import Simulation
 
 _ROWS = 40
+
+
+_COLUMNS = ("effect", "path", "owner", "links", "packages")
+
+
+@frozen
+class SimulationReport(Report):
+    """What a prune or clean of uv itself would do."""
+
+    heading: Heading
+    """How the document begins."""
+    simulation: Simulation
+    """What it would delete."""
+    broken: Breakage
+    """What would break."""
+    user: Callable[[int | None], str]
+    """Returns the account name of a uid."""
+    unprotected: Breakage | None
+    """What would break without the roots that are planted; None where none are."""
+
+    def document(self) -> Document:
+        """Return the document of ``simulate``."""
+        content = simulation_json(self.simulation, self.broken, self.user, self.unprotected)
+        return self.heading.over(content)
+
+    def rows(self) -> Rows:
+        """Return a row for each thing it breaks, and each tree that it deletes."""
+        content = simulation_json(self.simulation, self.broken, self.user)
+        rows = [{"effect": "breaks", "path": one["venv"], **one} for one in content["breaks"]]
+        rows += [{"effect": "deletes outside", "path": path} for path in content["outside"]]
+        rows += [{"effect": "deletes", "path": path} for path in content["removals"]]
+        return rows_of([{key: row.get(key) for key in _COLUMNS} for row in rows], _COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return whom it hits first, then what goes."""
+        return simulation_text(
+            self.simulation, self.broken, self.user, self.unprotected, every_row=view.verbose
+        )
 
 
 def simulation_json(

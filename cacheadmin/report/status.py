@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
 from cacheadmin.report.fitting import wrapped
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.gaps import gaps_json
 from cacheadmin.report.overview_words import goal_words
+from cacheadmin.report.preflight import marked
 from cacheadmin.report.tables import Cell, table
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.counting import format_count
@@ -16,6 +18,7 @@ from cacheadmin.text.documents import Document, header
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +35,53 @@ _COLUMNS = (
 # What has to go first where a terminal is narrow.
 _SPARE = ("next run", "undo", "budget", "free", "on trial", "last run")
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "remark"}
+
+
+_ROW_KEYS = (
+    *("policy", "cache", "verdict", "exit_code", "removals", "bytes", "files", "free_bytes"),
+    *("filesystem_bytes", "last_run", "next_run", "on_trial", "gaps", "errors", "warnings"),
+    "problem",
+)
+
+
+@frozen
+class StatusReport(Report):
+    """How one or many caches stand."""
+
+    statuses: Sequence[Status]
+    """The standing of each."""
+    several: bool
+    """Whether more than one was asked for."""
+
+    def document(self) -> Document:
+        """Return the document of ``status``."""
+        return status_document(self.statuses, several=self.several)
+
+    def rows(self) -> Rows:
+        """Return a cache a row."""
+        records = status_document(self.statuses, several=True)["policies"]
+        shown = rows_of(map(_flat, records), _ROW_KEYS)
+        return Rows(shown.columns, shown.cells, records)
+
+    def text(self, view: View) -> str:
+        """Return one cache on a screen, or several in a table."""
+        return statuses_text(self.statuses, lambda word: marked(word, view.paint))
+
+
+def _flat(row: Document) -> Document:
+    names = {"policy": row["policy"]["name"], "cache": row["cache"] and row["cache"]["path"]}
+    if row["verdict"] is None:
+        return {**row, **names}
+    return {
+        **row,
+        **names,
+        "last_run": row["last_run"] and row["last_run"]["begun_at"],
+        "next_run": row["next_run"] and row["next_run"]["when"],
+        "on_trial": row["trial"]["entries"],
+        "gaps": len(row["gaps"]),
+        "errors": row["counts"]["error"],
+        "warnings": row["counts"]["warning"],
+    }
 
 
 def status_document(statuses: Sequence[Status], *, several: bool) -> Document:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
@@ -31,6 +34,34 @@ _WITHOUT_NAME = {
     "trial": "(on trial)",
     "other": "(other)",
 }
+
+
+_COLUMNS = (
+    *("kind", "name", "version", "archives"),
+    *("logical_bytes", "bytes", "reclaimable_bytes", "files"),
+)
+
+
+@frozen
+class UsageReport(Report):
+    """How much room a cache takes, and for what or whom."""
+
+    heading: Heading
+    """How the document begins."""
+    usage: Usage
+    """What was measured."""
+
+    def document(self) -> Document:
+        """Return the document of ``usage``."""
+        return self.heading.over(usage_json(self.usage))
+
+    def rows(self) -> Rows:
+        """Return a group a row, the largest first."""
+        return rows_of(usage_json(self.usage)["groups"], _COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return the largest groups, and the total."""
+        return usage_text(self.usage, every_row=view.verbose)
 
 
 def usage_json(usage: Usage) -> dict[str, Any]:

@@ -4,16 +4,57 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.findings import count_by_severity, finding_json
+from cacheadmin.findings import Finding, Severity, any_at_least
+from cacheadmin.report.findings import FINDING_COLUMNS, count_by_severity, finding_json
+from cacheadmin.report.formats import FindingsReport, Rows, View, rows_of
+from cacheadmin.report.sarif import findings_log
 from cacheadmin.text.counting import format_count
+from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.findings import Finding
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.verify.running import Verification
+
+
+@frozen
+class VerificationReport(FindingsReport):
+    """Whether archives are what their RECORD says."""
+
+    heading: Heading
+    """How the document begins."""
+    loaded: LoadedPolicy
+    """The policy of the cache."""
+    cache: CacheIdentity
+    """The cache that was looked at."""
+    verification: Verification
+    """What was found, and how much was checked."""
+    fail_from: Severity
+    """From which severity on findings are shown with ``--quiet``."""
+
+    def document(self) -> Document:
+        """Return the document of ``verify``."""
+        return self.heading.over(verification_json(self.verification))
+
+    def rows(self) -> Rows:
+        """Return a finding a row."""
+        return rows_of(map(finding_json, self.verification.findings), FINDING_COLUMNS)
+
+    def text(self, view: View) -> str:
+        """Return findings with what to do, and how much was checked."""
+        everything = Severity.INFO if view.verbose else Severity.WARNING
+        worst = self.fail_from if view.quiet else everything
+        shown = [one for one in self.verification.findings if any_at_least([one], worst)]
+        return verification_text(self.verification, shown, summary=not view.quiet)
+
+    def sarif(self) -> Document:
+        """Return the findings as a log."""
+        return findings_log(self.verification.findings, self.loaded, self.cache)
 
 
 def verification_json(verification: Verification) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from cacheadmin import __version__
 from cacheadmin.text.json_pieces import pieces
 from cacheadmin.text.timestamps import now_ns, rfc3339
+from cacheadmin.values import frozen
 
 Document = dict[str, Any]
 
@@ -73,6 +74,21 @@ def header(command: str, loaded: Loaded | None, cache: Identity | None) -> Docum
         if cache is None
         else {"path": cache.path, "device": cache.device, "inode": cache.inode},
     }
+
+
+@frozen
+class Heading:
+    """How the document of one cache begins, and where it ends in what was not looked at."""
+
+    first: Document
+    """The keys that every document starts with."""
+    gaps: list[Document] | None = None
+    """Where users of the cache may be unseen; None where the document says nothing of it."""
+
+    def over(self, content: Mapping[str, Any]) -> Document:
+        """Return the document with this content."""
+        gaps = {} if self.gaps is None else {"gaps": self.gaps}
+        return {**self.first, **content, **gaps}
 
 
 def dumps(document: Mapping[str, Any]) -> str:

@@ -110,7 +110,13 @@ def _choices(parameter: Any) -> tuple[str, ...]:
     members = getattr(descriptor, "annotation", None)
     if isinstance(members, type) and issubclass(members, Enum):
         return tuple(str(member.value) for member in members)
-    return tuple(map(str, getattr(getattr(parameter, "type", None), "choices", ())))
+    kept = getattr(parameter, "type", None)
+    # What checks the names itself knows them too; click keeps it as ``func``.
+    parser = getattr(getattr(descriptor, "parameter_info", None), "parser", None)
+    for known in (parser, kept, getattr(kept, "func", None)):
+        if choices := getattr(known, "choices", ()):
+            return tuple(map(str, choices))
+    return ()
 
 
 def _sentence(text: str) -> str:
