@@ -102,6 +102,11 @@ def global_options(
     """Do nothing: the options work by their callbacks, wherever they stand."""
 
 
+# They go on working. The files that are installed (``make completions``) know more,
+# and start no Python at each TAB.
+_COMPLETION_OF_TYPER = ("install_completion", "show_completion")
+
+
 def complete(program: Any) -> Any:
     """Give every command of a program (click's) the global options and whole help; return it."""
     from typer import Typer
@@ -110,6 +115,9 @@ def complete(program: Any) -> Any:
     probe = Typer(add_completion=False, rich_markup_mode=None)
     probe.command()(typer.real_function(global_options))
     options = get_command(probe).params
+    for parameter in program.params:
+        if parameter.name in _COMPLETION_OF_TYPER:
+            parameter.hidden = True
     for command in _inner(program):
         spelled = {name for parameter in command.params for name in parameter.opts}
         command.params += [one for one in options if not spelled.intersection(one.opts)]

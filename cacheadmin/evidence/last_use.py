@@ -10,11 +10,11 @@ filesystem without user attributes leaves the state alone.
 
 from __future__ import annotations
 
-import errno
 import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, observed
+from cacheadmin.fs.attributes import attribute, set_attribute
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Folders that a reader looks at for one answer.
 _TOGETHER = 128
 
-_ATTRIBUTE = b"user.cacheadmin.use"
+_ATTRIBUTE = "user.cacheadmin.use"
 
 
 def observed_entries(inventory: Inventory) -> Iterator[tuple[str, str]]:
@@ -140,31 +140,26 @@ ATTRIBUTES: Question[AttributesTask, tuple[UseRecord | None, ...]] = Question(
 
 
 def _read(cache_fd: int, path: str) -> UseRecord | None:
-    import xattr  # type: ignore[import-not-found]
-
     try:
         fd = open_directory_beneath(cache_fd, path)
     except OSError:
         return None
     try:
-        return loads(xattr.get(fd, _ATTRIBUTE).decode("utf-8", "replace"))
-    except OSError as error:
-        if error.errno in (errno.ENODATA, errno.ENOTSUP, errno.EACCES, errno.EPERM):
-            return None
-        raise
+        content = attribute(fd, _ATTRIBUTE)
+    except PermissionError:
+        return None
     finally:
         os.close(fd)
+    return None if content is None else loads(content.decode("utf-8", "replace"))
 
 
 def _write(cache_fd: int, path: str, text: str) -> bool:
-    import xattr
-
     try:
         fd = open_directory_beneath(cache_fd, path)
     except OSError:
         return False
     try:
-        xattr.set(fd, _ATTRIBUTE, text.encode())
+        set_attribute(fd, _ATTRIBUTE, text.encode())
     except OSError:
         return False
     finally:

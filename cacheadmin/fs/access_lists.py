@@ -12,13 +12,13 @@ no list: `parse_access_list` says None, and so does a file that has none.
 
 from __future__ import annotations
 
-import errno
 import os
 import struct
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from types import MappingProxyType
 
+from cacheadmin.fs.attributes import attribute, attribute_names, keeps_attribute
 from cacheadmin.values import frozen
 
 READ, WRITE, ENTER = 4, 2, 1
@@ -31,9 +31,6 @@ _HEADER = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
 _VERSION = 2
 _OWNER, _USER, _GROUP, _NAMED_GROUP, _MASK, _OTHERS = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
-
-# A list on a filesystem that keeps none, or on a link.
-_NONE_THERE = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 _EMPTY: Mapping[int, int] = MappingProxyType({})
 
@@ -104,11 +101,7 @@ class Access:
 
 def keeps_access_lists(fd: int) -> bool:
     """Whether the filesystem of an open folder keeps access lists, set or not."""
-    try:
-        os.getxattr(fd, DEFAULT)
-    except OSError as error:
-        return error.errno == errno.ENODATA
-    return True
+    return keeps_attribute(fd, DEFAULT)
 
 
 def _has(rights: int, wanted: int) -> bool:
@@ -131,12 +124,7 @@ def read_access_lists(fd: int) -> tuple[AccessList | None, AccessList | None]:
     Raises OSError where they can't be read.
     """
     # One question instead of two that mostly fail.
-    try:
-        names = os.listxattr(fd)
-    except OSError as error:
-        if error.errno in _NONE_THERE:
-            return None, None
-        raise
+    names = attribute_names(fd)
     access = _read(fd, ACCESS) if ACCESS in names else None
     default = _read(fd, DEFAULT) if DEFAULT in names else None
     return access, default
@@ -174,10 +162,6 @@ def parse_access_list(content: bytes) -> AccessList | None:
     )
 
 
-def _read(place: int | str, attribute: str, *, follow: bool = True) -> AccessList | None:
-    try:
-        return parse_access_list(os.getxattr(place, attribute, follow_symlinks=follow))
-    except OSError as error:
-        if error.errno in _NONE_THERE:
-            return None
-        raise
+def _read(place: int | str, name: str, *, follow: bool = True) -> AccessList | None:
+    content = attribute(place, name, follow=follow)
+    return None if content is None else parse_access_list(content)

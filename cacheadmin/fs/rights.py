@@ -8,16 +8,13 @@ with ``mkdir`` and ``chmod``, has none of them (facts section 11).
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from typing import Any
 
 from cacheadmin.fs.access_lists import ACCESS, DEFAULT
+from cacheadmin.fs.attributes import attribute, set_attribute
 from cacheadmin.values import frozen
-
-# A list on a filesystem that keeps none, or on one that was not told to.
-_NO_LIST = frozenset({errno.ENODATA, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 # Set user id means nothing on a folder. Below the cache's root, a sticky one breaks uv's
 # renames, and lets no user but its owner's links be followed (fs.protected_symlinks).
@@ -62,7 +59,7 @@ def read_rights(fd: int) -> Rights:
     """Return the rights of an open folder. Raises OSError where its lists can't be read."""
     status = os.fstat(fd)
     mode = stat.S_IMODE(status.st_mode)
-    return Rights(status.st_uid, status.st_gid, mode, _list(fd, ACCESS), _list(fd, DEFAULT))
+    return Rights(status.st_uid, status.st_gid, mode, attribute(fd, ACCESS), attribute(fd, DEFAULT))
 
 
 def rights_below(fd: int) -> Rights:
@@ -85,30 +82,10 @@ def give_rights(fd: int, rights: Rights) -> None:
     if (status.st_uid, status.st_gid) != (uid, rights.gid):
         os.fchown(fd, uid, rights.gid)
     if rights.access is None:
-        _set_list(fd, ACCESS, None)
+        set_attribute(fd, ACCESS, None)
     if stat.S_IMODE(os.fstat(fd).st_mode) != rights.mode:
         os.fchmod(fd, rights.mode)
     if rights.access is not None:
         # After the mode: changing that changes the list's mask.
-        _set_list(fd, ACCESS, rights.access)
-    _set_list(fd, DEFAULT, rights.default)
-
-
-def _list(fd: int, name: str) -> bytes | None:
-    try:
-        return os.getxattr(fd, name)
-    except OSError as error:
-        if error.errno in _NO_LIST:
-            return None
-        raise
-
-
-def _set_list(fd: int, name: str, content: bytes | None) -> None:
-    if content is not None:
-        os.setxattr(fd, name, content)
-        return
-    try:
-        os.removexattr(fd, name)
-    except OSError as error:
-        if error.errno not in _NO_LIST:
-            raise
+        set_attribute(fd, ACCESS, rights.access)
+    set_attribute(fd, DEFAULT, rights.default)

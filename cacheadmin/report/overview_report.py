@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.formats import PageReport, Rows, View, rows_of
-from cacheadmin.report.html_page import page
 from cacheadmin.report.overview_json import environments_json, overview_document
 from cacheadmin.report.overview_text import overview_text
 from cacheadmin.report.terminal import Terminal
@@ -56,4 +55,6 @@ class OverviewReport(PageReport):
 
     def page(self) -> str:
         """Return one self-contained page."""
+        from cacheadmin.report.page import page
+
         return page(self.overviews, self.host).decode("utf-8")

@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import psutil
+
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Severity, worst_first
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
@@ -73,7 +75,7 @@ def run_verify(
     day = situation.now_ns // (86_400 * 10**9) if seed is None else seed
     candidates = _candidates(situation, targets)
     chosen = [archive for archive in candidates if in_sample(archive.id, share, day)]
-    checked = _check_all(situation, chosen, jobs or len(os.sched_getaffinity(0)), progress)
+    checked = _check_all(situation, chosen, jobs or _workers(situation), progress)
     telling = Telling(situation)
     pointers = _named_by_pointers(situation.inventory)
     findings: list[Finding] = []
@@ -91,6 +93,20 @@ def run_verify(
         share=share,
         seed=day,
     )
+
+
+def _workers(situation: Situation) -> int:
+    limit = situation.policy.scan.limits.of_readers.memory_bytes
+    cores = len(psutil.Process().cpu_affinity() or ())
+    return workers_for(cores, psutil.virtual_memory().available, limit)
+
+
+def workers_for(cores: int, available_bytes: int, limit_bytes: int) -> int:
+    """Return how many workers check: one a core, but so few that half the free memory is enough.
+
+    A worker takes ``limit_bytes`` at most, where what it reads is hostile.
+    """
+    return max(1, min(cores, available_bytes // 2 // limit_bytes))
 
 
 def _candidates(situation: Situation, targets: Sequence[str]) -> list[Archive]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.report.html_page import page
+from cacheadmin.report.page import page
 from tests.support.driven_browser import DrivenBrowser, driven_browser
 from tests.support.overviews import HOSTILE, an_overview
 

@@ -7,13 +7,15 @@ an unexpected error, whoever is at work and whatever was killed.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.soak.site import LOCK_MODES, Site
 from tests.support.cacheadmin_cli import Result
@@ -236,10 +238,9 @@ class GuardOfSoak:
     def _measure(self) -> None:
         if self.process is None:
             return
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
-        if found:
-            self.sizes_kib.append((time.monotonic() - self.started, int(found[1])))
+        with suppress(psutil.NoSuchProcess):
+            resident = psutil.Process(self.process.pid).memory_info().rss // 1024
+            self.sizes_kib.append((time.monotonic() - self.started, resident))
 
     def _said(self) -> str:
         return self.log.read_text(errors="replace")[-600:]

@@ -9,9 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cacheadmin.report.html_page import page
-from cacheadmin.report.html_style import STYLE
-from cacheadmin.report.html_text import escaped, prose_html
+from cacheadmin.report.page import page
+from cacheadmin.report.page.rendering import STYLE, escaped, prose_html
 from tests.support.overviews import HOSTILE, an_overview
 
 _VOID = frozenset({"meta", "link", "br", "rect", "line"})

@@ -64,7 +64,7 @@ _cacheadmin_call() {
     case $1 in
         '')
             commands='status preflight plan prune simulate evict explain scan schemas usage report audit dedupe doctor verify protect guard observe help runs venv pin policy uv'
-            options='--quiet -q --verbose -v --wide --color --version --install-completion --show-completion -h --help'
+            options='--quiet -q --verbose -v --wide --color --version -h --help'
             valued='--color'
             ;;
         'status')
@@ -278,75 +278,75 @@ _cacheadmin_call() {
 _cacheadmin_values() {
     case "$1 $2" in
         ' --color') printf '%s\n' auto always never ;;
-        'status --format') printf '%s\n' table json ;;
+        'status --format') printf '%s\n' table json jsonl csv markdown ;;
         'status --color') printf '%s\n' auto always never ;;
-        'preflight --format') printf '%s\n' table json ;;
+        'preflight --format') printf '%s\n' table json jsonl csv markdown ;;
         'preflight --color') printf '%s\n' auto always never ;;
-        'plan --format') printf '%s\n' table json ;;
+        'plan --format') printf '%s\n' table json jsonl csv markdown ;;
         'plan --color') printf '%s\n' auto always never ;;
-        'prune --format') printf '%s\n' table json ;;
+        'prune --format') printf '%s\n' table json jsonl csv markdown ;;
         'prune --color') printf '%s\n' auto always never ;;
-        'simulate --format') printf '%s\n' table json ;;
+        'simulate --format') printf '%s\n' table json jsonl csv markdown ;;
         'simulate --color') printf '%s\n' auto always never ;;
-        'evict --format') printf '%s\n' table json ;;
+        'evict --format') printf '%s\n' table json jsonl csv markdown ;;
         'evict --color') printf '%s\n' auto always never ;;
-        'explain --format') printf '%s\n' table json ;;
+        'explain --format') printf '%s\n' table json jsonl csv markdown ;;
         'explain --color') printf '%s\n' auto always never ;;
-        'scan --format') printf '%s\n' table json jsonl csv ;;
+        'scan --format') printf '%s\n' table json jsonl csv markdown ;;
         'scan --color') printf '%s\n' auto always never ;;
-        'schemas --format') printf '%s\n' table json ;;
+        'schemas --format') printf '%s\n' table json jsonl csv markdown ;;
         'schemas --color') printf '%s\n' auto always never ;;
         'usage --by') printf '%s\n' bucket package version owner team duplicates ;;
-        'usage --format') printf '%s\n' table json ;;
+        'usage --format') printf '%s\n' table json jsonl csv markdown ;;
         'usage --color') printf '%s\n' auto always never ;;
-        'report --format') printf '%s\n' table json ;;
+        'report --format') printf '%s\n' table json jsonl csv markdown html ;;
         'report --color') printf '%s\n' auto always never ;;
         'audit --fail-on') printf '%s\n' error warning info never ;;
         'audit --rule') printf '%s\n' known-advisory unknown-bucket cache-root-mode not-group-writable not-readable group-differs default-acl-missing world-writable foreign-owner setuid-file links-out hardlinks-outside lock-file locks-unreliable read-only-cache access-times no-user-xattrs lock-held-long process-from-cache uv-without-lock uv-below-minimum unknown-release environment-broken environment-unreadable environment-missing environment-unregistered registry-coverage registry-entry-wrong name-taken link-mode pins-broken pins-expired cache-size quarantine-overdue policy-file stale-observation protection-missing suppression-expired suppression-unused not-audited ;;
-        'audit --format') printf '%s\n' table json csv markdown sarif ;;
+        'audit --format') printf '%s\n' table json jsonl csv markdown sarif ;;
         'audit --color') printf '%s\n' auto always never ;;
-        'dedupe --format') printf '%s\n' table json ;;
+        'dedupe --format') printf '%s\n' table json jsonl csv markdown ;;
         'dedupe --color') printf '%s\n' auto always never ;;
         'doctor --fail-on') printf '%s\n' error warning info never ;;
-        'doctor --format') printf '%s\n' table json ;;
+        'doctor --format') printf '%s\n' table json jsonl csv markdown sarif ;;
         'doctor --color') printf '%s\n' auto always never ;;
         'verify --fail-on') printf '%s\n' error warning info never ;;
-        'verify --format') printf '%s\n' table json ;;
+        'verify --format') printf '%s\n' table json jsonl csv markdown sarif ;;
         'verify --color') printf '%s\n' auto always never ;;
-        'protect --format') printf '%s\n' table json ;;
+        'protect --format') printf '%s\n' table json jsonl csv markdown ;;
         'protect --color') printf '%s\n' auto always never ;;
         'guard --color') printf '%s\n' auto always never ;;
-        'observe --format') printf '%s\n' table json ;;
+        'observe --format') printf '%s\n' table json jsonl csv markdown ;;
         'observe --color') printf '%s\n' auto always never ;;
         'help --color') printf '%s\n' auto always never ;;
         'runs --color') printf '%s\n' auto always never ;;
-        'runs list --format') printf '%s\n' table json ;;
+        'runs list --format') printf '%s\n' table json jsonl csv markdown ;;
         'runs list --color') printf '%s\n' auto always never ;;
-        'runs show --format') printf '%s\n' table json ;;
+        'runs show --format') printf '%s\n' table json jsonl csv markdown ;;
         'runs show --color') printf '%s\n' auto always never ;;
         'runs restore --color') printf '%s\n' auto always never ;;
         'runs purge --color') printf '%s\n' auto always never ;;
         'venv --color') printf '%s\n' auto always never ;;
         'venv add --color') printf '%s\n' auto always never ;;
         'venv remove --color') printf '%s\n' auto always never ;;
-        'venv list --format') printf '%s\n' table json jsonl csv ;;
+        'venv list --format') printf '%s\n' table json jsonl csv markdown ;;
         'venv list --color') printf '%s\n' auto always never ;;
         'venv discover --color') printf '%s\n' auto always never ;;
         'pin --color') printf '%s\n' auto always never ;;
         'pin add --color') printf '%s\n' auto always never ;;
         'pin remove --color') printf '%s\n' auto always never ;;
-        'pin list --format') printf '%s\n' table json jsonl csv ;;
+        'pin list --format') printf '%s\n' table json jsonl csv markdown ;;
         'pin list --color') printf '%s\n' auto always never ;;
         'policy --color') printf '%s\n' auto always never ;;
         'policy init --color') printf '%s\n' auto always never ;;
         'policy check --color') printf '%s\n' auto always never ;;
         'policy notify --color') printf '%s\n' auto always never ;;
         'policy schema --color') printf '%s\n' auto always never ;;
-        'policy show --format') printf '%s\n' table json ;;
+        'policy show --format') printf '%s\n' table json jsonl csv markdown ;;
         'policy show --color') printf '%s\n' auto always never ;;
         'uv --color') printf '%s\n' auto always never ;;
         'uv learn --policy') _cacheadmin_policies ;;
-        'uv learn --format') printf '%s\n' table json ;;
+        'uv learn --format') printf '%s\n' table json jsonl csv markdown ;;
         'uv learn --color') printf '%s\n' auto always never ;;
         *) ;;
     esac

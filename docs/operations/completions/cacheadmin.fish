@@ -121,13 +121,11 @@ complete -c cacheadmin -n '__cacheadmin_at ""' -l verbose -s v -d 'Say more; a t
 complete -c cacheadmin -n '__cacheadmin_at ""' -l wide -d 'Show tables whole, however narrow the terminal is'
 complete -c cacheadmin -n '__cacheadmin_at ""' -l color -x -a 'auto always never' -d 'Colour: auto, always or never'
 complete -c cacheadmin -n '__cacheadmin_at ""' -l version -d 'Print the version and leave'
-complete -c cacheadmin -n '__cacheadmin_at ""' -l install-completion -d 'Install completion for the current shell'
-complete -c cacheadmin -n '__cacheadmin_at ""' -l show-completion -d 'Show completion for the current shell, to copy it or customize the installation'
 complete -c cacheadmin -n '__cacheadmin_at ""' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "status" 0+' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "status" 0+' -F
 complete -c cacheadmin -n '__cacheadmin_at "status"' -l all -d 'Every policy that has a name'
-complete -c cacheadmin -n '__cacheadmin_at "status"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "status"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "status"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "status"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "status"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -139,7 +137,7 @@ complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -a '(__cacheadmin_poli
 complete -c cacheadmin -n '__cacheadmin_at "preflight" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l for-uv -r -F -d 'Ask about `uv cache prune` of a release, or of a uv binary, instead'
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
-complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "preflight"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -151,7 +149,7 @@ complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -a '(__cacheadmin_policies)
 complete -c cacheadmin -n '__cacheadmin_at "plan" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l out -r -F -d 'Save the plan for `prune --plan FILE`'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l list-rules -d 'Print what is kept and removed by rule, and leave'
-complete -c cacheadmin -n '__cacheadmin_at "plan"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "plan"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "plan"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -165,7 +163,7 @@ complete -c cacheadmin -n '__cacheadmin_at "prune"' -l dry-run -s n -d 'Only sho
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l plan -r -F -d 'Carry out a plan saved by `plan --out`'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l now -d 'Delete at once, once checked, what would go to quarantine'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
-complete -c cacheadmin -n '__cacheadmin_at "prune"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "prune"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "prune"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -179,7 +177,7 @@ complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l uv -r -F -d 'Release, 
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l ci -d 'As `uv cache prune --ci`'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l clean -r -F -d 'As `uv cache clean PACKAGE...`, not as a prune; may be repeated'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l force -d 'As with uv\'s own --force: it waits for no process'
-complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -189,7 +187,7 @@ complete -c cacheadmin -n '__cacheadmin_at "simulate"' -l version -d 'Print the 
 complete -c cacheadmin -n '__cacheadmin_at "simulate"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -l even-in-use -d 'Also remove what is used: environments break'
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -l dry-run -s n -d 'Only say what would be removed, and who has it'
-complete -c cacheadmin -n '__cacheadmin_at "evict"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "evict"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -199,7 +197,7 @@ complete -c cacheadmin -n '__cacheadmin_at "evict"' -l version -d 'Print the ver
 complete -c cacheadmin -n '__cacheadmin_at "evict"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "explain" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "explain"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "explain"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "explain"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "explain"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "explain"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -210,7 +208,7 @@ complete -c cacheadmin -n '__cacheadmin_at "explain"' -s h -l help -d 'Print hel
 complete -c cacheadmin -n '__cacheadmin_at "scan" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "scan" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "scan"' -l deep -d 'Look at every file, not at one a distribution'
-complete -c cacheadmin -n '__cacheadmin_at "scan"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "scan"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "scan"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "scan"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "scan"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -220,7 +218,7 @@ complete -c cacheadmin -n '__cacheadmin_at "scan"' -l version -d 'Print the vers
 complete -c cacheadmin -n '__cacheadmin_at "scan"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "schemas" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "schemas" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "schemas"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -231,7 +229,7 @@ complete -c cacheadmin -n '__cacheadmin_at "schemas"' -s h -l help -d 'Print hel
 complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "usage" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l by -x -a 'bucket package version owner team duplicates' -d 'bucket, package, version, owner, team or duplicates'
-complete -c cacheadmin -n '__cacheadmin_at "usage"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "usage"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "usage"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -242,7 +240,7 @@ complete -c cacheadmin -n '__cacheadmin_at "usage"' -s h -l help -d 'Print help 
 complete -c cacheadmin -n '__cacheadmin_at "report" 0+' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "report" 0+' -F
 complete -c cacheadmin -n '__cacheadmin_at "report"' -l html -r -F -d 'Write one self-contained page instead; - for stdout'
-complete -c cacheadmin -n '__cacheadmin_at "report"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "report"' -l format -x -a 'table json jsonl csv markdown html' -d 'table, json, jsonl, csv, markdown or html'
 complete -c cacheadmin -n '__cacheadmin_at "report"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "report"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "report"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -257,7 +255,7 @@ complete -c cacheadmin -n '__cacheadmin_at "audit"' -l rule -x -a 'known-advisor
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l list-rules -d 'Print what is checked and why, and leave'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l advisories -r -F -d 'OSV or pip-audit JSON (or a folder or zip of OSV files) that packages are held against; may be repeated'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l metrics -r -F -d 'Also say how it went in this file, for node_exporter\'s textfile collector'
-complete -c cacheadmin -n '__cacheadmin_at "audit"' -l format -x -a 'table json csv markdown sarif' -d 'table, json, csv, markdown or sarif'
+complete -c cacheadmin -n '__cacheadmin_at "audit"' -l format -x -a 'table json jsonl csv markdown sarif' -d 'table, json, jsonl, csv, markdown or sarif'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "audit"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -268,7 +266,7 @@ complete -c cacheadmin -n '__cacheadmin_at "audit"' -s h -l help -d 'Print help 
 complete -c cacheadmin -n '__cacheadmin_at "dedupe" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "dedupe" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l dry-run -s n -d 'Only say what sharing would free'
-complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "dedupe"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -280,7 +278,7 @@ complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -a '(__cacheadmin_policie
 complete -c cacheadmin -n '__cacheadmin_at "doctor" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fix-script -r -F -d 'Write the repairs as one shell script a user; \'-\' prints the only one'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
-complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l format -x -a 'table json jsonl csv markdown sarif' -d 'table, json, jsonl, csv, markdown or sarif'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "doctor"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -294,7 +292,7 @@ complete -c cacheadmin -n '__cacheadmin_at "verify"' -l sample -r -F -d 'Check s
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l seed -r -F -d 'Which sample; the day\'s by default'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l fail-on -x -a 'error warning info never' -d 'Leave with 8 on findings from: error, warning, info, never'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l jobs -r -F -d 'Workers; one a core by default'
-complete -c cacheadmin -n '__cacheadmin_at "verify"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "verify"' -l format -x -a 'table json jsonl csv markdown sarif' -d 'table, json, jsonl, csv, markdown or sarif'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "verify"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -306,7 +304,7 @@ complete -c cacheadmin -n '__cacheadmin_at "protect" 0' -a '(__cacheadmin_polici
 complete -c cacheadmin -n '__cacheadmin_at "protect" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "protect"' -l remove -d 'Take everything away that was planted'
 complete -c cacheadmin -n '__cacheadmin_at "protect"' -l check -d 'Only say whether all is planted (0), or not (4)'
-complete -c cacheadmin -n '__cacheadmin_at "protect"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "protect"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "protect"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "protect"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "protect"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -328,7 +326,7 @@ complete -c cacheadmin -n '__cacheadmin_at "observe" 0' -a '(__cacheadmin_polici
 complete -c cacheadmin -n '__cacheadmin_at "observe" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "observe"' -l list -d 'Only say what each host told, and when'
 complete -c cacheadmin -n '__cacheadmin_at "observe"' -l forget -r -F -d 'Drop what a host told that is gone for good'
-complete -c cacheadmin -n '__cacheadmin_at "observe"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "observe"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "observe"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "observe"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "observe"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -354,7 +352,7 @@ complete -c cacheadmin -n '__cacheadmin_at "runs"' -l version -d 'Print the vers
 complete -c cacheadmin -n '__cacheadmin_at "runs"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "runs list" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "runs list" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "runs list"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -366,7 +364,7 @@ complete -c cacheadmin -n '__cacheadmin_at "runs show" 0' -a '(__cacheadmin_poli
 complete -c cacheadmin -n '__cacheadmin_at "runs show" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "runs show" 0' -a '(__cacheadmin_run_ids)' -d run
 complete -c cacheadmin -n '__cacheadmin_at "runs show" 1' -a '(__cacheadmin_run_ids)' -d run
-complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "runs show"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -431,7 +429,7 @@ complete -c cacheadmin -n '__cacheadmin_at "venv remove"' -l version -d 'Print t
 complete -c cacheadmin -n '__cacheadmin_at "venv remove"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "venv list" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "venv list" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "venv list"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -480,7 +478,7 @@ complete -c cacheadmin -n '__cacheadmin_at "pin remove"' -l version -d 'Print th
 complete -c cacheadmin -n '__cacheadmin_at "pin remove"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "pin list" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "pin list" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l format -x -a 'table json jsonl csv' -d 'table, json, jsonl or csv'
+complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "pin list"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -534,7 +532,7 @@ complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -l version -d 'Print
 complete -c cacheadmin -n '__cacheadmin_at "policy schema"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy show" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "policy show" 0' -F
-complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "policy show"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -552,7 +550,7 @@ complete -c cacheadmin -n '__cacheadmin_at "uv"' -s h -l help -d 'Print help and
 complete -c cacheadmin -n '__cacheadmin_at "uv learn" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l policy -x -a '(__cacheadmin_policies)' -d 'Store it in the state of this policy alone'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l store -l no-store -d 'Remember it, or only print it'
-complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l format -x -a 'table json' -d 'table or json'
+complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "uv learn"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'

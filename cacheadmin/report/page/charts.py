@@ -1,4 +1,4 @@
-"""Charts as inline SVG: sizes over time, and shares of a whole. Pure text, no script.
+"""Charts as inline SVG: sizes over time. Geometry alone; a template draws it, without script.
 
 A chart is an image to those who read by ear: it has a title and a sentence
 that says what it shows; its numbers stand in a table beside it. Colours are
@@ -8,9 +8,9 @@ for dark; the last is for everything that has no colour of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from cacheadmin.report.html_text import escaped, name_html
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import NANOSECONDS, rfc3339
 from cacheadmin.values import frozen
@@ -59,53 +59,60 @@ def layers(
     return tuple(found)
 
 
-def area_chart(identity: str, title: str, times_ns: Sequence[int], series: Sequence[Series]) -> str:
-    """Return a stacked chart over two or more times, with its legend.
+@frozen
+class Chart:
+    """A stacked chart over two or more times, ready to be drawn."""
 
-    ``identity`` is unique on the page; it names the parts for screen readers.
-    """
+    identity: str
+    """Its id, unique on the page; it names the parts for screen readers."""
+    title: str
+    """What it shows."""
+    told: str
+    """What it shows, in a sentence."""
+    layers: Sequence[Series]
+    """Its layers, the lowest first."""
+    areas: Sequence[tuple[int, str]]
+    """(colour, the outline as an SVG path) of each layer."""
+    sizes: Sequence[tuple[str, float]]
+    """(words, height) of each line of the grid."""
+    times: Sequence[tuple[str, float, str, bool]]
+    """(words, place, anchor, whether a narrow screen has no room for it) along the axis."""
+
+    width: ClassVar[int] = _WIDTH
+    """Width of the picture, in its own units."""
+    height: ClassVar[int] = _HEIGHT
+    """Its height."""
+    left: ClassVar[int] = _LEFT
+    """Where its areas begin."""
+    right: ClassVar[int] = _WIDTH - _RIGHT
+    """Where they end."""
+
+    @property
+    def legend(self) -> list[tuple[str, int, str]]:
+        """Return (name, colour, last size) of each layer, the topmost first."""
+        return [(s.name, s.colour, format_size(s.values[-1])) for s in reversed(self.layers)]
+
+
+def chart_of(identity: str, title: str, times_ns: Sequence[int], series: Sequence[Series]) -> Chart:
+    """Return the geometry of a chart; ``title`` may be a name that a user chose."""
     stack = _stacked(series, len(times_ns))
     highest = max(*stack[-1], 1)
     ticks = _size_ticks(highest)
     top = max(highest, ticks[-1])
     xs = [_x(time_ns, times_ns) for time_ns in times_ns]
-    areas = "".join(
-        f'<path class="s{one.colour}" d="{_area(xs, stack[number], stack[number + 1], top)}"/>'
-        for number, one in enumerate(series)
-    )
     first, last = stack[-1][0], stack[-1][-1]
-    told = (
+    return Chart(
+        identity,
+        title,
         f"From {_date(times_ns[0])} to {_date(times_ns[-1])}: from {format_size(first)} "
-        f"to {format_size(last)}. The numbers are in the table below."
-    )
-    return (
-        f'<div class="scroll" role="group" aria-label="{escaped(title)}" tabindex="0">'
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-labelledby="{identity}-title {identity}-told">'
-        f'<title id="{identity}-title">{escaped(title)}</title>'
-        f'<desc id="{identity}-told">{escaped(told)}</desc>'
-        f"{_grid(ticks, top)}{areas}{_time_axis(times_ns)}</svg></div>{legend(series)}\n"
-    )
-
-
-def legend(series: Sequence[Series]) -> str:
-    """Return the names of layers with their colours, the topmost first."""
-    items = "".join(
-        f'<li><svg class="swatch" viewBox="0 0 10 10" aria-hidden="true">'
-        f'<rect class="s{one.colour}" width="10" height="10" rx="2"/></svg>'
-        f'{name_html(one.name)} <span class="faint">{format_size(one.values[-1])}</span></li>'
-        for one in reversed(series)
-    )
-    return f'<ul class="legend">{items}</ul>'
-
-
-def share_bar(share: float, colour: int = 0) -> str:
-    """Return a bar for a share of 0 to 1; the number must stand beside it."""
-    width = round(min(max(share, 0.0), 1.0) * 100, 2)
-    return (
-        '<svg class="share" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
-        '<rect class="track" width="100" height="10"/>'
-        f'<rect class="s{colour}" width="{width:g}" height="10"/></svg>'
+        f"to {format_size(last)}. The numbers are in the table below.",
+        series,
+        [
+            (one.colour, _area(xs, stack[number], stack[number + 1], top))
+            for number, one in enumerate(series)
+        ],
+        [(format_size(tick) if tick else "0", _y(tick, top)) for tick in ticks],
+        list(_time_axis(times_ns)),
     )
 
 
@@ -123,20 +130,9 @@ def _area(xs: Sequence[float], lower: Sequence[int], upper: Sequence[int], top: 
     return f"M{'L'.join(forth)}L{'L'.join(reversed(back))}Z"
 
 
-def _grid(ticks: Sequence[int], top: int) -> str:
-    return "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
-        f'y1="{_y(tick, top):.1f}" y2="{_y(tick, top):.1f}"/>'
-        f'<text class="tick" x="{_LEFT - 8}" y="{_y(tick, top) + 4:.1f}" '
-        f'text-anchor="end">{format_size(tick) if tick else "0"}</text>'
-        for tick in ticks
-    )
-
-
-def _time_axis(times_ns: Sequence[int]) -> str:
+def _time_axis(times_ns: Sequence[int]) -> Iterator[tuple[str, float, str, bool]]:
     first, last = times_ns[0], times_ns[-1]
     hours = last - first < 2 * _DAY_NS
-    labels = []
     shown = ""
     for number in range(4):
         time_ns = first + (last - first) * number // 3
@@ -146,12 +142,7 @@ def _time_axis(times_ns: Sequence[int]) -> str:
         shown = words
         anchor = ("start", "middle", "middle", "end")[number]
         # Where a screen is narrow there is room for the first and the last.
-        between = " between" if number in (1, 2) else ""
-        labels.append(
-            f'<text class="tick{between}" x="{_x(time_ns, times_ns):.1f}" y="{_HEIGHT - 8}" '
-            f'text-anchor="{anchor}">{words}</text>'
-        )
-    return "".join(labels)
+        yield words, _x(time_ns, times_ns), anchor, number in (1, 2)
 
 
 def _size_ticks(highest: int) -> list[int]:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.html_text import Cell, counted, dated, section, table_html
-from cacheadmin.report.svg_charts import area_chart, layers
+from cacheadmin.report.page.cells import Table, counted, dated, sized
+from cacheadmin.report.page.charts import chart_of, layers
 from cacheadmin.report.thinning import thinned
-from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cacheadmin.overview.facts import Overview
-    from cacheadmin.report.svg_charts import Series
+    from cacheadmin.report.page.charts import Chart, Series
     from cacheadmin.state.size_history import SizeRecord
 
 # As many points as a chart of this width can show, and as a table can be read.
@@ -22,15 +20,11 @@ _POINTS = 240
 _ROWS = 60
 
 
-def history_html(overview: Overview, identity: str) -> str:
-    """Return the charts; with one record yet, a sentence that says so."""
-    records = thinned(overview.history, _POINTS)
+def history_charts(history: Sequence[SizeRecord], identity: str) -> list[tuple[str, Chart, Table]]:
+    """Return (id, chart, its numbers) of each chart; none as long as there is one record."""
+    records = thinned(history, _POINTS)
     if len(records) < 2:
-        told = (
-            "This is the first measurement. The chart begins with the next report; those that a "
-            "timer makes fill it."
-        )
-        return section(f"{identity}-time", "Size over time", f"<p>{told}</p>")
+        return []
     charts = [
         _chart(
             f"{identity}-packages-time",
@@ -49,7 +43,7 @@ def history_html(overview: Overview, identity: str) -> str:
             "all other teams, or none",
         )
         charts.insert(0, by_team)
-    return f'<div class="grid2">{"".join(charts)}</div>'
+    return charts
 
 
 def _chart(
@@ -58,28 +52,23 @@ def _chart(
     records: Sequence[SizeRecord],
     parts: Sequence[Mapping[str, int]],
     others: str,
-) -> str:
+) -> tuple[str, Chart, Table]:
     found = layers([record.allocated_bytes for record in records], parts, others)
     times = [record.taken_ns for record in records]
-    chart = area_chart(f"{identity}-chart", title, times, found)
-    return section(identity, title, chart + _numbers(title, records, found))
+    chart = chart_of(f"{identity}-chart", title, times, found)
+    return identity, chart, _numbers(title, records, found)
 
 
-def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series]) -> str:
+def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series]) -> Table:
     """Return what the chart shows as a table, for those who can't see it."""
     rows = [
         (
             dated(rfc3339(one.taken_ns)[:16].replace("T", " ")),
-            _bytes(one.allocated_bytes),
-            *(_bytes(layer.values[number]) for layer in found),
+            sized(one.allocated_bytes),
+            *(sized(layer.values[number]) for layer in found),
             counted(one.files),
         )
         for number, one in reversed(thinned(list(enumerate(records)), _ROWS))
     ]
     columns = ("time (UTC)", "on disk", *(layer.name for layer in found), "files")
-    table = table_html(f"{title}, in numbers", columns, rows)
-    return f"<details><summary>In numbers</summary>{table}</details>"
-
-
-def _bytes(size: int) -> Cell:
-    return Cell(format_size(size), size)
+    return Table(f"{title}, in numbers", columns, rows)

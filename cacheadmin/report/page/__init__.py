@@ -1,0 +1,7 @@
+"""A report as one page for a browser."""
+
+from __future__ import annotations
+
+from cacheadmin.report.page.rendering import page
+
+__all__ = ["page"]
