@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from cacheadmin.audit.sharing import Sharing
 from cacheadmin.audit.survey_links import LinkJudge, is_followed, is_interpreter
 from cacheadmin.audit.survey_tallies import Linked, Problem, Tallies
 from cacheadmin.audit.survey_zones import Place, Zone
@@ -26,6 +26,9 @@ from cacheadmin.fs.access_lists import (
 )
 from cacheadmin.uv.layout import SOURCE_KINDS
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.sharing import Sharing
 
 LOCK, MARKER = ".lock", ".git"
 _READ_BY_ALL = stat.S_IRGRP | stat.S_IROTH

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import ReadFailure
+if TYPE_CHECKING:
+    from cacheadmin.fs.reading import ReadFailure
 
 _EXAMPLES = 3
 _MAX_KEYS = 2000

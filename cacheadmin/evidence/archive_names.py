@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import ArchiveId
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import ArchiveId
 
 # uv installs these parts of a wheel into the package folder, too.
 _INSTALLED_WITH_PACKAGES = (".data/purelib", ".data/platlib")

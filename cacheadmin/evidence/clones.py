@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from cacheadmin.accounting import Ranges
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, LinkMode
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.measuring import extents_below
 from cacheadmin.fs.reading import open_directory
+
+if TYPE_CHECKING:
+    from cacheadmin.accounting import Ranges
 
 
 def shares_extents(path: str) -> bool:

@@ -27,7 +27,6 @@ from cacheadmin.evidence.facts import (
     Unseen,
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
-from cacheadmin.evidence.look import Facts
 from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
@@ -36,7 +35,7 @@ from cacheadmin.text.counting import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
-    from cacheadmin.evidence.look import Look, Source
+    from cacheadmin.evidence.look import Facts, Look, Source
 
 Progress = Callable[[str, int, int], None]
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.installed_packages import (
     ScanOptions,
@@ -33,6 +33,9 @@ from cacheadmin.uv.environment_config import (
     parse_environment_config,
 )
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.distributions import ArchiveInodes
 
 __all__ = ["Candidate", "ScanOptions", "Scanned", "scan_and_stamp", "scan_environment"]
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.direct_urls import commit_of
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.path_files import named_paths, names_paths
-from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
 from cacheadmin.fs.reading import ReadFailure, failure
 from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.sightings import Sightings
 
 _DIST_INFO = ".dist-info"
 

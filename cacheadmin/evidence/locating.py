@@ -20,10 +20,9 @@ import os
 import re
 from collections.abc import Collection, Iterable
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.fs.resolving import resolve
-from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.uv.layout import (
     ARCHIVES,
     GIT_KINDS,
@@ -35,6 +34,9 @@ from cacheadmin.uv.layout import (
     parse_bucket_name,
 )
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
 
 # What wheels are built from: a build runs in there.
 _SOURCES = SOURCE_KINDS | GIT_KINDS

@@ -17,6 +17,7 @@ import pwd
 import re
 import stat
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
@@ -30,8 +31,10 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.fs.walking import files_below
-from cacheadmin.readers import Unreadable
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.readers import Unreadable
 
 _MAX_FILES = 2_000
 _MAX_BYTES = 64 * 1024

@@ -6,9 +6,12 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.fs.reading import failure
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.locating import CacheLocator
 
 # The last one: where Debian's own Python, whose prefix is /usr, installs.
 _LIBRARIES = ("lib", "lib64", "local/lib", "local/lib64")

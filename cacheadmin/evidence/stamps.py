@@ -24,12 +24,15 @@ import stat
 import struct
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator, lies_in_another_root
-from cacheadmin.evidence.sightings import Sightings
-from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.sightings import Sightings
+    from cacheadmin.fs.precise_times import Devices, LookTime
 
 # Real environments have half a dozen. One that needs more is looked at every time.
 _MAX_PATHS = 64

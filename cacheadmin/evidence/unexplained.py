@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.locating import Place
-from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.fs.reading import failure
-from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.sightings import Sightings
+    from cacheadmin.inventory.entries import ArchiveId
 
 # Folders looked at, for one that nothing explains and for all of them, before
 # the whole environment is walked instead.

@@ -12,14 +12,17 @@ no list: `parse_access_list` says None, and so does a file that has none.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Collection, Mapping
 from dataclasses import field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from cacheadmin.fs.attributes import attribute, attribute_names, keeps_attribute
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    import os
 
 READ, WRITE, ENTER = 4, 2, 1
 ALL = READ | WRITE | ENTER

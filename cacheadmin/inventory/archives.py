@@ -23,7 +23,6 @@ from cacheadmin.inventory.entries import (
     Stray,
     Unreadable,
 )
-from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.inventory.seen import ArchiveSeen, newest_change_ns
 from cacheadmin.packages.names import normalized
 from cacheadmin.readers import note_owner
@@ -38,6 +37,7 @@ from cacheadmin.uv.layout import (
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.cache_memory import CacheMemory
+    from cacheadmin.inventory.opening import OpenCache
 
 _DIST_INFO = ".dist-info"
 

@@ -6,22 +6,26 @@ not read may name environments that nothing else names.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.walking import files_below
 from cacheadmin.inventory.contents import OVER_TIME
 from cacheadmin.inventory.entries import Unreadable
-from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
 from cacheadmin.readers import Question, Readers, note_owner
 from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    import os
+
+    from cacheadmin.inventory.opening import OpenCache
 
 # Records that a reader hands over at a time.
 _RECORDS_A_PART = 64

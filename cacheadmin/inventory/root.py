@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NotPermitted
-from cacheadmin.inventory.opening import OpenCache
 from cacheadmin.readers import Readers
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.opening import OpenCache
 
 # Metadata lies this many folders below its bucket.
 METADATA_DEPTH = 3

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import TYPE_CHECKING
 
-from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity, any_at_least
-from cacheadmin.hosts.fleet import KnownHost
-from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.planner.plan import Limit, Verdict
-from cacheadmin.policy.loading import LoadedPolicy
-from cacheadmin.state.size_history import SizeRecord
 from cacheadmin.trial.summary import TrialSummary
-from cacheadmin.usage.groups import Group
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.accounting import Size
+    from cacheadmin.hosts.fleet import KnownHost
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.state.size_history import SizeRecord
+    from cacheadmin.usage.groups import Group
 
 
 @frozen

@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounting import Size
 from cacheadmin.audit.running import run_audit
 from cacheadmin.errors import CacheadminError, ExitCode
 from cacheadmin.findings import Severity
-from cacheadmin.inventory.entries import CacheIdentity
-from cacheadmin.overview.facts import Disk, Goal, Quarantine
 from cacheadmin.overview.gathering import budget_goals, disk_of
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.overview.timers import NextRun, next_prune
@@ -29,7 +26,10 @@ from cacheadmin.usage.measuring import measure_cache
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.accounting import Size
     from cacheadmin.evidence.facts import Gap
+    from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.overview.facts import Disk, Goal, Quarantine
     from cacheadmin.policy.loading import LoadedPolicy
     from cacheadmin.situation import Situation
 

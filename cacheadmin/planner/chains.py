@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner import reasons
-from cacheadmin.planner.marks import Use
 from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.targets import Entry, all_entries
 from cacheadmin.text.counting import format_count
@@ -26,7 +25,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.planner.case import Case
-    from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.marks import Liveness, Use
     from cacheadmin.planner.plan import Decision
 
 # An overlay runs from a cached environment, that from archives: no deeper.

@@ -11,11 +11,11 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Gap
+    from cacheadmin.inventory.entries import EntryKind
     from cacheadmin.planner.marks import Liveness
 
 

@@ -10,9 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, get_args
 
 from cacheadmin.errors import WrongUsage
 from cacheadmin.fs.free_space import not_written
@@ -20,6 +18,9 @@ from cacheadmin.policy.effective import plain
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.quantities import exact_size
 from cacheadmin.policy.values import Section, Size
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _REQUIRED = ("version", "name", "cache")
 

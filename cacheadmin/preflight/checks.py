@@ -16,7 +16,6 @@ from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMo
 from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.prune.room import RoomForRun, room_words
@@ -30,6 +29,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.release_trace import ReleaseTrace
+    from cacheadmin.planner.case import Case
     from cacheadmin.protect.protecting import Protection
 
 

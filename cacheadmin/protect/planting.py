@@ -21,7 +21,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import failure
-from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import (
     MARKER,
     NotOurs,
@@ -46,6 +45,7 @@ from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.rights import Rights
     from cacheadmin.inventory.entries import ArchiveId
 
 

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
 from cacheadmin.fs.renaming import rename_to_free_name
-from cacheadmin.fs.rights import Rights
 from cacheadmin.protect.folders import open_folder
 from cacheadmin.protect.planting import PlantedBucket, Planting, plant_bucket
 from cacheadmin.protect.roots import ROOTS_FOLDER, WantedRoots
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.rights import Rights
     from cacheadmin.prune.quarantine import Quarantine
 
 _STOCK = "guard.roots"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.open_files import opened_by
-from cacheadmin.fs.removal import Removed, StillOpen
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.counting import format_count
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.removal import Removed, StillOpen
 
 _GOES_ON = "it goes when it is closed and this is purged again, by hand or by a later prune"
 _UNKNOWN = (

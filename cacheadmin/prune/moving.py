@@ -13,9 +13,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cacheadmin.fs.reading import open_directory
-from cacheadmin.prune.parents import Parents
+
+if TYPE_CHECKING:
+    from cacheadmin.prune.parents import Parents
 
 ENTRIES = "entries"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, Refused
@@ -28,6 +27,7 @@ from cacheadmin.text.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc33
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from datetime import timedelta
 
     from cacheadmin.inventory.opening import OpenCache

@@ -35,8 +35,6 @@ from cacheadmin.prune.journal import JournalWriter, RunState
 from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
 from cacheadmin.prune.parents import Parents
 from cacheadmin.prune.putting_back import PutBack, put_back, uninterrupted
-from cacheadmin.prune.quarantine import Quarantine
-from cacheadmin.prune.verification import Verified
 from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.values import frozen
 
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.last_look import Checked
+    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.verification import Verified
     from cacheadmin.trial.trials import Trials
     from cacheadmin.uv.cache_lock import ExclusiveLock
 

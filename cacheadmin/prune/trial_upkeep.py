@@ -26,7 +26,6 @@ from cacheadmin.text.counting import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.judging import ended_early, over
-from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
 from cacheadmin.trial.tripwires import Standing, has_orphans
 from cacheadmin.trial.witnesses import witnesses
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
+    from cacheadmin.trial.ledger import Trial
     from cacheadmin.trial.trials import Shield, Watched
 
 # A lookup that had found a tripwire before it was renamed away is over by then.

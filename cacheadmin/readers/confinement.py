@@ -21,6 +21,7 @@ import os
 import resource
 import signal
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cacheadmin.acting import ActingAccount, acting_account
 from cacheadmin.capabilities import (
@@ -31,7 +32,9 @@ from cacheadmin.capabilities import (
     keep_only,
     permitted,
 )
-from cacheadmin.readers.questions import ReaderLimits
+
+if TYPE_CHECKING:
+    from cacheadmin.readers.questions import ReaderLimits
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
 _SET_DUMPABLE = 4

@@ -18,8 +18,7 @@ import select
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from types import TracebackType
-from typing import Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from cacheadmin.acting import ActingAccount, is_called_by_root
 from cacheadmin.readers.confinement import load_system_calls
@@ -28,6 +27,9 @@ from cacheadmin.readers.plain_data import decoder
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 # More would wait for the same disk, and each has to learn again where links lead.
 _MOST_WORKERS = 2

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cacheadmin.readers.confinement import allow_cpu_time
 from cacheadmin.readers.frames import HEADER, Kind, Position, framed
 from cacheadmin.readers.plain_data import pack
-from cacheadmin.readers.questions import Question, ReaderLimits
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    import socket
+
+    from cacheadmin.readers.questions import Question, ReaderLimits
 
 # Answers are sent together: one by one, sending would take longer than most reading.
 _MOST_BYTES_HELD = 64 * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -11,14 +10,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cacheadmin.acting import ActingAccount
 from cacheadmin.readers.confinement import confine
 from cacheadmin.readers.frames import HEADER, MAX_FRAME, Kind, Position
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
 from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
 from cacheadmin.readers.serving import Reader, Request
+
+if TYPE_CHECKING:
+    import ctypes
+
+    from cacheadmin.acting import ActingAccount
 
 # How long a killed reader is waited for. One that waits in the kernel for a
 # filesystem that never answers ends when that does.

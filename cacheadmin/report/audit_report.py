@@ -12,7 +12,6 @@ from cacheadmin.report.formats import FindingsReport, MarkdownReport, Rows, View
 from cacheadmin.report.markdown import audit_markdown
 from cacheadmin.report.sarif import sarif_log
 from cacheadmin.report.terminal import Style
-from cacheadmin.text.documents import Document
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.audit.running import Audit
     from cacheadmin.findings import Severity
+    from cacheadmin.text.documents import Document
 
 _STYLES = {"error": Style.BAD, "warning": Style.WARN}
 

@@ -12,7 +12,6 @@ from cacheadmin.report.gaps import gaps_text, unseen_words
 from cacheadmin.report.sarif import findings_log
 from cacheadmin.report.terminal import Style
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable, shell_command, shell_word
 from cacheadmin.values import frozen
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from cacheadmin.doctor.diagnosing import Checkup, Diagnosis
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.text.documents import Document, Heading
 
 _NAMED_PACKAGES = 12
 _NAMED_UNREAD = 20

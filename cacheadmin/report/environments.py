@@ -9,11 +9,12 @@ from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.gaps import gaps_text
 from cacheadmin.report.tables import Cell, table
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from cacheadmin.text.documents import Document, Heading
 
 COLUMNS = ("status", "kind", "owner", "team", "uv", "links", "broken", "path")
 SPARE = ("team", "uv", "kind")

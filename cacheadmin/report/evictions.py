@@ -10,7 +10,6 @@ from cacheadmin.report.plans import decision_rows
 from cacheadmin.report.prunes import prune_json
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.evict.planning import Eviction
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.result import PruneResult
+    from cacheadmin.text.documents import Document, Heading
 
     User = Callable[[int | None], str]
 

@@ -9,7 +9,6 @@ from cacheadmin.planner.chains import chain_words
 from cacheadmin.prune.plan_rows import decisions_json
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
         KeptByEnvironment,
     )
     from cacheadmin.planner.targets import Entry
+    from cacheadmin.text.documents import Document, Heading
 
 # People read so many; --verbose and JSON have all.
 _CHAINS = 5

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.overview.facts import Overview
+    from cacheadmin.report.terminal import Terminal
+    from cacheadmin.text.documents import Document
 
 _COLUMNS = (
     *("policy", "path", "kind", "status", "owner", "team", "uv_version", "broken_links"),

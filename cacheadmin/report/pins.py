@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.tables import table
-from cacheadmin.text.documents import Document
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.evidence.facts import Pin
+    from cacheadmin.text.documents import Document
 
 _COLUMNS = ("target", "author", "status", "expires", "reason", "created")
 

@@ -11,7 +11,6 @@ from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.accounting import Measured, Size
     from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.text.documents import Document, Heading
 
 # A person reads so many rows; the rest is counted, and whole in JSON.
 _ROWS = 40

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.tables import table
-from cacheadmin.text.documents import Document
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from cacheadmin.text.documents import Document
 
 
 @frozen

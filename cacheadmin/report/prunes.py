@@ -10,7 +10,6 @@ from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.plans import decision_rows, plan_text, verdict_lines
 from cacheadmin.report.protections import protection_json, protection_words
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.prune.verification import Verified
+    from cacheadmin.text.documents import Document, Heading
 
 
 @frozen

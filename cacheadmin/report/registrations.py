@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.tables import table
-from cacheadmin.text.documents import Document
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.registration import Registration
+    from cacheadmin.text.documents import Document
 
 _COLUMNS = ("path", "how", "uid", "exists", "last seen")
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.prune.runs import Run
+    from cacheadmin.text.documents import Document, Heading
 
 
 _WHY = {

@@ -8,7 +8,6 @@ from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_activ
 from cacheadmin.planner.release_traces import describe_version, releases_of_bucket, trace_takes_lock
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.joining import join_some
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import format_age, rfc3339
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.case import Case
+    from cacheadmin.text.documents import Document, Heading
 
 
 _COLUMNS = (

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.values import frozen
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.simulate.breakage import Breakage
     from cacheadmin.simulate.simulating import Simulation
+    from cacheadmin.text.documents import Document, Heading
 
 _ROWS = 40
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
+    from cacheadmin.text.documents import Document, Heading
     from cacheadmin.usage.groups import Group
     from cacheadmin.usage.measuring import Usage
 

@@ -9,7 +9,6 @@ from cacheadmin.report.findings import FINDING_COLUMNS, count_by_severity, findi
 from cacheadmin.report.formats import FindingsReport, Rows, View, rows_of
 from cacheadmin.report.sarif import findings_log
 from cacheadmin.text.counting import format_count
-from cacheadmin.text.documents import Document, Heading
 from cacheadmin.text.escaping import printable
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.text.documents import Document, Heading
     from cacheadmin.verify.running import Verification
 
 

@@ -6,14 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.inventory.entries import archive_path, lies_in
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Environment, Evidence, Process
+    from cacheadmin.evidence.facts import Environment, EnvironmentKind, Evidence, Process
+    from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.inventory.entries import Inventory
 
 _MAX_DEPTH = 64

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.policy.state_place import default_url, sqlite_path
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
 
 __all__ = ["cache_key", "default_url", "sqlite_path", "storable"]
 

@@ -22,10 +22,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from cacheadmin.trial.ledger import Ledger, Trial
 from cacheadmin.trial.tripwires import Seen, Standing
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.trial.ledger import Ledger, Trial
 
 
 @frozen

@@ -21,15 +21,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from cacheadmin.accounting import Tally
-from cacheadmin.fs.charges import Charges
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.measuring import Walk
 from cacheadmin.fs.reading import ReadFailure, open_directory_beneath
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
 from cacheadmin.state.archive_sizes import RememberedSize
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.fs.charges import Charges
 
 _DIST_INFO = ".dist-info"
 _LARGEST_INLINE = 4096

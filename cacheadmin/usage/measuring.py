@@ -24,7 +24,6 @@ from cacheadmin.policy.teams import team_of
 from cacheadmin.state.archive_sizes import RememberedSize, open_archive_sizes
 from cacheadmin.text.accounts import account_name
 from cacheadmin.usage.archives import MeasuredArchive, measure_archive
-from cacheadmin.usage.by import By
 from cacheadmin.usage.groups import (
     Classifier,
     Group,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
+    from cacheadmin.usage.by import By
 
 
 @frozen

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from cacheadmin.findings import Severity
 from cacheadmin.fs.reading import (
@@ -22,8 +23,10 @@ from cacheadmin.fs.reading import (
 )
 from cacheadmin.readers import note_step
 from cacheadmin.verify.problems import Problem, Touched, VerifyRule
-from cacheadmin.verify.records import Line
 from cacheadmin.verify.rights import touched
+
+if TYPE_CHECKING:
+    from cacheadmin.verify.records import Line
 
 # Read whole, in one go; nearly all files.
 _SMALL = 1024 * 1024

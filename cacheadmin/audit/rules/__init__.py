@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cacheadmin.audit.rule import Rule
+from typing import TYPE_CHECKING
+
 from cacheadmin.audit.rules.access_times import AccessTimes
 from cacheadmin.audit.rules.cache_root_mode import CacheRootMode
 from cacheadmin.audit.rules.cache_size import CacheSize
@@ -43,6 +44,9 @@ from cacheadmin.audit.rules.unknown_release import UnknownRelease
 from cacheadmin.audit.rules.uv_below_minimum import UvBelowMinimum
 from cacheadmin.audit.rules.uv_without_lock import UvWithoutLock
 from cacheadmin.audit.rules.world_writable import WorldWritable
+
+if TYPE_CHECKING:
+    from cacheadmin.audit.rule import Rule
 
 RULES: tuple[type[Rule], ...] = (
     KnownAdvisory,

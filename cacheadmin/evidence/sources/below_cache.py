@@ -7,11 +7,15 @@ a user's all the same, and what they link is in use.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cacheadmin.evidence.kinds import NamedFolder
-from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.tree_searches import search_trees
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.look import Facts, Look
 
 
 class BelowCache:

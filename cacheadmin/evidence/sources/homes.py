@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.kinds import NamedFolder
-from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
@@ -21,6 +21,9 @@ from cacheadmin.evidence.traces import accounts_with_traces
 from cacheadmin.evidence.tree_searches import search_trees
 from cacheadmin.readers import Unreadable
 from cacheadmin.text.accounts import account_name
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.look import Facts, Look
 
 # "Homes" of accounts that have none.
 _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev", "/bin", "/sbin"})

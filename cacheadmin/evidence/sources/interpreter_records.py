@@ -8,6 +8,7 @@ that can't be understood may name an environment that nothing else names.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
@@ -15,7 +16,9 @@ from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
 from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
-from cacheadmin.readers import Unreadable
+
+if TYPE_CHECKING:
+    from cacheadmin.readers import Unreadable
 
 
 class InterpreterRecords:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from cacheadmin.evidence.facts import LockHolder
+from typing import TYPE_CHECKING
+
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Facts, Look
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import LockHolder
 
 
 class LockHolders:

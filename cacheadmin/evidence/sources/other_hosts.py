@@ -8,13 +8,16 @@ their observations say otherwise, or the site gives its word
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.exports import exports_of
 from cacheadmin.evidence.facts import Filesystem, Gap, GapKind
 from cacheadmin.evidence.filesystem import describe_filesystem
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.reach import containers_that_reach
-from cacheadmin.readers import Readers
+
+if TYPE_CHECKING:
+    from cacheadmin.readers import Readers
 
 _WORD = "if no other host or container uses it, give your word: hosts: {only: this}"
 _EXPECT = f"name the hosts that use it in hosts.expect, `cacheadmin observe` on each; {_WORD}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
-from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.registry import MAX_ENTRIES, MAX_ENTRIES_UNDER_LOCK, registered
-from cacheadmin.readers import Unreadable
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.evidence.kinds import NamedFolder
+    from cacheadmin.readers import Unreadable
 
 
 class Registry:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
-from cacheadmin.planner.reasons import Reason
 from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import EntryKind
+    from cacheadmin.planner.reasons import Reason
 
 
 @frozen

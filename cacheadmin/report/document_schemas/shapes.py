@@ -7,8 +7,10 @@ Rows may have more keys than are listed: releases to come add some.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from enum import StrEnum
 
 Shape = dict[str, Any]
 

@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from cacheadmin.report.tables import Cell
 from cacheadmin.report.terminal import Paint, unpainted
 from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.report.tables import Cell
 
 
 @frozen
