@@ -15,7 +15,7 @@ def main() -> None:
     """Run the command line and leave with its exit code."""
     _open_closed_streams()
     if sys.argv[1:] == ["--version"]:
-        from cacheadmin import __version__
+        from cacheadmin import __version__  # noqa: PLC0415  as early as can be
 
         try:
             print(f"cacheadmin {__version__}", flush=True)  # noqa: T201
@@ -25,7 +25,7 @@ def main() -> None:
         else:
             return
     _start_quickly()
-    from cacheadmin.cli.app import run
+    from cacheadmin.cli.app import run  # noqa: PLC0415  --version was answered without it
 
     sys.exit(run(sys.argv[1:]))
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from cacheadmin.audit.survey import take_survey
+from cacheadmin.fs.measuring import measure_many
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
@@ -50,9 +54,6 @@ class Subject:
         """What the whole cache takes, as ``prune.budget`` counts it; every file is looked at."""
         if self.measured is not None:
             return self.measured
-        import os
-
-        from cacheadmin.fs.measuring import measure_many
 
         situation = self.situation
         sizes = measure_many(situation.cache.fd, os.listdir(situation.cache.fd), situation.charges)
@@ -61,6 +62,4 @@ class Subject:
     @cached_property
     def survey(self) -> Survey:
         """What one walk over all files of the cache counted."""
-        from cacheadmin.audit.survey import take_survey
-
         return take_survey(self)

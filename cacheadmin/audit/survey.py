@@ -28,6 +28,7 @@ from cacheadmin.audit.survey_judging import LOCK, MARKER, Judge, Standard, joine
 from cacheadmin.audit.survey_links import LinkJudge
 from cacheadmin.audit.survey_tallies import Problem, Tallies
 from cacheadmin.audit.survey_zones import Place, Zone
+from cacheadmin.evidence.questions import locator_for
 from cacheadmin.fs.measuring import in_threads
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
@@ -61,8 +62,6 @@ class Survey:
 
 def take_survey(subject: Subject) -> Survey:
     """Walk over the cache of an audit. Raises OSError when its root can't be read."""
-    from cacheadmin.evidence.questions import locator_for
-
     situation = subject.situation
     evidence = situation.evidence
     root_fd, identity = situation.cache.fd, situation.cache.identity

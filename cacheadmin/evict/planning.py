@@ -24,6 +24,7 @@ from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 from cacheadmin.planner.reasons import EVICTED
+from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -246,8 +247,6 @@ def _words(uses: list[Use]) -> str:
 
 
 def _keep(archive: Archive, uses: list[Use]) -> Decision:
-    from cacheadmin.text.joining import join_some
-
     return Decision(
         EntryKind.ARCHIVE,
         archive.path,

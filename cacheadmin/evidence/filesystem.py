@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-
 from cacheadmin.evidence.facts import Filesystem
+from cacheadmin.fs.attributes import keeps_attribute
 from cacheadmin.fs.mounts import Mount, mount_of
 
 # Where flock reaches other hosts, and the mount options that keep it at home.
@@ -76,12 +75,7 @@ def _locks(mount: Mount) -> tuple[bool | None, str]:
 
 
 def _keeps_user_xattrs(path: str) -> bool | None:
-    import xattr  # type: ignore[import-not-found]
-
     try:
-        xattr.get(path, b"user.cacheadmin.probe", nofollow=True)
-    except OSError as error:
-        if error.errno == errno.ENODATA:
-            return True
-        return False if error.errno == errno.EOPNOTSUPP else None
-    return True
+        return keeps_attribute(path, "user.cacheadmin.probe")
+    except OSError:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.clones import shares_extents
 from cacheadmin.evidence.direct_urls import commit_of
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
@@ -157,8 +158,6 @@ def _note_distribution(
 ) -> None:
     mode = seen.mode
     if mode is LinkMode.COPY and options.report_clones:
-        from cacheadmin.evidence.clones import shares_extents
-
         metadata = f"{folder}/{seen.name}{_DIST_INFO}/METADATA"
         mode = LinkMode.CLONE if shares_extents(metadata) else LinkMode.COPY
     sightings.modes[mode] = sightings.modes.get(mode, 0) + 1

@@ -104,7 +104,10 @@ class Access:
 
 def keeps_access_lists(fd: int) -> bool:
     """Whether the filesystem of an open folder keeps access lists, set or not."""
-    return keeps_attribute(fd, DEFAULT)
+    try:
+        return keeps_attribute(fd, DEFAULT)
+    except OSError:
+        return False
 
 
 def _has(rights: int, wanted: int) -> bool:

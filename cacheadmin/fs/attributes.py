@@ -21,8 +21,7 @@ def attribute(place: int | str, name: str, *, follow: bool = True) -> bytes | No
     ``place`` is a descriptor, or a path. Raises OSError where it can't be read.
     """
     try:
-        named = os.fsencode(place) if isinstance(place, str) else place
-        content: bytes = xattr.get(named, name, not follow)
+        content: bytes = xattr.get(_named(place), name, not follow)
     except OSError as error:
         if error.errno in _NONE_THERE:
             return None
@@ -40,12 +39,19 @@ def attribute_names(fd: int) -> frozenset[str]:
         raise
 
 
-def keeps_attribute(fd: int, name: str) -> bool:
-    """Whether the filesystem of an open file keeps an attribute of this name, set or not."""
+def keeps_attribute(place: int | str, name: str) -> bool:
+    """Whether a filesystem keeps an attribute of this name for a file, set or not.
+
+    Raises OSError where that can't be told.
+    """
     try:
-        xattr.get(fd, name)
+        xattr.get(_named(place), name, True)
     except OSError as error:
-        return error.errno == errno.ENODATA
+        if error.errno == errno.ENODATA:
+            return True
+        if error.errno in _NONE_THERE:
+            return False
+        raise
     return True
 
 
@@ -59,3 +65,7 @@ def set_attribute(fd: int, name: str, content: bytes | None) -> None:
     except OSError as error:
         if error.errno not in _NONE_THERE:
             raise
+
+
+def _named(place: int | str) -> int | bytes:
+    return os.fsencode(place) if isinstance(place, str) else place

@@ -33,12 +33,14 @@ from cacheadmin.hosts.leases import (
     LeaseLost,
     lost,
 )
+from cacheadmin.hosts.token import make_token
+from cacheadmin.state.advisory_lock import AdvisoryLock
+from cacheadmin.state.store import StateUnusable, open_state
 from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
-    from cacheadmin.state.advisory_lock import AdvisoryLock
 
 # Between two moves of one batch the lease is looked at again after so long (seconds).
 _LOOK_AGAIN_SECONDS = 0.2
@@ -82,8 +84,6 @@ class DatabaseLease:
 
     def check(self) -> None:
         """Make sure that the session still has the lock. Raises LeaseLost."""
-        from cacheadmin.state.store import StateUnusable
-
         try:
             number = self._lock.number()
         except StateUnusable as error:
@@ -240,9 +240,6 @@ def _others_reach(policy: Policy, cache: OpenCache) -> bool:
 def _lease(policy: Policy, cache: OpenCache, folder_fd: int, folder: str) -> Lease:
     if _is_postgresql(policy.state):
         # A guard of a cache on one host stays small.
-        from cacheadmin.hosts.token import make_token
-        from cacheadmin.state.advisory_lock import AdvisoryLock
-        from cacheadmin.state.store import open_state
 
         try:
             token = make_token(cache)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.acting import is_called_by_root
 from cacheadmin.errors import CacheadminError, NotPermitted
+from cacheadmin.inventory.opening import open_cache
 from cacheadmin.operations.account import Audited
 from cacheadmin.operations.notices import (
     Notice,
@@ -23,6 +24,8 @@ from cacheadmin.operations.notices import (
 )
 from cacheadmin.operations.sending import Destination, is_installed, send
 from cacheadmin.policy.trust import read_secrets
+from cacheadmin.state.notifications import open_notifications
+from cacheadmin.trial.summary import uses_on_trial
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,8 +120,6 @@ def _is_of_the_site(loaded: LoadedPolicy) -> bool:
 
 
 def _notify(account: Account, audited: Audited) -> list[str]:
-    from cacheadmin.state.notifications import open_notifications
-
     loaded = audited.loaded
     try:
         to = destinations(loaded)
@@ -169,9 +170,6 @@ def _notices(account: Account, audited: Audited, told: Mapping[str, Told]) -> li
 
 
 def _uses(loaded: LoadedPolicy) -> tuple[tuple[Spring, ...], int]:
-    from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.trial.summary import uses_on_trial
-
     if "sprung" not in loaded.policy.notify.about:
         return (), 0
     try:

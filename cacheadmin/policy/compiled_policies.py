@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+import cacheadmin.policy
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError
+from cacheadmin.fs.atomic_writing import write_atomically
 from cacheadmin.fs.trusted_files import read_own_file
 from cacheadmin.policy import recalled
 from cacheadmin.policy.state_place import default_url, sqlite_path
@@ -89,8 +91,6 @@ class CompiledFile:
 
     def write(self, policy: Policy, positions: Mapping[str, tuple[int, int]]) -> None:
         """Remember a policy that was checked a moment ago, if that can be done."""
-        from cacheadmin.fs.atomic_writing import write_atomically
-
         try:
             plain: list[Any] = [recalled.to_plain(policy), dict(positions)]
             packed = msgpack.packb(plain, use_bin_type=True, unicode_errors="surrogateescape")
@@ -115,8 +115,6 @@ def _sum(body: bytes) -> bytes:
 
 def _model_times() -> bytes:
     """Return what changes with the code that checks policies."""
-    import cacheadmin.policy
-
     told = [__version__]
     with os.scandir(os.path.dirname(str(cacheadmin.policy.__file__))) as found:
         for entry in sorted(found, key=lambda one: one.name):

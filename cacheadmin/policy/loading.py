@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.acting import act_as, acting_account
 from cacheadmin.errors import NotACache, PolicyInvalid
+from cacheadmin.policy.compiled_policies import CompiledFile
 from cacheadmin.policy.locating import default_cache, policy_path
 from cacheadmin.policy.trust import others_can_read, read_trusted
 from cacheadmin.text.escaping import shell_command
@@ -81,8 +82,6 @@ def read_policy(
     if not recall:
         return _parsed(content, path)
 
-    from cacheadmin.policy.compiled_policies import CompiledFile
-
     file = CompiledFile(path, content)
     found = file.read()
     if found is not None:
@@ -93,8 +92,6 @@ def read_policy(
 
 
 def _built_in(recall: bool) -> LoadedPolicy:
-    from cacheadmin.policy.compiled_policies import CompiledFile
-
     cache = default_cache(os.environ)
     file = CompiledFile(f"{_BUILT_IN}\0{cache}", b"") if recall else None
     found = file and file.read()

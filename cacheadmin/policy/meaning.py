@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from cacheadmin.readers.questions import ReaderLimits
+
 if TYPE_CHECKING:
     from datetime import timedelta
-
-    from cacheadmin.readers.questions import ReaderLimits
 
 
 class BudgetMeaning:
@@ -73,6 +73,4 @@ class ScanLimitsMeaning:
     @property
     def of_readers(self) -> ReaderLimits:
         """The same, as readers take it."""
-        from cacheadmin.readers.questions import ReaderLimits
-
         return ReaderLimits(self.memory, self.cpu.total_seconds(), self.deadline.total_seconds())

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.preflight.checks import Check, Subject, run_checks
+from cacheadmin.preflight.for_release import release_checks
 from cacheadmin.protect.protecting import check_protection
 from cacheadmin.prune.room import room_for
+from cacheadmin.simulate.running import simulate_in
 from cacheadmin.text.counting import format_count
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
@@ -76,8 +78,6 @@ def run_preflight_for_release(situation: Situation, uv: str) -> Preflight:
     Raises WrongUsage for a release nothing is known of.
     """
     # Only this question needs the simulation: the usual one is asked often.
-    from cacheadmin.preflight.for_release import release_checks
-    from cacheadmin.simulate.running import simulate_in
 
     answer = simulate_in(situation, uv)
     verdict, checks = release_checks(answer)

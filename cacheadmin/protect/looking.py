@@ -17,7 +17,11 @@ from typing import Any
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.policy.loading import load_policy
+from cacheadmin.protect.protecting import planted_before, wanted_roots
 from cacheadmin.protect.roots import TRIALS, WantedRoots
+from cacheadmin.protect.trial_roots import on_trial
+from cacheadmin.situation import look_with
 from cacheadmin.values import frozen
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
@@ -137,11 +141,6 @@ def _become_a_child(answer_fd: int, guard: int) -> None:
 
 
 def _look(policy: str | None, *, insecure_policy: bool, afresh: bool = False) -> dict[str, Any]:
-    from cacheadmin.policy.loading import load_policy
-    from cacheadmin.protect.protecting import planted_before, wanted_roots
-    from cacheadmin.protect.trial_roots import on_trial
-    from cacheadmin.situation import look_with
-
     loaded = load_policy(policy, insecure=insecure_policy)
     before = planted_before(loaded.policy)
     with look_with(loaded, afresh=afresh) as situation:

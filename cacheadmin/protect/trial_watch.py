@@ -12,9 +12,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
+from cacheadmin.protect.trial_roots import shield_of
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.prune.trial_upkeep import watch
 from cacheadmin.text.counting import format_count
+from cacheadmin.trial.summary import trial_warnings
 from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
@@ -42,8 +45,6 @@ class TrialWatch:
                 if trials is None or not trials.tripwires.entries():
                     return False
             # Only now: a guard of a cache without trials stays small.
-            from cacheadmin.protect.trial_roots import shield_of
-            from cacheadmin.prune.trial_upkeep import watch
 
             with (
                 open_quarantine(policy, cache) as found,
@@ -60,8 +61,6 @@ class TrialWatch:
         return watched is not None and self._report(watched)
 
     def _report(self, watched: Watched) -> bool:
-        from cacheadmin.trial.summary import trial_warnings
-
         for spring in watched.springs:
             who = f" ({', '.join(spring.who)})" if spring.who else ""
             self._say(f"{spring.entry} came back from trial: {spring.why}{who}")

@@ -20,6 +20,7 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
+from cacheadmin.trial.tripwires import Standing
 from cacheadmin.uv.layout import ARCHIVES, trial_name
 from cacheadmin.values import frozen
 
@@ -203,8 +204,6 @@ def put_back_trials(
     trials: Trials | None, paths: Iterable[str]
 ) -> tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]:
     """Put back what of these paths is on trial; return what came back, conflicts and failures."""
-    from cacheadmin.trial.tripwires import Standing
-
     if trials is None:
         return [], [], []
     there = [path for path in paths if trials.tripwires.holds(path)]

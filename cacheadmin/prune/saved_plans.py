@@ -9,6 +9,7 @@ that a plain prune would not.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -109,7 +110,6 @@ def _read(path: str) -> _SavedPlan:
     content = read_file(os.path.abspath(path), _MAX_BYTES)
     if isinstance(content, ReadFailure):
         raise NotACache(f"cannot read the saved plan {path}: {content.reason}")
-    import json
 
     try:
         document = json.loads(content)

@@ -25,8 +25,9 @@ from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.fast_reading import read_rows
 from cacheadmin.state.fast_writing import write_rows
+from cacheadmin.state.full_servers import wait_at_full_servers
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
-from cacheadmin.state.migrations import NewerSchemaError
+from cacheadmin.state.migrations import NewerSchemaError, bring_up_to_date
 from cacheadmin.state.tables import (
     ARCHIVE_USE,
     CLOCK,
@@ -353,8 +354,6 @@ class State:
             arguments = {"timeout": 30} if file is not None else {"connect_timeout": 10}
             engine = create_engine(self.url, connect_args=arguments, poolclass=NullPool)
             if file is None:
-                from cacheadmin.state.full_servers import wait_at_full_servers
-
                 wait_at_full_servers(engine)
             _make_tables(engine)
             # Not before: on a full disk the tables may be missing, and be made later.
@@ -431,8 +430,6 @@ class State:
 def _make_tables(engine: Engine) -> None:
     """Bring the tables up to date; of many that do so at once one does, and the rest wait."""
     from sqlalchemy import text
-
-    from cacheadmin.state.migrations import bring_up_to_date
 
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgpack
+
 # The longest real ones are the search path of an interpreter, and the
 # environment variables and folders that a build depends on (`tool.uv.cache-keys`).
 _MAX_ELEMENTS = 1024
@@ -20,8 +22,6 @@ def first_object(data: bytes, limit: int, *, unicode_errors: str = "strict") -> 
 
     What follows the first object is not looked at. Never raises.
     """
-    import msgpack
-
     if not data or len(data) > limit:
         return None
     unpacker = msgpack.Unpacker(
@@ -50,8 +50,6 @@ def first_texts(data: bytes, limit: int, count: int) -> tuple[str, ...] | None:
 
     Only these are read, whatever the array's length. Never raises.
     """
-    import msgpack
-
     if not data or len(data) > limit:
         return None
     unpacker = msgpack.Unpacker(

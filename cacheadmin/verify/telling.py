@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.policy.teams import team_of
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import shell_word
@@ -87,8 +88,6 @@ class Telling:
             )
 
     def _team(self, archive: Archive) -> str | None:
-        from cacheadmin.policy.teams import team_of
-
         return team_of(self._situation.policy, f"{self._root}/{archive.path}", archive.uid)
 
     def _detail(self, archive: Archive, rule: VerifyRule, found: Found, *, serious: bool) -> str:
