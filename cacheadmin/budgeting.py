@@ -1,41 +1,54 @@
-"""Meet ``prune.budget``: measure the cache once, and choose what to give up.
+"""Plan within what the policy sets: ``prune.budget`` and ``prune.limits``.
 
+For a budget the cache is measured once, and what to give up is chosen.
 ``planner.budget`` decides; here everything that may be given up is measured by
 itself, with what it shares with the rest.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.clones import extents_of_environments
-from cacheadmin.fs.measuring import measure_many
 from cacheadmin.inventory.entries import lies_in
 from cacheadmin.planner.budget import Coming, Room, choose, units, what_stays
 from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.run_limits import within
 from cacheadmin.trial.folder import PLACE
 from cacheadmin.uv.layout import CONTENT_KINDS, parse_bucket_name
 
 if TYPE_CHECKING:
+    from cacheadmin.planner.case import Case
     from cacheadmin.planner.plan import Plan
-    from cacheadmin.situation import Situation
+    from cacheadmin.sizing import Sizing
 
 
-def within_budget(situation: Situation, plan: Plan) -> Plan:
+def plan_within_limits(case: Case, sizing: Sizing) -> Plan:
+    """Decide what may go: the plan, by the budget and within the limits that the policy sets."""
+    policy = case.policy
+    plan = make_plan(policy, case.inventory, case.evidence, case.now_ns)
+    if policy.prune.budget.is_set:
+        plan = within_budget(case, sizing, plan)
+    limits = policy.prune.limits
+    if limits.entries is None and limits.bytes is None:
+        return plan
+    sizes = {} if limits.bytes is None else sizing.of_plan(plan, kept=False)
+    return within(plan, limits, sizes, case.inventory, case.evidence)
+
+
+def within_budget(case: Case, sizing: Sizing, plan: Plan) -> Plan:
     """Return the plan with as much more given up as its policy's budget asks for.
 
     What is removed anyway, what is on trial and contents that wait for
     ``prune.builds.after`` count as free: they come without anything more.
     """
-    case, inventory, cache = situation.case, situation.inventory, situation.cache
+    inventory = case.inventory
     removed = [decision.path for decision in plan.removals]
     gone = frozenset(removed)
     candidates = tuple(units(case, plan.live, gone))
     waiting = [file.path for file in inventory.loose_files]
     on_trial = [PLACE] if inventory.on_trial else []
-    buckets = [name for name in os.listdir(cache.fd) if not name.startswith("archive-v")]
+    buckets = [name for name in sizing.names() if not name.startswith("archive-v")]
     paths = [
         *buckets,
         *(archive.path for archive in inventory.archives.values()),
@@ -45,14 +58,9 @@ def within_budget(situation: Situation, plan: Plan) -> Plan:
         *waiting,
         *on_trial,
     ]
-    sizes = measure_many(
-        cache.fd,
-        paths,
-        situation.charges,
-        lambda: extents_of_environments(situation.evidence.environments, cache.identity.device),
-    )
+    sizes = sizing.of_entries(paths)
     whole = sizes.together(sizes)
-    filesystem = os.fstatvfs(cache.fd)
+    filesystem = sizing.filesystem()
     room = Room(
         whole.allocated_bytes,
         whole.files,

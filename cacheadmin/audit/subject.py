@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -55,8 +54,8 @@ class Subject:
         if self.measured is not None:
             return self.measured
 
-        situation = self.situation
-        sizes = measure_many(situation.cache.fd, os.listdir(situation.cache.fd), situation.charges)
+        sizing = self.situation.sizing
+        sizes = measure_many(self.situation.cache.fd, sizing.names(), sizing.charges)
         return sizes.together(sizes)
 
     @cached_property

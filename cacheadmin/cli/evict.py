@@ -134,7 +134,7 @@ class _Evicting:
         eviction = plan_eviction(
             situation, self.wanted, even_in_use=self.even_in_use, silent=self.silent
         )
-        sizes = situation.measure(eviction.plan, kept=True)
+        sizes = situation.sizing.of_plan(eviction.plan, kept=True)
         for warning in eviction.warnings:
             output.warning(warning)
         result = None

@@ -76,4 +76,4 @@ def _sizes(situation: Situation, plan: Plan, found: Explanation) -> Measured[str
     """Measure what is explained, and what would come free, together."""
     freed = tuple(one for story in found.environments for one in story.freed or ())
     told = tuple(replace(story.decision, path=story.entry.path) for story in found.entries)
-    return situation.measure(replace(plan, removals=freed, kept=told), kept=True)
+    return situation.sizing.of_plan(replace(plan, removals=freed, kept=told), kept=True)

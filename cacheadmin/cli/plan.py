@@ -38,7 +38,7 @@ def plan(
     ):
         situation.require_writable()
         made = situation.plan()
-        sizes = situation.measure(made, kept=output_format != "table")
+        sizes = situation.sizing.of_plan(made, kept=output_format != "table")
         if out is not None:
             # It imports pydantic, which nothing else here does.
             from cacheadmin.prune.saved_plans import save_plan

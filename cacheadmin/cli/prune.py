@@ -147,7 +147,7 @@ def _look_and_prune(
             gone = {one.path for one in before.room.removed} if before.room else set()
             dropped = tuple((path, why) for path, why in dropped if path not in gone)
             before = replace(before, dropped=dropped)
-        sizes = situation.measure(made, kept=call.output_format != "table")
+        sizes = situation.sizing.of_plan(made, kept=call.output_format != "table")
         if call.dry_run:
             return show_plan("prune", situation, made, sizes, call.output_format)
         known = before.room

@@ -22,6 +22,6 @@ def schemas(
     ):
         case = situation.case
         names = [bucket.name for bucket in situation.inventory.buckets]
-        sizes = measure_each(situation.cache.fd, names, situation.charges)
+        sizes = measure_each(situation.cache.fd, names, situation.sizing.charges)
         show(ReleasesReport(heading("schemas", situation), case, sizes), output_format)
     return 0

@@ -86,7 +86,7 @@ def _history(
 
 
 def _going(situation: Situation, plan: Plan) -> Going:
-    sizes = situation.measure(plan, kept=False)
+    sizes = situation.sizing.of_plan(plan, kept=False)
     return Going(len(plan.removals), sizes.together(sizes))
 
 

@@ -31,7 +31,8 @@ from cacheadmin.prune.result import Before, PruneResult
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import purge, purge_due, restore
 from cacheadmin.prune.trial_upkeep import bring_back_used, end_trials, trials_of_run, watch
-from cacheadmin.state.store import StateFull, open_state
+from cacheadmin.run_memory import remember_run
+from cacheadmin.state.store import open_state
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.counting import format_count
 from cacheadmin.trial.trials import existing_trials, trials_or_none
@@ -191,7 +192,7 @@ def run_prune(
         result.outcome = "committed" if room.removed else result.outcome
     # First of all, so that even a prune that fails has saved what an older
     # uv's prune may erase tonight: the environments named in the cache.
-    result.warnings += _remember(situation)
+    result.warnings += remember_run(situation)
     if plan.removals or situation.inventory.on_trial:
         with _begin(policy, cache) as (quarantine, _), terminable():
             _require_no_other_run(cache, quarantine, before)
@@ -216,22 +217,6 @@ def run_prune(
                 # The run that is at work purges what is due itself.
                 pass
     return result
-
-
-def _remember(situation: Situation) -> list[str]:
-    """Remember what the look saw; return what people should know.
-
-    On a full disk a run goes on without: what is only in the cache's own
-    records stays there (``bucket_needs``), and the next look writes it down.
-    """
-    try:
-        situation.state.remember(situation.evidence.environments, situation.now_ns)
-        situation.record_clock()
-        situation.record_pin_ages()
-        warning = situation.record_uses()
-    except StateFull as error:
-        return [f"{error.message}: what this run saw is not remembered"]
-    return [warning] if warning else []
 
 
 def _delete(quarantine: Quarantine, run_id: str, result: PruneResult) -> None:

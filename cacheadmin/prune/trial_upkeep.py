@@ -187,7 +187,7 @@ def _lacks(
 ) -> Callable[[Sequence[Trial]], bool]:
     """Return what tells whether the budget, or a full disk, lacks something after trials' end."""
     cache_fd = situation.cache.fd
-    sizes = measure_many(cache_fd, os.listdir(cache_fd), situation.charges)
+    sizes = measure_many(cache_fd, os.listdir(cache_fd), situation.sizing.charges)
     whole = sizes.together(sizes)
     free = os.fstatvfs(cache_fd)
 

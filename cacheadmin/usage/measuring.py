@@ -167,7 +167,7 @@ def _grouping(policy: Policy, root: str, user: Callable[[int], str], by: By) -> 
 def _measure_archives(
     situation: Situation, known: Mapping[ArchiveId, RememberedSize]
 ) -> list[MeasuredArchive]:
-    fd, charges = situation.cache.fd, situation.charges
+    fd, charges = situation.cache.fd, situation.sizing.charges
     archives = list(situation.inventory.archives.values())
     return in_threads(lambda archive: measure_archive(fd, archive, known, charges), archives)
 
@@ -180,7 +180,7 @@ def _measure_others(
     leave_out = frozenset(archive.path for archive in inventory.archives.values())
     packages = {**packages_of_paths(inventory), **cached}
     buckets = {bucket.name for bucket in inventory.buckets}
-    charges = situation.charges
+    charges = situation.sizing.charges
     try:
         names = sorted(os.listdir(cache.fd))
     except OSError as error:

@@ -82,7 +82,7 @@ def test_every_command_that_lists_something_prints_its_rows(
         "keep",
     }
     assert {row["package"] for row in printed("explain", policy, "six")} == {"six"}
-    assert printed("explain", policy, environment)[0]["used_by"] == [os.fspath(environment)]
+    assert printed("explain", policy, environment)[0]["used_by"][0] == os.fspath(environment)
     assert "archive-v0" in {row["name"] for row in printed("schemas", policy)}
     assert {row["kind"] for row in printed("usage", policy)} >= {"bucket"}
     for more in (("usage", policy, "--by", "duplicates"), ("dedupe", policy, "-n")):

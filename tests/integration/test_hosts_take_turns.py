@@ -261,7 +261,7 @@ def test_wherever_the_turn_is_lost_nothing_more_moves_and_the_next_run_recovers(
         step += 1
         with look_with(loaded) as situation:
             plan = situation.plan()
-            sizes = situation.measure(plan, kept=False)
+            sizes = situation.sizing.of_plan(plan, kept=False)
             StoppedAt.left = step
             try:
                 result = run_prune(situation, plan, sizes)
@@ -312,7 +312,7 @@ def test_what_a_host_that_stood_still_does_too_late_finds_no_way(
     with look_with(loaded) as situation:
         plan = situation.plan()
         with pytest.raises(LeaseLost):
-            run_prune(situation, plan, situation.measure(plan, kept=False))
+            run_prune(situation, plan, situation.sizing.of_plan(plan, kept=False))
     assert late
     assert without_times(cache) == before
 
@@ -328,7 +328,7 @@ def test_a_plan_is_not_carried_out_after_another_run_has_changed_the_cache(
     runs = known_runs(loaded.policy)
     with look_with(loaded) as situation:
         plan = situation.plan()
-        sizes = situation.measure(plan, kept=False)
+        sizes = situation.sizing.of_plan(plan, kept=False)
         other = prune(cacheadmin, policy).json["run_id"]
         with pytest.raises(Exception, match=f"since this one looked: {other} on host"):
             run_prune(situation, plan, sizes, before=Before(runs=runs))

@@ -180,7 +180,7 @@ def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
     with look_with(load_policy(str(policy))) as situation:
         plan = situation.plan()
         assert "builds-v0/.tmpabcdef" in {decision.path for decision in plan.removals}
-        result = run_prune(situation, plan, situation.measure(plan, kept=False))
+        result = run_prune(situation, plan, situation.sizing.of_plan(plan, kept=False))
     assert len(looks) == 2
     assert held == [(os.getpid(), False)], "the moves were made under the lock as it is now"
     assert not build.exists()

@@ -1,0 +1,108 @@
+"""What a run remembers in the state: environments, the clock, ages of pins, and uses.
+
+Every look remembers the environments that it saw, where the caller may write
+the state: another release's prune may erase tonight the only record of an
+environment, and what was seen once is looked at again. All the rest a prune
+remembers, once, in ``remember_run``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cacheadmin.errors import NotPermitted
+from cacheadmin.evidence.last_use import observed_entries, record_uses
+from cacheadmin.evidence.pin_ages import age_records
+from cacheadmin.planner.planning import unused_entries
+from cacheadmin.state.store import StateFull, StateUnusable
+from cacheadmin.text.counting import format_count
+from cacheadmin.text.timestamps import NANOSECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from cacheadmin.evidence.facts import Environment, Pin
+    from cacheadmin.evidence.idleness import HostTime
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.situation import Situation
+    from cacheadmin.state.store import State
+
+
+def remember_environments(
+    state: State, environments: Iterable[Environment], now_ns: int, looked_ns: Mapping[str, int]
+) -> None:
+    """Remember the environments that a look saw, if the caller may write the state.
+
+    ``looked_ns``: those that are known to be as they were, by path, with when they were seen.
+    """
+    try:
+        state.remember(environments, now_ns, looked_ns)
+    except (StateUnusable, NotPermitted):
+        # Reading commands work without; a prune says it (`remember_run`).
+        pass
+
+
+def remember_run(situation: Situation) -> list[str]:
+    """Remember what a prune saw; return what people should know.
+
+    On a full disk a run goes on without: what is only in the cache's own
+    records stays there (``bucket_needs``), and the next look writes it down.
+    """
+    state, evidence, here = situation.state, situation.evidence, situation.host_time
+    try:
+        state.remember(evidence.environments, situation.now_ns)
+        _record_clock(state, here, situation.now_ns)
+        _record_pin_ages(state, evidence.pins, here)
+        warning = _record_uses(situation)
+    except StateFull as error:
+        return [f"{error.message}: what this run saw is not remembered"]
+    return [warning] if warning else []
+
+
+def observes_use(policy: Policy) -> bool:
+    """Whether the policy asks for how long entries were not used."""
+    return policy.prune.unused.after is not None or policy.prune.budget.is_set
+
+
+def _record_clock(state: State, here: HostTime, now_ns: int) -> None:
+    """Remember what this host's clock says, once an hour: later runs are held against it."""
+    anchor = state.clock(here.host)
+    if anchor is not None and anchor[0].boot == here.boot:
+        passed_ns = here.uptime_ns - anchor[0].uptime_ns
+        if 0 <= passed_ns < 3600 * NANOSECONDS:
+            return
+    state.note_clock(here, now_ns)
+
+
+def _record_uses(situation: Situation) -> str:
+    """Remember what is used now, where the policy asks; return a warning or "".
+
+    Where absence of use can't be concluded, everything counts as used.
+    """
+    if not observes_use(situation.policy):
+        return ""
+    unused = unused_entries(situation.case)
+    rows, failures = record_uses(
+        situation.cache,
+        situation.inventory,
+        situation.state.archive_uses(),
+        {name for name, _ in observed_entries(situation.inventory)} - unused,
+        situation.host_time,
+        situation.collected.look.readers,
+        attributes=situation.evidence.filesystem.keeps_user_xattrs is True,
+    )
+    situation.state.note_archive_uses(rows)
+    if not failures:
+        return ""
+    words = format_count(failures, "entry", "entries")
+    return f"{words} can't be given an attribute: never counted as unused"
+
+
+def _record_pin_ages(state: State, pins: Collection[Pin], here: HostTime) -> None:
+    """Remember for how long pins that can expire have been there."""
+    before = {}
+    if any(pin.expires_ns is not None for pin in pins):
+        before = state.pin_ages()
+    after = age_records(pins, before, here)
+    if after:
+        state.note_pin_ages(after)

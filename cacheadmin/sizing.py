@@ -1,0 +1,83 @@
+"""What entries of one cache take on the disk, alone and together."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cacheadmin.accounting import Measured
+from cacheadmin.evidence.clones import extents_of_environments
+from cacheadmin.fs.charges import charges_of
+from cacheadmin.fs.measuring import extents_below, measure_each, measure_many
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from cacheadmin.accounting import Ranges
+    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.fs.charges import Charges
+    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.planner.plan import Plan
+
+
+class Sizing:
+    """Measures entries of an open cache; nothing is measured before it is asked for."""
+
+    def __init__(
+        self, cache: OpenCache, filesystem_kind: str, environments: Collection[Environment]
+    ) -> None:
+        """Take the cache, the kind of its filesystem, and who may share blocks with it."""
+        self._cache = cache
+        self._filesystem_kind = filesystem_kind
+        self._environments = environments
+
+    def names(self) -> list[str]:
+        """Return the names of the buckets and files of the cache."""
+        return os.listdir(self._cache.fd)
+
+    def filesystem(self) -> os.statvfs_result:
+        """Return how large the cache's filesystem is, and what is free there."""
+        return os.fstatvfs(self._cache.fd)
+
+    @cached_property
+    def charges(self) -> Charges:
+        """What the cache's filesystem charges for files."""
+        return charges_of(self._cache.fd, self._filesystem_kind)
+
+    def of_plan(self, plan: Plan, *, kept: bool) -> Measured[str]:
+        """Return the sizes of a plan's removals, alone and together, by path.
+
+        With ``kept`` also of what it keeps, each entry by itself.
+        """
+        going = [decision.path for decision in plan.removals]
+        removals = self.of_entries(going, lambda: self.shared_elsewhere(going))
+        if not kept:
+            return removals
+        staying = [decision.path for decision in plan.kept]
+        sizes = measure_each(self._cache.fd, staying, self.charges)
+        return Measured({**sizes, **removals.sizes}, removals.common)
+
+    def of_entries(
+        self, paths: Iterable[str], shared: Callable[[], Ranges] | None = None
+    ) -> Measured[str]:
+        """Return the sizes of entries, alone and together.
+
+        ``shared`` returns extents that stay on the disk; without it those of environments.
+        """
+        return measure_many(
+            self._cache.fd, list(paths), self.charges, shared or self.shared_with_environments
+        )
+
+    def shared_with_environments(self) -> Ranges:
+        """Return the shared extents of known environments."""
+        device = self._cache.identity.device
+        return list(extents_of_environments(self._environments, device))
+
+    def shared_elsewhere(self, but: Iterable[str]) -> Ranges:
+        """Return the shared extents of known environments, and of the cache ``but`` for entries."""
+        leave_out = frozenset(but)
+        found = list(self.shared_with_environments())
+        for name in self.names():
+            found += extents_below(self._cache.fd, name, leave_out)
+        return found
