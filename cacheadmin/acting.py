@@ -69,7 +69,7 @@ def acting_account() -> ActingAccount | None:
 
 
 def is_called_by_root() -> bool:
-    """Whether root has called, whoever it acts as."""
+    """Whether root has called, no matter which account it acts as."""
     return _Acting.account is not None or os.geteuid() == 0
 
 

@@ -1,4 +1,4 @@
-"""Files of ours that decide something: read only where nobody else can have written them."""
+"""Files of ours that decide something: read only where no other user can have written them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import stat
 def read_own_file(path: str, most_bytes: int) -> bytes | None:
     """Return the content of a file that root or the caller has written; None for any other.
 
-    Its folder counts too: whoever can write there can replace the file. A link is
+    Its folder counts too: a user who can write there can replace the file. A link is
     not followed, and what has more than ``most_bytes`` is not read.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY

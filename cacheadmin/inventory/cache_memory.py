@@ -6,7 +6,7 @@ pointers by rename. So most of a cache is as it was at the last look, and one
 link and file in it. What is compared are inode and change time, which no user
 can set (``fs.precise_times``). So also a pointer that was edited in place, or
 given another time or owner, is read again: an answer from memory is the answer
-that reading gives. All the same everything is read anew every
+that reading gives. All the same everything is read again every
 ``scan.full_every``: a filesystem may be at fault, too.
 
 Only what is understood whole is remembered: archives, and folders with wheel
@@ -14,7 +14,7 @@ pointers or with nothing but such folders. What is unreadable, on trial, or of a
 name that no uv gives is read every time; so are sources and cached
 environments, of which there are few.
 
-Kept in columns, archives as numbers: there are very many. Whoever is wrong
+Kept in columns, archives as numbers: there are very many. What is wrong
 about what is in here reads the cache again (`DamagedMemoryError`).
 """
 

@@ -5,7 +5,7 @@ read and trusted each time as without it, the caller, this release, and the time
 of its modules about policies. So no clock and no change of a file in place can
 make it stale, and losing it costs a tenth of a second. What is damaged, foreign,
 or could have been written by others is not used. A policy that was accepted in
-spite of who could write it (--insecure-policy) is checked anew each time.
+spite of who could write it (--insecure-policy) is checked each time.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def others_can_read(path: str) -> bool:
 
 def _check(path: str, status: os.stat_result, what: str, hint: str = _HINT) -> None:
     mode = stat.S_IMODE(status.st_mode)
-    # The caller's own, whoever is acted as: what an account may write is no order to root.
+    # The caller's own, no matter which account acts: what an account may write is no order to root.
     if status.st_uid not in (0, os.getuid()):
         owner = account_name(status.st_uid)
         raise PolicyInvalid(
