@@ -22,6 +22,8 @@ def explained(error: OSError) -> CacheadminError | None:
         return NoRoom(words, hint="free some room there, or set another place in the policy")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return NotPermitted(words)
+    if error.errno == errno.EBUSY:
+        return CacheadminError(words, hint="what uses it, a mount perhaps, has to let go of it")
     if error.errno in _FAILING:
         return CacheadminError(words, hint=_LOG)
     return None

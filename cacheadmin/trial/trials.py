@@ -431,9 +431,9 @@ class Trials:
             if one.entry in self.ledger.decoys
             and one.standing not in (Standing.SILENT, Standing.SPRUNG)
         ]
-        for decoy in lost:
-            self.tripwires.remove_decoy(decoy)
-        self.ledger = self.ledger.without(lost)
+        self.ledger = self.ledger.without(
+            [decoy for decoy in lost if self.tripwires.remove_decoy(decoy)]
+        )
         if self.shield is None:
             return
         try:
@@ -449,9 +449,8 @@ class Trials:
             self._drop_decoys()
 
     def _drop_decoys(self) -> None:
-        for decoy in self.ledger.decoys:
-            self.tripwires.remove_decoy(decoy)
-        self.ledger = replace(self.ledger, decoys=frozenset())
+        left = [one for one in self.ledger.decoys if not self.tripwires.remove_decoy(one)]
+        self.ledger = replace(self.ledger, decoys=frozenset(left))
 
     def _note_look(self, before: Ledger, moment_ns: int) -> None:
         oldest_ns = moment_ns - _HISTORY_NS

@@ -313,17 +313,24 @@ class Tripwires:
         os.mkdir(place, 0o755, dir_fd=self.folder.fd)
         move_to_free_name(link, self.folder.fd, _name(decoy), self._bucket(decoy))
 
-    def remove_decoy(self, decoy: str) -> None:
-        """Remove a decoy, link and folder; what is not ours stays."""
+    def remove_decoy(self, decoy: str) -> bool:
+        """Remove a decoy, link and folder; what is not ours stays. Whether its link is gone."""
         place = self._place(decoy)
-        status = self._at_origin(decoy)
-        if status is not None and self._is_ours(decoy, status):
-            os.unlink(_name(decoy), dir_fd=self._bucket(decoy))
+        try:
+            status = self._at_origin(decoy)
+            if status is not None and self._is_ours(decoy, status):
+                os.unlink(_name(decoy), dir_fd=self._bucket(decoy))
+        except FileNotFoundError:
+            pass
+        except OSError:
+            # A link without its folder would lead nowhere: both stay, for the next run.
+            return False
         try:
             os.rmdir(place, dir_fd=self.folder.fd)
         except OSError:
             # Gone, or another process put something into it: never ours to delete.
             pass
+        return True
 
     # Putting back
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,21 @@ def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> No
     tried = list(faults.try_all(alike=1, sample=max(1, len(every) // SOME)))
     assert len(tried) >= SOME
     assert [str(one) for one in tried if one.wrong] == []
+
+
+@pytest.mark.long
+def test_a_decoy_that_cant_be_removed_waits_for_the_next_run(open_folder: Path) -> None:
+    import_everything()
+    site = SmallSite.build(open_folder)
+    faults = Faults(site, commands()["recovery"])
+    bucket = str(site.cache / "archive-v0")
+    decoys = [
+        call
+        for call in faults.calls()
+        if call.name == "unlinkat" and call.paths[0].rpartition("/")[0] == bucket
+    ]
+    assert decoys
+    assert faults.attempt(decoys[0], errno.EBUSY).wrong == []
 
 
 def test_some_places_that_cant_be_read_keep_what_they_could_use(open_folder: Path) -> None:
