@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.away import AWAY
 from cacheadmin.evidence.candidates import FolderAt, folder_at
+from cacheadmin.evidence.containers import OWN_CONTAINERS
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.environments import Candidate, Scanned, ScanOptions, scan_and_stamp
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
@@ -157,6 +158,7 @@ class Questions:
             AWAY,
             PINS,
             ATTRIBUTES,
+            OWN_CONTAINERS,
             *of_the_cache(),
         )
 

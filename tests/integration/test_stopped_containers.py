@@ -14,6 +14,7 @@ import pytest
 from cacheadmin.evidence import containers as containers_kept
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, links_of
+from tests.support.users import User
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -170,3 +171,110 @@ def test_containers_beyond_the_bound_are_a_gap(
     unlisted = [one for one in found if isinstance(one, containers_kept.Unlisted)]
     cut = [one.runtime for one in unlisted if "the rest was not read" in one.reason]
     assert cut == ["Docker", "Podman"]
+
+
+# An account's own Podman; containerd
+
+
+def own_podman(home: Path, cache: Path, uid: int, sources: list[str]) -> Path:
+    """Keep a stopped container of an account's own Podman; return the layer it has written."""
+    storage = home / ".local" / "share" / "containers" / "storage"
+    userdata = storage / "overlay-containers" / ID / "userdata"
+    userdata.mkdir(parents=True)
+    row = {"id": ID, "names": ["trainer"], "layer": LAYER}
+    (storage / "overlay-containers" / "containers.json").write_text(json.dumps([row]))
+    mounts = [{"destination": "/cache", "type": "bind", "source": str(cache)}]
+    mounts += [{"destination": "/data", "type": "bind", "source": one} for one in sources]
+    (userdata / "config.json").write_text(json.dumps({"ociVersion": "1.0.2", "mounts": mounts}))
+    layer = storage / "overlay" / LAYER / "diff"
+    layer.mkdir(parents=True)
+    return layer
+
+
+def has_account(home: Path, uid: int, folder: Path) -> list[str]:
+    """Return the words that run a command where an account of that number has that home."""
+    accounts = folder / "passwd"
+    lines = Path("/etc/passwd").read_text().splitlines()
+    accounts.write_text("\n".join([*lines, f"ana:x:{uid}:{uid}::{home}:/bin/sh"]) + "\n")
+    inside = 'mount --bind "$0" /etc/passwd && exec "$@"'
+    return ["unshare", "--mount", "sh", "-ec", inside, str(accounts)]
+
+
+def test_what_the_stopped_container_of_an_account_links_to_is_kept(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, three_users: list[User]
+) -> None:
+    ana, ben, _ = three_users
+    home = open_folder / "home-of-ana"
+    elsewhere = open_folder / "of-ben"
+    layer = own_podman(home, shared.path, ana.uid, [str(elsewhere), str(home / "volume")])
+    in_a_layer(shared, layer)
+    # A folder that is another account's is not searched in the name of this one.
+    for place in (elsewhere, home / "volume"):
+        (place / "env").mkdir(parents=True)
+        (place / "env" / "pyvenv.cfg").write_text("uv = 0.13.9\n")
+        (place / "env" / "link").symlink_to(shared.path / "archive-v0" / ("x" * 21))
+    subprocess.run(["chown", "-R", str(ana.uid), home], check=True)
+    subprocess.run(["chown", "-R", str(ben.uid), elsewhere], check=True)
+    nowhere = open_folder / "nowhere"
+    nowhere.mkdir()
+    policy = cacheadmin.policy(shared.path, f"venvs: {{discover: [{{root: '{nowhere}'}}]}}\n")
+
+    def asked(*words: str) -> Any:
+        done = subprocess.run(
+            [
+                *has_account(home, ana.uid, open_folder),
+                *cacheadmin.command(*words, policy, "--format", "json"),
+            ],
+            env=cacheadmin.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 4), done.stderr
+        return json.loads(done.stdout)
+
+    document = asked("plan")
+    kept = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
+    assert kept == {"archive.linked"}
+    assert containers(document) == set()
+    found = {row["path"]: row["sources"] for row in asked("scan")["venvs"]}
+    assert "containers" in found[str(layer / "app" / ".venv")]
+    assert str(home / "volume" / "env") in found
+    assert str(elsewhere / "env") not in found
+    # What that account may have written is no record of root's, and may hang.
+    shutil.move(layer, open_folder / "lost")
+    assert containers(asked("plan")) == {("containers.layer", "trainer")}
+
+
+def test_volumes_of_pods_are_searched_and_containers_of_nerdctl_are_named(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    machine = Machine(open_folder, cacheadmin)
+    volume = "kubelet/pods/6c7a/volumes/kubernetes.io~empty-dir/work"
+    in_a_layer(shared, machine.kept / volume)
+    policy = cacheadmin.policy(shared.path)
+    document = machine.plan(policy)
+    assert {row["rule"] for row in document["kept"] if row["kind"] == "archive"} == {
+        "archive.linked"
+    }
+    machine.write("nerdctl/1935db59/names/default/trainer", ID)
+    (gap,) = [gap for gap in machine.plan(policy)["gaps"] if gap["id"] == "containers.layer"]
+    assert gap["host"] == "trainer"
+    assert "nerdctl" in gap["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        ("", "/home/ana/.local/share/containers/storage"),
+        ('[storage]\nrootless_storage_path = "/scratch/$USER-$UID/pods"\n', "/scratch/ana-7/pods"),
+        ('[storage]\nrootless_storage_path = "$HOME/pods"\n', "/home/ana/pods"),
+        ("[storage\n", "/home/ana/.local/share/containers/storage"),
+    ],
+)
+def test_the_file_of_the_site_says_where_accounts_keep_their_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, place: str
+) -> None:
+    (tmp_path / "storage.conf").write_text(content)
+    monkeypatch.setattr(containers_kept, "_STORAGE_CONF", (str(tmp_path / "storage.conf"),))
+    assert containers_kept.own_storage("/home/ana", 7).folder == place

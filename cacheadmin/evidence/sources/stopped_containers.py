@@ -1,4 +1,8 @@
-"""Containers that mount the cache and may be stopped: their layers and volumes are searched."""
+"""Containers that mount the cache and may be stopped: their layers and volumes are searched.
+
+Of an account's own Podman only what belongs to that account is searched, in its name: its
+records could name any folder.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,23 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.containers import KnownContainer, Unlisted, known_containers
+from cacheadmin.evidence.containers import (
+    OWN_CONTAINERS,
+    KnownContainer,
+    Unlisted,
+    known_containers,
+    nerdctl_containers,
+    own_storage,
+    pod_volumes,
+)
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.look import Facts
 from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
+from cacheadmin.evidence.traces import homes_of_accounts
 from cacheadmin.evidence.tree_searches import search_trees
 from cacheadmin.fs.mounts import mount_of
+from cacheadmin.readers import Unreadable
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.look import Look
@@ -21,7 +35,7 @@ _WORD = "remove that container, or give your word: hosts: {only: this}"
 
 
 class StoppedContainers:
-    """What Docker and Podman keep of containers that have the cache among their mounts."""
+    """What container runtimes keep of containers that have the cache among their mounts."""
 
     id = "containers"
 
@@ -32,14 +46,15 @@ class StoppedContainers:
         path = look.cache.identity.path
         tasks: list[SearchTask] = []
         gaps: list[Gap] = []
-        for one in known_containers():
+        for one in (*known_containers(), *_of_accounts(look)):
             if isinstance(one, Unlisted):
                 gaps.append(_unlisted(one))
             elif any(_overlap(source, path) for source in one.sources):
-                places = list(_places(one, path))
-                tasks += [SearchTask((place,), self.id) for place in places]
-                if one.layer is None or not os.path.isdir(one.layer):
+                tasks += [_task(place, self.id, one.uid) for place in _places(one, path)]
+                if not _has_layer(one):
                     gaps.append(_unsearched(one))
+        tasks += [_task(place, self.id, 0) for place in pod_volumes()]
+        gaps += [_of_containerd(name) for name in nerdctl_containers()]
         if not tasks:
             return Facts(gaps=tuple(gaps))
         found = search_trees(tasks, look.readers)
@@ -51,7 +66,33 @@ class StoppedContainers:
         return changed_below(self.id, look, before)
 
 
+def _of_accounts(look: Look) -> Iterator[KnownContainer | Unlisted]:
+    """Yield the containers of accounts' own Podmans."""
+    storages = [own_storage(home, uid) for home, uid in homes_of_accounts(look).items() if uid]
+    answers = look.readers.ask_all(OWN_CONTAINERS, storages, deadline_seconds=look.deadline_seconds)
+    for storage, answer in zip(storages, answers, strict=True):
+        if isinstance(answer, Unreadable):
+            yield Unlisted("Podman", storage.folder, answer.reason, storage.uid)
+        else:
+            yield from answer.known
+            yield from answer.unlisted
+
+
+def _task(place: str, source: str, uid: int) -> SearchTask:
+    if uid == 0:
+        return SearchTask((place,), source)
+    return SearchTask((place,), source, registrant=uid, uid=uid)
+
+
+def _has_layer(one: KnownContainer) -> bool:
+    # What an account may have put there was looked at by a reader.
+    return one.layer is not None and (one.searched is not None or os.path.isdir(one.layer))
+
+
 def _places(one: KnownContainer, cache: str) -> Iterator[str]:
+    if one.searched is not None:
+        yield from (place for place in one.searched if not _overlap(place, cache))
+        return
     if one.layer is not None and os.path.isdir(one.layer):
         yield one.layer
     for source in one.sources:
@@ -84,6 +125,18 @@ def _unsearched(one: KnownContainer) -> Gap:
     )
 
 
+def _of_containerd(name: str) -> Gap:
+    return Gap(
+        "containers.layer",
+        GapKind.HOSTS,
+        name,
+        f"container {name} (nerdctl) may mount the cache, and where it keeps what it has written "
+        "stands in the database of containerd alone: environments there were not looked at",
+        _WORD,
+        host=name,
+    )
+
+
 def _unlisted(one: Unlisted) -> Gap:
     return Gap(
         "containers.unlisted",
@@ -92,4 +145,5 @@ def _unlisted(one: Unlisted) -> Gap:
         f"what {one.runtime} keeps of containers can't be read ({one.folder}: {one.reason}): one "
         "that is stopped may mount the cache",
         "run it as root; or, if no container uses the cache: hosts: {only: this}",
+        one.uid or None,
     )
