@@ -58,6 +58,7 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
     from cacheadmin.cli.showing import progress_bar, show
     from cacheadmin.evidence.mount_map import shared_mounts
     from cacheadmin.hosts.observing import observe as seen_here
+    from cacheadmin.hosts.sight import sight_of
     from cacheadmin.situation import look_with
 
     with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
@@ -69,7 +70,8 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
             look.readers,
             look.questions,
         )
-        observation = seen_here(situation.case, situation.host_time, mounts)
+        sight = sight_of(situation.cache)
+        observation = seen_here(situation.case, situation.host_time, mounts, sight)
         store = _store(loaded, situation.cache)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
+from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.prune.running import take_off_trial
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.trials import trials_or_none
@@ -68,7 +69,11 @@ def silent_trials(
         ]
         # Telling means to plant a link and touch it.
         asks = not (dry_run or even_in_use or situation.policy.venvs.complete)
-        blind = blindness(trials.folder, situation.cache.identity) if asks and silent else ""
+        blind = ""
+        if asks and silent:
+            blind = blindness(trials.folder, situation.cache.identity) or blind_hosts(
+                situation.evidence.hosts
+            )
     if blind:
         warnings += [
             f"{one.entry} stays on trial: silence proves nothing, {blind}" for one in silent

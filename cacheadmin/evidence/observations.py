@@ -62,6 +62,24 @@ class SharedMount:
 
 
 @frozen
+class Sight:
+    """How the observing host sees the cache itself."""
+
+    token: str | None
+    """The token that it reads there; None: it sees none."""
+    inode: int
+    """The inode of the cache's root as it sees it."""
+    writable: bool
+    """Whether the account that observed may write there."""
+    clock_ahead_ns: int | None
+    """How far its clock is ahead of the filesystem's, in ns; None: that could not be tried."""
+    access_seen: bool | None
+    """Whether its lookups move access times of links; None: that could not be tried."""
+    sprung: tuple[str, ...]
+    """Entries on trial whose tripwires it saw to have sprung."""
+
+
+@frozen
 class ObservedGap:
     """A place on the observing host that it could not look at."""
 
@@ -106,6 +124,8 @@ class Observation:
     """
     mounts: tuple[SharedMount, ...] = ()
     """The filesystems on which the cache and environments lie there, the cache's first."""
+    sight: Sight | None = None
+    """How it sees the cache; None: that release did not tell."""
 
 
 @frozen

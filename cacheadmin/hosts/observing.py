@@ -14,6 +14,7 @@ from cacheadmin.evidence.observations import (
     ObservedUse,
     Reach,
     SharedMount,
+    Sight,
     host_name,
 )
 from cacheadmin.inventory.entries import archive_path
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from cacheadmin.planner.case import Case
 
 
-def observe(case: Case, here: HostTime, mounts: tuple[SharedMount, ...] = ()) -> Observation:
+def observe(
+    case: Case,
+    here: HostTime,
+    mounts: tuple[SharedMount, ...] = (),
+    sight: Sight | None = None,
+) -> Observation:
     """Return what this host sees of a cache, as of when its look began.
 
     Other hosts tell of their own gaps.
@@ -38,7 +44,7 @@ def observe(case: Case, here: HostTime, mounts: tuple[SharedMount, ...] = ()) ->
         uid=os.geteuid(),
         version=__version__,
         reach=_reach(case.inventory.cache.path, evidence.filesystem),
-        uses=tuple(_uses(evidence)),
+        uses=(*_uses(evidence), *_unseen_uses(sight)),
         releases=tuple(
             release for release in evidence.releases if not release.path.startswith("host ")
         ),
@@ -50,7 +56,14 @@ def observe(case: Case, here: HostTime, mounts: tuple[SharedMount, ...] = ()) ->
         environments=len(evidence.environments),
         unreferenced=unreferenced_archives(case),
         mounts=mounts,
+        sight=sight,
     )
+
+
+def _unseen_uses(sight: Sight | None) -> Iterator[ObservedUse]:
+    # By whom no source there could tell.
+    if sight is not None and sight.sprung:
+        yield ObservedUse("a tripwire that sprang", None, sight.sprung)
 
 
 def _reach(path: str, filesystem: Filesystem) -> Reach:

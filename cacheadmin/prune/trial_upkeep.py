@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.fs.measuring import measure_many
+from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
@@ -131,7 +132,11 @@ def end_trials(
         early = ended_early(others, situation.now_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
-    blind = "" if policy.venvs.complete else blindness(trials.folder, situation.cache.identity)
+    blind = ""
+    if not policy.venvs.complete:
+        blind = blindness(trials.folder, situation.cache.identity) or blind_hosts(
+            situation.evidence.hosts
+        )
     if blind:
         count = len(due) + len(early)
         ended = f"{format_count(count, 'trial')} {verb(count, 'is', 'are')} over"

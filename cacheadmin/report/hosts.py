@@ -8,7 +8,7 @@ from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.counting import format_count
 from cacheadmin.text.escaping import printable
-from cacheadmin.text.timestamps import format_age, now_ns, rfc3339
+from cacheadmin.text.timestamps import NANOSECONDS, format_age, now_ns, rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def observation_json(observation: Observation) -> dict[str, Any]:
             "options": list(reach.options),
             "read_only": reach.read_only,
         },
+        "sight": _sight_json(observation),
         "mounts": [
             {
                 "mount_point": one.mount_point,
@@ -131,6 +132,21 @@ def observation_json(observation: Observation) -> dict[str, Any]:
         "gaps": [
             {"id": gap.id, "subject": gap.subject, "detail": gap.detail} for gap in observation.gaps
         ],
+    }
+
+
+def _sight_json(observation: Observation) -> dict[str, Any] | None:
+    sight = observation.sight
+    if sight is None:
+        return None
+    ahead_ns = sight.clock_ahead_ns
+    return {
+        "token_seen": sight.token is not None,
+        "inode": sight.inode,
+        "writable": sight.writable,
+        "clock_ahead_seconds": None if ahead_ns is None else round(ahead_ns / NANOSECONDS, 3),
+        "access_seen": sight.access_seen,
+        "sprung": list(sight.sprung),
     }
 
 

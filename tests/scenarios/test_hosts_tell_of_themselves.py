@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -349,3 +350,49 @@ def test_a_link_to_a_central_environment_by_the_path_of_another_host_keeps_it(
     seen = one.cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
     (row,) = [row for row in seen if row["path"].endswith("/.venv")]
     assert row["entries"] == [f"environments-v2/{name}"], row
+
+
+def test_a_host_whose_lookups_move_no_times_keeps_trials_from_ending(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2", options="noatime")
+    one.environment("left", NEWEST, "six==1.16.0")
+    shutil.rmtree(one.disk / "left")
+    (archive,) = without_pointers(one)
+    brief = f"{EXPECT}prune: {{trial: {{for: 1s, at_least: 1s}}}}\n"
+    policy = one.policy(brief, complete=False)
+    told = two.cacheadmin("observe", two.policy(EXPECT), "--format", "json", code=0).json
+    sight = told["observation"]["sight"]
+    # There is nothing of ours in the cache yet, to try it with.
+    assert (sight["token_seen"], sight["access_seen"], sight["sprung"]) == (False, None, [])
+    assert sight["writable"]
+    assert prune(one, policy)["trial"]["planted"] == [archive]
+
+    told = two.cacheadmin("observe", two.policy(EXPECT), "--format", "json", code=0).json
+    sight = told["observation"]["sight"]
+    assert sight["access_seen"] is False
+    assert abs(sight["clock_ahead_seconds"]) < 60
+    assert sight["inode"] == (site.shared / "cache").stat().st_ino
+    time.sleep(1.5)
+    done = one.cacheadmin("prune", policy, code=0)
+    assert "silence proves nothing: lookups of host node2 move no access times" in done.stderr
+    assert (site.shared / "cache" / archive).is_symlink()
+    # Mounted as it should be, its silence counts.
+    two.options = "relatime"
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    assert prune(one, policy)["trial"]["ended"] == [archive]
+    assert not (site.shared / "cache" / archive).is_symlink()
+
+
+def test_a_tripwire_that_sprang_on_another_host_is_told_by_it(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", NEWEST, "six==1.16.0")
+    (archive,) = without_pointers(one)
+    policy = one.policy(EXPECT, complete=False)
+    assert prune(one, policy)["trial"]["planted"] == [archive]
+    assert two.imports(environment, "six")
+    # By an account that sees none of it.
+    quiet = two.runner.policy(two.cache, "venvs: {discover: []}\n", "quiet")
+    told = two.cacheadmin("observe", quiet, "--format", "json", code=0).json["observation"]
+    assert told["sight"]["sprung"] == [archive]
+    assert told["sight"]["token_seen"] is False
+    assert "a tripwire that sprang" in {use["who"] for use in told["uses"]}
+    assert prune(one, policy)["trial"]["put_back"] == [archive]

@@ -28,9 +28,10 @@ _INSIDE = """
 set -e
 hostname "$0"
 mount --bind "$1" "$2"
+mount -o "remount,bind,$6" "$2"
 mount --bind "$3" "$4"
 mount -t tmpfs tmpfs "$5"
-shift 5
+shift 6
 exec "$@"
 """
 _SPACES = ("--mount", "--uts", "--propagation", "private")
@@ -48,15 +49,15 @@ class Hosts:
         for path in (self.shared, self.own, self.disks, self.shared / "cache"):
             path.mkdir()
 
-    def host(self, name: str) -> Host:
-        """Return a host of that name, with an empty disk."""
+    def host(self, name: str, options: str = "rw") -> Host:
+        """Return a host of that name, with an empty disk; ``options``: how it mounts the share."""
         mounted = self.folder / f"mounted-on-{name}"
         disk = self.disks / name
         for path in (mounted, disk, disk / "home"):
             path.mkdir()
         runner = Cacheadmin(self.folder / f"cacheadmin-{name}")
         runner.folder.mkdir()
-        return Host(self, name, mounted, disk, runner)
+        return Host(self, name, mounted, disk, runner, options)
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Host:
     mounted: Path
     disk: Path
     runner: Cacheadmin
+    options: str = "rw"
 
     @property
     def cache(self) -> Path:
@@ -77,7 +79,7 @@ class Host:
     def command(self, *words: str | os.PathLike[str]) -> list[str]:
         """Return the command line that runs a command on this host."""
         site = self.site
-        places = (site.shared, self.mounted, self.disk, site.own, site.disks)
+        places = (site.shared, self.mounted, self.disk, site.own, site.disks, self.options)
         inside = ["sh", "-c", _INSIDE, self.name, *map(str, places)]
         return ["unshare", *_SPACES, *inside, *map(os.fspath, words)]
 

@@ -40,6 +40,7 @@ from cacheadmin.report.document_schemas.shapes import (
     INTEGER,
     SECONDS,
     SHARE,
+    SIGNED_SECONDS,
     TEXT,
     TIME,
     YES_OR_NO,
@@ -148,6 +149,18 @@ _OBSERVATION = row(
                 "options": TEXTS,
                 "read_only": YES_OR_NO,
             }
+        ),
+        "sight": maybe(
+            row(
+                {
+                    "token_seen": YES_OR_NO,
+                    "inode": COUNT,
+                    "writable": YES_OR_NO,
+                    "clock_ahead_seconds": maybe(SIGNED_SECONDS),
+                    "access_seen": maybe(YES_OR_NO),
+                    "sprung": TEXTS,
+                }
+            )
         ),
         "mounts": several(
             row(

@@ -20,6 +20,7 @@ COUNT: Shape = {"type": "integer", "minimum": 0}
 INTEGER: Shape = {"type": "integer"}
 BYTES: Shape = {"type": "integer", "minimum": 0, "description": "bytes"}
 SECONDS: Shape = {"type": "number", "minimum": 0, "description": "seconds"}
+SIGNED_SECONDS: Shape = {"type": "number", "description": "seconds; negative: behind"}
 SHARE: Shape = {"type": "number", "minimum": 0, "maximum": 1}
 TIME: Shape = {"type": "string", "format": "date-time", "description": "RFC 3339, in UTC"}
 DAY: Shape = {"type": "string", "format": "date"}
