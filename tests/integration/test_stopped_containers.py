@@ -278,3 +278,45 @@ def test_the_file_of_the_site_says_where_accounts_keep_their_containers(
     (tmp_path / "storage.conf").write_text(content)
     monkeypatch.setattr(containers_kept, "_STORAGE_CONF", (str(tmp_path / "storage.conf"),))
     assert containers_kept.own_storage("/home/ana", 7).folder == place
+
+
+def test_numbers_of_an_accounts_containers_are_traces_of_the_account(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, three_users: list[User]
+) -> None:
+    ana = three_users[0]
+    home = open_folder / "home-of-ana"
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", link_mode="symlink")
+    home.mkdir()
+    shutil.move(environment, home / "proj")
+    for bucket in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(bucket):
+            shutil.rmtree(folder)
+    # A user in a container of ana's, other than root there.
+    inside = ana.uid + 100_000
+    subprocess.run(["chown", "-R", str(inside), shared.path, home], check=True)
+    subuid = open_folder / "subuid"
+    policy = cacheadmin.policy(shared.path, complete=False)
+
+    def kept(line: str) -> set[tuple[str, str]]:
+        subuid.write_text(line)
+        words = ["sh", "-ec", 'touch /etc/subuid; mount --bind "$0" /etc/subuid; exec "$@"']
+        done = subprocess.run(
+            [
+                *has_account(home, ana.uid, open_folder),
+                *words,
+                str(subuid),
+                *cacheadmin.command("plan", policy, "--format", "json"),
+            ],
+            env=cacheadmin.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 4), done.stderr
+        document = json.loads(done.stdout)
+        unknown = {gap["id"] for gap in document["gaps"]} & {"homes.unknown"}
+        rows = {row["rule"] for row in document["kept"] if row["kind"] == "archive"}
+        return {*unknown, *rows}
+
+    assert kept(f"ana:{inside - 5}:65536\n") == {"archive.linked"}
+    assert "homes.unknown" in kept(f"ana:{inside + 5}:65536\nben:x:1\n\n")

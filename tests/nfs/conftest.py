@@ -40,7 +40,7 @@ def lab() -> Iterator[Lab]:
         pytest.skip(f"tests on NFS: {problem}")
     try:
         images = nfs_images()
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         pytest.skip(f"tests on NFS: images of the machines can't be built: {error}")
     try:
         machines = _started(images)

@@ -17,7 +17,7 @@ from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.searching import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
-from cacheadmin.evidence.traces import accounts_with_traces
+from cacheadmin.evidence.traces import holders_of_traces
 from cacheadmin.evidence.tree_searches import search_trees
 from cacheadmin.readers import Unreadable
 from cacheadmin.text.accounts import account_name
@@ -80,7 +80,7 @@ def _trees(look: Look, source: str) -> list[str]:
 def _homes(look: Look, gaps: list[Gap]) -> Iterator[tuple[int, str]]:
     """Yield (uid, home that is there) by path; the others become gaps."""
     named: list[NamedFolder] = []
-    for uid in sorted(accounts_with_traces(look)):
+    for uid in sorted(holders_of_traces(look)):
         try:
             account = pwd.getpwuid(uid)
         except (KeyError, OverflowError):
