@@ -93,7 +93,7 @@ def collect_evidence(
         collected_at_ns=now_ns,
         filesystem=describe_filesystem(inventory.cache.path),
         environments=environments,
-        processes=tuple(p for p in look.processes if p.uses or p.is_uv),
+        processes=tuple(p for p in look.processes if p.uses or p.uv is not None),
         releases=(
             *collect_releases(inventory, environments, look.processes, now_ns, look.readers),
             *(one for facts in everything for one in facts.releases),

@@ -210,6 +210,27 @@ class UseOfEntry:
 
 
 @frozen
+class UvProcess:
+    """What is known of a process as a uv.
+
+    It is, or may be, a uv that can reach this cache and was not told to use another.
+    """
+
+    version: str | None = None
+    """Its release; None where it could not be told."""
+    takes_cache_lock: bool | None = None
+    """Whether that release locks the cache (0.8.19 and later); None where it is unknown.
+
+    A uv without True here may be at work in the cache, and no lock shows it.
+    """
+    parked: bool = False
+    """Whether it only waits for its child and no longer reads the cache.
+
+    ``uv run`` and ``uvx`` do so.
+    """
+
+
+@frozen
 class Process:
     """A running process that uses the cache, runs from an environment, or is a uv."""
 
@@ -223,20 +244,8 @@ class Process:
     """Its command line, cut after 120 characters; else its executable, or why neither is known."""
     uses: tuple[UseOfEntry, ...] = ()
     """The entries of this cache that it uses."""
-    is_uv: bool = False
-    """Whether it is, or may be, a uv that can reach this cache and was not told to use another."""
-    uv_version: str | None = None
-    """The release of a uv; None where it could not be told, and for no uv."""
-    takes_cache_lock: bool | None = None
-    """Whether that release locks the cache (0.8.19 and later); None where it is unknown.
-
-    A uv without True here may be at work in the cache, and no lock shows it.
-    """
-    parked: bool = False
-    """Whether it is a uv that only waits for its child and no longer reads the cache.
-
-    ``uv run`` and ``uvx`` do so.
-    """
+    uv: UvProcess | None = None
+    """What is known of it as a uv that can reach this cache; None for any other program."""
     environments: tuple[str, ...] = ()
     """Absolute paths of the environments it runs from, registered or not.
 
@@ -249,6 +258,11 @@ class Process:
 
     Such a uv most likely works in another cache; which one can't be seen.
     """
+
+
+def uv_version(process: Process) -> str | None:
+    """Return the release of a process that is a uv; None where it is none, or not known."""
+    return None if process.uv is None else process.uv.version
 
 
 @frozen

@@ -21,7 +21,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.acting import is_called_by_root
-from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry
+from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry, UvProcess
 from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.owners import owner_of_process
 from cacheadmin.evidence.proc_reading import (
@@ -198,7 +198,7 @@ def _possible_uv(unseen: Iterable[Unseen]) -> Iterator[Process]:
             moment = started_ns(started[1], boot_ns())
             uid = -1 if one.uid is None else one.uid
             words = "it could not be looked at"
-            yield Process(int(name), uid, moment, words, is_uv=True, start_ticks=started[1])
+            yield Process(int(name), uid, moment, words, uv=UvProcess(), start_ticks=started[1])
 
 
 def _to_look_at(known: frozenset[tuple[int, int]]) -> Iterator[int]:
@@ -242,28 +242,28 @@ def _process(found: ProcessFiles, uses: _Uses, boot: int, binaries: UvBinaries) 
     used = uses.of(found)
     cache = uses.locator.identity
     version = release_of(found, binaries)
-    uv = (
+    is_uv = (
         (version is not None or is_called_uv(found))
         and not names_another_cache(found, (cache.device, cache.inode))
         and not (found.root_for_itself and can_not_reach(found.pid, cache.path))
     )
     environments = _environments(found)
-    if not used and not uv and not environments:
+    if not used and not is_uv and not environments:
         return None
     started = start_of(found.pid)
     if started is None:
         return None
-    version = version if uv else None
+    uv = None
+    if is_uv:
+        locks = takes_cache_lock(version) if version else None
+        uv = UvProcess(version, locks, parked=is_parked(found, _children(found.pid)))
     return Process(
         pid=found.pid,
         uid=found.uid,
         started_ns=started_ns(started[1], boot),
         command=found.command or found.executable,
         uses=tuple(UseOfEntry(entry, through) for entry, through in sorted(used.items())),
-        is_uv=uv,
-        uv_version=version,
-        takes_cache_lock=takes_cache_lock(version) if version else None,
-        parked=uv and is_parked(found, _children(found.pid)),
+        uv=uv,
         environments=environments,
         start_ticks=started[1],
     )

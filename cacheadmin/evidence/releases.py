@@ -195,10 +195,10 @@ def receipt_version(content: bytes) -> str | None:
 
 def _running(processes: Iterable[Process], now_ns: int) -> Iterator[ReleaseTrace]:
     for process in processes:
-        if process.is_uv and process.uv_version is not None:
+        if process.uv is not None and process.uv.version is not None:
             yield ReleaseTrace(
                 process.uid,
-                process.uv_version,
+                process.uv.version,
                 None,
                 f"process {process.pid} runs it",
                 f"/proc/{process.pid}",

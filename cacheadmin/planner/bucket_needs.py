@@ -124,7 +124,7 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
             yield frozenset({trace.bucket}), Need(who, f"wrote to it {age} ago")
     for process in case.evidence.processes:
         # A stranger's may be of any release, and most likely needs none of these.
-        unknown = process.is_uv and process.uv_version is None
+        unknown = process.uv is not None and process.uv.version is None
         if unknown and case.may_work_without_lock(process):
             every = frozenset(bucket.name for bucket in case.inventory.buckets)
             why = f"runs a uv of unknown release (process {process.pid})"

@@ -141,12 +141,12 @@ class Case:
         """
         if process.is_stranger and not self.gaps_keep:
             return False
-        return process.takes_cache_lock is not True
+        return process.uv is None or process.uv.takes_cache_lock is not True
 
     @cached_property
     def working_uv(self) -> tuple[Process, ...]:
         """Running uv processes that do more than wait for the program they started."""
-        return tuple(p for p in self.evidence.processes if p.is_uv and not p.parked)
+        return tuple(p for p in self.evidence.processes if p.uv is not None and not p.uv.parked)
 
     @property
     def works_beside(self) -> bool:

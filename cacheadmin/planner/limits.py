@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.facts import uv_version
 from cacheadmin.planner import reasons
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
@@ -147,7 +148,7 @@ def _lock_free_uv(case: Case) -> Iterator[Limit]:
     if case.lock_free_uv:
         named = join_some(
             [
-                f"{p.pid} ({case.user(p.uid)}, uv {p.uv_version or 'of unknown release'})"
+                f"{p.pid} ({case.user(p.uid)}, uv {uv_version(p) or 'of unknown release'})"
                 for p in case.lock_free_uv
             ]
         )

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.evidence.facts import EnvironmentStatus, uv_version
 from cacheadmin.inventory.entries import (
     ArchiveContent,
     EntryKind,
@@ -219,7 +219,7 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
                 live.hidden_uses.append(Use(reasons.ARCHIVE_GAP, gap.subject, gap.detail))
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).
     for process in () if case.works_beside else case.lock_free_uv:
-        release = f"uv {process.uv_version}" if process.uv_version else "a uv of unknown release"
+        release = f"uv {version}" if (version := uv_version(process)) else "a uv of unknown release"
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
         words = f"{release} is running and takes no cache lock: it may be about to use any archive"
         live.hidden_uses.append(Use(reasons.ARCHIVE_LOCK_FREE_UV, who, words))

@@ -33,7 +33,7 @@ def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> Mo
     A program that is no uv, but holds uv's lock shared, may be one under
     another name; ours (``guard --hold``) is not.
     """
-    working = {(p.pid, p.start_ticks) for p in processes if p.is_uv and not p.parked}
+    working = {(p.pid, p.start_ticks) for p in processes if p.uv is not None and not p.uv.parked}
     working |= {
         (holder.pid, holder.start_ticks)
         for holder in holders

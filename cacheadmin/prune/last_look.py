@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
-from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, uv_version
 from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.evidence.tree_searches import TIMES
@@ -268,7 +268,7 @@ class LastLook:
             inner = Candidate(f"{root}/{use.entry}", EnvironmentKind.CACHED, ("process",))
             for scanned in self._scanned((inner,), look):
                 yield from self._used_by_environment(scanned, why, look)
-        if process.is_uv and not process.parked:
+        if process.uv is not None and not process.uv.parked:
             if self._beside:
                 yield from self._found_by_name(process)
             elif self._situation.case.may_work_without_lock(process):
@@ -282,7 +282,7 @@ class LastLook:
         work has none (``planner.grace``).
         """
         case = self._situation.case
-        version = process.uv_version
+        version = uv_version(process)
         buckets = None if version is None else case.buckets_of(version)
         why = f"process {process.pid}, a uv that has started, may look into it"
         for decision in self._removals:

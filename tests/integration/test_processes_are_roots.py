@@ -80,11 +80,12 @@ def test_a_tool_that_uvx_runs_is_found_with_its_environment(
                 for one in look.inventory.archives.values()
                 if one.content.value == "environment"
             }
-    (parent,) = [one for one in found if one.is_uv]
-    assert parent.uv_version == release
-    assert parent.takes_cache_lock is (release == NEWEST)
-    assert parent.parked
-    used = {use.entry for one in found if not one.is_uv for use in one.uses}
+    (parent,) = [one for one in found if one.uv is not None]
+    assert parent.uv is not None
+    assert parent.uv.version == release
+    assert parent.uv.takes_cache_lock is (release == NEWEST)
+    assert parent.uv.parked
+    used = {use.entry for one in found if one.uv is None for use in one.uses}
     assert used & environments
 
 

@@ -126,7 +126,7 @@ def test_the_cache_that_a_uv_in_a_chroot_was_told_of(
     (root / "elsewhere").mkdir()
     with in_chroot(root, "uv", UV_CACHE_DIR=named) as pid:
         found = seen(shared, pid)
-    assert (found is not None and found.is_uv) is ours
+    assert (found is not None and found.uv is not None) is ours
 
 
 def test_what_a_process_in_a_chroot_uses(shared: SharedCache) -> None:

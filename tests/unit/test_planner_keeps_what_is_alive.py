@@ -14,6 +14,7 @@ from cacheadmin.evidence.facts import (
     RememberedEnvironment,
     Unseen,
     UseOfEntry,
+    UvProcess,
 )
 from cacheadmin.evidence.sources.other_hosts import lock_gaps
 from cacheadmin.inventory.entries import (
@@ -170,7 +171,7 @@ def test_a_running_uv_that_takes_no_lock_keeps_every_archive(
     locks: bool | None, goes: bool
 ) -> None:
     version = {True: "0.9.0", False: "0.8.5", None: None}[locks]
-    uv = Process(7, 1000, NOW, "uv sync", (), True, version, locks)
+    uv = Process(7, 1000, NOW, "uv sync", uv=UvProcess(version, locks))
     facts = evidence(releases=ACTIVE, processes=(uv,))
     plan = make_plan(policy(), inventory(archives=[archive("a")]), facts, NOW)
     assert bool(removed(plan)) is goes
@@ -355,7 +356,7 @@ def test_what_may_be_a_uv_at_work_keeps_every_archive() -> None:
 
 @pytest.mark.parametrize("stranger", [True, False])
 def test_a_uv_of_a_stranger_keeps_nothing(stranger: bool) -> None:
-    uv = Process(7, 1002, NOW, "uv sync", is_uv=True, is_stranger=stranger)
+    uv = Process(7, 1002, NOW, "uv sync", uv=UvProcess(), is_stranger=stranger)
     seen = evidence(releases=ACTIVE, processes=(uv,))
     plan = make_plan(policy(), inventory(archives=[archive("a")]), seen, NOW)
     assert bool(removed(plan)) == stranger

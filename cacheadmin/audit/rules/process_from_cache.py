@@ -40,7 +40,7 @@ class ProcessFromCache(Rule):
         longest_ago = case.now_ns - nanoseconds(thresholds["older_than"])
         by_user: dict[int, list[Process]] = defaultdict(list)
         for process in sorted(case.evidence.processes, key=lambda one: one.started_ns):
-            if process.uses and not process.is_uv and process.started_ns <= longest_ago:
+            if process.uses and process.uv is None and process.started_ns <= longest_ago:
                 by_user[process.uid].append(process)
         for uid, processes in by_user.items():
             named = join_some(

@@ -109,4 +109,4 @@ def _invisible() -> tuple[Unseen, ...]:
 
 
 def _differs(now: Process, planned: Process | None) -> bool:
-    return planned is None or (planned.uses, planned.is_uv) != (now.uses, now.is_uv)
+    return planned is None or (planned.uses, planned.uv is None) != (now.uses, now.uv is None)
