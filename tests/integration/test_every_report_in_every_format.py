@@ -91,7 +91,7 @@ def test_every_command_that_lists_something_prints_its_rows(
     assert printed("report", policy, also=("html",))
     printed("protect", policy, "--check")
     (host,) = printed("observe", policy)
-    assert printed("observe", policy, "--list") == [host]
+    assert [row["host"] for row in printed("observe", policy, "--list")] == [host["host"]]
     cacheadmin("pin", "add", policy, "idna", "--reason", HOSTILE, code=0)
     assert [row["target"] for row in printed("pin", "list", policy)] == ["idna"]
     assert printed("venv", "list", policy)
