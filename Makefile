@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
+.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,22 @@ test-nfs: dev ## tests on virtual machines that share an NFS server (root; qemu,
 # For CI: a machine that can't have them, or on which they do not start, skips it with the reason.
 test-nfs-smoke: dev ## one story of test-nfs, the one that .ci/run has; skipped where machines don't start
 	CACHEADMIN_NFS_MAY_SKIP=1 $(PYTEST) -m 'nfs and smoke' tests/nfs $(ARGS)
+
+# Each gets an environment of its own, beside that of `make dev`.
+test-pythons: ## unit and property tests with each other Python that is here (3.11 to 3.14)
+	@set -e; own=$$($(BIN)/python -c 'import sys; print("python3.%d" % sys.version_info[1])' 2>/dev/null || true); \
+	for python in python3.11 python3.12 python3.13 python3.14; do \
+	  [ $$python != "$$own" ] || continue; \
+	  for found in $$python ~/.pyenv/versions/$${python#python}*/bin/$$python; do \
+	    $$found -c 'import ensurepip, venv' >/dev/null 2>&1 && break; found=; \
+	  done; \
+	  if [ -z "$$found" ]; then echo "$$python: not on this machine"; continue; fi; \
+	  echo "$$python: $$found"; \
+	  [ -e .venv-$$python/.ready ] || $$found -m venv --clear .venv-$$python; \
+	  .venv-$$python/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'; \
+	  touch .venv-$$python/.ready; \
+	  .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -m 'not long' tests/unit tests/property $(ARGS); \
+	done
 
 soak: dev ## ten minutes of everybody at once (root; ARGS='--minutes 60')
 	$(BIN)/python -m tests.soak $(ARGS)
@@ -111,4 +127,5 @@ advisories: dev ## hold all dependencies against PyPI's advisories (network)
 clean: ## remove everything that the targets made
 	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo .proof dist build
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv-python3* .test-failures
 	find cacheadmin tests -name __pycache__ -type d -prune -exec rm -rf {} +

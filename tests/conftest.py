@@ -8,10 +8,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.failures import write_failures
 from tests.support.filesystems import filesystem
 from tests.support.incident import Incident, build_incident
 from tests.support.packages import Index, serve_index
@@ -31,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if reason and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Leave what failed in a file, and say where."""
+    reports = terminalreporter.getreports("failed") + terminalreporter.getreports("error")
+    if file := write_failures(reports):
+        terminalreporter.write_line(f"what failed is written down in {file}")
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,11 @@ from cacheadmin.inventory.opening import open_cache
 from cacheadmin.protect.planting import plant
 from cacheadmin.protect.roots import WantedRoots, root_buckets, root_target
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.packages import serve_index
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.waiting import until
 
 ARCHIVES = 50_000
 PRUNERS = ("0.2.37", "0.4.30", "0.5.10", "0.6.4", "0.8.5", "0.12.24", "0.13.9")

@@ -28,9 +28,10 @@ from cacheadmin.state.advisory_lock import AdvisoryLock
 from cacheadmin.state.store import StateUnusable, open_state
 from tests.integration.test_interrupted_and_restored_runs import small_cache
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.postgresql import PostgreSQL, postgresql_server
 from tests.support.shared_cache import tree_snapshot
+from tests.support.waiting import until
 
 EXPECT = "hosts: {expect: [node9]}\nlock: {timeout: 1s}\n"
 ELSEWHERE = Holder("node9", "another-boot", 4711, 0)
@@ -412,12 +413,9 @@ def start_and_wait_for_its_turn(
     cacheadmin: Cacheadmin, policy: Path, url: str, host: str
 ) -> subprocess.Popen[bytes]:
     process = cacheadmin.start("prune", policy)
-    deadline = time.monotonic() + 60
     quarantine = Path(f"{load_policy(str(policy)).policy.cache}.cacheadmin/quarantine")
-    while not list(quarantine.glob("2*/entries")):
-        assert process.poll() is None, (cacheadmin.folder / "started.log").read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: list(quarantine.glob("2*/entries")) or process.poll() is not None)
+    assert process.poll() is None, (cacheadmin.folder / "started.log").read_text()
     return process
 
 

@@ -25,6 +25,7 @@ from tests.support.looking import looking_at
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 SLEEP = "import time; print('up', flush=True); time.sleep(300)"
 
@@ -168,10 +169,8 @@ def test_only_processes_that_are_new_are_looked_at_again(shared: SharedCache) ->
 
 def test_who_holds_the_lock_is_named(shared: SharedCache) -> None:
     with started(shared, NEWEST, "run", "--no-project", "python", "-c", SLEEP) as process:
-        deadline = time.monotonic() + 5
-        while not (holders := lock_holders(str(shared.path))) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    (holder,) = holders
+        until(lambda: lock_holders(str(shared.path)))
+        (holder,) = lock_holders(str(shared.path))
     assert holder.pid == process.pid
     assert (holder.exclusive, holder.waiting) == (False, False)
     assert " run --no-project" in holder.command

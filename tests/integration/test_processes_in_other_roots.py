@@ -23,10 +23,10 @@ from cacheadmin.evidence.processes import read_processes
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.reach import can_not_reach
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import until
 from tests.support.looking import looking_at
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 

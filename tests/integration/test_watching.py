@@ -18,7 +18,7 @@ from cacheadmin.protect.planting import plant
 from cacheadmin.protect.roots import WantedRoots, root_buckets
 from cacheadmin.protect.watching import News, Watches, fingerprint
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import until
+from tests.support.waiting import until
 
 WANTED = WantedRoots(root_buckets(1), frozenset({ArchiveId("one"), ArchiveId("two")}))
 

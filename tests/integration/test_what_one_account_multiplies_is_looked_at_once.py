@@ -26,8 +26,8 @@ from cacheadmin.readers import ReaderLimits, Readers
 from cacheadmin.situation import look_at
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import until
 from tests.support.users import User, other_users, python_for_everyone
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 

@@ -17,7 +17,7 @@ import pytest
 
 from cacheadmin.protect.roots import root_buckets
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import Guard, guarding, until
+from tests.support.guards import Guard, guarding
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import (
     SharedCache,
@@ -28,6 +28,7 @@ from tests.support.shared_cache import (
 )
 from tests.support.users import me
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 FIVE = ("0.4.30", "0.5.10", "0.8.5", "0.11.33", NEWEST)
 

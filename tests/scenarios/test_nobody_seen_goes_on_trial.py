@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.shared_cache import SharedCache, dangling_links, links_of, tree_snapshot
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 SHORT = "prune: {trial: {for: 0d, at_least: 0d}}\n"
 

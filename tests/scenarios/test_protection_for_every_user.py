@@ -11,11 +11,12 @@ import pytest
 
 from cacheadmin.uv.releases import buckets_of
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, dangling_links, names_in, tree_snapshot
 from tests.support.users import User, me
 from tests.support.uv_releases import NEWEST, newest_bucket
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 

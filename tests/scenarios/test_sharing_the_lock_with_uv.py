@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
 from tests.support.users import me
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 MANY = 4000
 
@@ -108,9 +108,8 @@ def uv_run_in_progress(shared: SharedCache) -> Iterator[subprocess.Popen[bytes]]
         stdin=subprocess.DEVNULL,
     )
     try:
-        while not started.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
+        until(lambda: started.exists() or process.poll() is not None)
+        assert process.poll() is None
         assert is_locked(shared.path / ".lock")
         yield process
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tests.scenarios.test_hosts_tell_of_themselves import EXPECT, gone, prune, w
 from tests.support.hosts import Hosts
 from tests.support.packages import Index
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -29,9 +29,8 @@ def test_one_host_works_and_the_other_says_which(open_folder: Path, index: Index
         fcntl.flock(lock, fcntl.LOCK_EX)
         working = one.start("prune", patient)
         quarantine = site.shared / "cache.cacheadmin/quarantine"
-        while not list(quarantine.glob("2*/entries")):
-            assert working.poll() is None
-            time.sleep(0.02)
+        until(lambda: list(quarantine.glob("2*/entries")) or working.poll() is not None)
+        assert working.poll() is None
         busy = two.cacheadmin("prune", two.policy(EXPECT + "lock: {timeout: 1s}\n"), code=3)
         first = busy.stderr.splitlines()[0]
         assert "busy: another cacheadmin run works on this cache: process " in first

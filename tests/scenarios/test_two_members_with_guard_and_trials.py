@@ -22,7 +22,7 @@ from tests.scenarios.test_sharing_a_cache_with_umask_022 import (
 )
 from tests.scenarios.test_what_we_make_keeps_the_sites_rights import rights_of
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.packages import Index
 from tests.support.projects import project_in, sync
 from tests.support.running_uv import python_for
@@ -30,6 +30,7 @@ from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.unseen_users import IDLE, UnseenProject
 from tests.support.users import User
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.root,

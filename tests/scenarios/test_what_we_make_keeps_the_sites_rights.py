@@ -20,10 +20,11 @@ from tests.scenarios.test_sharing_a_cache_with_umask_022 import (
     two_users,
 )
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.guards import guarding, until
+from tests.support.guards import guarding
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.root,

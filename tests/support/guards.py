@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.users import User
+from tests.support.waiting import until
 
 
 @dataclass
@@ -64,11 +64,3 @@ def guarding(
     finally:
         process.kill()
         process.wait()
-
-
-def until(condition: Callable[[], object], seconds: float = 90) -> None:
-    """Wait until something is so; fail when it takes too long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.005)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
 from tests.support.users import User
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import until
 
 # Reads a line, runs it, answers: what was not imported before is imported now.
 _SERVER = """
@@ -113,11 +113,8 @@ def working_uv(
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 30
-        while not (project / "up").exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(lambda: (project / "up").exists() or process.poll() is not None)
+        assert process.poll() is None
         yield process
     finally:
         os.killpg(process.pid, 9)
