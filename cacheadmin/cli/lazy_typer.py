@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 if TYPE_CHECKING:
     import typer
-    from typer import Exit, colors, style
+    from typer import BadParameter, Exit, colors, style
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -117,7 +117,7 @@ def real_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def __getattr__(name: str) -> Any:
     """Return what is used of typer itself, importing it."""
-    if name not in ("Exit", "colors", "style"):
+    if name not in ("BadParameter", "Exit", "colors", "style"):
         raise AttributeError(name)
     import typer
 
@@ -126,6 +126,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Argument",
+    "BadParameter",
     "Declaration",
     "Exit",
     "Option",

@@ -117,8 +117,10 @@ class _Reading:
             raise _NotPlainError
         name, kind, declared = options[spelled]
         callback = declared.settings.get("callback")
+        # A parser that tells its choices takes each of them as it is.
+        choices = getattr(declared.settings.get("parser"), "choices", ())
         allowed = _FOR_HELP_ALONE if callback is None else _EVERYWHERE
-        if not allowed.issuperset(declared.settings):
+        if not (allowed | {"parser"} if choices else allowed).issuperset(declared.settings):
             raise _NotPlainError
         if kind is bool:
             if equals:
@@ -128,6 +130,8 @@ class _Reading:
             if not equals and not words:
                 raise _NotPlainError
             value = _value(_plain_kind(kind), _word(joined if equals else words.pop()))
+            if choices and value not in choices:
+                raise _NotPlainError
         if callback is not None:
             self._before.append((callback, value))
         elif _is_list(kind):
