@@ -9,7 +9,7 @@ answer serves a whole look (``Source.collect``) and what has come since
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -160,19 +160,19 @@ class Look:
             return False
         return self.may_have_changed(status.st_mtime_ns, self.inventory.watched[folder])
 
-    def changed_folders(self, folders: Iterable[str]) -> list[str]:
-        """Return those of these folders, which the inventory watches, that may have changed.
+    def changed_folders(self, is_meant: Callable[[str], bool]) -> list[str]:
+        """Return the folders, of those that the inventory watches, that may have changed.
 
         Under the lock those that changed since ``watch`` was made; what changed
-        before, the look before the lock has seen.
+        before, the look before the lock has seen. Then no other is even thought of:
+        there may be very many.
         """
         if self.moment is Moment.UNDER_LOCK and self.watch is not None:
             changed = self.watch.changed()
             if changed is not None:
-                # Usually none did: then there are no fifty thousand to go through.
-                listed = [folder for folder in folders if folder in changed] if changed else []
-                return [folder for folder in listed if self._is_there(folder)]
-        return [folder for folder in folders if self.folder_changed(folder)]
+                return [one for one in sorted(changed) if is_meant(one) and self._is_there(one)]
+        watched = self.inventory.watched
+        return [one for one in watched if is_meant(one) and self.folder_changed(one)]
 
     def _is_there(self, folder: str) -> bool:
         try:

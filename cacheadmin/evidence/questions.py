@@ -9,7 +9,7 @@ forget (`Readers.renew`): what a later look asks is looked at again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,9 @@ from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.fs.linked_tree import Allowance
 from cacheadmin.fs.precise_times import Devices
+from cacheadmin.inventory.contents import Contents
 from cacheadmin.inventory.entries import archive_id
+from cacheadmin.inventory.pointer_folders import FoldersTask, read_pointer_folders
 from cacheadmin.inventory.reading import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
@@ -130,6 +132,9 @@ class Questions:
             closed=closed_if_nothing,
             merged=what_is_something,
         )
+        self.pointers: Question[FoldersTask, Contents] = Question(
+            self._pointers, Contents, in_parts=True
+        )
         self.process = process_question(lambda: self.locator, binaries)
 
         self.files: Question[PlaceOfFiles, NamedThere] = Question(
@@ -145,6 +150,7 @@ class Questions:
         own = (self.environment, self.folder, self.kind, self.identity, self.place, self.process)
         return (
             *own,
+            self.pointers,
             self.files,
             HOLDERS,
             CONTAINER,
@@ -199,6 +205,10 @@ class Questions:
             )
             return replace(scanned, environment=found)
         return scanned
+
+    def _pointers(self, task: FoldersTask) -> Iterator[Contents]:
+        # What the inventory watches was not told to the reader, which knows it: it is much.
+        return read_pointer_folders(replace(task, skip=self._inventory.watched))
 
     def _files(self, place: PlaceOfFiles) -> NamedThere:
         return named_in_files(place, self.locator, "file")

@@ -16,6 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import weakref
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from cacheadmin.fs.inotify import (
@@ -49,6 +50,8 @@ class FolderWatch:
         self._closing = weakref.finalize(self, os.close, self._fd)
         self._watched: dict[int, str] = {}
         self._folders = frozenset(folders)
+        # What lies below a folder stands together here: found without going through all.
+        self._sorted = sorted(self._folders)
         self._changed: set[str] = set()
         self._is_lost = False
         try:
@@ -97,12 +100,14 @@ class FolderWatch:
             if mask & IS_FOLDER:
                 # Another folder may have that name now, and so may those below it.
                 moved.add(f"{folder}/{name}" if folder else name)
-        if moved:
-            self._changed.update(
-                one
-                for one in self._folders
-                if one in moved or not moved.isdisjoint(_folders_above(one))
-            )
+        for folder in moved:
+            self._changed.update(self._at_or_below(folder))
+
+    def _at_or_below(self, folder: str) -> list[str]:
+        first = bisect_left(self._sorted, f"{folder}/")
+        # "0" comes after "/", and nothing between.
+        below = self._sorted[first : bisect_left(self._sorted, f"{folder}0", first)]
+        return [folder, *below] if folder in self._folders else below
 
     def close(self) -> None:
         """Watch no more."""

@@ -39,7 +39,7 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.inventory.seen import FolderSeen, newest_change_ns
 from cacheadmin.packages.names import normalized
-from cacheadmin.readers import Question, note_owner
+from cacheadmin.readers import note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,
     METADATA_SUFFIX,
@@ -92,7 +92,7 @@ class FoldersTask:
     """The open cache."""
     folders: tuple[str, ...]
     """Buckets, or folders in them."""
-    skip: frozenset[str] = frozenset()
+    skip: Container[str] = frozenset()
     """Folders below that need not be visited again."""
 
 
@@ -115,9 +115,6 @@ def pointer_folders(
         known = memory if kind in WHEEL_KINDS else None
         reader = _Reader(task.cache_fd, contents, bucket, kind, task.skip, shared, known)
         yield from reader.visit_from(folder)
-
-
-FOLDERS: Question[FoldersTask, Contents] = Question(read_pointer_folders, Contents, in_parts=True)
 
 
 @dataclass(slots=True)

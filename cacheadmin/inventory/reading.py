@@ -39,7 +39,7 @@ from cacheadmin.inventory.interpreter_records import (
     interpreter_prefixes,
 )
 from cacheadmin.inventory.opening import OpenCache, open_cache
-from cacheadmin.inventory.pointer_folders import FOLDERS, FoldersTask, pointer_folders
+from cacheadmin.inventory.pointer_folders import FoldersTask, pointer_folders
 from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
 from cacheadmin.inventory.seen import ArchiveSeen
 from cacheadmin.readers import Question, Readers, note_owner
@@ -359,4 +359,4 @@ def _bucket(name: str, kind: str, version: int, newest: Mapping[int, int]) -> Bu
 
 def questions() -> tuple[Question[Any, Any], ...]:
     """Return what readers are asked about a cache's own folders."""
-    return ENTRY, FOLDERS, INTERPRETERS
+    return ENTRY, INTERPRETERS

@@ -295,7 +295,7 @@ def test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep(
         plan = situation.plan()
         assert entry in {decision.path for decision in plan.removals}
         (site.cache / "wheels-v7" / "pypi" / "demo").mkdir()
-        failing("read_pointer_folders", "dies")
+        failing("_pointers", "dies")
         # Those that the plan asked know nothing of the fault.
         situation.collected.look.readers.close()
         dropped = dict(LastLook(situation, plan.removals).look().dropped)

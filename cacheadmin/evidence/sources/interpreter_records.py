@@ -65,10 +65,13 @@ class InterpreterRecords:
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return what was recorded since, where an interpreter bucket has changed."""
-        folders = [folder for folder in look.inventory.watched if folder.startswith("interpreter-")]
-        if look.moment is Moment.UNDER_LOCK and not look.changed_folders(folders):
+        if look.moment is Moment.UNDER_LOCK and not look.changed_folders(_has_records):
             return Facts()
         return new_candidates(self.collect(look), before)
+
+
+def _has_records(folder: str) -> bool:
+    return folder.startswith("interpreter-")
 
 
 def _or_venv(kind: EnvironmentKind | Unreadable | None) -> EnvironmentKind:

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cacheadmin.evidence.facts import Unseen
-from cacheadmin.evidence.look import Facts, Look
+from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.inventory.contents import Contents
 from cacheadmin.inventory.entries import Inventory, Unreadable, archive_path, lies_in
-from cacheadmin.inventory.pointer_folders import FOLDERS, FoldersTask
+from cacheadmin.inventory.pointer_folders import FoldersTask
 
 
 class Pointers:
@@ -21,31 +21,54 @@ class Pointers:
 
     id = "pointers"
 
+    def __init__(self) -> None:
+        self._planned: _Planned | None = None
+
     def collect(self, look: Look) -> Facts:
         """Return nothing: the inventory has it all."""
         return Facts()
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return the entries that came alive, each with what leads to it."""
-        folders = look.changed_folders(
-            folder for folder in look.inventory.watched if not folder.startswith("interpreter-")
-        )
+        folders = look.changed_folders(_leads_to_archives)
+        if look.moment is not Moment.UNDER_LOCK:
+            # While the lock is held there is no time to go through all.
+            self._planned = _Planned(look.inventory)
         if not folders:
             return Facts()
+        planned = self._planned
+        if planned is None or planned.inventory is not look.inventory:
+            planned = _Planned(look.inventory)
         # Together, as they are read while the lock is held: one answer, one deadline.
-        task = FoldersTask(look.cache.fd, tuple(folders), frozenset(look.inventory.watched))
-        (reply,) = look.readers.replies(FOLDERS, (task,), deadline_seconds=look.deadline_seconds)
+        task = FoldersTask(look.cache.fd, tuple(folders))
+        (reply,) = look.readers.replies(
+            look.questions.pointers, (task,), deadline_seconds=look.deadline_seconds
+        )
         found = Contents()
         for part in reply.parts:
             found.add(part)
-        written = list(_written(look.inventory, found))
-        known = {one.path for one in look.inventory.unreadable}
-        unseen = [_unseen(one) for one in found.unreadable if one.path not in known]
+        written = list(_written(planned, found))
+        unseen = [_unseen(one) for one in found.unreadable if one.path not in planned.unreadable]
         if reply.failed is not None:
             reason = f"what was written there could not be read: {reply.failed.reason}"
             unseen.append(Unseen("cache", folders[0], reason, True, reply.failed.uid))
             written += _all_below(look.inventory, frozenset(folders), reason)
         return Facts(written=tuple(written), unseen=tuple(unseen))
+
+
+class _Planned:
+    """What the inventory has, by path: to be compared with what is there now."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.pointers = {one.path: one.archives for one in inventory.wheel_pointers}
+        self.revisions = {one.path: (one.archives, one.current) for one in inventory.revisions}
+        self.environments = {(one.path, one.archive) for one in inventory.environments}
+        self.unreadable = {one.path for one in inventory.unreadable}
+
+
+def _leads_to_archives(folder: str) -> bool:
+    return not folder.startswith("interpreter-")
 
 
 def _unseen(one: Unreadable) -> Unseen:
@@ -72,17 +95,15 @@ def _all_below(
             yield environment.path, reason
 
 
-def _written(inventory: Inventory, found: Contents) -> Iterator[tuple[str, str]]:
-    before = {pointer.path: pointer.archives for pointer in inventory.wheel_pointers}
+def _written(planned: _Planned, found: Contents) -> Iterator[tuple[str, str]]:
     for pointer in found.wheel_pointers:
-        if before.get(pointer.path) == pointer.archives:
+        if planned.pointers.get(pointer.path) == pointer.archives:
             continue
         yield pointer.bucket, f"{pointer.path} was written since the plan was made"
         for archive in pointer.archives:
             yield archive_path(archive), f"{pointer.path} points to it now"
-    revisions = {r.path: (r.archives, r.current) for r in inventory.revisions}
     for revision in found.revisions:
-        if revisions.get(revision.path) == (revision.archives, revision.current):
+        if planned.revisions.get(revision.path) == (revision.archives, revision.current):
             continue
         yield revision.bucket, f"{revision.path} was written since the plan was made"
         if revision.current is not False:
@@ -91,9 +112,8 @@ def _written(inventory: Inventory, found: Contents) -> Iterator[tuple[str, str]]
                 yield path, f"it names {revision.path} now"
             for archive in revision.archives:
                 yield archive_path(archive), f"{revision.path} points to it now"
-    known = {(e.path, e.archive) for e in inventory.environments}
     for environment in found.environments:
-        if (environment.path, environment.archive) not in known:
+        if (environment.path, environment.archive) not in planned.environments:
             yield environment.path, "it was made since the plan"
             yield environment.bucket, "an environment was made in it since the plan"
             if environment.archive is not None:
