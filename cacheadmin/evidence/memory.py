@@ -183,9 +183,8 @@ class Memory:
         """Return the archives of a set; None where one of them is not there as it was."""
         if numbers in self._sets:
             return self._sets[numbers]
-        found = frozenset(map(self._there.__getitem__, array(_NUMBERS, numbers)))
-        named = frozenset(one for one in found if one is not None)
-        answer = named if None not in found else None
+        found: Any = frozenset(map(self._there.__getitem__, array(_NUMBERS, numbers)))
+        answer: frozenset[ArchiveId] | None = None if None in found else found
         self._sets[numbers] = answer
         return answer
 
@@ -393,11 +392,13 @@ def from_plain(data: Any, about: list[Any]) -> Written | None:
     names, inodes, rows = data.get("names"), data.get("inodes"), data.get("rows")
     if not (isinstance(names, list) and isinstance(inodes, list) and isinstance(rows, list)):
         return None
-    whole = len(names) == len(inodes) and all(
-        isinstance(row, list)
-        and len(row) == len(_TYPES)
-        and all(isinstance(one, kinds) for one, kinds in zip(row, _TYPES, strict=True))
-        for row in rows
+    whole = (
+        len(names) == len(inodes)
+        and all(type(row) is list and len(row) == len(_TYPES) for row in rows)
+        and all(
+            set(kinds).issuperset(map(type, column))
+            for column, kinds in zip(zip(*rows, strict=True), _TYPES, strict=bool(rows))
+        )
     )
     if not whole:
         return None

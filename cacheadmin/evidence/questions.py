@@ -26,6 +26,7 @@ from cacheadmin.evidence.last_use import ATTRIBUTES
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.lock_holders import HOLDERS
 from cacheadmin.evidence.named_in_files import NamedThere, PlaceOfFiles, named_in_files
+from cacheadmin.evidence.numbered_archives import ArchiveNumbers, NumberedArchives
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.evidence.patterns import MATCHES
 from cacheadmin.evidence.pins import PINS
@@ -63,6 +64,18 @@ class ScanTask:
     """How it is scanned."""
 
 
+@frozen
+class ScannedByNumber:
+    """An environment that was scanned, with its archives as numbers."""
+
+    scanned: Scanned
+    """What was seen, without archives."""
+    archives: NumberedArchives
+    """Archives that it links."""
+    hardlinked: NumberedArchives
+    """Archives that it shares files with."""
+
+
 class Questions:
     """The questions of one look; made once, so that readers know them for the whole run."""
 
@@ -83,9 +96,9 @@ class Questions:
         self._memory = memory
         self._unchanged: dict[tuple[int, int], bool] = {}
         self._status: os.stat_result | None = None
-        self.environment: Question[ScanTask, Scanned] = Question(
+        self.environment: Question[ScanTask, ScannedByNumber] = Question(
             self._scan,
-            Scanned,
+            ScannedByNumber,
             whose=_owner_of_environment,
             blame=_probable_owner,
             forget=self._forget,
@@ -179,6 +192,11 @@ class Questions:
         return inodes_for(self._inventory)
 
     @cached_property
+    def numbers(self) -> ArchiveNumbers:
+        """The numbers of the inventory's archives; the same in every reader."""
+        return ArchiveNumbers(self._inventory.archives)
+
+    @cached_property
     def devices(self) -> Devices:
         """What tells which filesystems have times that can be trusted."""
         return Devices()
@@ -190,7 +208,18 @@ class Questions:
         # Later looks are there to see what has changed: they look at everything.
         self._memory = None
 
-    def _scan(self, task: ScanTask) -> Scanned:
+    def _scan(self, task: ScanTask) -> ScannedByNumber:
+        scanned = self._seen(task)
+        environment = scanned.environment
+        rest = replace(environment, archives=frozenset(), hardlinked_archives=frozenset())
+        numbered = self.numbers.numbered
+        return ScannedByNumber(
+            replace(scanned, environment=rest),
+            numbered(environment.archives),
+            numbered(environment.hardlinked_archives),
+        )
+
+    def _seen(self, task: ScanTask) -> Scanned:
         candidate = task.candidate
         scanned = scan_and_stamp(
             candidate, self.locator, self.inodes, task.options, self.devices, self._allowance
@@ -267,9 +296,25 @@ def scan_all(
     """Return what readers saw of each environment; one they could not read is unreadable."""
     answers = readers.ask_all(questions.environment, tasks, **settings)
     return [
-        Scanned(unread(task.candidate, answer), None) if isinstance(answer, Unreadable) else answer
+        _by_name(task.candidate, answer, questions.numbers)
         for task, answer in zip(tasks, answers, strict=True)
     ]
+
+
+def _by_name(
+    candidate: Candidate, answer: ScannedByNumber | Unreadable, numbers: ArchiveNumbers
+) -> Scanned:
+    if isinstance(answer, Unreadable):
+        return Scanned(unread(candidate, answer), None)
+    try:
+        archives, hardlinked = numbers.named(answer.archives), numbers.named(answer.hardlinked)
+    except (IndexError, ValueError):
+        failed = Unreadable("its reader named archives that there are none of")
+        return Scanned(unread(candidate, failed), None)
+    environment = replace(
+        answer.scanned.environment, archives=archives, hardlinked_archives=hardlinked
+    )
+    return replace(answer.scanned, environment=environment)
 
 
 def unread(candidate: Candidate, failed: Unreadable) -> Environment:
@@ -291,15 +336,17 @@ def owner_of(candidate: Candidate) -> int | None:
     return registrant if registrant is not None else owner_by_name(candidate.path)
 
 
-def _closed_environment(task: ScanTask, parts: Sequence[Scanned]) -> Iterable[str]:
-    if parts and parts[0].environment.complete:
+def _closed_environment(task: ScanTask, parts: Sequence[ScannedByNumber]) -> Iterable[str]:
+    if parts and parts[0].scanned.environment.complete:
         return ()
     path = task.candidate.path
     return path, f"{path}/pyvenv.cfg", f"{path}/lib"
 
 
-def _whole_environment(before: Sequence[Scanned], after: Sequence[Scanned]) -> Sequence[Scanned]:
-    return after if after and after[0].environment.complete else before
+def _whole_environment(
+    before: Sequence[ScannedByNumber], after: Sequence[ScannedByNumber]
+) -> Sequence[ScannedByNumber]:
+    return after if after and after[0].scanned.environment.complete else before
 
 
 def _closed_place(named: NamedFolder, parts: Sequence[FolderAt]) -> Iterable[str]:

@@ -79,7 +79,7 @@ def _later_releases(environments: Iterable[Environment]) -> Iterator[ReleaseTrac
     """
     for environment in environments:
         made_by = parse_release(environment.uv_version or "")
-        lengths = {len(archive) for archive in environment.archives}
+        lengths = set(map(len, environment.archives))
         later = max((_FIRST_WITH[n] for n in lengths & _FIRST_WITH.keys()), default=None)
         if later and made_by is not None and made_by < later and environment.changed_ns:
             yield ReleaseTrace(

@@ -49,7 +49,7 @@ def archives_in_use(case: Case) -> ArchivesInUse:
         # An environment that was not looked at may link to any of them.
         note = f"every archive counts as used: {gaps[0].detail}"
         return ArchivesInUse(frozenset(case.inventory.archives), note)
-    live = mark_uses(case, _perhaps_running(case, hiding))
+    live = mark_uses(case, _perhaps_running(case, hiding), with_users=False)
     note = f"every cached environment counts as used: {hiding[0].reason}" if hiding else ""
     return ArchivesInUse(frozenset(case.inventory.archives.keys() & live.archives.keys()), note)
 

@@ -115,6 +115,8 @@ def _gaps(case: Case) -> Iterator[Limit]:
 
 
 def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
+    if not case.evidence.remembered:
+        return
     who = {
         use.who
         for marks in (*live.archives.values(), *live.entries.values())

@@ -79,14 +79,19 @@ def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     return live
 
 
-def mark_uses(case: Case, also: Iterable[tuple[str, Use]] = ()) -> Liveness:
+def mark_uses(
+    case: Case, also: Iterable[tuple[str, Use]] = (), *, with_users: bool = True
+) -> Liveness:
     """Return what outside evidence (and ``also``) marks: the first pass alone.
+
+    Without ``with_users`` it is not told which environment links an archive: for
+    those who only ask what is alive.
 
     No pointer in the cache counts here, and no rule that lets an idle
     environment stay: only what was seen in use.
     """
     live = Liveness()
-    _mark_outside_environments(case, live)
+    _mark_outside_environments(case, live, with_users=with_users)
     for entry, use in (*_outside_roots(case), *also):
         live.mark(entry, use)
     _mark_pins(case, live)
@@ -124,11 +129,16 @@ def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
             live.mark(archive_path(archive), led)
 
 
-def _mark_outside_environments(case: Case, live: Liveness) -> None:
+def _mark_outside_environments(case: Case, live: Liveness, *, with_users: bool) -> None:
+    if not with_users:
+        linked = frozenset().union(*(one.archives for one in case.outside_environments))
+        use = Use(reasons.ARCHIVE_LINKED, "environments", "an environment links to it")
+        live.mark_archives(linked, use)
     for environment in case.outside_environments:
         who = f"{environment.path} ({case.user(environment.uid)})"
         use = Use(reasons.ARCHIVE_LINKED, who, "an environment links to it", environment.path)
-        live.mark_archives(environment.archives, use)
+        if with_users:
+            live.mark_archives(environment.archives, use)
         for entry in environment.entries:
             words = "a project uses it as its environment"
             live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path))

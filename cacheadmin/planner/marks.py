@@ -10,7 +10,7 @@ from cacheadmin.inventory.entries import archive_id, archive_path
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Set
 
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.reasons import Reason, Why
@@ -97,15 +97,14 @@ class Liveness:
         if not known:
             marks.append(use)
 
-    def mark_archives(self, archives: Iterable[ArchiveId], use: Use) -> None:
+    def mark_archives(self, archives: Set[ArchiveId], use: Use) -> None:
         """Mark many archives for one use; faster than one by one, where it is their first."""
         if use in self._of_many:
             for archive in archives:
                 self.mark(archive_path(archive), use)
             return
         self._of_many.add(use)
-        all_marks, many = self.archives, self._many
-        for archive in archives:
-            all_marks[archive].append(use)
-            if archive in many:
-                many[archive].add(use)
+        for marks in map(self.archives.__getitem__, archives):
+            marks.append(use)
+        for shared in self._many.keys() & archives if self._many else ():
+            self._many[shared].add(use)

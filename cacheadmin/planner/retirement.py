@@ -37,7 +37,7 @@ def unused_archives(case: Case, live: Liveness) -> Iterator[Archive]:
     held: set[ArchiveId] = set()
     copies: set[str] = set()
     for environment in case.evidence.environments:
-        held |= environment.archives | environment.hardlinked_archives
+        held.update(environment.archives, environment.hardlinked_archives)
         copies |= environment.copied
     for archive in case.inventory.archives.values():
         if archive.content is not ArchiveContent.WHEEL or archive.package is None:
