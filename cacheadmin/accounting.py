@@ -21,6 +21,7 @@ btrfs reports the blocks of compressed files as if they were not compressed
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,9 @@ G = TypeVar("G", bound=Hashable)
 H = TypeVar("H", bound=Hashable)
 
 Ranges = Sequence[tuple[int, int]]
+
+# Device, inode, links, names seen, logical, allocated and own bytes, shared extents.
+_LINKED_NUMBERS = 8
 
 # One extent in so many groups is a user's trick, or a filesystem's own
 # deduplication; it then counts as staying.
@@ -50,6 +54,18 @@ class Size:
     """Bytes that come back when all of it is removed, and nothing else."""
     files: int
     """How many inodes it has: files, links and folders."""
+
+
+@frozen
+class PackedTally:
+    """A tally as numbers in a row, to be sent from one process to another."""
+
+    sums: tuple[int, int, int, int]
+    """Logical, allocated and own bytes, and files."""
+    linked: bytes
+    """Eight numbers of 64 bits for each inode with several names."""
+    shared: bytes
+    """Pairs of such numbers: shared extents, of these inodes first, then of all others."""
 
 
 @dataclass(slots=True)
@@ -121,6 +137,39 @@ class Tally:
         self.allocated += size.allocated_bytes
         self.own += size.reclaimable_bytes
 
+    def packed(self) -> PackedTally:
+        """Return it in a form that can be sent."""
+        linked, shared = array("Q"), array("Q")
+        for (device, number), inode in self.linked.items():
+            linked.extend((device, number, inode.links, inode.seen))
+            linked.extend((inode.logical, inode.allocated, inode.own, len(inode.shared)))
+            shared.extend(edge for extent in inode.shared for edge in extent)
+        shared.extend(edge for extent in self.shared for edge in extent)
+        sums = (self.logical, self.allocated, self.own, self.files)
+        return PackedTally(sums, linked.tobytes(), shared.tobytes())
+
+    @classmethod
+    def unpacked(cls, sent: PackedTally) -> Tally:
+        """Return what was packed. Raises ValueError for bytes that are no tally."""
+        numbers, edges = array("Q"), array("Q")
+        numbers.frombytes(sent.linked)
+        edges.frombytes(sent.shared)
+        if len(numbers) % _LINKED_NUMBERS or len(edges) % 2:
+            raise ValueError("no tally")
+        extents = list(zip(edges[::2], edges[1::2], strict=True))
+        tally = cls()
+        tally.logical, tally.allocated, tally.own, tally.files = sent.sums
+        first = 0
+        for start in range(0, len(numbers), _LINKED_NUMBERS):
+            device, number, links, seen, logical, allocated, own, count = numbers[
+                start : start + _LINKED_NUMBERS
+            ]
+            shared = extents[first : first + count]
+            first += count
+            tally.linked[device, number] = _Linked(links, seen, logical, allocated, own, shared)
+        tally.shared = extents[first:]
+        return tally
+
     def merge(self, other: Tally) -> None:
         """Add all that another tally of the same group holds."""
         self.files += other.files
@@ -141,6 +190,11 @@ class Tally:
     def alone(self) -> Size:
         """Return the size of what stands alone."""
         return Size(self.logical, self.allocated, self.own, self.files)
+
+    @property
+    def extents(self) -> Ranges:
+        """The extents that its files share with any others."""
+        return [*self.shared, *(one for inode in self.linked.values() for one in inode.shared)]
 
     @property
     def stands_alone(self) -> bool:

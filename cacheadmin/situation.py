@@ -98,11 +98,16 @@ class Situation:
         memory = self.collected.look.memory
         return memory is not None and memory.recalled > 0
 
+    @property
+    def readers(self) -> Readers:
+        """The processes that open what users control."""
+        return self.collected.look.readers
+
     @cached_property
     def sizing(self) -> Sizing:
         """What measures entries of the cache."""
         kind = self.evidence.filesystem.kind
-        return Sizing(self.cache, kind, self.evidence.environments)
+        return Sizing(self.cache, kind, self.evidence.environments, self.readers)
 
     def plan(self) -> Plan:
         """Decide what may go; pure but for sizes that the policy asks for."""

@@ -9,28 +9,37 @@ from typing import TYPE_CHECKING
 from cacheadmin.accounting import Measured
 from cacheadmin.evidence.clones import extents_of_environments
 from cacheadmin.fs.charges import charges_of
-from cacheadmin.fs.measuring import extents_below, measure_each, measure_many
+from cacheadmin.inventory.measuring import Measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from cacheadmin.accounting import Ranges
+    from cacheadmin.accounting import Ranges, Size
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.planner.plan import Plan
+    from cacheadmin.readers import Readers
 
 
 class Sizing:
     """Measures entries of an open cache; nothing is measured before it is asked for."""
 
     def __init__(
-        self, cache: OpenCache, filesystem_kind: str, environments: Collection[Environment]
+        self,
+        cache: OpenCache,
+        filesystem_kind: str,
+        environments: Collection[Environment],
+        readers: Readers,
     ) -> None:
-        """Take the cache, the kind of its filesystem, and who may share blocks with it."""
+        """Take the cache, the kind of its filesystem, and who may share blocks with it.
+
+        ``readers`` keep the cache's descriptor: what is measured is its members' to fill.
+        """
         self._cache = cache
         self._filesystem_kind = filesystem_kind
         self._environments = environments
+        self._readers = readers
 
     def names(self) -> list[str]:
         """Return the names of the buckets and files of the cache."""
@@ -45,6 +54,19 @@ class Sizing:
         """What the cache's filesystem charges for files."""
         return charges_of(self._cache.fd, self._filesystem_kind)
 
+    @cached_property
+    def _measuring(self) -> Measuring:
+        return Measuring(self._readers, self._cache.fd, self.charges)
+
+    def of_cache(self) -> Size:
+        """Return what the whole cache takes, but for its root folder."""
+        sizes = self._measuring.together(self.names())
+        return sizes.together(sizes)
+
+    def of_each(self, paths: Iterable[str]) -> dict[str, Size]:
+        """Return the size of each entry by itself; entries may lie in each other."""
+        return self._measuring.each(paths)
+
     def of_plan(self, plan: Plan, *, kept: bool) -> Measured[str]:
         """Return the sizes of a plan's removals, alone and together, by path.
 
@@ -55,7 +77,7 @@ class Sizing:
         if not kept:
             return removals
         staying = [decision.path for decision in plan.kept]
-        sizes = measure_each(self._cache.fd, staying, self.charges)
+        sizes = self.of_each(staying)
         return Measured({**sizes, **removals.sizes}, removals.common)
 
     def of_entries(
@@ -65,19 +87,14 @@ class Sizing:
 
         ``shared`` returns extents that stay on the disk; without it those of environments.
         """
-        return measure_many(
-            self._cache.fd, list(paths), self.charges, shared or self.shared_with_environments
-        )
+        return self._measuring.together(paths, shared or self.shared_with_environments)
 
     def shared_with_environments(self) -> Ranges:
         """Return the shared extents of known environments."""
         device = self._cache.identity.device
-        return list(extents_of_environments(self._environments, device))
+        return extents_of_environments(self._environments, device, self._readers)
 
-    def shared_elsewhere(self, but: Iterable[str]) -> Ranges:
+    def shared_elsewhere(self, but: Collection[str]) -> Ranges:
         """Return the shared extents of known environments, and of the cache ``but`` for entries."""
-        leave_out = frozenset(but)
-        found = list(self.shared_with_environments())
-        for name in self.names():
-            found += extents_below(self._cache.fd, name, leave_out)
-        return found
+        below = self._measuring.extents(self.names(), leave_out=but)
+        return [*self.shared_with_environments(), *below]

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.survey import take_survey
-from cacheadmin.fs.measuring import measure_many
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
@@ -53,10 +52,7 @@ class Subject:
         """What the whole cache takes, as ``prune.budget`` counts it; every file is looked at."""
         if self.measured is not None:
             return self.measured
-
-        sizing = self.situation.sizing
-        sizes = measure_many(self.situation.cache.fd, sizing.names(), sizing.charges)
-        return sizes.together(sizes)
+        return self.situation.sizing.of_cache()
 
     @cached_property
     def survey(self) -> Survey:

@@ -19,30 +19,34 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.sharing import Sharing, sharing_of
 from cacheadmin.audit.survey_judging import LOCK, MARKER, Judge, Standard, joined
 from cacheadmin.audit.survey_links import LinkJudge
-from cacheadmin.audit.survey_tallies import Problem, Tallies
+from cacheadmin.audit.survey_tallies import Problem, SentTallies, Tallies
 from cacheadmin.audit.survey_zones import Place, Zone
 from cacheadmin.evidence.questions import locator_for
-from cacheadmin.fs.measuring import in_threads
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, open_directory_beneath
+from cacheadmin.readers import Question, note_owner
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.audit.subject import Subject
+    from cacheadmin.readers import Reply
 
-# Each level holds a descriptor, in each of several threads; real caches are 30 deep.
+# Each level holds a descriptor; real caches are 30 deep.
 _MAX_DEPTH = 64
 
-# More parts than threads, so that one large part does not leave the others idle.
-_PARTS = 64
+# What one part of an answer counts; a slow disk is none that hangs.
+_PART_ENTRIES = 50_000
+_PART_SECONDS = 2.0
 
 _OWN_QUARANTINE = ".cacheadmin"
 _OWN_TRIALS = f"{ARCHIVES}/{TRIAL_FOLDER}"
@@ -63,58 +67,124 @@ class Survey:
 def take_survey(subject: Subject) -> Survey:
     """Walk over the cache of an audit. Raises OSError when its root can't be read."""
     situation = subject.situation
-    evidence = situation.evidence
-    root_fd, identity = situation.cache.fd, situation.cache.identity
-    standard = Standard(
-        sharing=sharing_of(root_fd, evidence.filesystem),
-        device=os.fstat(root_fd).st_dev,
-        mounts=_mounts_below(identity.path),
-        links=LinkJudge(
-            identity.path,
-            subject.policy.aliases,
-            locator_for(subject.policy, situation.inventory),
-        ),
-        explained=frozenset(
-            archive
-            for environment in evidence.environments
-            for archive in environment.hardlinked_archives
-        ),
-        on_trial=situation.inventory.on_trial,
-    )
-    return Survey(standard.sharing, _walk(root_fd, standard))
+    sharing = sharing_of(situation.cache.fd, situation.evidence.filesystem)
+    surveyor = Surveyor(subject, sharing)
+    ask = partial(situation.readers.replies, surveyor.question)
+    tallies = Tallies()
+    # The root and the archive buckets first, then all below: each folder is one answer.
+    pending: list[Folder] = []
+    for folder in _add(ask([SurveyTask(Folder("", Place()), deep=False)]), tallies):
+        if folder.place.kind == "archive":
+            pending += _add(ask([SurveyTask(folder, deep=False)]), tallies)
+        else:
+            pending.append(folder)
+    _add(ask([SurveyTask(folder, deep=True) for folder in pending]), tallies)
+    tallies.settle_links()
+    return Survey(sharing, tallies)
+
+
+def _add(replies: Iterable[Reply[SurveyTask, SurveyPart]], tallies: Tallies) -> list[Folder]:
+    """Add what readers counted; return the folders that they have not looked into."""
+    folders: list[Folder] = []
+    for reply in replies:
+        for part in reply.parts:
+            folders += part.folders
+            tallies.merge(Tallies.received(part.counted))
+        if reply.failed is not None:
+            path = reply.item.folder.path
+            tallies.add_unread(ReadFailure(path, reply.failed.reason, blocked=True))
+    return folders
 
 
 @frozen
-class _Folder:
-    """A folder that is still to be looked into; ``path`` is relative to the cache."""
+class Folder:
+    """A folder that is to be looked into."""
 
     path: str
+    """Its path relative to the cache; empty for the root."""
     place: Place
+    """Where it lies."""
 
 
-def _walk(root_fd: int, standard: Standard) -> Tallies:
-    tallies = Tallies()
-    top = _Walk(standard, tallies)
-    # The root and the archive buckets here, all below in parts of about equal size.
-    pending: list[_Folder] = []
-    for folder in top.look_into(root_fd, _Folder("", Place())):
-        if folder.place.kind == "archive":
-            pending += top.visit(root_fd, folder)
-        else:
-            pending.append(folder)
+@frozen
+class SurveyTask:
+    """What a reader is to look into."""
 
-    def walk_part(part: Sequence[_Folder]) -> Tallies:
-        counted = Tallies()
-        walk = _Walk(standard, counted)
-        for folder in part:
-            walk.descend(root_fd, folder, folder.path, 0)
-        return counted
+    folder: Folder
+    """The folder."""
+    deep: bool
+    """Whether with everything below it."""
 
-    parts = [pending[start::_PARTS] for start in range(min(_PARTS, len(pending)))]
-    for counted in in_threads(walk_part, parts):
-        tallies.merge(counted)
-    tallies.settle_links()
-    return tallies
+
+@frozen
+class SurveyPart:
+    """A part of what a reader counted."""
+
+    counted: SentTallies
+    """The counts."""
+    folders: tuple[Folder, ...] = ()
+    """Folders that were met and not looked into."""
+
+
+class Surveyor:
+    """Looks into folders of a cache, in a reader."""
+
+    def __init__(self, subject: Subject, sharing: Sharing) -> None:
+        self._subject = subject
+        self._sharing = sharing
+        self._root_fd = root_fd = subject.situation.cache.fd
+        self.question: Question[SurveyTask, SurveyPart] = Question(
+            self.look,
+            SurveyPart,
+            in_parts=True,
+            whose=lambda task: _owner_of(root_fd, task.folder.path),
+            together=64,
+        )
+
+    @cached_property
+    def standard(self) -> Standard:
+        """What entries are held against; made in the reader, since it looks at folders."""
+        subject, situation = self._subject, self._subject.situation
+        identity = situation.cache.identity
+        return Standard(
+            sharing=self._sharing,
+            device=os.fstat(self._root_fd).st_dev,
+            mounts=_mounts_below(identity.path),
+            links=LinkJudge(
+                identity.path,
+                subject.policy.aliases,
+                locator_for(subject.policy, situation.inventory),
+            ),
+            explained=frozenset(
+                archive
+                for environment in situation.evidence.environments
+                for archive in environment.hardlinked_archives
+            ),
+            on_trial=situation.inventory.on_trial,
+        )
+
+    def look(self, task: SurveyTask) -> Iterator[SurveyPart]:
+        """Yield what was counted, in parts."""
+        walk = _Walk(self.standard, Tallies())
+        folder = task.folder
+        if not task.deep:
+            inner = (
+                walk.visit(self._root_fd, folder)
+                if folder.path
+                else walk.look_into(self._root_fd, folder)
+            )
+            yield SurveyPart(walk.tallies.sent(), tuple(inner))
+            return
+        since = time.monotonic()
+        for _ in walk.descend(self._root_fd, folder, folder.path, 0):
+            if walk.tallies.entries >= _PART_ENTRIES or time.monotonic() - since > _PART_SECONDS:
+                yield SurveyPart(walk.taken())
+                since = time.monotonic()
+        yield SurveyPart(walk.taken())
+
+
+def _owner_of(root_fd: int, path: str) -> int | None:
+    return os.stat(path or ".", dir_fd=root_fd, follow_symlinks=False).st_uid
 
 
 @dataclass(slots=True)
@@ -126,7 +196,7 @@ class _Walk:
     def __post_init__(self) -> None:
         self.judge = Judge(self.standard, self.tallies)
 
-    def visit(self, parent_fd: int, folder: _Folder) -> list[_Folder]:
+    def visit(self, parent_fd: int, folder: Folder) -> list[Folder]:
         """Look into one folder, by its path from an open one; return the folders in it."""
         fd = self._open(parent_fd, folder.path, folder)
         if fd is None:
@@ -136,8 +206,15 @@ class _Walk:
         finally:
             os.close(fd)
 
-    def descend(self, parent_fd: int, folder: _Folder, name: str, depth: int) -> None:
-        """Look into a folder and everything below it.
+    def taken(self) -> SentTallies:
+        """Return what was counted, and count again from nothing."""
+        sent = self.tallies.sent()
+        self.tallies = Tallies()
+        self.judge = Judge(self.standard, self.tallies)
+        return sent
+
+    def descend(self, parent_fd: int, folder: Folder, name: str, depth: int) -> Iterator[None]:
+        """Look into a folder and everything below it; yields after each folder.
 
         ``name`` leads there from the open parent; only the first one has
         several parts, through folders the walk has been in.
@@ -147,18 +224,19 @@ class _Walk:
             return
         try:
             inner = self.look_into(fd, folder)
+            yield
             if inner and depth >= _MAX_DEPTH:
                 reason = "deeper than any uv release writes"
                 self.tallies.add_unread(ReadFailure(folder.path, reason, blocked=True))
                 return
             for found in inner:
-                self.descend(fd, found, found.path.rpartition("/")[2], depth + 1)
+                yield from self.descend(fd, found, found.path.rpartition("/")[2], depth + 1)
         finally:
             os.close(fd)
 
-    def look_into(self, fd: int, folder: _Folder) -> list[_Folder]:
+    def look_into(self, fd: int, folder: Folder) -> list[Folder]:
         """Judge an open folder and what it holds that is no folder; return those in it."""
-        inner: list[_Folder] = []
+        inner: list[Folder] = []
         owners: dict[int, list[str]] = {}
         counted: dict[int, int] = {}
         path, place = folder.path, folder.place
@@ -188,7 +266,7 @@ class _Walk:
                         owners[uid] = [joined(path, name)]
                     if stat.S_ISDIR(mode):
                         if self._is_to_be_entered(path, name, status):
-                            inner.append(_Folder(joined(path, name), place.below(name)))
+                            inner.append(Folder(joined(path, name), place.below(name)))
                     elif (
                         not stat.S_ISREG(mode)
                         or mode & _SUSPICIOUS
@@ -205,7 +283,7 @@ class _Walk:
             self.tallies.entries += count
         return inner
 
-    def _open(self, parent_fd: int, name: str, folder: _Folder) -> int | None:
+    def _open(self, parent_fd: int, name: str, folder: Folder) -> int | None:
         try:
             if "/" in name:
                 fd = open_directory_beneath(parent_fd, name)
@@ -220,7 +298,9 @@ class _Walk:
         except OSError as error:
             self._note(folder.path, error)
             return None
-        if os.fstat(fd).st_dev == self.standard.device:
+        status = os.fstat(fd)
+        if status.st_dev == self.standard.device:
+            note_owner(status.st_uid)
             return fd
         os.close(fd)
         self.tallies.add_unread(ReadFailure(folder.path, _OTHER_FILESYSTEM, blocked=True))
@@ -238,7 +318,7 @@ class _Walk:
             and not status.st_mode & 0o022
         )
 
-    def _judge(self, fd: int, folder: _Folder, name: str, status: os.stat_result) -> None:
+    def _judge(self, fd: int, folder: Folder, name: str, status: os.stat_result) -> None:
         # One at a time: an entry that vanishes here must not hide those after it.
         try:
             if stat.S_ISREG(status.st_mode):

@@ -36,7 +36,7 @@ _ENVIRONMENTS_INSIDE = frozenset({"archive", "environments", "builds", ""})
 
 
 class LinkJudge:
-    """Tells for a link of the cache whether it leads out. May be asked by several threads."""
+    """Tells for a link of the cache whether it leads out."""
 
     def __init__(self, cache_path: str, aliases: Sequence[str], locator: CacheLocator) -> None:
         self._path = cache_path.rstrip("/")

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from cacheadmin.fs.reading import ReadFailure
+from cacheadmin.fs.reading import ReadFailure
+from cacheadmin.values import frozen
 
 _EXAMPLES = 3
 _MAX_KEYS = 2000
@@ -92,6 +91,22 @@ class Linked:
     """Whether one of its names lies in an archive that a known environment holds links to."""
 
 
+@frozen
+class SentTallies:
+    """Counts as a reader sends them."""
+
+    counts: tuple[Count, ...]
+    """The counts."""
+    linked: tuple[tuple[int, Linked], ...]
+    """Files with several names, with their inodes."""
+    unread: tuple[ReadFailure, ...]
+    """The first few places that were not looked at."""
+    unread_count: int
+    """How many places were not looked at."""
+    entries: int
+    """How many entries were met."""
+
+
 @dataclass(slots=True)
 class Tallies:
     """The counts of one part of a walk, or of all of it."""
@@ -158,6 +173,27 @@ class Tallies:
         self.unread = [*self.unread, *other.unread][:_EXAMPLES]
         self.unread_count += other.unread_count
         self.entries += other.entries
+
+    def sent(self) -> SentTallies:
+        """Return them as a reader sends them."""
+        return SentTallies(
+            tuple(self.counts.values()),
+            tuple(self.linked.items()),
+            tuple(self.unread),
+            self.unread_count,
+            self.entries,
+        )
+
+    @classmethod
+    def received(cls, sent: SentTallies) -> Tallies:
+        """Return what a reader sent."""
+        return cls(
+            {(count.problem, count.uid, count.bucket): count for count in sent.counts},
+            dict(sent.linked),
+            list(sent.unread),
+            sent.unread_count,
+            sent.entries,
+        )
 
     def settle_links(self) -> None:
         """Count the files that have names the walk did not meet; call it when all is merged."""

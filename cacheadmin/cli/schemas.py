@@ -13,7 +13,6 @@ def schemas(
 ) -> int:
     """Show users, the uv releases they use, and which buckets they need."""
     from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.fs.measuring import measure_each
     from cacheadmin.situation import look_at
 
     with (
@@ -22,6 +21,6 @@ def schemas(
     ):
         case = situation.case
         names = [bucket.name for bucket in situation.inventory.buckets]
-        sizes = measure_each(situation.cache.fd, names, situation.sizing.charges)
+        sizes = situation.sizing.of_each(names)
         show(ReleasesReport(heading("schemas", situation), case, sizes), output_format)
     return 0

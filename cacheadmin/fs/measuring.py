@@ -1,5 +1,7 @@
 """Walk trees and hand what is there to ``accounting``, through descriptors.
 
+Whoever has rights walks in a reader (``inventory.measuring``).
+
 Users can write in what is measured: no link is followed, no other filesystem
 is entered, and a tree deeper than any release of uv writes is not followed to
 its end. What could not be looked at is named, never silently left out.
@@ -10,11 +12,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from cacheadmin.accounting import Accounting, Measured, Ranges, Size, Tally
+from cacheadmin.accounting import Ranges, Tally
 from cacheadmin.fs.charges import PLAIN, Charges
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.reading import (
@@ -24,25 +25,14 @@ from cacheadmin.fs.reading import (
     open_directory_beneath,
 )
 
-__all__ = [
-    "Measured",
-    "Size",
-    "Walk",
-    "extents_below",
-    "in_threads",
-    "measure",
-    "measure_each",
-    "measure_many",
-]
-
-# Each level holds a descriptor, in each of several threads; real caches are 30 deep.
+# Each level holds a descriptor; real caches are 30 deep.
 _MAX_DEPTH = 64
+
+# Names from one yield to the next.
+_STEP = 1000
 
 # FIEMAP's answers where a filesystem has none to give.
 _NO_EXTENTS = frozenset({errno.ENOTTY, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # (path, status) -> the group's tally. A path is relative to the root of the walk.
 ChooseTally = Callable[[str, os.stat_result], Tally]
@@ -60,9 +50,14 @@ class Walk:
     """Paths from the walk's root that are neither counted nor entered."""
     failures: list[ReadFailure] = field(default_factory=list)
     """What could not be read, by paths from the walk's root."""
+    entries: int = 0
+    """How many names it has met."""
 
-    def count(self, root_fd: int, relative: str) -> None:
-        """Count one entry below an open folder, with all below it; nothing when it is gone."""
+    def steps(self, root_fd: int, relative: str) -> Iterator[None]:
+        """Count one entry below an open folder, with all below it; nothing when it is gone.
+
+        Yields every now and then: a large tree takes long.
+        """
         if relative in self.leave_out:
             return
         folder, _, name = relative.rpartition("/")
@@ -75,13 +70,15 @@ class Walk:
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
             self._count_one(parent, name, relative, status)
             if stat.S_ISDIR(status.st_mode):
-                self._descend(parent, name, relative, status.st_dev, 0)
+                yield from self._descend(parent, name, relative, status.st_dev, 0)
         except OSError as error:
             self._note(relative, error)
         finally:
             os.close(parent)
 
-    def _descend(self, parent_fd: int, name: str, path: str, device: int, depth: int) -> None:
+    def _descend(
+        self, parent_fd: int, name: str, path: str, device: int, depth: int
+    ) -> Iterator[None]:
         try:
             fd = open_directory(name, parent_fd)
         except OSError as error:
@@ -104,12 +101,15 @@ class Walk:
                     self._count_one(fd, entry.name, inner, status)
                     if stat.S_ISDIR(status.st_mode):
                         folders.append(entry.name)
+                    self.entries += 1
+                    if self.entries % _STEP == 0:
+                        yield
             if depth >= _MAX_DEPTH and folders:
                 reason = "deeper than any uv release writes"
                 self.failures.append(ReadFailure(path, reason, blocked=True))
                 return
             for folder in folders:
-                self._descend(fd, folder, f"{path}/{folder}", device, depth + 1)
+                yield from self._descend(fd, folder, f"{path}/{folder}", device, depth + 1)
         except OSError as error:
             self._note(path, error)
         finally:
@@ -153,74 +153,3 @@ class Walk:
         problem = failure(path, error)
         if not problem.missing:
             self.failures.append(problem)
-
-
-def measure(root_fd: int, relative: str, charges: Charges = PLAIN) -> Size:
-    """Return the size of one entry below an open folder; zeros when it is gone.
-
-    What cannot be read counts as nothing.
-    """
-    return measure_each(root_fd, [relative], charges)[relative]
-
-
-def measure_each(root_fd: int, paths: Sequence[str], charges: Charges = PLAIN) -> dict[str, Size]:
-    """Return the size of each entry by itself; entries may lie in each other."""
-
-    def alone(path: str) -> Size:
-        accounting: Accounting[str] = Accounting()
-        accounting.add(path, _tally(root_fd, path, charges))
-        return accounting.finish()[path]
-
-    return dict(zip(paths, in_threads(alone, paths), strict=True))
-
-
-def measure_many(
-    root_fd: int,
-    paths: Iterable[str],
-    charges: Charges = PLAIN,
-    elsewhere: Callable[[], Ranges] = tuple,
-) -> Measured[str]:
-    """Return the size of each entry, and of any set of them that goes together.
-
-    An entry that lies in another one counts by itself alone, not in the other.
-    ``elsewhere`` is asked for the shared extents of files that stay, if an extent
-    turns out to have several users among the entries.
-    """
-    accounting: Accounting[str] = Accounting()
-    entries = list(dict.fromkeys(paths))
-    inner: dict[str, set[str]] = {path: set() for path in entries}
-    for path in entries:
-        folder = path.rpartition("/")[0]
-        while folder:
-            if folder in inner:
-                inner[folder].add(path)
-            folder = folder.rpartition("/")[0]
-    tallies = in_threads(lambda path: _tally(root_fd, path, charges, inner[path]), entries)
-    for path, tally in zip(entries, tallies, strict=True):
-        accounting.add(path, tally)
-    held = elsewhere() if accounting.shares_among_itself() else ()
-    return accounting.finish(held)
-
-
-def _tally(root_fd: int, path: str, charges: Charges, leave_out: Collection[str] = ()) -> Tally:
-    tally = Tally()
-    Walk(lambda _path, _status: tally, charges, leave_out).count(root_fd, path)
-    return tally
-
-
-def extents_below(root_fd: int, relative: str, leave_out: Collection[str] = ()) -> Ranges:
-    """Return the shared extents of all files of an entry; none where it can't be read."""
-    tally = Tally()
-    walk = Walk(lambda _path, _status: tally, Charges(clones=True), leave_out)
-    walk.count(root_fd, relative)
-    return [*tally.shared, *(one for inode in tally.linked.values() for one in inode.shared)]
-
-
-def in_threads(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return the results of some work in the order of the items, done by a few threads."""
-    if len(items) < 8:
-        return [work(item) for item in items]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) * 2)) as pool:
-        return list(pool.map(work, items))

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
-from cacheadmin.fs.measuring import measure_many
 from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
@@ -192,8 +191,7 @@ def _lacks(
 ) -> Callable[[Sequence[Trial]], bool]:
     """Return what tells whether the budget, or a full disk, lacks something after trials' end."""
     cache_fd = situation.cache.fd
-    sizes = measure_many(cache_fd, os.listdir(cache_fd), situation.sizing.charges)
-    whole = sizes.together(sizes)
+    whole = situation.sizing.of_cache()
     free = os.fstatvfs(cache_fd)
 
     def lacks(chosen: Sequence[Trial]) -> bool:

@@ -20,19 +20,22 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounting import Tally
+from cacheadmin.accounting import PackedTally, Tally
 from cacheadmin.fs.extents import shared_extents
 from cacheadmin.fs.measuring import Walk
 from cacheadmin.fs.reading import ReadFailure, open_directory_beneath
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
+from cacheadmin.inventory.measuring import Counting, add_packed, parts_of, unmeasured
+from cacheadmin.readers import Question
 from cacheadmin.state.archive_sizes import RememberedSize
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.charges import Charges
+    from cacheadmin.readers import Readers, Reply
 
 _DIST_INFO = ".dist-info"
 _LARGEST_INLINE = 4096
@@ -54,31 +57,114 @@ class MeasuredArchive:
     """What in it could not be looked at; it is not in the tally."""
 
 
-def measure_archive(
+@frozen
+class ArchiveTask:
+    """An archive to measure."""
+
+    id: ArchiveId
+    """Its id."""
+    known: RememberedSize | None
+    """What is remembered of it, if its folder is as it was then."""
+
+
+@frozen
+class ArchivePart:
+    """A part of what an archive holds."""
+
+    tally: PackedTally | None = None
+    """What was counted; None where what is remembered is still true."""
+    probe: str | None = None
+    """A file that shows, the next time, whether the archive still shares nothing."""
+    failures: tuple[ReadFailure, ...] = ()
+    """What could not be looked at."""
+
+
+def measure_archives(
+    readers: Readers,
     cache_fd: int,
-    archive: Archive,
+    archives: Sequence[Archive],
     known: Mapping[ArchiveId, RememberedSize],
     charges: Charges,
-) -> MeasuredArchive:
-    """Return what an archive holds: as remembered while that is true, else as it is."""
-    memory = known.get(archive.id)
-    if (
-        memory is not None
-        and (memory.inode, memory.mtime_ns) == (archive.inode, archive.mtime_ns)
-        and _is_alone(cache_fd, f"{archive.path}/{memory.probe}", charges)
-    ):
-        tally = Tally()
+) -> list[MeasuredArchive]:
+    """Return what archives hold: as remembered while that is true, else as it is."""
+    looking = _Looking(cache_fd, {one.id: one for one in archives}, charges)
+    tasks = [ArchiveTask(one.id, _remembered(one, known)) for one in archives]
+    question: Question[ArchiveTask, ArchivePart] = Question(
+        looking.look,
+        ArchivePart,
+        in_parts=True,
+        whose=looking.owner,
+        blame=looking.owner,
+        together=32,
+    )
+    replies = readers.replies(question, tasks)
+    return [_measured(one, reply) for one, reply in zip(archives, replies, strict=True)]
+
+
+def _remembered(
+    archive: Archive, known: Mapping[ArchiveId, RememberedSize]
+) -> RememberedSize | None:
+    one = known.get(archive.id)
+    same = one is not None and (one.inode, one.mtime_ns) == (archive.inode, archive.mtime_ns)
+    return one if same else None
+
+
+def _measured(archive: Archive, reply: Reply[ArchiveTask, ArchivePart]) -> MeasuredArchive:
+    memory = reply.item.known
+    tally = Tally()
+    if memory is not None and reply.failed is None and reply.parts == (ArchivePart(),):
         tally.add_size(memory.size)
         return MeasuredArchive(archive, tally, memory, from_state=True)
-    tally = Tally()
-    walk = Walk(lambda _path, _status: tally, charges)
-    walk.count(cache_fd, archive.path)
+    failures: list[ReadFailure] = []
+    probe = None
+    for part in reply.parts:
+        failures += part.failures
+        probe = part.probe
+        if part.tally is not None:
+            add_packed(part.tally, tally, failures)
+    if reply.failed is not None:
+        failures.append(unmeasured(archive.path, reply.failed))
     remember = None
-    if archive.content is ArchiveContent.WHEEL and tally.stands_alone and not walk.failures:
-        probe = _probe(cache_fd, archive)
-        if probe is not None and _is_alone(cache_fd, f"{archive.path}/{probe}", charges):
-            remember = RememberedSize(archive.inode, archive.mtime_ns, probe, tally.alone())
-    return MeasuredArchive(archive, tally, remember, failures=tuple(walk.failures))
+    if probe is not None and tally.stands_alone and not failures:
+        remember = RememberedSize(archive.inode, archive.mtime_ns, probe, tally.alone())
+    return MeasuredArchive(archive, tally, remember, failures=tuple(failures))
+
+
+class _Looking:
+    """Looks at archives, in a reader."""
+
+    def __init__(
+        self, cache_fd: int, archives: Mapping[ArchiveId, Archive], charges: Charges
+    ) -> None:
+        self._cache_fd = cache_fd
+        self._archives = archives
+        self._charges = charges
+
+    def owner(self, task: ArchiveTask) -> int | None:
+        """Return the owner of an archive, as the inventory has it."""
+        return self._archives[task.id].uid
+
+    def look(self, task: ArchiveTask) -> Iterator[ArchivePart]:
+        """Yield what an archive holds; one empty part where that is remembered."""
+        archive, fd, charges = self._archives[task.id], self._cache_fd, self._charges
+        known = task.known
+        if known is not None and _is_alone(fd, f"{archive.path}/{known.probe}", charges):
+            yield ArchivePart()
+            return
+        counting = Counting()
+        walk = Walk(counting.choose, charges)
+        alone = True
+        for _ in parts_of(walk, fd, archive.path):
+            alone = alone and counting.tally.stands_alone
+            yield ArchivePart(counting.tally.packed())
+            counting.tally = Tally()
+        alone = alone and counting.tally.stands_alone and not walk.failures
+        probe = None
+        if alone and archive.content is ArchiveContent.WHEEL:
+            probe = _probe(fd, archive)
+            if probe is not None and not _is_alone(fd, f"{archive.path}/{probe}", charges):
+                probe = None
+        yield ArchivePart(counting.tally.packed(), probe, tuple(walk.failures))
 
 
 def _probe(cache_fd: int, archive: Archive) -> str | None:

@@ -10,20 +10,28 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache as remembering
 from typing import TYPE_CHECKING
 
-from cacheadmin.accounting import Accounting, Measured, Ranges, Size, Tally
+from cacheadmin.accounting import Accounting, Measured, PackedTally, Ranges, Size, Tally
 from cacheadmin.errors import CacheadminError
-from cacheadmin.evidence.clones import extents_of_environments
-from cacheadmin.fs.measuring import Walk, in_threads
+from cacheadmin.fs.measuring import Walk
 from cacheadmin.fs.reading import ReadFailure, failure
+from cacheadmin.inventory.measuring import (
+    Counting,
+    add_packed,
+    owner_below,
+    parts_of,
+    unmeasured,
+)
 from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.policy.teams import team_of
-from cacheadmin.state.archive_sizes import RememberedSize, open_archive_sizes
+from cacheadmin.readers import Question
+from cacheadmin.state.archive_sizes import open_archive_sizes
 from cacheadmin.text.accounts import account_name
-from cacheadmin.usage.archives import MeasuredArchive, measure_archive
+from cacheadmin.usage.archives import measure_archives
+from cacheadmin.usage.by import By
 from cacheadmin.usage.groups import (
     Classifier,
     Group,
@@ -38,6 +46,7 @@ from cacheadmin.uv.layout import ROOTS_KINDS, parse_bucket_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.charges import Charges
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
@@ -125,7 +134,13 @@ def measure_cache(situation: Situation) -> MeasuredCache:
     accounting: Accounting[Piece] = Accounting()
     store = open_archive_sizes(situation.state)
     known = store.read()
-    archives = _measure_archives(situation, known)
+    archives = measure_archives(
+        situation.readers,
+        situation.cache.fd,
+        list(situation.inventory.archives.values()),
+        known,
+        situation.sizing.charges,
+    )
     names = cached_names(situation.case)
     for one in archives:
         accounting.add(Piece(thing_of_archive(one.archive, names), one.archive.id), one.tally)
@@ -133,8 +148,7 @@ def measure_cache(situation: Situation) -> MeasuredCache:
     unread = [*(problem for one in archives for problem in one.failures), *others]
     held: Ranges = ()
     if accounting.shares_among_itself():
-        environments = situation.evidence.environments
-        held = extents_of_environments(environments, situation.cache.identity.device)
+        held = situation.sizing.shared_with_environments()
     pieces = accounting.finish(held)
     remember = {one.archive.id: one.remember for one in archives if one.remember is not None}
     warning = ""
@@ -164,44 +178,77 @@ def _grouping(policy: Policy, root: str, user: Callable[[int], str], by: By) -> 
     return Grouping(by, user, team)
 
 
-def _measure_archives(
-    situation: Situation, known: Mapping[ArchiveId, RememberedSize]
-) -> list[MeasuredArchive]:
-    fd, charges = situation.cache.fd, situation.sizing.charges
-    archives = list(situation.inventory.archives.values())
-    return in_threads(lambda archive: measure_archive(fd, archive, known, charges), archives)
-
-
 def _measure_others(
     situation: Situation, accounting: Accounting[Piece], cached: Mapping[str, PackageVersion]
 ) -> list[ReadFailure]:
     """Count everything but archives, the root folder itself included."""
     cache, inventory = situation.cache, situation.inventory
-    leave_out = frozenset(archive.path for archive in inventory.archives.values())
-    packages = {**packages_of_paths(inventory), **cached}
-    buckets = {bucket.name for bucket in inventory.buckets}
-    charges = situation.sizing.charges
     try:
         names = sorted(os.listdir(cache.fd))
     except OSError as error:
         return [failure(cache.identity.path, error)]
-
-    def count(name: str) -> tuple[_Counting, list[ReadFailure]]:
-        counting = _Counting(packages, _is_ours_alone(name, buckets))
-        walk = Walk(counting.choose, charges, leave_out)
-        walk.count(cache.fd, name)
-        return counting, walk.failures
-
     root = os.fstat(cache.fd)
     tally = Tally()
-    tally.add(root.st_size, root.st_blocks * 512 + charges.inode_bytes)
+    tally.add(root.st_size, root.st_blocks * 512 + situation.sizing.charges.inode_bytes)
     accounting.add(Piece(Thing(None, Sort.OTHER, None, None, root.st_uid)), tally)
+    others = _Others(
+        cache.fd,
+        situation.sizing.charges,
+        leave_out=frozenset(archive.path for archive in inventory.archives.values()),
+        packages={**packages_of_paths(inventory), **cached},
+        buckets={bucket.name for bucket in inventory.buckets},
+    )
+    question: Question[str, OthersPart] = Question(
+        others.count, OthersPart, in_parts=True, whose=lambda name: owner_below(cache.fd, name)
+    )
     unread: list[ReadFailure] = []
-    for counting, failures in in_threads(count, names):
-        unread += failures
-        for thing, found in counting.tallies.items():
-            accounting.add(Piece(thing), found)
+    for reply in situation.readers.replies(question, names):
+        for part in reply.parts:
+            unread += part.failures
+            for thing, sent in part.tallies:
+                found = Tally()
+                add_packed(sent, found, unread)
+                accounting.add(Piece(thing), found)
+        if reply.failed is not None:
+            unread.append(unmeasured(reply.item, reply.failed))
     return unread
+
+
+@frozen
+class OthersPart:
+    """A part of what an entry of the root holds beside archives."""
+
+    tallies: tuple[tuple[Thing, PackedTally], ...]
+    """What was counted, by what it is."""
+    failures: tuple[ReadFailure, ...] = ()
+    """What could not be looked at."""
+
+
+class _Others:
+    """Counts, in a reader, what lies in entries of the root beside archives."""
+
+    def __init__(
+        self,
+        cache_fd: int,
+        charges: Charges,
+        *,
+        leave_out: frozenset[str],
+        packages: Mapping[str, PackageVersion],
+        buckets: set[str],
+    ) -> None:
+        self._cache_fd = cache_fd
+        self._charges = charges
+        self._leave_out = leave_out
+        self._packages = packages
+        self._buckets = buckets
+
+    def count(self, name: str) -> Iterator[OthersPart]:
+        """Yield what one entry holds."""
+        counting = _Counting(self._packages, _is_ours_alone(name, self._buckets))
+        walk = Walk(counting.choose, self._charges, self._leave_out)
+        for _ in parts_of(walk, self._cache_fd, name):
+            yield OthersPart(counting.taken())
+        yield OthersPart(counting.taken(), tuple(walk.failures))
 
 
 def _is_ours_alone(name: str, buckets: set[str]) -> bool:
@@ -217,14 +264,22 @@ class _Counting:
     """Chooses the tally for each file of one walk."""
 
     def __init__(self, packages: Mapping[str, PackageVersion], ours: bool) -> None:
-        self.tallies: dict[Thing, Tally] = {}
+        self._tallies: dict[Thing, Tally] = {}
+        self._counting = Counting()
         self._classifier = Classifier(packages, ours=ours)
 
     def choose(self, path: str, status: os.stat_result) -> Tally:
         """Return the tally of whatever lies at a path."""
+        self._counting.choose(path, status)
         is_folder = stat.S_ISDIR(status.st_mode)
         thing = self._classifier.thing_at(path, status.st_uid, is_folder=is_folder)
-        tally = self.tallies.get(thing)
+        tally = self._tallies.get(thing)
         if tally is None:
-            tally = self.tallies[thing] = Tally()
+            tally = self._tallies[thing] = Tally()
         return tally
+
+    def taken(self) -> tuple[tuple[Thing, PackedTally], ...]:
+        """Return what was counted, and count again from nothing."""
+        sent = tuple((thing, tally.packed()) for thing, tally in self._tallies.items())
+        self._tallies = {}
+        return sent

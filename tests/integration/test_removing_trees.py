@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.fs.measuring import measure
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.removal import Removed, remove_tree
+from cacheadmin.inventory.measuring import Measuring
+from cacheadmin.readers import Readers
 
 
 def remove(folder: Path, name: str) -> Removed:
@@ -189,7 +190,8 @@ def test_a_hardlink_from_elsewhere_is_not_reclaimable(tmp_path: Path) -> None:
     os.link(tree / "twice", tree / "twice-again")
     fd = os.open(tmp_path, os.O_RDONLY)
     try:
-        size = measure(fd, "tree")
+        with Readers(keep=(fd,)) as readers:
+            size = Measuring(readers, fd).each(["tree"])["tree"]
     finally:
         os.close(fd)
     own = tree.stat().st_blocks * 512

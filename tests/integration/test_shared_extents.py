@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cacheadmin.fs import extents
 from cacheadmin.fs.charges import Charges, charges_of
-from cacheadmin.fs.measuring import Walk, extents_below, measure, measure_many
+from cacheadmin.fs.measuring import Walk
+from cacheadmin.inventory.measuring import Measuring
+from cacheadmin.readers import Readers
 
 pytestmark = pytest.mark.root
 
@@ -32,6 +35,18 @@ def root_fd(xfs: Path) -> Iterator[int]:
     fd = os.open(xfs, os.O_RDONLY)
     yield fd
     os.close(fd)
+
+
+@pytest.fixture
+def measuring(root_fd: int) -> Iterator[Callable[[Charges], Measuring]]:
+    """Return what measures below the root, in readers forked at that moment."""
+    with ExitStack() as stack:
+
+        def make(charges: Charges) -> Measuring:
+            readers = stack.enter_context(Readers(keep=(root_fd,)))
+            return Measuring(readers, root_fd, charges)
+
+        yield make
 
 
 def fragmented(path: Path, pieces: int) -> int:
@@ -64,18 +79,22 @@ def test_a_file_of_very_many_extents_is_read_to_its_end(tree: Path) -> None:
 
 
 def test_a_file_of_more_extents_than_anybody_reads_counts_as_staying(
-    tree: Path, root_fd: int, monkeypatch: pytest.MonkeyPatch
+    tree: Path,
+    measuring: Callable[[Charges], Measuring],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fragmented(tree / "a", 1000)
-    before = measure(root_fd, "tree", Charges(clones=True))
+    before = measuring(Charges(clones=True)).each(["tree"])["tree"]
     assert before.reclaimable_bytes == before.allocated_bytes
     monkeypatch.setattr(extents, "_MAX_CALLS", 2)
-    after = measure(root_fd, "tree", Charges(clones=True))
+    after = measuring(Charges(clones=True)).each(["tree"])["tree"]
     assert after.allocated_bytes == before.allocated_bytes
     assert after.reclaimable_bytes < BLOCK * 10
 
 
-def test_clones_are_held_by_what_stays(tree: Path, root_fd: int) -> None:
+def test_clones_are_held_by_what_stays(
+    tree: Path, root_fd: int, measuring: Callable[[Charges], Measuring]
+) -> None:
     for name in ("one", "two", "three"):
         (tree / name).mkdir()
     written = fragmented(tree / "one" / "a", 20)
@@ -84,26 +103,28 @@ def test_clones_are_held_by_what_stays(tree: Path, root_fd: int) -> None:
 
     def elsewhere() -> list[tuple[int, int]]:
         asked.append(True)
-        return [*extents_below(root_fd, "tree", leave_out={"tree/one", "tree/two"})]
+        return list(below.extents(["tree"], leave_out={"tree/one", "tree/two"}))
 
     going = ["tree/one", "tree/two"]
-    charges = charges_of(root_fd, "xfs")
-    alone = measure_many(root_fd, ["tree/one"], charges, elsewhere)
+    below = measuring(charges_of(root_fd, "xfs"))
+    alone = below.together(["tree/one"], elsewhere)
     assert not asked
     assert alone["tree/one"].reclaimable_bytes < written
-    both = measure_many(root_fd, going, charges, elsewhere)
+    both = below.together(going, elsewhere)
     assert len(asked) == 1
     assert both.together(going).reclaimable_bytes >= written
     clone(tree / "one" / "a", tree / "three" / "a")
-    held = measure_many(root_fd, going, charges, elsewhere)
+    held = below.together(going, elsewhere)
     assert held.together(going).reclaimable_bytes < written
 
 
-def test_inodes_count_where_they_come_back(root_fd: int, tree: Path) -> None:
+def test_inodes_count_where_they_come_back(
+    root_fd: int, tree: Path, measuring: Callable[[Charges], Measuring]
+) -> None:
     charges = charges_of(root_fd, "xfs")
     assert charges == Charges(clones=True, inode_bytes=512)
     (tree / "empty").touch()
-    assert measure(root_fd, "tree/empty", charges).reclaimable_bytes == 512
+    assert measuring(charges).each(["tree/empty"])["tree/empty"].reclaimable_bytes == 512
     assert charges_of(root_fd, "ext4") == Charges()
 
 
@@ -124,6 +145,6 @@ def _walk(root_fd: int) -> list[object]:
 
     tally = Tally()
     walk = Walk(lambda _path, _status: tally, Charges(clones=True))
-    walk.count(root_fd, "tree")
+    assert list(walk.steps(root_fd, "tree")) == []
     assert tally.files == 5
     return list(walk.failures)

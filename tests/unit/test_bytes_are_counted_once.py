@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -148,3 +149,25 @@ def _freed(gone: set[int], blocks: Mapping[int, list[int]], private: Mapping[int
     staying = {block for inode in blocks if inode not in gone for block in blocks[inode]}
     freed = {block for inode in gone for block in blocks.get(inode, [])} - staying
     return sum(private[inode] for inode in gone) + len(freed)
+
+
+def test_a_tally_that_was_sent_counts_as_it_did() -> None:
+    one, other = tally(4096, shared=((0, 512), (1024, 4096))), linked(3, seen=2)
+    other.add_linked((2**63 + 5, 9), 2, 10, 20, ((7, 9), (2**60, 2**60 + 5)), own=6)
+    one.merge(other)
+    sent = Tally.unpacked(one.packed())
+    assert measured(a=sent, b=tally(1)) == measured(a=one, b=tally(1))
+    assert list(sent.extents) == list(one.extents)
+    # In parts it is the same again: names of one inode may come in several.
+    both = Tally()
+    for part in (linked(3, seen=2), linked(3)):
+        both.merge(Tally.unpacked(part.packed()))
+    assert measured(a=both) == measured(a=linked(3, seen=3))
+
+
+def test_bytes_that_are_no_tally_are_refused() -> None:
+    whole = linked(3).packed()
+    with pytest.raises(ValueError, match="no tally"):
+        Tally.unpacked(replace(whole, linked=whole.linked[:-8]))
+    with pytest.raises(ValueError, match=r"array|multiple"):
+        Tally.unpacked(replace(whole, shared=b"odd"))
