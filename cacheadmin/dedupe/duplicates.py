@@ -3,7 +3,7 @@
 The same wheel is unpacked once for each release's buckets, each index, each user: two
 archives of one package and version hold the same files. They are paired by their
 paths and sizes; whether they are equal is asked of the kernel, or of their hashes
-where only a number is wanted.
+where only a number is wanted. All of it is done in readers: the files are users'.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.extents import Extent, extents_of
 from cacheadmin.fs.reading import open_directory_beneath
 from cacheadmin.inventory.entries import ArchiveContent
+from cacheadmin.readers import Question, note_step
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Archive, Inventory
+    from cacheadmin.readers import Readers
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DEPTH = 64
+_PART = 5000
 _PIECE_BYTES = 1024 * 1024
 
 
@@ -71,24 +76,54 @@ class OpenFile:
         return self.status.st_blocks * 512
 
 
-def copies_in(cache_fd: int, inventory: Inventory) -> Iterator[Copies]:
+@frozen
+class FoundFile:
+    """A regular file of an archive that holds anything."""
+
+    name: str
+    """Its path in the archive."""
+    size: int
+    """Its length in bytes."""
+    device: int
+    """Its device."""
+    inode: int
+    """Its inode on that device."""
+
+
+def copies_in(readers: Readers, cache_fd: int, inventory: Inventory) -> Iterator[Copies]:
     """Yield every file that two or more archives of one package and version have."""
     alike: dict[tuple[str, str], list[Archive]] = defaultdict(list)
     for archive in inventory.archives.values():
         if archive.content is ArchiveContent.WHEEL and archive.package and archive.version:
             alike[archive.package, archive.version].append(archive)
+    owners = {archive.path: archive.uid for archive in inventory.archives.values()}
+    question: Question[str, tuple[FoundFile, ...]] = Question(
+        partial(_files_in_parts, cache_fd),
+        tuple[FoundFile, ...],
+        in_parts=True,
+        whose=owners.get,
+        blame=owners.get,
+    )
     for (package, version), archives in sorted(alike.items()):
         if len(archives) < 2:
             continue
         found: dict[tuple[str, int], dict[tuple[int, int], str]] = defaultdict(dict)
-        for archive in sorted(archives, key=lambda one: one.path):
-            for name, status in _files(cache_fd, archive.path):
+        # What no reader could list is left as it is.
+        for reply in readers.replies(question, sorted(archive.path for archive in archives)):
+            for file in chain.from_iterable(reply.parts):
                 # Two links to one inode share already.
-                identity = (status.st_dev, status.st_ino)
-                found[name, status.st_size].setdefault(identity, archive.path)
+                identity = (file.device, file.inode)
+                found[file.name, file.size].setdefault(identity, reply.item)
         for (name, size), by_inode in found.items():
             if len(by_inode) > 1:
                 yield Copies(f"{package} {version}", name, size, tuple(by_inode.values()))
+
+
+def _files_in_parts(cache_fd: int, archive: str) -> Iterator[tuple[FoundFile, ...]]:
+    """Yield the regular files of an archive that hold anything; runs in a reader."""
+    files = _files(cache_fd, archive)
+    while part := tuple(islice(files, _PART)):
+        yield part
 
 
 @contextmanager
@@ -143,8 +178,8 @@ def _open_all(cache_fd: int, copies: Copies, stack: ExitStack) -> Iterator[OpenF
             yield OpenFile(fd, status, extents)
 
 
-def _files(cache_fd: int, archive: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield (path in the archive, status) of its regular files that hold anything."""
+def _files(cache_fd: int, archive: str) -> Iterator[FoundFile]:
+    """Yield the regular files of an archive that hold anything."""
     waiting = [("", 0)]
     while waiting:
         inner, depth = waiting.pop()
@@ -162,7 +197,7 @@ def _files(cache_fd: int, archive: str) -> Iterator[tuple[str, os.stat_result]]:
                 if stat.S_ISDIR(status.st_mode) and depth < _DEPTH:
                     waiting.append((path, depth + 1))
                 elif stat.S_ISREG(status.st_mode) and status.st_size:
-                    yield path, status
+                    yield FoundFile(path, status.st_size, status.st_dev, status.st_ino)
         finally:
             os.close(fd)
 
@@ -173,4 +208,5 @@ def _digest(fd: int) -> bytes:
     while piece := os.pread(fd, _PIECE_BYTES, position):
         digest.update(piece)
         position += len(piece)
+        note_step()
     return digest.digest()

@@ -9,21 +9,32 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.dedupe.duplicates import copies_in, equal_to, opened, sharable
 from cacheadmin.errors import Refused
 from cacheadmin.fs.sharing import CanNotShare, share_blocks
+from cacheadmin.inventory.measuring import owner_below
+from cacheadmin.readers import Question, Readers, note_step
+from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.dedupe.duplicates import OpenFile
+    from cacheadmin.dedupe.duplicates import Copies
+    from cacheadmin.readers import Reply
     from cacheadmin.situation import Progress, Situation
 
 _NO_EXTENTS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS})
 
 # As a background job: users' installs come first.
 _NICE = 10
+
+# Files that readers are given before it is said how far it is.
+_BATCH = 256
 
 
 @dataclass(slots=True)
@@ -42,6 +53,31 @@ class Shared:
     """The part of ``freed_bytes`` of each package, by ``name version``."""
 
 
+class Found(IntEnum):
+    """What became of one copy."""
+
+    SHARED = 0
+    """It shares the blocks of another now, or would."""
+    DIFFERENT = 1
+    """Its content is another."""
+    FAILED = 2
+    """It could not be shared."""
+    UNSUPPORTED = 3
+    """Files on this filesystem can't share blocks."""
+
+
+@frozen
+class Done:
+    """What a reader did with one copy."""
+
+    found: Found
+    """What became of it."""
+    bytes: int = 0
+    """What it took on the device of its own before."""
+    reason: str = ""
+    """Why it could not be shared."""
+
+
 def dedupe(
     situation: Situation,
     *,
@@ -50,47 +86,98 @@ def dedupe(
 ) -> Shared:
     """Share equal files of a cache's archives; with ``dry_run`` count them.
 
-    Raises Refused where the filesystem has no shared extents.
+    Readers open, compare and share them: the files are users'. Raises Refused where the
+    filesystem has no shared extents.
     """
-    if not dry_run:
-        os.nice(_NICE)
-    result = Shared()
     cache = situation.cache
-    every = list(copies_in(cache.fd, situation.inventory))
-    for number, copies in enumerate(every):
-        if progress is not None:
-            progress("files compared", number, len(every))
-        try:
-            with opened(cache.fd, copies) as files:
-                chosen = sharable(files)
-                if chosen is None:
-                    continue
-                source, targets = chosen
-                if dry_run:
-                    equal = equal_to(source, targets)
-                    result.different += len(targets) - len(equal)
-                    for target in equal:
-                        _count(result, copies.package, target)
-                    continue
-                for target in targets:
-                    if share_blocks(source.fd, target.fd, copies.size):
-                        _count(result, copies.package, target)
-                    else:
-                        result.different += 1
-        except CanNotShare:
-            raise _refused(situation) from None
-        except OSError as error:
-            # Where a file's blocks can't even be asked for (tmpfs), none can be shared.
-            if error.errno in _NO_EXTENTS and not result.files:
-                raise _refused(situation) from None
-            result.failed.append((f"{copies.archives[0]}/{copies.name}", error.strerror or "?"))
-    return result
+    every = list(copies_in(situation.readers, cache.fd, situation.inventory))
+    question: Question[Copies, Done] = Question(
+        partial(_compare if dry_run else _share, cache.fd),
+        Done,
+        in_parts=True,
+        whose=lambda copies: owner_below(cache.fd, copies.archives[0]),
+    )
+    with _readers(situation, dry_run=dry_run) as readers:
+        result = Shared()
+        for first in range(0, len(every), _BATCH):
+            if progress is not None:
+                progress("files compared", first, len(every))
+            for reply in readers.replies(question, every[first : first + _BATCH]):
+                _add(reply, result, situation)
+        return result
 
 
-def _count(result: Shared, package: str, target: OpenFile) -> None:
-    result.files += 1
-    result.freed_bytes += target.allocated_bytes
-    result.packages[package] += target.allocated_bytes
+@contextmanager
+def _readers(situation: Situation, *, dry_run: bool) -> Iterator[Readers]:
+    """Have readers that may do what is asked."""
+    if dry_run:
+        yield situation.readers
+        return
+    os.nice(_NICE)
+    # One at a time: it is no help to read more from a disk that others work with.
+    limits, keep = situation.readers.limits, (situation.cache.fd,)
+    with Readers(limits, keep=keep, workers=1, shares=True) as sharing:
+        yield sharing
+
+
+def _compare(cache_fd: int, copies: Copies) -> Iterator[Done]:
+    """Yield what sharing would do with each copy; runs in a reader."""
+    try:
+        with opened(cache_fd, copies) as files:
+            chosen = sharable(files)
+            if chosen is None:
+                return
+            source, targets = chosen
+            equal = equal_to(source, targets)
+            for target in targets:
+                same = target in equal
+                yield Done(Found.SHARED, target.allocated_bytes) if same else Done(Found.DIFFERENT)
+    except OSError as error:
+        yield _failed(error)
+
+
+def _share(cache_fd: int, copies: Copies) -> Iterator[Done]:
+    """Share each copy with the first, and yield what became of it; runs in a reader."""
+    try:
+        with opened(cache_fd, copies) as files:
+            chosen = sharable(files)
+            if chosen is None:
+                return
+            source, targets = chosen
+            for target in targets:
+                if share_blocks(source.fd, target.fd, copies.size, note_step):
+                    yield Done(Found.SHARED, target.allocated_bytes)
+                else:
+                    yield Done(Found.DIFFERENT)
+    except CanNotShare:
+        yield Done(Found.UNSUPPORTED)
+    except OSError as error:
+        yield _failed(error)
+
+
+def _failed(error: OSError) -> Done:
+    # Where a file's blocks can't even be asked for (tmpfs), none can be shared.
+    unsupported = error.errno in _NO_EXTENTS
+    found = Found.UNSUPPORTED if unsupported else Found.FAILED
+    return Done(found, reason=error.strerror or "?")
+
+
+def _add(reply: Reply[Copies, Done], result: Shared, situation: Situation) -> None:
+    copies = reply.item
+    first = f"{copies.archives[0]}/{copies.name}"
+    for done in reply.parts:
+        if done.found is Found.SHARED:
+            result.files += 1
+            result.freed_bytes += done.bytes
+            result.packages[copies.package] += done.bytes
+        elif done.found is Found.DIFFERENT:
+            result.different += 1
+        elif done.found is Found.UNSUPPORTED and not result.files:
+            raise _refused(situation)
+        else:
+            result.failed.append((first, done.reason))
+    if reply.failed is not None:
+        result.failed.append((first, reply.failed.reason))
 
 
 def _refused(situation: Situation) -> Refused:

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Callable
 
 _FIDEDUPERANGE = 0xC0189436
 _HEADER = struct.Struct("=QQHHI")
@@ -27,8 +28,12 @@ class CanNotShare(Exception):
     """The filesystem has no shared extents."""
 
 
-def share_blocks(source_fd: int, target_fd: int, length: int) -> bool:
+def share_blocks(
+    source_fd: int, target_fd: int, length: int, step: Callable[[], None] = lambda: None
+) -> bool:
     """Let an open file share the blocks of another, over its whole length.
+
+    ``step`` is called after each piece: large files take long.
 
     Returns False when they differ: what was equal before that is shared. Raises
     CanNotShare for a filesystem that can't, OSError for these files alone.
@@ -55,4 +60,5 @@ def share_blocks(source_fd: int, target_fd: int, length: int) -> bool:
         if shared == 0:
             raise OSError(errno.EIO, "nothing was shared")
         done += shared
+        step()
     return True

@@ -4,7 +4,9 @@ Rights: of root's it keeps reading (CAP_DAC_READ_SEARCH) and looking at other
 processes (CAP_SYS_PTRACE), and can gain none again. It writes to no file:
 its limit on what a file may grow to is zero. Descriptors: those of this
 program, its locks among them, are closed, but for its own socket and those it
-was told to keep.
+was told to keep. Readers that let files share their blocks keep the right to write
+(CAP_DAC_OVERRIDE) and no limit on sizes, without which the kernel refuses that;
+they open files for reading only.
 
 A reader may become an account: the one that root acts as (``acting``), which
 keeps the rights above, or the owner of what it reads, which has that account's
@@ -60,11 +62,14 @@ def confine(
     keep: Iterable[int],
     parent: int,
     owner: ActingAccount | None = None,
+    *,
+    shares: bool = False,
 ) -> None:
     """Make this process a reader: forked a moment ago by ``parent``. ``keep``: descriptors.
 
     ``owner`` is the account that it becomes, without any right of root's; None: it
-    keeps the rights of reading. Raises OSError where rights can't be given up; the
+    keeps the rights of reading. With ``shares`` it may let files share their blocks.
+    Raises OSError where rights can't be given up; the
     reader must not go on then.
     """
     signal.set_wakeup_fd(-1)
@@ -87,7 +92,9 @@ def confine(
         if acting is not None:
             checked(libc.prctl(_SET_KEEP_CAPABILITIES, 1, 0, 0, 0))
             _become(acting)
-        keep_only(libc, _rights_of_reading(libc))
+        # The kernel lets those share a file's blocks who may write to it (fs/remap_range.c).
+        sharing = READING | IGNORING_RIGHTS
+        keep_only(libc, sharing if shares else _rights_of_reading(libc))
     if owner is not None or acting is not None:
         # What this program knows (passwords in URLs) is not for that account.
         checked(libc.prctl(_SET_DUMPABLE, 0, 0, 0, 0))
@@ -96,7 +103,8 @@ def confine(
     if os.getppid() != parent:
         os._exit(0)
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    if not shares:
+        _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
     _limit(resource.RLIMIT_AS, _address_space() + limits.memory_bytes)
 

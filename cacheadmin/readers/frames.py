@@ -15,6 +15,10 @@ HEADER = struct.Struct(">I")
 # The largest answer, or part of one. An environment has a few kilobytes.
 MAX_FRAME = 64 * 1024 * 1024
 
+# So many deadlines more, and as much more CPU time, has a reader for an answer, or a
+# part of one, while it notes steps.
+MOST_EXTENSIONS = 9
+
 
 class Kind(IntEnum):
     """What a frame of a reader says of the item that it reads: [kind, owner or None, value]."""

@@ -65,6 +65,7 @@ class Readers:
     ``keep`` are descriptors that readers need, such as the open cache's. ``workers``:
     so many at once, where all are sure to have enough to do; without, few, and the
     second one late. ``owner``: the account that its readers become.
+    ``shares``: they may let files share their blocks.
     """
 
     def __init__(
@@ -74,10 +75,12 @@ class Readers:
         keep: Iterable[int] = (),
         workers: int | None = None,
         owner: ActingAccount | None = None,
+        shares: bool = False,
     ) -> None:
         self.limits = ReaderLimits() if limits is None else limits
         self._keep = tuple(keep)
         self._owner = owner
+        self._shares = shares
         self._questions: list[Question[Any, Any]] = [OWNER]
         self._workers: list[Worker] = []
         self._dying: list[int] = []
@@ -213,7 +216,9 @@ class Readers:
         return Unreadable(f"too much else of the same owner could not be read ({why})", uid)
 
     def _start(self) -> Worker:
-        worker = Worker(self._libc, self._questions, self.limits, self._keep, self._owner)
+        worker = Worker(
+            self._libc, self._questions, self.limits, self._keep, self._owner, shares=self._shares
+        )
         self._workers.append(worker)
         return worker
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.readers.confinement import allow_cpu_time
-from cacheadmin.readers.frames import HEADER, Kind, Position, framed
+from cacheadmin.readers.frames import HEADER, MOST_EXTENSIONS, Kind, Position, framed
 from cacheadmin.readers.plain_data import pack
 from cacheadmin.values import frozen
 
@@ -33,6 +33,19 @@ class _AtWork:
         self._spent: dict[int, float] = {}
         self._uid: int | None = None
         self._since = time.process_time()
+        self._allowed_at = self._since
+        self._extensions = 0
+
+    def step(self) -> None:
+        """Note a step; with many of them an answer has more time, and more of the processor."""
+        self.position.step()
+        now = time.process_time()
+        enough = now - self._allowed_at < self._cpu_seconds / 2
+        if enough or self._extensions >= MOST_EXTENSIONS:
+            return
+        self._extensions += 1
+        self._allowed_at = now
+        allow_cpu_time(self._cpu_seconds)
 
     def note(self, uid: int) -> bool:
         now = time.process_time()
@@ -62,11 +75,11 @@ def note_owner(uid: int) -> bool:
 def note_step() -> None:
     """Note in a reader that it is a step further with a long answer of one part.
 
-    It then has some deadlines more for it: a large tree on a slow disk is no
-    tree that hangs. Elsewhere: nothing.
+    It then has some deadlines more for it, and CPU time: a large tree on a slow disk
+    is no tree that hangs. Elsewhere: nothing.
     """
     if _at_work:
-        _at_work[0].position.step()
+        _at_work[0].step()
 
 
 @frozen

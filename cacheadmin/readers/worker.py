@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.readers.confinement import confine
-from cacheadmin.readers.frames import HEADER, MAX_FRAME, Kind, Position
+from cacheadmin.readers.frames import HEADER, MAX_FRAME, MOST_EXTENSIONS, Kind, Position
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
 from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
 from cacheadmin.readers.serving import Reader, Request
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 # How long a killed reader is waited for. One that waits in the kernel for a
 # filesystem that never answers ends when that does.
 _DYING_SECONDS = 0.5
-
-# So many deadlines more has a reader for an answer, or a part, while it notes steps.
-_MOST_EXTENSIONS = 9
 
 
 def _as_it_is(value: Any) -> Any:
@@ -83,6 +80,8 @@ class Worker:
         limits: ReaderLimits,
         keep: Iterable[int],
         owner: ActingAccount | None = None,
+        *,
+        shares: bool = False,
     ) -> None:
         self._limits = limits
         self._buffer = bytearray()
@@ -109,6 +108,7 @@ class Worker:
                     keep,
                     parent,
                     owner,
+                    shares=shares,
                 )
         except OSError:
             self.connection.close()
@@ -174,7 +174,7 @@ class Worker:
         if self.waited_seconds < deadline_seconds:
             return False
         steps = self._position.steps()
-        if not extended or steps == self._steps or self._extensions >= _MOST_EXTENSIONS:
+        if not extended or steps == self._steps or self._extensions >= MOST_EXTENSIONS:
             return True
         self._steps = steps
         self._extensions += 1
@@ -287,12 +287,14 @@ def _be_a_reader(
     keep: Iterable[int],
     parent: int,
     owner: ActingAccount | None,
+    *,
+    shares: bool,
 ) -> None:
     """Serve and end: nothing of the program that forked this process runs here again."""
     try:
         # What was there before is looked at no more: pages stay shared with the parent.
         gc.freeze()
-        confine(libc, limits, (connection, *keep), parent, owner)
+        confine(libc, limits, (connection, *keep), parent, owner, shares=shares)
         reader.serve()
     except BaseException:
         os._exit(1)

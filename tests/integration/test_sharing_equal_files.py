@@ -80,12 +80,15 @@ def test_an_interrupted_run_is_taken_up_by_the_next(
         before = free_bytes(mounted)
         predicted = cacheadmin("dedupe", policy, "--dry-run", "--format", "json", code=0).json
         halfway = (
-            "import sys, os, signal\n"
+            "import sys, os, signal, time\n"
             "from cacheadmin.dedupe import running\n"
             "share, count = running.share_blocks, [0]\n"
             "def once_more(*words):\n"
             "    count[0] += 1\n"
-            "    if count[0] == 40: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    if count[0] == 40:\n"
+            # It shares in a reader, which ends with the command.
+            "        os.kill(os.getppid(), signal.SIGKILL)\n"
+            "        time.sleep(60)\n"
             "    return share(*words)\n"
             "running.share_blocks = once_more\n"
             "from cacheadmin.cli.app import run\n"
