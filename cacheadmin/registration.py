@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheadminError, NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.kinds import kind_of
-from cacheadmin.evidence.registry import entry_name, old_entry_name, registered
+from cacheadmin.evidence.kinds import PRESENT, NamedFolder, kind_of
+from cacheadmin.evidence.registry import ReaderEyes, entry_name, old_entry_name, registered
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.inventory.opening import open_cache
+from cacheadmin.readers import Readers
 from cacheadmin.state.store import open_state
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.documents import header
@@ -114,23 +117,29 @@ class Registry:
 
     def rows(self) -> list[Registration]:
         """Return everything that is registered or remembered, by path."""
-        rows = [
-            Registration(
+        # Readers look where the paths lead: they are users' to choose.
+        with Readers(self._loaded.policy.scan.limits.of_readers) as readers:
+            rows = list(self._rows(readers))
+            named = [NamedFolder(row.path, row.uid) for row in rows]
+            # What no reader could look at may be there.
+            there = [answer is not False for answer in readers.ask_all(PRESENT, named)]
+        found = [replace(row, exists=one) for row, one in zip(rows, there, strict=True)]
+        return sorted(found, key=lambda row: (row.path, row.how))
+
+    def _rows(self, readers: Readers) -> Iterator[Registration]:
+        for known in self._state.known_environments():
+            yield Registration(
                 known.path,
                 "added" if known.registered else "remembered",
                 known.uid,
-                os.path.lexists(known.path),
+                True,
                 rfc3339(known.seen_ns),
             )
-            for known in self._state.known_environments()
-        ]
-        for candidate in registered(self._folder) if self._folder is not None else ():
+        if self._folder is None:
+            return
+        for candidate in registered(self._folder, eyes=ReaderEyes(readers)):
             if isinstance(candidate, Candidate):
-                exists = os.path.lexists(candidate.path)
-                rows.append(
-                    Registration(candidate.path, "registry", candidate.registrant, exists, None)
-                )
-        return sorted(rows, key=lambda row: (row.path, row.how))
+                yield Registration(candidate.path, "registry", candidate.registrant, True, None)
 
     def _links_to(self, path: str) -> list[tuple[str, int]]:
         """Return the links to a path, each with its owner."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.evidence.kinds import IDENTITY, NamedFolder
 from cacheadmin.inventory.entries import archive_path, lies_in
+from cacheadmin.readers import Unreadable
 from cacheadmin.text.escaping import shell_command
 from cacheadmin.values import frozen
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Process
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.planner.case import Case
+    from cacheadmin.readers import Readers
 
 
 @frozen
@@ -62,12 +64,23 @@ def processes_of(
     processes: Iterable[Process],
     holding: Iterable[Holder],
     archives: Iterable[ArchiveId],
+    readers: Readers,
 ) -> list[Process]:
     """Return which processes use one of the archives, or run from one of the environments.
 
-    Environments are compared by their resolved paths.
+    Environments are compared by their identity, or by their paths where no reader can
+    look at them.
     """
-    paths = {resolve(one.environment.path) for one in holding}
+    processes = list(processes)
+    named = {one.environment.path: one.environment.uid for one in holding}
+    if named:
+        named |= {path: one.uid for one in processes for path in one.environments}
+    folders = [NamedFolder(path, uid) for path, uid in named.items()]
+    known: dict[str, object] = {}
+    answers = readers.ask_all(IDENTITY, folders)
+    for path, found in zip(named, answers, strict=True):
+        known[path] = path if found is None or isinstance(found, Unreadable) else found
+    places = {known[one.environment.path] for one in holding}
     entries = {archive_path(archive) for archive in archives}
     entries |= {
         entry
@@ -78,7 +91,7 @@ def processes_of(
         process
         for process in processes
         if any(lies_in(use.entry, entries) for use in process.uses)
-        or any(resolve(path) in paths for path in process.environments)
+        or any(known.get(path) in places for path in process.environments)
     ]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.evict.holding import Holder, holders, processes_of
@@ -24,6 +25,7 @@ from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 from cacheadmin.planner.reasons import EVICTED
+from cacheadmin.readers import Question, Unreadable
 from cacheadmin.text.joining import join_some
 from cacheadmin.values import frozen
 
@@ -83,7 +85,9 @@ def plan_eviction(
         if is_wanted(wanted, one.package, one.version)
     }
     holding = holders(case, wanted, archives)
-    users = processes_of(case, situation.collected.look.processes, holding, archives)
+    users = processes_of(
+        case, situation.collected.look.processes, holding, archives, situation.readers
+    )
     removals = [*_pointers(situation, wanted, archives), *_sources(situation, wanted)]
     removals += _git_sources(situation, wanted)
     kept: list[Decision] = []
@@ -151,6 +155,7 @@ def _pointers(
 
 def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decision]:
     """Yield revisions and git sources of such packages, and the files that name them."""
+    present = _present(situation, wanted)
     seen: set[str] = set()
     for revision in situation.inventory.revisions:
         package, version = _named(revision, situation)
@@ -159,7 +164,7 @@ def _sources(situation: Situation, wanted: Collection[Wanted]) -> Iterator[Decis
         folder = revision.path.rpartition("/")[0]
         if folder not in seen:
             seen.add(folder)
-            for name in _present(situation.cache.fd, folder):
+            for name in present.get(folder, ()):
                 path = f"{folder}/{name}"
                 reason = "by it uv would build the package again"
                 yield Decision(
@@ -207,13 +212,32 @@ def _named(revision: SourceRevision, situation: Situation) -> tuple[str | None, 
     return revision.package, revision.version
 
 
-def _present(cache_fd: int, folder: str) -> list[str]:
+def _present(situation: Situation, wanted: Collection[Wanted]) -> dict[str, tuple[str, ...]]:
+    """Return the files that name a current revision, by the folder of such packages' sources."""
+    folders = {
+        revision.path.rpartition("/")[0]: revision.uid
+        for revision in situation.inventory.revisions
+        if is_wanted(wanted, *_named(revision, situation))
+    }
+    question: Question[str, tuple[str, ...]] = Question(
+        partial(_files_in, situation.cache.fd), tuple[str, ...], blame=folders.get
+    )
+    answers = situation.readers.ask_all(question, folders)
+    # What no reader could look at may hold both: what is not there is passed over later.
+    return {
+        folder: _FILES if isinstance(answer, Unreadable) else answer
+        for folder, answer in zip(folders, answers, strict=True)
+    }
+
+
+def _files_in(cache_fd: int, folder: str) -> tuple[str, ...]:
+    """Return which of these files lie in a folder; runs in a reader."""
     try:
         fd = open_directory_beneath(cache_fd, folder)
     except OSError:
-        return []
+        return ()
     try:
-        return sorted(set(os.listdir(fd)) & set(_FILES))
+        return tuple(sorted(set(os.listdir(fd)) & set(_FILES)))
     finally:
         os.close(fd)
 

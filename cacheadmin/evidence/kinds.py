@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 
 from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.fs.resolving import resolve
+from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 
 _LIBRARIES = ("lib", "lib64", "local/lib")
@@ -46,6 +48,46 @@ def folder_identity(named: NamedFolder) -> tuple[int, int] | None:
 def own_place(named: NamedFolder) -> str | None:
     """Return where a folder really is, without links on the way; None where there is none."""
     return resolve(named.path) if os.path.isdir(named.path) else None
+
+
+def who_names(named: NamedFolder) -> int | None:
+    """Return who names a folder, else its owner. Raises OSError."""
+    return named.uid if named.uid is not None else owner_of_link(named.path)
+
+
+def probably_names(named: NamedFolder) -> int | None:
+    """Return the same as far as the path tells."""
+    return named.uid if named.uid is not None else owner_by_name(named.path)
+
+
+def is_present(named: NamedFolder) -> bool:
+    """Whether anything has a name; for readers to be asked."""
+    return os.path.lexists(named.path)
+
+
+KIND: Question[NamedFolder, EnvironmentKind | None] = Question(
+    folder_kind,
+    EnvironmentKind | None,
+    whose=who_names,
+    blame=probably_names,
+    together=64,
+)
+
+IDENTITY: Question[NamedFolder, tuple[int, int] | None] = Question(
+    folder_identity,
+    tuple[int, int] | None,
+    whose=who_names,
+    blame=probably_names,
+    together=256,
+)
+
+PRESENT: Question[NamedFolder, bool] = Question(
+    is_present,
+    bool,
+    whose=who_names,
+    blame=probably_names,
+    together=256,
+)
 
 
 def kind_of(path: str) -> EnvironmentKind | None:

@@ -10,18 +10,28 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Protocol
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import field, replace
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Protocol
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
-from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind
+from cacheadmin.evidence.kinds import (
+    IDENTITY,
+    KIND,
+    NamedFolder,
+    folder_identity,
+    folder_kind,
+)
 from cacheadmin.fs.reading import failure
-from cacheadmin.readers import Unreadable
+from cacheadmin.readers import Question, Unreadable
 from cacheadmin.text.accounts import account_name
+from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.readers import Readers
 
 MAX_ENTRIES = 1_000_000
 
@@ -30,6 +40,9 @@ MAX_ENTRIES_UNDER_LOCK = 100_000
 
 # Links looked at of each account.
 _MAX_OF_ONE = 10_000
+
+# Names in one part of an answer.
+_PART = 5_000
 
 _NAME = re.compile(r"(\d{1,10})-[0-9a-f]{16}", re.ASCII)
 
@@ -54,38 +67,124 @@ def named_account(name: str) -> int | None:
     return int(found[1]) if found is not None else None
 
 
-def taken_names(folder: str, paths: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+@frozen
+class RegistryName:
+    """A name in a registry folder."""
+
+    name: str
+    """The name."""
+    uid: int
+    """Its owner."""
+    target: str | None
+    """Where it leads, as the link says; None for what is no link."""
+
+
+def list_names(folder: str) -> Iterator[tuple[RegistryName, ...]]:
+    """Yield the names of a registry folder, in parts; what can't be looked at is left out."""
+    found: list[RegistryName] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in islice(entries, MAX_ENTRIES):
+                try:
+                    owner = entry.stat(follow_symlinks=False).st_uid
+                    target = os.readlink(entry.path) if entry.is_symlink() else None
+                except OSError:
+                    continue
+                found.append(RegistryName(entry.name, owner, target))
+                if len(found) >= _PART:
+                    yield tuple(found)
+                    found.clear()
+    except OSError:
+        # An unreadable registry is told by everything that looks for environments.
+        pass
+    yield tuple(found)
+
+
+NAMES: Question[str, tuple[RegistryName, ...]] = Question(
+    list_names, tuple[RegistryName, ...], in_parts=True
+)
+
+
+def taken_names(
+    folder: str, paths: Mapping[str, int], readers: Readers
+) -> Iterator[tuple[str, int, int]]:
     """Yield (name, its owner, whose it should be) of links that stand in another's place.
 
     ``paths`` are known environments with their owners: names of the old form
     say nothing themselves.
     """
     old = {old_entry_name(path): (path, uid) for path, uid in paths.items()}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in islice(entries, MAX_ENTRIES):
-                try:
-                    owner = entry.stat(follow_symlinks=False).st_uid
-                    meant = named_account(entry.name)
-                    if meant is None and entry.name in old:
-                        path, uid = old[entry.name]
-                        to_it = entry.is_symlink() and os.readlink(entry.path) == path
-                        meant = owner if to_it else uid
-                except OSError:
-                    continue
-                if meant is not None and meant != owner:
-                    yield entry.name, owner, meant
-    except OSError:
-        # An unreadable registry is told by everything that looks for environments.
-        return
+    (reply,) = readers.replies(NAMES, [folder])
+    # What it hides is told by the source, which lists the registry before.
+    for entry in chain.from_iterable(reply.parts):
+        meant = named_account(entry.name)
+        if meant is None and entry.name in old:
+            path, uid = old[entry.name]
+            meant = entry.uid if entry.target == path else uid
+        if meant is not None and meant != entry.uid:
+            yield entry.name, entry.uid, meant
 
 
 def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
 
 
+@frozen
+class Listed:
+    """What a registry folder holds, or a part of it."""
+
+    targets: tuple[tuple[int, str], ...] = ()
+    """Each link's owner, and the absolute path that it leads to."""
+    links: Mapping[int, int] = field(default_factory=dict)
+    """How many links each account has; more than are in ``targets`` where it has too many."""
+    is_cut: bool = False
+    """Whether there are more entries than were looked at."""
+    reason: str = ""
+    """Why it can't be listed; empty where it can."""
+    uid: int | None = None
+    """Whose doing that is; None where nobody's, or unknown."""
+
+
+@frozen
+class RegistryFolder:
+    """A registry folder to be listed."""
+
+    path: str
+    """Its absolute path."""
+    most: int = MAX_ENTRIES
+    """So many names are looked at."""
+
+
+def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
+    """Yield what a registry folder holds, in parts."""
+    links: Counter[int] = Counter()
+    targets: list[tuple[int, str]] = []
+    is_cut, reason = False, ""
+    try:
+        with os.scandir(registry.path) as entries:
+            for number, entry in enumerate(entries):
+                if number >= registry.most:
+                    is_cut = True
+                    break
+                target = _target(entry, links)
+                if target is not None:
+                    targets.append(target)
+                    if len(targets) >= _PART:
+                        yield Listed(tuple(targets))
+                        targets.clear()
+    except OSError as error:
+        reason = failure(registry.path, error).reason
+    yield Listed(tuple(targets), dict(links), is_cut, reason)
+
+
+REGISTRY: Question[RegistryFolder, Listed] = Question(list_registry, Listed, in_parts=True)
+
+
 class Eyes(Protocol):
-    """Looks at folders that registry links lead to: they may be anything."""
+    """Looks at a registry, and at folders that its links lead to: they may be anything."""
+
+    def listing(self, registry: RegistryFolder) -> Listed:
+        """Return what a registry folder holds."""
 
     def identities(
         self, folders: Sequence[NamedFolder]
@@ -98,8 +197,44 @@ class Eyes(Protocol):
         """Return what sort of environment each is."""
 
 
+@frozen
+class ReaderEyes:
+    """Looks in readers."""
+
+    readers: Readers
+    """The readers."""
+    deadline_seconds: float | None = None
+    """The time for each answer, if it is less than the readers' own."""
+
+    def listing(self, registry: RegistryFolder) -> Listed:
+        """Return what a registry folder holds."""
+        (reply,) = self.readers.replies(
+            REGISTRY, [registry], deadline_seconds=self.deadline_seconds
+        )
+        listed = _joined(reply.parts)
+        if reply.failed is None:
+            return listed
+        return replace(listed, reason=reply.failed.reason, uid=reply.failed.uid)
+
+    def identities(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[tuple[int, int] | Unreadable | None]:
+        """Return each folder's device and inode."""
+        return self.readers.ask_all(IDENTITY, folders, deadline_seconds=self.deadline_seconds)
+
+    def kinds(
+        self, folders: Sequence[NamedFolder]
+    ) -> Sequence[EnvironmentKind | Unreadable | None]:
+        """Return what sort of environment each is."""
+        return self.readers.ask_all(KIND, folders, deadline_seconds=self.deadline_seconds)
+
+
 class OwnEyes:
     """Looks in this process: for what is one's own."""
+
+    def listing(self, registry: RegistryFolder) -> Listed:
+        """Return what a registry folder holds."""
+        return _joined(list_registry(registry))
 
     def identities(self, folders: Sequence[NamedFolder]) -> Sequence[tuple[int, int] | None]:
         """Return each folder's device and inode."""
@@ -108,6 +243,16 @@ class OwnEyes:
     def kinds(self, folders: Sequence[NamedFolder]) -> Sequence[EnvironmentKind | None]:
         """Return what sort of environment each is."""
         return [folder_kind(one) for one in folders]
+
+
+def _joined(parts: Iterable[Listed]) -> Listed:
+    """Return parts as one; the last one has the counts."""
+    targets: list[tuple[int, str]] = []
+    last = Listed()
+    for part in parts:
+        targets += part.targets
+        last = part
+    return replace(last, targets=tuple(targets))
 
 
 def registered(
@@ -124,25 +269,16 @@ def registered(
     links are looked at: what is beyond is said, with its name. ``most`` names are
     looked at in all.
     """
-    targets: list[tuple[int, str]] = []
-    links: Counter[int] = Counter()
-    try:
-        with os.scandir(folder) as entries:
-            for number, entry in enumerate(entries):
-                if number >= most:
-                    yield _crowded(folder, most, links)
-                    break
-                target = _target(entry, links)
-                if target is not None:
-                    targets.append(target)
-    except OSError as error:
-        problem = failure(folder, error)
-        yield Unseen("registry", folder, problem.reason, hides_archives=True)
-    for uid in (uid for uid, number in links.items() if number > _MAX_OF_ONE):
+    eyes = OwnEyes() if eyes is None else eyes
+    listed = eyes.listing(RegistryFolder(folder, most))
+    if listed.is_cut:
+        yield _crowded(folder, most, Counter(listed.links))
+    if listed.reason:
+        yield Unseen("registry", folder, listed.reason, hides_archives=True, uid=listed.uid)
+    for uid in (uid for uid, number in listed.links.items() if number > _MAX_OF_ONE):
         reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
         yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
-    eyes = OwnEyes() if eyes is None else eyes
-    new = list(_new(targets, known, eyes))
+    new = list(_new(list(listed.targets), known, eyes))
     for named, kind in zip(new, eyes.kinds(new), strict=True):
         known_kind = None if isinstance(kind, Unreadable) else kind
         yield Candidate(named.path, known_kind or EnvironmentKind.VENV, ("registry",), named.uid)
@@ -177,9 +313,9 @@ def _crowded(folder: str, most: int, links: Counter[int]) -> Unseen:
 def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | None:
     """Return a link's owner and where it leads; None for what is none, or one too many."""
     try:
-        status = entry.stat(follow_symlinks=False)
-        if not stat.S_ISLNK(status.st_mode):
+        if not entry.is_symlink():
             return None
+        status = entry.stat(follow_symlinks=False)
         links[status.st_uid] += 1
         if links[status.st_uid] > _MAX_OF_ONE:
             return None

@@ -197,7 +197,10 @@ def _is_same_link(
 def _is_same_file(
     ours: os.stat_result, theirs: os.stat_result, source_fd: int, target_fd: int, name: str
 ) -> bool:
-    """Whether two small files are alike: owner, rights and content."""
+    """Whether two small files are alike: owner, rights and content.
+
+    Only files of this account are opened: another's could be anything by then.
+    """
     alike = (ours.st_mode, ours.st_uid, ours.st_size) == (
         theirs.st_mode,
         theirs.st_uid,
@@ -205,6 +208,8 @@ def _is_same_file(
     )
     if not alike or not stat.S_ISREG(ours.st_mode) or ours.st_size > _SMALL:
         return False
+    if not ours.st_size or ours.st_uid != os.geteuid():
+        return not ours.st_size
     content = read_file(name, _SMALL, source_fd)
     return not isinstance(content, ReadFailure) and content == read_file(name, _SMALL, target_fd)
 

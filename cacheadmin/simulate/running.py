@@ -1,5 +1,7 @@
 """A simulation on a policy's cache, with every environment it would break.
 
+A simulation follows links wherever they lead, as uv would: a reader does it.
+
 Reading moves access times, of folders and of links, where the filesystem
 records them. Folders and files are opened without that; a link's time can only
 be kept by looking through a mount that records none, which root may make for
@@ -8,22 +10,25 @@ this process alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cacheadmin.acting import as_caller
+from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.fs.quiet_mount import stop_recording_access_times
 from cacheadmin.policy.loading import load_policy
+from cacheadmin.readers import Question, Unreadable
 from cacheadmin.simulate.breakage import Breakage, breakage
 from cacheadmin.simulate.choosing import choose_release
-from cacheadmin.simulate.simulating import Simulation, has_roots, simulate_prune
+from cacheadmin.simulate.simulating import Simulation, has_roots, release_for, simulate_prune
 from cacheadmin.situation import look_with
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.situation import Progress, Situation
 
 
@@ -78,29 +83,65 @@ def simulate_in(
     Its prune, or its `cache clean` of the packages in ``clean`` (normalized names).
     """
     release = choose_release(uv, situation.evidence.learned, situation.evidence.learned_prunes)
-    cache = situation.cache.identity
-    simulate = partial(
-        simulate_prune,
-        cache,
-        release.version,
-        ci=ci,
-        clean=clean,
-        force=force,
-        buckets=release.buckets,
-    )
-    simulation = simulate()
+    words: dict[str, Any] = {"ci": ci, "clean": clean, "force": force, "buckets": release.buckets}
+    # What is wrong with the question is said before anything is read.
+    release_for(release.version, **words)
+    simulating = _Simulating(situation, release.version, words)
+    simulated = simulating.simulate(without_roots=False)
+    broken = simulating.broken_by(simulated.simulation)
     unprotected = None
-    if has_roots(cache):
-        bare = simulate(without_roots=True)
-        unprotected = _broken_by(situation, bare)
+    if simulated.has_roots:
+        bare = simulating.simulate(without_roots=True)
+        unprotected = simulating.broken_by(bare.simulation)
     notes = (release.note,) if release.note else ()
-    return Answer(situation, simulation, _broken_by(situation, simulation), notes, unprotected)
+    return Answer(situation, simulated.simulation, broken, notes, unprotected)
 
 
-def _broken_by(situation: Situation, simulation: Simulation) -> Breakage:
-    return breakage(
-        simulation.removals,
-        situation.inventory,
-        situation.evidence,
-        locator_for(situation.policy, situation.inventory),
-    )
+@frozen
+class Simulated:
+    """What a reader simulated."""
+
+    simulation: Simulation
+    """What the release would remove."""
+    has_roots: bool
+    """Whether roots are planted in the cache."""
+
+
+def _simulate(
+    version: str, words: Mapping[str, Any], cache: CacheIdentity, without_roots: bool
+) -> Simulated:
+    """Simulate; runs in a reader."""
+    simulation = simulate_prune(cache, version, without_roots=without_roots, **words)
+    return Simulated(simulation, has_roots(cache))
+
+
+class _Simulating:
+    """Asks readers for one release."""
+
+    def __init__(self, situation: Situation, version: str, words: Mapping[str, Any]) -> None:
+        self._situation = situation
+        self._question: Question[bool, Simulated] = Question(
+            partial(_simulate, version, words, situation.cache.identity), Simulated
+        )
+
+    def simulate(self, *, without_roots: bool) -> Simulated:
+        """Return what the release would remove. Raises CacheadminError where no reader can tell."""
+        (answer,) = self._situation.readers.ask_all(self._question, [without_roots])
+        if isinstance(answer, Unreadable):
+            raise CacheadminError(
+                f"the cache {self._situation.cache.identity.path} could not be read to its end: "
+                f"{answer.reason}",
+                hint="raise scan.limits in the policy, or look at what it says",
+            )
+        return answer
+
+    def broken_by(self, simulation: Simulation) -> Breakage:
+        """Return what a simulated prune would break."""
+        situation = self._situation
+        return breakage(
+            simulation.removals,
+            situation.inventory,
+            situation.evidence,
+            lambda: locator_for(situation.policy, situation.inventory),
+            situation.readers,
+        )

@@ -68,23 +68,10 @@ def simulate_prune(
     its ``--force``: the same removals, without waiting for any process.
     Nothing is locked or changed. ``buckets`` are the release's bucket names
     when they were learned from its binary; else the release table's.
-    ``without_roots``: as if `cacheadmin protect` had planted nothing. Raises
-    WrongUsage for a release without prune, or one nothing is known of.
+    ``without_roots``: as if `cacheadmin protect` had planted nothing. For readers;
+    raises WrongUsage as `release_for` does.
     """
-    names = buckets if buckets is not None else buckets_of(version)
-    behaviour = behaviour_of(version)
-    if names is None:
-        raise WrongUsage(
-            f"nothing is known of the buckets of uv {version}",
-            hint="give --uv PATH of its binary, or teach it with `cacheadmin uv learn PATH`",
-        )
-    if ci and behaviour.ci is None:
-        raise WrongUsage(f"uv {version} has no `cache prune --ci`: it came with 0.2.29")
-    if force and not behaviour.can_force:
-        raise WrongUsage(f"uv {version} has no `--force`: it came with 0.8.20")
-    if ci and clean:
-        raise WrongUsage("--ci belongs to `uv cache prune`: leave it out with --clean")
-    release = PrunedRelease(version, behaviour, _by_kind(names))
+    release = release_for(version, ci=ci, clean=clean, force=force, buckets=buckets)
     tree = Tree(cache.path)
     planted = _roots_folders(tree) if without_roots else ()
     for folder in planted:
@@ -104,8 +91,36 @@ def simulate_prune(
     return _outcome(tree, release, ci=ci, force=force, cleaned=clean, failure=failure)
 
 
+def release_for(
+    version: str,
+    *,
+    ci: bool = False,
+    clean: tuple[str, ...] = (),
+    force: bool = False,
+    buckets: frozenset[str] | None = None,
+) -> PrunedRelease:
+    """Return what is known of a release's prune.
+
+    Raises WrongUsage for a release that has none of that kind, or one nothing is known of.
+    """
+    names = buckets if buckets is not None else buckets_of(version)
+    behaviour = behaviour_of(version)
+    if names is None:
+        raise WrongUsage(
+            f"nothing is known of the buckets of uv {version}",
+            hint="give --uv PATH of its binary, or teach it with `cacheadmin uv learn PATH`",
+        )
+    if ci and behaviour.ci is None:
+        raise WrongUsage(f"uv {version} has no `cache prune --ci`: it came with 0.2.29")
+    if force and not behaviour.can_force:
+        raise WrongUsage(f"uv {version} has no `--force`: it came with 0.8.20")
+    if ci and clean:
+        raise WrongUsage("--ci belongs to `uv cache prune`: leave it out with --clean")
+    return PrunedRelease(version, behaviour, _by_kind(names))
+
+
 def has_roots(cache: CacheIdentity) -> bool:
-    """Whether `cacheadmin protect` has planted anything in a cache."""
+    """Whether `cacheadmin protect` has planted anything in a cache; for readers."""
     return any(_roots_folders(Tree(cache.path)))
 
 

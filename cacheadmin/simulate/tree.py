@@ -13,6 +13,7 @@ import stat
 from collections.abc import Callable, Iterator
 
 from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
+from cacheadmin.readers import note_step
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name, tripwire_text
 from cacheadmin.values import frozen
 
@@ -66,6 +67,7 @@ class Tree:
         """Return what a folder holds now; None when it is missing."""
         if self.is_gone(folder):
             return None
+        note_step()
         try:
             fd = open_directory(folder, follow=True)
         except (FileNotFoundError, NotADirectoryError):

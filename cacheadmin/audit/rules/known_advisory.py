@@ -63,7 +63,8 @@ class KnownAdvisory(Rule):
                 count=max(1, len(releases[package, version])),
             )
         yield from self._environments(subject, holding)
-        running = processes_of(case, subject.situation.collected.look.processes, holding, archives)
+        look = subject.situation.collected.look
+        running = processes_of(case, look.processes, holding, archives, look.readers)
         for process in running:
             yield self.finding(
                 f"process {process.pid}",

@@ -49,7 +49,7 @@ class NameTaken(Rule):
             return
         environments = subject.case.evidence.environments
         owners = {found.path: found.uid for found in environments if found.uid is not None}
-        for name, uid, meant in taken_names(folder, owners):
+        for name, uid, meant in taken_names(folder, owners, subject.situation.readers):
             owner, place = account_name(uid), f"{folder}/{name}"
             yield self.finding(
                 place,

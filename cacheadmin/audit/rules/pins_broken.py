@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
+from cacheadmin.evidence.kinds import PRESENT, NamedFolder
 from cacheadmin.evidence.pins import SUFFIX
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
@@ -86,7 +86,11 @@ def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
         return
     kept = {pin.target for entry, pin in pinned_paths(case) if entry.kind is not EntryKind.BUCKET}
     kept |= {pin.target for _, pin in pinned_packages(case)}
+    paths = {pin.path for pin in case.evidence.pins if pin.path is not None}
+    named = {path: NamedFolder(f"{subject.cache_path}/{path}") for path in sorted(paths)}
+    answers = subject.situation.readers.ask_all(PRESENT, named.values())
+    # What no reader could look at may be there.
+    there = {path for path, answer in zip(named, answers, strict=True) if answer is not False}
     for pin in case.evidence.pins:
-        there = pin.path is not None and os.path.lexists(f"{subject.cache_path}/{pin.path}")
-        if not there and pin.target not in kept and not is_expired(pin, case.now_ns):
+        if pin.path not in there and pin.target not in kept and not is_expired(pin, case.now_ns):
             yield pin

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.evidence.kinds import kind_of
-from cacheadmin.evidence.registry import registered
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.kinds import KIND, NamedFolder
+from cacheadmin.evidence.registry import ReaderEyes, registered
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.counting import format_count
@@ -43,16 +43,17 @@ class RegistryEntryWrong(Rule):
         if folder is None or not targets:
             return
         wrong: dict[int | None, list[str]] = defaultdict(list)
-        for found in registered(folder):
+        for found in registered(folder, eyes=ReaderEyes(subject.situation.readers)):
             if isinstance(found, Candidate) and found.path in targets:
                 wrong[found.registrant].append(found.path)
         for uid, paths in wrong.items():
             owner = account_name(uid)
             paths.sort()
+            inner = _environments_inside(subject, paths)
             yield self.finding(
                 owner,
                 f"{format_count(len(paths), 'registry link')} of {owner} to what is no "
-                f"environment: {', '.join(join_some(paths, _hint))}",
+                f"environment: {', '.join(join_some([inner.get(path, path) for path in paths]))}",
                 owner=owner,
                 fix=f"as {owner}: {subject.command('venv remove', paths[0])}; register the "
                 "folder that has pyvenv.cfg in it",
@@ -65,14 +66,26 @@ def _no_environments(subject: Subject) -> Iterator[str]:
 
     From the scan, which looks at each folder once however many links lead there.
     """
-    for found in subject.case.evidence.environments:
-        seen = found.complete and found.status is not EnvironmentStatus.MISSING
-        if "registry" in found.sources and seen and kind_of(found.path) is None:
-            yield found.path
+    seen = [
+        NamedFolder(found.path, found.uid)
+        for found in subject.case.evidence.environments
+        if "registry" in found.sources
+        and found.complete
+        and found.status is not EnvironmentStatus.MISSING
+    ]
+    kinds = subject.situation.readers.ask_all(KIND, seen)
+    for named, kind in zip(seen, kinds, strict=True):
+        if kind is None:
+            yield named.path
 
 
-def _hint(path: str) -> str:
-    for name in (".venv", "venv"):
-        if kind_of(f"{path}/{name}") is not None:
-            return f"{path} (its {name} is one)"
-    return path
+def _environments_inside(subject: Subject, paths: Sequence[str]) -> dict[str, str]:
+    """Return words for those folders that have an environment in them."""
+    words = {}
+    asked = [(path, name) for path in paths for name in ("venv", ".venv")]
+    folders = [NamedFolder(f"{path}/{name}") for path, name in asked]
+    kinds = subject.situation.readers.ask_all(KIND, folders)
+    for (path, name), kind in zip(asked, kinds, strict=True):
+        if isinstance(kind, EnvironmentKind):
+            words[path] = f"{path} (its {name} is one)"
+    return words

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
-from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
 from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
@@ -40,7 +40,7 @@ class InterpreterRecords:
             if not stands_on_trial(look.cache, path)
         ]
         kinds = look.readers.ask_all(
-            look.questions.kind,
+            KIND,
             [named for named, _ in written],
             deadline_seconds=look.deadline_seconds,
         )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentKind, Unseen
+from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
-from cacheadmin.evidence.registry import MAX_ENTRIES, MAX_ENTRIES_UNDER_LOCK, registered
-from cacheadmin.values import frozen
-
-if TYPE_CHECKING:
-    from cacheadmin.evidence.kinds import NamedFolder
-    from cacheadmin.readers import Unreadable
+from cacheadmin.evidence.registry import (
+    MAX_ENTRIES,
+    MAX_ENTRIES_UNDER_LOCK,
+    ReaderEyes,
+    registered,
+)
 
 
 class Registry:
@@ -35,31 +32,9 @@ class Registry:
         most = MAX_ENTRIES_UNDER_LOCK if look.moment is Moment.UNDER_LOCK else MAX_ENTRIES
         found: tuple[Candidate | Unseen, ...] = ()
         if folder:
-            found = tuple(registered(folder, known, _Readers(look), most=most))
+            eyes = ReaderEyes(look.readers, look.deadline_seconds)
+            found = tuple(registered(folder, known, eyes, most=most))
         return Facts(
             candidates=tuple(one for one in found if isinstance(one, Candidate)),
             unseen=tuple(one for one in found if isinstance(one, Unseen)),
-        )
-
-
-@frozen
-class _Readers:
-    """Looks at what links lead to, in readers."""
-
-    look: Look
-
-    def identities(
-        self, folders: Sequence[NamedFolder]
-    ) -> Sequence[tuple[int, int] | Unreadable | None]:
-        look = self.look
-        return look.readers.ask_all(
-            look.questions.identity, folders, deadline_seconds=look.deadline_seconds
-        )
-
-    def kinds(
-        self, folders: Sequence[NamedFolder]
-    ) -> Sequence[EnvironmentKind | Unreadable | None]:
-        look = self.look
-        return look.readers.ask_all(
-            look.questions.kind, folders, deadline_seconds=look.deadline_seconds
         )
