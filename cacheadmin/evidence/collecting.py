@@ -140,7 +140,10 @@ def scan_candidates(
     ask = partial(
         scan_all, look.readers, look.questions, deadline_seconds=look.deadline_seconds, done=tell
     )
-    tasks = [ScanTask(one, _options_for(one, found, look, options)) for one in readable]
+    tasks = [
+        ScanTask(one, _options_for(one, found, look, options), found.identities.get(one.path))
+        for one in readable
+    ]
     answers = ask(tasks)
     if not options.deep:
         # No account is looked at without end: the rest as if nothing were remembered.
@@ -150,7 +153,7 @@ def scan_candidates(
             if task.options.deep and OVER_ALLOWANCE in answer.environment.reason
         ]
         for number in rest:
-            tasks[number] = ScanTask(tasks[number].candidate, options)
+            tasks[number] = replace(tasks[number], options=options)
         for number, answer in zip(rest, ask([tasks[number] for number in rest]), strict=True):
             answers[number] = answer
     scanned = {}

@@ -19,6 +19,7 @@ from itertools import islice
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.inventory.entries import ArchiveId, archive_id
 from cacheadmin.values import frozen
 
@@ -86,12 +87,12 @@ def probe(
 def _probe_links(name: str, folder: str, locator: CacheLocator) -> Distribution | None:
     """Return what the first link into this cache tells, or else into another one."""
     foreign = None
-    with os.scandir(folder) as entries:
+    with os.scandir(below(folder)) as entries:
         links = sorted(entry.name for entry in islice(entries, _MAX_FILES) if entry.is_symlink())
     for link in links:
         path = f"{folder}/{link}"
         try:
-            found = probe_link(name, path, os.readlink(path), folder, locator)
+            found = probe_link(name, path, os.readlink(below_unfollowed(path)), folder, locator)
         except FileNotFoundError:
             continue
         if found.archive is not None:
@@ -105,7 +106,7 @@ def _probe_any(
     name: str, folder: str, locator: CacheLocator, inodes: InodeIndex
 ) -> Distribution | None:
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(below(folder)) as entries:
             listed = sorted(entry.name for entry in islice(entries, _MAX_FILES))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -121,7 +122,7 @@ def _probe_file(
     name: str, path: str, folder: str, locator: CacheLocator, inodes: InodeIndex
 ) -> Distribution | None:
     try:
-        target = os.readlink(path)
+        target = os.readlink(below_unfollowed(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -153,7 +154,7 @@ def probe_link(
 
 def _regular(name: str, path: str, inodes: InodeIndex) -> Distribution | None:
     try:
-        status = os.lstat(path)
+        status = os.lstat(below_unfollowed(path))
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(status.st_mode):

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
@@ -23,7 +25,8 @@ from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
-from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, LinkedTree
+from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
+from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, Identity, LinkedTree
 from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.fs.reading import ReadFailure, failure, read_file
 from cacheadmin.text.counting import format_count, verb
@@ -77,8 +80,8 @@ def scan_environment(
 
     ``allowance`` counts what is looked at for each account, link by link.
     """
-    found = Sightings(locator, inodes.names, home=candidate.path)
-    return _scan(candidate, locator, inodes, options, found, allowance)
+    scan = _Scan(candidate, locator, inodes, options, allowance)
+    return scan.environment
 
 
 @frozen
@@ -98,15 +101,67 @@ def scan_and_stamp(
     options: ScanOptions,
     devices: Devices,
     allowance: Allowance | None = None,
+    identity: Identity | None = None,
 ) -> Scanned:
-    """Return what can be seen of one environment, and what tells that it still holds."""
-    begun = LookTime.now()
-    found = Sightings(locator, inodes.names, home=candidate.path)
-    environment = _scan(candidate, locator, inodes, options, found, allowance)
-    stamp = None
-    if environment.status is EnvironmentStatus.OK and not os.path.islink(candidate.path):
-        stamp = stamp_of(candidate.path, candidate.kind, found, begun, devices)
-    return Scanned(environment, stamp)
+    """Return what can be seen of one environment, and what tells that it still holds.
+
+    ``identity``: device and inode of the folder that was found at its path; if another one
+    is there by now, it is not looked at.
+    """
+    scan = _Scan(candidate, locator, inodes, options, allowance, devices, identity)
+    return Scanned(scan.environment, scan.stamp)
+
+
+class _Scan:
+    """One scan, of a folder that is opened once; see `fs.held_folder`."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        locator: CacheLocator,
+        inodes: ArchiveInodes,
+        options: ScanOptions,
+        allowance: Allowance | None,
+        devices: Devices | None = None,
+        identity: Identity | None = None,
+    ) -> None:
+        begun = LookTime.now()
+        self.stamp: Stamp | None = None
+        found = Sightings(locator, inodes.names, home=candidate.path)
+        with ExitStack() as stack:
+            try:
+                status = _status_of(candidate.path, stack)
+            except OSError as error:
+                self.environment = _absent(candidate, error, locator)
+                return
+            if identity is not None and identity != (status.st_dev, status.st_ino):
+                self.environment = _replaced(candidate)
+                return
+            scanned = _scan(candidate, locator, inodes, options, found, allowance, status)
+            self.environment = replace(scanned, identity=(status.st_dev, status.st_ino))
+            is_whole = scanned.status is EnvironmentStatus.OK
+            if devices is not None and is_whole and not os.path.islink(candidate.path):
+                self.stamp = stamp_of(candidate.path, candidate.kind, found, begun, devices)
+
+
+def _status_of(path: str, stack: ExitStack) -> os.stat_result:
+    """Hold the folder that a path leads to; return its status, or that of what is none."""
+    try:
+        return stack.enter_context(hold_folder(path))
+    except NotADirectoryError:
+        return os.stat(path)
+
+
+def _replaced(candidate: Candidate) -> Environment:
+    return Environment(
+        candidate.path,
+        candidate.kind,
+        EnvironmentStatus.UNREADABLE,
+        candidate.sources,
+        candidate.registrant,
+        complete=False,
+        reason="another folder has taken its place while it was looked for",
+    )
 
 
 def _scan(
@@ -116,12 +171,9 @@ def _scan(
     options: ScanOptions,
     found: Sightings,
     allowance: Allowance | None,
+    status: os.stat_result,
 ) -> Environment:
     path = candidate.path
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        return _absent(candidate, error, locator)
     found.entries.update(_entry_of_link(path, locator))
     if not stat.S_ISDIR(status.st_mode):
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, "it is not a folder")
@@ -209,7 +261,7 @@ def _read_config(path: str, found: Sightings, *, required: bool) -> EnvironmentC
             found.problems.append(f"pyvenv.cfg can't be read: {content.reason}")
         return EnvironmentConfig()
     try:
-        found.changed(os.lstat(file).st_mtime_ns)
+        found.changed(os.lstat(below_unfollowed(file)).st_mtime_ns)
     except OSError:
         pass
     return parse_environment_config(content)
@@ -232,8 +284,8 @@ def _scan_folder(path: str, inodes: ArchiveInodes, options: ScanOptions, found: 
 def _look_at_programs(path: str, found: Sightings) -> None:
     """Look at the links in ``bin``: some wheels consist of a program and nothing else."""
     try:
-        with os.scandir(f"{path}/bin") as entries:
-            links = [entry.path for entry in entries if entry.is_symlink()]
+        with os.scandir(below(f"{path}/bin")) as entries:
+            links = [f"{path}/bin/{entry.name}" for entry in entries if entry.is_symlink()]
     except OSError:
         # Packages are what matters: without them no program runs.
         return
@@ -247,7 +299,7 @@ def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) ->
     seen: set[tuple[int, int]] = set()
     for path in dict.fromkeys(paths):
         try:
-            status = os.stat(path)
+            status = os.stat(below(path))
         except (OSError, ValueError):
             continue
         identity = (status.st_dev, status.st_ino)

@@ -143,6 +143,8 @@ class Environment:
     """Distributions (``six==1.16.0``) that share no inode with the cache: clones and copies."""
     commits: frozenset[str] = frozenset()
     """Git commits that its distributions were built from, by their ``direct_url.json``."""
+    identity: tuple[int, int] | None = None
+    """Device and inode of the folder that was looked at; None where none could be opened."""
 
     @property
     def led_to(self) -> tuple[str, ...]:

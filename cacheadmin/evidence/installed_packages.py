@@ -12,6 +12,7 @@ from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.path_files import named_paths, names_paths
 from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.reading import ReadFailure, failure
 from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
@@ -43,7 +44,7 @@ def scan_packages(
     Returns folders elsewhere that its path files name: more packages.
     """
     try:
-        moment = os.stat(folder).st_mtime_ns
+        moment = os.stat(below(folder)).st_mtime_ns
         # Before the listing: what changes during it must look changed later.
         sightings.watched[folder] = moment
         sightings.changed(moment)
@@ -66,7 +67,7 @@ def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sighti
     What is installed there is no distribution of the environment's own.
     """
     try:
-        sightings.watched[folder] = os.stat(folder).st_mtime_ns
+        sightings.watched[folder] = os.stat(below(folder)).st_mtime_ns
         listed = list_folder(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
@@ -123,7 +124,7 @@ def _distributions(
         try:
             if name in linked:
                 package = name.removesuffix(_DIST_INFO)
-                target = os.readlink(path)
+                target = os.readlink(below_unfollowed(path))
                 seen = probe_link(package, path, target, listed.path, sightings.locator)
                 if seen.archive is None and not seen.foreign:
                     # It was moved to somewhere else.
@@ -185,7 +186,7 @@ def _note_distribution(
 
 def _installed_uv(version: str, dist_info: str) -> InstalledUv:
     try:
-        status = os.lstat(dist_info)
+        status = os.lstat(below_unfollowed(dist_info))
     except OSError:
         return InstalledUv(version, dist_info, -1, 0)
     return InstalledUv(version, dist_info, status.st_uid, status.st_mtime_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
@@ -65,12 +65,24 @@ def is_present(named: NamedFolder) -> bool:
     return os.path.lexists(named.path)
 
 
+def closed_if_nothing(named: NamedFolder, parts: Sequence[object]) -> Iterable[str]:
+    """Return the folder that was asked for, where nothing was seen of it."""
+    return () if parts and parts[0] is not None else (named.path,)
+
+
+def what_is_something(before: Sequence[object], after: Sequence[object]) -> Sequence[object]:
+    """Return the later answer, where it is one."""
+    return after if after and after[0] is not None else before
+
+
 KIND: Question[NamedFolder, EnvironmentKind | None] = Question(
     folder_kind,
     EnvironmentKind | None,
     whose=who_names,
     blame=probably_names,
     together=64,
+    closed=closed_if_nothing,
+    merged=what_is_something,
 )
 
 IDENTITY: Question[NamedFolder, tuple[int, int] | None] = Question(
@@ -79,6 +91,8 @@ IDENTITY: Question[NamedFolder, tuple[int, int] | None] = Question(
     whose=who_names,
     blame=probably_names,
     together=256,
+    closed=closed_if_nothing,
+    merged=what_is_something,
 )
 
 PRESENT: Question[NamedFolder, bool] = Question(

@@ -22,6 +22,7 @@ from collections.abc import Collection, Iterable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.uv.layout import (
     ARCHIVES,
@@ -216,9 +217,10 @@ class CacheLocator:
         here; it is judged by what this cache holds.
         """
         if lies_in_another_root(link):
-            if os.path.lexists(_read_in(os.path.dirname(link), os.readlink(link))):
+            target = os.readlink(below_unfollowed(link))
+            if os.path.lexists(below_unfollowed(_read_in(os.path.dirname(link), target))):
                 return False
-        elif os.path.exists(link):
+        elif os.path.exists(below(link)):
             return False
         return not (located.by_alias and os.path.exists(f"{self.identity.path}/{located.path}"))
 
@@ -231,11 +233,12 @@ class CacheLocator:
         for _ in range(_MAX_LINKS if lies_in_another_root(link) else 0):
             # There the kernel would leave that root at an absolute link.
             try:
-                path = _read_in(os.path.dirname(path), os.readlink(path))
+                target = os.readlink(below_unfollowed(path))
+                path = _read_in(os.path.dirname(path), target)
             except OSError:
                 break
         try:
-            return path if os.path.isdir(path) else None
+            return path if os.path.isdir(below(path)) else None
         except ValueError:
             return None
 
@@ -259,7 +262,7 @@ class CacheLocator:
     def _exists(self, prefix: str) -> bool:
         answer = self._folders.get(prefix)
         if answer is None:
-            answer = os.path.isdir(prefix)
+            answer = os.path.isdir(below(prefix))
             _remember(self._folders, prefix, answer)
         return answer
 
@@ -273,7 +276,7 @@ class CacheLocator:
             parent = resolve(folder)
             _remember(self._parents, folder, parent)
         resolved = f"{parent.rstrip('/')}/{name}"
-        return resolve(resolved) if os.path.islink(resolved) else resolved
+        return resolve(resolved) if os.path.islink(below_unfollowed(resolved)) else resolved
 
     def _way_inside(self, resolved: str) -> str | None:
         """Return the way from the cache's root to a resolved path; None when it is outside.
@@ -340,7 +343,7 @@ def _read_in(folder: str, target: str) -> str:
 
 def _identity(path: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)
+        status = os.stat(below(path))
     except (OSError, ValueError):
         return (-1, -1)
     return status.st_dev, status.st_ino

@@ -352,6 +352,7 @@ def _environment(
         fingerprint=row.fingerprint,
         copied=frozenset(row.copied),
         commits=frozenset(row.commits),
+        identity=(row.device, row.inode),
     )
 
 

@@ -16,7 +16,7 @@ import posixpath
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.kinds import IDENTITY, NamedFolder
 from cacheadmin.evidence.observations import SharedMount
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
 from cacheadmin.fs.reading import ReadFailure, read_file
@@ -110,7 +110,7 @@ def shared_mounts(
     mounts = list(found.values())[:_MOST_MOUNTS]
     numbers = _filesystems()
     asked = [mount for mount in mounts if mount.device in numbers]
-    roots = readers.ask_all(questions.identity, [NamedFolder(mount.mount_point) for mount in asked])
+    roots = readers.ask_all(IDENTITY, [NamedFolder(mount.mount_point) for mount in asked])
     inodes = {
         mount.mount_point: root[1]
         for mount, root in zip(asked, roots, strict=True)

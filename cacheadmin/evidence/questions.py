@@ -21,7 +21,16 @@ from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.environments import Candidate, Scanned, ScanOptions, scan_and_stamp
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.included import INCLUDED
-from cacheadmin.evidence.kinds import NamedFolder, folder_identity, folder_kind, own_place
+from cacheadmin.evidence.kinds import (
+    IDENTITY,
+    KIND,
+    NamedFolder,
+    closed_if_nothing,
+    own_place,
+    probably_names,
+    what_is_something,
+    who_names,
+)
 from cacheadmin.evidence.last_use import ATTRIBUTES
 from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.lock_holders import HOLDERS
@@ -32,11 +41,13 @@ from cacheadmin.evidence.patterns import MATCHES
 from cacheadmin.evidence.pins import PINS
 from cacheadmin.evidence.processes import process_question
 from cacheadmin.evidence.reach import CONTAINER
+from cacheadmin.evidence.registry import REGISTRY
 from cacheadmin.evidence.releases import HOME
 from cacheadmin.evidence.seen_releases import BINARIES
 from cacheadmin.evidence.stamps import Stamp, digest_of, leads_by_name
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
+from cacheadmin.fs.held_folder import hold_folder
 from cacheadmin.fs.linked_tree import Allowance
 from cacheadmin.fs.precise_times import Devices
 from cacheadmin.inventory.contents import Contents
@@ -62,6 +73,8 @@ class ScanTask:
     """The environment."""
     options: ScanOptions
     """How it is scanned."""
+    identity: tuple[int, int] | None = None
+    """Device and inode of the folder that was found there; None for a link, or what is gone."""
 
 
 @frozen
@@ -110,37 +123,18 @@ class Questions:
             self._folder,
             FolderAt,
             whose=self._who_names,
-            blame=_probable_owner_of_named,
+            blame=probably_names,
             forget=self._forget,
             together=64,
             closed=_closed_place,
             merged=_known_place,
         )
 
-        self.kind: Question[NamedFolder, EnvironmentKind | None] = Question(
-            folder_kind,
-            EnvironmentKind | None,
-            whose=_who_names,
-            blame=_probable_owner_of_named,
-            together=64,
-            closed=closed_if_nothing,
-            merged=what_is_something,
-        )
-        self.identity: Question[NamedFolder, tuple[int, int] | None] = Question(
-            folder_identity,
-            tuple[int, int] | None,
-            whose=_who_names,
-            blame=_probable_owner_of_named,
-            together=256,
-            closed=closed_if_nothing,
-            merged=what_is_something,
-        )
-
         self.place: Question[NamedFolder, str | None] = Question(
             own_place,
             str | None,
-            whose=_who_names,
-            blame=_probable_owner_of_named,
+            whose=who_names,
+            blame=probably_names,
             together=64,
             closed=closed_if_nothing,
             merged=what_is_something,
@@ -160,11 +154,14 @@ class Questions:
 
     def all(self) -> tuple[Question[Any, Any], ...]:
         """Return every question."""
-        own = (self.environment, self.folder, self.kind, self.identity, self.place, self.process)
+        own = (self.environment, self.folder, self.place, self.process)
         return (
             *own,
             self.pointers,
             self.files,
+            KIND,
+            IDENTITY,
+            REGISTRY,
             HOLDERS,
             CONTAINER,
             MATCHES,
@@ -222,17 +219,16 @@ class Questions:
     def _seen(self, task: ScanTask) -> Scanned:
         candidate = task.candidate
         scanned = scan_and_stamp(
-            candidate, self.locator, self.inodes, task.options, self.devices, self._allowance
+            candidate,
+            self.locator,
+            self.inodes,
+            task.options,
+            self.devices,
+            self._allowance,
+            task.identity,
         )
         if candidate.kind is EnvironmentKind.CACHED:
-            tools = tools_of(candidate.path)
-            found = replace(
-                scanned.environment,
-                tools=tuple(tools),
-                tool_versions=tools,
-                python_gone=python_is_gone(candidate.path),
-            )
-            return replace(scanned, environment=found)
+            return replace(scanned, environment=_with_tools(scanned.environment))
         return scanned
 
     def _pointers(self, task: FoldersTask) -> Iterator[Contents]:
@@ -357,16 +353,6 @@ def _known_place(before: Sequence[FolderAt], after: Sequence[FolderAt]) -> Seque
     return after if after and after[0].identity is not None else before
 
 
-def closed_if_nothing(named: NamedFolder, parts: Sequence[object]) -> Iterable[str]:
-    """Return the folder that was asked for, where nothing was seen of it."""
-    return () if parts and parts[0] is not None else (named.path,)
-
-
-def what_is_something(before: Sequence[object], after: Sequence[object]) -> Sequence[object]:
-    """Return the later answer, where it is one."""
-    return after if after and after[0] is not None else before
-
-
 def _closed_place_of_files(place: PlaceOfFiles, _parts: Sequence[NamedThere]) -> Iterable[str]:
     # A folder that can't be searched looks like one that is not there.
     return (place.path,)
@@ -383,6 +369,24 @@ def _all_named(before: Sequence[NamedThere], after: Sequence[NamedThere]) -> Seq
     )
 
 
+def _with_tools(environment: Environment) -> Environment:
+    """Return a cached environment with what it was made for; the same folder as was scanned."""
+    path = environment.path
+    try:
+        with hold_folder(path) as status:
+            if environment.identity not in (None, (status.st_dev, status.st_ino)):
+                return environment
+            return _with_tools_of(path, environment)
+    except OSError:
+        return _with_tools_of(path, environment)
+
+
+def _with_tools_of(path: str, environment: Environment) -> Environment:
+    tools = tools_of(path)
+    gone = python_is_gone(path)
+    return replace(environment, tools=tuple(tools), tool_versions=tools, python_gone=gone)
+
+
 def _owner_of_place(place: PlaceOfFiles) -> int | None:
     return owner_by_name(place.path)
 
@@ -391,14 +395,6 @@ def _owner_of_environment(task: ScanTask) -> int | None:
     # Who has it looked at: a link to a stranger's folder is not that stranger's doing.
     registrant = task.candidate.registrant
     return registrant if registrant is not None else owner_of_link(task.candidate.path)
-
-
-def _who_names(named: NamedFolder) -> int | None:
-    return named.uid if named.uid is not None else owner_of_link(named.path)
-
-
-def _probable_owner_of_named(named: NamedFolder) -> int | None:
-    return named.uid if named.uid is not None else owner_by_name(named.path)
 
 
 def _probable_owner(task: ScanTask) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.reading import ReadFailure, read_file
 
 # The kernel's own limit on a path, and a line's end.
@@ -30,14 +31,18 @@ def redirected(file: str) -> str | None:
         return None
     folder = os.path.dirname(file)
     literal = os.path.join(folder, lines[0])
-    return _tidy(literal if os.path.lexists(literal) else os.path.join(folder, lines[0].strip()))
+    return _tidy(
+        literal
+        if os.path.lexists(below_unfollowed(literal))
+        else os.path.join(folder, lines[0].strip())
+    )
 
 
 def _tidy(path: str) -> str:
     """Return a path without dots where that names the same folder: ``..`` may follow a link."""
     tidy = os.path.normpath(path)
     try:
-        same = os.path.samefile(tidy, path)
+        same = os.path.samefile(below(tidy), below(path))
     except OSError:
-        same = not os.path.lexists(path)
+        same = not os.path.lexists(below_unfollowed(path))
     return tidy if same else path

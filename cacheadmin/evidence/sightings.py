@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.locating import CacheLocator, Located, Place
+from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import ArchiveId, archive_id
 
@@ -80,7 +81,7 @@ class Sightings:
     def note_link(self, path: str, folder: str) -> Located | None:
         """Note where a link leads, ``path`` in ``folder``; None for what is no link."""
         try:
-            target = os.readlink(path)
+            target = os.readlink(below_unfollowed(path))
         except OSError:
             return None
         return self.note_target(path, folder, target)
@@ -103,7 +104,7 @@ class Sightings:
     def note_unexplained(self, path: str, folder: str) -> Located | None:
         """Note a link only if it leads into the cache, and not where metadata leads anyway."""
         try:
-            target = os.readlink(path)
+            target = os.readlink(below_unfollowed(path))
         except OSError:
             return None
         located = self.locator.follow(target, folder)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.reading import failure
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class _Search:
     def holds_distributions(self) -> bool:
         """Whether the environment's own folder is a package folder by its names."""
         try:
-            return any(name.endswith(_DIST_INFO) for name in os.listdir(self._path))
+            return any(name.endswith(_DIST_INFO) for name in os.listdir(below(self._path)))
         except OSError as error:
             self.found.problems.append(f"it can't be read: {failure(self._path, error).reason}")
             return False
@@ -77,7 +78,7 @@ class _Search:
         if base is None:
             return
         try:
-            names = sorted(os.listdir(base))
+            names = sorted(os.listdir(below(base)))
         except OSError as error:
             self._note(library, base, error)
             return
@@ -91,7 +92,7 @@ class _Search:
                 words = f"{library}/{name}/{packages}"
                 folder = self._enter(f"{version}/{packages}", words, watch=False)
                 if folder is not None:
-                    if os.path.islink(f"{base}/{name}"):
+                    if os.path.islink(below_unfollowed(f"{base}/{name}")):
                         self.found.links.append(f"{base}/{name}")
                     yield folder
 
@@ -99,7 +100,7 @@ class _Search:
         """Return the folder at or behind a path; None when it was entered before, or is none."""
         folder = self._behind(path)
         try:
-            status = os.stat(folder)
+            status = os.stat(below(folder))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -113,13 +114,13 @@ class _Search:
         if watch:
             # Before the listing: what changes during it must look changed later.
             self.found.watched[folder] = status.st_mtime_ns
-        if os.path.islink(path):
+        if os.path.islink(below_unfollowed(path)):
             self.found.links.append(path)
         return folder
 
     def _behind(self, path: str) -> str:
         """Return the path itself, or where it leads when only a process with other mounts can."""
-        if self._locator is None or not os.path.islink(path):
+        if self._locator is None or not os.path.islink(below_unfollowed(path)):
             return path
         return self._locator.folder_behind(path) or path
 

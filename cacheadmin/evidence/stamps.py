@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.locating import CacheLocator, lies_in_another_root
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -112,7 +113,11 @@ def stamped_folders(home: str, kind: EnvironmentKind, libraries: Iterable[str]) 
         if kind not in _ONLY_SITE_PACKAGES or path.rpartition("/")[2] in ("lib", "lib64")
     ]
     # What is not there comes with a change of the environment's own folder.
-    there = [name for name in ("pyvenv.cfg", "bin", "local") if os.path.lexists(f"{home}/{name}")]
+    there = [
+        name
+        for name in ("pyvenv.cfg", "bin", "local")
+        if os.path.lexists(below_unfollowed(f"{home}/{name}"))
+    ]
     return [*there, *listed]
 
 
@@ -128,10 +133,13 @@ class _Statuses:
         for path in paths:
             try:
                 if path.startswith("/"):
-                    full, status = path, os.stat(path)
+                    full, status = path, os.stat(below(path))
+                elif path:
+                    full = f"{home}/{path}"
+                    status = os.lstat(below_unfollowed(full))
                 else:
-                    full = f"{home}/{path}" if path else home
-                    status = of_home if not path and of_home is not None else os.lstat(full)
+                    full = home
+                    status = of_home if of_home is not None else os.lstat(below(home))
             except (OSError, ValueError) as error:
                 self.missing.add(path)
                 digest.update(f"{getattr(error, 'errno', None)}\0".encode())

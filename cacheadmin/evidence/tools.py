@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.packages.names import normalized
@@ -29,7 +30,7 @@ def tools_of(environment: str) -> dict[str, str]:
     required: set[str] = set()
     for folder in _site_packages(environment):
         try:
-            entries = os.listdir(folder)[:_MAX_DISTRIBUTIONS]
+            entries = os.listdir(below(folder))[:_MAX_DISTRIBUTIONS]
         except OSError:
             continue
         for entry in entries:
@@ -51,7 +52,7 @@ def tools_of(environment: str) -> dict[str, str]:
 def python_is_gone(environment: str) -> bool:
     """Whether an environment's Python is a link that leads nowhere on this host."""
     python = f"{environment}/bin/python"
-    return os.path.islink(python) and not os.path.exists(python)
+    return os.path.islink(below_unfollowed(python)) and not os.path.exists(below(python))
 
 
 def requirements_in(metadata: bytes) -> frozenset[str]:
@@ -62,7 +63,7 @@ def requirements_in(metadata: bytes) -> frozenset[str]:
 
 def _site_packages(environment: str) -> list[str]:
     try:
-        libraries = os.listdir(f"{environment}/lib")
+        libraries = os.listdir(below(f"{environment}/lib"))
     except OSError:
         return []
     return [f"{environment}/lib/{name}/site-packages" for name in libraries]

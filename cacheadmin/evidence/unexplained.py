@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.locating import Place
+from cacheadmin.fs.held_folder import below
 from cacheadmin.fs.reading import failure
 from cacheadmin.values import frozen
 
@@ -55,7 +56,7 @@ class Listing:
 def list_folder(path: str) -> Listing:
     """Return what a folder holds. Raises OSError."""
     links, folders, files = [], [], []
-    with os.scandir(path) as entries:
+    with os.scandir(below(path)) as entries:
         for entry in entries:
             name = entry.name
             if entry.is_symlink():

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 
+from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.values import frozen
 
 _BLOCKING = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
@@ -89,7 +90,7 @@ def read_linked_file(name: str, limit: int) -> bytes | ReadFailure:
     """
     place = -1
     try:
-        place = os.open(name, os.O_PATH | os.O_CLOEXEC)
+        place = os.open(below(name), os.O_PATH | os.O_CLOEXEC)
         status = os.fstat(place)
         if not stat.S_ISREG(status.st_mode):
             return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
@@ -183,6 +184,8 @@ def kind_words(mode: int) -> str:
 
 
 def _open_quietly(name: str, flags: int, dir_fd: int | None) -> int:
+    if dir_fd is None:
+        name = (below_unfollowed if flags & os.O_NOFOLLOW else below)(name)
     try:
         return os.open(name, flags | os.O_NOATIME, dir_fd=dir_fd)
     except PermissionError:

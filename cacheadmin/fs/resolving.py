@@ -13,6 +13,8 @@ import errno
 import os
 import stat
 
+from cacheadmin.fs.held_folder import below_unfollowed
+
 # The kernel's own limit (path_resolution(7)).
 MAX_LINKS = 40
 
@@ -57,8 +59,9 @@ def resolve(path: str, *, strict: bool = False) -> str:
 def _target(path: str, *, strict: bool) -> str | None:
     """Return the text of a link; None for what is none, or can't be looked at."""
     try:
-        if stat.S_ISLNK(os.lstat(path).st_mode):
-            return os.readlink(path)
+        place = below_unfollowed(path)
+        if stat.S_ISLNK(os.lstat(place).st_mode):
+            return os.readlink(place)
     except (OSError, ValueError):
         if strict:
             raise

@@ -20,15 +20,20 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import field
 
+from cacheadmin.evidence.environments import OVER_ALLOWANCE
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
 from cacheadmin.evidence.locating import lies_in_another_root
-from cacheadmin.fs.linked_tree import Identity, LinkedTree
+from cacheadmin.fs.held_folder import hold_folder
+from cacheadmin.fs.linked_tree import Allowance, Identity, LinkedTree
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.counting import format_count
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, entry_on_trial
 from cacheadmin.values import frozen
 
@@ -69,12 +74,27 @@ class Verified:
     """Entries that were removed and that a link leads to, each with such a link."""
 
     unread: tuple[str, ...] = ()
-    """Environments that could be read before and that no reader could look at now, with why."""
+    """Environments that could be read before and that no reader could look at now, with why.
+
+    One for each account.
+    """
 
     @property
     def broken_entries(self) -> tuple[str, ...]:
         """The removed entries that broken links led to, each once."""
         return tuple(dict.fromkeys(one.entry for one in self.broken))
+
+
+@frozen
+class ToCheck:
+    """An environment to check."""
+
+    path: str
+    """Its absolute path."""
+    identity: tuple[int, int] | None
+    """Device and inode of the folder that was scanned; None where none could be opened."""
+    uid: int | None
+    """Its owner, for whom so many folders are looked at and no more; None where unknown."""
 
 
 @frozen
@@ -89,6 +109,8 @@ class Checked:
     """(link, its real path, path below the cache) of dead links into removed entries."""
     used: tuple[tuple[str, str], ...]
     """(entry on trial, a link that leads to it)."""
+    problem: str = ""
+    """Why it was not looked at to its end, or is no longer the folder that was scanned."""
 
 
 def verify(
@@ -115,21 +137,21 @@ def verify(
         and not _is_removed(environment, cache, gone)
     ]
     checker = _Checker(cache, gone, _with_links(known, cache))
-    uids = {environment.path: environment.uid for environment in left}
-    question: Question[str, Checked] = Question(
+    question: Question[ToCheck, Checked] = Question(
         checker.check,
         Checked,
-        blame=uids.get,
+        blame=lambda one: one.uid,
         together=4,
-        closed=lambda path, _parts: (path, f"{path}/lib"),
+        closed=lambda one, _parts: (one.path, f"{one.path}/lib"),
         merged=_both_seen,
     )
-    answers = readers.ask_all(question, [environment.path for environment in left])
+    folders = [ToCheck(one.path, one.identity, one.uid) for one in left]
+    answers = readers.ask_all(question, folders)
     found = _Gathered(in_quarantine, gone)
-    for environment, answer in zip(left, answers, strict=True):
+    for environment, folder, answer in zip(left, folders, answers, strict=True):
         # Not for what is there, but for want of processes: unchecked moves don't stay.
         here = isinstance(answer, Unreadable) and answer.no_reader
-        found.add(environment, checker.check(environment.path) if here else answer)
+        found.add(environment, checker.check(folder) if here else answer)
     return found.verified
 
 
@@ -141,6 +163,7 @@ def _both_seen(before: Sequence[Checked], after: Sequence[Checked]) -> Sequence[
             tuple(dict.fromkeys((*one.folders, *other.folders))),
             tuple(dict.fromkeys((*one.dead, *other.dead))),
             tuple(dict.fromkeys((*one.used, *other.used))),
+            other.problem,
         ),
     )
 
@@ -156,15 +179,17 @@ class _Gathered:
         self._links: dict[Identity, int] = {}
         self._broken: list[BrokenLink] = []
         self._used: dict[str, str] = {}
-        self._unread: list[str] = []
+        self._unread: dict[tuple[int | None, str], tuple[str, int]] = {}
 
     def add(self, environment: Environment, answer: Checked | Unreadable) -> None:
         """Add what was seen of an environment."""
         path = environment.path
         if isinstance(answer, Unreadable):
             if environment.complete:
-                self._unread.append(f"{path}: {answer.reason}")
+                self._note_unread(environment, answer.reason)
             return
+        if answer.problem and environment.complete:
+            self._note_unread(environment, answer.problem)
         self._environments += 1
         self._own_links += answer.own_links
         self._links |= {(device, inode): links for device, inode, links in answer.folders}
@@ -176,11 +201,25 @@ class _Gathered:
         for entry, place in answer.used:
             self._used.setdefault(entry, place)
 
+    def _note_unread(self, environment: Environment, reason: str) -> None:
+        key = (environment.uid, environment.path if environment.uid is None else "")
+        first, number = self._unread.get(key, (f"{environment.path}: {reason}", 0))
+        self._unread[key] = first, number + 1
+
+    def _unread_words(self) -> Iterator[str]:
+        """Yield one sentence for each account, however many environments it has."""
+        for (uid, _), (first, number) in self._unread.items():
+            more = ""
+            if number > 1:
+                others = format_count(number - 1, "environment")
+                more = f"; and {others} more of {account_name(uid)}" if uid is not None else ""
+            yield f"{first}{more}"
+
     @property
     def verified(self) -> Verified:
         """What was checked, in all."""
         links = self._own_links + sum(self._links.values())
-        broken, unread = tuple(self._broken), tuple(self._unread)
+        broken, unread = tuple(self._broken), tuple(self._unread_words())
         return Verified(self._environments, links, broken, self._used, unread)
 
 
@@ -208,18 +247,35 @@ class _Checker:
         self.dead: list[tuple[str, str, str]] = []
         self.used: dict[str, str] = {}
         self._seen: set[Identity] = set()
+        # Each reader has its own: for an account twice as much is looked at, at most.
+        self._allowance = Allowance()
         self._untouched: dict[str, bool] = {}
         self._roots: dict[str, str | None] = {}
 
-    def check(self, environment: str) -> Checked:
+    def check(self, one: ToCheck) -> Checked:
         """Check one environment, its own folder too when that is a link; runs in a reader."""
         self.dead, self.used = [], {}
         folders: list[tuple[int, int, int]] = []
-        is_link = os.path.islink(environment)
+        is_link = os.path.islink(one.path)
         if is_link:
-            self._resolve(environment)
+            self._resolve(one.path)
+        problem = ""
+        with ExitStack() as stack:
+            try:
+                status = stack.enter_context(hold_folder(one.path))
+            except OSError:
+                # It is gone, or no folder: nothing in it can be broken.
+                return Checked(int(is_link), (), tuple(self.dead), tuple(self.used.items()))
+            if one.identity not in (None, (status.st_dev, status.st_ino)):
+                problem = "another folder has taken its place since it was scanned"
+            problem = self._check_folders(one, folders) or problem
+        dead, used = tuple(self.dead), tuple(self.used.items())
+        return Checked(int(is_link), tuple(folders), dead, used, problem)
+
+    def _check_folders(self, one: ToCheck, folders: list[tuple[int, int, int]]) -> str:
+        """Check every link below an environment that is held; return why not, or ""."""
         # What can't be read was unreadable before: the plan knew, and kept.
-        tree = LinkedTree(environment, self._seen)
+        tree = LinkedTree(one.path, self._seen, self._allowance, one.uid)
         for folder, fd, names in tree.folders():
             status = os.fstat(fd)
             folders.append((status.st_dev, status.st_ino, len(names)))
@@ -235,7 +291,7 @@ class _Checker:
                 behind = self._resolve(link, fd)
                 if behind is not None:
                     tree.follow(behind)
-        return Checked(int(is_link), tuple(folders), tuple(self.dead), tuple(self.used.items()))
+        return OVER_ALLOWANCE if tree.is_too_much else ""
 
     def _leads_to_what_stayed(self, text: str) -> bool:
         found = _ARCHIVE.match(text)

@@ -237,6 +237,8 @@ class Ran:
     code: int
     document: Any
     memory_kib: int
+    cpu_seconds: float
+    seconds: float
 
     @property
     def removals(self) -> set[str]:
@@ -247,11 +249,12 @@ class Ran:
         return {one["reason"] for one in self.document["kept"] if one["kind"] == "archive"}
 
 
-def prune(policy: Path, cacheadmin: Cacheadmin, folder: Path) -> Ran:
-    """Prune in a process of its own, and measure it."""
+def prune(policy: Path, cacheadmin: Cacheadmin, folder: Path, *options: str) -> Ran:
+    """Prune in a process of its own, and measure it, with all its readers."""
+    begun = time.monotonic()
     with (folder / "out").open("wb") as out, (folder / "errors").open("wb") as errors:
         process = subprocess.Popen(
-            cacheadmin.command("prune", policy, "--format", "json"),
+            cacheadmin.command("prune", policy, "--format", "json", *options),
             env=cacheadmin.environment(),
             stdout=out,
             stderr=errors,
@@ -260,12 +263,21 @@ def prune(policy: Path, cacheadmin: Cacheadmin, folder: Path) -> Ran:
         process.returncode = os.waitstatus_to_exitcode(status)
     text = (folder / "out").read_text()
     assert text, (folder / "errors").read_text()
-    return Ran(process.returncode, json.loads(text), usage.ru_maxrss)
+    cpu = usage.ru_utime + usage.ru_stime
+    took = time.monotonic() - begun
+    return Ran(process.returncode, json.loads(text), usage.ru_maxrss, cpu, took)
 
 
-def removals_of_plan(policy: Path, cacheadmin: Cacheadmin) -> set[str]:
-    plan = cacheadmin("plan", policy, "--format", "json", timeout=600)
-    return {one["path"] for one in json.loads(plan.stdout)["removals"]}
+def without_them(policy: Path, cacheadmin: Cacheadmin, folder: Path) -> Ran:
+    """Return what a prune would do, and take, if nobody were hostile; nothing is changed."""
+    return prune(policy, cacheadmin, folder, "--dry-run")
+
+
+def told(alone: Ran, ran: Ran) -> None:
+    """Say what it took; a failing test shows it."""
+    for name, one in (("alone", alone), ("among them", ran)):
+        words = f"{one.seconds:.1f} s, {one.cpu_seconds:.2f} s of CPU, {one.memory_kib} KiB"
+        print(f"{name}: {words}, lock {one.document.get('lock')}")
 
 
 def do(acts: Sequence[Callable[[Site, int, User], None]], site: Site) -> None:
@@ -288,7 +300,8 @@ def test_what_can_be_read_keeps_what_it_uses_and_no_more(
 ) -> None:
     # A busy machine is slow to answer: here nothing hangs.
     policy = policy_of(site, cacheadmin, "60s")
-    without = removals_of_plan(policy, cacheadmin)
+    alone = without_them(policy, cacheadmin, site.folder)
+    without = alone.removals
     archives = {f"archive-v0/{site.archive(number).name}" for number in range(UNREFERENCED)}
     theirs = {
         f"archive-v0/{site.archive(UNREFERENCED - 1 - n).name}" for n in range(ACCOUNTS // 20)
@@ -303,13 +316,15 @@ def test_what_can_be_read_keeps_what_it_uses_and_no_more(
     assert all("evil" in path for path in ran.removals - without)
     assert ran.document["lock"]["held_seconds"] <= HELD_SECONDS
     assert ran.memory_kib < MEMORY_KIB
+    told(alone, ran)
     assert ran.code == 0
     assert is_whole(site)
 
 
 def test_what_cannot_be_read_is_named_and_ends_no_run(site: Site, cacheadmin: Cacheadmin) -> None:
     policy = policy_of(site, cacheadmin, "1s")
-    without = removals_of_plan(policy, cacheadmin)
+    alone = without_them(policy, cacheadmin, site.folder)
+    without = alone.removals
     with ExitStack() as stack:
         stack.enter_context(hanging_folder(site.folder))
         do((*READABLE, *UNREADABLE), site)
@@ -321,6 +336,7 @@ def test_what_cannot_be_read_is_named_and_ends_no_run(site: Site, cacheadmin: Ca
     assert ran.removals & resting == set()
     assert ran.document["lock"]["held_seconds"] <= HELD_SECONDS
     assert ran.memory_kib < MEMORY_KIB
+    told(alone, ran)
     assert is_whole(site)
     said = json.dumps(ran.document)
     unnamed = [user.uid for user in site.accounts if f"uid {user.uid}" not in said]

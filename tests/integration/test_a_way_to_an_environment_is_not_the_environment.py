@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.candidates import Found, folder_at
-from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.questions import locator_for
+from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_and_stamp
+from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
+from cacheadmin.evidence.questions import inodes_for, locator_for
+from cacheadmin.evidence.stamps import Devices
+from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.looking import looking_at
+from tests.support.looking import Look, looking_at
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.users import User, other_users, python_for_everyone
@@ -104,3 +106,75 @@ def test_an_environment_survives_prunes_while_a_stranger_flips_a_way_to_it(
         for _ in range(6):
             assert cacheadmin("prune", policy).code in (0, 6)
             assert dangling_links(shared.home(ana) / "proj") == {}
+
+
+# Exchanges two folders for as long as it is let, each time in one step.
+_EXCHANGE = """
+import ctypes, sys
+one, other = (name.encode() for name in sys.argv[1:])
+libc = ctypes.CDLL(None)
+while True:
+    libc.renameat2(-100, one, -100, other, 2)
+"""
+
+
+@contextmanager
+def exchanging(one: Path, other: Path) -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-c", _EXCHANGE, one, other])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_below_a_held_folder_everything_is_that_folders(tmp_path: Path) -> None:
+    (tmp_path / "env" / "lib").mkdir(parents=True)
+    (tmp_path / "env" / "lib" / "own").touch()
+    path = f"{tmp_path}/env"
+    with hold_folder(path) as status:
+        (tmp_path / "env").rename(tmp_path / "aside")
+        (tmp_path / "env" / "lib").mkdir(parents=True)
+        (tmp_path / "env" / "lib" / "decoy").touch()
+        assert os.listdir(below(f"{path}/lib")) == ["own"]
+        assert os.stat(below(path)).st_ino == status.st_ino
+        # What is not below it is what it was.
+        assert below(f"{path}s") == f"{path}s"
+        assert below_unfollowed(path) == path
+    assert os.listdir(below(f"{path}/lib")) == ["decoy"]
+    assert Path.cwd() != tmp_path / "aside"
+
+
+def scan(path: Path, identity: tuple[int, int] | None, look: Look) -> Environment:
+    """Return what a reader would see of an environment that was found there."""
+    locator = locator_for(look.policy, look.inventory)
+    candidate = Candidate(f"{path}", EnvironmentKind.VENV, ("registry",))
+    inodes = inodes_for(look.inventory)
+    return scan_and_stamp(
+        candidate, locator, inodes, ScanOptions(deep=True), Devices(), identity=identity
+    ).environment
+
+
+def test_a_scan_of_what_is_exchanged_meanwhile_sees_all_of_it_or_says_that_it_is_another(
+    shared: SharedCache,
+) -> None:
+    ana, eve = shared.users
+    real, decoy = shared.home(ana) / "proj", shared.home(eve) / "decoy" / "proj"
+    (decoy / "lib").mkdir()
+    status = real.stat()
+    identity = (status.st_dev, status.st_ino)
+    answers = set()
+    with looking_at(shared.path) as look:
+        seen = scan(real, identity, look)
+        assert seen.complete
+        assert seen.archives
+        with exchanging(real, decoy):
+            for _ in range(300):
+                found = scan(real, identity, look)
+                # Never a part of the one and a part of the other, and never the decoy.
+                assert (found.archives, found.links) == (seen.archives, seen.links) or (
+                    found.status is EnvironmentStatus.UNREADABLE and not found.complete
+                ), found
+                answers.add(found.status)
+    assert answers <= {EnvironmentStatus.OK, EnvironmentStatus.UNREADABLE}
+    assert EnvironmentStatus.OK in answers

@@ -8,7 +8,7 @@ sources that name environments.
 from __future__ import annotations
 
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.mount_map import MountMap, shared_mounts
 from cacheadmin.evidence.observations import host_name
@@ -32,7 +32,7 @@ class PathsOfHosts:
             return Facts()
         named = {local: one for one in look.found for local in known.local(one.path)}
         kinds = look.readers.ask_all(
-            look.questions.kind,
+            KIND,
             [NamedFolder(local, one.registrant) for local, one in named.items()],
             deadline_seconds=look.deadline_seconds,
         )
