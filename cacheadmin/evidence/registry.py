@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 MAX_ENTRIES = 1_000_000
 
 # Each takes a few microseconds; under the lock there is no time for a million.
-MAX_ENTRIES_UNDER_LOCK = 100_000
+MAX_ENTRIES_UNDER_LOCK = 25_000
+
+# Links of one account that came since the plan, and are looked at under the lock.
+MAX_NEW_OF_ONE = 100
 
 # Links looked at of each account.
 _MAX_OF_ONE = 10_000
@@ -142,7 +145,9 @@ class Listed:
     reason: str = ""
     """Why it can't be listed; empty where it can."""
     uid: int | None = None
-    """Whose doing that is; None where nobody's, or unknown."""
+    """The account that is the reason; None where none is, or it is unknown."""
+    changed_ns: int | None = None
+    """Modification time of the folder before it was listed, in ns; None where it has none."""
 
 
 @frozen
@@ -160,7 +165,10 @@ def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
     links: Counter[int] = Counter()
     targets: list[tuple[int, str]] = []
     is_cut, reason = False, ""
+    changed_ns = None
     try:
+        # Before the listing: a change during it must look like a later one.
+        changed_ns = os.stat(registry.path).st_mtime_ns
         with os.scandir(registry.path) as entries:
             for number, entry in enumerate(entries):
                 if number >= registry.most:
@@ -174,7 +182,7 @@ def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
                         targets.clear()
     except OSError as error:
         reason = failure(registry.path, error).reason
-    yield Listed(tuple(targets), dict(links), is_cut, reason)
+    yield Listed(tuple(targets), dict(links), is_cut, reason, changed_ns=changed_ns)
 
 
 REGISTRY: Question[RegistryFolder, Listed] = Question(list_registry, Listed, in_parts=True)
@@ -262,15 +270,28 @@ def registered(
     *,
     most: int = MAX_ENTRIES,
 ) -> Iterator[Candidate | Unseen]:
-    """Yield what a registry folder names; a link's owner is the registrant.
+    """Yield what a registry folder names, as `named_by` with nothing known before."""
+    eyes = OwnEyes() if eyes is None else eyes
+    yield from named_by(eyes.listing(RegistryFolder(folder, most)), folder, known, eyes, most=most)
+
+
+def named_by(
+    listed: Listed,
+    folder: str,
+    known: Container[str],
+    eyes: Eyes,
+    *,
+    most: int,
+    most_new: int | None = None,
+) -> Iterator[Candidate | Unseen]:
+    """Yield what a listed registry folder names; a link's owner is the registrant.
 
     Links of one account to one folder are one, by whatever path; those to paths
     in ``known``, and to where these lead, are left out. Of each account so many
     links are looked at: what is beyond is said, with its name. ``most`` names are
-    looked at in all.
+    looked at in all; with ``most_new``, where there is little time, those in ``known``
+    not at all, and so many others of each account.
     """
-    eyes = OwnEyes() if eyes is None else eyes
-    listed = eyes.listing(RegistryFolder(folder, most))
     if listed.is_cut:
         yield _crowded(folder, most, Counter(listed.links))
     if listed.reason:
@@ -278,7 +299,19 @@ def registered(
     for uid in (uid for uid, number in listed.links.items() if number > _MAX_OF_ONE):
         reason = f"{account_name(uid)} has more than {_MAX_OF_ONE} links in it"
         yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
-    new = list(_new(list(listed.targets), known, eyes))
+    targets = list(listed.targets)
+    if most_new is not None:
+        targets = []
+        counts: Counter[int] = Counter()
+        for uid, path in listed.targets:
+            if path not in known:
+                counts[uid] += 1
+                if counts[uid] <= most_new:
+                    targets.append((uid, path))
+        for uid in (uid for uid, number in counts.items() if number > most_new):
+            reason = f"{account_name(uid)} has just made more than {most_new} links in it"
+            yield Unseen("registry", folder, reason, hides_archives=True, uid=uid)
+    new = list(_new(targets, known, eyes))
     for named, kind in zip(new, eyes.kinds(new), strict=True):
         known_kind = None if isinstance(kind, Unreadable) else kind
         yield Candidate(named.path, known_kind or EnvironmentKind.VENV, ("registry",), named.uid)

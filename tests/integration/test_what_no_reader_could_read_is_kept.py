@@ -41,7 +41,6 @@ from cacheadmin.evidence.facts import (
     EnvironmentKind,
     EnvironmentStatus,
     LinkMode,
-    ReleaseTrace,
     Unseen,
 )
 from cacheadmin.evidence.idleness import dumps, observed
@@ -50,6 +49,7 @@ from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.reach import containers_that_reach
 from cacheadmin.evidence.registry import taken_names
+from cacheadmin.evidence.release_trace import ReleaseTrace
 from cacheadmin.evidence.seen_releases import read_seen_releases
 from cacheadmin.evidence.tree_searches import moments
 from cacheadmin.inventory.reading import read_inventory

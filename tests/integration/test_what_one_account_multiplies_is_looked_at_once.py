@@ -8,9 +8,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -19,6 +20,7 @@ from cacheadmin.evidence import collecting, registry
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.lock_holders import lock_holders
+from cacheadmin.evidence.look import Facts, Moment
 from cacheadmin.evidence.registry import registered
 from cacheadmin.fs import linked_tree
 from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
@@ -119,6 +121,72 @@ def test_a_crowded_registry_names_who_made_most_of_it(
     (beyond,) = [one for one in found if isinstance(one, Unseen)]
     assert (beyond.uid, beyond.hides_archives) == (eve.uid, True)
     assert f"20 of the first ones links of uid {eve.uid}" in beyond.reason
+
+
+@contextmanager
+def registry_under_the_lock(
+    places: Path, cache: Path, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Callable[[], Facts], list[object]]]:
+    """Plan; return what looks at the registry under the lock, and what readers are asked then."""
+    policy = cacheadmin.policy(cache, f"venvs: {{registry: {places}/registry}}\n")
+    asked: list[object] = []
+    replies = Readers.replies
+
+    def noted(self: Readers, question: Any, items: Any, **settings: Any) -> Any:
+        listed = list(items)
+        asked.extend(listed)
+        return replies(self, question, listed, **settings)
+
+    # A time as young as the look may hide a second change.
+    time.sleep(0.1)
+    with look_at(str(policy)) as situation:
+        (source,) = [one for one in situation.collected.answers if one.id == "registry"]
+        before = situation.collected.answers[source]
+        monkeypatch.setattr(Readers, "replies", noted)
+        look = situation.collected.look.later(Moment.UNDER_LOCK)
+        yield lambda: source.changed(look, before), asked
+
+
+def test_a_registry_that_is_as_it_was_is_not_listed_under_the_lock(
+    places: Path,
+    cache: Path,
+    users: tuple[User, User],
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ana, eve = users
+    for number in range(50):
+        register(places / "registry", f"e{number}", f"/nonexistent/{number}", eve)
+    with registry_under_the_lock(places, cache, cacheadmin, monkeypatch) as (look, asked):
+        assert look() == Facts()
+        assert asked == []
+        register(places / "registry", "new", "/nonexistent/new", ana)
+        assert [one.path for one in look().candidates] == ["/nonexistent/new"]
+        # A link that leads elsewhere now is a new one.
+        (places / "registry" / "other").symlink_to("/nonexistent/other")
+        (places / "registry" / "other").rename(places / "registry" / "e0")
+        assert "/nonexistent/other" in {one.path for one in look().candidates}
+
+
+def test_of_links_that_an_account_makes_until_the_lock_so_many_are_looked_at(
+    places: Path,
+    cache: Path,
+    users: tuple[User, User],
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ana, eve = users
+    with registry_under_the_lock(places, cache, cacheadmin, monkeypatch) as (look, asked):
+        for number in range(300):
+            register(places / "registry", f"e{number}", f"/nonexistent/{number}", eve)
+        register(places / "registry", "a", "/nonexistent/a", ana)
+        facts = look()
+    (beyond,) = facts.unseen
+    assert (beyond.uid, beyond.hides_archives) == (eve.uid, True)
+    assert f"uid {eve.uid} has just made more than 100 links" in beyond.reason
+    assert "/nonexistent/a" in {one.path for one in facts.candidates}
+    # The listing, and twice each that is looked at.
+    assert len(asked) == 1 + 2 * 101
 
 
 def test_the_lock_is_not_held_for_a_look_at_registry_links_that_are_known(
