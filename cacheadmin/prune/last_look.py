@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import scan_candidates
@@ -20,14 +20,13 @@ from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, uv_version
 from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.tree_searches import TIMES
 from cacheadmin.fs.folder_watch import watch_folders
 from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
 from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
+from cacheadmin.prune.changed_environments import changed_environments
 from cacheadmin.prune.moving import led_to
-from cacheadmin.readers import Unreadable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 
 # What may have been used again since the plan, as its time tells.
 _LEFT_BEHIND = frozenset({EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE})
-
-# Environments of one account whose folders are asked for their times at once.
-_ASKED_TOGETHER = 64
 
 # A process runs from an overlay, that from a cached environment: no deeper.
 _MAX_ENVIRONMENTS = 64
@@ -139,7 +135,10 @@ class LastLook:
         look = self._look.later(moment)
         for source, before in self._situation.collected.answers.items():
             yield from self._alive_by(source.changed(look, before), look)
-        yield from self._used_by_environments(self._changed_environments(look), look)
+        changes = changed_environments(self._situation.evidence.environments, look)
+        yield from self._used_by_environments(changes.candidates, look)
+        for crowded in changes.crowded:
+            yield from self._resting_on_absence(crowded)
 
     def _alive_by(self, facts: Facts, look: Look) -> Iterator[_Use]:
         yield from facts.written
@@ -220,45 +219,6 @@ class LastLook:
             if around & pointing:
                 yield decision.path, "what it is part of is pinned since the plan"
 
-    def _changed_environments(self, look: Look) -> Iterator[Candidate]:
-        """Yield the environments of the plan in which packages were installed since."""
-        known = {one.path: one for one in self._situation.evidence.environments}
-        folders = [
-            # One that was missing is new as soon as there is anything.
-            (path, (path,) if one.status is EnvironmentStatus.MISSING else tuple(one.watched))
-            for path, one in known.items()
-            # Cached ones that go are unlinked with what they alone linked.
-            if one.status is EnvironmentStatus.MISSING or one.kind is not EnvironmentKind.CACHED
-        ]
-        folders = [(path, watched) for path, watched in folders if watched]
-        groups = list(_by_account((known[path].uid, path, watched) for path, watched in folders))
-        answers = look.readers.ask_all(
-            TIMES,
-            [tuple(chain.from_iterable(watched for _, watched in group)) for group in groups],
-            deadline_seconds=look.deadline_seconds,
-        )
-        for group, answer in zip(groups, answers, strict=True):
-            moments: Iterator[int | None] | None = None
-            asked = sum(len(watched) for _, watched in group)
-            if not isinstance(answer, Unreadable) and len(answer) == asked:
-                moments = iter(answer)
-            for path, watched in group:
-                # What no user could see may have changed.
-                times = None if moments is None else tuple(islice(moments, len(watched)))
-                if times is None or self._moved(known[path], watched, times):
-                    one = known[path]
-                    yield Candidate(path, one.kind, one.sources, one.uid)
-
-    def _moved(
-        self, environment: Environment, watched: tuple[str, ...], times: tuple[int | None, ...]
-    ) -> bool:
-        """Whether a folder of an environment may have changed since the plan's look."""
-        before = environment.watched
-        return any(
-            now_ns is not None and self._look.may_have_changed(now_ns, before.get(folder, 0))
-            for folder, now_ns in zip(watched, times, strict=True)
-        )
-
     def _used_by_process(self, process: Process, look: Look) -> Iterator[_Use]:
         """Yield what a process uses that was not there, or used something else, at the plan."""
         root = self._situation.inventory.cache.path
@@ -317,22 +277,6 @@ class LastLook:
         except OSError:
             return False
         return max(status.st_mtime_ns, status.st_ctime_ns) > self._changed_ns.get(path, 0)
-
-
-def _by_account(
-    folders: Iterable[tuple[int | None, str, tuple[str, ...]]],
-) -> Iterator[list[tuple[str, tuple[str, ...]]]]:
-    """Yield environments with their folders, some of one account's together.
-
-    One question for each takes a tenth of a millisecond, and the lock is held; one
-    for several accounts would let one of them hide the others' changes.
-    """
-    accounts: dict[object, list[tuple[str, tuple[str, ...]]]] = {}
-    for uid, path, watched in folders:
-        accounts.setdefault(path if uid is None else uid, []).append((path, watched))
-    for group in accounts.values():
-        for first in range(0, len(group), _ASKED_TOGETHER):
-            yield group[first : first + _ASKED_TOGETHER]
 
 
 def _leads_among(

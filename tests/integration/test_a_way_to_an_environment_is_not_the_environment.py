@@ -15,8 +15,8 @@ from cacheadmin.evidence.candidates import Found, folder_at
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_and_stamp
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.questions import inodes_for, locator_for
-from cacheadmin.evidence.stamps import Devices
 from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
+from cacheadmin.fs.precise_times import Devices
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import Look, looking_at
 from tests.support.packages import Index

@@ -394,10 +394,10 @@ class Asked:
 
 def size(asked: Asked) -> None:
     path = f"archive-v0/{ARCHIVE}"
-    whole = asked.look.measuring.each([path])[path]
+    whole = asked.look.sizing.of_each([path])[path]
     asked.fail()
     # What was counted before counts: never more than there is.
-    assert asked.look.measuring.each([path])[path].reclaimable_bytes <= whole.reclaimable_bytes
+    assert asked.look.sizing.of_each([path])[path].reclaimable_bytes <= whole.reclaimable_bytes
 
 
 def blocks(asked: Asked) -> None:

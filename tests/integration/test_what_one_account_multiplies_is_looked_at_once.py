@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from cacheadmin.evidence.look import Facts, Moment
 from cacheadmin.evidence.registry import registered
 from cacheadmin.fs import linked_tree
 from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.prune import changed_environments
+from cacheadmin.prune.last_look import LastLook
 from cacheadmin.readers import ReaderLimits, Readers
 from cacheadmin.situation import look_at
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
@@ -187,6 +190,53 @@ def test_of_links_that_an_account_makes_until_the_lock_so_many_are_looked_at(
     assert "/nonexistent/a" in {one.path for one in facts.candidates}
     # The listing, and twice each that is looked at.
     assert len(asked) == 1 + 2 * 101
+
+
+def test_environments_of_one_account_hold_up_neither_the_lock_nor_the_others(
+    places: Path,
+    cache: Path,
+    users: tuple[User, User],
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is beyond the bound under the lock could use what no proof lets go: it stays."""
+    ana, eve = users
+    unused = cache / "archive-v0" / ARCHIVE
+    used = unused.with_name("Zz0123456789abcd")
+    shutil.copytree(unused, used)
+    sites = [
+        link_environment(places / "home" / f"e{number}", used, user=eve)
+        / "lib"
+        / "python3.11"
+        / "site-packages"
+        for number in range(20)
+    ]
+    mine = link_environment(places / "home" / "mine", used, user=ana)
+    own(mine, ana)
+    policy = cacheadmin.policy(cache, f"venvs: {{include: ['{places}/home/*']}}\n")
+    entry = f"archive-v0/{ARCHIVE}"
+
+    def dropped() -> dict[str, str]:
+        last = LastLook(situation, plan.removals)
+        return dict(last.look().dropped)
+
+    time.sleep(0.1)
+    with look_at(str(policy)) as situation:
+        plan = situation.plan()
+        assert entry in {one.path for one in plan.removals}
+        assert entry not in dropped()
+        monkeypatch.setattr(changed_environments, "MOST_OF_ONE", 30)
+        said = dropped()[entry]
+        assert f"uid {eve.uid} has 20 environments that can't all be looked at" in said
+        monkeypatch.setattr(changed_environments, "MOST_OF_ONE", 10_000)
+        assert entry not in dropped()
+        last = LastLook(situation, plan.removals)
+        for site in sites:
+            (site / "new").touch()
+        said = dict(last.look().dropped)[entry]
+        assert f"uid {eve.uid} has changed 20 environments since the plan" in said
+        # Ana's, and sixteen of eve's, are looked into all the same.
+        assert "more than the 16" in said
 
 
 def test_the_lock_is_not_held_for_a_look_at_registry_links_that_are_known(
