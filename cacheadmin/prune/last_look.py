@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.collecting import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
-from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, uv_version
+from cacheadmin.evidence.facts import EnvironmentKind, uv_version
 from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.fs.folder_watch import watch_folders
