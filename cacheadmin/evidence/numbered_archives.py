@@ -11,12 +11,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.values import frozen
-
-if TYPE_CHECKING:
-    from cacheadmin.inventory.entries import ArchiveId
 
 _NUMBERS = "I"
 

@@ -1,6 +1,6 @@
 """Walk trees and hand what is there to ``accounting``, through descriptors.
 
-Whoever has rights walks in a reader (``inventory.measuring``).
+What walks with rights is a reader (``inventory.measuring``).
 
 Users can write in what is measured: no link is followed, no other filesystem
 is entered, and a tree deeper than any release of uv writes is not followed to
