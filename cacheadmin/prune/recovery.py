@@ -56,6 +56,8 @@ def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:
     with trials_or_none(cache) as trials:
         if trials is not None:
             trials.fence = quarantine.fence
+            # The cache's lock is another's: decoys go with the look that follows.
+            trials.drops_decoys = False
         ended = [_recover_run(run_id, cache, quarantine, trials) for run_id in quarantine.run_ids()]
     return tuple(one for one in ended if one is not None)
 

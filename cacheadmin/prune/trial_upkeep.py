@@ -141,7 +141,8 @@ def end_trials(
         ended = f"{format_count(count, 'trial')} {verb(count, 'is', 'are')} over"
         return [f"{ended}, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
-    done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS)
+    lock_seconds = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
+    done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS, lock_seconds)
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -167,7 +168,8 @@ def end_now(
             trials.tripwires.set_back(entry)
         if mine:
             time.sleep(client_memory_seconds(cache.identity.path, alone=policy.hosts.is_alone))
-        done = trials.end(mine, _WAIT_SECONDS) if mine else Ended()
+        lock_seconds = policy.lock.timeout.total_seconds()
+        done = trials.end(mine, _WAIT_SECONDS, lock_seconds) if mine else Ended()
     words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
     return len(done.deleted), words + _undeleted(done.removed)

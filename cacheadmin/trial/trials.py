@@ -28,6 +28,7 @@ from cacheadmin.trial.folder import (
 from cacheadmin.trial.judging import judge, prolonged
 from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
+from cacheadmin.trial.listing import prunes_kept_out
 from cacheadmin.trial.tripwires import Seen, Standing, Tripwires, open_content
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
@@ -121,6 +122,8 @@ class Trials:
         self.shield: Shield | None = None
         # Asked before every move: it raises where this run must stop.
         self.fence: Callable[[], None] | None = None
+        # Whether decoys may go with the last entry that is put back (``trial.listing``).
+        self.drops_decoys = True
         self.folder = folder
         self.tripwires = Tripwires(folder)
         self.ledger = read_ledger(folder)
@@ -195,10 +198,13 @@ class Trials:
 
     # Back
 
-    def put_back(self, entries: Iterable[str]) -> list[tuple[str, str]]:
+    def put_back(
+        self, entries: Iterable[str], *, drop_decoys: bool = True
+    ) -> list[tuple[str, str]]:
         """Put entries back in their places, as if nothing had been; return (entry, why not).
 
-        What is not in our folder needs nothing.
+        What is not in our folder needs nothing. With ``drop_decoys``, which only who holds the
+        cache's lock asks for, decoys go with the last entry; else with the next look.
         """
         stuck, back = [], []
         for entry in entries:
@@ -209,7 +215,8 @@ class Trials:
             else:
                 back.append(entry)
         self.ledger = self.ledger.without(back)
-        self._drop_idle_decoys()
+        if drop_decoys and self.drops_decoys:
+            self._drop_idle_decoys()
         self._try_write()
         return stuck
 
@@ -236,7 +243,7 @@ class Trials:
             at_ns = min(at_ns, moment_ns) if why == "sprung" else moment_ns
             springs.append(Spring(entry, trial.run_id if trial else "", at_ns, why, names))
         there = set(on_trial)
-        stuck = self.put_back(list(words))
+        stuck = self.put_back(list(words), drop_decoys=False)
         kept = {entry for entry, _ in stuck}
         back = tuple(
             spring
@@ -316,20 +323,25 @@ class Trials:
 
     # The end
 
-    def end(self, entries: Iterable[str], wait_seconds: float) -> Ended:
+    def end(self, entries: Sequence[str], wait_seconds: float, lock_seconds: float = 0.0) -> Ended:
         """Delete entries for good, in two steps; what springs at the last moment comes back.
 
-        ``wait_seconds`` lie between the steps.
+        ``wait_seconds`` lie between the steps. For ``lock_seconds`` a prune of uv's own is
+        waited for; while it goes on, nothing ends.
         """
         done = Ended()
         away = []
-        for entry in entries:
-            self._require_turn()
-            problem = self.tripwires.take_away(entry)
-            if problem:
-                done.stuck.append((entry, problem))
-            else:
-                away.append(entry)
+        with prunes_kept_out(self.cache, lock_seconds) as alone:
+            if not alone:
+                done.stuck += [(entry, "another prune has the cache's lock") for entry in entries]
+                return done
+            for entry in entries:
+                self._require_turn()
+                problem = self.tripwires.take_away(entry)
+                if problem:
+                    done.stuck.append((entry, problem))
+                else:
+                    away.append(entry)
         if away:
             time.sleep(wait_seconds)
         for entry in away:
@@ -352,7 +364,10 @@ class Trials:
             )
             done.came_back = [spring.entry for spring in springs]
             done.stuck += stuck
-        self._drop_idle_decoys()
+        with prunes_kept_out(self.cache, 0.0) as alone:
+            if alone:
+                # Else the next look drops them.
+                self._drop_idle_decoys()
         self._try_write()
         done.removed = self.tripwires.delete_condemned()
         return done
@@ -423,7 +438,9 @@ class Trials:
 
     def _renew_decoys(self, seen: Iterable[Seen], moment_ns: int) -> None:
         if not self.entries():
-            self._drop_decoys()
+            with prunes_kept_out(self.cache, 0.0) as alone:
+                if alone:
+                    self._drop_decoys()
             return
         lost = [
             one.entry

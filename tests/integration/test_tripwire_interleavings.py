@@ -8,6 +8,7 @@ ends there as ``kill -9`` would end it. Afterwards the next run comes.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sys
@@ -247,6 +248,24 @@ def test_what_stayed_silent_is_gone_and_nothing_else_is_left(quick_folder: Path)
         # Decoys went with the last trial.
         assert left == {"cacheadmin.trial"}
         assert site.trials.entries() == []
+
+
+def test_no_name_goes_while_a_prune_of_uv_lists_them(quick_folder: Path) -> None:
+    """It resolves each name it has listed, and fails at one that is gone."""
+    lay_out(quick_folder)
+    with opened_site(quick_folder) as site:
+        site.put_on_trial(since_ns=time.time_ns() - 31 * DAY_NS)
+        listed = set(os.listdir(site.path / "archive-v0"))
+        with (site.path / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            ended = site.trials.end([ENTRY], 0.001)
+            assert [entry for entry, _ in ended.stuck] == [ENTRY]
+            assert site.trials.bring_back({ENTRY: "linked"}, time.time_ns(), lambda _: {})[1] == []
+            site.watch()
+            assert set(os.listdir(site.path / "archive-v0")) == listed
+        site.watch()
+        left = {name for name in os.listdir(site.path / "archive-v0") if name not in ENTRY}
+        assert left == {"cacheadmin.trial"}, "decoys go with the next look"
 
 
 def test_without_the_second_look_somebody_would_lose_it(
