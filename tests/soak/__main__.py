@@ -12,15 +12,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.soak.administrators import Administrators, GuardOfSoak
+from tests.soak.adversity import FullDisk, another_clock
 from tests.soak.ending import Ending
 from tests.soak.figures import Figures
 from tests.soak.oracle import Oracle
 from tests.soak.people import Person
 from tests.soak.site import Site
+from tests.support.filesystems import filesystem
 from tests.support.packages import serve_index
 from tests.support.users import open_temporary_folder
 
 ORACLES = 2
+
+#: Ten times what a soak of ten minutes takes.
+_DISK_MIB = 4096
 
 
 def main() -> int:
@@ -48,8 +53,13 @@ def main() -> int:
 
 def soak(folder: Path, seconds: float, seed: int) -> Figures:
     """Let everybody work for so long, then end it; return what happened."""
-    with serve_index() as index:
-        site = Site.create(folder, index, seed)
+    with (
+        serve_index() as index,
+        filesystem("ext4", folder, _DISK_MIB, make=("-m", "0")) as disk,
+    ):
+        site = Site.create(folder, disk, index, seed)
+        # Made before threads ask for it.
+        another_clock(site, site.chance("clocks"))
         oracle = Oracle(site)
         administrators = Administrators(site)
         guard = GuardOfSoak(site, administrators.policy)
@@ -59,6 +69,7 @@ def soak(folder: Path, seconds: float, seed: int) -> Figures:
             administrators.prune_all_the_time,
             administrators.report_all_the_time,
             administrators.walk_as_backups_do,
+            FullDisk(site).run,
             *((lambda number=number: oracle.run(number, ORACLES)) for number in range(ORACLES)),
         ]
         threads = [_thread(one, site) for one in work]

@@ -17,10 +17,14 @@ from typing import Any
 
 import psutil
 
+from tests.soak.adversity import another_clock
 from tests.soak.site import LOCK_MODES, Site
 from tests.support.cacheadmin_cli import Result
 
 DONE, BUSY, LIMITED, REFUSED, PARTIAL, FINDINGS, NOT_FOUND = 0, 3, 4, 5, 7, 8, 66
+
+#: What else a command may leave with while the disk is full, if it says so.
+WHILE_FULL = (1, BUSY, REFUSED, PARTIAL)
 
 BUDGETS = ("", "", "{max_size: 1KiB}", "{max_files: 2000}", "{max_size: 20MiB}")
 
@@ -39,6 +43,13 @@ REPORTS: tuple[tuple[tuple[str, ...], tuple[int, ...]], ...] = (
     (("protect", "--check"), (DONE, LIMITED)),
     (("runs", "list"), (DONE,)),
 )
+_MEASURED = (
+    ("prune", (DONE, BUSY)),
+    ("observe", (DONE,)),
+    ("status", (DONE, LIMITED, FINDINGS)),
+    ("scan", (DONE,)),
+    ("verify", (DONE, FINDINGS)),
+)
 _BROKEN_WORDS = ("unexpected", "Traceback")
 _COMMAND_SECONDS = 300.0
 
@@ -49,8 +60,8 @@ class Administrators:
 
     site: Site
     policy: Path = field(init=False)
-    prune_kib: list[int] = field(default_factory=list)
-    """Largest resident size of prunes that were measured (KiB)."""
+    sizes_kib: dict[str, list[int]] = field(default_factory=dict)
+    """Largest resident size of each call that was measured (KiB), by command."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
 
@@ -71,7 +82,7 @@ class Administrators:
             if fate < 0.12:
                 self._prune_and_die()
             elif fate < 0.24:
-                self._prune_measured()
+                self._measure("prune")
             else:
                 self.prune()
             if self.chance.random() < 0.15:
@@ -86,6 +97,8 @@ class Administrators:
         while not self.site.stopping.is_set():
             words, codes = chance.choice(REPORTS)
             self._ask(*words, codes=codes)
+            if chance.random() < 0.2:
+                self._measure(chance.choice(("observe", "status", "scan", "verify")))
             if chance.random() < 0.1:
                 self._ask("protect", codes=(DONE, BUSY))
             if chance.random() < 0.1:
@@ -109,7 +122,7 @@ class Administrators:
     def prune(self, *options: str, codes: tuple[int, ...] = (DONE, BUSY)) -> Result:
         """Prune once, and note what came of it."""
         result = self._ask("prune", *options, "--format", "json", codes=codes)
-        if result.code in (DONE, PARTIAL):
+        if result.code in (DONE, PARTIAL) and result.stdout:
             self._note(result.json)
         else:
             self._outcome(f"code {result.code}")
@@ -127,25 +140,28 @@ class Administrators:
         self.site.count("prunes")
 
     def _prune_and_die(self) -> None:
-        process = self._start("prune", self.policy)
+        process = self._start("prune")
         time.sleep(self.chance.random() * 4.0)
         process.kill()
         process.wait()
         self.site.count("prunes killed")
 
-    def _prune_measured(self) -> None:
-        process = self._start("prune", self.policy)
+    def _measure(self, command: str) -> None:
+        begun = time.monotonic()
+        process = self._start(command)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        self.prune_kib.append(used.ru_maxrss)
-        self._outcome(f"measured, code {process.returncode}")
-        if process.returncode not in (DONE, BUSY):
-            self.site.fail(f"cacheadmin prune: code {process.returncode}: {self._said()}")
+        self.sizes_kib.setdefault(command, []).append(used.ru_maxrss)
+        if command == "prune":
+            self._outcome(f"measured, code {process.returncode}")
+        codes = dict(_MEASURED)[command]
+        said = self._said(command)
+        self._judge((command,), Result(process.returncode, "", said), codes, begun)
 
-    def _start(self, *words: str | Path) -> subprocess.Popen[bytes]:
-        with (self.site.folder / "prune.log").open("wb") as log:
+    def _start(self, command: str) -> subprocess.Popen[bytes]:
+        with self._log(command).open("wb") as log:
             return subprocess.Popen(
-                self.site.cacheadmin.command(*words),
+                self.site.cacheadmin.command(command, self.policy),
                 env=self.site.cacheadmin.environment(),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
@@ -153,25 +169,42 @@ class Administrators:
                 stderr=log,
             )
 
-    def _said(self) -> str:
-        return (self.site.folder / "prune.log").read_text(errors="replace")[-600:]
+    def _log(self, command: str) -> Path:
+        return self.site.folder / f"{command}.log"
+
+    def _said(self, command: str) -> str:
+        return self._log(command).read_text(errors="replace")[-600:]
 
     def _ask(self, *words: str, codes: tuple[int, ...]) -> Result:
         command = words[:2] if words[0] == "runs" else words[:1]
         rest = words[len(command) :]
+        begun = time.monotonic()
         try:
             result = self.site.cacheadmin(
-                *command, self.policy, *rest, timeout=_COMMAND_SECONDS, cwd="/"
+                *command,
+                self.policy,
+                *rest,
+                environment=another_clock(self.site, self.chance),
+                timeout=_COMMAND_SECONDS,
+                cwd="/",
             )
         except subprocess.TimeoutExpired:
             self.site.fail(f"cacheadmin {' '.join(words)} took more than {_COMMAND_SECONDS:g} s")
             return Result(BUSY, "", "")
         self.site.count(f"cacheadmin {' '.join(command)}")
+        self._judge(words, result, codes, begun)
+        return result
+
+    def _judge(
+        self, words: tuple[str, ...], result: Result, codes: tuple[int, ...], begun: float
+    ) -> None:
+        said = (result.stderr or result.stdout)[-800:]
+        if result.code not in codes and self.site.was_full_since(begun):
+            codes = WHILE_FULL if said.strip() else ()
+            self.site.count("cacheadmin commands that a full disk failed")
         broken = any(word in result.stderr for word in _BROKEN_WORDS)
         if result.code not in codes or broken:
-            said = (result.stderr or result.stdout)[-800:]
             self.site.fail(f"cacheadmin {' '.join(words)}: code {result.code}: {said}")
-        return result
 
 
 @dataclass

@@ -17,6 +17,11 @@ _FLAT_KIB = 16 * 1024
 _SETTLED_SECONDS = 30.0
 
 
+def _growth(sizes: list[int]) -> int:
+    third = len(sizes) // 3
+    return max(0, max(sizes[-third:]) - max(sizes[:third])) if third else 0
+
+
 @dataclass
 class Figures:
     """All that is told of a soak."""
@@ -34,11 +39,9 @@ class Figures:
         return max(0, max(sizes) - min(sizes)) if sizes else 0
 
     @property
-    def prune_growth_kib(self) -> int:
-        """How much larger the last third of the measured prunes was than the first."""
-        sizes = self.administrators.prune_kib
-        third = len(sizes) // 3
-        return max(0, max(sizes[-third:]) - max(sizes[:third])) if third else 0
+    def command_growth_kib(self) -> int:
+        """How much larger the last third of a command's measured calls was than the first."""
+        return max(map(_growth, self.administrators.sizes_kib.values()), default=0)
 
     @property
     def claims(self) -> tuple[tuple[str, bool], ...]:
@@ -46,7 +49,7 @@ class Figures:
         return (
             ("no command, link or import failed", not self.site.failures),
             ("nothing of ours is left", not self.ending.leftovers),
-            ("memory stays flat", max(self.guard_growth_kib, self.prune_growth_kib) < _FLAT_KIB),
+            ("memory stays flat", max(self.guard_growth_kib, self.command_growth_kib) < _FLAT_KIB),
             ("what nobody uses is gone", self.ending.share >= LEAST_SHARE),
         )
 
@@ -63,8 +66,10 @@ class Figures:
             "looks of the oracle": self.oracle.looks,
             "guard growth (KiB)": self.guard_growth_kib,
             "guard at most (KiB)": max((size for _, size in self.guard.sizes_kib), default=0),
-            "prune growth (KiB)": self.prune_growth_kib,
-            "prune at most (KiB)": max(self.administrators.prune_kib, default=0),
+            "commands' growth (KiB)": self.command_growth_kib,
+            "commands at most (KiB)": {
+                name: max(sizes) for name, sizes in self.administrators.sizes_kib.items()
+            },
             "reclaimed share": round(self.ending.share, 3),
             "bytes before, used, after": [
                 self.ending.before,

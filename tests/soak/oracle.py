@@ -61,6 +61,10 @@ class Oracle:
                 return False
             return self._imports(environment)
 
+    def is_whole(self, environment: Environment) -> bool:
+        """Whether nothing dangles in one, and it imports; tells nobody."""
+        return not dangling_links(environment.path) and self._import(environment).returncode == 0
+
     def _explains(self, dangling: dict[str, str]) -> bool:
         with self.own_prunes:
             lost = {
@@ -69,11 +73,19 @@ class Oracle:
             return lost <= self.unprotected
 
     def _imports(self, environment: Environment) -> bool:
+        done = self._import(environment)
+        if done.returncode and not dangling_links(environment.path):
+            last = done.stderr.strip().splitlines()[-1:]
+            self.site.fail(f"oracle: {environment.path} does not import: {last}")
+            environment.is_gone = True
+        return done.returncode == 0
+
+    def _import(self, environment: Environment) -> subprocess.CompletedProcess[str]:
         owner = environment.owner
         variables = {"PATH": "/usr/bin:/bin", "HOME": str(self.site.shared.home(owner))}
         if not environment.python.is_relative_to(environment.path):
             variables["PYTHONPATH"] = str(environment.path)
-        done = subprocess.run(
+        return subprocess.run(
             [environment.python, "-B", "-c", f"import {', '.join(environment.modules)}"],
             cwd="/",
             env=variables,
@@ -83,8 +95,3 @@ class Oracle:
             check=False,
             **owner.process_arguments(),
         )
-        if done.returncode and not dangling_links(environment.path):
-            last = done.stderr.strip().splitlines()[-1:]
-            self.site.fail(f"oracle: {environment.path} does not import: {last}")
-            environment.is_gone = True
-        return done.returncode == 0

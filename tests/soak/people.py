@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.soak.adversity import FULL, another_clock
 from tests.soak.oracle import Oracle
 from tests.soak.site import RELEASES, Environment, Site, is_whole
 from tests.support.projects import project_in
@@ -83,12 +84,24 @@ class Person:
         names, weights = zip(*acts, strict=True)
         while not self.site.stopping.is_set():
             act = self.chance.choices(names, weights)[0]
+            begun = time.monotonic()
             try:
                 act()
             except subprocess.SubprocessError as error:
-                self.site.fail(f"{self.user.name}: {_words(error)}")
+                if not self._excused(_words(error), begun):
+                    self.site.fail(f"{self.user.name}: {_words(error)}")
+            except OSError as error:
+                if error.errno not in FULL or not self.site.was_full_since(begun):
+                    raise
             self.site.count("acts of people")
             self.site.stopping.wait(self.chance.random() * 4.0)
+
+    def _excused(self, words: str, begun: float) -> bool:
+        """Whether uv failed for the disk alone, as it does without us."""
+        if not self.site.was_full_since(begun) or not any(one in words for one in FULL.values()):
+            return False
+        self.site.count("uv commands that a full disk failed")
+        return True
 
     # Environments
 
@@ -246,12 +259,13 @@ class Person:
 
     def _unmake(self, release: str, user: User, *words: str) -> None:
         with self.site.alone(), self.oracle.own_prunes:
+            begun = time.monotonic()
             used = self._used()
             rooted = self._wait_for_roots(used)
             done = self._run(release, user, "cache", *words)
             self.site.count("own prunes and cleans of users")
             self.oracle.unprotected.update(one for one in used - rooted if not self._there(one))
-            if done.returncode:
+            if done.returncode and not self._excused(done.stderr, begun):
                 self.site.fail(f"uv {release} cache {' '.join(words)}: {done.stderr[-400:]}")
 
     def _wait_for_roots(self, used: set[str]) -> set[str]:
@@ -311,9 +325,18 @@ class Person:
         os.chown(project / "pyproject.toml", self.user.uid, self.user.gid)
 
     def _uv(self, release: str, *arguments: object, cwd: Path | None = None) -> None:
+        begun = time.monotonic()
         with self.site.at_work():
             done = self._run(release, self.user, *arguments, cwd=cwd)
         self.site.count("uv commands")
+        if done.returncode and self.site.was_full_since(begun):
+            # What uv left half is uv's own; who holds its lock is us.
+            for environment in self._mine():
+                if environment.changes.acquire(blocking=False):
+                    try:
+                        environment.is_gone |= not self.oracle.is_whole(environment)
+                    finally:
+                        environment.changes.release()
         done.check_returncode()
 
     def _run(
@@ -329,7 +352,9 @@ class Person:
         )
         return subprocess.run(
             [binary_for(release, user), *map(str, arguments)],
-            env=variables | {"UV_PYTHON": python_for(self.user), "UV_HTTP_TIMEOUT": "120"},
+            env=variables
+            | another_clock(self.site, self.chance)
+            | {"UV_PYTHON": python_for(self.user), "UV_HTTP_TIMEOUT": "120"},
             cwd=cwd or home,
             stdin=subprocess.DEVNULL,
             capture_output=True,

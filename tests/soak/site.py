@@ -66,6 +66,9 @@ class Site:
     shared: SharedCache
     cacheadmin: Cacheadmin
     seed: int
+    disk: Path
+    """A filesystem of their own, that cache and homes are on."""
+
     failures: list[str] = field(default_factory=list)
     """What may not happen, in words."""
 
@@ -79,15 +82,17 @@ class Site:
     _turn: threading.Condition = field(default_factory=threading.Condition)
     _working: int = 0
     _alone: bool = False
+    _full: bool = False
+    _full_until: float = 0.0
 
     @classmethod
-    def create(cls, folder: Path, index: Index, seed: int) -> Site:
-        """Lay it out in an empty folder that everybody can enter."""
+    def create(cls, folder: Path, disk: Path, index: Index, seed: int) -> Site:
+        """Lay it out in empty folders that everybody can enter."""
         users = other_users(USERS)
-        shared = SharedCache.create(folder, index, users)
+        shared = SharedCache.create(disk, index, users)
         runner = Cacheadmin(folder / "cacheadmin")
         runner.folder.mkdir()
-        site = cls(folder, shared, runner, seed)
+        site = cls(folder, shared, runner, seed, disk)
         for user in users:
             for place in (shared.home(user), site.attic(user)):
                 place.mkdir(parents=True, exist_ok=True)
@@ -100,11 +105,11 @@ class Site:
     @property
     def registry(self) -> Path:
         """Where users register environments."""
-        return self.folder / "registry"
+        return self.disk / "registry"
 
     def attic(self, user: User) -> Path:
         """Return a folder of a user's that no source of the policy looks at."""
-        return self.folder / "attic" / user.name
+        return self.disk / "attic" / user.name
 
     def chance(self, name: str) -> random.Random:
         """Return the chance of one thread."""
@@ -136,6 +141,28 @@ class Site:
         """Note what was done."""
         with self._guard:
             self.counts[what] = self.counts.get(what, 0) + number
+
+    # What goes wrong around it
+
+    @property
+    def knows_the_time(self) -> bool:
+        """Whether a prune has noted what the true time is."""
+        return self.counts.get("prunes", 0) > 0
+
+    def full_from_now_on(self) -> None:
+        """Note that the disk is about to be full."""
+        with self._guard:
+            self._full = True
+
+    def full_no_more(self) -> None:
+        """Note that there is room again."""
+        with self._guard:
+            self._full, self._full_until = False, time.monotonic()
+
+    def was_full_since(self, moment: float) -> bool:
+        """Whether the disk is full, or was at some time since a moment (monotonic)."""
+        with self._guard:
+            return self._full or self._full_until > moment
 
     # Turns
 
