@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
+.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults power-cuts fuzz mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,10 +81,16 @@ soak: dev ## ten minutes of everybody at once (root; ARGS='--minutes 60')
 faults: dev ## each system call of each command fails, or is the last one (root; hours)
 	$(BIN)/python -m tests.faults $(ARGS)
 
+power-cuts: dev ## cut the power at each flush of a recorded disk (root; qemu, FUSE)
+	$(BIN)/python -m tests.power_cuts $(ARGS)
+
+fuzz: dev ## ten minutes for each parser of what others write (ARGS='--seconds 60')
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
 mutation: dev ## change one thing in the core: some test must notice (ARGS='--sample 100')
 	$(BIN)/python -m tests.mutation $(ARGS)
 
-proof: dev ## soak, faults, generated cases and mutants; writes docs/reliability.md (root; hours)
+proof: dev ## soak, faults, power cuts, generated cases and mutants; writes docs/reliability.md (root; hours)
 	$(BIN)/python -m tests.proof $(ARGS)
 
 bench: dev ## side-by-side timings; prints ratios, fails on none

@@ -53,7 +53,11 @@ def main() -> int:
                     f"{time.monotonic() - begun:.0f} s",
                     flush=True,
                 )
-                figures[f"{name} on {kind}"] = {"cuts": len(trials), "wrong": wrong}
+                figures[f"{name} on {kind}"] = {
+                    "cuts": cuts,
+                    "tried": len(trials),
+                    "wrong": wrong,
+                }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if options.json:

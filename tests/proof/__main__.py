@@ -103,6 +103,23 @@ def _of_faults(figures: dict[str, Any]) -> tuple[str, str]:
     return f"{faults:,} faults, {calls:,} calls, {len(figures)} commands", str(wrong)
 
 
+def _of_power_cuts(figures: dict[str, Any]) -> tuple[str, str]:
+    cuts = sum(one["cuts"] for one in figures.values())
+    tried = sum(one["tried"] for one in figures.values())
+    wrong = sum(len(one["wrong"]) for one in figures.values())
+    return f"{tried:,} of {cuts:,} cuts, {len(figures)} commands on ext4 and XFS", str(wrong)
+
+
+def _of_fuzz(figures: dict[str, Any]) -> tuple[str, str]:
+    inputs = sum(one["inputs"] for one in figures.values())
+    kept = sum(one["kept"] for one in figures.values())
+    seconds = max(one["seconds"] for one in figures.values())
+    wrong = sum(len(one["failures"]) for one in figures.values())
+    return f"{len(figures)} parsers, {seconds:.0f} s each: {inputs:,} inputs, {kept:,} kept", str(
+        wrong
+    )
+
+
 def _of_tests(figures: dict[str, Any]) -> tuple[str, str]:
     passed, failed = figures.get("passed", 0), figures.get("failed", 0)
     return f"{passed + failed} tests in {figures['seconds']:,} s", str(failed)
@@ -127,6 +144,12 @@ PROOFS = {
         "make faults",
         _of_faults,
     ),
+    "power-cuts": Proof(
+        "Power cut: at each flush of the disk, and with any part of what was written since",
+        ("-m", "tests.power_cuts"),
+        "make power-cuts",
+        _of_power_cuts,
+    ),
     "properties": Proof(
         "Properties: a site over time, by chance, on a real disk",
         ("-m", "pytest", "-q", "-m", "long", "tests/property/test_a_site_over_time.py"),
@@ -135,11 +158,10 @@ PROOFS = {
         writes=False,
     ),
     "fuzz": Proof(
-        "Fuzz: every parser of what others write, 20,000 cases each",
-        ("-m", "pytest", "-q", "-m", "long", "tests/property/test_what_others_write.py"),
-        "make test-long ARGS=tests/property/test_what_others_write.py",
-        _of_tests,
-        writes=False,
+        "Fuzz: every parser of what others write, led by the lines that it runs",
+        ("-m", "tests.fuzz"),
+        "make fuzz",
+        _of_fuzz,
     ),
     "mutation": Proof(
         "Mutation: one change in planner, trial or transaction; some test must notice",

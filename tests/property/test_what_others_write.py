@@ -405,7 +405,7 @@ name = "six"
 version = "1.0"
 source = { registry = "https://example.org/simple" }
 """
-_SEEDS = (
+SEEDS = (
     b"",
     b"home = /usr/bin\nuv = 0.13.9\n",
     b"Name: six\nVersion: 1.0\nRequires-Dist: idna>=3\n\n",
@@ -422,7 +422,7 @@ _SEEDS = (
 @st.composite
 def spoiled(draw: st.DrawFn) -> bytes:
     """Draw bytes, or a real file with some of its bytes exchanged, doubled or cut."""
-    content = draw(st.sampled_from(_SEEDS))
+    content = draw(st.sampled_from(SEEDS))
     for _ in range(draw(st.integers(0, 4))):
         place = draw(st.integers(0, len(content)))
         piece = draw(
