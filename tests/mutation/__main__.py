@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.mutation.by_hand import by_hand
 from tests.mutation.mutants import Mutant, count_mutants, make_mutant
 from tests.support.packages import packages_folder
 from tests.support.uv_releases import REPOSITORY, releases_folder
@@ -59,7 +60,7 @@ _MOST_SECONDS = 600
 def main() -> int:
     """Try a sample of all mutants; print who survived, and the score."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
-    parser.add_argument("places", nargs="*", help="folders or modules; planner, trial, transaction")
+    parser.add_argument("places", nargs="*", help="planner, trial, transaction, by-hand")
     parser.add_argument("--sample", type=int, default=40, help="so many mutants of each place")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
@@ -68,6 +69,14 @@ def main() -> int:
     figures = {}
     try:
         _copy(folder)
+        if not options.places or "by-hand" in options.places:
+            known = by_hand(REPOSITORY)
+            left = [
+                f"{module}:{mutant.line}: {mutant.words}"
+                for module, mutant, tests in known
+                if _survives(folder, module, mutant, tests)
+            ]
+            figures["by hand"] = {"mutants": len(known), "survivors": left}
         for place, tests in TESTS.items():
             if options.places and not any(word in place for word in options.places):
                 continue
