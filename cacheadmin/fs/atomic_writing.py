@@ -17,7 +17,8 @@ import os
 import secrets
 import stat
 
-from cacheadmin.errors import CacheadminError, NotPermitted
+from cacheadmin.errors import CacheadminError, NoRoom, NotPermitted
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import failure, kind_words
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -84,6 +85,8 @@ def _remove_if_there(name: str, folder_fd: int) -> None:
 def _explained(path: str, error: OSError) -> CacheadminError:
     what = failure(path, error)
     message = f"{path} can't be written: {what.reason}"
+    if is_full(error):
+        return NoRoom(message, hint="free some room there")
     if isinstance(error, PermissionError):
         return NotPermitted(message, hint="name a file in a folder that you may write to")
     if what.missing:

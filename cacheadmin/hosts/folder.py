@@ -10,9 +10,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import NotPermitted
+from cacheadmin.errors import NoRoom, NotPermitted
 from cacheadmin.evidence.observations import Observation, Observations
 from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file_and_status
 from cacheadmin.hosts.documents import MOST_BYTES, Unbelievable, decode, encode
 from cacheadmin.policy.host_names import MOST_HOSTS, name_problem
@@ -60,7 +61,7 @@ class HostsFolder:
         """Keep an observation in place of the one that its host told before.
 
         Raises NotPermitted where the caller's word would not be believed, or
-        can't be written.
+        can't be written, NoRoom where the disk is full.
         """
         if os.geteuid() not in self._believed:
             raise NotPermitted(
@@ -126,9 +127,12 @@ class HostsFolder:
         return ""
 
 
-def _unwritten(path: str, error: OSError) -> NotPermitted:
+def _unwritten(path: str, error: OSError) -> NoRoom | NotPermitted:
+    words = f"the observation can't be written to {path}: {error.strerror}"
+    if is_full(error):
+        return NoRoom(words, hint="free some room there; what this host told before stays")
     return NotPermitted(
-        f"the observation can't be written to {path}: {error.strerror}",
+        words,
         hint="run it as root or the owner of the cache, on a host that mounts it for writing, "
         "or set state: postgresql+psycopg://... in the policy",
     )

@@ -330,6 +330,20 @@ def test_a_file_that_has_no_room_is_named(
             disk(*command)
 
 
+def test_an_observation_that_has_no_room_is_no_matter_of_rights(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        disk("observe", policy, code=0)
+        fill(mounted)
+        said = disk("observe", policy, code=7).stderr
+        assert said.startswith("cacheadmin: no room: ")
+        assert "can't be written" in said
+        assert "run it as root" not in said
+
+
 def small_disk(folder: Path, index: Index, command_line: Cacheadmin) -> FullDisk:
     """Make a cache with much that nobody needs, on a disk that is not full yet."""
     (folder / "state").mkdir()
