@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -315,8 +315,11 @@ class Trials:
         """
         entries = self.tripwires.entries()
         if not entries and not self.ledger.springs:
-            self._clear_unrecorded()
-            remove_trial_folder(self.folder)
+            with prunes_kept_out(self.cache, 0.0) as alone, suppress(OSError):
+                if alone:
+                    # Else, or where it can't go now, it goes another time.
+                    self._clear_unrecorded()
+                    remove_trial_folder(self.folder)
             return
         self.ledger = replace(self.ledger, rooted=frozenset(entries))
         self._try_write()

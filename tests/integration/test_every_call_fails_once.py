@@ -44,6 +44,17 @@ def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> No
 
 
 @pytest.mark.long
+def test_a_folder_of_trials_that_cant_go_stays_for_the_next_run(open_folder: Path) -> None:
+    import_everything()
+    site = SmallSite.build(open_folder)
+    faults = Faults(site, commands()["prune-ends-trials"])
+    marker = str(site.cache / "archive-v0" / "cacheadmin.trial" / ".cacheadmin")
+    calls = [one for one in faults.calls() if one.name == "unlinkat" and one.paths == (marker,)]
+    assert calls
+    assert faults.attempt(calls[-1], errno.EBUSY).wrong == []
+
+
+@pytest.mark.long
 def test_a_decoy_that_cant_be_removed_waits_for_the_next_run(open_folder: Path) -> None:
     import_everything()
     site = SmallSite.build(open_folder)
