@@ -74,6 +74,7 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     from itertools import groupby
 
     from cacheadmin.doctor.becoming import become_words
+    from cacheadmin.acting import as_caller
     from cacheadmin.doctor.script_files import script_name, write_scripts
     from cacheadmin.doctor.scripts import script_for
     from cacheadmin.errors import WrongUsage
@@ -102,7 +103,9 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     if not scripts:
         output.note("nothing is broken: no script was written")
         return 0
-    for path in write_scripts(target, scripts):
+    with as_caller():
+        written = write_scripts(target, scripts)
+    for path in written:
         way = ways[os.path.basename(path)]
         output.note(f"wrote {path}; as root: {way} < {shell_word(path)}")
     output.note("each is for its user alone")
