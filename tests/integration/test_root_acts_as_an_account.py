@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -198,6 +199,53 @@ def test_the_account_can_neither_signal_nor_trace_what_acts_as_it(
     finally:
         guard.send_signal(signal.SIGTERM)
         guard.wait(30)
+
+
+def confined(rights: set[str]) -> list[str]:
+    """Return the words that run a command with no other capabilities than these."""
+    bounding = ",".join(["-all", *(f"+{name.lower().removeprefix('cap_')}" for name in rights)])
+    return ["setpriv", f"--bounding-set={bounding}", "--no-new-privs"]
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is missing")
+@pytest.mark.parametrize(
+    ("unit", "command", "codes"),
+    [
+        ("cacheadmin@.service", "prune", {0}),
+        ("cacheadmin-audit@.service", "audit", {0, 8}),
+        ("cacheadmin-observe@.service", "observe", {0}),
+    ],
+)
+def test_units_have_the_rights_for_it(
+    cacheadmin: Cacheadmin,
+    cache: tuple[SharedCache, User],
+    unit: str,
+    command: str,
+    codes: set[int],
+) -> None:
+    shared, eve = cache
+    policy = policy_of(cacheadmin, shared, eve)
+    lines = (REPOSITORY / "docs/operations/systemd" / unit).read_text().splitlines()
+    (kept,) = [line for line in lines if line.startswith("CapabilityBoundingSet=")]
+    rights = set(kept.partition("=")[2].split())
+
+    def run(rights: set[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*confined(rights), *cacheadmin.command(command, policy)],
+            env=cacheadmin.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    without = run(rights - {"CAP_SETUID"})
+    assert without.returncode in (77, 8), without
+    said = without.stdout + without.stderr
+    assert f"root can't act as uid {eve.uid} here: Operation not permitted" in said
+    done = run(rights)
+    assert done.returncode in codes, done
+    assert "can't act as" not in done.stdout + done.stderr
+    assert owners_below(shared.path) == {eve.uid}
 
 
 # A process that acts as an account, and asks a reader of it, and one of another owner.
