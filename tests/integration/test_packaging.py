@@ -50,6 +50,14 @@ def test_the_wheel_has_the_example_policies_and_the_release_table(wheel_names: l
     assert "cacheadmin/py.typed" in wheel_names
 
 
+def test_the_wheel_has_what_the_page_is_made_of(wheel_names: list[str]) -> None:
+    folder = REPOSITORY / "cacheadmin" / "report" / "page"
+    files = [*folder.glob("templates/*"), folder / "style.css", folder / "sort.js"]
+    assert len(files) == 6
+    for file in files:
+        assert str(file.relative_to(REPOSITORY)) in wheel_names
+
+
 def test_the_wheel_has_no_tests_in_it(wheel_names: list[str]) -> None:
     assert not [name for name in wheel_names if name.startswith("tests/")]
 
