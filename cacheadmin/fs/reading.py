@@ -53,12 +53,8 @@ def read_file_and_status(
         return opened
     fd, status = opened
     try:
-        if status.st_size > limit:
-            return ReadFailure(name, f"larger than {limit} bytes")
-        content = _read_at_most(fd, name, status.st_size, limit)
+        content = read_opened(name, fd, status, limit)
         return content if isinstance(content, ReadFailure) else (content, status)
-    except OSError as error:
-        return failure(name, error)
     finally:
         os.close(fd)
 
@@ -80,6 +76,25 @@ def open_file(name: str, dir_fd: int | None = None) -> tuple[int, os.stat_result
         return fd, status
     os.close(fd)
     return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
+
+
+def read_opened(name: str, fd: int, status: os.stat_result, limit: int) -> bytes | ReadFailure:
+    """Return the content of a file that `open_file` opened, of at most ``limit`` bytes."""
+    if status.st_size > limit:
+        return ReadFailure(name, f"larger than {limit} bytes")
+    try:
+        return _read_at_most(fd, name, status.st_size, limit)
+    except OSError as error:
+        return failure(name, error)
+
+
+def read_link_and_status(name: str, dir_fd: int) -> tuple[str, os.stat_result]:
+    """Return what a link says, and its own status, of that very link. Raises OSError."""
+    fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        return os.readlink("", dir_fd=fd), os.fstat(fd)
+    finally:
+        os.close(fd)
 
 
 def read_linked_file(name: str, limit: int) -> bytes | ReadFailure:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,12 @@ def read_archives(
     else:
         memory = None
     ours = (TRIAL_FOLDER,) if bucket == ARCHIVES else ()
-    for name in (name for name in os.listdir(bucket_fd) if name not in ours):
+    with os.scandir(bucket_fd) as entries:
+        listed = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries if e.name not in ours]
+    for name, is_folder in listed:
+        is_new = is_folder and (memory is None or not memory.knows_archive(name))
         try:
-            status = os.stat(name, dir_fd=bucket_fd, follow_symlinks=False)
+            status, inside = _status_and_names(bucket_fd, name, open_first=is_new)
         except FileNotFoundError:
             continue
         if memory is not None and (same := memory.same_archive(name, status)) is not None:
@@ -83,24 +87,29 @@ def read_archives(
                 what = f"a {'link' if link else 'file'} where archives are"
                 yield Stray(path, what, not link, status.st_uid, _newest(status))
                 continue
-            inside = _list(bucket_fd, name)
+            inside = _list(bucket_fd, name) if inside is None else inside
         except FileNotFoundError:
             continue
         except OSError as error:
             yield Unreadable(path, failure(path, error).reason, status.st_uid)
             yield _archive(name, path, [], status)
             continue
-        temporary = is_temporary(name)
-        if temporary or not inside or not is_archive_id(name):
-            what = "a temporary folder" if temporary else "an empty folder"
-            if inside and not temporary:
-                what = "a folder with a name that no archive has"
-            removable = temporary or not inside
-            yield Stray(path, what, removable, status.st_uid, _newest(status))
-            continue
-        yield _archive(name, path, inside, status)
-        if memory is not None and status.st_dev == memory.device:
-            yield ArchiveSeen(ArchiveId(name), newest_change_ns((status,)))
+        found = _folder(name, path, inside, status)
+        yield found
+        if memory is not None and isinstance(found, Archive) and status.st_dev == memory.device:
+            yield ArchiveSeen(found.id, newest_change_ns((status,)))
+
+
+def _folder(name: str, path: str, inside: list[str], status: os.stat_result) -> Archive | Stray:
+    """Return what a folder among archives is, by its name and the names in it."""
+    temporary = is_temporary(name)
+    if not temporary and inside and is_archive_id(name):
+        return _archive(name, path, inside, status)
+    what = "a temporary folder" if temporary else "an empty folder"
+    if inside and not temporary:
+        what = "a folder with a name that no archive has"
+    removable = temporary or not inside
+    return Stray(path, what, removable, status.st_uid, _newest(status))
 
 
 def is_tripwire(bucket_fd: int, entry: str) -> bool:
@@ -203,13 +212,42 @@ def _content(names: list[str]) -> tuple[ArchiveContent, str | None, str | None]:
     return ArchiveContent.WHEEL, normalized(package), version
 
 
+def _status_and_names(
+    folder_fd: int, name: str, *, open_first: bool
+) -> tuple[os.stat_result, list[str] | None]:
+    """Return the status of a folder, and the names in it: in one look where it can be opened.
+
+    Names are None where it was not, or could not be, opened. Raises FileNotFoundError.
+    """
+    fd = None
+    if open_first:
+        with suppress(OSError):
+            fd = open_directory(name, folder_fd)
+    if fd is None:
+        return os.stat(name, dir_fd=folder_fd, follow_symlinks=False), None
+    try:
+        # Before the listing: a change during it must look like a later one.
+        status = os.fstat(fd)
+        note_owner(status.st_uid)
+        try:
+            return status, _names_in(fd)
+        except OSError:
+            return status, None
+    finally:
+        os.close(fd)
+
+
 def _list(folder_fd: int, name: str) -> list[str]:
     fd = open_directory(name, folder_fd)
     try:
-        with os.scandir(fd) as entries:
-            names = [entry.name for entry in islice(entries, _MAX_NAMES + 1)]
+        return _names_in(fd)
     finally:
         os.close(fd)
+
+
+def _names_in(fd: int) -> list[str]:
+    with os.scandir(fd) as entries:
+        names = [entry.name for entry in islice(entries, _MAX_NAMES + 1)]
     if len(names) > _MAX_NAMES:
         raise OSError(errno.E2BIG, f"it has more than {_MAX_NAMES} names")
     return names

@@ -101,6 +101,10 @@ class CacheMemory:
 
     # What a reader asks
 
+    def knows_archive(self, name: str) -> bool:
+        """Whether anything is remembered of an archive, still valid or not."""
+        return name in self._archive_numbers
+
     def same_archive(self, name: str, status: os.stat_result) -> int | None:
         """Return the number of an archive that is as it was; ``status`` is its ``lstat``."""
         number = self._archive_numbers.get(name)

@@ -16,14 +16,17 @@ import re
 import stat
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from cacheadmin.fs.reading import (
     ReadFailure,
     failure,
     open_directory,
     open_directory_beneath,
+    open_file,
     read_file,
+    read_link_and_status,
+    read_opened,
 )
 from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
@@ -43,6 +46,7 @@ from cacheadmin.readers import note_owner
 from cacheadmin.uv.layout import (
     ARCHIVES,
     METADATA_SUFFIX,
+    POINTER_SUFFIXES,
     ROOTS_FOLDER,
     SOURCE_KINDS,
     UNPACKED_SOURCES,
@@ -79,6 +83,7 @@ _METADATA = "metadata.msgpack"
 _WHEEL_SUFFIX = ".whl"
 
 _Kind = Literal["http", "rev"]
+_POINTER_KINDS: tuple[_Kind, ...] = ("http", "rev")
 
 # What pointer files with several names say, by device, inode and kind.
 _Shared = dict[tuple[int, int, str], "ArchiveId | None"]
@@ -129,6 +134,10 @@ class _Listing:
     """Links."""
     files: dict[str, os.stat_result]
     """Everything else."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """What links say."""
+    unopened: set[str] = field(default_factory=set)
+    """Names of pointer files: their status comes with their content, in one look less."""
     led_to: dict[str, ArchiveId | None] = field(default_factory=dict)
     """Which archive a link leads to, where that was asked."""
     is_doubtful: bool = False
@@ -241,25 +250,35 @@ class _Reader:
 
     def _list(self, fd: int, path: str, own: os.stat_result) -> _Listing:
         listing = _Listing(own, [], {}, {})
+        of_wheels = self.kind in WHEEL_KINDS
         with os.scandir(fd) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     listing.folders.append(entry.name)
                     continue
-                try:
-                    status = entry.stat(follow_symlinks=False)
-                except OSError as error:
-                    self._unreadable(f"{path}/{entry.name}", error)
-                    listing.is_doubtful = True
-                    continue
-                is_link = stat.S_ISLNK(status.st_mode)
                 # A tripwire is ours: no entry, and no sign that a release uses the bucket.
+                is_link = entry.is_symlink()
                 if is_link and self._is_tripwire(f"{path}/{entry.name}"):
                     listing.is_doubtful = True
-                    continue
-                self.found.wrote(self.bucket, status)
-                (listing.links if is_link else listing.files)[entry.name] = status
+                elif of_wheels and not is_link and entry.name.endswith(POINTER_SUFFIXES):
+                    listing.unopened.add(entry.name)
+                else:
+                    self._list_one(fd, path, entry, listing)
         return listing
+
+    def _list_one(self, fd: int, path: str, entry: os.DirEntry[str], listing: _Listing) -> None:
+        try:
+            if entry.is_symlink():
+                text, status = read_link_and_status(entry.name, fd)
+                listing.texts[entry.name] = text
+            else:
+                status = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            self._unreadable(f"{path}/{entry.name}", error)
+            listing.is_doubtful = True
+            return
+        self.found.wrote(self.bucket, status)
+        (listing.links if stat.S_ISLNK(status.st_mode) else listing.files)[entry.name] = status
 
     def _unreadable(self, path: str, error: OSError, uid: int | None = None) -> None:
         problem = failure(path, error)
@@ -273,7 +292,7 @@ class _Reader:
         for name in listing.folders:
             yield from self._visit(fd, name, f"{path}/{name}", depth + 1)
         keys: dict[str, dict[str, str]] = {}
-        for name in (*listing.links, *listing.files):
+        for name in (*listing.links, *listing.files, *listing.unopened):
             parsed = pointer_key(name)
             if parsed is None:
                 continue
@@ -314,7 +333,7 @@ class _Reader:
         linked folder may hold pointers, a file may be one of a release to come.
         """
         if name in listing.links:
-            listing.led_to[name] = self._linked_archive(fd, name)
+            listing.led_to[name] = self._linked_archive(listing, name)
             if listing.led_to[name] is not None:
                 return True
         if name not in _BESIDE_POINTERS:
@@ -340,15 +359,12 @@ class _Reader:
     ) -> None:
         archives: set[ArchiveId] = set()
         understood = True
-        for kind in ("http", "rev"):
+        for kind in _POINTER_KINDS:
             if kind not in names:
                 continue
-            status = listing.files.get(names[kind])
-            if status is not None and not note_owner(status.st_uid):
-                self._over_time(path, status.st_uid)
-                understood = False
-                continue
-            named = self._archive_in(fd, names[kind], kind, status)
+            named = None
+            if names[kind] in listing.unopened:
+                named = self._archive_in(fd, path, kind, listing)
             if named is None:
                 understood = False
             else:
@@ -379,28 +395,39 @@ class _Reader:
             self._spent.add(uid)
             self.found.unreadable.append(Unreadable(path, OVER_TIME, uid))
 
-    def _archive_in(
-        self, fd: int, name: str, kind: str, status: os.stat_result | None
-    ) -> ArchiveId | None:
-        # uv never gives one file two names. Who does, a thousand times, has it read once.
-        shared = (status.st_dev, status.st_ino, kind) if status and status.st_nlink > 1 else None
-        if shared is not None and shared in self.shared:
-            return self.shared[shared]
-        content = read_file(name, MAX_BYTES, fd)
-        named = None
-        if not isinstance(content, ReadFailure):
-            named = archive_named_by(content, cast("_Kind", kind))
+    def _archive_in(self, fd: int, path: str, kind: _Kind, listing: _Listing) -> ArchiveId | None:
+        """Return the archive that a pointer file names, and note the file's status."""
+        name = f"{path.rpartition('/')[2]}.{kind}"
+        opened = open_file(name, fd)
+        if isinstance(opened, ReadFailure):
+            self._note_file(name, _status_of(fd, name) or listing.status, listing)
+            return None
+        file, status = opened
+        try:
+            self._note_file(name, status, listing)
+            if not note_owner(status.st_uid):
+                self._over_time(path, status.st_uid)
+                return None
+            # uv never gives one file two names. Who does, a thousand times, has it read once.
+            shared = (status.st_dev, status.st_ino, kind) if status.st_nlink > 1 else None
+            if shared is not None and shared in self.shared:
+                return self.shared[shared]
+            content = read_opened(name, file, status, MAX_BYTES)
+        finally:
+            os.close(file)
+        named = None if isinstance(content, ReadFailure) else archive_named_by(content, kind)
         archive = None if named is None else ArchiveId(named)
         if shared is not None:
             self.shared[shared] = archive
         return archive
 
-    def _linked_archive(self, fd: int, name: str) -> ArchiveId | None:
-        try:
-            target = os.readlink(name, dir_fd=fd)
-        except OSError:
-            return None
-        found = _LINK_TO_ARCHIVE.search(target)
+    def _note_file(self, name: str, status: os.stat_result, listing: _Listing) -> None:
+        listing.files[name] = status
+        self.found.wrote(self.bucket, status)
+
+    @staticmethod
+    def _linked_archive(listing: _Listing, name: str) -> ArchiveId | None:
+        found = _LINK_TO_ARCHIVE.search(listing.texts[name])
         return ArchiveId(found[1]) if found and is_archive_id(found[1]) else None
 
     # Source distributions: .../revision.{http,rev} names one of its sibling folders
@@ -422,7 +449,7 @@ class _Reader:
                 yield
             return
         for name, status in listing.links.items():
-            if self._linked_archive(fd, name) is None:
+            if self._linked_archive(listing, name) is None:
                 self._not_read(f"{path}/{name}", "a link that leads to no archive", status.st_uid)
         is_revision = depth > 0 and bool(listing.links or _METADATA in listing.files)
         if is_revision:
@@ -460,7 +487,7 @@ class _Reader:
             self.found.watched[path] = status.st_mtime_ns
             listing = self._list(fd, path, status)
             for link, status in listing.links.items():
-                if self._linked_archive(fd, link) is None:
+                if self._linked_archive(listing, link) is None:
                     what = "a link that leads to no archive"
                     self._not_read(f"{path}/{link}", what, status.st_uid)
             self._add_revision(fd, path, listing, current, files)
@@ -477,7 +504,7 @@ class _Reader:
         current: bool | None,
         files: tuple[str, ...] = (),
     ) -> None:
-        archives = {name: self._linked_archive(fd, name) for name in listing.links}
+        archives = {name: self._linked_archive(listing, name) for name in listing.links}
         wheels = sorted(name for name in listing.files if name.endswith(_WHEEL_SUFFIX))
         package, version = _named_by_path(path)
         for name in (*listing.links, *(wheel.removesuffix(_WHEEL_SUFFIX) for wheel in wheels)):
@@ -514,7 +541,7 @@ class _Reader:
     def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
         for name, status in listing.links.items():
             inner = f"{path}/{name}"
-            archive = self._linked_archive(fd, name)
+            archive = self._linked_archive(listing, name)
             if archive is None:
                 what = "a link that leads to no archive"
                 self.found.strays.append(
@@ -572,11 +599,16 @@ class _Reader:
             os.close(fd)
 
 
-def _owner(parent_fd: int, name: str) -> int | None:
+def _status_of(parent_fd: int, name: str) -> os.stat_result | None:
     try:
-        return os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_uid
+        return os.stat(name, dir_fd=parent_fd, follow_symlinks=False)
     except OSError:
         return None
+
+
+def _owner(parent_fd: int, name: str) -> int | None:
+    status = _status_of(parent_fd, name)
+    return None if status is None else status.st_uid
 
 
 def _named_by_path(path: str) -> tuple[str | None, str | None]:
