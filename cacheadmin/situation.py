@@ -35,6 +35,7 @@ from cacheadmin.policy.loading import load_policy
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.policy.teams import team_of
 from cacheadmin.readers import Readers
+from cacheadmin.readers.strength import strength_of
 from cacheadmin.run_memory import observes_use, remember_environments
 from cacheadmin.sizing import Sizing
 from cacheadmin.state.memory_file import MemoryFile
@@ -179,7 +180,11 @@ def look_with(
     """
     with (
         open_cache(loaded.policy.cache) as cache,
-        Readers(loaded.policy.scan.limits.of_readers, keep=(cache.fd,)) as readers,
+        Readers(
+            loaded.policy.scan.limits.of_readers,
+            keep=(cache.fd,),
+            strength=strength_of(loaded.policy.scan.executor, loaded.policy.scan.workers),
+        ) as readers,
     ):
         state = open_state(loaded.policy.state, cache=cache.identity)
         here = host_time()

@@ -311,10 +311,18 @@ class ScanLimits(ScanLimitsMeaning, Section):
 class Scan(Section):
     """How environments are scanned."""
 
-    executor: Literal["threads", "processes", "dask"] = Field(
-        "threads", description="what runs the scan"
+    executor: Literal["auto", "processes", "threads", "dask"] = Field(
+        "auto",
+        description="auto: few readers, and many where they are found to wait for storage; "
+        "processes: as many as workers says; threads: as auto",
     )
-    workers: int | None = Field(None, ge=1, le=1024, description="how many; left out: one a core")
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="how many readers, with auto at most; left out: 16 with auto, "
+        "one a core with processes",
+    )
     address: str | None = Field(None, description="address of a dask scheduler")
     full_every: Duration = Field(
         timedelta(days=7),

@@ -16,8 +16,11 @@ _Used = Callable[["Policy"], bool]
 
 # The key, whether it is in use, and what its JSON Schema still allows.
 _UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = (
-    ("scan.executor", lambda policy: policy.scan.executor != "threads", {"const": "threads"}),
-    ("scan.workers", lambda policy: policy.scan.workers is not None, {"type": "null"}),
+    (
+        "scan.executor",
+        lambda policy: policy.scan.executor == "dask",
+        {"enum": ["auto", "processes", "threads"]},
+    ),
     ("scan.address", lambda policy: policy.scan.address is not None, {"type": "null"}),
 )
 

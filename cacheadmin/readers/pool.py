@@ -13,7 +13,6 @@ half. Things of unknown owners count together, as if they were one account's.
 
 from __future__ import annotations
 
-import os
 import select
 import time
 from collections import Counter, deque
@@ -25,17 +24,18 @@ from cacheadmin.readers.confinement import load_system_calls
 from cacheadmin.readers.owners import OWNER, ask_owners
 from cacheadmin.readers.plain_data import decoder
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
+from cacheadmin.readers.strength import Strength, usual_strength
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-# More would wait for the same disk, and each has to learn again where links lead.
-_MOST_WORKERS = 2
-
 # Where all is said by then, forking another reader takes longer than it saves.
 _START_ANOTHER_AFTER_SECONDS = 0.5
+
+# Where readers wait for storage, others do not take a processor from them.
+_START_MANY_AFTER_SECONDS = 0.1
 
 # Failures of one account after which nothing more of it is read.
 _FAILURES_OF_ONE = 3
@@ -63,8 +63,8 @@ class Readers:
     """A pool of readers, for one run; close it, or use it in a ``with``.
 
     ``keep`` are descriptors that readers need, such as the open cache's. ``workers``:
-    so many at once, where all are sure to have enough to do; without, few, and the
-    second one late. ``owner``: the account that its readers become.
+    so many at once, where all are sure to have enough to do; without, as ``strength``
+    says, and the second one late. ``owner``: the account that its readers become.
     ``shares``: they may let files share their blocks.
     """
 
@@ -74,6 +74,7 @@ class Readers:
         *,
         keep: Iterable[int] = (),
         workers: int | None = None,
+        strength: Strength | None = None,
         owner: ActingAccount | None = None,
         shares: bool = False,
     ) -> None:
@@ -88,7 +89,10 @@ class Readers:
         self._first_failures: dict[int | None, str] = {}
         self._generation = 0
         self._at_once = workers is not None
-        self._most = min(_MOST_WORKERS, os.cpu_count() or 1) if workers is None else workers
+        self._strength = strength or usual_strength()
+        if workers is not None:
+            self._strength = Strength(workers, workers)
+        self._they_wait = False
         self._libc = load_system_calls()
 
     def __enter__(self) -> Self:
@@ -215,6 +219,18 @@ class Readers:
         why = self._first_failures.get(uid, "")
         return Unreadable(f"too much else of the same owner could not be read ({why})", uid)
 
+    @property
+    def _most(self) -> int:
+        """How many may work at once, by what is known of their storage."""
+        return self._strength.most if self._they_wait else self._strength.usual
+
+    def _note_waiting(self) -> None:
+        """Look whether readers wait for storage, if that would change anything."""
+        if self._they_wait or self._strength.most <= self._strength.usual:
+            return
+        told = [worker.waiting.is_most() for worker in self._workers if worker.handed]
+        self._they_wait = bool(told) and all(told)
+
     def _start(self) -> Worker:
         worker = Worker(
             self._libc, self._questions, self.limits, self._keep, self._owner, shares=self._shares
@@ -251,6 +267,8 @@ class _Run(Generic[Item, Answer]):
         self._replies: list[Reply[Item, Answer] | None] = [None] * len(items)
         self._answered = 0
         self._begun = time.monotonic()
+        for worker in readers._workers:
+            worker.waiting.begin()
 
     def finish(self) -> list[Reply[Item, Answer]]:
         while self._hand_out():
@@ -275,9 +293,15 @@ class _Run(Generic[Item, Answer]):
     def _may_start(self) -> bool:
         """Whether another reader may be started: the first one at once, others where it pays."""
         readers = self._readers
-        late = time.monotonic() - self._begun > _START_ANOTHER_AFTER_SECONDS
+        readers._note_waiting()
+        late = time.monotonic() - self._begun > self._patience_seconds
         may_more = len(readers._workers) < readers._most and (late or readers._at_once)
         return not readers._workers or may_more
+
+    @property
+    def _patience_seconds(self) -> float:
+        many = self._readers._most > usual_strength().usual
+        return _START_MANY_AFTER_SECONDS if many else _START_ANOTHER_AFTER_SECONDS
 
     def _hand_to(self, worker: Worker) -> None:
         if worker.handed:
@@ -323,8 +347,8 @@ class _Run(Generic[Item, Answer]):
             poll.register(fd, select.POLLIN)
         left = min(self._deadline_of(worker) - worker.waited_seconds for worker in busy.values())
         slice_seconds = min(_SLICE_SECONDS, max(left, 0.0))
-        if len(self._readers._workers) < self._readers._most:
-            slice_seconds = min(slice_seconds, _START_ANOTHER_AFTER_SECONDS)
+        if self._waiting and len(self._readers._workers) < self._readers._strength.most:
+            slice_seconds = min(slice_seconds, _START_MANY_AFTER_SECONDS)
         begun = time.monotonic()
         ready = {fd for fd, _ in poll.poll(slice_seconds * 1000 + 1)}
         passed = min(time.monotonic() - begun, _SLICE_SECONDS)

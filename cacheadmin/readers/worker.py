@@ -17,6 +17,7 @@ from cacheadmin.readers.frames import HEADER, MAX_FRAME, MOST_EXTENSIONS, Kind, 
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
 from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
 from cacheadmin.readers.serving import Reader, Request
+from cacheadmin.readers.strength import Waiting
 
 if TYPE_CHECKING:
     import ctypes
@@ -116,6 +117,8 @@ class Worker:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
+        self.waiting = Waiting(self.pid)
+        """How much of its time it waits for storage."""
 
     def hand(
         self,

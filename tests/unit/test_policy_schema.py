@@ -43,7 +43,7 @@ def accepted_by_check(text: str) -> bool:
         "audit: {suppress: [{rule: suppression-unused, reason: x, expires: 2027-01-01}]}",
         "hosts: {expect: node1}",
         "scan: {executor: dask}",
-        "scan: {workers: 4}",
+        "scan: {workers: 0}",
         "aliases: [relative]",
         "quarantine: {path: /srv/../x}",
         "quarantine: {path: /srv/./x}",
@@ -78,6 +78,7 @@ def test_it_refuses_what_check_refuses(validator: Draft202012Validator, added: s
         "prune: {unused: {after: off}}",
         "prune: {environments: never}",
         "scan: {executor: threads}",
+        "scan: {executor: processes, workers: 16}",
         "lock: {timeout: 1d 12h}",
     ],
 )
