@@ -73,8 +73,8 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     """Write a script a user into a folder, or print the only one; return how many were written."""
     from itertools import groupby
 
-    from cacheadmin.doctor.becoming import become_words
     from cacheadmin.acting import as_caller
+    from cacheadmin.doctor.becoming import become_words
     from cacheadmin.doctor.script_files import script_name, write_scripts
     from cacheadmin.doctor.scripts import script_for
     from cacheadmin.errors import WrongUsage
