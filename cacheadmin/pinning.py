@@ -37,7 +37,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 _HINTS = (
     "run it as root or as the owner of the cache, or have the policy name a folder in "

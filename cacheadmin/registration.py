@@ -27,7 +27,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.state.store import State
 
 

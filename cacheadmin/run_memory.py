@@ -1,45 +1,27 @@
-"""What a run remembers in the state: environments, the clock, ages of pins, and uses.
+"""What a prune remembers in the state, once, in ``remember_run``.
 
-Every look remembers the environments that it saw, where the caller may write
-the state: another release's prune may erase tonight the only record of an
-environment, and what was seen once is looked at again. All the rest a prune
-remembers, once, in ``remember_run``.
+Environments that it saw, the clock, ages of pins, and uses. Every look remembers
+environments (``state.seen_environments``).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.errors import NotPermitted
-from cacheadmin.evidence.last_use import observed_entries, record_uses
+from cacheadmin.evidence.last_use import observed_entries, observes_use, record_uses
 from cacheadmin.evidence.pin_ages import age_records
 from cacheadmin.planner.planning import unused_entries
-from cacheadmin.state.store import StateFull, StateUnusable
+from cacheadmin.state.store import StateFull
 from cacheadmin.text.counting import format_count
 from cacheadmin.text.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection
 
-    from cacheadmin.evidence.facts import Environment, Pin
+    from cacheadmin.evidence.facts import Pin
     from cacheadmin.evidence.idleness import HostTime
-    from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
     from cacheadmin.state.store import State
-
-
-def remember_environments(
-    state: State, environments: Iterable[Environment], now_ns: int, looked_ns: Mapping[str, int]
-) -> None:
-    """Remember the environments that a look saw, if the caller may write the state.
-
-    ``looked_ns``: those that are known to be as they were, by path, with when they were seen.
-    """
-    try:
-        state.remember(environments, now_ns, looked_ns)
-    except (StateUnusable, NotPermitted):
-        # Reading commands work without; a prune says it (`remember_run`).
-        pass
 
 
 def remember_run(situation: Situation) -> list[str]:
@@ -57,11 +39,6 @@ def remember_run(situation: Situation) -> list[str]:
     except StateFull as error:
         return [f"{error.message}: what this run saw is not remembered"]
     return [warning] if warning else []
-
-
-def observes_use(policy: Policy) -> bool:
-    """Whether the policy asks for how long entries were not used."""
-    return policy.prune.unused.after is not None or policy.prune.budget.is_set
 
 
 def _record_clock(state: State, here: HostTime, now_ns: int) -> None:

@@ -21,7 +21,7 @@ from cacheadmin.errors import NotPermitted
 from cacheadmin.evidence.collecting import collect_evidence
 from cacheadmin.evidence.environments import ScanOptions
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.evidence.last_use import idle_times
+from cacheadmin.evidence.last_use import idle_times, observes_use
 from cacheadmin.evidence.look import Look
 from cacheadmin.evidence.memory import Memory
 from cacheadmin.evidence.pin_ages import with_known_ages
@@ -36,10 +36,10 @@ from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.policy.teams import team_of
 from cacheadmin.readers import Readers
 from cacheadmin.readers.strength import strength_of
-from cacheadmin.run_memory import observes_use, remember_environments
 from cacheadmin.sizing import Sizing
 from cacheadmin.state.memory_file import MemoryFile
 from cacheadmin.state.remembered_inventory import read_inventory_with_memory
+from cacheadmin.state.seen_environments import remember_environments
 from cacheadmin.state.store import open_state
 from cacheadmin.text.accounts import who_may
 from cacheadmin.text.timestamps import nanoseconds, now_ns
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.reading import OpenCache
     from cacheadmin.planner.plan import Plan
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.policy.model import Policy
     from cacheadmin.state.store import State
 

@@ -23,7 +23,7 @@ from cacheadmin.text.escaping import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisories
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.situation import Progress
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisories
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.policy.model import Policy
     from cacheadmin.situation import Situation
 

@@ -22,7 +22,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.audit.rule import Rule
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.policy.model import RuleSetting
 
 

@@ -57,4 +57,4 @@ class Subject:
     @cached_property
     def survey(self) -> Survey:
         """What one walk over all files of the cache counted."""
-        return take_survey(self)
+        return take_survey(self.situation)

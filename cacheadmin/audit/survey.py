@@ -38,8 +38,8 @@ from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
     from cacheadmin.readers import Reply
+    from cacheadmin.situation import Situation
 
 # Each level holds a descriptor; real caches are 30 deep.
 _MAX_DEPTH = 64
@@ -64,11 +64,10 @@ class Survey:
     """The counts."""
 
 
-def take_survey(subject: Subject) -> Survey:
+def take_survey(situation: Situation) -> Survey:
     """Walk over the cache of an audit. Raises OSError when its root can't be read."""
-    situation = subject.situation
     sharing = sharing_of(situation.cache.fd, situation.evidence.filesystem)
-    surveyor = Surveyor(subject, sharing)
+    surveyor = Surveyor(situation, sharing)
     ask = partial(situation.readers.replies, surveyor.question)
     tallies = Tallies()
     # The root and the archive buckets first, then all below: each folder is one answer.
@@ -129,10 +128,10 @@ class SurveyPart:
 class Surveyor:
     """Looks into folders of a cache, in a reader."""
 
-    def __init__(self, subject: Subject, sharing: Sharing) -> None:
-        self._subject = subject
+    def __init__(self, situation: Situation, sharing: Sharing) -> None:
+        self._situation = situation
         self._sharing = sharing
-        self._root_fd = root_fd = subject.situation.cache.fd
+        self._root_fd = root_fd = situation.cache.fd
         self.question: Question[SurveyTask, SurveyPart] = Question(
             self.look,
             SurveyPart,
@@ -144,7 +143,7 @@ class Surveyor:
     @cached_property
     def standard(self) -> Standard:
         """What entries are held against; made in the reader, since it looks at folders."""
-        subject, situation = self._subject, self._subject.situation
+        situation = self._situation
         identity = situation.cache.identity
         return Standard(
             sharing=self._sharing,
@@ -152,8 +151,8 @@ class Surveyor:
             mounts=_mounts_below(identity.path),
             links=LinkJudge(
                 identity.path,
-                subject.policy.aliases,
-                locator_for(subject.policy, situation.inventory),
+                situation.policy.aliases,
+                locator_for(situation.policy, situation.inventory),
             ),
             explained=frozenset(
                 archive

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cacheadmin.hosts.keeping import ObservationStore
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.operations.account import Account
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 
 def observe(

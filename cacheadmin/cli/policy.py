@@ -12,7 +12,7 @@ from cacheadmin.report.policies import PolicyReport
 from cacheadmin.text.documents import header
 
 if TYPE_CHECKING:
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 policy_app = typer.Typer(help="Write, check and explain policies.", no_args_is_help=True)
 

@@ -14,7 +14,7 @@ from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
 
 

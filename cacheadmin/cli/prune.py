@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.result import Before, PruneResult
     from cacheadmin.situation import Situation

@@ -17,7 +17,7 @@ from cacheadmin.text.documents import Heading, header
 if TYPE_CHECKING:
     from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.operations.account import Account
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.prune.quarantine import Quarantine
     from cacheadmin.prune.runs import Run
     from cacheadmin.trial.trials import Trials

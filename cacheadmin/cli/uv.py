@@ -11,7 +11,7 @@ from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
 from cacheadmin.report.learned_releases import LearnedReleaseReport
 
 if TYPE_CHECKING:
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 uv_app = typer.Typer(help="What is known of uv releases.", no_args_is_help=True)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.policy.model import Policy
 
 # Folders that a reader looks at for one answer.
 _TOGETHER = 128
@@ -165,3 +166,8 @@ def _write(cache_fd: int, path: str, text: str) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def observes_use(policy: Policy) -> bool:
+    """Whether the policy asks for how long entries were not used."""
+    return policy.prune.unused.after is not None or policy.prune.budget.is_set

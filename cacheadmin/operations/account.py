@@ -19,7 +19,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
     from cacheadmin.operations.exposition import Sample
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 INTERRUPTED = 130
 

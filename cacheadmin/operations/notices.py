@@ -20,7 +20,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.findings import Finding
     from cacheadmin.operations.account import Account
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.trial.ledger import Spring
 
 # Commands that timers run: perhaps no person sees their refusals.

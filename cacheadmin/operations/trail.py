@@ -28,7 +28,7 @@ from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 SYSTEM_TRAIL = "/var/log/cacheadmin/trail.jsonl"
 _SYSTEM_POLICIES = "/etc/cacheadmin/"

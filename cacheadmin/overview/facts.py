@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.hosts.fleet import KnownHost
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.state.size_history import SizeRecord
     from cacheadmin.usage.groups import Group
 

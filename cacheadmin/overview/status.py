@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.overview.facts import Disk, Goal, Quarantine
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.situation import Situation
 
 # How bad each exit code is, the worst last.

@@ -16,7 +16,7 @@ from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 _SYSTEMCTL = "/usr/bin/systemctl"
 _RUNNING = "/run/systemd/system"

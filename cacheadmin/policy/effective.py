@@ -12,7 +12,7 @@ from cacheadmin.policy.quantities import Share, duration_words
 from cacheadmin.policy.values import masked_url
 
 if TYPE_CHECKING:
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 
 def effective_values(loaded: LoadedPolicy) -> Iterator[tuple[str, Any, str]]:

@@ -3,50 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import field
-from typing import TYPE_CHECKING
 
 from cacheadmin.acting import act_as, acting_account
 from cacheadmin.errors import NotACache, PolicyInvalid
 from cacheadmin.policy.compiled_policies import CompiledFile
+from cacheadmin.policy.loaded import LoadedPolicy, origins_of
 from cacheadmin.policy.locating import default_cache, policy_path
 from cacheadmin.policy.trust import others_can_read, read_trusted
-from cacheadmin.text.escaping import shell_command
-from cacheadmin.values import frozen
-
-if TYPE_CHECKING:
-    from cacheadmin.policy.model import Policy
 
 # What the policy is called that is in force where none is named.
 _BUILT_IN = "default"
-
-
-@frozen
-class LoadedPolicy:
-    """A policy, and where each of its values came from."""
-
-    policy: Policy
-    """The effective policy: what the file says, and defaults."""
-    path: str | None
-    """The policy's file; None for the built-in policy."""
-    origins: Mapping[str, str]
-    """``FILE:LINE`` of each value, by dotted key; a key not in it has its default."""
-    positions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """(line, column) of each value, from 1, by dotted key."""
-
-    def command(self, words: str, *arguments: str) -> str:
-        """Return a command of ours on this policy, with arguments, quoted for a shell.
-
-        The built-in policy is named by leaving it out.
-        """
-        policy = [self.path] if self.path else []
-        return shell_command(["cacheadmin", *words.split(), *policy, *arguments])
-
-
-def origins_of(path: str, positions: Mapping[str, tuple[int, int]]) -> dict[str, str]:
-    """Return ``FILE:LINE`` of each value, by dotted key."""
-    return {key: f"{path}:{line}" for key, (line, _) in positions.items() if key}
 
 
 def load_policy(

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cacheadmin.errors import PolicyInvalid
-from cacheadmin.policy.loading import LoadedPolicy, origins_of
+from cacheadmin.policy.loaded import LoadedPolicy, origins_of
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
 from cacheadmin.policy.unsupported import unsupported_keys

@@ -11,8 +11,8 @@ a reader gives up, ``plain_data`` the form of its answers, ``owners`` the reader
 that become the owner of what is closed to root.
 """
 
-from cacheadmin.readers.pool import Readers, Reply
-from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
+from cacheadmin.readers.pool import Readers
+from cacheadmin.readers.questions import Question, ReaderLimits, Reply, Unreadable
 from cacheadmin.readers.serving import note_owner, note_step
 
 __all__ = ["Question", "ReaderLimits", "Readers", "Reply", "Unreadable", "note_owner", "note_step"]

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from cacheadmin.acting import account_of
+from cacheadmin.acting import ActingAccount, account_of
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
 from cacheadmin.fs.resolving import resolve
 from cacheadmin.readers.questions import Answer, Item, Question
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.readers.pool import Readers, Reply
+    from contextlib import AbstractContextManager
+
+    from cacheadmin.readers.questions import Reply
 
 # One account's paths of one question; more tell nothing new of whose they are.
 _MOST_PATHS = 64
@@ -35,8 +37,23 @@ _ROOT = 0
 _MOUNTED_BY = "user_id="
 
 
+class Pool(Protocol):
+    """What asks readers: ``pool.Readers``."""
+
+    def of_owner(self, owner: ActingAccount) -> AbstractContextManager[Pool]:
+        """Return a pool whose readers are an account."""
+
+    def learn(self, questions: Iterable[Question[Any, Any]]) -> None:
+        """Know these questions from now on."""
+
+    def first_replies(
+        self, question: Question[Item, Answer], items: Iterable[Item]
+    ) -> list[Reply[Item, Answer]]:
+        """Return what readers answer as they are, an account's or root's."""
+
+
 def ask_owners(
-    readers: Readers,
+    readers: Pool,
     question: Question[Item, Answer],
     replies: list[Reply[Item, Answer]],
     until: float | None = None,
@@ -59,7 +76,7 @@ def ask_owners(
         return
     owners = {
         reply.item.path: reply.parts[0]
-        for reply in readers._replies(OWNER, paths.values())
+        for reply in readers.first_replies(OWNER, paths.values())
         if reply.parts and reply.failed is None
     }
     numbers: dict[int, list[int]] = {}
@@ -72,7 +89,7 @@ def ask_owners(
             return
         with readers.of_owner(account_of(uid)) as own:
             own.learn((question,))
-            later = own._replies(question, [replies[number].item for number in asked])
+            later = own.first_replies(question, [replies[number].item for number in asked])
         for number, reply in zip(asked, later, strict=True):
             if reply.failed is None:
                 replies[number] = _together(question, replies[number], reply)

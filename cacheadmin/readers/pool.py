@@ -23,10 +23,9 @@ from cacheadmin.acting import ActingAccount, is_called_by_root
 from cacheadmin.readers.confinement import load_system_calls
 from cacheadmin.readers.owners import OWNER, ask_owners
 from cacheadmin.readers.plain_data import decoder
-from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Unreadable
+from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Reply, Unreadable
 from cacheadmin.readers.strength import Strength, usual_strength
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
-from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -45,18 +44,6 @@ _SHARE = 4
 
 # A pause of this process (Ctrl-Z, a suspended machine) counts as one such slice.
 _SLICE_SECONDS = 0.5
-
-
-@frozen
-class Reply(Generic[Item, Answer]):
-    """What was answered for one item."""
-
-    item: Item
-    """What was to be read, as the caller gave it."""
-    parts: tuple[Answer, ...]
-    """All parts of the answer, also those that came before a failure."""
-    failed: Unreadable | None
-    """Why it ended early; None for a whole answer."""
 
 
 class Readers:
@@ -167,19 +154,20 @@ class Readers:
         if question not in self._questions:
             self.learn((*self._questions, question))
         begun = time.monotonic()
-        listed = self._replies(question, items, deadline_seconds, done)
+        listed = self.first_replies(question, items, deadline_seconds, done)
         if self._owner is None and is_called_by_root():
             left = None if deadline_seconds is None else begun + deadline_seconds
             ask_owners(self, question, listed, left)
         return listed
 
-    def _replies(
+    def first_replies(
         self,
         question: Question[Item, Answer],
         items: Iterable[Item],
         deadline_seconds: float | None = None,
         done: Callable[[int], None] | None = None,
     ) -> list[Reply[Item, Answer]]:
+        """Return what readers answer as they are; no owner is asked for what is closed to them."""
         run = _Run(self, question, tuple(items), deadline_seconds, done)
         try:
             return run.finish()

@@ -87,3 +87,15 @@ class Question(Generic[Item, Answer]):
     """
     merged: Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]] = _the_later
     """Puts together the parts that a reader answered, and those that an owner's did later."""
+
+
+@frozen
+class Reply(Generic[Item, Answer]):
+    """What was answered for one item."""
+
+    item: Item
+    """What was to be read, as the caller gave it."""
+    parts: tuple[Answer, ...]
+    """All parts of the answer, also those that came before a failure."""
+    failed: Unreadable | None
+    """Why it ended early; None for a whole answer."""

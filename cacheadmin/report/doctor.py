@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.doctor.diagnosing import Checkup, Diagnosis
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.text.documents import Document, Heading
 
 _NAMED_PACKAGES = 12

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.protect.protecting import Protection
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.prune.verification import Verified

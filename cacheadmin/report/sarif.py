@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cacheadmin.audit.suppressions import Suppressed
     from cacheadmin.findings import Finding
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
 
 _SCHEMA = (
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.policy.loading import LoadedPolicy
+    from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.text.documents import Document, Heading
     from cacheadmin.verify.running import Verification
 

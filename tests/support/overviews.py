@@ -30,7 +30,7 @@ from cacheadmin.overview.facts import (
     ReleaseInUse,
 )
 from cacheadmin.planner.plan import Limit, Verdict
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.state.size_history import SizeRecord
 from cacheadmin.trial.ledger import Spring, Trial
 from cacheadmin.trial.summary import TrialSummary

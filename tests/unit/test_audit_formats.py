@@ -18,7 +18,7 @@ from cacheadmin.audit.summary import by_team
 from cacheadmin.audit.suppressions import Suppressed
 from cacheadmin.findings import Finding, Severity, worst_first
 from cacheadmin.inventory.entries import CacheIdentity
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.policy.model import Policy, Suppression
 from cacheadmin.report.audits import audit_csv, audit_document, audit_text
 from cacheadmin.report.markdown import audit_markdown

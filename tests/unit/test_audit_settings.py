@@ -21,7 +21,7 @@ from cacheadmin.audit.thresholds import (
 from cacheadmin.errors import PolicyInvalid, WrongUsage
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.effective import effective_values
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.policy.model import Policy, Suppression
 from cacheadmin.policy.parsing import parse_policy
 from cacheadmin.policy.quantities import Share

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.policy.model import Policy
 
 ODD = "/etc/cacheadmin/it's $(ours).yaml"

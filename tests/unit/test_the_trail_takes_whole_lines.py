@@ -10,7 +10,7 @@ from pathlib import Path
 from cacheadmin.errors import RolledBack
 from cacheadmin.operations.account import OUTCOMES, Account
 from cacheadmin.operations.trail import SYSTEM_TRAIL, append_to_trail, trail_file
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.policy.parsing import parse_policy
 
 

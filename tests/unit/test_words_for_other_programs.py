@@ -20,7 +20,7 @@ from cacheadmin.doctor import becoming
 from cacheadmin.evidence.release_trace import SeenRelease
 from cacheadmin.planner.advice import to_keep
 from cacheadmin.planner.planning import make_plan
-from cacheadmin.policy.loading import LoadedPolicy
+from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.report.tables import comma_separated
 from cacheadmin.text.escaping import posix_word, printable, shell_word
 from tests.support.facts import NOW, evidence, inventory, policy
