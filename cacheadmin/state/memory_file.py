@@ -86,7 +86,8 @@ class CheckedFile:
             if not (trusted and stat.S_ISREG(status.st_mode) and status.st_size <= _MAX_BYTES):
                 return None
             with open(fd, "rb", closefd=False) as file:
-                return file.read(_MAX_BYTES + 1)
+                # Not as much as it may have: Python would make room for all of that first.
+                return file.read(status.st_size)
         except OSError:
             return None
         finally:

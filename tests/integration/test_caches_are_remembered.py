@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,17 @@ def test_a_damaged_file_is_no_memory_of_a_cache(farm: SmallFarm) -> None:
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert not read_again(farm).same_archives
     assert len(farm.inventory().archives) == ARCHIVES
+
+
+def test_reading_a_memory_takes_no_more_room_than_it_has(farm: SmallFarm) -> None:
+    file = memory_file(farm)
+    tracemalloc.start()
+    try:
+        assert file.read_plain() is not None
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1_000_000
 
 
 def test_the_memory_of_another_cache_is_not_used(farm: SmallFarm, tmp_path: Path) -> None:
