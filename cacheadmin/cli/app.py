@@ -17,6 +17,7 @@ from cacheadmin.cli import output
 from cacheadmin.cli.everywhere import complete, global_options
 from cacheadmin.cli.lazy_typer import real_function
 from cacheadmin.cli.plain_calls import read_plainly
+from cacheadmin.cli.sentences import SENTENCES
 from cacheadmin.errors import CacheadminError, ExitCode, NotACache
 
 if TYPE_CHECKING:
@@ -82,13 +83,12 @@ def build_app(only: str | None = None, *, listed: bool = False) -> typer.Typer:
     for name, is_group in sorted(_COMMANDS.items(), key=itemgetter(1)):
         if only not in (None, name):
             continue
-        declared = _declared(name)
         if listed:
-            app.command(name, help=declared.help if is_group else declared.__doc__)(_nothing)
+            app.command(name, help=SENTENCES[name])(_nothing)
         elif is_group:
-            app.add_typer(declared.real(), name=name)
+            app.add_typer(_declared(name).real(), name=name)
         else:
-            app.command(name)(real_function(declared))
+            app.command(name)(real_function(_declared(name)))
     return app
 
 
