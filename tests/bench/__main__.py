@@ -24,6 +24,8 @@ from tests.bench.bench_scale import (
     growing_environments,
     growing_environments_large,
 )
+from tests.bench.bench_start_up import starting
+from tests.bench.bench_storage import removing, waiting
 from tests.bench.bench_verify import verifying as verifying_archives
 from tests.bench.big_cache import build_cache, build_environment
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -52,23 +54,6 @@ def main(names: list[str]) -> None:
             (COMPARISONS | LONG)[name](folder / name, cacheadmin)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def start_up(_folder: Path, cacheadmin: Cacheadmin) -> None:
-    """Compare the program's start with Python's own."""
-    environment = cacheadmin.environment()
-
-    def call(*arguments: str) -> Callable[[], object]:
-        return lambda: subprocess.run(
-            [sys.executable, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL
-        )
-
-    version, nothing = side_by_side(call("-m", "cacheadmin", "--version"), call("-c", "pass"))
-    report("--version", version, "python -c pass", nothing, "at most 3 times")
-    helping, imports = side_by_side(
-        call("-m", "cacheadmin", "--help"), call("-c", "import typer, rich.table")
-    )
-    report("--help", helping, "import typer, rich.table", imports, "at most 1.5 times")
 
 
 def looking(folder: Path, cacheadmin: Cacheadmin) -> None:
@@ -263,7 +248,7 @@ def verifying(folder: Path, cacheadmin: Cacheadmin) -> None:
 
 
 COMPARISONS = {
-    "start_up": start_up,
+    "starting": starting,
     "looking": looking,
     "discovering": discovering,
     "processes": processes,
@@ -273,6 +258,8 @@ COMPARISONS = {
     "protecting": protecting,
     "retaining": retaining,
     "verifying": verifying,
+    "waiting": waiting,
+    "removing": removing,
     "growing_environments": growing_environments,
     "growing_caches": growing_caches,
 }
