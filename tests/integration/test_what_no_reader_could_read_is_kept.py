@@ -540,6 +540,12 @@ def containers(asked: Asked) -> None:
     assert any(asked.names(one.command) for one in found)
 
 
+def containers_of_accounts(asked: Asked) -> None:
+    asked.fail()
+    gaps = [one for one in look_again(asked).evidence.gaps if "Podman" in one.detail]
+    assert any(asked.names(one.detail) for one in gaps)
+
+
 def homes_with_uv(asked: Asked) -> None:
     asked.fail()
     traces = look_again(asked).evidence.releases
@@ -679,6 +685,7 @@ KINDS: dict[str, Callable[[Asked], None]] = {
     "evidence/last_use.py _read_attributes": records_of_use,
     "evidence/lock_holders.py read_holders": holders_of_locks,
     "evidence/reach.py read_container": containers,
+    "evidence/containers.py read_own_containers": containers_of_accounts,
     "evidence/releases.py read_home": homes_with_uv,
     "evidence/seen_releases.py read_binaries": binaries_of_uv,
     "evidence/searching.py search_tools": folders_of_tools,
@@ -702,6 +709,7 @@ NOBODYS = {
     "trial/kin.py _kin_among",
     # Root's process, and accounts of the system.
     "evidence/reach.py read_container",
+    "evidence/containers.py read_own_containers",
     "evidence/releases.py read_home",
     "evidence/searching.py search_tools",
     "evidence/questions.py _files",
