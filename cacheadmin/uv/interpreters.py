@@ -13,6 +13,7 @@ Source: uv-cache-facts section 6 (run 0.1.5 to 0.13.8).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from cacheadmin.uv.untrusted_msgpack import first_object
@@ -21,6 +22,9 @@ from cacheadmin.uv.untrusted_msgpack import first_object
 MAX_BYTES = 256 * 1024
 _MAX_DEPTH = 12
 _PATH_LIMIT = 4096
+
+# Real entries have some ten lists. A file of 100 KiB can have a hundred thousand.
+_MAX_LISTS = 1_000
 
 
 def environment_prefix(entry: bytes, bucket_version: int) -> str | None:
@@ -33,7 +37,7 @@ def environment_prefix(entry: bytes, bucket_version: int) -> str | None:
         if not _is_path(executable):
             return None
         return str(executable).rpartition("/")[0].rpartition("/")[0] or None
-    for scheme in _lists(info, _MAX_DEPTH):
+    for scheme in islice(_lists(info, _MAX_DEPTH), _MAX_LISTS):
         if len(scheme) == 5 and all(_is_path(path) for path in scheme):
             data = str(scheme[3]).rstrip("/")
             if scheme[2] == f"{data}/bin" and data:

@@ -297,3 +297,12 @@ def test_the_innermost_and_latest_mount_counts() -> None:
     assert mount_of("/srv/uv", mounts).device == 3
     assert mount_of("/srv/uv-else", mounts).device == 1
     assert mount_of("/home", mounts).device == 0
+
+
+def test_an_interpreter_entry_of_a_hundred_thousand_lists_is_not_looked_through() -> None:
+    scheme = [f"/srv/e/{name}" for name in ("lib", "lib", "bin")] + ["/srv/e", "/srv/e/include"]
+    entry = [[1, 2], [[[[]] * 100], scheme]]
+    assert environment_prefix(msgpack.packb(entry), 5) == "/srv/e"
+    # What it may name after so many is as unknown as what is damaged.
+    entry = [[1, 2], [[[[]] * 1000] * 2, scheme]]
+    assert environment_prefix(msgpack.packb(entry), 5) is None
