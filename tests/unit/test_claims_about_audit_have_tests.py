@@ -143,8 +143,8 @@ CLAIMS: dict[str, tuple[str, ...] | str] = {
     ),
     "an audit that leaves it out must not look clean": (_MANY,),
     "not-audited (error)": (_MANY,),
-    "The command itself still reads what members write": (
-        "integration/test_who_opens_what.py::test_the_command_looks_at_nothing_in_homes_itself",
+    "So are the files of the cache, pointers, records and packages": (
+        "integration/test_who_opens_what.py::test_the_command_itself_opens_nothing_of_users",
     ),
     "the audit rule name-taken reports it": (_TAKEN,),
     "preflight and the audit say": (_TAKEN,),
