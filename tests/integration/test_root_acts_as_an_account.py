@@ -74,7 +74,9 @@ def policy_of(cacheadmin: Cacheadmin, shared: SharedCache, eve: User, text: str 
     os.chown(state, eve.uid, eve.gid)
     lines = f"run_as: '{eve.uid}'\nstate: sqlite:///{state}/state.db\n"
     homes = f"venvs: {{discover: [{{root: '{shared.homes}'}}]}}\n"
-    return cacheadmin.policy(shared.path, lines + homes + text)
+    # On a busy machine the last look takes longer than usual.
+    patient = "lock: {held_at_most: 1m}\n"
+    return cacheadmin.policy(shared.path, lines + homes + patient + text)
 
 
 def test_what_a_run_of_root_makes_belongs_to_the_account(
@@ -318,7 +320,9 @@ def test_an_environment_that_root_may_not_read_is_read_as_its_owner(
         "pattern": f"{{include: ['{mounted}/*']}}",
         "path": f"{{include: ['{mounted}/env']}}",
     }[named]
-    policy = cacheadmin.policy(shared.path, f"venvs: {venvs}\n")
+    # On a busy machine a reader takes its time to start, under the lock too.
+    patient = "lock: {held_at_most: 1m}\n"
+    policy = cacheadmin.policy(shared.path, f"venvs: {venvs}\n{patient}")
     used = {
         os.readlink(path).split("/archive-v0/")[1].split("/")[0]
         for path in environment.rglob("*")
