@@ -249,7 +249,8 @@ def compare(farm: SmallFarm) -> None:
 def test_each_change_of_a_cache_is_seen(change: Change) -> None:
     with tempfile.TemporaryDirectory() as folder:
         farm = SmallFarm(Path(folder).resolve(), ARCHIVES)
-        for number in range(ARCHIVES):
+        for number in range(2):
+            # As old releases write it, and with a link.
             if number:
                 link_pointer(farm, number, number)
             time.sleep(SETTLED_SECONDS)
