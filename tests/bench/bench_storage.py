@@ -16,7 +16,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.uv_releases import REPOSITORY
 
 _ENVIRONMENTS, _WHEELS = 128, 40
-_FOLDERS, _FILES = 400, 260
+_FOLDERS, _FILES = 60, 260
 
 _REMOVE = """import os, sys
 from cacheadmin.fs.removal import remove_tree
