@@ -103,7 +103,7 @@ man-check: dev ## check the manual pages
 	@for page in man/*.[1-9]; do \
 	  problems=$$(groff -man -ww -z -Tutf8 $$page 2>&1); \
 	  if [ -n "$$problems" ]; then echo "$$page: $$problems"; exit 1; fi; done
-	$(PYTEST) -q tests/unit/test_manual_pages.py
+	$(PYTEST) -q tests/unit/house/test_manual_pages.py
 
 completions: dev ## write the completion files of bash, zsh and fish anew
 	$(BIN)/python -m cacheadmin.cli.completion_files docs/operations/completions

@@ -22,7 +22,7 @@ as a higher file is there, or its own is gone.
 - Where the run lock of this very kernel is held, a lease of the same boot has
   no holder any more: its process is dead.
 
-``tests/unit/test_turns_interleavings.py`` goes through every order of steps of two
+``tests/property/hosts/test_turns_interleavings.py`` goes through every order of steps of two
 hosts, with pauses, crashes and old news; it fails where one of these rules is left out.
 """
 

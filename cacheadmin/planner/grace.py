@@ -52,7 +52,7 @@ repeated after the renames, and what such a process may need is put back. On a
 network filesystem the processes of other hosts can't be listed: there nothing
 is reclaimed without the exclusive lock.
 
-``tests/unit/test_grace_interleavings.py`` runs every interleaving of small
+``tests/property/planner/test_grace_interleavings.py`` runs every interleaving of small
 worlds through these very functions.
 """
 

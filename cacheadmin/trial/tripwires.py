@@ -78,7 +78,7 @@ Why no user is harmed, step by step:
 We never read a tripwire's text: reading it is a lookup. Size, owner and inode
 say whether it is ours.
 
-``tests/integration/test_tripwire_interleavings.py`` runs lookups, takings,
+``tests/integration/trial/test_tripwire_interleavings.py`` runs lookups, takings,
 replacements and kills at every step of every move through these functions.
 """
 

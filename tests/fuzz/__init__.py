@@ -3,7 +3,8 @@
     python -m tests.fuzz                       # ten minutes each, hours in all
     python -m tests.fuzz policy --seconds 60   # one of them
 
-The parsers and their first documents are those of ``tests/property/test_what_others_write.py``.
+The parsers and their first documents are those of
+``tests/property/evidence/test_what_others_write.py``.
 Inputs that made new lines of ours run are kept in ``.proof/corpus``, from one time to the
 next, and those that failed beside them.
 """

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.fuzz.fuzzing import Corpus, Parser, fuzz
-from tests.property.test_what_others_write import ANY_BYTES, DOCUMENTS, JOURNAL, SEEDS
+from tests.property.evidence.test_what_others_write import ANY_BYTES, DOCUMENTS, JOURNAL, SEEDS
 from tests.support.uv_releases import REPOSITORY
 
 _CORPUS = REPOSITORY / ".proof" / "corpus"

@@ -20,29 +20,29 @@ from tests.support.uv_releases import REPOSITORY, releases_folder
 
 #: Modules, and the tests that are theirs: the quick ones first.
 _PLANNER = (
-    "tests/unit/test_planner_keeps_what_is_alive.py",
-    "tests/unit/test_planner_bounds.py",
-    "tests/unit/test_pins_keep_what_they_name.py",
-    "tests/unit/test_sources_are_given_up.py",
-    "tests/unit/test_explaining.py",
-    "tests/unit/test_who_holds_what.py",
-    "tests/property/test_planner_properties.py",
-    "tests/property/test_pin_properties.py",
-    "tests/property/test_explaining_properties.py",
+    "tests/unit/planner/test_planner_keeps_what_is_alive.py",
+    "tests/unit/planner/test_planner_bounds.py",
+    "tests/unit/planner/test_pins_keep_what_they_name.py",
+    "tests/unit/planner/test_sources_are_given_up.py",
+    "tests/unit/planner/test_explaining.py",
+    "tests/unit/planner/test_who_holds_what.py",
+    "tests/property/planner/test_planner_properties.py",
+    "tests/property/planner/test_pin_properties.py",
+    "tests/property/planner/test_explaining_properties.py",
 )
 _TRIAL = (
-    "tests/integration/test_tripwire_interleavings.py",
-    "tests/property/test_trial_properties.py",
-    "tests/integration/test_trials_of_environments_and_hosts.py",
+    "tests/integration/trial/test_tripwire_interleavings.py",
+    "tests/property/trial/test_trial_properties.py",
+    "tests/integration/trial/test_trials_of_environments_and_hosts.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
     "tests/scenarios/test_nobody_seen_goes_on_trial.py",
     "tests/scenarios/test_trials_spare_the_unseen_and_free_the_rest.py",
 )
 _TRANSACTION = (
-    "tests/integration/test_transaction_puts_back_what_it_broke.py",
-    "tests/integration/test_interrupted_and_restored_runs.py",
-    "tests/integration/test_killed_at_every_step.py",
-    "tests/integration/test_last_look_under_the_lock.py",
+    "tests/integration/prune/test_transaction_puts_back_what_it_broke.py",
+    "tests/integration/prune/test_interrupted_and_restored_runs.py",
+    "tests/integration/prune/test_killed_at_every_step.py",
+    "tests/integration/prune/test_last_look_under_the_lock.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
 )
 TESTS = {
@@ -51,7 +51,7 @@ TESTS = {
     "cacheadmin/prune/transaction.py": _TRANSACTION,
 }
 #: Tests that take minutes, and the one module that they are about.
-_ALSO = {"grace.py": ("tests/unit/test_grace_interleavings.py",)}
+_ALSO = {"grace.py": ("tests/property/planner/test_grace_interleavings.py",)}
 #: Words and orders of texts are no decisions.
 _NOT_MUTATED = frozenset({"advice.py", "explaining.py", "targets.py", "witnesses.py"})
 _MOST_SECONDS = 600

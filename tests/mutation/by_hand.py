@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.mutation.mutants import Mutant
 
-_PLANNER = ("tests/unit/test_planner_keeps_what_is_alive.py",)
-_VERIFICATION = ("tests/integration/test_verification_follows_every_link.py",)
+_PLANNER = ("tests/unit/planner/test_planner_keeps_what_is_alive.py",)
+_VERIFICATION = ("tests/integration/prune/test_verification_follows_every_link.py",)
 
 #: (module, what stands there, what does instead, the tests that must notice).
 _CHANGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (

@@ -152,8 +152,8 @@ PROOFS = {
     ),
     "properties": Proof(
         "Properties: a site over time, by chance, on a real disk",
-        ("-m", "pytest", "-q", "-m", "long", "tests/property/test_a_site_over_time.py"),
-        "make test-long ARGS=tests/property/test_a_site_over_time.py",
+        ("-m", "pytest", "-q", "-m", "long", "tests/property/sites/test_a_site_over_time.py"),
+        "make test-long ARGS=tests/property/sites/test_a_site_over_time.py",
         _of_tests,
         writes=False,
     ),

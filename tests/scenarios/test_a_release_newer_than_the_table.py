@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.uv.test_uv_binaries_are_read_not_run import a_binary
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.uv_releases import NEWEST, REPOSITORY, newest_bucket, uv_binary
-from tests.unit.test_uv_binaries_are_read_not_run import a_binary
 
 BUCKETS = (b"archive-v0", b"sdists-v10", b"wheels-v98", b"environments-v2", b"simple-v90")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.uv.prune_words import EXPECTED
+from tests.integration.uv.test_uv_binaries_are_read_not_run import a_binary
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import (
@@ -21,7 +22,6 @@ from tests.support.shared_cache import (
     tree_snapshot,
 )
 from tests.support.uv_releases import NEWEST, newest_bucket, uv_binary
-from tests.unit.test_uv_binaries_are_read_not_run import a_binary
 
 
 def access_times(cache: Path) -> dict[str, int]:

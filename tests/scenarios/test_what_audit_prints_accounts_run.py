@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.uv.test_uv_binaries_are_read_not_run import a_binary
 from tests.scenarios.test_a_release_newer_than_the_table import BUCKETS
 from tests.support.docs_site import Machine, built_site, missing_for_machines
 from tests.support.packages import Index
 from tests.support.uv_releases import NEWEST
 from tests.support.uv_upgrades import receipt, release_page, write_uv_wheel
-from tests.unit.test_uv_binaries_are_read_not_run import a_binary
 
 pytestmark = pytest.mark.root
 

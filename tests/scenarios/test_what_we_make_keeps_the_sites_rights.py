@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_interrupted_and_restored_runs import RUBBISH, small_cache
+from tests.integration.prune.test_interrupted_and_restored_runs import RUBBISH, small_cache
 from tests.scenarios.test_sharing_a_cache_with_umask_022 import (
     give_default_list,
     shared_by,
