@@ -86,10 +86,12 @@ def _write_page() -> None:
 
 
 def _of_soak(figures: dict[str, Any]) -> tuple[str, str]:
+    jumps = figures.get("commands whose clock had jumped", 0)
     often = (
         f"{figures['uv commands']:,} uv commands, {figures['own prunes and cleans of users']} "
         f"prunes and cleans of users, {figures['prunes']} of ours, "
-        f"{figures['looks of the oracle']:,} looks of the oracle"
+        f"{figures['looks of the oracle']:,} looks of the oracle, {jumps} commands with another "
+        f"clock, {figures.get('times that the disk was full', 0)} times a full disk"
     )
     wrong = len(figures["failures"]) + len(figures["leftovers"])
     share = figures["reclaimed share"]
@@ -107,7 +109,8 @@ def _of_power_cuts(figures: dict[str, Any]) -> tuple[str, str]:
     cuts = sum(one["cuts"] for one in figures.values())
     tried = sum(one["tried"] for one in figures.values())
     wrong = sum(len(one["wrong"]) for one in figures.values())
-    return f"{tried:,} of {cuts:,} cuts, {len(figures)} commands on ext4 and XFS", str(wrong)
+    names = {name.partition(" on ")[0] for name in figures}
+    return f"{tried:,} of {cuts:,} cuts, {len(names)} commands, each on ext4 and XFS", str(wrong)
 
 
 def _of_fuzz(figures: dict[str, Any]) -> tuple[str, str]:
@@ -133,7 +136,7 @@ def _of_mutation(figures: dict[str, Any]) -> tuple[str, str]:
 
 PROOFS = {
     "soak": Proof(
-        "Soak: six users, four uv releases, prunes of everybody, a guard, a backup",
+        "Soak: six users, four uv releases, their prunes, a guard, jumping clocks, a full disk",
         ("-m", "tests.soak"),
         "make soak",
         _of_soak,

@@ -167,7 +167,10 @@ class SiteOverTime(RuleBasedStateMachine):
     def prune_and_again(self) -> None:
         planned = self._planned()
         done = self.runner("prune", self.policy, "--format", "json", code=DONE).json
-        assert {row["path"] for row in done["removals"]} == planned
+        removed = {row["path"] for row in done["removals"]}
+        # The last look may find a use that the plan could not know: then it says so.
+        assert removed <= planned
+        assert planned - removed <= {row["path"] for row in done["dropped"]}
         before = self._facts()
         again = self.runner("prune", self.policy, "--format", "json", code=DONE).json
         # What was on trial and came back is used; nothing else differs.
