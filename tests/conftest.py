@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.failures import write_failures
@@ -21,6 +22,10 @@ from tests.support.shared_cache import SharedCache
 from tests.support.users import User, open_temporary_folder, other_users, python_for_everyone
 
 os.umask(0o022)
+
+# How long one example takes says how busy the machine is.
+settings.register_profile("cacheadmin", deadline=None)
+settings.load_profile("cacheadmin")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
