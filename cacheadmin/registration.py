@@ -17,7 +17,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import PRESENT, NamedFolder, kind_of
 from cacheadmin.evidence.registry import ReaderEyes, entry_name, old_entry_name, registered
 from cacheadmin.fs.free_space import not_written
-from cacheadmin.inventory.opening import open_cache
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.readers import Readers
 from cacheadmin.state.store import open_state
 from cacheadmin.text.accounts import account_name
@@ -47,7 +47,7 @@ class Registration:
     """When a look last saw it (RFC 3339); None for a link in the registry."""
 
 
-class Registry:
+class Registrations:
     """What is registered for one cache; see the module."""
 
     def __init__(self, loaded: LoadedPolicy, cache: CacheIdentity, state: State) -> None:
@@ -182,9 +182,9 @@ def _taken(link: str) -> NotPermitted:
     )
 
 
-def open_registry(loaded: LoadedPolicy) -> Registry:
+def open_registry(loaded: LoadedPolicy) -> Registrations:
     """Return the registry of a policy's cache."""
     with open_cache(loaded.policy.cache) as cache:
-        return Registry(
+        return Registrations(
             loaded, cache.identity, open_state(loaded.policy.state, cache=cache.identity)
         )

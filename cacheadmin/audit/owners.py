@@ -11,13 +11,13 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.findings import Finding
 
@@ -59,12 +59,12 @@ class Owned:
         return ", ".join(join_some(names))
 
 
-def by_owner(subject: Subject, environments: Iterable[Environment]) -> Iterator[Owned]:
+def by_owner(subject: AuditTarget, environments: Iterable[Environment]) -> Iterator[Owned]:
     """Yield environments by owner and team."""
     groups: dict[tuple[str | None, str | None], list[Environment]] = defaultdict(list)
     for environment in environments:
-        situation = subject.situation
-        groups[situation.owner_of(environment), situation.team_of(environment)].append(environment)
+        snapshot = subject.snapshot
+        groups[snapshot.owner_of(environment), snapshot.team_of(environment)].append(environment)
     for (owner, team), found in groups.items():
         yield Owned(owner, team, tuple(sorted(found, key=lambda e: e.path)))
 
@@ -104,7 +104,7 @@ def is_declared(environment: Environment) -> bool:
     return not {"registry", "include", "discover"}.isdisjoint(environment.sources)
 
 
-def declares_environments(subject: Subject) -> bool:
+def declares_environments(subject: AuditTarget) -> bool:
     """Whether the policy says where environments are."""
     venvs = subject.policy.venvs
     return bool(venvs.registry or venvs.include or venvs.discover)

@@ -10,21 +10,21 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from cacheadmin.audit.sharing import groups_of, has_account, sharing_of
+from cacheadmin.audit.shared_rights import groups_of, has_account, sharing_of
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.fs.access_lists import ALL
 from cacheadmin.planner.bucket_needs import is_active
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
 from cacheadmin.uv.releases import Release, buckets_of, parse_release, release_range
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.release_trace import ReleaseTrace
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 _METADATA = ".dist-info"
 
@@ -61,7 +61,7 @@ class UsersTraces:
 
 
 def users_with(
-    subject: Subject, is_wanted: Callable[[ReleaseTrace], bool]
+    subject: AuditTarget, is_wanted: Callable[[ReleaseTrace], bool]
 ) -> Iterator[UsersTraces]:
     """Yield each user with traces of the wanted sort: active ones, and their executables.
 
@@ -83,7 +83,7 @@ def users_with(
         yield UsersTraces(uid, tuple(sorted(traces, key=_exact_and_newest_first)))
 
 
-def _was_written_before_upgrade(case: Case, trace: ReleaseTrace) -> bool:
+def _was_written_before_upgrade(case: PlanInput, trace: ReleaseTrace) -> bool:
     """Whether a bucket was written before all its writer's executables were replaced.
 
     The planner keeps such a bucket for ``uv.active_within`` all the same: an image or a
@@ -101,14 +101,14 @@ def _was_written_before_upgrade(case: Case, trace: ReleaseTrace) -> bool:
     )
 
 
-def traces_of_this_cache(subject: Subject) -> Iterator[ReleaseTrace]:
+def traces_of_this_cache(subject: AuditTarget) -> Iterator[ReleaseTrace]:
     """Yield the traces of users who use this cache, or may: what others do elsewhere is theirs.
 
     Left out are environments that link into caches but not into this one, and
     users with an account whom the root folder's rights keep out.
     """
     evidence = subject.case.evidence
-    root = sharing_of(subject.situation.cache.fd, evidence.filesystem).root
+    root = sharing_of(subject.snapshot.cache.fd, evidence.filesystem).root
     foreign = {one.path for one in evidence.environments if one.status is EnvironmentStatus.FOREIGN}
     for trace in evidence.releases:
         uid = trace.uid

@@ -12,9 +12,9 @@ import os
 import stat
 from collections.abc import Iterator
 
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.values import frozen
 
 

@@ -3,7 +3,7 @@
 A rule is a small class in a file of its own in ``audit/rules``, named after
 its id, and a line in the registry there. It looks at one cache and yields
 findings; severity, thresholds and suppressions of the policy are applied to
-them afterwards (``audit.running``), so a rule knows nothing of those but the
+them afterwards (``audit.one_cache``), so a rule knows nothing of those but the
 thresholds it is given.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class Rule(ABC):
@@ -38,7 +38,7 @@ class Rule(ABC):
     thresholds: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what is wrong with this cache; nothing when all is well.
 
         ``thresholds`` has every key of the class's own, as the policy sets it.

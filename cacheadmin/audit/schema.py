@@ -13,7 +13,7 @@ from typing import Any
 
 from cacheadmin.audit.rules import RULES
 from cacheadmin.audit.rules.suppression_unused import SuppressionUnused
-from cacheadmin.audit.thresholds import Kind, Words, kind_of
+from cacheadmin.audit.thresholds import ThresholdKind, Words, kind_of
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.quantities import DURATION_PATTERN, SHARE_PATTERN, SIZE_PATTERN
 from cacheadmin.policy.unsupported import unsupported_schemas
@@ -25,16 +25,16 @@ _SIZE: list[dict[str, Any]] = [
     {"type": "string", "pattern": SIZE_PATTERN},
     {"type": "integer", "minimum": 0},
 ]
-_KINDS: dict[Kind, dict[str, Any]] = {
-    Kind.YES_OR_NO: {"type": "boolean"},
-    Kind.COUNT: {"type": "integer", "minimum": 0},
-    Kind.NUMBER: {"type": "number", "minimum": 0},
-    Kind.SIZE: {"anyOf": _SIZE},
-    Kind.SIZE_OR_SHARE: {"anyOf": [*_SIZE, {"type": "string", "pattern": SHARE_PATTERN}]},
-    Kind.SHARE: {"type": "string", "pattern": SHARE_PATTERN},
-    Kind.DURATION: {"type": "string", "pattern": DURATION_PATTERN},
-    Kind.TEXT: {"type": "string"},
-    Kind.LIST: {"type": "array", "items": {"type": "string"}},
+_KINDS: dict[ThresholdKind, dict[str, Any]] = {
+    ThresholdKind.YES_OR_NO: {"type": "boolean"},
+    ThresholdKind.COUNT: {"type": "integer", "minimum": 0},
+    ThresholdKind.NUMBER: {"type": "number", "minimum": 0},
+    ThresholdKind.SIZE: {"anyOf": _SIZE},
+    ThresholdKind.SIZE_OR_SHARE: {"anyOf": [*_SIZE, {"type": "string", "pattern": SHARE_PATTERN}]},
+    ThresholdKind.SHARE: {"type": "string", "pattern": SHARE_PATTERN},
+    ThresholdKind.DURATION: {"type": "string", "pattern": DURATION_PATTERN},
+    ThresholdKind.TEXT: {"type": "string"},
+    ThresholdKind.LIST: {"type": "array", "items": {"type": "string"}},
 }
 
 

@@ -17,7 +17,7 @@ from cacheadmin.audit.rules.suppression_unused import SuppressionUnused
 from cacheadmin.audit.thresholds import default_in, read_threshold
 from cacheadmin.errors import WrongUsage
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.policy.parsing import Problem, invalid, nearest
+from cacheadmin.policy.parser import Problem, invalid, nearest
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

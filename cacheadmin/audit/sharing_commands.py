@@ -12,14 +12,14 @@ import grp
 import pwd
 from typing import TYPE_CHECKING
 
-from cacheadmin.audit.sharing import groups_of, has_account, members_of
+from cacheadmin.audit.shared_rights import groups_of, has_account, members_of
 from cacheadmin.text.accounts import account_name, group_name
-from cacheadmin.text.escaping import shell_command, shell_word
+from cacheadmin.text.escapes import shell_command, shell_word
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from cacheadmin.audit.sharing import Sharing
+    from cacheadmin.audit.shared_rights import Sharing
     from cacheadmin.policy.model import Policy
 
 _NEW_GROUP = "uvcache"

@@ -21,13 +21,13 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.audit.survey_zones import Place, Zone
-from cacheadmin.evidence.locating import Place as Location
+from cacheadmin.audit.survey.zones import FolderPlace, Zone
+from cacheadmin.evidence.targets import TargetPlace as Location
 from cacheadmin.uv.layout import SOURCE_KINDS, WHEEL_KINDS, parse_bucket_name
 from cacheadmin.uv.releases import known_kinds
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.targets import CacheLocator
 
 # What an environment's bin holds, and is bound to lead out.
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[0-9.]*t?", re.ASCII)
@@ -57,7 +57,7 @@ class LinkJudge:
         return located.place is not Location.INSIDE
 
 
-def is_interpreter(name: str, place: Place) -> bool:
+def is_interpreter(name: str, place: FolderPlace) -> bool:
     """Whether a link in a folder at this place is an environment's link to its interpreter."""
     return (
         place.in_bin
@@ -66,7 +66,7 @@ def is_interpreter(name: str, place: Place) -> bool:
     )
 
 
-def is_followed(name: str, place: Place) -> bool:
+def is_followed(name: str, place: FolderPlace) -> bool:
     """Whether some release of uv follows a link of this name in a folder at this place."""
     if place.depth < 0:
         parsed = parse_bucket_name(name)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
 
 
-class Kind(StrEnum):
+class ThresholdKind(StrEnum):
     """What a threshold may be; the word is for people."""
 
     YES_OR_NO = "true or false"
@@ -45,7 +45,7 @@ class FromPolicy:
 
     key: str
     """The dotted key (``prune.budget.max_size``); where it is not set, the threshold is None."""
-    kind: Kind
+    kind: ThresholdKind
     """What the policy may write for the threshold."""
 
 
@@ -59,12 +59,12 @@ class Words:
     """The words that the policy may name; others are an error."""
 
 
-def kind_of(default: Any) -> Kind:
+def kind_of(default: Any) -> ThresholdKind:
     """Return what a policy may write for a threshold of this default."""
     if isinstance(default, FromPolicy):
         return default.kind
     if isinstance(default, Words):
-        return Kind.LIST
+        return ThresholdKind.LIST
     for kind, type_ in _TYPES:
         if isinstance(default, type_):
             return kind
@@ -72,14 +72,14 @@ def kind_of(default: Any) -> Kind:
 
 
 # bool before int, which it is a kind of.
-_TYPES: tuple[tuple[Kind, type], ...] = (
-    (Kind.YES_OR_NO, bool),
-    (Kind.COUNT, int),
-    (Kind.NUMBER, float),
-    (Kind.SHARE, Share),
-    (Kind.DURATION, timedelta),
-    (Kind.TEXT, str),
-    (Kind.LIST, tuple),
+_TYPES: tuple[tuple[ThresholdKind, type], ...] = (
+    (ThresholdKind.YES_OR_NO, bool),
+    (ThresholdKind.COUNT, int),
+    (ThresholdKind.NUMBER, float),
+    (ThresholdKind.SHARE, Share),
+    (ThresholdKind.DURATION, timedelta),
+    (ThresholdKind.TEXT, str),
+    (ThresholdKind.LIST, tuple),
 )
 
 
@@ -147,14 +147,14 @@ def _list(value: object) -> tuple[str, ...] | None:
     return value
 
 
-_READERS: Mapping[Kind, Callable[[object], Any]] = {
-    Kind.YES_OR_NO: lambda value: value if isinstance(value, bool) else None,
-    Kind.COUNT: _count,
-    Kind.NUMBER: _number,
-    Kind.SIZE: _size,
-    Kind.SIZE_OR_SHARE: _size_or_share,
-    Kind.SHARE: lambda value: parse_share(value) if isinstance(value, str) else None,
-    Kind.DURATION: lambda value: parse_duration(value) if isinstance(value, str) else None,
-    Kind.TEXT: lambda value: value if isinstance(value, str) else None,
-    Kind.LIST: _list,
+_READERS: Mapping[ThresholdKind, Callable[[object], Any]] = {
+    ThresholdKind.YES_OR_NO: lambda value: value if isinstance(value, bool) else None,
+    ThresholdKind.COUNT: _count,
+    ThresholdKind.NUMBER: _number,
+    ThresholdKind.SIZE: _size,
+    ThresholdKind.SIZE_OR_SHARE: _size_or_share,
+    ThresholdKind.SHARE: lambda value: parse_share(value) if isinstance(value, str) else None,
+    ThresholdKind.DURATION: lambda value: parse_duration(value) if isinstance(value, str) else None,
+    ThresholdKind.TEXT: lambda value: value if isinstance(value, str) else None,
+    ThresholdKind.LIST: _list,
 }

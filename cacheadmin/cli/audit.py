@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn, FailOnOption, FindingsFormatOption, InsecurePolicyOption
-from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.cli.records import MetricsOption, recorded
 from cacheadmin.report.audit_report import AuditReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.audit.running import Audit
+    from cacheadmin.audit.one_cache import Audit
     from cacheadmin.operations.account import Account
 
 
@@ -50,10 +50,10 @@ def audit(
 ) -> int:
     """Check one or many caches against the audit rules; leaves with 8 when they fail."""
     from cacheadmin.audit.advisories import read_advisories
-    from cacheadmin.audit.auditing import audit_caches
+    from cacheadmin.audit.audits import audit_caches
     from cacheadmin.audit.rules.known_advisory import KnownAdvisory
     from cacheadmin.audit.settings import chosen_rules
-    from cacheadmin.cli.showing import fails, progress_bar, show
+    from cacheadmin.cli.results import fails, progress_bar, show
     from cacheadmin.errors import ExitCode, WrongUsage
 
     if list_rules:
@@ -92,7 +92,7 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
 
     ``whole``: every rule was checked. Who tries a single one needs no message.
     """
-    from cacheadmin.operations.account import Audited, Look, name_of
+    from cacheadmin.operations.account import Audited, CacheFigures, name_of
     from cacheadmin.operations.figures import of_findings
 
     account.outcome = "done"
@@ -100,7 +100,7 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
         policy = audit.loaded.policy if audit.loaded is not None else None
         name, cache = (policy.name, policy.cache) if policy else (name_of(audit.subject), "")
         samples = list(of_findings(audit.findings))
-        account.looks.append(Look(name, cache, samples, reached=audit.cache is not None))
+        account.looks.append(CacheFigures(name, cache, samples, reached=audit.cache is not None))
         if audit.loaded is not None and whole:
             account.audited.append(Audited(audit.loaded, audit.findings))
 
@@ -108,7 +108,7 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
 def _list_rules(output_format: str) -> None:
     from cacheadmin.audit.rules import RULES
     from cacheadmin.audit.thresholds import default_words, kind_of
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.report.audit_rules import AuditRulesReport
 
     thresholds = {

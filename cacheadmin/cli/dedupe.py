@@ -24,19 +24,19 @@ def dedupe(
     The kernel compares them; content, names, owners and times stay. It can be interrupted:
     the next run goes on where it ended.
     """
-    from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.dedupe.running import dedupe as share
-    from cacheadmin.situation import look_at
+    from cacheadmin.cli.results import heading, progress_bar, show
+    from cacheadmin.dedupe.run import dedupe as share
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
     ):
         if not dry_run:
-            situation.require_writable()
-        shared = share(situation, dry_run=dry_run, progress=progress)
+            snapshot.require_writable()
+        shared = share(snapshot, dry_run=dry_run, progress=progress)
         for path, why in shared.failed:
             output.note(f"not shared: {path}: {why}")
-        report = DuplicatesReport(heading("dedupe", situation), shared, done=not dry_run)
+        report = DuplicatesReport(heading("dedupe", snapshot), shared, done=not dry_run)
         show(report, output_format, is_well=not shared.files)
     return int(ExitCode.PARTIAL if shared.failed else ExitCode.DONE)

@@ -15,12 +15,12 @@ from cacheadmin.cli.options import (
     InsecurePolicyOption,
     PolicyArgument,
 )
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.report.doctor import CheckupReport
 
 if TYPE_CHECKING:
-    from cacheadmin.doctor.diagnosing import Checkup
-    from cacheadmin.situation import Situation
+    from cacheadmin.doctor.diagnosis import Checkup
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def doctor(
@@ -39,10 +39,10 @@ def doctor(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Find broken environments, and the exact command that repairs each."""
-    from cacheadmin.cli.showing import fails, heading, progress_bar, show
-    from cacheadmin.doctor.diagnosing import diagnose
+    from cacheadmin.cli.results import fails, heading, progress_bar, show
+    from cacheadmin.doctor.diagnosis import diagnose
     from cacheadmin.errors import ExitCode, WrongUsage
-    from cacheadmin.situation import look_at
+    from cacheadmin.snapshot.snapshot import look_at
 
     if fix_script == "-" and output_format != "table":
         raise WrongUsage("--fix-script - prints a script: it goes with no other --format")
@@ -52,33 +52,33 @@ def doctor(
         progress_bar() as progress,
         look_at(
             policy, insecure_policy=insecure_policy, afresh=True, progress=progress
-        ) as situation,
+        ) as snapshot,
     ):
-        account.loaded = situation.loaded
-        checkup = diagnose(situation, progress)
+        account.loaded = snapshot.loaded
+        checkup = diagnose(snapshot, progress)
         if fix_script != "-":
-            first = heading("doctor", situation, gaps=checkup.gaps)
-            loaded, cache = situation.loaded, situation.cache.identity
+            first = heading("doctor", snapshot, gaps=checkup.gaps)
+            loaded, cache = snapshot.loaded, snapshot.cache.identity
             report = CheckupReport(first, loaded, cache, checkup, policy)
             show(report, output_format, is_well=not checkup.findings)
         if fix_script is not None:
             account.subject = os.path.abspath(fix_script)
-            account.counts = {"scripts": _write_scripts(fix_script, situation, checkup)}
+            account.counts = {"scripts": _write_scripts(fix_script, snapshot, checkup)}
         failing = fails(checkup.findings, fail_on)
         account.exit_code = int(ExitCode.FINDINGS if failing else ExitCode.DONE)
     return account.exit_code
 
 
-def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
+def _write_scripts(target: str, snapshot: Snapshot, checkup: Checkup) -> int:
     """Write a script a user into a folder, or print the only one; return how many were written."""
     from itertools import groupby
 
-    from cacheadmin.acting import as_caller
-    from cacheadmin.doctor.becoming import become_words
     from cacheadmin.doctor.script_files import script_name, write_scripts
     from cacheadmin.doctor.scripts import script_for
+    from cacheadmin.doctor.user_switch import become_words
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.text.escaping import shell_word
+    from cacheadmin.rights.acting import as_caller
+    from cacheadmin.text.escapes import shell_word
 
     by_uid = sorted(checkup.diagnoses, key=lambda one: one.examination.uid)
     scripts: dict[str, str] = {}
@@ -87,8 +87,8 @@ def _write_scripts(target: str, situation: Situation, checkup: Checkup) -> int:
     for uid, group in groupby(by_uid, key=lambda one: one.examination.uid):
         own = list(group)
         name = script_name(own[0].owner, uid)
-        ways[name] = become_words(uid, situation.cache)
-        scripts[name] = script_for(uid, situation.cache.identity.path, own, ways[name])
+        ways[name] = become_words(uid, snapshot.cache)
+        scripts[name] = script_for(uid, snapshot.cache.identity.path, own, ways[name])
         owners[name] = own[0].owner
     if target == "-":
         if len(scripts) > 1:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.errors import ExitCode, WrongUsage
 from cacheadmin.report.evictions import EvictionReport, eviction_text
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.evict.planning import Eviction
+    from cacheadmin.evict.plan import Eviction
     from cacheadmin.evict.silent_trials import SilentTrials
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
     from cacheadmin.prune.result import Before, PruneResult
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def evict(
@@ -64,7 +64,7 @@ def _split(names: list[str]) -> tuple[str | None, list[str]]:
     """Tell the policy from the packages: a path, or the name of one that there is."""
     import os
 
-    from cacheadmin.policy.locating import known_policies
+    from cacheadmin.policy.location import known_policies
 
     first, *others = names
     is_path = "/" in first or first.endswith((".yaml", ".yml"))
@@ -84,15 +84,15 @@ def _evict(
     dry_run: bool,
     insecure_policy: bool,
 ) -> int:
-    from cacheadmin.cli.showing import progress_bar
+    from cacheadmin.cli.results import progress_bar
     from cacheadmin.evict.silent_trials import end_silent_trials, silent_trials, springs_of
     from cacheadmin.evict.wanted import parse_wanted
-    from cacheadmin.policy.loading import load_policy
-    from cacheadmin.protect.protecting import planted_before
+    from cacheadmin.policy.loader import load_policy
+    from cacheadmin.protect.protection import planted_before
     from cacheadmin.protect.trial_roots import shield_of
     from cacheadmin.prune.result import Before
-    from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
-    from cacheadmin.situation import look_with
+    from cacheadmin.prune.run import known_runs, recover_interrupted, watch_trials
+    from cacheadmin.snapshot.snapshot import look_with
 
     wanted = parse_wanted(packages)
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
@@ -100,19 +100,19 @@ def _evict(
     runs = None if dry_run else known_runs(loaded.policy)
     watched = None if dry_run else watch_trials(loaded.policy, shield_of)
     planted = planted_before(loaded.policy)
-    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        for sentence in springs_of(watched, situation, wanted):
+    with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
+        for sentence in springs_of(watched, snapshot, wanted):
             output.warning(sentence)
-        silent = silent_trials(situation, wanted, even_in_use=even_in_use, dry_run=dry_run)
+        silent = silent_trials(snapshot, wanted, even_in_use=even_in_use, dry_run=dry_run)
         before = Before(recovered, watched=watched, runs=runs)
         eviction = _Evicting(wanted, silent, even_in_use, output_format, before, planted)
         if dry_run or not silent.entries:
-            return eviction.evict(account, situation, dry_run=dry_run)
-        situation.require_writable()
-        eviction.silent = end_silent_trials(situation, silent, shield_of)
+            return eviction.evict(account, snapshot, dry_run=dry_run)
+        snapshot.require_writable()
+        eviction.silent = end_silent_trials(snapshot, silent, shield_of)
     # What came back from trial is looked at like everything else.
-    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        return eviction.evict(account, situation, dry_run=False)
+    with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
+        return eviction.evict(account, snapshot, dry_run=False)
 
 
 @dataclass(slots=True)
@@ -126,51 +126,51 @@ class _Evicting:
     before: Before
     planted: frozenset[ArchiveId]
 
-    def evict(self, account: Account, situation: Situation, *, dry_run: bool) -> int:
+    def evict(self, account: Account, snapshot: Snapshot, *, dry_run: bool) -> int:
         """Decide, carry out, and show."""
         from cacheadmin.cli.prune import CODES
-        from cacheadmin.evict.planning import plan_eviction
+        from cacheadmin.evict.plan import plan_eviction
 
         eviction = plan_eviction(
-            situation, self.wanted, even_in_use=self.even_in_use, silent=self.silent
+            snapshot, self.wanted, even_in_use=self.even_in_use, silent=self.silent
         )
-        sizes = situation.sizing.of_plan(eviction.plan, kept=True)
+        sizes = snapshot.sizing.of_plan(eviction.plan, kept=True)
         for warning in eviction.warnings:
             output.warning(warning)
         result = None
         if not dry_run:
-            result = self._carry_out(situation, eviction, sizes)
+            result = self._carry_out(snapshot, eviction, sizes)
             account.outcome, account.run_id = result.outcome, result.run_id
-        self._show(situation, eviction, sizes, result)
+        self._show(snapshot, eviction, sizes, result)
         return int(ExitCode.DONE if result is None else CODES[result.outcome])
 
     def _carry_out(
-        self, situation: Situation, eviction: Eviction, sizes: Measured[str]
+        self, snapshot: Snapshot, eviction: Eviction, sizes: Measured[str]
     ) -> PruneResult:
-        from cacheadmin.protect.holding import guard_stands_aside
-        from cacheadmin.protect.protecting import protect_after_prune, was_protected
+        from cacheadmin.protect.lock_hold import guard_stands_aside
+        from cacheadmin.protect.protection import protect_after_prune, was_protected
         from cacheadmin.protect.trial_roots import shield_of
-        from cacheadmin.prune.running import run_prune
+        from cacheadmin.prune.run import run_prune
 
-        situation.require_writable()
+        snapshot.require_writable()
         plan = eviction.plan
         if self.even_in_use and eviction.breaks and self.output_format == "table":
             # Before anything breaks, not after.
-            words = eviction_text(eviction, plan.removals, situation.case.user, done=False)
+            words = eviction_text(eviction, plan.removals, snapshot.case.user, done=False)
             output.note(words)
-        protected = was_protected(situation, self.planted)
-        with guard_stands_aside(situation.policy, situation.cache):
-            learned = {name for names in situation.evidence.learned.values() for name in names}
+        protected = was_protected(snapshot, self.planted)
+        with guard_stands_aside(snapshot.policy, snapshot.cache):
+            learned = {name for names in snapshot.evidence.learned.values() for name in names}
             result = run_prune(
-                situation,
+                snapshot,
                 plan,
                 sizes,
                 before=self.before,
-                shield=shield_of(situation.policy, situation.cache, learned),
+                shield=shield_of(snapshot.policy, snapshot.cache, learned),
                 concurrent=False,
             )
         # Roots of what is gone would end prunes of uv before 0.2.28.
-        protection = protect_after_prune(situation, result.outcome, protected)
+        protection = protect_after_prune(snapshot, result.outcome, protected)
         for bucket, problem in protection.problems if protection is not None else ():
             output.warning(f"{bucket} could not be protected: {problem}")
         for warning in result.warnings:
@@ -181,13 +181,13 @@ class _Evicting:
 
     def _show(
         self,
-        situation: Situation,
+        snapshot: Snapshot,
         eviction: Eviction,
         sizes: Measured[str],
         result: PruneResult | None,
     ) -> None:
         from cacheadmin.cli.prune import failure
-        from cacheadmin.cli.showing import heading, show
+        from cacheadmin.cli.results import heading, show
         from cacheadmin.report.formats import FORMATS
 
         undone = result is not None and result.outcome in ("refused", "rolled_back")
@@ -195,6 +195,6 @@ class _Evicting:
             raise failure(eviction.plan, result)
         undo = None
         if result is not None and result.run_id is not None:
-            undo = situation.loaded.command("runs restore", result.run_id)
-        user, first = situation.case.user, heading("evict", situation)
+            undo = snapshot.loaded.command("runs restore", result.run_id)
+        user, first = snapshot.case.user, heading("evict", snapshot)
         show(EvictionReport(first, eviction, sizes, user, result, undo), self.output_format)

@@ -16,9 +16,9 @@ from cacheadmin.report.explanations import ExplanationReport
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.planner.explaining import Explanation
+    from cacheadmin.planner.explanation import Explanation
     from cacheadmin.planner.plan import Plan
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def explain(
@@ -38,42 +38,42 @@ def explain(
     import os
     import socket
 
-    from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.planner import explaining
-    from cacheadmin.situation import look_at
+    from cacheadmin.cli.results import heading, progress_bar, show
+    from cacheadmin.planner import explanation
+    from cacheadmin.snapshot.snapshot import look_at
 
     policy, target = policy_and(policy, target, "TARGET")
     with (
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
     ):
-        plan = situation.plan()
-        found = explaining.explain(
-            situation.case,
+        plan = snapshot.plan()
+        found = explanation.explain(
+            snapshot.case,
             plan,
             target,
             absolute=os.path.abspath(target),
             host=socket.gethostname(),
-            replan=lambda evidence: replace(situation, evidence=evidence).plan(),
+            replan=lambda evidence: replace(snapshot, evidence=evidence).plan(),
         )
         if not found.entries and not found.environments:
-            raise _nothing(situation, target)
-        sizes = _sizes(situation, plan, found)
-        first = heading("explain", situation)
-        show(ExplanationReport(first, target, found, situation.case, sizes), output_format)
+            raise _nothing(snapshot, target)
+        sizes = _sizes(snapshot, plan, found)
+        first = heading("explain", snapshot)
+        show(ExplanationReport(first, target, found, snapshot.case, sizes), output_format)
 
 
-def _nothing(situation: Situation, target: str) -> Exception:
-    from cacheadmin.pinning import no_such_target
-    from cacheadmin.planner.explaining import known_names
+def _nothing(snapshot: Snapshot, target: str) -> Exception:
+    from cacheadmin.pins import no_such_target
+    from cacheadmin.planner.explanation import known_names
     from cacheadmin.planner.targets import near_names
 
-    others = known_names(situation.case)
-    return no_such_target(target, near_names(target, situation.inventory, others))
+    others = known_names(snapshot.case)
+    return no_such_target(target, near_names(target, snapshot.inventory, others))
 
 
-def _sizes(situation: Situation, plan: Plan, found: Explanation) -> Measured[str]:
+def _sizes(snapshot: Snapshot, plan: Plan, found: Explanation) -> Measured[str]:
     """Measure what is explained, and what would come free, together."""
     freed = tuple(one for story in found.environments for one in story.freed or ())
     told = tuple(replace(story.decision, path=story.entry.path) for story in found.entries)
-    return situation.sizing.of_plan(replace(plan, removals=freed, kept=told), kept=True)
+    return snapshot.sizing.of_plan(replace(plan, removals=freed, kept=told), kept=True)

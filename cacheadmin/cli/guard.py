@@ -22,6 +22,6 @@ def guard(
     Runs until it is told to stop (SIGTERM). SIGHUP makes it look at the
     cache, and read the policy, again.
     """
-    from cacheadmin.protect.guarding import guard as stand_guard
+    from cacheadmin.protect.guard import guard as stand_guard
 
     stand_guard(policy, hold=hold, insecure_policy=insecure_policy, say=output.note)

@@ -42,7 +42,7 @@ def help(
     from cacheadmin.cli.app import build_program
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.keys import all_keys, key_words
-    from cacheadmin.policy.parsing import nearest
+    from cacheadmin.policy.parser import nearest
 
     words = list(topic or ())
     program = build_program()
@@ -75,7 +75,7 @@ def _is_call(program: object, words: list[str]) -> bool:
 
 
 def _rule_text(rule: type[Rule]) -> str:
-    from cacheadmin.report.fitting import wrapped
+    from cacheadmin.report.width import wrapped
 
     lines = [f"audit rule {rule.id} ({rule.severity.value}): {rule.title}"]
     lines += [wrapped(rule.rationale, "  ", "  "), wrapped(f"fix: {rule.fix}", "  ", "  ")]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.report.hosts import HostsReport, ObservationReport
 from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observations
-    from cacheadmin.hosts.keeping import ObservationStore
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.hosts.observation_store import ObservationStore
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
 
@@ -42,7 +42,7 @@ def observe(
     reached. Run it from cron or a timer on every host of `hosts.expect`.
     """
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loader import load_policy
 
     if list_hosts and forget is not None:
         raise WrongUsage("--list and --forget don't go together")
@@ -55,24 +55,24 @@ def observe(
 
 
 def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
-    from cacheadmin.cli.showing import progress_bar, show
+    from cacheadmin.cli.results import progress_bar, show
     from cacheadmin.evidence.mount_map import shared_mounts
-    from cacheadmin.hosts.observing import observe as seen_here
+    from cacheadmin.hosts.observation import observe as seen_here
     from cacheadmin.hosts.sight import sight_of
-    from cacheadmin.situation import look_with
+    from cacheadmin.snapshot.snapshot import look_with
 
-    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        cache = situation.cache.identity
-        look = situation.collected.look
+    with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
+        cache = snapshot.cache.identity
+        look = snapshot.collected.look
         mounts = shared_mounts(
             cache.path,
-            (one.path for one in situation.evidence.environments),
+            (one.path for one in snapshot.evidence.environments),
             look.readers,
             look.questions,
         )
-        sight = sight_of(situation.cache)
-        observation = seen_here(situation.case, situation.host_time, mounts, sight)
-        store = _store(loaded, situation.cache)
+        sight = sight_of(snapshot.cache)
+        observation = seen_here(snapshot.case, snapshot.host_time, mounts, sight)
+        store = _store(loaded, snapshot.cache)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}
     first = Heading(header("observe", loaded, cache))
@@ -81,9 +81,9 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
 
 
 def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.errors import NotACache
-    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.inventory.cache_folder import open_cache
 
     with open_cache(loaded.policy.cache) as cache:
         store = _store(loaded, cache)
@@ -103,7 +103,7 @@ def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
 
 
 def _store(loaded: LoadedPolicy, cache: OpenCache) -> ObservationStore:
-    from cacheadmin.hosts.keeping import observation_store
+    from cacheadmin.hosts.observation_store import observation_store
     from cacheadmin.policy.quarantine_place import choose_quarantine
     from cacheadmin.state.store import open_state
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.errors import CacheadminError
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ settings = Settings()
 
 def fit_terminal() -> None:
     """Fit tables and sentences on stdout to its width, if it is a terminal."""
-    from cacheadmin.report.fitting import terminal_width
+    from cacheadmin.report.width import terminal_width
 
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
     terminal_width.set(width)
@@ -57,7 +57,7 @@ def change(**options: Any) -> None:
     global settings  # noqa: PLW0603
     settings = replace(settings, **options)
     if settings.wide:
-        from cacheadmin.report.fitting import terminal_width
+        from cacheadmin.report.width import terminal_width
 
         terminal_width.set(None)
 

@@ -14,12 +14,12 @@ from cacheadmin.cli.options import (
     PolicyArgument,
     policy_and,
 )
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.report.pins import PinsReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.pinning import Pins
+    from cacheadmin.pins import PinStore
 
 pin_app = typer.Typer(help="Entries never to be removed.", no_args_is_help=True)
 
@@ -52,7 +52,7 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
-    from cacheadmin.text.counting import format_count
+    from cacheadmin.text.numbers import format_count
 
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin add", policy) as account:
@@ -95,7 +95,7 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List what is pinned, by whom, why, and until when."""
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
 
     with _pins(policy, insecure_policy) as pins:
         rows = [(row.pin, row.author, row.status) for row in pins.rows()]
@@ -106,13 +106,13 @@ def list_command(
 
 
 @contextmanager
-def _pins(policy: str | None, insecure: bool, account: Account | None = None) -> Iterator[Pins]:
-    from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.pinning import Pins
-    from cacheadmin.policy.loading import load_policy
+def _pins(policy: str | None, insecure: bool, account: Account | None = None) -> Iterator[PinStore]:
+    from cacheadmin.inventory.cache_folder import open_cache
+    from cacheadmin.pins import PinStore
+    from cacheadmin.policy.loader import load_policy
 
     loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded
     with open_cache(loaded.policy.cache) as cache:
-        yield Pins(loaded, cache)
+        yield PinStore(loaded, cache)

@@ -29,26 +29,26 @@ def plan(
     """
     if list_rules:
         return _list_rules(output_format)
-    from cacheadmin.cli.showing import progress_bar, show_plan
-    from cacheadmin.situation import look_at
+    from cacheadmin.cli.results import progress_bar, show_plan
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
     ):
-        situation.require_writable()
-        made = situation.plan()
-        sizes = situation.sizing.of_plan(made, kept=output_format != "table")
+        snapshot.require_writable()
+        made = snapshot.plan()
+        sizes = snapshot.sizing.of_plan(made, kept=output_format != "table")
         if out is not None:
             # It imports pydantic, which nothing else here does.
             from cacheadmin.prune.saved_plans import save_plan
 
-            save_plan(out, situation, made)
-        return show_plan("plan", situation, made, sizes, output_format)
+            save_plan(out, snapshot, made)
+        return show_plan("plan", snapshot, made, sizes, output_format)
 
 
 def _list_rules(output_format: str) -> int:
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.planner.reasons import REASONS
     from cacheadmin.report.plan_rules import PlanRulesReport
 

@@ -37,11 +37,11 @@ def init_command(
     import os
 
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.locating import default_cache
-    from cacheadmin.policy.parsing import parse_policy
+    from cacheadmin.policy.location import default_cache
+    from cacheadmin.policy.parser import parse_policy
     from cacheadmin.policy.starter import starter_policy, write_starter
     from cacheadmin.policy.trust import read_trusted
-    from cacheadmin.text.escaping import shell_word
+    from cacheadmin.text.escapes import shell_word
 
     text = starter_policy(name, cache or default_cache(os.environ))
     # A name or path that makes no valid policy is said now, not by cron tonight.
@@ -73,11 +73,11 @@ def check_command(
     """Check policies: syntax, keys, values, and who could have written them."""
     import os
 
-    from cacheadmin.acting import unknown_account
     from cacheadmin.audit.settings import settings_of
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loading import read_policy
-    from cacheadmin.policy.locating import known_policies, policies_of
+    from cacheadmin.policy.loader import read_policy
+    from cacheadmin.policy.location import known_policies, policies_of
+    from cacheadmin.rights.acting import unknown_account
 
     code = int(ExitCode.DONE)
     for policy in policies or known_policies(os.environ).values() or (None,):
@@ -92,7 +92,7 @@ def check_command(
             if unknown := unknown_account(loaded.policy.run_as):
                 output.warning(f"{loaded.path}: {unknown}")
             if loaded.policy.notify.is_set:
-                from cacheadmin.operations.notifying import problems_of
+                from cacheadmin.operations.notifications import problems_of
 
                 for problem in problems_of(loaded):
                     output.warning(problem)
@@ -110,10 +110,10 @@ def notify_command(
     import socket
 
     from cacheadmin.errors import CacheadminError, WrongUsage
-    from cacheadmin.operations.notifying import NOT_INSTALLED, destinations, send_all
-    from cacheadmin.operations.sending import is_installed
-    from cacheadmin.policy.loading import load_policy
-    from cacheadmin.text.counting import format_count
+    from cacheadmin.operations.delivery import is_installed
+    from cacheadmin.operations.notifications import NOT_INSTALLED, destinations, send_all
+    from cacheadmin.policy.loader import load_policy
+    from cacheadmin.text.numbers import format_count
 
     loaded = load_policy(policy, insecure=insecure_policy)
     name = loaded.policy.name
@@ -147,9 +147,9 @@ def show_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show the effective policy, and where each value came from."""
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.policy.effective import effective_values
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loader import load_policy
 
     loaded = load_policy(policy, insecure=insecure_policy)
     values = list(effective_values(loaded))
@@ -160,8 +160,8 @@ def show_command(
 def _kept_now(loaded: LoadedPolicy) -> dict[str, int] | None:
     """Return how many archives each pattern of prune.keep names; None: the cache can't be read."""
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.inventory.matching import count_matches
-    from cacheadmin.inventory.opening import open_cache
+    from cacheadmin.inventory.cache_folder import open_cache
+    from cacheadmin.inventory.matches import count_matches
 
     if not loaded.policy.prune.keep:
         return {}

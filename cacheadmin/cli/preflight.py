@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.cli.records import MetricsOption, recorded
 from cacheadmin.report.preflight import PreflightReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.preflight.running import Preflight
-    from cacheadmin.situation import Situation
+    from cacheadmin.preflight.preflight import Preflight
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def preflight(
@@ -34,36 +34,36 @@ def preflight(
 
     Leaves with 0 when safe, 4 when limited, 5 when refused; changes nothing.
     """
-    from cacheadmin.cli.showing import heading, show, verdict_code
+    from cacheadmin.cli.results import heading, show, verdict_code
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loading import load_policy
-    from cacheadmin.preflight.running import run_preflight, run_preflight_for_release
-    from cacheadmin.situation import look_with
+    from cacheadmin.policy.loader import load_policy
+    from cacheadmin.preflight.preflight import run_preflight, run_preflight_for_release
+    from cacheadmin.snapshot.snapshot import look_with
 
     if for_uv is not None and metrics is not None:
         raise WrongUsage("--metrics tells of our own prune, not of --for-uv")
     with recorded("preflight", policy, metrics=metrics, changes=False) as account:
         account.loaded = load_policy(policy, insecure=insecure_policy, recall=True)
-        with look_with(account.loaded) as situation:
-            situation.require_writable()
+        with look_with(account.loaded) as snapshot:
+            snapshot.require_writable()
             if for_uv is None:
-                answer = run_preflight(situation)
+                answer = run_preflight(snapshot)
             else:
-                answer = run_preflight_for_release(situation, for_uv)
+                answer = run_preflight_for_release(snapshot, for_uv)
             if account.wants_figures:
-                _note(account, situation, answer)
+                _note(account, snapshot, answer)
             account.exit_code = verdict_code(answer.verdict)
-            report = PreflightReport(heading("preflight", situation), answer)
+            report = PreflightReport(heading("preflight", snapshot), answer)
             show(report, output_format, is_well=not account.exit_code)
             # It came to a verdict, which is all it has to do.
             account.outcome = "done"
     return account.exit_code
 
 
-def _note(account: Account, situation: Situation, answer: Preflight) -> None:
-    from cacheadmin.operations.figures import of_quarantine, of_situation, of_verdict
+def _note(account: Account, snapshot: Snapshot, answer: Preflight) -> None:
+    from cacheadmin.operations.figures import of_quarantine, of_snapshot, of_verdict
 
     samples = account.look().samples
-    samples += of_situation(situation)
+    samples += of_snapshot(snapshot)
     samples += of_verdict(answer.verdict, answer.kept)
-    samples += of_quarantine(situation.policy, situation.cache)
+    samples += of_quarantine(snapshot.policy, snapshot.cache)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.errors import ExitCode
 from cacheadmin.report.protections import ProtectionReport
 from cacheadmin.text.documents import Heading, header
@@ -15,7 +15,7 @@ from cacheadmin.text.documents import Heading, header
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.protect.protecting import Protection
+    from cacheadmin.protect.protection import Protection
 
 
 def protect(
@@ -35,7 +35,7 @@ def protect(
     bucket; whatever is not in use any more loses its own.
     """
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loader import load_policy
 
     if remove and check:
         raise WrongUsage("--remove and --check don't go together")
@@ -50,22 +50,22 @@ def protect(
 
 
 def _protect(account: Account, loaded: LoadedPolicy, output_format: str, *, check: bool) -> int:
-    from cacheadmin.cli.showing import progress_bar, show
-    from cacheadmin.protect.protecting import check_protection, planted_before
-    from cacheadmin.protect.protecting import protect as plant
-    from cacheadmin.situation import look_with
+    from cacheadmin.cli.results import progress_bar, show
+    from cacheadmin.protect.protection import check_protection, planted_before
+    from cacheadmin.protect.protection import protect as plant
+    from cacheadmin.snapshot.snapshot import look_with
 
     before = planted_before(loaded.policy)
     with (
         progress_bar() as progress,
-        look_with(loaded, afresh=not check, progress=progress) as situation,
+        look_with(loaded, afresh=not check, progress=progress) as snapshot,
     ):
         if check:
-            protection = check_protection(situation)
+            protection = check_protection(snapshot)
         else:
-            situation.require_writable()
-            protection = plant(situation, before)
-        cache = situation.cache.identity
+            snapshot.require_writable()
+            protection = plant(snapshot, before)
+        cache = snapshot.cache.identity
 
     code = _code(protection, check=check)
     account.counts = _counts(protection)
@@ -76,9 +76,9 @@ def _protect(account: Account, loaded: LoadedPolicy, output_format: str, *, chec
 
 
 def _remove(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
-    from cacheadmin.cli.showing import show
-    from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.protect.protecting import unprotect
+    from cacheadmin.cli.results import show
+    from cacheadmin.inventory.cache_folder import open_cache
+    from cacheadmin.protect.protection import unprotect
 
     with open_cache(loaded.policy.cache) as cache:
         protection = unprotect(loaded.policy, cache)

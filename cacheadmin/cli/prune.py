@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.recording import MetricsOption, recorded
+from cacheadmin.cli.records import MetricsOption, recorded
 from cacheadmin.errors import (
     CacheadminError,
     ExitCode,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.protect.protecting import Protection
+    from cacheadmin.protect.protection import Protection
     from cacheadmin.prune.result import Before, PruneResult
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 CODES = {
     "committed": ExitCode.DONE,
@@ -96,10 +96,10 @@ class _Call:
 
 
 def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loader import load_policy
     from cacheadmin.protect.trial_roots import shield_of
     from cacheadmin.prune.result import Before
-    from cacheadmin.prune.running import known_runs, recover_interrupted, watch_trials
+    from cacheadmin.prune.run import known_runs, recover_interrupted, watch_trials
 
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy, recall=True)
     if call.dry_run:
@@ -127,79 +127,79 @@ def _look_and_prune(
     full: bool = False,
 ) -> int:
     """Look, plan and carry out. Where there is no room for it, make some, and look again."""
-    from cacheadmin.cli.showing import progress_bar, show_plan
-    from cacheadmin.protect.protecting import planted_before, was_protected
+    from cacheadmin.cli.results import progress_bar, show_plan
+    from cacheadmin.protect.protection import planted_before, was_protected
     from cacheadmin.prune.in_place import make_room_where_short
-    from cacheadmin.situation import look_with
+    from cacheadmin.snapshot.snapshot import look_with
 
     # Before the look: what a guard plants while we look is newer knowledge than ours.
     planted = planted_before(loaded.policy)
-    with progress_bar() as progress, look_with(loaded, progress=progress) as situation:
-        situation.require_writable()
-        made = situation.plan()
+    with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
+        snapshot.require_writable()
+        made = snapshot.plan()
         if account.wants_figures and before.room is None:
-            _note_situation(account, situation, made)
+            _note_snapshot(account, snapshot, made)
         if call.plan_file is not None:
             # It imports pydantic, which nothing else here does.
             from cacheadmin.prune.saved_plans import narrow
 
-            made, dropped = narrow(made, call.plan_file, situation)
+            made, dropped = narrow(made, call.plan_file, snapshot)
             gone = {one.path for one in before.room.removed} if before.room else set()
             dropped = tuple((path, why) for path, why in dropped if path not in gone)
             before = replace(before, dropped=dropped)
-        sizes = situation.sizing.of_plan(made, kept=call.output_format != "table")
+        sizes = snapshot.sizing.of_plan(made, kept=call.output_format != "table")
         if call.dry_run:
-            return show_plan("prune", situation, made, sizes, call.output_format)
+            return show_plan("prune", snapshot, made, sizes, call.output_format)
         known = before.room
         if known is None:
-            room = make_room_where_short(situation, made, sizes, full=full)
+            room = make_room_where_short(snapshot, made, sizes, full=full)
             before = replace(before, room=room)
         if known is not None or before.room is None or not before.room.removed:
-            protected = was_protected(situation, planted)
-            return _carry_out(account, situation, made, sizes, call, before, protected)
+            protected = was_protected(snapshot, planted)
+            return _carry_out(account, snapshot, made, sizes, call, before, protected)
     return _look_and_prune(account, loaded, call, before)
 
 
 def _carry_out(
     account: Account,
-    situation: Situation,
+    snapshot: Snapshot,
     made: Plan,
     sizes: Measured[str],
     call: _Call,
     before: Before,
     protected: frozenset[ArchiveId] | None,
 ) -> int:
-    from cacheadmin.protect.holding import guard_stands_aside
-    from cacheadmin.protect.protecting import protect_after_prune
+    from cacheadmin.protect.lock_hold import guard_stands_aside
+    from cacheadmin.protect.protection import protect_after_prune
     from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.running import run_prune
+    from cacheadmin.prune.run import run_prune
 
-    policy = situation.policy
-    with guard_stands_aside(policy, situation.cache):
-        learned = {name for names in situation.evidence.learned.values() for name in names}
+    policy = snapshot.policy
+    with guard_stands_aside(policy, snapshot.cache):
+        learned = {name for names in snapshot.evidence.learned.values() for name in names}
         result = run_prune(
-            situation,
+            snapshot,
             made,
             sizes,
             before=before,
-            shield=shield_of(policy, situation.cache, learned),
+            shield=shield_of(policy, snapshot.cache, learned),
             at_once=call.now,
         )
-    _note_result(account, situation, sizes, result)
-    protection = protect_after_prune(situation, result.outcome, protected)
-    return _show(situation, made, sizes, result, call.output_format, protection)
+    _note_result(account, snapshot, sizes, result)
+    protection = protect_after_prune(snapshot, result.outcome, protected)
+    return _show(snapshot, made, sizes, result, call.output_format, protection)
 
 
-def _note_situation(account: Account, situation: Situation, plan: Plan) -> None:
-    from cacheadmin.operations.figures import of_situation, of_verdict
+def _note_snapshot(account: Account, snapshot: Snapshot, plan: Plan) -> None:
+    from cacheadmin.operations.figures import of_snapshot, of_verdict
 
     samples = account.look().samples
-    samples += of_situation(situation)
+    samples += of_snapshot(snapshot)
     samples += of_verdict(plan.verdict, len(plan.kept))
 
 
 def _note_result(
-    account: Account, situation: Situation, sizes: Measured[str], result: PruneResult
+    account: Account, snapshot: Snapshot, sizes: Measured[str], result: PruneResult
 ) -> None:
     removed = sizes.together(decision.path for decision in result.done).reclaimable_bytes
     undone = result.outcome in ("refused", "rolled_back")
@@ -217,18 +217,18 @@ def _note_result(
 
         for look in account.looks:
             look.samples += of_prune(result, removed)
-            look.samples += of_quarantine(situation.policy, situation.cache)
+            look.samples += of_quarantine(snapshot.policy, snapshot.cache)
 
 
 def _show(
-    situation: Situation,
+    snapshot: Snapshot,
     plan: Plan,
     sizes: Measured[str],
     result: PruneResult,
     output_format: str,
     protection: Protection | None,
 ) -> int:
-    from cacheadmin.cli.showing import heading, show
+    from cacheadmin.cli.results import heading, show
     from cacheadmin.report.formats import FORMATS
     from cacheadmin.trial.summary import trial_warnings
 
@@ -242,7 +242,7 @@ def _show(
     undone = result.outcome in ("refused", "rolled_back")
     if undone and not FORMATS[output_format].is_document:
         raise failure(plan, result)
-    first, loaded = heading("prune", situation), situation.loaded
+    first, loaded = heading("prune", snapshot), snapshot.loaded
     report = PruneReport(first, plan, sizes, result, loaded, protection)
     show(report, output_format, is_well=code is ExitCode.DONE)
     return int(code)
@@ -251,8 +251,8 @@ def _show(
 def failure(plan: Plan, result: PruneResult) -> CacheadminError:
     """Return what is said of a run that was refused or rolled back."""
     from cacheadmin.planner.plan import Verdict
-    from cacheadmin.text.counting import format_count
-    from cacheadmin.text.joining import join_some
+    from cacheadmin.text.lists import join_some
+    from cacheadmin.text.numbers import format_count
 
     if result.outcome == "refused":
         refusals = [limit for limit in plan.limits if limit.verdict is Verdict.REFUSED]

@@ -12,7 +12,7 @@ from cacheadmin.cli.options import InsecurePolicyOption, PageFormatOption
 from cacheadmin.report.overview_report import OverviewReport
 
 if TYPE_CHECKING:
-    from cacheadmin.overview.facts import Overview
+    from cacheadmin.overview.facts import CacheReport
     from cacheadmin.report.terminal import Terminal
 
 _MODE = 0o644
@@ -42,10 +42,10 @@ def report(
     """Show a cache at a glance: verdict, sizes, who holds what, findings, past prunes."""
     import socket
 
-    from cacheadmin.acting import as_caller
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.fs.atomic_writing import write_atomically
+    from cacheadmin.fs.atomic_file import write_atomically
+    from cacheadmin.rights.acting import as_caller
 
     if html is not None and output_format != "table":
         raise WrongUsage("--html and --format exclude each other")
@@ -61,18 +61,18 @@ def report(
     return 0
 
 
-def _look(policy: str | None, insecure_policy: bool) -> Overview:
-    from cacheadmin.cli.showing import progress_bar
-    from cacheadmin.overview.gathering import gather
-    from cacheadmin.situation import look_at
+def _look(policy: str | None, insecure_policy: bool) -> CacheReport:
+    from cacheadmin.cli.results import progress_bar
+    from cacheadmin.overview.collection import gather
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
         look_at(
             policy, insecure_policy=insecure_policy, report_clones=True, progress=progress
-        ) as situation,
+        ) as snapshot,
     ):
-        overview, warnings = gather(situation)
+        overview, warnings = gather(snapshot)
     for warning in warnings:
         output.warning(warning)
     return overview
@@ -81,7 +81,7 @@ def _look(policy: str | None, insecure_policy: bool) -> Overview:
 def _terminal() -> Terminal:
     import shutil
 
-    from cacheadmin.cli.showing import view
+    from cacheadmin.cli.results import view
     from cacheadmin.report.terminal import Terminal
 
     width = min(max(shutil.get_terminal_size((100, 40)).columns, 40), 120)

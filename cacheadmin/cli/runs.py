@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.errors import ExitCode
 from cacheadmin.report.runs import RunReport, RunsReport
 from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.prune.runs import Run
     from cacheadmin.trial.trials import Trials
 
@@ -39,9 +39,9 @@ RunArgument = Annotated[
 @contextmanager
 def _opened(
     policy: str | None, insecure: bool, account: Account | None = None
-) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine | None]]:
-    from cacheadmin.inventory.opening import open_cache
-    from cacheadmin.policy.loading import load_policy
+) -> Iterator[tuple[LoadedPolicy, OpenCache, QuarantineFolder | None]]:
+    from cacheadmin.inventory.cache_folder import open_cache
+    from cacheadmin.policy.loader import load_policy
     from cacheadmin.prune.quarantine import existing_quarantine
 
     loaded = load_policy(policy, insecure=insecure, recall=True)
@@ -57,7 +57,7 @@ def _opened(
 @contextmanager
 def _locked(
     policy: str | None, insecure: bool, account: Account
-) -> Iterator[tuple[LoadedPolicy, OpenCache, Quarantine]]:
+) -> Iterator[tuple[LoadedPolicy, OpenCache, QuarantineFolder]]:
     from cacheadmin.errors import NotACache
     from cacheadmin.prune.run_lock import run_lock
 
@@ -76,7 +76,7 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List past prunes, the oldest first."""
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.prune.runs import list_runs
     from cacheadmin.trial.trials import trials_or_none
 
@@ -97,7 +97,7 @@ def show_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show what one prune moved, and why."""
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.trial.trials import trials_or_none
 
     policy, run = _policy_and_run(policy, run)
@@ -117,10 +117,10 @@ def restore_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
-    from cacheadmin.protect.holding import guard_stands_aside
-    from cacheadmin.protect.protecting import withdraw_of_trials
-    from cacheadmin.prune.running import restore_run
-    from cacheadmin.text.counting import format_count
+    from cacheadmin.protect.lock_hold import guard_stands_aside
+    from cacheadmin.protect.protection import withdraw_of_trials
+    from cacheadmin.prune.run import restore_run
+    from cacheadmin.text.numbers import format_count
 
     policy, run = _policy_and_run(policy, run)
     with recorded("runs restore", policy) as account:
@@ -179,10 +179,10 @@ def purge_command(
     """
     from cacheadmin.errors import WrongUsage
     from cacheadmin.policy.quantities import parse_duration
-    from cacheadmin.protect.protecting import withdraw_dangling
+    from cacheadmin.protect.protection import withdraw_dangling
     from cacheadmin.prune.runs import list_runs, purge, runs_due
     from cacheadmin.prune.trial_upkeep import end_now
-    from cacheadmin.text.counting import format_count
+    from cacheadmin.text.numbers import format_count
     from cacheadmin.text.timestamps import now_ns
 
     policy, run = _policy_and_run(policy, run)
@@ -239,7 +239,7 @@ def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, st
     return policy, run
 
 
-def _find(quarantine: Quarantine | None, run_id: str | None, trials: Trials | None) -> Run:
+def _find(quarantine: QuarantineFolder | None, run_id: str | None, trials: Trials | None) -> Run:
     """Return the run of an id; without one the last that moved anything."""
     from cacheadmin.errors import NotACache
     from cacheadmin.prune.runs import find_run, list_runs

@@ -18,8 +18,8 @@ def scan(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """List the environments, their owners, link modes, uv versions and broken links."""
-    from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.situation import look_at
+    from cacheadmin.cli.results import heading, progress_bar, show
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
@@ -29,10 +29,10 @@ def scan(
             report_clones=True,
             deep=deep or None,
             progress=progress,
-        ) as situation,
+        ) as snapshot,
     ):
-        environments = sorted(situation.evidence.environments, key=lambda e: e.path)
-        owner, team, gaps = situation.owner_of, situation.team_of, situation.case.gaps
-        found = EnvironmentsReport(heading("scan", situation), environments, owner, team, gaps)
+        environments = sorted(snapshot.evidence.environments, key=lambda e: e.path)
+        owner, team, gaps = snapshot.owner_of, snapshot.team_of, snapshot.case.gaps
+        found = EnvironmentsReport(heading("scan", snapshot), environments, owner, team, gaps)
         show(found, output_format)
     return 0

@@ -12,15 +12,15 @@ def schemas(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show users, the uv releases they use, and which buckets they need."""
-    from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.situation import look_at
+    from cacheadmin.cli.results import heading, progress_bar, show
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
     ):
-        case = situation.case
-        names = [bucket.name for bucket in situation.inventory.buckets]
-        sizes = situation.sizing.of_each(names)
-        show(ReleasesReport(heading("schemas", situation), case, sizes), output_format)
+        case = snapshot.case
+        names = [bucket.name for bucket in snapshot.inventory.buckets]
+        sizes = snapshot.sizing.of_each(names)
+        show(ReleasesReport(heading("schemas", snapshot), case, sizes), output_format)
     return 0

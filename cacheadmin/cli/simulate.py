@@ -42,10 +42,10 @@ def simulate(
 
     With --clean, what `uv cache clean` of these packages would. Nothing is locked, changed or run.
     """
-    from cacheadmin.cli.showing import heading, progress_bar, show
+    from cacheadmin.cli.results import heading, progress_bar, show
     from cacheadmin.errors import WrongUsage
-    from cacheadmin.simulate.choosing import package_names
-    from cacheadmin.simulate.running import simulate_for
+    from cacheadmin.simulate.on_policy import simulate_for
+    from cacheadmin.simulate.release_choice import package_names
 
     if not uv:
         raise WrongUsage("name the release: --uv 0.8.5, or --uv /path/to/uv")
@@ -64,9 +64,9 @@ def simulate(
             progress=progress,
         ) as answer,
     ):
-        user = answer.situation.case.user
+        user = answer.snapshot.case.user
         for warning in answer.notes:
             output.warning(warning)
-        first = heading("simulate", answer.situation)
+        first = heading("simulate", answer.snapshot)
         simulation, broken, unprotected = answer.simulation, answer.broken, answer.unprotected
         show(SimulationReport(first, simulation, broken, user, unprotected), output_format)

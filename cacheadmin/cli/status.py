@@ -9,7 +9,7 @@ from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
 from cacheadmin.report.status import StatusReport
 
 if TYPE_CHECKING:
-    from cacheadmin.overview.status import Status
+    from cacheadmin.overview.status import CacheStatus
 
 
 def status(
@@ -34,10 +34,10 @@ def status(
     """
     import os
 
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.errors import ExitCode, NotACache, WrongUsage
     from cacheadmin.overview.status import worst
-    from cacheadmin.policy.locating import known_policies
+    from cacheadmin.policy.location import known_policies
 
     if policies and all_policies:
         raise WrongUsage("name policies, or give --all")
@@ -51,18 +51,18 @@ def status(
     return int(code)
 
 
-def _statuses(named: list[str], insecure: bool) -> tuple[tuple[Status, ...], bool]:
+def _statuses(named: list[str], insecure: bool) -> tuple[tuple[CacheStatus, ...], bool]:
     """Return the status of each policy, and whether several were asked for."""
     import os
 
     from cacheadmin.errors import CacheadminError
     from cacheadmin.overview.status import failed_status
-    from cacheadmin.policy.locating import is_folder, policies_of
+    from cacheadmin.policy.location import is_folder, policies_of
 
     several = len(named) > 1 or any(map(is_folder, named))
     if not several:
         return (_one(named[0] if named else None, insecure),), False
-    found: dict[str, Status] = {}
+    found: dict[str, CacheStatus] = {}
     for argument in named:
         try:
             paths = policies_of(argument, os.environ)
@@ -79,15 +79,15 @@ def _statuses(named: list[str], insecure: bool) -> tuple[tuple[Status, ...], boo
     return tuple(found.values()), True
 
 
-def _one(policy: str | None, insecure: bool) -> Status:
-    from cacheadmin.cli.showing import progress_bar
+def _one(policy: str | None, insecure: bool) -> CacheStatus:
+    from cacheadmin.cli.results import progress_bar
     from cacheadmin.overview.status import status_of
-    from cacheadmin.situation import look_at
+    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
         look_at(
             policy, insecure_policy=insecure, report_clones=True, progress=progress
-        ) as situation,
+        ) as snapshot,
     ):
-        return status_of(situation)
+        return status_of(snapshot)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from cacheadmin.errors import CacheadminError, NotACache
-from cacheadmin.text.escaping import shell_command
+from cacheadmin.text.escapes import shell_command
 
 _NAMED = 12
 _GROUPS = ("runs", "venv", "pin", "policy", "uv")
@@ -17,7 +17,7 @@ def with_policies(error: NotACache, arguments: Sequence[str]) -> NotACache:
 
     Any other error is returned as it is.
     """
-    from cacheadmin.policy.locating import default_cache, known_policies
+    from cacheadmin.policy.location import default_cache, known_policies
 
     try:
         own = default_cache(os.environ)
@@ -47,7 +47,7 @@ def with_policies(error: NotACache, arguments: Sequence[str]) -> NotACache:
 
 
 def _names_policy(words: Sequence[str]) -> bool:
-    from cacheadmin.policy.locating import policy_path
+    from cacheadmin.policy.location import policy_path
 
     for word in words[1:]:
         try:

@@ -9,7 +9,7 @@ from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.report.duplicates import DuplicatesReport
 from cacheadmin.report.usage import UsageReport
-from cacheadmin.usage.by import By
+from cacheadmin.usage.groupings import By
 
 
 def usage(
@@ -21,29 +21,29 @@ def usage(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show how much room the cache takes, and how much of it is exclusively its own."""
-    from cacheadmin.cli.showing import heading, progress_bar, show
-    from cacheadmin.dedupe.running import dedupe
+    from cacheadmin.cli.results import heading, progress_bar, show
+    from cacheadmin.dedupe.run import dedupe
     from cacheadmin.report.usage import unread_words
-    from cacheadmin.situation import look_at
+    from cacheadmin.snapshot.snapshot import look_at
     from cacheadmin.usage.history import remember_size, size_record
-    from cacheadmin.usage.measuring import measure_cache
+    from cacheadmin.usage.measurement import measure_cache
 
     with (
         progress_bar() as progress,
-        look_at(policy, insecure_policy=insecure_policy, progress=progress) as situation,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
     ):
         if by is By.DUPLICATES:
-            shared = dedupe(situation, dry_run=True, progress=progress)
-            first = heading("usage", situation)
+            shared = dedupe(snapshot, dry_run=True, progress=progress)
+            first = heading("usage", snapshot)
             show(DuplicatesReport(first, shared, done=False, by=by.value), output_format)
             return 0
-        whole = measure_cache(situation)
+        whole = measure_cache(snapshot)
         measured = whole.by(by)
         # One reason why nothing can be remembered is said once.
-        record = size_record(situation.now_ns, whole)
-        unsaved = dict.fromkeys((whole.warning, remember_size(situation, record)))
+        record = size_record(snapshot.now_ns, whole)
+        unsaved = dict.fromkeys((whole.warning, remember_size(snapshot, record)))
         for warning in (unread_words(measured), *unsaved):
             if warning:
                 output.warning(warning)
-        show(UsageReport(heading("usage", situation), measured), output_format)
+        show(UsageReport(heading("usage", snapshot), measured), output_format)
     return 0

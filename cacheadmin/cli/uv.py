@@ -43,10 +43,10 @@ def learn_command(
 
     Without --policy, for every policy of this host.
     """
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
     from cacheadmin.errors import WrongUsage
     from cacheadmin.inventory.unknown_folders import unknown_folders
-    from cacheadmin.policy.loading import load_policy
+    from cacheadmin.policy.loader import load_policy
     from cacheadmin.state.store import open_releases
     from cacheadmin.text.timestamps import now_ns
     from cacheadmin.uv.binaries import read_binary
@@ -84,8 +84,8 @@ def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:
     import os
 
     from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loading import read_policy
-    from cacheadmin.policy.locating import known_policies
+    from cacheadmin.policy.loader import read_policy
+    from cacheadmin.policy.location import known_policies
 
     if loaded is not None:
         yield loaded.policy.cache

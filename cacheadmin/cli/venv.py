@@ -13,12 +13,12 @@ from cacheadmin.cli.options import (
     PolicyArgument,
     policy_and,
 )
-from cacheadmin.cli.recording import recorded
+from cacheadmin.cli.records import recorded
 from cacheadmin.report.registrations import RegistrationsReport
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.registration import Registry
+    from cacheadmin.registration import Registrations
 
 venv_app = typer.Typer(help="The registry of environments.", no_args_is_help=True)
 
@@ -63,7 +63,7 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List registered and remembered environments, without scanning them."""
-    from cacheadmin.cli.showing import show
+    from cacheadmin.cli.results import show
 
     registry = _registry(policy, insecure_policy)
     show(RegistrationsReport(registry.header(), registry.rows()), output_format)
@@ -80,14 +80,14 @@ def discover_command(
     """Search the policy's trees, patterns and the cache for environments."""
     from cacheadmin.errors import ExitCode, NotPermitted
     from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-    from cacheadmin.situation import look_at
-    from cacheadmin.text.counting import format_count
-    from cacheadmin.text.escaping import printable
+    from cacheadmin.snapshot.snapshot import look_at
+    from cacheadmin.text.escapes import printable
+    from cacheadmin.text.numbers import format_count
 
-    with look_at(policy, insecure_policy=insecure_policy) as situation:
+    with look_at(policy, insecure_policy=insecure_policy) as snapshot:
         found = [
             environment
-            for environment in situation.evidence.environments
+            for environment in snapshot.evidence.environments
             if environment.kind is not EnvironmentKind.CACHED
             and environment.status is not EnvironmentStatus.MISSING
         ]
@@ -112,8 +112,8 @@ def discover_command(
     return int(ExitCode.DONE)
 
 
-def _registry(policy: str | None, insecure: bool, account: Account | None = None) -> Registry:
-    from cacheadmin.policy.loading import load_policy
+def _registry(policy: str | None, insecure: bool, account: Account | None = None) -> Registrations:
+    from cacheadmin.policy.loader import load_policy
     from cacheadmin.registration import open_registry
 
     loaded = load_policy(policy, insecure=insecure, recall=True)

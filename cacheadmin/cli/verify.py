@@ -44,24 +44,24 @@ def verify(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Compare archives with their own RECORD, and say who may have changed what is not so."""
-    from cacheadmin.cli.showing import fails, heading, progress_bar, show
+    from cacheadmin.cli.results import fails, heading, progress_bar, show
     from cacheadmin.errors import ExitCode
     from cacheadmin.findings import Severity
-    from cacheadmin.situation import look_at
-    from cacheadmin.verify.running import run_verify
+    from cacheadmin.snapshot.snapshot import look_at
+    from cacheadmin.verify.run import run_verify
 
     share = _share(sample)
     with (
         progress_bar() as progress,
         look_at(
             policy, insecure_policy=insecure_policy, report_clones=True, progress=progress
-        ) as situation,
+        ) as snapshot,
     ):
         found = run_verify(
-            situation, targets or (), share=share, seed=seed, jobs=jobs, progress=progress
+            snapshot, targets or (), share=share, seed=seed, jobs=jobs, progress=progress
         )
         failing = fails(found.findings, fail_on)
-        first, loaded, cache = heading("verify", situation), situation.loaded, situation.cache
+        first, loaded, cache = heading("verify", snapshot), snapshot.loaded, snapshot.cache
         fail_from = Severity.ERROR if fail_on is FailOn.NEVER else Severity(fail_on.value)
         report = VerificationReport(first, loaded, cache.identity, found, fail_from)
         show(report, output_format, is_well=not failing)

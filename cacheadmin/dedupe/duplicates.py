@@ -20,7 +20,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.extents import Extent, extents_of
-from cacheadmin.fs.reading import open_directory_beneath
+from cacheadmin.fs.small_files import open_directory_beneath
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.readers import Question, note_step
 from cacheadmin.values import frozen

@@ -34,7 +34,7 @@ class Work(Enum):
 
 
 @dataclass(slots=True)
-class Limits:
+class WorkDone:
     """What was done so far in one run, by account and kind of work."""
 
     done: Counter[tuple[int, Work]] = field(default_factory=Counter)

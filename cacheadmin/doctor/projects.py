@@ -19,8 +19,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cacheadmin.doctor.limits import Limits, Work
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.doctor.limits import Work, WorkDone
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
 
@@ -49,7 +49,7 @@ class Selection:
 
 
 def selection_of(
-    environment: str, installed: Mapping[str, str], limits: Limits | None = None
+    environment: str, installed: Mapping[str, str], limits: WorkDone | None = None
 ) -> Selection | None:
     """Return how ``uv sync`` names what a project's ``.venv`` holds; None where it can't.
 
@@ -59,7 +59,7 @@ def selection_of(
     folder, name = os.path.split(environment)
     if name != ".venv":
         return None
-    limits = limits or Limits()
+    limits = limits or WorkDone()
     lock = _toml(f"{folder}/uv.lock", limits)
     project = _toml(f"{folder}/pyproject.toml", limits)
     if lock is None or project is None:
@@ -76,7 +76,7 @@ def has_lock(folder: str) -> bool:
     return all(os.path.lexists(f"{folder}/{name}") for name in ("pyproject.toml", "uv.lock"))
 
 
-def _toml(path: str, limits: Limits) -> dict[str, Any] | None:
+def _toml(path: str, limits: WorkDone) -> dict[str, Any] | None:
     found = read_file_and_status(path, _MAX_BYTES)
     if isinstance(found, ReadFailure):
         return None

@@ -10,20 +10,20 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
-from cacheadmin.fs.reading import open_directory
-from cacheadmin.prune.moving import ENTRIES
+from cacheadmin.fs.small_files import open_directory
+from cacheadmin.prune.moves import ENTRIES
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
 from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
 
 
 @frozen
-class Holding:
+class RestorableRun:
     """A run that can be restored."""
 
     run_id: str
@@ -36,7 +36,7 @@ class Holding:
 
 def holdings(
     policy: Policy, cache: OpenCache, missed: Iterable[str]
-) -> tuple[tuple[Holding, ...], str]:
+) -> tuple[tuple[RestorableRun, ...], str]:
     """Return the runs that hold some of ``missed`` (relative paths), and what kept us from looking.
 
     The newest run first. A quarantine that the caller may not enter is no
@@ -63,7 +63,7 @@ def holdings(
                 # On trial, and a user removed its tripwire.
                 held |= wanted.intersection(trial.entry for trial in run.on_trial)
                 if held:
-                    found.append(Holding(run.run_id, run.begun_at, held))
+                    found.append(RestorableRun(run.run_id, run.begun_at, held))
     except CacheadminError as error:
         return (), error.message
     except OSError as error:

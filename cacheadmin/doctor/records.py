@@ -11,8 +11,8 @@ import os
 from dataclasses import dataclass, field
 from itertools import islice
 
-from cacheadmin.doctor.limits import Limits, Work
-from cacheadmin.fs.reading import ReadFailure, failure, read_file
+from cacheadmin.doctor.limits import Work, WorkDone
+from cacheadmin.fs.small_files import ReadFailure, failure, read_file
 from cacheadmin.packages.record_rows import record_rows
 
 _MAX_BYTES = 32 * 1024 * 1024
@@ -29,7 +29,7 @@ class RecordReader:
     uid: int
     """Owner of the environment, against whose limits lines are counted."""
 
-    limits: Limits
+    limits: WorkDone
     """What was done so far for each account."""
 
     seen: set[tuple[int, int]] = field(default_factory=set)

@@ -29,12 +29,12 @@ from cacheadmin.doctor.projects import has_lock, selection_of
 from cacheadmin.doctor.sources import had_login, requirement_of
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.packages.names import normalized
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged, Examination
-    from cacheadmin.doctor.limits import Limits
+    from cacheadmin.doctor.limits import WorkDone
 
 Command = tuple[str, ...]
 
@@ -54,7 +54,9 @@ class Repair:
     """What to do about distributions that no command names, or what to know; may be empty."""
 
 
-def repair_of(found: Examination, *, past_the_cache: bool, limits: Limits | None = None) -> Repair:
+def repair_of(
+    found: Examination, *, past_the_cache: bool, limits: WorkDone | None = None
+) -> Repair:
     """Return what repairs an environment.
 
     ``past_the_cache``: pointers in the cache name archives that are not there.
@@ -94,7 +96,7 @@ def repair_of(found: Examination, *, past_the_cache: bool, limits: Limits | None
 
 
 def _divide(
-    found: Examination, limits: Limits | None
+    found: Examination, limits: WorkDone | None
 ) -> tuple[tuple[tuple[str, ...], list[Damaged]] | None, dict[str, list[str]], list[Damaged]]:
     """Return what `uv sync` installs, requirements by folder for `uv pip`, and what is left."""
     selection = selection_of(found.path, found.installed, limits)

@@ -12,8 +12,8 @@ import stat
 
 from cacheadmin.errors import Refused
 from cacheadmin.fs.free_space import not_written
-from cacheadmin.fs.reading import open_directory
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.fs.small_files import open_directory
+from cacheadmin.text.escapes import shell_word
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

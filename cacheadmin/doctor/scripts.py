@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import posix_word, printable
+from cacheadmin.text.escapes import posix_word, printable
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.doctor.diagnosing import Diagnosis
+    from cacheadmin.doctor.diagnosis import Diagnosis
 
 # The check after a repair looks for lost links by itself. Absent files have
 # to be named: these many of each package.

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.hosts.sight import blind_hosts
-from cacheadmin.prune.running import take_off_trial
+from cacheadmin.prune.run import take_off_trial
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.trials import trials_or_none
-from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.tripwires import TripwireStanding
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.inventory.entries import OnTrial
     from cacheadmin.prune.result import ShieldOf
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.trial.trials import Watched
 
 
@@ -45,7 +45,7 @@ class SilentTrials:
 
 
 def silent_trials(
-    situation: Situation, wanted: Collection[Wanted], *, even_in_use: bool, dry_run: bool
+    snapshot: Snapshot, wanted: Collection[Wanted], *, even_in_use: bool, dry_run: bool
 ) -> SilentTrials:
     """Return what of these packages is on trial, and what can be said of its use.
 
@@ -54,25 +54,27 @@ def silent_trials(
     """
     found = {
         one.entry: one
-        for one in situation.inventory.on_trial.values()
+        for one in snapshot.inventory.on_trial.values()
         if is_wanted(wanted, one.package, one.version)
     }
-    with trials_or_none(situation.cache) as trials:
+    with trials_or_none(snapshot.cache) as trials:
         if trials is None or not found:
             return SilentTrials()
         seen = {one.entry: one.standing for one in trials.look()}
-        silent = tuple(one for entry, one in found.items() if seen.get(entry) is Standing.SILENT)
+        silent = tuple(
+            one for entry, one in found.items() if seen.get(entry) is TripwireStanding.SILENT
+        )
         warnings = [
             f"{entry} is on trial and was used there, or something foreign stands in its place"
             for entry in found
-            if seen.get(entry) is not Standing.SILENT
+            if seen.get(entry) is not TripwireStanding.SILENT
         ]
         # Telling means to plant a link and touch it.
-        asks = not (dry_run or even_in_use or situation.policy.venvs.complete)
+        asks = not (dry_run or even_in_use or snapshot.policy.venvs.complete)
         blind = ""
         if asks and silent:
-            blind = blindness(trials.folder, situation.cache.identity) or blind_hosts(
-                situation.evidence.hosts
+            blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(
+                snapshot.evidence.hosts
             )
     if blind:
         warnings += [
@@ -83,20 +85,20 @@ def silent_trials(
 
 
 def end_silent_trials(
-    situation: Situation, silent: SilentTrials, shield_of: ShieldOf
+    snapshot: Snapshot, silent: SilentTrials, shield_of: ShieldOf
 ) -> SilentTrials:
     """Take entries off trial, back into the cache; look at it again afterwards."""
-    stuck = dict(take_off_trial(situation.policy, silent.paths, shield_of))
+    stuck = dict(take_off_trial(snapshot.policy, silent.paths, shield_of))
     warnings = [f"{entry} could not be taken off trial: {why}" for entry, why in stuck.items()]
     left = tuple(one for one in silent.entries if one.entry not in stuck)
     return SilentTrials(left, (*silent.warnings, *warnings))
 
 
 def springs_of(
-    watched: Watched | None, situation: Situation, wanted: Collection[Wanted]
+    watched: Watched | None, snapshot: Snapshot, wanted: Collection[Wanted]
 ) -> tuple[str, ...]:
     """Return who used what of these packages while it was on trial, a sentence each."""
-    archives = {one.path: one for one in situation.inventory.archives.values()}
+    archives = {one.path: one for one in snapshot.inventory.archives.values()}
     sentences = []
     for spring in () if watched is None else watched.springs:
         archive = archives.get(spring.entry)

@@ -14,7 +14,7 @@ from functools import cache
 
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.mounts import is_mount_point
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import NamedFolder
-from cacheadmin.evidence.locating import Place, lies_in_another_root
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.evidence.targets import TargetPlace, lies_in_another_root
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Unreadable
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
-    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.targets import CacheLocator
 
 
 @frozen
@@ -45,7 +45,7 @@ def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = 
     return FolderAt(own, _identity(own, known), _lies_in_a_bucket(own, locator))
 
 
-class Found:
+class DistinctCandidates:
     """Candidates without repeats: one for each folder, with all its sources.
 
     What lies in a bucket of the cache is an environment only as
@@ -136,7 +136,7 @@ def _lies_in_a_bucket(path: str, locator: CacheLocator) -> bool:
     if path.startswith(root):
         first = path.removeprefix(root).partition("/")[0]
         return parse_bucket_name(first) is not None
-    return locator.locate(path, "/").place is Place.INSIDE
+    return locator.locate(path, "/").place is TargetPlace.INSIDE
 
 
 def _own_place(path: str) -> str:

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator
 
 from cacheadmin.accounting import Ranges, Tally
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, LinkMode
-from cacheadmin.fs.charges import Charges
+from cacheadmin.fs.charges import FilesystemCosts
 from cacheadmin.fs.extents import shared_extents
-from cacheadmin.fs.measuring import Walk
-from cacheadmin.fs.reading import open_directory
-from cacheadmin.inventory.measuring import Counting, parts_of
+from cacheadmin.fs.measurement import Walk
+from cacheadmin.fs.small_files import open_directory
+from cacheadmin.inventory.measurement import Counting, parts_of
 from cacheadmin.readers import Question, Readers
 from cacheadmin.values import frozen
 
@@ -62,7 +62,7 @@ def read_extents(folder: SharingFolder) -> Iterator[ExtentsPart]:
         if os.stat(name, dir_fd=fd, follow_symlinks=False).st_dev != folder.device:
             return
         counting = Counting()
-        for _ in parts_of(Walk(counting.choose, Charges(clones=True)), fd, name):
+        for _ in parts_of(Walk(counting.choose, FilesystemCosts(clones=True)), fd, name):
             yield ExtentsPart(tuple(counting.tally.extents))
             counting.tally = Tally()
         yield ExtentsPart(tuple(counting.tally.extents))

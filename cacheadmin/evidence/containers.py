@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 
 _MAX_BYTES = 16 * 1024
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", re.ASCII)

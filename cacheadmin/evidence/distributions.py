@@ -18,7 +18,7 @@ from itertools import islice
 
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import LinkMode
-from cacheadmin.evidence.locating import CacheLocator, Place
+from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.inventory.entries import ArchiveId, archive_id
 from cacheadmin.values import frozen
@@ -145,8 +145,8 @@ def probe_link(
         name,
         LinkMode.SYMLINK,
         archive=archive,
-        broken=located.place is Place.INSIDE and locator.is_gone(located, path),
-        foreign=located.place is Place.FOREIGN,
+        broken=located.place is TargetPlace.INSIDE and locator.is_gone(located, path),
+        foreign=located.place is TargetPlace.FOREIGN,
         target=target,
         spelling=located.spelling,
     )

@@ -21,15 +21,15 @@ from cacheadmin.evidence.installed_packages import (
     scan_borrowed_packages,
     scan_packages,
 )
-from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
+from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, Identity, LinkedTree
 from cacheadmin.fs.precise_times import Devices, LookTime
-from cacheadmin.fs.reading import ReadFailure, failure, read_file
-from cacheadmin.text.counting import format_count, verb
+from cacheadmin.fs.small_files import ReadFailure, failure, read_file
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.uv.environment_config import (
     MAX_BYTES,
     EnvironmentConfig,
@@ -330,7 +330,7 @@ def _look_at_every_link(
             for name in names:
                 path = f"{folder}/{name}"
                 located = found.note_link(path, folder)
-                if located is None or located.place is Place.INSIDE:
+                if located is None or located.place is TargetPlace.INSIDE:
                     continue
                 inner = found.locator.folder_behind(path)
                 if inner is not None:

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.values import frozen
 
 _MAX_BYTES = 4 * 1024 * 1024

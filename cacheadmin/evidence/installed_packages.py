@@ -9,11 +9,11 @@ from cacheadmin.evidence.clones import shares_extents
 from cacheadmin.evidence.direct_urls import commit_of
 from cacheadmin.evidence.distributions import ArchiveInodes, Distribution, probe, probe_link
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
-from cacheadmin.evidence.locating import Place
 from cacheadmin.evidence.path_files import named_paths, names_paths
+from cacheadmin.evidence.targets import TargetPlace
 from cacheadmin.evidence.unexplained import Listing, UnexplainedLinks, list_folder
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.reading import ReadFailure, failure
+from cacheadmin.fs.small_files import ReadFailure, failure
 from cacheadmin.packages.names import normalized
 from cacheadmin.values import frozen
 
@@ -209,7 +209,7 @@ def _read_path_files(listed: Listing, sightings: Sightings) -> list[str]:
                 continue
             for text in paths:
                 located = sightings.note_path(text, listed.path)
-                if located.place is not Place.INSIDE:
+                if located.place is not TargetPlace.INSIDE:
                     folders.append(os.path.join(listed.path, text))
                     sightings.stamped.append(folders[-1])
                     if not text.startswith("/"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 

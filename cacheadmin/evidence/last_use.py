@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, observed
 from cacheadmin.fs.attributes import attribute, set_attribute
-from cacheadmin.fs.reading import open_directory_beneath
+from cacheadmin.fs.small_files import open_directory_beneath
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.inventory.entries import Inventory
-    from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
 # Folders that a reader looks at for one answer.

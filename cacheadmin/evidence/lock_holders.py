@@ -21,7 +21,7 @@ from dataclasses import replace
 
 from cacheadmin.evidence.facts import LockHolder
 from cacheadmin.evidence.owners import owner_of_process
-from cacheadmin.evidence.proc_reading import (
+from cacheadmin.evidence.proc_files import (
     DELETED,
     ProcessFiles,
     own_mount_namespace,
@@ -31,7 +31,7 @@ from cacheadmin.evidence.proc_reading import (
 from cacheadmin.evidence.processes import boot_ns, started_ns
 from cacheadmin.evidence.uv_processes import is_called_uv
 from cacheadmin.fs.mounts import mount_of, read_mounts
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen

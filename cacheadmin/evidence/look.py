@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cacheadmin.evidence.observations import NobodyObserved, Observations, ObservedHosts
+from cacheadmin.evidence.observations import KeptObservations, NobodyObserved, Observations
 from cacheadmin.evidence.questions import Questions, aliases_of, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
         Process,
         Unseen,
     )
-    from cacheadmin.evidence.locating import CacheLocator
     from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.observations import Observation
     from cacheadmin.evidence.release_trace import ReleaseTrace
+    from cacheadmin.evidence.targets import CacheLocator
     from cacheadmin.fs.folder_watch import FolderWatch
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.inventory.entries import Inventory
-    from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.policy.model import Policy
 
 
@@ -120,7 +120,7 @@ class Look:
     """What lies in the cache, as it was read for the plan."""
     known: tuple[KnownEnvironment, ...] = ()
     """The environments that earlier looks recorded."""
-    observed: ObservedHosts = field(default_factory=NobodyObserved)
+    observed: KeptObservations = field(default_factory=NobodyObserved)
     """Where other hosts tell of themselves."""
     told: Observations = field(default_factory=Observations)
     """What they had told when the look began."""

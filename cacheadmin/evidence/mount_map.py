@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.kinds import IDENTITY, NamedFolder
 from cacheadmin.evidence.observations import SharedMount
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Unreadable
 
 if TYPE_CHECKING:

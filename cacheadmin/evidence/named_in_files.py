@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
 from cacheadmin.evidence.kinds import kind_of
-from cacheadmin.evidence.locating import CacheLocator, Place
-from cacheadmin.fs.reading import (
+from cacheadmin.evidence.targets import CacheLocator, TargetPlace
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import (
     ReadFailure,
     open_directory,
     read_file_and_status,
     read_linked_file,
 )
-from cacheadmin.fs.resolving import resolve
-from cacheadmin.fs.walking import files_below
+from cacheadmin.fs.walk import files_below
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def named_in_files(place: PlaceOfFiles, locator: CacheLocator, source: str) -> N
     ``source`` is noted in environments. A place that does not exist holds
     nothing. How much is read of one place is limited: it is mostly one account's.
     """
-    found = tuple(_Reader(locator, source).read(place))
+    found = tuple(_NamingReader(locator, source).read(place))
     return NamedThere(
         tuple(one for one in found if isinstance(one, NamedEntry)),
         tuple(one for one in found if isinstance(one, Candidate)),
@@ -142,7 +142,7 @@ def unread(place: PlaceOfFiles, failed: Unreadable) -> NamedThere:
     )
 
 
-class _Reader:
+class _NamingReader:
     def __init__(self, locator: CacheLocator, source: str) -> None:
         self._locator = locator
         self._source = source
@@ -179,7 +179,7 @@ class _Reader:
                 yield _unseen(file, f"it names more than {_MAX_PATHS} paths")
                 return
             located = self._locator.follow(path, "/")
-            if located.place is Place.INSIDE and located.entry is not None:
+            if located.place is TargetPlace.INSIDE and located.entry is not None:
                 if located.entry not in found:
                     found.add(located.entry)
                     yield NamedEntry(located.entry, file, uid)

@@ -138,7 +138,7 @@ class Observations:
     """Sentences: which record, and what is wrong with it."""
 
 
-class ObservedHosts(Protocol):
+class KeptObservations(Protocol):
     """Where observations are kept."""
 
     def read(self) -> Observations:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 
-from cacheadmin.evidence.proc_reading import DELETED, own_mount_namespace, process_ids, read_process
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.evidence.proc_files import DELETED, own_mount_namespace, process_ids, read_process
 from cacheadmin.fs.removal import LEFT_OPEN, FileIdentity
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.values import frozen
 
 _MAX_MAPS = 64 * 1024 * 1024

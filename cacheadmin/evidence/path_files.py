@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from cacheadmin.fs.reading import ReadFailure, open_file, read_file, read_linked_file
+from cacheadmin.fs.small_files import ReadFailure, open_file, read_file, read_linked_file
 
 # Real ones have a few lines; finders of editable installs a few kilobytes.
 _MAX_BYTES = 256 * 1024

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.owners import owner_by_name
-from cacheadmin.fs.reading import failure
+from cacheadmin.fs.small_files import failure
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 

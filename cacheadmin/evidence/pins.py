@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.facts import Pin, Unseen
-from cacheadmin.fs.reading import (
+from cacheadmin.fs.small_files import (
     ReadFailure,
     failure,
     kind_words,

@@ -20,11 +20,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cacheadmin.acting import is_called_by_root
 from cacheadmin.evidence.facts import Process, Unseen, UseOfEntry, UvProcess
-from cacheadmin.evidence.locating import CacheLocator, Place
 from cacheadmin.evidence.owners import owner_of_process
-from cacheadmin.evidence.proc_reading import (
+from cacheadmin.evidence.proc_files import (
     DELETED,
     ProcessFiles,
     children_of,
@@ -36,6 +34,7 @@ from cacheadmin.evidence.proc_reading import (
     start_of,
 )
 from cacheadmin.evidence.reach import can_not_reach
+from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.evidence.uv_binaries import ReadBinary, UvBinaries
 from cacheadmin.evidence.uv_processes import (
     is_called_uv,
@@ -44,8 +43,9 @@ from cacheadmin.evidence.uv_processes import (
     release_of,
 )
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.rights.acting import is_called_by_root
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.releases import takes_cache_lock
 from cacheadmin.values import frozen
@@ -296,7 +296,7 @@ class _Uses:
         root = found.root_for_itself
         for path, through in _named_by_itself(found):
             located = self.locator.locate(path, found.folder or "/")
-            if located.place is not Place.INSIDE and root:
+            if located.place is not TargetPlace.INSIDE and root:
                 located = self.locator.locate(root + path, "/")
             if located.entry is not None:
                 uses.setdefault(located.entry, through)

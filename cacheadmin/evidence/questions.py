@@ -32,7 +32,6 @@ from cacheadmin.evidence.kinds import (
     who_names,
 )
 from cacheadmin.evidence.last_use import ATTRIBUTES
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.lock_holders import HOLDERS
 from cacheadmin.evidence.named_in_files import NamedThere, PlaceOfFiles, named_in_files
 from cacheadmin.evidence.numbered_archives import ArchiveNumbers, NumberedArchives
@@ -45,15 +44,16 @@ from cacheadmin.evidence.registry import REGISTRY
 from cacheadmin.evidence.releases import HOME
 from cacheadmin.evidence.seen_releases import BINARIES
 from cacheadmin.evidence.stamps import Stamp, digest_of, leads_by_name
+from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.evidence.tools import python_is_gone, tools_of
 from cacheadmin.evidence.tree_searches import SEARCH, TIMES, TOOLS
 from cacheadmin.fs.held_folder import hold_folder
 from cacheadmin.fs.linked_tree import Allowance
 from cacheadmin.fs.precise_times import Devices
-from cacheadmin.inventory.contents import Contents
+from cacheadmin.inventory.contents import EntriesByKind
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.inventory.pointer_folders import FoldersTask, read_pointer_folders
-from cacheadmin.inventory.reading import questions as of_the_cache
+from cacheadmin.inventory.reader import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
@@ -139,8 +139,8 @@ class Questions:
             closed=closed_if_nothing,
             merged=what_is_something,
         )
-        self.pointers: Question[FoldersTask, Contents] = Question(
-            self._pointers, Contents, in_parts=True
+        self.pointers: Question[FoldersTask, EntriesByKind] = Question(
+            self._pointers, EntriesByKind, in_parts=True
         )
         self.process = process_question(lambda: self.locator, binaries)
 
@@ -231,7 +231,7 @@ class Questions:
             return replace(scanned, environment=_with_tools(scanned.environment))
         return scanned
 
-    def _pointers(self, task: FoldersTask) -> Iterator[Contents]:
+    def _pointers(self, task: FoldersTask) -> Iterator[EntriesByKind]:
         # What the inventory watches was not told to the reader, which knows it: it is much.
         return read_pointer_folders(replace(task, skip=self._inventory.watched))
 

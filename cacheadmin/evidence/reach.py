@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.owners import owner_of_process
-from cacheadmin.evidence.proc_reading import own_mount_namespace, process_ids, read_process
+from cacheadmin.evidence.proc_files import own_mount_namespace, process_ids, read_process
 from cacheadmin.fs.mounted_places import MountedPlace, UnknownPlaceError, layers_of, place_of
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.readers import Question, Readers, Unreadable

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 
 # The kernel's own limit on a path, and a line's end.
 _MAX_BYTES = 4098

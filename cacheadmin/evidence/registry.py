@@ -25,7 +25,7 @@ from cacheadmin.evidence.kinds import (
     folder_identity,
     folder_kind,
 )
-from cacheadmin.fs.reading import failure
+from cacheadmin.fs.small_files import failure
 from cacheadmin.readers import Question, Unreadable
 from cacheadmin.text.accounts import account_name
 from cacheadmin.values import frozen

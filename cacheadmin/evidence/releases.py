@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.release_trace import ReleaseTrace
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.executables import Executable, executables_in_home, system_executables
 from cacheadmin.uv.releases import parse_release

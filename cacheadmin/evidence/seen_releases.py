@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.release_trace import SeenRelease
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.uv.binaries import read_open_binary
 from cacheadmin.uv.executables import LARGEST

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
-from cacheadmin.evidence.locating import CacheLocator, Located, Place
+from cacheadmin.evidence.targets import CacheLocator, Located, TargetPlace
 from cacheadmin.fs.held_folder import below_unfollowed
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import ArchiveId, archive_id
 
 
@@ -90,7 +90,7 @@ class Sightings:
         """Note where a link leads whose text was read already."""
         located = self.locator.follow(target, folder)
         self.note_way(located)
-        if located.place is Place.FOREIGN:
+        if located.place is TargetPlace.FOREIGN:
             self.links += 1
             self.foreign += 1
         if located.entry is None:
@@ -137,7 +137,7 @@ class Sightings:
         """Note on what it rests that a link leads where it does."""
         if located.spelling:
             self.spellings.add(located.spelling)
-        elif located.place is not Place.ELSEWHERE:
+        elif located.place is not TargetPlace.ELSEWHERE:
             self.unsettled = True
 
     def note_folder_behind(self, folder: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.reading import failure
+from cacheadmin.fs.small_files import failure
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.targets import CacheLocator
 
 # The last one: where Debian's own Python, whose prefix is /usr, installs.
 _LIBRARIES = ("lib", "lib64", "local/lib", "local/lib64")

@@ -27,7 +27,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.locating import CacheLocator, lies_in_another_root
+from cacheadmin.evidence.targets import CacheLocator, lies_in_another_root
 from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.values import frozen
 

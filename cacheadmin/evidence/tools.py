@@ -11,8 +11,8 @@ import os
 import re
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.reading import ReadFailure, read_file
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.packages.names import normalized
 
 _METADATA_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ import pwd
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.look import Look

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.owners import owner_by_name
-from cacheadmin.evidence.searching import (
+from cacheadmin.evidence.search import (
     Below,
     SearchPart,
     SearchTask,
@@ -28,7 +28,7 @@ from cacheadmin.evidence.searching import (
 )
 from cacheadmin.readers import Question, Readers, Reply, Unreadable
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.targets import TargetPlace
 from cacheadmin.fs.held_folder import below
-from cacheadmin.fs.reading import failure
+from cacheadmin.fs.small_files import failure
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class UnexplainedLinks:
     def _link(self, path: str, folder: str) -> tuple[str, ...]:
         """Note a link; return where it leads, when that is a folder outside of every cache."""
         located = self._sightings.note_unexplained(path, folder)
-        if located is None or located.place is Place.INSIDE:
+        if located is None or located.place is TargetPlace.INSIDE:
             return ()
         inner = self._sightings.locator.folder_behind(path)
         if inner is None:

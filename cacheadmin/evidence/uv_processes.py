@@ -19,7 +19,7 @@ from cacheadmin.uv.executables import release_beside
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.evidence.proc_reading import ProcessFiles
+    from cacheadmin.evidence.proc_files import ProcessFiles
     from cacheadmin.evidence.uv_binaries import UvBinaries
 
 # `uv`, `uvx`, and copies kept by release: `uv-0.8.5`, `uv_0.9`.

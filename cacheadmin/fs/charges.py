@@ -24,7 +24,7 @@ _SHARING = frozenset({"xfs", "btrfs", "bcachefs", "ocfs2", "overlay"})
 
 
 @frozen
-class Charges:
+class FilesystemCosts:
     """What a filesystem charges for a file beyond its blocks."""
 
     clones: bool = False
@@ -33,12 +33,12 @@ class Charges:
     """Bytes that an inode takes, and gives back when it is removed; 0 where none are counted."""
 
 
-PLAIN = Charges()
+PLAIN = FilesystemCosts()
 
 
-def charges_of(fd: int, filesystem_kind: str) -> Charges:
+def charges_of(fd: int, filesystem_kind: str) -> FilesystemCosts:
     """Return what the filesystem of an open folder charges; its kind is that of the mount table."""
-    return Charges(
+    return FilesystemCosts(
         clones=filesystem_kind in _SHARING,
         inode_bytes=_xfs_inode_bytes(fd) if filesystem_kind == "xfs" else 0,
     )

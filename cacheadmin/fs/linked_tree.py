@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from cacheadmin.fs.mounts import read_mounts
-from cacheadmin.fs.reading import failure, open_directory
+from cacheadmin.fs.small_files import failure, open_directory
 
 MAX_DEPTH = 64
 

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.mounts import mount_of
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

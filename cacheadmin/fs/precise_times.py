@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.values import frozen
 
 # Kept with fine times, on this host alone, and together with what they tell of.

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cacheadmin.fs.mounts import mount_id
-from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.small_files import open_directory
 from cacheadmin.values import frozen
 
 # Descriptors held at once stay below this; real caches are 30 folders deep.

@@ -12,10 +12,10 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observation
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-class Standing(StrEnum):
+class HostStanding(StrEnum):
     """How far what a host told can be relied on (public, in JSON)."""
 
     FRESH = "fresh"
@@ -26,9 +26,9 @@ class Standing(StrEnum):
 
 # The gap that says so.
 _BY_GAP = {
-    "hosts.missing": Standing.MISSING,
-    "hosts.stale": Standing.STALE,
-    "hosts.clock": Standing.AHEAD,
+    "hosts.missing": HostStanding.MISSING,
+    "hosts.stale": HostStanding.STALE,
+    "hosts.clock": HostStanding.AHEAD,
 }
 
 
@@ -38,7 +38,7 @@ class KnownHost:
 
     name: str
     """Its name: as it calls itself, or of one that told nothing, as the policy has it."""
-    standing: Standing
+    standing: HostStanding
     """Whether what it told can be relied on."""
     expected: bool
     """Whether ``hosts.expect`` names it."""
@@ -60,25 +60,25 @@ class KnownHost:
     """Where it could not look itself, a sentence each."""
 
 
-def known_hosts(case: Case) -> tuple[KnownHost, ...]:
+def known_hosts(case: PlanInput) -> tuple[KnownHost, ...]:
     """Return the other hosts of a cache, by name; those that can't be relied on come first."""
     expected, _ = expected_hosts(case.policy.hosts.expect)
     standings = {gap.host: _BY_GAP[gap.id] for gap in case.evidence.gaps if gap.id in _BY_GAP}
     told = of_hosts(case.evidence.hosts)
     found = [
-        _told(host, observations[0], standings.get(host, Standing.FRESH), expected)
+        _told(host, observations[0], standings.get(host, HostStanding.FRESH), expected)
         for host, observations in told.items()
     ]
     found += [
-        KnownHost(name, Standing.MISSING, expected=True)
+        KnownHost(name, HostStanding.MISSING, expected=True)
         for name in expected
         if not is_named(host_name(), name) and not any(is_named(host, name) for host in told)
     ]
-    return tuple(sorted(found, key=lambda one: (one.standing is Standing.FRESH, one.name)))
+    return tuple(sorted(found, key=lambda one: (one.standing is HostStanding.FRESH, one.name)))
 
 
 def _told(
-    host: str, newest: Observation, standing: Standing, expected: tuple[str, ...]
+    host: str, newest: Observation, standing: HostStanding, expected: tuple[str, ...]
 ) -> KnownHost:
     reach = newest.reach
     return KnownHost(

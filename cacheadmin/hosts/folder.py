@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NoRoom, NotPermitted
 from cacheadmin.evidence.observations import Observation, Observations
-from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.reading import ReadFailure, failure, open_directory, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, failure, open_directory, read_file_and_status
 from cacheadmin.hosts.documents import MOST_BYTES, Unbelievable, decode, encode
 from cacheadmin.policy.host_names import MOST_HOSTS, name_problem
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 _SUFFIX = ".json"
 _OTHERS_WRITE = 0o022

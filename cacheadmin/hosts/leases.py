@@ -36,7 +36,7 @@ from dataclasses import asdict
 from typing import Protocol
 
 from cacheadmin.errors import CacheBusy
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.damage import DAMAGE
 from cacheadmin.text.timestamps import NANOSECONDS
@@ -57,7 +57,7 @@ class LeaseLost(CacheBusy):
 
 
 @frozen
-class Holder:
+class LeaseHolder:
     """Who works on a cache."""
 
     host: str
@@ -89,7 +89,7 @@ class Lease(Protocol):
     lasts_seconds: float
     """For how many seconds a renewal can be trusted without asking again."""
 
-    def try_take(self) -> Holder | None:
+    def try_take(self) -> LeaseHolder | None:
         """Take it; else return who has it. ``Unknown`` where that can't be told."""
 
     def number(self) -> int:
@@ -105,7 +105,7 @@ class Lease(Protocol):
         """Give it back; harmless where it was lost."""
 
 
-UNKNOWN = Holder("", "", 0, 0)
+UNKNOWN = LeaseHolder("", "", 0, 0)
 
 
 class FileLease:
@@ -113,7 +113,7 @@ class FileLease:
 
     lasts_seconds = TRUSTED_SECONDS
 
-    def __init__(self, folder_fd: int, path: str, me: Holder) -> None:
+    def __init__(self, folder_fd: int, path: str, me: LeaseHolder) -> None:
         self._folder_fd = folder_fd
         self._path = path
         self._me = me
@@ -124,7 +124,7 @@ class FileLease:
         """Return the number of the lease that was taken last."""
         return self._number
 
-    def try_take(self) -> Holder | None:
+    def try_take(self) -> LeaseHolder | None:
         """Take the lease; else return who has it. Raises OSError where nothing can be written."""
         mine, own_fd = self._write()
         try:
@@ -270,7 +270,7 @@ class FileLease:
         content, status = found
         return _Record(_holder(content), status.st_mtime_ns)
 
-    def _holder_of(self, number: int) -> Holder:
+    def _holder_of(self, number: int) -> LeaseHolder:
         record = self._read(number)
         return UNKNOWN if record is None or record.holder is None else record.holder
 
@@ -308,7 +308,7 @@ class FileLease:
 class _Record:
     """What the file of a lease says."""
 
-    holder: Holder | None
+    holder: LeaseHolder | None
     """Who has it; None: it was given back."""
     modified_ns: int
     """When it was renewed (ns), by the filesystem's clock."""
@@ -318,12 +318,12 @@ class _Record:
 _UNREADABLE = _Record(UNKNOWN, 2**63)
 
 
-def _holder(content: bytes) -> Holder | None:
+def _holder(content: bytes) -> LeaseHolder | None:
     if not content:
         return None
     try:
         row = json.loads(content)
-        return Holder(str(row["host"]), str(row["boot"]), int(row["pid"]), int(row["uid"]))
+        return LeaseHolder(str(row["host"]), str(row["boot"]), int(row["pid"]), int(row["uid"]))
     except DAMAGE:
         return UNKNOWN
 

@@ -18,10 +18,10 @@ from cacheadmin.hosts.token import token_of
 from cacheadmin.text.timestamps import now_ns
 from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.trials import existing_trials
-from cacheadmin.trial.tripwires import Standing, access_is_seen
+from cacheadmin.trial.tripwires import TripwireStanding, access_is_seen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.trial.folder import TrialFolder
 
 
@@ -59,7 +59,7 @@ def _sprung(cache: OpenCache) -> tuple[str, ...]:
         return tuple(
             seen.entry
             for seen in trials.look()
-            if seen.standing is Standing.SPRUNG and seen.entry not in trials.ledger.decoys
+            if seen.standing is TripwireStanding.SPRUNG and seen.entry not in trials.ledger.decoys
         )
 
 

@@ -13,11 +13,11 @@ import secrets
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NotPermitted
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 from cacheadmin.trial.folder import TrialFolder, existing_trial_folder, trial_folder
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 _NAME = ".token"
 _WORD = re.compile(r"[0-9a-f]{32}", re.ASCII)

@@ -28,8 +28,8 @@ from cacheadmin.hosts.leases import (
     RENEW_SECONDS,
     UNKNOWN,
     FileLease,
-    Holder,
     Lease,
+    LeaseHolder,
     LeaseLost,
     lost,
 )
@@ -39,7 +39,7 @@ from cacheadmin.state.store import StateUnusable, open_state
 from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
 
 # Between two moves of one batch the lease is looked at again after so long (seconds).
@@ -59,7 +59,7 @@ class DatabaseLease:
 
     lasts_seconds = float("inf")
 
-    def __init__(self, lock: AdvisoryLock, me: Holder, name: tuple[object, ...] = ()) -> None:
+    def __init__(self, lock: AdvisoryLock, me: LeaseHolder, name: tuple[object, ...] = ()) -> None:
         self.name = name
         """What tells it from those of other caches and processes."""
         self._lock = lock
@@ -70,7 +70,7 @@ class DatabaseLease:
         """Return the number of the lease that was taken last."""
         return self._number
 
-    def try_take(self) -> Holder | None:
+    def try_take(self) -> LeaseHolder | None:
         """Take the lease; else return who has it. Raises StateUnusable."""
         number, holder = self._lock.try_take(self._me)
         if number is None:
@@ -214,9 +214,9 @@ def turn_among_hosts(
         turn.end()
 
 
-def this_holder() -> Holder:
+def this_holder() -> LeaseHolder:
     """Return who we are, for others."""
-    return Holder(host_name(), boot_id(), os.getpid(), os.geteuid())
+    return LeaseHolder(host_name(), boot_id(), os.getpid(), os.geteuid())
 
 
 def busy(holder: str) -> CacheBusy:
@@ -285,9 +285,9 @@ def _is_postgresql(url: str | None) -> bool:
     return url is not None and url.startswith("postgresql")
 
 
-def _holder(document: str) -> Holder:
+def _holder(document: str) -> LeaseHolder:
     try:
-        return Holder(**json.loads(document))
+        return LeaseHolder(**json.loads(document))
     except DAMAGE:
         return UNKNOWN
 

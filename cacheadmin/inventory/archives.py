@@ -15,14 +15,14 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import failure, open_directory
+from cacheadmin.fs.small_files import failure, open_directory
 from cacheadmin.inventory.entries import (
     Archive,
     ArchiveContent,
     ArchiveId,
     OnTrial,
     Stray,
-    Unreadable,
+    UnreadEntry,
 )
 from cacheadmin.inventory.seen import ArchiveSeen, newest_change_ns
 from cacheadmin.packages.names import normalized
@@ -37,8 +37,8 @@ from cacheadmin.uv.layout import (
 )
 
 if TYPE_CHECKING:
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.inventory.cache_memory import CacheMemory
-    from cacheadmin.inventory.opening import OpenCache
 
 _DIST_INFO = ".dist-info"
 
@@ -48,7 +48,7 @@ _MAX_NAMES = 100_000
 
 def read_archives(
     bucket_fd: int, bucket: str, memory: CacheMemory | None = None
-) -> Iterator[Archive | OnTrial | Stray | Unreadable | ArchiveSeen | int]:
+) -> Iterator[Archive | OnTrial | Stray | UnreadEntry | ArchiveSeen | int]:
     """Yield what one archive bucket holds.
 
     With a memory, an archive that is as it was is its number there, and one that
@@ -91,7 +91,7 @@ def read_archives(
         except FileNotFoundError:
             continue
         except OSError as error:
-            yield Unreadable(path, failure(path, error).reason, status.st_uid)
+            yield UnreadEntry(path, failure(path, error).reason, status.st_uid)
             yield _archive(name, path, [], status)
             continue
         found = _folder(name, path, inside, status)

@@ -12,7 +12,7 @@ import os
 import stat
 from itertools import islice
 
-from cacheadmin.fs.walking import files_below
+from cacheadmin.fs.walk import files_below
 from cacheadmin.inventory.entries import Build
 
 # Enough to see a write into a live overlay; a large unpacked source costs no more.

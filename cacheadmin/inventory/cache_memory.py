@@ -35,7 +35,7 @@ from cacheadmin.uv.layout import ARCHIVES, WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
     from cacheadmin.fs.precise_times import LookTime
-    from cacheadmin.inventory.contents import Contents
+    from cacheadmin.inventory.contents import EntriesByKind
     from cacheadmin.inventory.seen import FolderSeen
 
 # Raised with every change of what reading sees, or of how it is written down here.
@@ -154,7 +154,7 @@ class CacheMemory:
 
     # What was the same, as facts
 
-    def recall(self, contents: Contents) -> None:
+    def recall(self, contents: EntriesByKind) -> None:
         """Put to what was read what is the same as it was. Raises DamagedMemoryError."""
         folders = contents.same_folders
         try:
@@ -230,7 +230,7 @@ class CacheMemory:
 
     # What is kept
 
-    def written(self, contents: Contents, begun: LookTime) -> Any:
+    def written(self, contents: EntriesByKind, begun: LookTime) -> Any:
         """Return what to keep of what was read, as plain data; None where it is as it was.
 
         ``begun`` is when reading began: younger than that nothing is kept. What was
@@ -253,7 +253,7 @@ class CacheMemory:
         return kept.plain()
 
 
-def _new_archives(contents: Contents, begun: LookTime) -> Iterator[tuple[Archive, int]]:
+def _new_archives(contents: EntriesByKind, begun: LookTime) -> Iterator[tuple[Archive, int]]:
     seen = {one.id: one.changed_ns for one in contents.archives_seen}
     for archive in contents.archives:
         changed_ns = seen.get(archive.id)
@@ -262,7 +262,7 @@ def _new_archives(contents: Contents, begun: LookTime) -> Iterator[tuple[Archive
 
 
 def _new_folders(
-    contents: Contents, begun: LookTime
+    contents: EntriesByKind, begun: LookTime
 ) -> Iterator[tuple[FolderSeen, int, list[WheelPointer]]]:
     found: dict[str, list[WheelPointer]] = {
         one.path: [] for one in contents.folders_seen if begun.tells(one.changed_ns)

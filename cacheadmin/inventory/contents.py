@@ -1,6 +1,6 @@
 """What was read of a cache, or of a part of it: filled by readers, put together by the parent.
 
-A reader fills one and hands it over bit by bit (`Contents.taken`), so that a
+A reader fills one and hands it over bit by bit (`EntriesByKind.taken`), so that a
 large bucket costs neither side a large answer, and says that it is alive.
 """
 
@@ -20,7 +20,7 @@ from cacheadmin.inventory.entries import (
     OnTrial,
     SourceRevision,
     Stray,
-    Unreadable,
+    UnreadEntry,
     WheelPointer,
 )
 from cacheadmin.inventory.seen import ArchiveSeen, FolderSeen
@@ -34,7 +34,7 @@ OVER_TIME = "reading what this account wrote there takes too much time: the rest
 
 
 @dataclass(slots=True)
-class Contents:
+class EntriesByKind:
     """Entries by kind, and what tells of writes."""
 
     buckets: list[tuple[str, str, int]] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Contents:
     """Stored files that nothing shares."""
     git_sources: list[GitSource] = field(default_factory=list)
     """Git databases and checkouts."""
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: list[UnreadEntry] = field(default_factory=list)
     """What could not be read."""
     watched: dict[str, int] = field(default_factory=dict)
     """Modification times of folders in ns, by path."""
@@ -81,9 +81,9 @@ class Contents:
         newest = self.writes.setdefault(bucket, {})
         newest[uid] = max(newest.get(uid, 0), written_ns)
 
-    def taken(self) -> Contents:
+    def taken(self) -> EntriesByKind:
         """Return what was filled in so far, and begin again."""
-        part = Contents()
+        part = EntriesByKind()
         for name in _NAMES:
             filled = getattr(self, name)
             if filled:
@@ -91,7 +91,7 @@ class Contents:
                 setattr(part, name, filled)
         return part
 
-    def add(self, part: Contents) -> None:
+    def add(self, part: EntriesByKind) -> None:
         """Put a part to the rest."""
         for name in _LISTS:
             getattr(self, name).extend(getattr(part, name))
@@ -102,11 +102,11 @@ class Contents:
                 self.wrote_at(bucket, uid, written_ns)
 
 
-_NAMES = tuple(one.name for one in fields(Contents))
+_NAMES = tuple(one.name for one in fields(EntriesByKind))
 _LISTS = tuple(name for name in _NAMES if name not in ("watched", "writes"))
 
 
-def in_parts(contents: Contents, steps: Iterable[None]) -> Iterator[Contents]:
+def in_parts(contents: EntriesByKind, steps: Iterable[None]) -> Iterator[EntriesByKind]:
     """Take the steps that fill ``contents``, and yield it in parts, the last one too."""
     count, since = 0, time.monotonic()
     for _ in steps:

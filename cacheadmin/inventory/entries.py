@@ -2,7 +2,7 @@
 
 A cache is a folder of *buckets* (``wheels-v5``), each written by a range of uv
 releases, and one archive bucket that all releases share. The reader in
-``inventory.reading`` turns a folder into an :class:`Inventory`; the planner
+``inventory.reader`` turns a folder into an :class:`Inventory`; the planner
 decides over it. ``path`` is always relative to the cache root, with ``/``
 between its parts, and may hold surrogate escapes (bytes that are not UTF-8).
 Times are nanoseconds since the epoch, as the filesystem gave them.
@@ -306,7 +306,7 @@ class LooseFile:
 
 
 @frozen
-class Unreadable:
+class UnreadEntry:
     """Something that could not be read: what is in it is unknown."""
 
     path: str
@@ -345,7 +345,7 @@ class Inventory:
     """Contents in ``files-v*`` that nothing shares, by their link count."""
     git_sources: tuple[GitSource, ...] = ()
     """Git databases and checkouts."""
-    unreadable: tuple[Unreadable, ...] = ()
+    unreadable: tuple[UnreadEntry, ...] = ()
     """What could not be read: it may hold anything."""
     watched: Mapping[str, int] = field(default_factory=dict)
     """Modification time of each folder that may lead to archives, as it was when read.

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from itertools import islice
 
-from cacheadmin.fs.reading import ReadFailure, open_directory_beneath, read_file
+from cacheadmin.fs.small_files import ReadFailure, open_directory_beneath, read_file
 from cacheadmin.inventory.entries import GitSource
 from cacheadmin.uv.layout import GIT_CHECKOUTS, GIT_DATABASES
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import ReadFailure, read_file
-from cacheadmin.fs.walking import files_below
+from cacheadmin.fs.small_files import ReadFailure, read_file
+from cacheadmin.fs.walk import files_below
 from cacheadmin.inventory.contents import OVER_TIME
-from cacheadmin.inventory.entries import Unreadable
+from cacheadmin.inventory.entries import UnreadEntry
 from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
 from cacheadmin.readers import Question, Readers, note_owner
 from cacheadmin.uv.interpreters import MAX_BYTES, environment_prefix
@@ -25,7 +25,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     import os
 
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 # Records that a reader hands over at a time.
 _RECORDS_A_PART = 64
@@ -54,9 +54,9 @@ class InterpreterEntries:
 
     prefixes: tuple[tuple[str, str, int], ...]
     """(environment, path of its newest record in the cache, that record's time in ns) of each."""
-    damaged: tuple[Unreadable, ...]
+    damaged: tuple[UnreadEntry, ...]
     """Records that were read and name no environment that could be understood."""
-    unseen: tuple[Unreadable, ...] = ()
+    unseen: tuple[UnreadEntry, ...] = ()
     """What may name environments and could not be looked at."""
     records: tuple[InterpreterRecord, ...] = ()
     """Every record that names an environment, older ones too."""
@@ -74,7 +74,7 @@ def interpreter_prefixes(cache: OpenCache, readers: Readers | None = None) -> In
         if (parsed := parse_bucket_name(name)) is not None and parsed[0] == "interpreter"
     ]
     prefixes: dict[str, tuple[str, str, int]] = {}
-    found = InterpreterRecords()
+    found = InterpreterBucket()
     with readers_for(cache, readers) as pool:
         for reply in pool.replies(INTERPRETERS, tasks):
             for part in reply.parts:
@@ -83,7 +83,7 @@ def interpreter_prefixes(cache: OpenCache, readers: Readers | None = None) -> In
                 found.unseen += part.unseen
             if reply.failed is not None:
                 failed = reply.failed
-                found.unseen.append(Unreadable(reply.item.name, failed.reason, failed.uid))
+                found.unseen.append(UnreadEntry(reply.item.name, failed.reason, failed.uid))
     for one in found.records:
         known = prefixes.get(one.prefix)
         if known is None or known[2] < one.written_ns:
@@ -94,18 +94,18 @@ def interpreter_prefixes(cache: OpenCache, readers: Readers | None = None) -> In
 
 
 @dataclass(slots=True)
-class InterpreterRecords:
+class InterpreterBucket:
     """What a reader found in an interpreter bucket, or in a part of it."""
 
     records: list[InterpreterRecord] = field(default_factory=list)
     """Records that name an environment."""
-    damaged: list[Unreadable] = field(default_factory=list)
+    damaged: list[UnreadEntry] = field(default_factory=list)
     """Records that name nothing that could be understood."""
-    unseen: list[Unreadable] = field(default_factory=list)
+    unseen: list[UnreadEntry] = field(default_factory=list)
     """What may be records and could not be looked at."""
 
 
-def read_interpreters(task: EntryTask) -> Iterator[InterpreterRecords]:
+def read_interpreters(task: EntryTask) -> Iterator[InterpreterBucket]:
     """Yield what one interpreter bucket names, in parts. Runs in a reader."""
     parsed = parse_bucket_name(task.name)
     failures: list[ReadFailure] = []
@@ -114,7 +114,7 @@ def read_interpreters(task: EntryTask) -> Iterator[InterpreterRecords]:
     )
     entries = (found for found in files if found[2].endswith(".msgpack"))
     shared: set[int] = set()
-    part, since = InterpreterRecords(), time.monotonic()
+    part, since = InterpreterBucket(), time.monotonic()
     spent: set[int] = set()
     for path, folder_fd, file_name, status in islice(entries, _MAX_INTERPRETER_ENTRIES):
         may_go_on = note_owner(status.st_uid)
@@ -126,19 +126,19 @@ def read_interpreters(task: EntryTask) -> Iterator[InterpreterRecords]:
             _read_interpreter(part, path, folder_fd, file_name, status, parsed[1] if parsed else 0)
         elif status.st_uid not in spent:
             spent.add(status.st_uid)
-            part.unseen.append(Unreadable(path, OVER_TIME, status.st_uid))
+            part.unseen.append(UnreadEntry(path, OVER_TIME, status.st_uid))
         if len(part.records) >= _RECORDS_A_PART or time.monotonic() - since > _SECONDS_A_PART:
             yield part
-            part, since = InterpreterRecords(), time.monotonic()
+            part, since = InterpreterBucket(), time.monotonic()
     if next(entries, None) is not None:
         reason = f"more than {_MAX_INTERPRETER_ENTRIES} entries: the rest was not read"
         failures.append(ReadFailure(task.name, reason))
-    part.unseen += [Unreadable(problem.path, problem.reason) for problem in failures]
+    part.unseen += [UnreadEntry(problem.path, problem.reason) for problem in failures]
     yield part
 
 
 def _read_interpreter(
-    part: InterpreterRecords,
+    part: InterpreterBucket,
     path: str,
     folder_fd: int,
     name: str,
@@ -147,7 +147,7 @@ def _read_interpreter(
 ) -> None:
     content = read_file(name, MAX_BYTES, folder_fd)
     if isinstance(content, ReadFailure):
-        problem = Unreadable(path, content.reason, status.st_uid)
+        problem = UnreadEntry(path, content.reason, status.st_uid)
         if content.blocked:
             part.unseen.append(problem)
         elif not content.missing:
@@ -156,11 +156,11 @@ def _read_interpreter(
     prefix = environment_prefix(content, version)
     if prefix is None:
         reason = "not an interpreter entry of a known shape"
-        part.damaged.append(Unreadable(path, reason, status.st_uid))
+        part.damaged.append(UnreadEntry(path, reason, status.st_uid))
         return
     part.records.append(InterpreterRecord(prefix, path, status.st_mtime_ns))
 
 
-INTERPRETERS: Question[EntryTask, InterpreterRecords] = Question(
-    read_interpreters, InterpreterRecords, in_parts=True
+INTERPRETERS: Question[EntryTask, InterpreterBucket] = Question(
+    read_interpreters, InterpreterBucket, in_parts=True
 )

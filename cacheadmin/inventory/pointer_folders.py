@@ -18,7 +18,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cacheadmin.fs.reading import (
+from cacheadmin.fs.small_files import (
     ReadFailure,
     failure,
     open_directory,
@@ -31,13 +31,13 @@ from cacheadmin.fs.reading import (
 from cacheadmin.inventory.archives import is_tripwire
 from cacheadmin.inventory.builds import read_build
 from cacheadmin.inventory.cache_memory import stamp_of_folder
-from cacheadmin.inventory.contents import OVER_TIME, Contents, in_parts
+from cacheadmin.inventory.contents import OVER_TIME, EntriesByKind, in_parts
 from cacheadmin.inventory.entries import (
     ArchiveId,
     CachedEnvironment,
     SourceRevision,
     Stray,
-    Unreadable,
+    UnreadEntry,
     WheelPointer,
 )
 from cacheadmin.inventory.seen import FolderSeen, newest_change_ns
@@ -101,14 +101,14 @@ class FoldersTask:
     """Folders below that need not be visited again."""
 
 
-def read_pointer_folders(task: FoldersTask) -> Iterator[Contents]:
+def read_pointer_folders(task: FoldersTask) -> Iterator[EntriesByKind]:
     """Yield what folders hold, in parts. Runs in a reader."""
-    contents = Contents()
+    contents = EntriesByKind()
     return in_parts(contents, pointer_folders(task, contents))
 
 
 def pointer_folders(
-    task: FoldersTask, contents: Contents, memory: CacheMemory | None = None
+    task: FoldersTask, contents: EntriesByKind, memory: CacheMemory | None = None
 ) -> Iterator[None]:
     """Fill ``contents`` with what folders hold; yields after each step."""
     shared: _Shared = {}
@@ -118,12 +118,12 @@ def pointer_folders(
         bucket = folder.partition("/")[0]
         # Of sources and environments nothing is remembered.
         known = memory if kind in WHEEL_KINDS else None
-        reader = _Reader(task.cache_fd, contents, bucket, kind, task.skip, shared, known)
+        reader = _PointerReader(task.cache_fd, contents, bucket, kind, task.skip, shared, known)
         yield from reader.visit_from(folder)
 
 
 @dataclass(slots=True)
-class _Listing:
+class _PointerListing:
     """One folder's content, split by type, with the status of everything but folders."""
 
     status: os.stat_result
@@ -144,11 +144,11 @@ class _Listing:
     """Whether something in it was not read, not understood, or is no entry."""
 
 
-class _Reader:
+class _PointerReader:
     def __init__(
         self,
         cache_fd: int,
-        found: Contents,
+        found: EntriesByKind,
         bucket: str,
         kind: str,
         skip: Container[str],
@@ -208,7 +208,7 @@ class _Reader:
             return
         if depth > _MAX_DEPTH:
             reason = "deeper than any uv release writes"
-            self.found.unreadable.append(Unreadable(path, reason, _owner(parent_fd, name)))
+            self.found.unreadable.append(UnreadEntry(path, reason, _owner(parent_fd, name)))
             return
         try:
             fd = open_directory(name, parent_fd)
@@ -238,7 +238,7 @@ class _Reader:
         finally:
             os.close(fd)
 
-    def _builds(self, fd: int, path: str, listing: _Listing) -> None:
+    def _builds(self, fd: int, path: str, listing: _PointerListing) -> None:
         """Take out what uv has not finished, lest a half-unpacked source be read as pointers."""
         temporary = [name for name in listing.folders if is_temporary(name)]
         listing.is_doubtful |= bool(temporary)
@@ -248,8 +248,8 @@ class _Reader:
             if build is not None:
                 self.found.builds.append(build)
 
-    def _list(self, fd: int, path: str, own: os.stat_result) -> _Listing:
-        listing = _Listing(own, [], {}, {})
+    def _list(self, fd: int, path: str, own: os.stat_result) -> _PointerListing:
+        listing = _PointerListing(own, [], {}, {})
         of_wheels = self.kind in WHEEL_KINDS
         with os.scandir(fd) as entries:
             for entry in entries:
@@ -266,7 +266,9 @@ class _Reader:
                     self._list_one(fd, path, entry, listing)
         return listing
 
-    def _list_one(self, fd: int, path: str, entry: os.DirEntry[str], listing: _Listing) -> None:
+    def _list_one(
+        self, fd: int, path: str, entry: os.DirEntry[str], listing: _PointerListing
+    ) -> None:
         try:
             if entry.is_symlink():
                 text, status = read_link_and_status(entry.name, fd)
@@ -284,11 +286,11 @@ class _Reader:
         problem = failure(path, error)
         # Gone meanwhile is no riddle; what is there and can't be read is.
         if not problem.missing:
-            self.found.unreadable.append(Unreadable(path, problem.reason, uid))
+            self.found.unreadable.append(UnreadEntry(path, problem.reason, uid))
 
     # Wheels: <source>/.../<package>/<key>{,.http,.rev}
 
-    def _wheels(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
+    def _wheels(self, fd: int, path: str, listing: _PointerListing, depth: int) -> Iterator[None]:
         for name in listing.folders:
             yield from self._visit(fd, name, f"{path}/{name}", depth + 1)
         keys: dict[str, dict[str, str]] = {}
@@ -308,7 +310,7 @@ class _Reader:
         if self.memory is not None and not listing.is_doubtful:
             self._note(path, listing, {name for names in keys.values() for name in names.values()})
 
-    def _note(self, path: str, listing: _Listing, of_pointers: set[str]) -> None:
+    def _note(self, path: str, listing: _PointerListing, of_pointers: set[str]) -> None:
         """Note what tells that a folder is as it is: all of it was understood."""
         statuses = {**listing.links, **listing.files}
         names = sorted(statuses)
@@ -326,7 +328,7 @@ class _Reader:
                 )
             )
 
-    def _is_link_to_archive(self, fd: int, path: str, name: str, listing: _Listing) -> bool:
+    def _is_link_to_archive(self, fd: int, path: str, name: str, listing: _PointerListing) -> bool:
         """Whether a name without a pointer's ending is a link to an archive.
 
         Anything else of such a name is nothing that a known release writes: a
@@ -346,7 +348,7 @@ class _Reader:
 
     def _not_read(self, path: str, what: str, uid: int) -> None:
         reason = f"{what}, which no known uv release writes there: it was not read"
-        self.found.unreadable.append(Unreadable(path, reason, uid, tells_who_writes=True))
+        self.found.unreadable.append(UnreadEntry(path, reason, uid, tells_who_writes=True))
 
     def _wheel(
         self,
@@ -355,7 +357,7 @@ class _Reader:
         key: str,
         package: str,
         names: dict[str, str],
-        listing: _Listing,
+        listing: _PointerListing,
     ) -> None:
         archives: set[ArchiveId] = set()
         understood = True
@@ -393,9 +395,11 @@ class _Reader:
     def _over_time(self, path: str, uid: int) -> None:
         if uid not in self._spent:
             self._spent.add(uid)
-            self.found.unreadable.append(Unreadable(path, OVER_TIME, uid))
+            self.found.unreadable.append(UnreadEntry(path, OVER_TIME, uid))
 
-    def _archive_in(self, fd: int, path: str, kind: _Kind, listing: _Listing) -> ArchiveId | None:
+    def _archive_in(
+        self, fd: int, path: str, kind: _Kind, listing: _PointerListing
+    ) -> ArchiveId | None:
         """Return the archive that a pointer file names, and note the file's status."""
         name = f"{path.rpartition('/')[2]}.{kind}"
         opened = open_file(name, fd)
@@ -421,18 +425,18 @@ class _Reader:
             self.shared[shared] = archive
         return archive
 
-    def _note_file(self, name: str, status: os.stat_result, listing: _Listing) -> None:
+    def _note_file(self, name: str, status: os.stat_result, listing: _PointerListing) -> None:
         listing.files[name] = status
         self.found.wrote(self.bucket, status)
 
     @staticmethod
-    def _linked_archive(listing: _Listing, name: str) -> ArchiveId | None:
+    def _linked_archive(listing: _PointerListing, name: str) -> ArchiveId | None:
         found = _LINK_TO_ARCHIVE.search(listing.texts[name])
         return ArchiveId(found[1]) if found and is_archive_id(found[1]) else None
 
     # Source distributions: .../revision.{http,rev} names one of its sibling folders
 
-    def _sources(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
+    def _sources(self, fd: int, path: str, listing: _PointerListing, depth: int) -> Iterator[None]:
         if depth == 0 and ROOTS_FOLDER in listing.folders:
             # Roots that we planted: they say what *was* in use, to uv alone.
             listing.folders.remove(ROOTS_FOLDER)
@@ -500,7 +504,7 @@ class _Reader:
         self,
         fd: int,
         path: str,
-        listing: _Listing,
+        listing: _PointerListing,
         current: bool | None,
         files: tuple[str, ...] = (),
     ) -> None:
@@ -538,7 +542,9 @@ class _Reader:
 
     # Environments: <interpreter digest>/<digest> links, or <name>/ real ones
 
-    def _environments(self, fd: int, path: str, listing: _Listing, depth: int) -> Iterator[None]:
+    def _environments(
+        self, fd: int, path: str, listing: _PointerListing, depth: int
+    ) -> Iterator[None]:
         for name, status in listing.links.items():
             inner = f"{path}/{name}"
             archive = self._linked_archive(listing, name)

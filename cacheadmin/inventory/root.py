@@ -12,7 +12,7 @@ from cacheadmin.readers import Readers
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 # Metadata lies this many folders below its bucket.
 METADATA_DEPTH = 3

@@ -49,7 +49,7 @@ OUTCOMES = (
 
 
 @dataclass(slots=True)
-class Look:
+class CacheFigures:
     """What metrics tell of one cache."""
 
     policy: str
@@ -99,7 +99,7 @@ class Account:
     """The further lines of that message."""
     counts: dict[str, int] = field(default_factory=dict)
     """Numbers for the audit trail and the system log, by name."""
-    looks: list[Look] = field(default_factory=list)
+    looks: list[CacheFigures] = field(default_factory=list)
     """What metrics tell, one for each cache that was looked at."""
     audited: list[Audited] = field(default_factory=list)
     """What an audit found, one for each policy; empty for other commands."""
@@ -131,9 +131,9 @@ class Account:
         """Whether it did its job."""
         return self.outcome in SUCCESSES
 
-    def look(self) -> Look:
+    def look(self) -> CacheFigures:
         """Begin what metrics tell of the account's own cache."""
-        look = Look(self.policy, self.cache)
+        look = CacheFigures(self.policy, self.cache)
         self.looks.append(look)
         return look
 

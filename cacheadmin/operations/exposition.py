@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from cacheadmin.values import frozen
 
 _LABEL = re.compile(r'([a-z_]+)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.facts import EnvironmentStatus
-from cacheadmin.hosts.fleet import Standing, known_hosts
+from cacheadmin.hosts.fleet import HostStanding, known_hosts
 from cacheadmin.operations.exposition import Sample
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Verdict
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from cacheadmin.findings import Finding
     from cacheadmin.hosts.fleet import KnownHost
-    from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.planner.case import Case
+    from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Policy
     from cacheadmin.prune.result import PruneResult
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
-def of_situation(situation: Situation) -> Iterator[Sample]:
+def of_snapshot(snapshot: Snapshot) -> Iterator[Sample]:
     """Yield what a look at the cache says of its users."""
-    case = situation.case
+    case = snapshot.case
     environments = case.outside_environments
     statuses = Counter(environment.status for environment in environments)
     for status in EnvironmentStatus:
@@ -46,7 +46,7 @@ def of_situation(situation: Situation) -> Iterator[Sample]:
 
 def _of_host(host: KnownHost) -> Iterator[Sample]:
     labels = {"host": host.name}
-    for standing in Standing:
+    for standing in HostStanding:
         held = float(host.standing is standing)
         yield Sample("cacheadmin_host_standing", held, {**labels, "standing": standing.value})
     if host.told_ns is None:
@@ -100,7 +100,7 @@ def of_findings(findings: Iterable[Finding]) -> Iterator[Sample]:
         yield Sample("cacheadmin_findings", number, labels)
 
 
-def _users_without_lock(case: Case) -> int:
+def _users_without_lock(case: PlanInput) -> int:
     return len(
         {
             trace.uid

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cacheadmin import __version__
-from cacheadmin.fs.atomic_writing import write_atomically
-from cacheadmin.fs.reading import ReadFailure, read_file
-from cacheadmin.operations.account import OUTCOMES, Look
+from cacheadmin.fs.atomic_file import write_atomically
+from cacheadmin.fs.small_files import ReadFailure, read_file
+from cacheadmin.operations.account import OUTCOMES, CacheFigures
 from cacheadmin.operations.exposition import Sample, exposition, samples_of
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from cacheadmin.text.timestamps import NANOSECONDS
 
 if TYPE_CHECKING:
@@ -67,13 +67,13 @@ def write_metrics(account: Account, path: str) -> None:
 
     Raises CacheadminError where it can't be written; nothing is changed then.
     """
-    looks = account.looks or [Look(account.policy, account.cache, reached=False)]
+    looks = account.looks or [CacheFigures(account.policy, account.cache, reached=False)]
     samples = [sample for look in looks for sample in _of_look(account, look)]
     samples += _earlier_successes(account, looks, path)
     write_atomically(path, exposition(samples, HELPS).encode(), 0o644)
 
 
-def _of_look(account: Account, look: Look) -> Iterator[Sample]:
+def _of_look(account: Account, look: CacheFigures) -> Iterator[Sample]:
     labels = _labels(account, look)
     ended = account.ended_ns / NANOSECONDS
     yield Sample("cacheadmin_info", 1, {**labels, "version": __version__})
@@ -90,7 +90,7 @@ def _of_look(account: Account, look: Look) -> Iterator[Sample]:
         yield Sample(sample.metric, sample.value, {**labels, **sample.labels})
 
 
-def _earlier_successes(account: Account, looks: list[Look], path: str) -> Iterator[Sample]:
+def _earlier_successes(account: Account, looks: list[CacheFigures], path: str) -> Iterator[Sample]:
     """Yield from the old file when what failed now was last well."""
     failed = [look for look in looks if not (account.succeeded and look.reached)]
     content = read_file(path, _MAX_BYTES) if failed else b""
@@ -108,7 +108,7 @@ def _earlier_successes(account: Account, looks: list[Look], path: str) -> Iterat
             yield sample
 
 
-def _labels(account: Account, look: Look) -> dict[str, str]:
+def _labels(account: Account, look: CacheFigures) -> dict[str, str]:
     # As they come back from the file, so that both can be compared.
     names = {"command": account.command, "policy": look.policy, "cache": look.cache}
     return {key: printable(value) for key, value in names.items()}

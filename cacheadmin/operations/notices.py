@@ -1,7 +1,7 @@
 """What people get a message about: a command that failed them, and what it saw. Pure.
 
 A notice has a cause, and for each cause at most one message goes out a day
-(``operations.notifying``). So a notice says all that is known of its cause.
+(``operations.notifications``). So a notice says all that is known of its cause.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.findings import Severity
 from cacheadmin.state.notifications import Told
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ import time
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
-from cacheadmin.fs.reading import failure
-from cacheadmin.text.escaping import printable
+from cacheadmin.fs.small_files import failure
+from cacheadmin.text.escapes import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

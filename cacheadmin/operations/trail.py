@@ -23,7 +23,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheadminError
-from cacheadmin.fs.reading import failure, kind_words
+from cacheadmin.fs.small_files import failure, kind_words
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:

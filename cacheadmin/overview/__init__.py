@@ -1,5 +1,5 @@
 """One look at a cache for people: everything that a report shows, gathered once.
 
-``facts`` says what there is to show, ``gathering`` makes it from a situation.
+``facts`` says what there is to show, ``gathering`` makes it from a snapshot.
 How it looks is for ``report`` to say.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.overview.facts import Holder, KnownEnvironment
+from cacheadmin.overview.facts import EnvironmentFacts, HolderFacts
 from cacheadmin.planner.holdings import Holding, holdings
 
 if TYPE_CHECKING:
@@ -13,34 +13,34 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import ArchiveId
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
-    from cacheadmin.situation import Situation
+    from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def known_environments(
-    situation: Situation, live: Liveness, sizes: Measured[ArchiveId | None]
-) -> tuple[KnownEnvironment, ...]:
+    snapshot: Snapshot, live: Liveness, sizes: Measured[ArchiveId | None]
+) -> tuple[EnvironmentFacts, ...]:
     """Return every environment by path; those inside the cache hold nothing of their own."""
-    held = holdings(situation.case, live, lambda environment: environment.path)
+    held = holdings(snapshot.case, live, lambda environment: environment.path)
     return tuple(
         _known(
-            situation,
+            snapshot,
             environment,
             _holder(environment.path, held[environment.path], sizes)
             if environment.path in held
             else None,
         )
-        for environment in sorted(situation.evidence.environments, key=lambda e: e.path)
+        for environment in sorted(snapshot.evidence.environments, key=lambda e: e.path)
     )
 
 
 def all_holders(
-    case: Case,
+    case: PlanInput,
     live: Liveness,
     sizes: Measured[ArchiveId | None],
     name: Callable[[Environment], str | None],
-) -> tuple[Holder, ...]:
+) -> tuple[HolderFacts, ...]:
     """Return what owners or teams hold by all their environments, the most first."""
     found = [_holder(who, held, sizes) for who, held in holdings(case, live, name).items()]
     return tuple(
@@ -51,8 +51,8 @@ def all_holders(
     )
 
 
-def _holder(name: str | None, held: Holding, sizes: Measured[ArchiveId | None]) -> Holder:
-    return Holder(
+def _holder(name: str | None, held: Holding, sizes: Measured[ArchiveId | None]) -> HolderFacts:
+    return HolderFacts(
         name,
         held.environments,
         len(held.archives),
@@ -63,14 +63,14 @@ def _holder(name: str | None, held: Holding, sizes: Measured[ArchiveId | None]) 
 
 
 def _known(
-    situation: Situation, environment: Environment, holder: Holder | None
-) -> KnownEnvironment:
-    return KnownEnvironment(
+    snapshot: Snapshot, environment: Environment, holder: HolderFacts | None
+) -> EnvironmentFacts:
+    return EnvironmentFacts(
         path=environment.path,
         kind=environment.kind.value,
         status=environment.status,
-        owner=situation.owner_of(environment),
-        team=situation.team_of(environment),
+        owner=snapshot.owner_of(environment),
+        team=snapshot.team_of(environment),
         uv_version=environment.uv_version,
         link_modes=environment.link_modes,
         broken_links=environment.broken_links,

@@ -87,7 +87,7 @@ class Disk:
 
 
 @frozen
-class Holder:
+class HolderFacts:
     """Who keeps archives in use: an environment, an owner or a team."""
 
     name: str | None
@@ -105,7 +105,7 @@ class Holder:
 
 
 @frozen
-class KnownEnvironment:
+class EnvironmentFacts:
     """One environment and what it holds."""
 
     path: str
@@ -130,7 +130,7 @@ class KnownEnvironment:
     """Why its status is not ``ok``, or which part of it could not be read; may be empty."""
     changed_ns: int | None
     """Newest change of ``pyvenv.cfg`` or site-packages (ns since the epoch); None: unknown."""
-    holder: Holder | None
+    holder: HolderFacts | None
     """What it holds; None for one inside the cache."""
 
 
@@ -169,7 +169,7 @@ class PastRun:
 
 
 @frozen
-class Quarantine:
+class PastPrunes:
     """The past prunes of a cache."""
 
     path: str
@@ -196,7 +196,7 @@ class Going:
 
 
 @frozen
-class Overview:
+class CacheReport:
     """One cache at one moment."""
 
     loaded: LoadedPolicy
@@ -225,17 +225,17 @@ class Overview:
     """How the cache stands to ``prune.budget``; empty where the policy sets none."""
     parts: Parts
     """The cache in its parts."""
-    environments: tuple[KnownEnvironment, ...]
+    environments: tuple[EnvironmentFacts, ...]
     """Every known environment, by path."""
-    holding_owners: tuple[Holder, ...]
+    holding_owners: tuple[HolderFacts, ...]
     """What each owner's environments hold, those with most of their own first."""
-    holding_teams: tuple[Holder, ...]
+    holding_teams: tuple[HolderFacts, ...]
     """What each team's environments hold, those with most of their own first."""
     releases: tuple[ReleaseInUse, ...]
     """The uv releases in use, those known exactly first."""
     findings: tuple[Finding, ...]
     """What an audit found, worst first."""
-    quarantine: Quarantine
+    quarantine: PastPrunes
     """Past prunes."""
     history: tuple[SizeRecord, ...]
     """Sizes over time, oldest first; the last record is the present one."""
@@ -252,7 +252,7 @@ class Overview:
         }
 
     @property
-    def broken(self) -> tuple[KnownEnvironment, ...]:
+    def broken(self) -> tuple[EnvironmentFacts, ...]:
         """Environments with links into this cache that lead nowhere."""
         return tuple(one for one in self.environments if one.broken_links)
 
@@ -268,13 +268,13 @@ class Overview:
         )
 
     @property
-    def holders(self) -> tuple[KnownEnvironment, ...]:
+    def holders(self) -> tuple[EnvironmentFacts, ...]:
         """Environments that hold archives, those with most of their own first."""
         holding = [one for one in self.environments if one.holder and one.holder.archives]
         return tuple(sorted(holding, key=_by_holding))
 
 
-def _by_holding(environment: KnownEnvironment) -> tuple[int, int, str]:
+def _by_holding(environment: EnvironmentFacts) -> tuple[int, int, str]:
     holder = environment.holder
     alone = holder.alone.reclaimable_bytes if holder else 0
     held = holder.held.allocated_bytes if holder else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
-from cacheadmin.overview.facts import PastRun, Quarantine
+from cacheadmin.overview.facts import PastPrunes, PastRun
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
@@ -13,22 +13,22 @@ from cacheadmin.text.timestamps import nanoseconds, parse_rfc3339
 
 if TYPE_CHECKING:
     from cacheadmin.prune.runs import Run
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
-def quarantine_of(situation: Situation) -> Quarantine:
+def quarantine_of(snapshot: Snapshot) -> PastPrunes:
     """Return the past prunes of a cache, or why they can't be read (it is often root's)."""
-    policy, cache = situation.policy, situation.cache
+    policy, cache = snapshot.policy, snapshot.cache
     path = choose_quarantine(policy, cache).path
     keep_ns = nanoseconds(policy.quarantine.keep)
     try:
         with existing_quarantine(policy, cache) as quarantine:
             runs = [] if quarantine is None else list(list_runs(quarantine))
     except CacheadminError as error:
-        return Quarantine(path, (), unread=error.message)
+        return PastPrunes(path, (), unread=error.message)
     except OSError as error:
-        return Quarantine(path, (), unread=error.strerror or "unreadable")
-    return Quarantine(path, tuple(_past(run, keep_ns) for run in reversed(runs)))
+        return PastPrunes(path, (), unread=error.strerror or "unreadable")
+    return PastPrunes(path, tuple(_past(run, keep_ns) for run in reversed(runs)))
 
 
 def _past(run: Run, keep_ns: int) -> PastRun:

@@ -12,26 +12,26 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cacheadmin.audit.running import run_audit
+from cacheadmin.audit.one_cache import run_audit
 from cacheadmin.errors import CacheadminError, ExitCode
 from cacheadmin.findings import Severity
-from cacheadmin.overview.gathering import budget_goals, disk_of
+from cacheadmin.overview.collection import budget_goals, disk_of
 from cacheadmin.overview.past_runs import quarantine_of
 from cacheadmin.overview.timers import NextRun, next_prune
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.ledger import read_ledger
-from cacheadmin.usage.measuring import measure_cache
+from cacheadmin.usage.measurement import measure_cache
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.inventory.entries import CacheIdentity
-    from cacheadmin.overview.facts import Disk, Goal, Quarantine
+    from cacheadmin.overview.facts import Disk, Goal, PastPrunes
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 # How bad each exit code is, the worst last.
 _ORDER = (
@@ -47,7 +47,7 @@ _ORDER = (
 
 
 @frozen
-class OnTrial:
+class TrialStatus:
     """What is on trial: removed, and put back as soon as a user touches it."""
 
     entries: int
@@ -82,9 +82,9 @@ class CacheStanding:
     """The cache's filesystem, and what is free there."""
     budget: tuple[Goal, ...]
     """How the sizes stand to ``prune.budget``; empty where it is off."""
-    quarantine: Quarantine
+    quarantine: PastPrunes
     """Past prunes, and what of them can still be undone."""
-    trial: OnTrial
+    trial: TrialStatus
     """What is on trial, and how much came back of late."""
     gaps: tuple[Gap, ...]
     """Places where users may be, and that were not looked at."""
@@ -93,7 +93,7 @@ class CacheStanding:
 
 
 @frozen
-class Status:
+class CacheStatus:
     """How one policy's cache is."""
 
     name: str
@@ -119,45 +119,45 @@ class Status:
         return ExitCode.DONE if self.standing.verdict is Verdict.SAFE else ExitCode.LIMITED
 
 
-def worst(statuses: tuple[Status, ...]) -> ExitCode:
+def worst(statuses: tuple[CacheStatus, ...]) -> ExitCode:
     """Return the exit code of the worst of several."""
     codes = [status.exit_code for status in statuses]
     return max(codes, key=lambda code: _ORDER.index(code) if code in _ORDER else len(_ORDER))
 
 
-def status_of(situation: Situation) -> Status:
+def status_of(snapshot: Snapshot) -> CacheStatus:
     """Return how one cache is. Nothing is changed, and nothing remembered."""
-    plan, measured, disk = situation.plan(), measure_cache(situation), disk_of(situation)
-    audit = run_audit(situation, measured=measured.total)
+    plan, measured, disk = snapshot.plan(), measure_cache(snapshot), disk_of(snapshot)
+    audit = run_audit(snapshot, measured=measured.total)
     standing = CacheStanding(
-        cache=situation.cache.identity,
+        cache=snapshot.cache.identity,
         verdict=plan.verdict,
         limits=plan.limits,
         removals=len(plan.removals),
         size=measured.total,
         unread=len(measured.unread),
         disk=disk,
-        budget=tuple(budget_goals(situation, measured, disk)),
-        quarantine=quarantine_of(situation),
-        trial=_on_trial(situation),
-        gaps=situation.case.gaps,
+        budget=tuple(budget_goals(snapshot, measured, disk)),
+        quarantine=quarantine_of(snapshot),
+        trial=_on_trial(snapshot),
+        gaps=snapshot.case.gaps,
         findings=dict(Counter(finding.severity for finding in audit.findings)),
     )
-    name = situation.policy.name
-    return Status(name, situation.loaded, standing, next_prune(situation.loaded))
+    name = snapshot.policy.name
+    return CacheStatus(name, snapshot.loaded, standing, next_prune(snapshot.loaded))
 
 
-def _on_trial(situation: Situation) -> OnTrial:
-    since = situation.now_ns - nanoseconds(situation.policy.uv.active_within)
+def _on_trial(snapshot: Snapshot) -> TrialStatus:
+    since = snapshot.now_ns - nanoseconds(snapshot.policy.uv.active_within)
     try:
-        with existing_trial_folder(situation.cache) as folder:
+        with existing_trial_folder(snapshot.cache) as folder:
             if folder is None:
-                return OnTrial(0, 0, None, 0)
+                return TrialStatus(0, 0, None, 0)
             ledger = read_ledger(folder)
     except CacheadminError as error:
-        return OnTrial(0, 0, None, 0, unread=error.message)
+        return TrialStatus(0, 0, None, 0, unread=error.message)
     trials = [one for entry, one in ledger.trials.items() if entry not in ledger.decoys]
-    return OnTrial(
+    return TrialStatus(
         len(trials),
         sum(one.bytes for one in trials),
         min((one.until_ns for one in trials), default=None),
@@ -165,6 +165,6 @@ def _on_trial(situation: Situation) -> OnTrial:
     )
 
 
-def failed_status(argument: str, problem: CacheadminError) -> Status:
+def failed_status(argument: str, problem: CacheadminError) -> CacheStatus:
     """Return the status of a policy whose cache could not be looked at."""
-    return Status(argument, None, None, problem=problem)
+    return CacheStatus(argument, None, None, problem=problem)

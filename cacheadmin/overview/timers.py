@@ -12,7 +12,7 @@ import re
 import subprocess
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

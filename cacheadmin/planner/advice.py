@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.reasons import BUCKET_NEEDED, UserKind
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.planner.marks import Use

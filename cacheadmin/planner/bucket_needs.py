@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from cacheadmin.evidence.release_trace import ReleaseTrace
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 # The source-distribution bucket was renamed in 0.4.13 (facts section 1).
 _SAME_KIND = {"built-wheels": "sdists"}
@@ -46,7 +46,7 @@ class Need:
     """A clause that continues a sentence about ``who`` (``wrote to it 3 d ago``)."""
 
 
-def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:
+def bucket_needs(case: PlanInput) -> Mapping[str, tuple[Need, ...]]:
     """Return, for each bucket of the inventory that is needed, by whom and why."""
     present = {bucket.name for bucket in case.inventory.buckets}
     needs: dict[str, list[Need]] = defaultdict(list)
@@ -59,7 +59,7 @@ def bucket_needs(case: Case) -> Mapping[str, tuple[Need, ...]]:
     return {name: tuple(found) for name, found in needs.items()}
 
 
-def _only_records(case: Case, needed: Container[str]) -> Iterator[tuple[str, Need]]:
+def _only_records(case: PlanInput, needed: Container[str]) -> Iterator[tuple[str, Need]]:
     """Yield the interpreter buckets that alone name an environment which is there.
 
     Environments on record in the state count too: the state may be lost.
@@ -77,7 +77,7 @@ def _only_records(case: Case, needed: Container[str]) -> Iterator[tuple[str, Nee
         yield newest, Need(who, "is an environment that nothing else names")
 
 
-def is_active(case: Case, trace: ReleaseTrace) -> bool:
+def is_active(case: PlanInput, trace: ReleaseTrace) -> bool:
     """Whether a trace counts: recent enough, and its user has not upgraded since.
 
     A time in the future counts.
@@ -86,7 +86,7 @@ def is_active(case: Case, trace: ReleaseTrace) -> bool:
     return recent and not has_upgraded(case, trace)
 
 
-def has_upgraded(case: Case, trace: ReleaseTrace) -> bool:
+def has_upgraded(case: PlanInput, trace: ReleaseTrace) -> bool:
     """Whether a trace's user has since replaced the release that left it.
 
     So it is when they have uv executables, none of them, nor one for
@@ -109,7 +109,7 @@ def _could_have_left(program: ReleaseTrace, trace: ReleaseTrace) -> bool:
     return None in (program.version, trace.version) or program.version == trace.version
 
 
-def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
+def _all_needs(case: PlanInput) -> Iterator[tuple[frozenset[str], Need]]:
     for version in case.policy.uv.keep:
         yield _buckets(case, version), Need("policy", f"uv.keep names uv {version}")
     for trace in case.evidence.releases:
@@ -132,12 +132,12 @@ def _all_needs(case: Case) -> Iterator[tuple[frozenset[str], Need]]:
     yield _newest_of_each_kind(case), Need("cache", "it is the newest of its kind here")
 
 
-def _buckets(case: Case, version: str, uid: int | None = None) -> frozenset[str]:
+def _buckets(case: PlanInput, version: str, uid: int | None = None) -> frozenset[str]:
     known = case.buckets_of(version, uid)
     return _newest_known_and_above(case) if known is None else known
 
 
-def _newest_known_and_above(case: Case) -> frozenset[str]:
+def _newest_known_and_above(case: PlanInput) -> frozenset[str]:
     newest = buckets_of(newest_known()) or frozenset()
     floor = {name.rpartition("-v")[0]: int(name.rpartition("-v")[2]) for name in newest}
     return frozenset(
@@ -147,7 +147,7 @@ def _newest_known_and_above(case: Case) -> frozenset[str]:
     )
 
 
-def _newest_of_each_kind(case: Case) -> frozenset[str]:
+def _newest_of_each_kind(case: PlanInput) -> frozenset[str]:
     newest: dict[str, tuple[bool, int, str]] = {}
     for bucket in case.inventory.buckets:
         kind = _SAME_KIND.get(bucket.kind, bucket.kind)

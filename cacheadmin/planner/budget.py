@@ -23,7 +23,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.sources import may_go, spare_parts
 from cacheadmin.policy.quantities import Share
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from cacheadmin.accounting import Common, Measured, Size
     from cacheadmin.inventory.entries import Archive, ArchiveId, SourceRevision
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
     from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Budget
 
 
@@ -126,7 +126,7 @@ class Choice:
     """Revisions, parts of them and git sources to remove, by entry path."""
 
 
-def units(case: Case, live: Liveness, gone: Collection[str]) -> Iterator[Unit]:
+def units(case: PlanInput, live: Liveness, gone: Collection[str]) -> Iterator[Unit]:
     """Yield everything that may be given up, but for what is removed anyway (``gone``)."""
     now_ns, idle, stored = case.now_ns, case.evidence.idle, case.inventory.archives
     unused = {archive.id: archive for archive in live.unused if archive.path not in gone}

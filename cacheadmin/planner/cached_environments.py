@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import CachedEnvironment
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Use]]:
+def reasons_to_stay(case: PlanInput) -> Iterator[tuple[CachedEnvironment, Use]]:
     """Yield each cached environment with each rule of the policy that keeps it."""
     rule = case.policy.prune.environments
     unseen_processes = [
@@ -58,7 +58,7 @@ def reasons_to_stay(case: Case) -> Iterator[tuple[CachedEnvironment, Use]]:
             yield environment, Use(reasons.ENVIRONMENT_OTHER_HOSTS, "other hosts", words)
 
 
-def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
+def _latest_of_each_tool(case: PlanInput) -> list[CachedEnvironment]:
     """Return the newest environment of each (bucket, tools); unknown tools count as their own."""
     newest: dict[tuple[str, ...], CachedEnvironment] = {}
     for environment in case.inventory.environments:
@@ -77,7 +77,7 @@ def _latest_of_each_tool(case: Case) -> list[CachedEnvironment]:
     return list(newest.values())
 
 
-def cached_name(case: Case, environment: CachedEnvironment) -> tuple[str | None, str | None]:
+def cached_name(case: PlanInput, environment: CachedEnvironment) -> tuple[str | None, str | None]:
     """Return what people call a cached environment: (tool, its version), or (script, None).
 
     Several tools (``--with``) are named together, without versions; (None, None) for one
@@ -96,7 +96,7 @@ def cached_name(case: Case, environment: CachedEnvironment) -> tuple[str | None,
     return " + ".join(tools), None
 
 
-def cached_names(case: Case) -> dict[str, tuple[str, str | None]]:
+def cached_names(case: PlanInput) -> dict[str, tuple[str, str | None]]:
     """Return the name of each cached environment, by its entry and by its archive's."""
     found = {}
     for environment in case.inventory.environments:
@@ -108,12 +108,12 @@ def cached_names(case: Case) -> dict[str, tuple[str, str | None]]:
     return found
 
 
-def _scanned(case: Case, environment: CachedEnvironment) -> Environment | None:
+def _scanned(case: PlanInput, environment: CachedEnvironment) -> Environment | None:
     archive = environment.archive
     entry = environment.path if archive is None else archive_path(archive)
     return case.cached_environments.get(entry)
 
 
-def _tools(case: Case, environment: CachedEnvironment) -> tuple[str, ...]:
+def _tools(case: PlanInput, environment: CachedEnvironment) -> tuple[str, ...]:
     scanned = _scanned(case, environment)
     return scanned.tools if scanned is not None else ()

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner import reasons
 from cacheadmin.planner.reasons import UserKind
-from cacheadmin.planner.targets import Entry, all_entries
-from cacheadmin.text.counting import format_count
+from cacheadmin.planner.targets import CacheEntry, all_entries
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness, Use
     from cacheadmin.planner.plan import Decision
+    from cacheadmin.planner.plan_input import PlanInput
 
 # An overlay runs from a cached environment, that from archives: no deeper.
 _DEPTH = 6
@@ -91,7 +91,7 @@ class Chain:
 class Chains:
     """Finds the chains that lead to entries of one case."""
 
-    def __init__(self, case: Case, live: Liveness, host: str) -> None:
+    def __init__(self, case: PlanInput, live: Liveness, host: str) -> None:
         self._case = case
         self._live = live
         self._host = host
@@ -99,7 +99,7 @@ class Chains:
         self._remembered = {one.path: one for one in case.evidence.remembered}
         self._entries = {entry.path: entry for entry in all_entries(case.inventory)}
 
-    def leading_to(self, entry: Entry, decision: Decision) -> tuple[Chain, ...]:
+    def leading_to(self, entry: CacheEntry, decision: Decision) -> tuple[Chain, ...]:
         """Return what keeps an entry; ``decision`` stands in where nothing was marked."""
         found = dict.fromkeys(islice(self._chains(entry, ()), MOST_CHAINS))
         if not any(chain.rule == decision.rule for chain in found):
@@ -109,7 +109,7 @@ class Chains:
             found[Chain(decision.rule, (step, entry_step(entry)))] = None
         return tuple(found)
 
-    def uses(self, entry: Entry) -> list[Use]:
+    def uses(self, entry: CacheEntry) -> list[Use]:
         """Return the marks of an entry, what could hide a use of it included."""
         if entry.kind is EntryKind.BUCKET:
             return list(self._live.buckets.get(entry.path, ()))
@@ -118,7 +118,7 @@ class Chains:
             marks += self._live.hidden_uses
         return marks
 
-    def _chains(self, entry: Entry, visited: tuple[str, ...]) -> Iterator[Chain]:
+    def _chains(self, entry: CacheEntry, visited: tuple[str, ...]) -> Iterator[Chain]:
         if entry.path in visited or len(visited) > _DEPTH:
             return
         last = entry_step(entry)
@@ -164,7 +164,7 @@ class Chains:
         return f"{links}, seen {_time_words(self._case)} on {self._host}"
 
 
-def entry_step(entry: Entry) -> Step:
+def entry_step(entry: CacheEntry) -> Step:
     """Return an entry as the last step of a chain."""
     name = entry.path
     if entry.kind is EntryKind.ARCHIVE:
@@ -181,6 +181,6 @@ def chain_words(chain: Chain) -> str:
     return f"{steps}, {chain.note}" if chain.note else steps
 
 
-def _time_words(case: Case) -> str:
+def _time_words(case: PlanInput) -> str:
     """Return when this look was taken (``14:02``, UTC)."""
     return rfc3339(case.evidence.collected_at_ns)[11:16] + " UTC"

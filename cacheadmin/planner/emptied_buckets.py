@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import Bucket
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 _ON_TRIAL = Use(
     reasons.BUCKET_ON_TRIAL,
@@ -32,7 +32,7 @@ _HOLDS_ENVIRONMENTS = Use(
 _UNTIL_EMPTY = (reasons.BUCKET_ON_TRIAL, reasons.BUCKET_ENVIRONMENTS)
 
 
-def held_until_empty(case: Case, bucket: Bucket) -> Iterator[Use]:
+def held_until_empty(case: PlanInput, bucket: Bucket) -> Iterator[Use]:
     """Yield what keeps a bucket that no release needs."""
     inventory = case.inventory
     if bucket.kind != "environments":

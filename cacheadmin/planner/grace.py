@@ -94,7 +94,7 @@ class Mark:
 
 
 @frozen
-class Moment:
+class UvAtWork:
     """Who is at work."""
 
     boot: str
@@ -112,12 +112,12 @@ class Moment:
 class Period:
     """Entries that were found dead at one moment, and who may know them."""
 
-    begun: Moment
+    begun: UvAtWork
     """Who was at work when the period began."""
     marks: Mapping[str, Mark]
     """What each entry was then, by its path."""
 
-    def is_over(self, now: Moment) -> bool:
+    def is_over(self, now: UvAtWork) -> bool:
         """Whether every process that could know the entries has ended."""
         if self.begun.boot != now.boot:
             return True
@@ -139,7 +139,7 @@ def divide(
     inventory: Inventory,
     evidence: Evidence,
     periods: Iterable[Period],
-    now: Moment,
+    now: UvAtWork,
     *,
     reclaim: bool = True,
 ) -> Division:
@@ -170,7 +170,7 @@ def divide(
 
 
 def remaining(
-    periods: Iterable[Period], now: Moment, dead: Mapping[str, Mark]
+    periods: Iterable[Period], now: UvAtWork, dead: Mapping[str, Mark]
 ) -> tuple[tuple[Period, ...], frozenset[str]]:
     """Return the periods that still wait, without entries that changed, and their paths.
 
@@ -227,7 +227,7 @@ def marks(
     return found
 
 
-def _ripe(periods: Iterable[Period], now: Moment, dead: Mapping[str, Mark]) -> frozenset[str]:
+def _ripe(periods: Iterable[Period], now: UvAtWork, dead: Mapping[str, Mark]) -> frozenset[str]:
     return frozenset(
         path
         for period in periods

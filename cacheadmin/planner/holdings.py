@@ -15,14 +15,14 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.inventory.entries import archive_id
-from cacheadmin.planner.explaining import reached_by
+from cacheadmin.planner.explanation import reached_by
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.inventory.entries import ArchiveId
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 K = TypeVar("K", bound=Hashable)
 
@@ -41,7 +41,7 @@ class Holding:
     """Those of ``alone`` that a prune would remove if these environments were gone."""
 
 
-def holdings(case: Case, live: Liveness, key: Callable[[Environment], K]) -> dict[K, Holding]:
+def holdings(case: PlanInput, live: Liveness, key: Callable[[Environment], K]) -> dict[K, Holding]:
     """Return what the environments of people hold, grouped by ``key`` (path, owner, team)."""
     groups: dict[K, list[Environment]] = {}
     for environment in case.outside_environments:
@@ -49,7 +49,7 @@ def holdings(case: Case, live: Liveness, key: Callable[[Environment], K]) -> dic
     return {name: _holding(case, live, members) for name, members in groups.items()}
 
 
-def _holding(case: Case, live: Liveness, environments: list[Environment]) -> Holding:
+def _holding(case: PlanInput, live: Liveness, environments: list[Environment]) -> Holding:
     reached: set[str] = set()
     for environment in environments:
         reached |= reached_by(case, environment)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.facts import Unseen
     from cacheadmin.inventory.entries import ArchiveId
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 
 @frozen
@@ -36,7 +36,7 @@ class ArchivesInUse:
     """Why more may count as used than are, in words; empty where everything was seen."""
 
 
-def archives_in_use(case: Case) -> ArchivesInUse:
+def archives_in_use(case: PlanInput) -> ArchivesInUse:
     """Return every archive of the inventory that is used, or may be for all that could be seen."""
     hiding = [unseen for unseen in case.evidence.unseen if unseen.hides_archives]
     places = [unseen for unseen in hiding if unseen.what != "process"]
@@ -54,7 +54,7 @@ def archives_in_use(case: Case) -> ArchivesInUse:
     return ArchivesInUse(frozenset(case.inventory.archives.keys() & live.archives.keys()), note)
 
 
-def _perhaps_running(case: Case, hiding: list[Unseen]) -> Iterator[tuple[str, Use]]:
+def _perhaps_running(case: PlanInput, hiding: list[Unseen]) -> Iterator[tuple[str, Use]]:
     if hiding:
         use = Use(reasons.ENVIRONMENT_UNSEEN, "unseen processes", hiding[0].reason)
         paths = [environment.path for environment in case.inventory.environments]

@@ -9,19 +9,19 @@ from cacheadmin.planner import reasons
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.planner.unknown_releases import unknown_releases
-from cacheadmin.text.counting import format_count, verb
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import format_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.evidence.facts import Gap
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def limits(case: Case, live: Liveness) -> Iterator[Limit]:
+def limits(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     """Yield everything that keeps a prune of this cache from being plain safe."""
     yield from _links(case)
     yield from _cached_links(case, live)
@@ -37,7 +37,7 @@ def limits(case: Case, live: Liveness) -> Iterator[Limit]:
     yield from _retention(case)
 
 
-def _links(case: Case) -> Iterator[Limit]:
+def _links(case: PlanInput) -> Iterator[Limit]:
     linking = [e for e in case.outside_environments if e.archives or e.entries]
     if not linking:
         return
@@ -61,7 +61,7 @@ def _links(case: Case) -> Iterator[Limit]:
     yield Limit("links.symlink", verdict, f"{count}{says}: " + ", ".join(named), fix)
 
 
-def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
+def _cached_links(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     linking = [
         entry
         for entry, environment in case.cached_environments.items()
@@ -77,7 +77,7 @@ def _cached_links(case: Case, live: Liveness) -> Iterator[Limit]:
         )
 
 
-def _unseen(case: Case) -> Iterator[Limit]:
+def _unseen(case: PlanInput) -> Iterator[Limit]:
     for unseen in case.evidence.unseen:
         refused = unseen.what == "environment" and case.policy.venvs.unreadable == "refuse"
         owner = f" of {case.user(unseen.uid)}" if unseen.uid is not None else ""
@@ -94,7 +94,7 @@ def _unseen(case: Case) -> Iterator[Limit]:
         )
 
 
-def _gaps(case: Case) -> Iterator[Limit]:
+def _gaps(case: PlanInput) -> Iterator[Limit]:
     """Yield the gaps, one limit an id: a site may have a hundred homes."""
     refused = case.policy.venvs.gaps == "refuse"
     says = "; the policy says venvs.gaps: refuse" if refused else ""
@@ -114,7 +114,7 @@ def _gaps(case: Case) -> Iterator[Limit]:
         )
 
 
-def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
+def _remembered(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     if not case.evidence.remembered:
         return
     who = {
@@ -133,7 +133,7 @@ def _remembered(case: Case, live: Liveness) -> Iterator[Limit]:
         )
 
 
-def _processes(case: Case) -> Iterator[Limit]:
+def _processes(case: PlanInput) -> Iterator[Limit]:
     using = [process for process in case.evidence.processes if process.uses]
     if using:
         named = join_some([f"{p.pid} ({case.user(p.uid)}, {p.command})" for p in using])
@@ -146,7 +146,7 @@ def _processes(case: Case) -> Iterator[Limit]:
         )
 
 
-def _lock_free_uv(case: Case) -> Iterator[Limit]:
+def _lock_free_uv(case: PlanInput) -> Iterator[Limit]:
     if case.lock_free_uv:
         named = join_some(
             [
@@ -165,7 +165,7 @@ def _lock_free_uv(case: Case) -> Iterator[Limit]:
         )
 
 
-def _lock_holders(case: Case) -> Iterator[Limit]:
+def _lock_holders(case: PlanInput) -> Iterator[Limit]:
     for holder in case.evidence.lock_holders:
         who = f"process {holder.pid} of {case.user(holder.uid)} ({holder.command})"
         if holder.unlinked:
@@ -186,7 +186,7 @@ def _lock_holders(case: Case) -> Iterator[Limit]:
             )
 
 
-def _other_hosts(case: Case) -> Iterator[Limit]:
+def _other_hosts(case: PlanInput) -> Iterator[Limit]:
     filesystem = case.evidence.filesystem
     if not filesystem.network:
         return
@@ -208,7 +208,7 @@ def _other_hosts(case: Case) -> Iterator[Limit]:
         )
 
 
-def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
+def _unknown(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     yield from unknown_releases(case, live)
     unclear = [p.path for p in case.inventory.wheel_pointers if not p.understood]
     if unclear:
@@ -229,7 +229,7 @@ def _unknown(case: Case, live: Liveness) -> Iterator[Limit]:
         )
 
 
-def _clock(case: Case) -> Iterator[Limit]:
+def _clock(case: PlanInput) -> Iterator[Limit]:
     if case.evidence.clock_ahead_ns:
         ahead = format_age(0, case.evidence.clock_ahead_ns)
         yield Limit(
@@ -241,7 +241,7 @@ def _clock(case: Case) -> Iterator[Limit]:
         )
 
 
-def _retention(case: Case) -> Iterator[Limit]:
+def _retention(case: PlanInput) -> Iterator[Limit]:
     if case.policy.prune.unused.after is not None and case.others_may_link:
         yield Limit(
             "unused.other_hosts",

@@ -32,10 +32,10 @@ from cacheadmin.packages.names import matches
 from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import reasons_to_stay
 from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptied
+from cacheadmin.planner.evicted import evicted, goes, unused_archives
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
 from cacheadmin.planner.reasons import UserKind
-from cacheadmin.planner.retirement import goes, retired, unused_archives
 from cacheadmin.planner.sources import retired_sources, unused_sources
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
 from cacheadmin.uv.releases import takes_cache_lock
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.facts import Pin, RememberedEnvironment
     from cacheadmin.planner.bucket_needs import Need
-    from cacheadmin.planner.case import Case
-    from cacheadmin.planner.targets import Entry
+    from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.planner.targets import CacheEntry
 
 # An installer moves an archive into place before it writes the pointer (facts
 # section 9). Where its lock can't be seen, a young archive may be such a one.
@@ -59,7 +59,7 @@ _POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments", "buil
 _CLAIMS = frozenset({"registry", "include", "remembered"})
 
 
-def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
+def mark(case: PlanInput, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     """Return everything that is alive, with the reasons."""
     live = mark_uses(case)
     _mark_hidden_uses(case, live)
@@ -72,7 +72,7 @@ def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     )
     live.unused = tuple(unused_archives(case, live))
     live.unused_sources = frozenset(unused_sources(case, live))
-    live.retired = retired(case, live)
+    live.evicted = evicted(case, live)
     live.retired_sources = retired_sources(case, live)
     _mark_pointers(case, live)
     _follow_cached_environments(case, live)
@@ -80,7 +80,7 @@ def mark(case: Case, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
 
 
 def mark_uses(
-    case: Case, also: Iterable[tuple[str, Use]] = (), *, with_users: bool = True
+    case: PlanInput, also: Iterable[tuple[str, Use]] = (), *, with_users: bool = True
 ) -> Liveness:
     """Return what outside evidence (and ``also``) marks: the first pass alone.
 
@@ -99,7 +99,7 @@ def mark_uses(
     return live
 
 
-def _mark_pins(case: Case, live: Liveness) -> None:
+def _mark_pins(case: PlanInput, live: Liveness) -> None:
     """Mark what is pinned by its path, whatever it is, and the archives of pinned packages."""
     for entry, pin in pinned_paths(case):
         _mark_pinned(case, live, entry, pin)
@@ -108,14 +108,14 @@ def _mark_pins(case: Case, live: Liveness) -> None:
             _mark_pinned(case, live, entry, pin)
 
 
-def _mark_pinned_pointers(case: Case, live: Liveness) -> None:
+def _mark_pinned_pointers(case: PlanInput, live: Liveness) -> None:
     """Mark pointers and revisions of pinned packages where their bucket stays anyway."""
     for entry, pin in pinned_packages(case):
         if entry.kind is not EntryKind.ARCHIVE and live.buckets[entry.path.partition("/")[0]]:
             _mark_pinned(case, live, entry, pin)
 
 
-def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
+def _mark_pinned(case: PlanInput, live: Liveness, entry: CacheEntry, pin: Pin) -> None:
     use = Use(reasons.PINNED[entry.kind], f"pin of {case.user(pin.uid)}", pin_words(case, pin))
     # Also what lies among archives and is none.
     live.mark(entry.path, use)
@@ -129,7 +129,7 @@ def _mark_pinned(case: Case, live: Liveness, entry: Entry, pin: Pin) -> None:
             live.mark(archive_path(archive), led)
 
 
-def _mark_outside_environments(case: Case, live: Liveness, *, with_users: bool) -> None:
+def _mark_outside_environments(case: PlanInput, live: Liveness, *, with_users: bool) -> None:
     if not with_users:
         linked = frozenset().union(*(one.archives for one in case.outside_environments))
         use = Use(reasons.ARCHIVE_LINKED, "environments", "an environment links to it")
@@ -144,7 +144,7 @@ def _mark_outside_environments(case: Case, live: Liveness, *, with_users: bool) 
             live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path))
 
 
-def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
+def _outside_roots(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for path, environment in case.cached_environments.items():
         claims = sorted(_CLAIMS.intersection(environment.sources))
         if claims:
@@ -175,7 +175,7 @@ def _outside_roots(case: Case) -> Iterator[tuple[str, Use]]:
     yield from _kept_by_policy(case)
 
 
-def _used_by_processes(case: Case) -> Iterator[tuple[str, Use]]:
+def _used_by_processes(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for process in case.evidence.processes:
         who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
         for used in process.uses:
@@ -185,14 +185,14 @@ def _used_by_processes(case: Case) -> Iterator[tuple[str, Use]]:
             )
 
 
-def _kept_by_policy(case: Case) -> Iterator[tuple[str, Use]]:
+def _kept_by_policy(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for stored in case.inventory.archives.values():
         pattern = matches(case.policy.prune.keep, stored.package, stored.version)
         if pattern is not None:
             yield stored.path, Use(reasons.ARCHIVE_POLICY, "policy", f"prune.keep names {pattern}")
 
 
-def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
+def _missing_but_remembered(case: PlanInput) -> Iterator[RememberedEnvironment]:
     """Remembered environments that this host can't see now, within ``venvs.keep_missing``.
 
     On a network filesystem such an environment may lie on another host's own
@@ -218,7 +218,7 @@ def _missing_but_remembered(case: Case) -> Iterator[RememberedEnvironment]:
             yield memory
 
 
-def _mark_hidden_uses(case: Case, live: Liveness) -> None:
+def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
     for unseen in case.evidence.unseen:
         if case.keeps_everything(unseen):
             words = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
@@ -248,7 +248,7 @@ def _mark_hidden_uses(case: Case, live: Liveness) -> None:
             live.hidden_uses.append(Use(reasons.ARCHIVE_UNREADABLE_POINTER, failure.path, words))
 
 
-def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
+def _mark_buckets(case: PlanInput, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
     in_use = {
         entry.partition("/")[0]
         for entry, uses in live.entries.items()
@@ -278,7 +278,7 @@ def _mark_buckets(case: Case, needs: Mapping[str, tuple[Need, ...]], live: Liven
             marks.extend(held_until_empty(case, bucket))
 
 
-def _unread_parts(case: Case) -> dict[str, list[Use]]:
+def _unread_parts(case: PlanInput) -> dict[str, list[Use]]:
     """Return what could not be read in each bucket: who has written there is unknown then."""
     found: dict[str, list[Use]] = defaultdict(list)
     for failure in case.inventory.unreadable:
@@ -289,12 +289,12 @@ def _unread_parts(case: Case) -> dict[str, list[Use]]:
     return found
 
 
-def _mark_pointers(case: Case, live: Liveness) -> None:
+def _mark_pointers(case: PlanInput, live: Liveness) -> None:
     unknown_packages: set[tuple[str, str | None]] = set()
     for pointer in case.inventory.wheel_pointers:
         if not live.buckets[pointer.bucket]:
             continue
-        if goes(pointer.archives, live.retired):
+        if goes(pointer.archives, live.evicted):
             continue
         use = Use(reasons.ARCHIVE_REFERENCED, pointer.path, f"{pointer.bucket} points to it")
         for archive in pointer.archives:
@@ -310,13 +310,15 @@ def _mark_pointers(case: Case, live: Liveness) -> None:
         )
         if live.buckets[revision.bucket] and not superseded:
             use = Use(reasons.ARCHIVE_REFERENCED, revision.path, f"{revision.bucket} points to it")
-            for archive in revision.archives.difference(live.retired):
+            for archive in revision.archives.difference(live.evicted):
                 live.archives[archive].append(use)
     _mark_packages(case, live, unknown_packages)
     _mark_young(case, live)
 
 
-def _mark_packages(case: Case, live: Liveness, packages: Iterable[tuple[str, str | None]]) -> None:
+def _mark_packages(
+    case: PlanInput, live: Liveness, packages: Iterable[tuple[str, str | None]]
+) -> None:
     wanted = {package for package, _ in packages}
     if not wanted:
         return
@@ -327,7 +329,7 @@ def _mark_packages(case: Case, live: Liveness, packages: Iterable[tuple[str, str
             live.archives[archive.id].append(Use(reasons.ARCHIVE_UNKNOWN_POINTER, name, words))
 
 
-def _mark_young(case: Case, live: Liveness) -> None:
+def _mark_young(case: PlanInput, live: Liveness) -> None:
     """Keep young archives where an installer without a lock may run on another host."""
     if not case.evidence.filesystem.network:
         return
@@ -343,7 +345,7 @@ def _mark_young(case: Case, live: Liveness) -> None:
             live.archives[archive.id].append(Use(reasons.ARCHIVE_YOUNG, "other hosts", words))
 
 
-def _mark_idle_rules(case: Case, live: Liveness) -> None:
+def _mark_idle_rules(case: PlanInput, live: Liveness) -> None:
     """Mark cached environments that the policy lets stay although no user runs them."""
     for environment, use in reasons_to_stay(case):
         bucket_uses = live.buckets[environment.bucket]
@@ -354,7 +356,7 @@ def _mark_idle_rules(case: Case, live: Liveness) -> None:
             live.entries[environment.path].append(use)
 
 
-def _follow_cached_environments(case: Case, live: Liveness) -> None:
+def _follow_cached_environments(case: PlanInput, live: Liveness) -> None:
     """Mark what living cached environments lead to, until nothing new comes."""
     waiting = [*live.entries, *map(archive_path, live.archives)]
     visited: set[str] = set()
@@ -372,7 +374,7 @@ def _follow_cached_environments(case: Case, live: Liveness) -> None:
     _mark_publishers(case, live)
 
 
-def _mark_publishers(case: Case, live: Liveness) -> None:
+def _mark_publishers(case: PlanInput, live: Liveness) -> None:
     """Keep the entry that leads to an environment archive in use: uvx finds it there."""
     for environment in case.inventory.environments:
         archive = environment.archive

@@ -47,7 +47,7 @@ class Liveness:
     """What could hide a use of any archive; while there is one, no archive is removed."""
     unused: tuple[Archive, ...] = ()
     """Wheels without any user, where that can be concluded."""
-    retired: dict[ArchiveId, Why] = field(default_factory=dict)
+    evicted: dict[ArchiveId, Why] = field(default_factory=dict)
     """Archives that are removed with their pointers, each with why."""
     unused_sources: frozenset[str] = frozenset()
     """Paths of revisions and git sources without a user, where that can be concluded."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
 from cacheadmin.packages.names import normalized
-from cacheadmin.planner.targets import Entry, all_entries
+from cacheadmin.planner.targets import CacheEntry, all_entries
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cacheadmin.evidence.facts import Pin
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 # One pin is enough to keep something; some are named in reports. Thousands of
 # one target, which a hostile user could make, must not cost time.
@@ -40,7 +40,7 @@ def is_expired(pin: Pin, now_ns: int) -> bool:
     return pin.known_age_ns >= pin.expires_ns - pin.created_ns
 
 
-def pin_words(case: Case, pin: Pin) -> str:
+def pin_words(case: PlanInput, pin: Pin) -> str:
     """Return who pinned it, why and until when, as a clause."""
     parts = [f"pinned by {case.user(pin.uid)}"]
     if pin.expires_ns is not None:
@@ -53,7 +53,7 @@ def pin_words(case: Case, pin: Pin) -> str:
     return "".join(parts)
 
 
-def pinned_paths(case: Case) -> Iterator[tuple[Entry, Pin]]:
+def pinned_paths(case: PlanInput) -> Iterator[tuple[CacheEntry, Pin]]:
     """Yield each entry that a pin of its path keeps, with its bucket."""
     by_path: dict[str, list[Pin]] = defaultdict(list)
     for pin in _active(case):
@@ -62,7 +62,7 @@ def pinned_paths(case: Case) -> Iterator[tuple[Entry, Pin]]:
     if not by_path:
         return
     above = _above(by_path)
-    buckets = {b.name: Entry(EntryKind.BUCKET, b.name) for b in case.inventory.buckets}
+    buckets = {b.name: CacheEntry(EntryKind.BUCKET, b.name) for b in case.inventory.buckets}
     for entry in all_entries(case.inventory):
         found = list(above.get(entry.path, ()))
         for prefix in islice(with_folders_above(entry.path), 1, None):
@@ -88,7 +88,7 @@ def _above(by_path: Mapping[str, list[Pin]]) -> Mapping[str, list[Pin]]:
     return above
 
 
-def pinned_packages(case: Case) -> Iterator[tuple[Entry, Pin]]:
+def pinned_packages(case: PlanInput) -> Iterator[tuple[CacheEntry, Pin]]:
     """Yield each archive, pointer and revision that a pin of its package names."""
     named: dict[tuple[str, str | None], list[Pin]] = defaultdict(list)
     for pin in _active(case):
@@ -106,5 +106,5 @@ def pinned_packages(case: Case) -> Iterator[tuple[Entry, Pin]]:
                 yield entry, pin
 
 
-def _active(case: Case) -> Iterator[Pin]:
+def _active(case: PlanInput) -> Iterator[Pin]:
     return (pin for pin in case.evidence.pins if not is_expired(pin, case.now_ns))

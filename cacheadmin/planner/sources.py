@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import ArchiveId, GitSource, SourceRevision
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.planner.reasons import Why
 
 
-def unused_sources(case: Case, live: Liveness) -> Iterator[str]:
+def unused_sources(case: PlanInput, live: Liveness) -> Iterator[str]:
     """Yield the revisions and git sources (by path) that no user uses in any way.
 
     None where that can't be concluded. ``live.unused`` must be known, pointers must
@@ -80,7 +80,7 @@ def unused_sources(case: Case, live: Liveness) -> Iterator[str]:
 
 
 def _is_used(
-    case: Case,
+    case: PlanInput,
     live: Liveness,
     revision: SourceRevision,
     unused: frozenset[ArchiveId],
@@ -96,7 +96,7 @@ def _is_used(
     return f"{package}=={version}" in copies or matches(keeps, package, version) is not None
 
 
-def _is_kept(case: Case, source: GitSource) -> bool:
+def _is_kept(case: PlanInput, source: GitSource) -> bool:
     """Whether ``prune.keep`` names a package that was built from a git source."""
     return any(
         matches(case.policy.prune.keep, package, version) is not None
@@ -104,7 +104,7 @@ def _is_kept(case: Case, source: GitSource) -> bool:
     )
 
 
-def may_go(case: Case, live: Liveness, revision: SourceRevision) -> bool:
+def may_go(case: PlanInput, live: Liveness, revision: SourceRevision) -> bool:
     """Whether a revision that no newer one has replaced is of a known sort, and may be given up."""
     return (
         bool(live.buckets[revision.bucket])
@@ -115,8 +115,8 @@ def may_go(case: Case, live: Liveness, revision: SourceRevision) -> bool:
     )
 
 
-def retired_sources(case: Case, live: Liveness) -> dict[str, Why]:
-    """Return what is given up, each path with why. ``live.retired`` must be known."""
+def retired_sources(case: PlanInput, live: Liveness) -> dict[str, Why]:
+    """Return what is given up, each path with why. ``live.evicted`` must be known."""
     found: dict[str, Why] = {}
     staying: list[SourceRevision] = []
     for revision in case.inventory.revisions:
@@ -124,7 +124,7 @@ def retired_sources(case: Case, live: Liveness) -> dict[str, Why]:
             continue
         present = revision.archives & case.inventory.archives.keys()
         why = _given_up(case, live, revision.path, is_git=False)
-        if why is not None and present <= live.retired.keys():
+        if why is not None and present <= live.evicted.keys():
             found[revision.path] = why
         else:
             staying.append(revision)
@@ -143,7 +143,7 @@ def retired_sources(case: Case, live: Liveness) -> dict[str, Why]:
     return found
 
 
-def _given_up(case: Case, live: Liveness, path: str, *, is_git: bool) -> Why | None:
+def _given_up(case: PlanInput, live: Liveness, path: str, *, is_git: bool) -> Why | None:
     if path not in live.unused_sources:
         return None
     after = case.policy.prune.unused.after
@@ -161,16 +161,16 @@ def _given_up(case: Case, live: Liveness, path: str, *, is_git: bool) -> Why | N
 
 
 def _parts_given_up(
-    case: Case, live: Liveness, revision: SourceRevision
+    case: PlanInput, live: Liveness, revision: SourceRevision
 ) -> Iterator[tuple[str, Why]]:
     """Yield what goes of a revision that stays: wheels no user needs, and parts over budget."""
     spare = frozenset(spare_parts(case, live, revision))
     for name in revision.wheels:
         path = f"{revision.path}/{name}"
         archive = revision.links.get(name.removesuffix(".whl"))
-        if archive is not None and archive in live.retired:
+        if archive is not None and archive in live.evicted:
             # With the wheel left, uv would unpack it again for no user.
-            yield path, live.retired[archive]
+            yield path, live.evicted[archive]
     for path in sorted(spare & case.sources_over_budget):
         yield (
             path,
@@ -183,7 +183,7 @@ def _parts_given_up(
         )
 
 
-def spare_parts(case: Case, live: Liveness, revision: SourceRevision) -> Iterator[str]:
+def spare_parts(case: PlanInput, live: Liveness, revision: SourceRevision) -> Iterator[str]:
     """Yield the parts of a revision (paths) without which uv installs as before.
 
     The ``.whl`` whose archive is here and stays, and the unpacked source beside one.
@@ -192,7 +192,7 @@ def spare_parts(case: Case, live: Liveness, revision: SourceRevision) -> Iterato
     stems = {
         name
         for name, archive in revision.links.items()
-        if archive in stored and archive not in live.retired
+        if archive in stored and archive not in live.evicted
     }
     if not stems or revision.path in live.occupied:
         return

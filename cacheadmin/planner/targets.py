@@ -25,7 +25,7 @@ _NEAR = 3
 
 
 @frozen
-class Entry:
+class CacheEntry:
     """One entry of the cache, of whatever kind."""
 
     kind: EntryKind
@@ -50,35 +50,37 @@ class Target:
     """The normalised name of the package that was meant; None where a path was."""
     version: str | None
     """The version that was meant; None for all of the package, or where a path was."""
-    entries: tuple[Entry, ...]
+    entries: tuple[CacheEntry, ...]
     """The entries that it names now; empty when there is none."""
 
 
-def all_entries(inventory: Inventory) -> Iterator[Entry]:
+def all_entries(inventory: Inventory) -> Iterator[CacheEntry]:
     """Yield every entry that a plan decides about, buckets first."""
     for bucket in inventory.buckets:
-        yield Entry(EntryKind.BUCKET, bucket.name)
+        yield CacheEntry(EntryKind.BUCKET, bucket.name)
     for pointer in inventory.wheel_pointers:
         archives = pointer.archives
-        yield Entry(EntryKind.WHEEL, pointer.path, pointer.package, pointer.version, archives)
+        yield CacheEntry(EntryKind.WHEEL, pointer.path, pointer.package, pointer.version, archives)
     for environment in inventory.environments:
         one = environment.archive
         archives = frozenset() if one is None else frozenset({one})
-        yield Entry(EntryKind.ENVIRONMENT, environment.path, archives=archives)
+        yield CacheEntry(EntryKind.ENVIRONMENT, environment.path, archives=archives)
     for revision in inventory.revisions:
         archives = revision.archives
-        yield Entry(EntryKind.REVISION, revision.path, revision.package, revision.version, archives)
+        yield CacheEntry(
+            EntryKind.REVISION, revision.path, revision.package, revision.version, archives
+        )
     packages = git_packages(inventory)
     for source in inventory.git_sources:
-        yield Entry(EntryKind.SOURCE, source.path, *one_package(packages.get(source.path, ())))
+        yield CacheEntry(EntryKind.SOURCE, source.path, *one_package(packages.get(source.path, ())))
     for archive in inventory.archives.values():
-        yield Entry(EntryKind.ARCHIVE, archive.path, archive.package, archive.version)
+        yield CacheEntry(EntryKind.ARCHIVE, archive.path, archive.package, archive.version)
     for build in inventory.builds:
-        yield Entry(EntryKind.BUILD, build.path)
+        yield CacheEntry(EntryKind.BUILD, build.path)
     for stray in inventory.strays:
-        yield Entry(EntryKind.STRAY, stray.path)
+        yield CacheEntry(EntryKind.STRAY, stray.path)
     for file in inventory.loose_files:
-        yield Entry(EntryKind.FILE, file.path)
+        yield CacheEntry(EntryKind.FILE, file.path)
 
 
 def resolve_target(text: str, inventory: Inventory, aliases: Iterable[str] = ()) -> Target:
@@ -96,7 +98,7 @@ def resolve_target(text: str, inventory: Inventory, aliases: Iterable[str] = ())
     return Target(None, package, wanted, entries_of_package(inventory, package, wanted))
 
 
-def entries_at(inventory: Inventory, path: str) -> tuple[Entry, ...]:
+def entries_at(inventory: Inventory, path: str) -> tuple[CacheEntry, ...]:
     """Return the entry at a path, those below it, and the ones it lies in.
 
     Where a path lies in an entry that lies in a bucket, the inner one is meant.
@@ -108,7 +110,7 @@ def entries_at(inventory: Inventory, path: str) -> tuple[Entry, ...]:
     return (max(around, key=lambda entry: len(entry.path)),) if around else ()
 
 
-def covers(path: str, entry: Entry) -> bool:
+def covers(path: str, entry: CacheEntry) -> bool:
     """Whether a path names an entry: as itself, as a file of a pointer, or from above."""
     if entry.path == path or entry.path.startswith(path + "/"):
         return True
@@ -119,7 +121,7 @@ def covers(path: str, entry: Entry) -> bool:
 
 def entries_of_package(
     inventory: Inventory, package: str, version: str | None
-) -> tuple[Entry, ...]:
+) -> tuple[CacheEntry, ...]:
     """Return archives, pointers and source revisions of a package (of one version)."""
     return tuple(
         entry

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Limit, Verdict
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.evidence.release_trace import SeenRelease
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
 def learn_command(path: str = "PATH-OF-UV") -> str:
@@ -29,7 +29,7 @@ def learn_command(path: str = "PATH-OF-UV") -> str:
     return f"cacheadmin uv learn {quoted}"
 
 
-def unknown_releases(case: Case, live: Liveness) -> Iterator[Limit]:
+def unknown_releases(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     """Yield one limit for each unknown release that was seen, and one for all other buckets."""
     unknown = [bucket.name for bucket in case.inventory.buckets if not case.is_known(bucket)]
     hiding = {name for name in unknown if any(use.who == name for use in live.hidden_uses)}
@@ -58,7 +58,7 @@ def _not_found(version: str, users: list[str]) -> str:
     return f"uv {version} ({named}) is newer than this cacheadmin, and its binary was not found"
 
 
-def _seen(case: Case) -> dict[str, list[SeenRelease]]:
+def _seen(case: PlanInput) -> dict[str, list[SeenRelease]]:
     found: dict[str, list[SeenRelease]] = defaultdict(list)
     for seen in case.evidence.seen_releases:
         if case.buckets_of(seen.version) is None:
@@ -67,7 +67,7 @@ def _seen(case: Case) -> dict[str, list[SeenRelease]]:
 
 
 def _limit(
-    case: Case, version: str, binaries: list[SeenRelease], unknown: list[str], hiding: set[str]
+    case: PlanInput, version: str, binaries: list[SeenRelease], unknown: list[str], hiding: set[str]
 ) -> Limit:
     names = {name for one in binaries for name in one.buckets}
     own = [name for name in unknown if name in names]
@@ -85,7 +85,7 @@ def _limit(
     )
 
 
-def _unseen_versions(case: Case, seen: dict[str, list[SeenRelease]]) -> dict[str, list[str]]:
+def _unseen_versions(case: PlanInput, seen: dict[str, list[SeenRelease]]) -> dict[str, list[str]]:
     """Return active releases of which neither table nor binary tells, with their users."""
     users: dict[str, list[str]] = defaultdict(list)
     for trace in case.evidence.releases:

@@ -1,6 +1,6 @@
 """Archives that no uv can begin to use: nothing in the cache leads to them. Pure.
 
-A host tells of them together with its environments (``hosts.observing``). What
+A host tells of them together with its environments (``hosts.observation``). What
 nothing led to before its environments were looked at, and none of them uses,
 none of them comes to use later: uv finds archives by pointers alone.
 """
@@ -14,10 +14,10 @@ from cacheadmin.uv.layout import is_content_made_id
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import SourceRevision, WheelPointer
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def unreferenced_archives(case: Case) -> tuple[str, ...]:
+def unreferenced_archives(case: PlanInput) -> tuple[str, ...]:
     """Return the paths of archives that nothing in the cache leads to, sorted.
 
     None where a uv is at work, which may know what led there a moment ago, nor

@@ -20,7 +20,7 @@ import msgpack
 import cacheadmin.policy
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError
-from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.fs.trusted_files import read_own_file
 from cacheadmin.policy import recalled
 from cacheadmin.policy.state_place import default_url, sqlite_path

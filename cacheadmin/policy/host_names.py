@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from cacheadmin.fs.reading import ReadFailure, read_file_and_status
+from cacheadmin.fs.small_files import ReadFailure, read_file_and_status
 
 # A fleet of so many hosts and no more: a typing error must not fill the memory.
 MOST_HOSTS = 10_000

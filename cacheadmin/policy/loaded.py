@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cacheadmin.text.escaping import shell_command
+from cacheadmin.text.escapes import shell_command
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

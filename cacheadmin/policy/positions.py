@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import PolicyInvalid
-from cacheadmin.policy.wording import describe_yaml
+from cacheadmin.policy.messages import describe_yaml
 
 if TYPE_CHECKING:
     import yaml

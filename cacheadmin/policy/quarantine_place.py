@@ -9,7 +9,7 @@ from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
 
 

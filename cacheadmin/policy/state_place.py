@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from cacheadmin.acting import acting_account
+from cacheadmin.rights.acting import acting_account
 
 
 def default_url() -> str:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
-from cacheadmin.fs.reading import kind_words
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import kind_words
 from cacheadmin.text.accounts import account_name
 
 MAX_BYTES = 1024 * 1024

@@ -19,8 +19,8 @@ from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.prune.room import RoomForRun, room_words
-from cacheadmin.text.counting import format_count, verb
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import format_age, rfc3339
 from cacheadmin.trial.summary import TrialSummary
@@ -29,11 +29,11 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.release_trace import ReleaseTrace
-    from cacheadmin.planner.case import Case
-    from cacheadmin.protect.protecting import Protection
+    from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.protect.protection import Protection
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended (public, in JSON)."""
 
     PASS = "pass"  # noqa: S105  the word of the contract, no secret
@@ -48,7 +48,7 @@ class Check:
 
     id: str
     """Stable id (public, in JSON): of the check, or of the plan's limit that it quotes."""
-    status: Status
+    status: CheckStatus
     """How the check ended."""
     title: str
     """What was looked at, for people."""
@@ -59,10 +59,10 @@ class Check:
 
 
 @frozen
-class Subject:
+class PreflightInput:
     """What the checks look at."""
 
-    case: Case
+    case: PlanInput
     """Policy, inventory and evidence."""
     plan: Plan
     """What a prune would do now."""
@@ -81,27 +81,29 @@ class Subject:
 
 
 _STATUS = {
-    Verdict.SAFE: Status.PASS,
-    Verdict.LIMITED: Status.WARN,
-    Verdict.REFUSED: Status.FAIL,
+    Verdict.SAFE: CheckStatus.PASS,
+    Verdict.LIMITED: CheckStatus.WARN,
+    Verdict.REFUSED: CheckStatus.FAIL,
 }
 
 
-def run_checks(subject: Subject) -> tuple[Check, ...]:
+def run_checks(subject: PreflightInput) -> tuple[Check, ...]:
     """Return every check's answer, in the order they are reported."""
     return tuple(check for function in CHECKS for check in function(subject))
 
 
-def _from_limits(subject: Subject, prefix: str, title: str, all_well: str) -> Iterator[Check]:
+def _from_limits(
+    subject: PreflightInput, prefix: str, title: str, all_well: str
+) -> Iterator[Check]:
     """Turn the plan's limits of one family into checks, or say that all is well."""
     found = [limit for limit in subject.plan.limits if limit.id.startswith(prefix)]
     for limit in found:
         yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if not found:
-        yield Check(prefix, Status.PASS, title, all_well)
+        yield Check(prefix, CheckStatus.PASS, title, all_well)
 
 
-def _filesystem(subject: Subject) -> Iterator[Check]:
+def _filesystem(subject: PreflightInput) -> Iterator[Check]:
     filesystem = subject.case.evidence.filesystem
     where = f"{filesystem.kind} from {filesystem.source}, mounted at {filesystem.mount_point}"
     kind = "network" if filesystem.network else "local"
@@ -111,16 +113,16 @@ def _filesystem(subject: Subject) -> Iterator[Check]:
 _OTHER_HOSTS = ("hosts.unseen", "hosts.exported")
 
 
-def _hosts(subject: Subject) -> Iterator[Check]:
+def _hosts(subject: PreflightInput) -> Iterator[Check]:
     title = "Other hosts"
     found = [limit for limit in subject.plan.limits if limit.id in _OTHER_HOSTS]
     for limit in found:
-        yield Check(limit.id, Status.WARN, title, limit.detail, limit.fix)
+        yield Check(limit.id, CheckStatus.WARN, title, limit.detail, limit.fix)
     if not found:
-        yield Check("hosts", Status.PASS, title, _why_hosts_are_known(subject.case))
+        yield Check("hosts", CheckStatus.PASS, title, _why_hosts_are_known(subject.case))
 
 
-def _why_hosts_are_known(case: Case) -> str:
+def _why_hosts_are_known(case: PlanInput) -> str:
     expected = len(case.policy.hosts.expect)
     if expected and not case.policy.hosts.is_alone:
         names = join_some([one.host for one in case.evidence.hosts])
@@ -129,24 +131,24 @@ def _why_hosts_are_known(case: Case) -> str:
     return "the policy says hosts.only: this" if network else "the cache is on a local filesystem"
 
 
-def _attributes(subject: Subject) -> Iterator[Check]:
+def _attributes(subject: PreflightInput) -> Iterator[Check]:
     filesystem = subject.case.evidence.filesystem
     kept = {True: "kept", False: "not kept", None: "unknown"}[filesystem.keeps_user_xattrs]
     times = "kept" if filesystem.keeps_access_times else "not kept"
     yield Check(
         "filesystem.attributes",
-        Status.PASS,
+        CheckStatus.PASS,
         "Access times and attributes",
         f"access times are {times}, user extended attributes are {kept}",
     )
 
 
-def _lock(subject: Subject) -> Iterator[Check]:
+def _lock(subject: PreflightInput) -> Iterator[Check]:
     title = "Cache lock"
     if subject.lock_problem:
         yield Check(
             "lock.works",
-            Status.FAIL,
+            CheckStatus.FAIL,
             title,
             f"the cache can't be locked: {subject.lock_problem}; a prune is refused (code 5)",
             "mount its filesystem with locks, or prune where it is local, on the server",
@@ -154,7 +156,7 @@ def _lock(subject: Subject) -> Iterator[Check]:
         return
     alarms = [limit for limit in subject.plan.limits if limit.id.startswith("lock.")]
     for limit in alarms:
-        status = Status.FAIL if limit.id == "lock.foreign" else Status.WARN
+        status = CheckStatus.FAIL if limit.id == "lock.foreign" else CheckStatus.WARN
         yield Check(limit.id, status, title, limit.detail, limit.fix)
     holders = [h for h in subject.case.evidence.lock_holders if not h.unlinked]
     if not holders:
@@ -162,13 +164,13 @@ def _lock(subject: Subject) -> Iterator[Check]:
         if subject.case.evidence.filesystem.network:
             # A client's table of locks never has those of other clients (facts, NFS).
             where = " on this host; locks of other hosts show only when a prune waits for them"
-        yield Check("lock.holders", Status.PASS, title, f"no process holds the lock{where}")
+        yield Check("lock.holders", CheckStatus.PASS, title, f"no process holds the lock{where}")
         return
     named = join_some([describe_holder(holder, subject.case.user) for holder in holders])
     lock = subject.case.policy.lock
     if all(holder.is_guard for holder in holders):
         words = "cacheadmin guard lets go for a prune of ours"
-        yield Check("lock.holders", Status.PASS, title, f"held {named[0]}; {words}")
+        yield Check("lock.holders", CheckStatus.PASS, title, f"held {named[0]}; {words}")
         return
     waits = {
         "wait": f"a prune waits up to {lock.timeout} for it, then leaves with code 3",
@@ -177,14 +179,14 @@ def _lock(subject: Subject) -> Iterator[Check]:
     }
     yield Check(
         "lock.holders",
-        Status.WARN,
+        CheckStatus.WARN,
         title,
         "held " + "; ".join(named),
         waits[lock.busy],
     )
 
 
-def _links(subject: Subject) -> Iterator[Check]:
+def _links(subject: PreflightInput) -> Iterator[Check]:
     counts = dict.fromkeys(LinkMode, 0)
     outside = subject.case.outside_environments
     for environment in outside:
@@ -197,7 +199,7 @@ def _links(subject: Subject) -> Iterator[Check]:
     if not outside and subject.case.gaps:
         yield Check(
             "links.unseen",
-            Status.WARN,
+            CheckStatus.WARN,
             "Links into the cache",
             "no environment is known, so nothing can be said about links into the cache",
             subject.case.gaps[0].fix,
@@ -206,7 +208,7 @@ def _links(subject: Subject) -> Iterator[Check]:
     yield from _from_limits(subject, "links", "Links into the cache", all_well)
 
 
-def _gaps(subject: Subject) -> Iterator[Check]:
+def _gaps(subject: PreflightInput) -> Iterator[Check]:
     """Answer for each kind of gap; what could not be read is said under Environments."""
     title = "Places not looked at"
     named = {gap.id for gap in subject.case.gaps}
@@ -218,10 +220,10 @@ def _gaps(subject: Subject) -> Iterator[Check]:
     for limit in found:
         yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
     if not subject.case.gaps:
-        yield Check("gaps", Status.PASS, title, "none that is known")
+        yield Check("gaps", CheckStatus.PASS, title, "none that is known")
 
 
-def _environments(subject: Subject) -> Iterator[Check]:
+def _environments(subject: PreflightInput) -> Iterator[Check]:
     title = "Environments"
     outside = subject.case.outside_environments
     missing = [e for e in outside if e.status is EnvironmentStatus.MISSING]
@@ -244,7 +246,7 @@ def _environments(subject: Subject) -> Iterator[Check]:
         )
         yield Check(
             "environments.broken",
-            Status.WARN,
+            CheckStatus.WARN,
             title,
             f"{len(broken)} already {verb(len(broken), 'has', 'have')} links into this cache "
             "that lead nowhere: " + ", ".join(named),
@@ -255,7 +257,7 @@ def _environments(subject: Subject) -> Iterator[Check]:
         gone = f", {number} named in the cache {verb(number, 'is', 'are')} gone" if missing else ""
         yield Check(
             "environments",
-            Status.PASS,
+            CheckStatus.PASS,
             title,
             f"{format_count(len(outside) - len(missing), 'environment')} could be read in full"
             f"{gone}",
@@ -266,17 +268,17 @@ def _is_gap(limit: str, gaps: set[str]) -> bool:
     return limit in gaps and not limit.startswith("unseen")
 
 
-def _processes(subject: Subject) -> Iterator[Check]:
+def _processes(subject: PreflightInput) -> Iterator[Check]:
     yield from _from_limits(
         subject, "processes", "Running processes", "no running process uses the cache"
     )
 
 
-def _active_traces(case: Case) -> list[ReleaseTrace]:
+def _active_traces(case: PlanInput) -> list[ReleaseTrace]:
     return [trace for trace in case.evidence.releases if is_active(case, trace)]
 
 
-def _users_by_version(case: Case) -> dict[str, set[str]]:
+def _users_by_version(case: PlanInput) -> dict[str, set[str]]:
     users: dict[str, set[str]] = {}
     for trace in _active_traces(case):
         if trace.version is not None:
@@ -284,24 +286,26 @@ def _users_by_version(case: Case) -> dict[str, set[str]]:
     return users
 
 
-def _releases(subject: Subject) -> Iterator[Check]:
+def _releases(subject: PreflightInput) -> Iterator[Check]:
     users = _users_by_version(subject.case)
     ordered = sorted(users, key=lambda version: parse_release(version) or ())
     seen = "; ".join(f"uv {v}: {', '.join(sorted(users[v]))}" for v in ordered)
     yield Check(
         "releases.in_use",
-        Status.PASS,
+        CheckStatus.PASS,
         "uv releases in use",
         seen or "no uv release could be identified; buckets are judged by their last write",
     )
 
 
-def _lock_free_releases(subject: Subject) -> Iterator[Check]:
+def _lock_free_releases(subject: PreflightInput) -> Iterator[Check]:
     title = "Releases without a cache lock"
     users = _users_by_version(subject.case)
     lock_free = {v: u for v, u in users.items() if takes_cache_lock(v) is False}
     if not lock_free:
-        yield Check("releases.lock_free", Status.PASS, title, "every release seen takes the lock")
+        yield Check(
+            "releases.lock_free", CheckStatus.PASS, title, "every release seen takes the lock"
+        )
         return
     named = "; ".join(
         f"uv {version}: {', '.join(sorted(lock_free[version]))}"
@@ -309,14 +313,14 @@ def _lock_free_releases(subject: Subject) -> Iterator[Check]:
     )
     yield Check(
         "releases.lock_free",
-        Status.WARN,
+        CheckStatus.WARN,
         title,
         f"releases before 0.8.19 ignore the cache lock: {named}",
         "ask them to upgrade; their own `uv cache prune` waits for no process and deletes the lock",
     )
 
 
-def _minimum(subject: Subject) -> Iterator[Check]:
+def _minimum(subject: PreflightInput) -> Iterator[Check]:
     minimum = subject.case.policy.uv.minimum
     floor = parse_release(minimum) or ()
     below = [
@@ -327,18 +331,21 @@ def _minimum(subject: Subject) -> Iterator[Check]:
     if below:
         yield Check(
             "releases.minimum",
-            Status.WARN,
+            CheckStatus.WARN,
             "Oldest release allowed",
             f"below uv.minimum {minimum}: " + "; ".join(sorted(below)),
             "ask them to upgrade",
         )
     else:
         yield Check(
-            "releases.minimum", Status.PASS, "Oldest release allowed", f"no user is below {minimum}"
+            "releases.minimum",
+            CheckStatus.PASS,
+            "Oldest release allowed",
+            f"no user is below {minimum}",
         )
 
 
-def _buckets(subject: Subject) -> Iterator[Check]:
+def _buckets(subject: PreflightInput) -> Iterator[Check]:
     unneeded = [d.path for d in subject.plan.removals if d.kind is EntryKind.BUCKET]
     detail = "no user needs " + ", ".join(unneeded) if unneeded else "every bucket is needed"
     yield from _from_limits(subject, "buckets", "Buckets", detail)
@@ -355,27 +362,27 @@ def _buckets(subject: Subject) -> Iterator[Check]:
             yield from _from_limits(subject, prefix, title, "")
 
 
-def _quarantine(subject: Subject) -> Iterator[Check]:
+def _quarantine(subject: PreflightInput) -> Iterator[Check]:
     title = "Quarantine"
     if subject.quarantine_warning:
         yield Check(
-            "quarantine", Status.WARN, title, subject.quarantine_warning, "set quarantine.path"
+            "quarantine", CheckStatus.WARN, title, subject.quarantine_warning, "set quarantine.path"
         )
     else:
         keep = subject.case.policy.quarantine.keep
         yield Check(
             "quarantine",
-            Status.PASS,
+            CheckStatus.PASS,
             title,
             f"removals stay undoable for {keep.days} d in {subject.quarantine}",
         )
 
 
-def _room(subject: Subject) -> Iterator[Check]:
+def _room(subject: PreflightInput) -> Iterator[Check]:
     """Tell what is free, and what a prune has to write before it frees anything."""
     if subject.room is None:
         return
-    status = Status.PASS if subject.room.fits else Status.WARN
+    status = CheckStatus.PASS if subject.room.fits else CheckStatus.WARN
     fix = (
         ""
         if subject.room.fits
@@ -385,26 +392,26 @@ def _room(subject: Subject) -> Iterator[Check]:
     yield Check("room", status, "Room for a run", room_words(subject.room), fix)
 
 
-def _cached(subject: Subject) -> Iterator[Check]:
+def _cached(subject: PreflightInput) -> Iterator[Check]:
     total = len(subject.case.inventory.environments)
     idle = sum(1 for d in subject.plan.removals if d.kind is EntryKind.ENVIRONMENT)
     kinds = sum(1 for e in subject.case.evidence.environments if e.kind is EnvironmentKind.CACHED)
     yield Check(
         "environments.cached",
-        Status.PASS,
+        CheckStatus.PASS,
         "Cached environments",
         f"{format_count(total, 'tool and script environment')} ({kinds} read), "
         f"{idle} idle and unused",
     )
 
 
-def _protection(subject: Subject) -> Iterator[Check]:
+def _protection(subject: PreflightInput) -> Iterator[Check]:
     title = "Protection from uv's own prune"
     protection = subject.protection
     total = protection.archives
     fix = "run `cacheadmin protect`, and `cacheadmin guard` to keep it so"
     if not protection.is_there:
-        status = Status.WARN if subject.case.policy.protect.enabled else Status.SKIP
+        status = CheckStatus.WARN if subject.case.policy.protect.enabled else CheckStatus.SKIP
         archives = format_count(total, "archive")
         detail = f"none of {archives} in use is protected: any user's prune may delete them"
         yield Check("protection", status, title, detail, fix)
@@ -417,7 +424,7 @@ def _protection(subject: Subject) -> Iterator[Check]:
             for b in short
         )
         detail = f"archives in use are not protected from {exposed}"
-        yield Check("protection", Status.WARN, title, detail, fix)
+        yield Check("protection", CheckStatus.WARN, title, detail, fix)
         return
     since = (
         "" if protection.since_ns is None else f", unchanged since {rfc3339(protection.since_ns)}"
@@ -427,10 +434,10 @@ def _protection(subject: Subject) -> Iterator[Check]:
         f"release up to uv {subject.case.newest_known} and {subject.case.policy.protect.ahead} "
         f"bucket versions ahead{since}"
     )
-    yield Check("protection", Status.PASS, title, detail)
+    yield Check("protection", CheckStatus.PASS, title, detail)
 
 
-def _trial(subject: Subject) -> Iterator[Check]:
+def _trial(subject: PreflightInput) -> Iterator[Check]:
     """Tell what is on trial; nothing where nothing is, or was."""
     trial = subject.trial
     if trial.is_empty:
@@ -451,10 +458,10 @@ def _trial(subject: Subject) -> Iterator[Check]:
             f"{trial.came_back} came back because they were used, the last {age} ago "
             f"({spring.entry})"
         )
-    yield Check("trial", Status.PASS, "On trial", "; ".join(parts))
+    yield Check("trial", CheckStatus.PASS, "On trial", "; ".join(parts))
 
 
-CHECKS: tuple[Callable[[Subject], Iterator[Check]], ...] = (
+CHECKS: tuple[Callable[[PreflightInput], Iterator[Check]], ...] = (
     _filesystem,
     _hosts,
     _attributes,

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.plan import Verdict
-from cacheadmin.preflight.checks import Check, Status
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.preflight.checks import Check, CheckStatus
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.running import Answer
+    from cacheadmin.simulate.on_policy import SimulationAnswer
 
 
-def release_checks(answer: Answer) -> tuple[Verdict, tuple[Check, ...]]:
+def release_checks(answer: SimulationAnswer) -> tuple[Verdict, tuple[Check, ...]]:
     """Return the verdict on a release's own prune, and the checks behind it."""
     checks = (
         *_environments(answer),
@@ -31,86 +31,86 @@ def release_checks(answer: Answer) -> tuple[Verdict, tuple[Check, ...]]:
         *_failure(answer),
     )
     statuses = {check.status for check in checks}
-    if Status.FAIL in statuses:
+    if CheckStatus.FAIL in statuses:
         return Verdict.REFUSED, checks
-    return (Verdict.LIMITED if Status.WARN in statuses else Verdict.SAFE), checks
+    return (Verdict.LIMITED if CheckStatus.WARN in statuses else Verdict.SAFE), checks
 
 
-def _environments(answer: Answer) -> Iterator[Check]:
+def _environments(answer: SimulationAnswer) -> Iterator[Check]:
     title = "Environments it would break"
-    user = answer.situation.case.user
+    user = answer.snapshot.case.user
     broken = answer.broken.environments
     if not broken:
-        yield Check("uv.breaks", Status.PASS, title, "none of those that were seen")
+        yield Check("uv.breaks", CheckStatus.PASS, title, "none of those that were seen")
         return
     named = join_some(
         [f"{b.path} ({user(b.uid)}, {format_count(b.links, 'link')})" for b in broken]
     )
     yield Check(
         "uv.breaks",
-        Status.FAIL,
+        CheckStatus.FAIL,
         title,
         f"{len(broken)}: " + ", ".join(named),
         "use `cacheadmin prune` instead, which keeps what they link",
     )
 
 
-def _processes(answer: Answer) -> Iterator[Check]:
+def _processes(answer: SimulationAnswer) -> Iterator[Check]:
     title = "Processes it would break"
-    user = answer.situation.case.user
+    user = answer.snapshot.case.user
     running = answer.broken.processes
     if not running:
-        yield Check("uv.processes", Status.PASS, title, "none of those that were seen")
+        yield Check("uv.processes", CheckStatus.PASS, title, "none of those that were seen")
         return
     named = join_some([f"{p.pid} ({user(p.uid)}, {p.command})" for p in running])
-    yield Check("uv.processes", Status.FAIL, title, ", ".join(named), "wait until they end")
+    yield Check("uv.processes", CheckStatus.FAIL, title, ", ".join(named), "wait until they end")
 
 
-def _outside(answer: Answer) -> Iterator[Check]:
+def _outside(answer: SimulationAnswer) -> Iterator[Check]:
     outside = answer.simulation.outside
     if outside:
         yield Check(
             "uv.outside",
-            Status.FAIL,
+            CheckStatus.FAIL,
             "Deletion outside the cache",
             "by following links it would delete " + ", ".join(join_some(list(outside))),
             "remove these links; releases from 0.11.20 on don't follow them",
         )
 
 
-def _buckets(answer: Answer) -> Iterator[Check]:
+def _buckets(answer: SimulationAnswer) -> Iterator[Check]:
     title = "Buckets that others need"
-    needs = bucket_needs(answer.situation.case)
+    needs = bucket_needs(answer.snapshot.case)
     gone = [name for name in answer.simulation.removals if name in needs]
     if not gone:
-        yield Check("uv.buckets", Status.PASS, title, "it would delete none of them")
+        yield Check("uv.buckets", CheckStatus.PASS, title, "it would delete none of them")
         return
     told = [f"{name} ({', '.join(join_some([n.who for n in needs[name]]))})" for name in gone]
     yield Check(
         "uv.buckets",
-        Status.WARN,
+        CheckStatus.WARN,
         title,
         "it would delete " + ", ".join(join_some(told)),
         "their owners would download and build again what is in them",
     )
 
 
-def _lock(answer: Answer) -> Iterator[Check]:
+def _lock(answer: SimulationAnswer) -> Iterator[Check]:
     if answer.simulation.unlinks_lock:
         yield Check(
             "uv.lock",
-            Status.WARN,
+            CheckStatus.WARN,
             "Cache lock",
             "it would delete .lock under the hands of those who hold it",
             "releases from 0.8.19 on leave it in place",
         )
 
 
-def _failure(answer: Answer) -> Iterator[Check]:
+def _failure(answer: SimulationAnswer) -> Iterator[Check]:
     if answer.simulation.failure:
         yield Check(
             "uv.failure",
-            Status.FAIL,
+            CheckStatus.FAIL,
             "It would end with an error",
             answer.simulation.failure,
             "use `cacheadmin prune` instead",

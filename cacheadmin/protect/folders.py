@@ -9,7 +9,7 @@ cache, or not at all.
 A folder that we make must be usable by every user of the cache: uv opens
 ``sdists-v*/.git`` for writing in every command, and fails when it may not
 create it there (facts section 11). It gets owner, group, mode and access lists
-of the cache's root, before any user can see it (``fs.making_folders``).
+of the cache's root, before any user can see it (``fs.new_folders``).
 
 Our folder carries a marker: a file of the folder's own owner that no other user
 can write. Whatever else has the folder's name belongs to a user, and is left alone.
@@ -21,10 +21,10 @@ import errno
 import os
 import stat
 
-from cacheadmin.fs.making_folders import make_folder
 from cacheadmin.fs.mounts import mount_id
-from cacheadmin.fs.reading import kind_words, open_directory
+from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights, rights_below
+from cacheadmin.fs.small_files import kind_words, open_directory
 from cacheadmin.protect.roots import is_planted
 from cacheadmin.uv.layout import ROOTS_FOLDER
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, Refused
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.protect.planting import PlantedBucket, plant, planted_archives
+from cacheadmin.protect.planted_roots import PlantedBucket, plant, planted_archives
 from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.trial.folder import existing_trial_folder
@@ -24,7 +24,7 @@ from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.trial.tripwires import Tripwires
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
     from cacheadmin.trial.trials import Shield
 

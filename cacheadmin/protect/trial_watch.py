@@ -16,12 +16,12 @@ from cacheadmin.protect.trial_roots import shield_of
 from cacheadmin.prune.quarantine import open_quarantine
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.trial_upkeep import watch
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.trial.summary import trial_warnings
 from cacheadmin.trial.trials import trials_or_none
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
     from cacheadmin.trial.trials import Watched
 

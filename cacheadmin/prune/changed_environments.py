@@ -18,7 +18,7 @@ from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.tree_searches import TIMES
 from cacheadmin.readers import Unreadable
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.steady_time import boot_id
-from cacheadmin.fs.reading import ReadFailure, read_file
-from cacheadmin.planner.grace import Mark, Moment, Period
+from cacheadmin.fs.small_files import ReadFailure, read_file
+from cacheadmin.planner.grace import Mark, Period, UvAtWork
 from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cacheadmin.evidence.facts import LockHolder, Process
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.quarantine import QuarantineFolder
 
 _NAME = "grace.json"
 _NEW = "grace.json.new"
@@ -27,7 +27,7 @@ _MAX_BYTES = 256 * 1024 * 1024
 _SCHEMA = "cacheadmin/grace/1"
 
 
-def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> Moment:
+def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> UvAtWork:
     """Return who is at work, of the processes and lock holders that were seen.
 
     A program that is no uv, but holds uv's lock shared, may be one under
@@ -39,10 +39,10 @@ def moment_of(processes: Iterable[Process], holders: Iterable[LockHolder]) -> Mo
         for holder in holders
         if holder.is_uv is False and not holder.waiting and not holder.is_guard
     }
-    return Moment(boot_id(), os.readlink("/proc/self/ns/pid"), frozenset(working))
+    return UvAtWork(boot_id(), os.readlink("/proc/self/ns/pid"), frozenset(working))
 
 
-def read_periods(quarantine: Quarantine) -> tuple[Period, ...]:
+def read_periods(quarantine: QuarantineFolder) -> tuple[Period, ...]:
     """Return the periods that earlier runs began."""
     content = read_file(_NAME, _MAX_BYTES, quarantine.fd)
     if isinstance(content, ReadFailure):
@@ -56,7 +56,7 @@ def read_periods(quarantine: Quarantine) -> tuple[Period, ...]:
         return ()
 
 
-def write_periods(quarantine: Quarantine, periods: Iterable[Period]) -> None:
+def write_periods(quarantine: QuarantineFolder, periods: Iterable[Period]) -> None:
     """Replace the file; it is on the disk when this returns."""
     document = {"schema": _SCHEMA, "periods": list(map(_row, periods))}
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -83,4 +83,4 @@ def _period(row: dict[str, Any]) -> Period:
         str(path): Mark(str(identity), str(state))
         for path, (identity, state) in row["marks"].items()
     }
-    return Period(Moment(str(row["boot"]), str(row["namespace"]), working), marks)
+    return Period(UvAtWork(str(row["boot"]), str(row["namespace"]), working), marks)

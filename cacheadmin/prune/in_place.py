@@ -29,7 +29,7 @@ from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.free_space import commit, is_full
 from cacheadmin.fs.removal import remove_tree
-from cacheadmin.fs.renaming import move_to_free_name
+from cacheadmin.fs.rename import move_to_free_name
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.inventory.entries import EntryKind, with_folders_above
@@ -37,10 +37,10 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.last_look import LastLook
-from cacheadmin.prune.moving import led_to, move_out
-from cacheadmin.prune.parents import Parents
-from cacheadmin.prune.putting_back import uninterrupted
+from cacheadmin.prune.moves import led_to, move_out
+from cacheadmin.prune.open_folders import Parents
 from cacheadmin.prune.quarantine import existing_quarantine
+from cacheadmin.prune.restoration import uninterrupted
 from cacheadmin.prune.result import MadeRoom
 from cacheadmin.prune.room import Needs, needs_of
 from cacheadmin.prune.run_lock import run_lock
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from cacheadmin.fs.removal import Removed
     from cacheadmin.hosts.turns import Turn
     from cacheadmin.planner.plan import Decision, Plan
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 # What is missed least goes first: leftovers, then what can be fetched again. Not the
 # files of a pointer: they go all together or not at all, and free next to nothing.
@@ -76,7 +76,7 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 def make_room_where_short(
-    situation: Situation, plan: Plan, sizes: Mapping[str, Size], *, full: bool = False
+    snapshot: Snapshot, plan: Plan, sizes: Mapping[str, Size], *, full: bool = False
 ) -> MadeRoom | None:
     """Make room for a run where there is none; None where there is, or nothing to be done.
 
@@ -85,17 +85,15 @@ def make_room_where_short(
     if plan.verdict is Verdict.REFUSED:
         return None
     # What has no room to go on trial stays, and is no reason to delete anything at once.
-    if not full and needs_of(_proven(plan.removals)).fit(situation.cache.fd):
+    if not full and needs_of(_proven(plan.removals)).fit(snapshot.cache.fd):
         return None
     needs = needs_of(plan.removals)
-    policy = situation.policy
+    policy = snapshot.policy
     waits = policy.lock.busy == "wait"
     timeout = policy.lock.timeout.total_seconds() if waits else 0.0
     try:
-        with _undisturbed(situation, timeout) as fence:
-            return make_room(
-                situation, plan.removals, sizes, needs, timeout, full=full, fence=fence
-            )
+        with _undisturbed(snapshot, timeout) as fence:
+            return make_room(snapshot, plan.removals, sizes, needs, timeout, full=full, fence=fence)
     except CacheBusy:
         if policy.lock.busy != "concurrent":
             raise
@@ -104,7 +102,7 @@ def make_room_where_short(
 
 
 def make_room(
-    situation: Situation,
+    snapshot: Snapshot,
     removals: Sequence[Decision],
     sizes: Mapping[str, Size],
     needs: Needs,
@@ -121,16 +119,16 @@ def make_room(
     made = MadeRoom()
     waiting = _in_order(removals, sizes)
     tried: set[str] = set()
-    while waiting and ((full and made.bytes < needs.bytes) or not needs.fit(situation.cache.fd)):
+    while waiting and ((full and made.bytes < needs.bytes) or not needs.fit(snapshot.cache.fd)):
         batch = _batch(waiting, sizes, needs)
         tried |= {decision.path for decision in batch}
         waiting = [decision for decision in waiting if decision.path not in tried]
         aside = _Aside(
-            situation.cache.fd, {one.path for one in batch if one.kind in _IN_HALVES}, fence
+            snapshot.cache.fd, {one.path for one in batch if one.kind in _IN_HALVES}, fence
         )
-        _remove(situation, [*made.removed, *batch], batch, aside, made, timeout_seconds)
+        _remove(snapshot, [*made.removed, *batch], batch, aside, made, timeout_seconds)
         # Some filesystems give back what was deleted only when it is on the disk.
-        commit(situation.cache.fd)
+        commit(snapshot.cache.fd)
     return made
 
 
@@ -164,7 +162,7 @@ def _batch(waiting: Sequence[Decision], sizes: Mapping[str, Size], needs: Needs)
 
 
 def _remove(
-    situation: Situation,
+    snapshot: Snapshot,
     going: Sequence[Decision],
     batch: Sequence[Decision],
     aside: _Aside,
@@ -173,13 +171,13 @@ def _remove(
 ) -> None:
     """Set a batch aside, verify, delete. ``going`` has what went before as well."""
     try:
-        made.failed += _set_aside(situation, going, batch, aside, timeout_seconds)
+        made.failed += _set_aside(snapshot, going, batch, aside, timeout_seconds)
         verified = verify(
-            situation.collected.scanned,
-            situation.cache.identity,
+            snapshot.collected.scanned,
+            snapshot.cache.identity,
             list(aside.names),
             aside.holds,
-            situation.collected.look.readers,
+            snapshot.collected.look.readers,
         )
         # Where something broke that no source explains, or could not be looked at any
         # more, all of it stays: what is deleted here does not come back.
@@ -187,7 +185,7 @@ def _remove(
         aside.put_back(aside.names if everything else verified.used)
         for decision in batch:
             if decision.path in aside.names:
-                removed = aside.delete(decision.path, situation.cache.identity.device)
+                removed = aside.delete(decision.path, snapshot.cache.identity.device)
                 made.bytes += removed.allocated_bytes
                 made.left += undeleted(removed)
                 made.removed.append(decision)
@@ -200,27 +198,27 @@ def _remove(
 
 
 def _set_aside(
-    situation: Situation,
+    snapshot: Snapshot,
     going: Sequence[Decision],
     batch: Sequence[Decision],
     aside: _Aside,
     timeout_seconds: float,
 ) -> list[tuple[str, str]]:
     """Rename what may still go, under the lock; return what could not be renamed, and why."""
-    look = LastLook(situation, going)
-    path = situation.cache.identity.path
+    look = LastLook(snapshot, going)
+    path = snapshot.cache.identity.path
     wanted = {decision.path for decision in batch}
-    lock = ExclusiveLock(situation.cache.fd, path)
-    lock.acquire(timeout_seconds, lambda: describe_holders(path, situation.case.user))
+    lock = ExclusiveLock(snapshot.cache.fd, path)
+    lock.acquire(timeout_seconds, lambda: describe_holders(path, snapshot.case.user))
     try:
         aside.fence(batch=True)
-        deadline = time.monotonic() + situation.policy.lock.held_at_most.total_seconds()
+        deadline = time.monotonic() + snapshot.policy.lock.held_at_most.total_seconds()
         checked = look.look(Moment.UNDER_LOCK)
         if not lock.is_current():
             return []
         paths = [one.path for one in checked.removals if one.path in wanted]
         renames = dict.fromkeys(paths, aside.set_aside)
-        with Parents(situation.cache.fd) as source:
+        with Parents(snapshot.cache.fd) as source:
             moves = move_out(paths, source, source, checked.leads, renames, deadline)
         aside.put_back(moves.held)
     finally:
@@ -231,9 +229,9 @@ def _set_aside(
 
 
 @contextmanager
-def _undisturbed(situation: Situation, timeout_seconds: float) -> Iterator[Turn | Undisputed]:
+def _undisturbed(snapshot: Snapshot, timeout_seconds: float) -> Iterator[Turn | Undisputed]:
     """Keep other runs out; without a quarantine none has been here, and none could be made."""
-    policy, cache = situation.policy, situation.cache
+    policy, cache = snapshot.policy, snapshot.cache
     with existing_quarantine(policy, cache) as found:
         if found is None:
             yield Undisputed()

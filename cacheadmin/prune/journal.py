@@ -25,8 +25,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import Refused
-from cacheadmin.fs.reading import ReadFailure, read_file
 from cacheadmin.fs.rights import Rights
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.text.damage import DAMAGE
 
 if TYPE_CHECKING:

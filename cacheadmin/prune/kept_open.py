@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.open_files import opened_by
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.fs.removal import Removed, StillOpen

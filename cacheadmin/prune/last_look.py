@@ -15,18 +15,18 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.collecting import scan_candidates
+from cacheadmin.evidence.collection import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind, uv_version
-from cacheadmin.evidence.locating import lies_in_sources
 from cacheadmin.evidence.look import Facts, Look, Moment
+from cacheadmin.evidence.targets import lies_in_sources
 from cacheadmin.fs.folder_watch import watch_folders
 from cacheadmin.inventory.entries import EntryKind, archive_path, with_folders_above
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
+from cacheadmin.planner.plan_input import PlanInput
 from cacheadmin.prune.changed_environments import changed_environments
-from cacheadmin.prune.moving import led_to
+from cacheadmin.prune.moves import led_to
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.facts import Environment, Pin, Process
     from cacheadmin.planner.plan import Decision
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 # What may have been used again since the plan, as its time tells.
 _LEFT_BEHIND = frozenset({EntryKind.BUILD, EntryKind.STRAY, EntryKind.FILE})
@@ -46,7 +46,7 @@ _Use = tuple[str, str]
 
 
 @frozen
-class Checked:
+class StillRemovable:
     """What may still be removed, and what may not."""
 
     removals: tuple[Decision, ...]
@@ -67,16 +67,16 @@ class LastLook:
 
     def __init__(
         self,
-        situation: Situation,
+        snapshot: Snapshot,
         removals: Sequence[Decision],
         *,
         beside: bool = False,
     ) -> None:
         self._forced = frozenset(one.path for one in removals if one.even_in_use)
-        self._situation = situation
+        self._snapshot = snapshot
         self._beside = beside
-        inventory, evidence = situation.inventory, situation.evidence
-        self._look = situation.collected.look
+        inventory, evidence = snapshot.inventory, snapshot.evidence
+        self._look = snapshot.collected.look
         self._removals = without_dangling(removals, inventory, evidence)
         self._leads = _leads_among(self._removals, leads(inventory, evidence))
         self._changed_ns = {
@@ -104,11 +104,11 @@ class LastLook:
             if decision.path not in going
         }
         # First: what happens between this look and the lock is told then.
-        watch = watch_folders(situation.cache.fd, inventory.cache.path, inventory.watched)
+        watch = watch_folders(snapshot.cache.fd, inventory.cache.path, inventory.watched)
         self._look = replace(self._look, watch=watch)
         self._alive_before = dict(self._came_alive(Moment.BEFORE_LOCK))
 
-    def look(self, moment: Moment = Moment.UNDER_LOCK) -> Checked:
+    def look(self, moment: Moment = Moment.UNDER_LOCK) -> StillRemovable:
         """Return what of the removals may still go."""
         alive = dict(self._alive_before)
         for entry, why in self._came_alive(moment):
@@ -128,14 +128,14 @@ class LastLook:
         for path in led_to(tuple(dropped), self._leads):
             dropped.setdefault(path, "something that stays leads to it")
         left = tuple(decision for decision in self._removals if decision.path not in dropped)
-        return Checked(left, tuple(dropped.items()), self._leads)
+        return StillRemovable(left, tuple(dropped.items()), self._leads)
 
     def _came_alive(self, moment: Moment) -> Iterator[_Use]:
         """Yield the entries that came alive, each with why; an entry may come twice."""
         look = self._look.later(moment)
-        for source, before in self._situation.collected.answers.items():
+        for source, before in self._snapshot.collected.answers.items():
             yield from self._alive_by(source.changed(look, before), look)
-        changes = changed_environments(self._situation.evidence.environments, look)
+        changes = changed_environments(self._snapshot.evidence.environments, look)
         yield from self._used_by_environments(changes.candidates, look)
         for crowded in changes.crowded:
             yield from self._resting_on_absence(crowded)
@@ -155,7 +155,7 @@ class LastLook:
         for unseen in facts.unseen:
             # One more process that may not be looked into changes nothing: what it may
             # use goes on trial already.
-            if self._situation.case.keeps_everything(unseen):
+            if self._snapshot.case.keeps_everything(unseen):
                 why = f"{unseen.path} can't be looked at any more: {unseen.reason}"
                 yield from self._resting_on_absence(why)
         for gap in facts.gaps:
@@ -169,7 +169,7 @@ class LastLook:
 
     def _used_by_environment(self, first: Environment, why: str, look: Look) -> Iterator[_Use]:
         """Yield what an environment leads to, through cached ones that it builds on too."""
-        root = self._situation.inventory.cache.path
+        root = self._snapshot.inventory.cache.path
         waiting, seen = [first], {first.path}
         while waiting and len(seen) <= _MAX_ENVIRONMENTS:
             scanned = waiting.pop()
@@ -204,8 +204,10 @@ class LastLook:
         """Yield what was pinned since the plan."""
         if not pins:
             return
-        case = self._situation.case
-        since = Case(case.policy, case.inventory, replace(case.evidence, pins=pins), case.now_ns)
+        case = self._snapshot.case
+        since = PlanInput(
+            case.policy, case.inventory, replace(case.evidence, pins=pins), case.now_ns
+        )
         pointing = set()
         for entry, pin in chain(pinned_paths(since), pinned_packages(since)):
             if entry.kind in (EntryKind.WHEEL, EntryKind.REVISION, EntryKind.SOURCE):
@@ -221,7 +223,7 @@ class LastLook:
 
     def _used_by_process(self, process: Process, look: Look) -> Iterator[_Use]:
         """Yield what a process uses that was not there, or used something else, at the plan."""
-        root = self._situation.inventory.cache.path
+        root = self._snapshot.inventory.cache.path
         why = f"process {process.pid} uses it now"
         for use in process.uses:
             yield from self._used_entry(use.entry, why)
@@ -231,7 +233,7 @@ class LastLook:
         if process.uv is not None and not process.uv.parked:
             if self._beside:
                 yield from self._found_by_name(process)
-            elif self._situation.case.may_work_without_lock(process):
+            elif self._snapshot.case.may_work_without_lock(process):
                 why = f"process {process.pid}, a uv without lock, has started"
                 yield from self._everything(why)
 
@@ -241,7 +243,7 @@ class LastLook:
         Archives are found through pointers only; what may go beside a uv at
         work has none (``planner.grace``).
         """
-        case = self._situation.case
+        case = self._snapshot.case
         version = uv_version(process)
         buckets = None if version is None else case.buckets_of(version)
         why = f"process {process.pid}, a uv that has started, may look into it"
@@ -258,7 +260,7 @@ class LastLook:
                 yield decision.path, why
 
     def _everything(self, why: str) -> Iterator[_Use]:
-        inventory = self._situation.inventory
+        inventory = self._snapshot.inventory
         for archive in inventory.archives.values():
             yield archive.path, why
         for environment in inventory.environments:
@@ -273,7 +275,7 @@ class LastLook:
 
     def _changed(self, path: str) -> bool:
         try:
-            status = os.stat(path, dir_fd=self._situation.cache.fd, follow_symlinks=False)
+            status = os.stat(path, dir_fd=self._snapshot.cache.fd, follow_symlinks=False)
         except OSError:
             return False
         return max(status.st_mtime_ns, status.st_ctime_ns) > self._changed_ns.get(path, 0)

@@ -20,7 +20,7 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
-from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.tripwires import TripwireStanding
 from cacheadmin.uv.layout import ARCHIVES, trial_name
 from cacheadmin.values import frozen
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision
     from cacheadmin.policy.model import Policy
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.trial.trials import Trials, Watched
 
 _CONTENT_MADE = (
@@ -144,24 +144,24 @@ def new_trials(
     return found
 
 
-def used_on_trial(situation: Situation, removals: Iterable[Decision]) -> dict[str, str]:
+def used_on_trial(snapshot: Snapshot, removals: Iterable[Decision]) -> dict[str, str]:
     """Return the entries on trial that this look found to be used, each with who uses it.
 
     A pointer that leads to one counts too: an install through it would fail at
     the tripwire.
     """
-    on_trial = situation.inventory.on_trial
+    on_trial = snapshot.inventory.on_trial
     if not on_trial:
         return {}
     found: dict[str, str] = {}
-    for entry, who in _uses(situation, {decision.path for decision in removals}):
+    for entry, who in _uses(snapshot, {decision.path for decision in removals}):
         if entry in on_trial:
             found.setdefault(entry, who)
     return found
 
 
-def _uses(situation: Situation, going: set[str]) -> Iterator[tuple[str, str]]:
-    inventory, evidence = situation.inventory, situation.evidence
+def _uses(snapshot: Snapshot, going: set[str]) -> Iterator[tuple[str, str]]:
+    inventory, evidence = snapshot.inventory, snapshot.evidence
     for environment in evidence.environments:
         inside = environment.entry_in(inventory.cache)
         if environment.kind is EnvironmentKind.CACHED and inside and lies_in(inside, going):
@@ -174,7 +174,7 @@ def _uses(situation: Situation, going: set[str]) -> Iterator[tuple[str, str]]:
     for named in evidence.named:
         yield named.entry, named.file
     yield from _pointed_at(inventory)
-    yield from _pinned(situation)
+    yield from _pinned(snapshot)
 
 
 def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
@@ -189,12 +189,12 @@ def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
             yield archive_path(cached.archive), cached.path
 
 
-def _pinned(situation: Situation) -> Iterator[tuple[str, str]]:
-    for pin in situation.evidence.pins:
+def _pinned(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    for pin in snapshot.evidence.pins:
         if pin.path is not None:
             yield pin.path, f"pin {pin.file}"
             continue
-        for one in situation.inventory.on_trial.values():
+        for one in snapshot.inventory.on_trial.values():
             same = one.package == normalized(pin.package or "")
             if same and pin.version in (None, one.version):
                 yield one.entry, f"pin {pin.file}"
@@ -208,7 +208,9 @@ def put_back_trials(
         return [], [], []
     there = [path for path in paths if trials.tripwires.holds(path)]
     stuck = dict(trials.put_back(there))
-    foreign = {path for path in stuck if trials.tripwires.look(path).standing is Standing.FOREIGN}
+    foreign = {
+        path for path in stuck if trials.tripwires.look(path).standing is TripwireStanding.FOREIGN
+    }
     conflicts = [(path, why) for path, why in stuck.items() if path in foreign]
     failed = [(path, why) for path, why in stuck.items() if path not in foreign]
     return [path for path in there if path not in stuck], conflicts, failed

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NoRoom, NotACache, NotPermitted, Refused
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.reading import open_directory
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import open_directory
 from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.policy.quarantine_place import choose_quarantine
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.hosts.turns import Turn
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
 
 # The folder in a cache that is a mount point.
@@ -40,7 +40,7 @@ _RUN_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}", re.ASCII)
 
 
 @frozen
-class Quarantine:
+class QuarantineFolder:
     """A quarantine folder that is held open."""
 
     fd: int
@@ -106,7 +106,7 @@ def new_run_id(now_ns: int) -> str:
 @contextmanager
 def open_quarantine(
     policy: Policy, cache: OpenCache, *, create: bool = True
-) -> Iterator[Quarantine]:
+) -> Iterator[QuarantineFolder]:
     """Open the quarantine of a cache, making it where it is missing.
 
     Raises Refused when it could be written by another user or lies on
@@ -126,7 +126,7 @@ def open_quarantine(
             )
         if create:
             _mark(fd, place.path)
-        yield Quarantine(fd, place.path, place.warning, status.st_dev)
+        yield QuarantineFolder(fd, place.path, place.warning, status.st_dev)
     finally:
         os.close(fd)
 
@@ -165,7 +165,7 @@ def _write(name: str, content: bytes, folder_fd: int) -> None:
 
 
 @contextmanager
-def existing_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Quarantine | None]:
+def existing_quarantine(policy: Policy, cache: OpenCache) -> Iterator[QuarantineFolder | None]:
     """Open a quarantine for looking at it; None when nothing was pruned yet."""
     try:
         manager = open_quarantine(policy, cache, create=False)

@@ -10,8 +10,8 @@ import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import remove_tree
+from cacheadmin.fs.small_files import open_directory
 from cacheadmin.prune.journal import (
     SETTLED,
     Journal,
@@ -21,8 +21,8 @@ from cacheadmin.prune.journal import (
     was_begun,
 )
 from cacheadmin.prune.kept_open import undeleted
-from cacheadmin.prune.moving import ENTRIES
-from cacheadmin.prune.putting_back import PutBack, put_back
+from cacheadmin.prune.moves import ENTRIES
+from cacheadmin.prune.restoration import PutBack, put_back
 from cacheadmin.prune.runs import remove_empty_folders
 from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.trial.trials import Trials, trials_or_none
@@ -31,8 +31,8 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.prune.quarantine import QuarantineFolder
 
 
 # A host moves one entry at a time, and looks whether it has the turn before the next.
@@ -51,7 +51,7 @@ class Recovered:
     """What could not be put back or read, in words; empty when all is well."""
 
 
-def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:
+def recover(cache: OpenCache, quarantine: QuarantineFolder) -> tuple[Recovered, ...]:
     """Undo every run that did not come to its end. Call it under the run lock."""
     with trials_or_none(cache) as trials:
         if trials is not None:
@@ -63,7 +63,7 @@ def recover(cache: OpenCache, quarantine: Quarantine) -> tuple[Recovered, ...]:
 
 
 def _recover_run(
-    run_id: str, cache: OpenCache, quarantine: Quarantine, trials: Trials | None
+    run_id: str, cache: OpenCache, quarantine: QuarantineFolder, trials: Trials | None
 ) -> Recovered | None:
     run_fd = quarantine.open_run(run_id)
     try:
@@ -127,7 +127,7 @@ def _settle(run_fd: int, problem: str) -> None:
         writer.close()
 
 
-def _without_journal(run_id: str, run_fd: int, quarantine: Quarantine) -> Recovered | None:
+def _without_journal(run_id: str, run_fd: int, quarantine: QuarantineFolder) -> Recovered | None:
     """End a run that was killed before its journal was on the disk: nothing was moved yet."""
     if was_begun(run_fd):
         # A disk that fails for a moment, or damage: it may tell of what is on trial.

@@ -10,7 +10,7 @@ from cacheadmin.prune.on_trial import TrialResult
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Decision
     from cacheadmin.policy.model import Policy
     from cacheadmin.prune.recovery import Recovered

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.fs.free_space import FreeSpace, can_write, free_space
 from cacheadmin.planner.gaps import PROOF
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 

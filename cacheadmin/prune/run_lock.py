@@ -17,16 +17,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.observations import host_name
+from cacheadmin.fs.flock import lock_from_clients, lock_now
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.locking import lock_from_clients, lock_now
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.hosts.turns import busy, turn_among_hosts
 from cacheadmin.prune.quarantine import no_room
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.quarantine import QuarantineFolder
 
 _NAME = "run.lock"
 _MOST_BYTES = 300
@@ -34,8 +34,8 @@ _MOST_BYTES = 300
 
 @contextmanager
 def run_lock(
-    policy: Policy, cache: OpenCache, quarantine: Quarantine, timeout_seconds: float
-) -> Iterator[Quarantine]:
+    policy: Policy, cache: OpenCache, quarantine: QuarantineFolder, timeout_seconds: float
+) -> Iterator[QuarantineFolder]:
     """Hold the run lock, and the turn among hosts; yield the quarantine with its fence.
 
     Raises CacheBusy when another run has it so long, on whichever host, Refused
@@ -50,7 +50,7 @@ def run_lock(
 
 
 @contextmanager
-def run_lock_of_host(quarantine: Quarantine, timeout_seconds: float) -> Iterator[None]:
+def run_lock_of_host(quarantine: QuarantineFolder, timeout_seconds: float) -> Iterator[None]:
     """Hold the run lock alone: enough for what only adds to a cache. Raises CacheBusy, Refused."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -73,7 +73,7 @@ def run_lock_of_host(quarantine: Quarantine, timeout_seconds: float) -> Iterator
         os.close(fd)
 
 
-def _locked(fd: int, quarantine: Quarantine, *, from_clients: bool) -> bool:
+def _locked(fd: int, quarantine: QuarantineFolder, *, from_clients: bool) -> bool:
     if not lock_now(fd, fcntl.LOCK_EX, f"{quarantine.path}/{_NAME}"):
         return False
     if from_clients and not lock_from_clients(fd, exclusive=True):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import NotACache, Refused
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.reading import open_directory
 from cacheadmin.fs.removal import Removed, remove_tree
-from cacheadmin.prune.dangling import take_out_dangling
+from cacheadmin.fs.small_files import open_directory
+from cacheadmin.prune.dangling_links import take_out_dangling
 from cacheadmin.prune.journal import (
     SETTLED,
     Journal,
@@ -21,8 +21,8 @@ from cacheadmin.prune.journal import (
     was_begun,
 )
 from cacheadmin.prune.kept_open import kept_open, undeleted
-from cacheadmin.prune.moving import ENTRIES
-from cacheadmin.prune.putting_back import PutBack, put_back
+from cacheadmin.prune.moves import ENTRIES
+from cacheadmin.prune.restoration import PutBack, put_back
 from cacheadmin.text.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
 from cacheadmin.values import frozen
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import timedelta
 
-    from cacheadmin.inventory.opening import OpenCache
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.trial.ledger import Spring, Trial
     from cacheadmin.trial.trials import Trials
 
@@ -80,7 +80,7 @@ class Run:
         return sum(entry.get("bytes") or 0 for entry in self.entries if not entry.get("trial"))
 
 
-def list_runs(quarantine: Quarantine, trials: Trials | None = None) -> Iterator[Run]:
+def list_runs(quarantine: QuarantineFolder, trials: Trials | None = None) -> Iterator[Run]:
     """Yield the runs of a quarantine, oldest first; ``trials`` tell what of them is on trial."""
     for run_id in quarantine.run_ids():
         run_fd = quarantine.open_run(run_id)
@@ -92,7 +92,7 @@ def list_runs(quarantine: Quarantine, trials: Trials | None = None) -> Iterator[
             os.close(run_fd)
 
 
-def find_run(quarantine: Quarantine, run_id: str, trials: Trials | None = None) -> Run:
+def find_run(quarantine: QuarantineFolder, run_id: str, trials: Trials | None = None) -> Run:
     """Return one run. Raises NotACache when there is none of that id."""
     run_fd = quarantine.open_run(run_id)
     try:
@@ -106,7 +106,7 @@ def find_run(quarantine: Quarantine, run_id: str, trials: Trials | None = None) 
 
 def restore(
     cache: OpenCache,
-    quarantine: Quarantine,
+    quarantine: QuarantineFolder,
     run_id: str,
     locked: AbstractContextManager[object],
     trials: Trials | None = None,
@@ -201,7 +201,7 @@ def _journal_to_restore(
     return journal
 
 
-def purge(quarantine: Quarantine, run_id: str) -> Removed:
+def purge(quarantine: QuarantineFolder, run_id: str) -> Removed:
     """Delete for good what a run moved; its journal stays as a record.
 
     It is called purged before the first file goes: a purge that is killed
@@ -257,7 +257,7 @@ def _note_purged(run_fd: int) -> bool:
 
 
 def purge_due(
-    quarantine: Quarantine,
+    quarantine: QuarantineFolder,
     keep: timedelta,
     moment_ns: int,
     seconds: float | None = None,
@@ -292,7 +292,7 @@ def purge_due(
 
 
 def runs_due(
-    quarantine: Quarantine, age: timedelta, moment_ns: int, *, on_trial_too: bool = False
+    quarantine: QuarantineFolder, age: timedelta, moment_ns: int, *, on_trial_too: bool = False
 ) -> tuple[str, ...]:
     """Return the settled runs older than ``age`` that hold something; or all, ``on_trial_too``."""
     found = []
@@ -304,7 +304,7 @@ def runs_due(
     return tuple(found)
 
 
-def discard_empty(quarantine: Quarantine, run_id: str) -> None:
+def discard_empty(quarantine: QuarantineFolder, run_id: str) -> None:
     """Drop a settled run that holds nothing; any other stays as it is.
 
     Only empty folders are removed before the journal goes: should something

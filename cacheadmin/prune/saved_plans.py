@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cacheadmin.accounting import Measured
-from cacheadmin.acting import as_caller
 from cacheadmin.errors import NotACache, Refused, WrongUsage
 from cacheadmin.fs.free_space import not_written
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.planner.consistency import without_dangling
 from cacheadmin.prune.plan_rows import plan_json
+from cacheadmin.rights.acting import as_caller
 from cacheadmin.text.documents import dumps, header
 
 if TYPE_CHECKING:
     from cacheadmin.planner.plan import Decision, Plan
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 # A plan names entries, about 300 bytes each: a million of them is no plan.
 _MAX_BYTES = 512 * 1024 * 1024
@@ -55,13 +55,13 @@ class _SavedPlan(BaseModel):
     removals: list[_SavedRemoval]
 
 
-def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) -> None:
+def save_plan(path: str | os.PathLike[str], snapshot: Snapshot, plan: Plan) -> None:
     """Write a plan to a new or existing file, for ``prune --plan``.
 
     Raises NotPermitted when the file cannot be written.
     """
     content = {
-        **header("plan", situation.loaded, situation.cache.identity),
+        **header("plan", snapshot.loaded, snapshot.cache.identity),
         **plan_json(plan, Measured({})),
     }
     try:
@@ -72,7 +72,7 @@ def save_plan(path: str | os.PathLike[str], situation: Situation, plan: Plan) ->
 
 
 def narrow(
-    plan: Plan, saved_at: str, situation: Situation
+    plan: Plan, saved_at: str, snapshot: Snapshot
 ) -> tuple[Plan, tuple[tuple[str, str], ...]]:
     """Return the part of a fresh plan that a saved one removed too, and what was dropped.
 
@@ -81,7 +81,7 @@ def narrow(
     cache.
     """
     saved = _read(saved_at)
-    identity = situation.cache.identity
+    identity = snapshot.cache.identity
     if (saved.cache.device, saved.cache.inode) != (identity.device, identity.inode):
         raise Refused(
             f"the plan in {saved_at} was made for another cache",
@@ -95,8 +95,8 @@ def narrow(
 
     removals = without_dangling(
         [decision for decision in plan.removals if planned(decision)],
-        situation.inventory,
-        situation.evidence,
+        snapshot.inventory,
+        snapshot.evidence,
     )
     kept_now = {decision.path: decision for decision in plan.kept}
     dropped = tuple(

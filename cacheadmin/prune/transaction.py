@@ -29,22 +29,22 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import CacheBusy, Refused
 from cacheadmin.evidence.look import Moment
-from cacheadmin.fs.reading import open_directory, open_directory_beneath
+from cacheadmin.fs.small_files import open_directory, open_directory_beneath
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.prune.journal import JournalWriter, RunState
-from cacheadmin.prune.moving import ENTRIES, Moves, led_to, make_folders, move_out
-from cacheadmin.prune.parents import Parents
-from cacheadmin.prune.putting_back import PutBack, put_back, uninterrupted
+from cacheadmin.prune.moves import ENTRIES, Moves, led_to, make_folders, move_out
+from cacheadmin.prune.open_folders import Parents
+from cacheadmin.prune.restoration import PutBack, put_back, uninterrupted
 from cacheadmin.text.timestamps import now_ns, rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
     from cacheadmin.hosts.turns import Turn, Undisputed
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Decision
-    from cacheadmin.prune.last_look import Checked
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.prune.last_look import StillRemovable
+    from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.prune.verification import Verified
     from cacheadmin.trial.trials import Trials
     from cacheadmin.uv.cache_lock import ExclusiveLock
@@ -90,7 +90,7 @@ class Steps:
 
     acquire: Callable[[ExclusiveLock], None]
     """Takes the lock it is given. Raises CacheBusy when it is not free in time."""
-    look: Callable[[Moment], Checked]
+    look: Callable[[Moment], StillRemovable]
     """Returns what may still be removed at a moment."""
     verify: Callable[[Sequence[str], Callable[[str], bool]], Verified]
     """Follows every link, given the moved paths and whether one lies in quarantine."""
@@ -145,7 +145,7 @@ def carry_out(
     header: dict[str, Any],
     removals: Sequence[tuple[Decision, dict[str, Any]]],
     cache: OpenCache,
-    quarantine: Quarantine,
+    quarantine: QuarantineFolder,
     lock: ExclusiveLock,
     steps: Steps,
 ) -> Transaction:
@@ -248,7 +248,7 @@ def _put_back_some(attempt: _Attempt, paths: Container[str], source: Parents) ->
         moves.moved = [path for path in moves.moved if path not in set(back)]
 
 
-def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> tuple[Checked, float]:
+def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> tuple[StillRemovable, float]:
     """Take the lock and look again, until the lock held then is still the cache's own.
 
     The prune of a uv before 0.8.19 deletes ``.lock``: the next process locks

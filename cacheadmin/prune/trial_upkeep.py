@@ -22,20 +22,20 @@ from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
-from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.blindness import blindness
-from cacheadmin.trial.judging import ended_early, over
 from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
-from cacheadmin.trial.tripwires import Standing, has_orphans
+from cacheadmin.trial.tripwires import TripwireStanding, has_orphans
+from cacheadmin.trial.verdicts import ended_early, over
 from cacheadmin.trial.witnesses import witnesses
 
 if TYPE_CHECKING:
     from cacheadmin.fs.removal import Removed
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
-    from cacheadmin.situation import Situation
+    from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.trial.ledger import Trial
     from cacheadmin.trial.trials import Shield, Watched
 
@@ -91,15 +91,15 @@ def trials_of_run(
 
 
 def bring_back_used(
-    situation: Situation, plan: Plan, trials: Trials, result: TrialResult
+    snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
 ) -> list[str]:
     """Put back what this look found to be used; return what could not be, in words."""
-    used = used_on_trial(situation, plan.removals)
+    used = used_on_trial(snapshot, plan.removals)
     if not used:
         return []
     springs, stuck = trials.bring_back(
         dict.fromkeys(used, "linked"),
-        situation.now_ns,
+        snapshot.now_ns,
         lambda entries: {entry: (used[entry],) for entry in entries},
     )
     result.linked += [spring.entry for spring in springs]
@@ -107,34 +107,34 @@ def bring_back_used(
 
 
 def end_trials(
-    situation: Situation, trials: Trials, result: TrialResult, *, full: bool = False
+    snapshot: Snapshot, trials: Trials, result: TrialResult, *, full: bool = False
 ) -> list[str]:
     """Delete what stayed silent to the end of its trial; return what people should know.
 
     Under pressure of the budget, and of a ``full`` disk, silent trials end early,
     the longest first.
     """
-    policy = situation.policy
+    policy = snapshot.policy
     begun = frozenset(result.planted)
     silent = [
         one.entry
         for one in trials.look()
-        if one.standing is Standing.SILENT and one.entry not in begun
+        if one.standing is TripwireStanding.SILENT and one.entry not in begun
     ]
-    due = over(trials.ledger, silent, situation.now_ns)
+    due = over(trials.ledger, silent, snapshot.now_ns)
     early: tuple[Trial, ...] = ()
     trial = policy.prune.trial
     if (policy.prune.budget.is_set or full) and trial != "never":
         ending = {one.entry for one in due}
         others = [one for one in trials.current() if one.entry in set(silent) - ending]
-        lacks = _lacks(situation, due, full=full)
-        early = ended_early(others, situation.now_ns, nanoseconds(trial.at_least), lacks)
+        lacks = _lacks(snapshot, due, full=full)
+        early = ended_early(others, snapshot.now_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
     blind = ""
     if not policy.venvs.complete:
-        blind = blindness(trials.folder, situation.cache.identity) or blind_hosts(
-            situation.evidence.hosts
+        blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(
+            snapshot.evidence.hosts
         )
     if blind:
         count = len(due) + len(early)
@@ -142,7 +142,7 @@ def end_trials(
         return [f"{ended}, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
     lock_seconds = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
-    done = trials.end(entries, _unseen_seconds(situation) + _WAIT_SECONDS, lock_seconds)
+    done = trials.end(entries, _unseen_seconds(snapshot) + _WAIT_SECONDS, lock_seconds)
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -179,21 +179,21 @@ def _undeleted(removed: Removed) -> list[str]:
     return [f"{path} could not be deleted: {why}" for path, why in undeleted(removed)]
 
 
-def _unseen_seconds(situation: Situation) -> float:
+def _unseen_seconds(snapshot: Snapshot) -> float:
     """Return for how long clients of a network filesystem may go by what they remember."""
     return client_memory_seconds(
-        situation.cache.identity.path,
-        alone=situation.policy.hosts.is_alone,
-        others=[host.reach.options for host in situation.evidence.hosts],
+        snapshot.cache.identity.path,
+        alone=snapshot.policy.hosts.is_alone,
+        others=[host.reach.options for host in snapshot.evidence.hosts],
     )
 
 
 def _lacks(
-    situation: Situation, due: Sequence[Trial], *, full: bool
+    snapshot: Snapshot, due: Sequence[Trial], *, full: bool
 ) -> Callable[[Sequence[Trial]], bool]:
     """Return what tells whether the budget, or a full disk, lacks something after trials' end."""
-    cache_fd = situation.cache.fd
-    whole = situation.sizing.of_cache()
+    cache_fd = snapshot.cache.fd
+    whole = snapshot.sizing.of_cache()
     free = os.fstatvfs(cache_fd)
 
     def lacks(chosen: Sequence[Trial]) -> bool:
@@ -208,6 +208,6 @@ def _lacks(
             free.f_bavail * free.f_frsize + freed,
             free.f_blocks * free.f_frsize,
         )
-        return bool(lacking(situation.policy.prune.budget, room))
+        return bool(lacking(snapshot.policy.prune.budget, room))
 
     return lacks

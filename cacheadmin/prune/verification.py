@@ -26,14 +26,14 @@ from dataclasses import field
 
 from cacheadmin.evidence.environments import OVER_ALLOWANCE
 from cacheadmin.evidence.facts import Environment, EnvironmentStatus
-from cacheadmin.evidence.locating import lies_in_another_root
+from cacheadmin.evidence.targets import lies_in_another_root
 from cacheadmin.fs.held_folder import hold_folder
 from cacheadmin.fs.linked_tree import Allowance, Identity, LinkedTree
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import CacheIdentity, lies_in, with_folders_above
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, entry_on_trial
 from cacheadmin.values import frozen
 
@@ -98,7 +98,7 @@ class ToCheck:
 
 
 @frozen
-class Checked:
+class SeenEnvironment:
     """What a reader saw of one environment."""
 
     own_links: int
@@ -137,9 +137,9 @@ def verify(
         and not _is_removed(environment, cache, gone)
     ]
     checker = _Checker(cache, gone, _with_links(known, cache))
-    question: Question[ToCheck, Checked] = Question(
+    question: Question[ToCheck, SeenEnvironment] = Question(
         checker.check,
-        Checked,
+        SeenEnvironment,
         blame=lambda one: one.uid,
         together=4,
         closed=lambda one, _parts: (one.path, f"{one.path}/lib"),
@@ -155,10 +155,12 @@ def verify(
     return found.verified
 
 
-def _both_seen(before: Sequence[Checked], after: Sequence[Checked]) -> Sequence[Checked]:
+def _both_seen(
+    before: Sequence[SeenEnvironment], after: Sequence[SeenEnvironment]
+) -> Sequence[SeenEnvironment]:
     one, other = before[0], after[0]
     return (
-        Checked(
+        SeenEnvironment(
             max(one.own_links, other.own_links),
             tuple(dict.fromkeys((*one.folders, *other.folders))),
             tuple(dict.fromkeys((*one.dead, *other.dead))),
@@ -181,7 +183,7 @@ class _Gathered:
         self._used: dict[str, str] = {}
         self._unread: dict[tuple[int | None, str], tuple[str, int]] = {}
 
-    def add(self, environment: Environment, answer: Checked | Unreadable) -> None:
+    def add(self, environment: Environment, answer: SeenEnvironment | Unreadable) -> None:
         """Add what was seen of an environment."""
         path = environment.path
         if isinstance(answer, Unreadable):
@@ -252,7 +254,7 @@ class _Checker:
         self._untouched: dict[str, bool] = {}
         self._roots: dict[str, str | None] = {}
 
-    def check(self, one: ToCheck) -> Checked:
+    def check(self, one: ToCheck) -> SeenEnvironment:
         """Check one environment, its own folder too when that is a link; runs in a reader."""
         self.dead, self.used = [], {}
         folders: list[tuple[int, int, int]] = []
@@ -265,12 +267,12 @@ class _Checker:
                 status = stack.enter_context(hold_folder(one.path))
             except OSError:
                 # It is gone, or no folder: nothing in it can be broken.
-                return Checked(int(is_link), (), tuple(self.dead), tuple(self.used.items()))
+                return SeenEnvironment(int(is_link), (), tuple(self.dead), tuple(self.used.items()))
             if one.identity not in (None, (status.st_dev, status.st_ino)):
                 problem = "another folder has taken its place since it was scanned"
             problem = self._check_folders(one, folders) or problem
         dead, used = tuple(self.dead), tuple(self.used.items())
-        return Checked(int(is_link), tuple(folders), dead, used, problem)
+        return SeenEnvironment(int(is_link), tuple(folders), dead, used, problem)
 
     def _check_folders(self, one: ToCheck, folders: list[tuple[int, int, int]]) -> str:
         """Check every link below an environment that is held; return why not, or ""."""

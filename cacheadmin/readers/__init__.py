@@ -13,6 +13,6 @@ that become the owner of what is closed to root.
 
 from cacheadmin.readers.pool import Readers
 from cacheadmin.readers.questions import Question, ReaderLimits, Reply, Unreadable
-from cacheadmin.readers.serving import note_owner, note_step
+from cacheadmin.readers.server import note_owner, note_step
 
 __all__ = ["Question", "ReaderLimits", "Readers", "Reply", "Unreadable", "note_owner", "note_step"]

@@ -25,8 +25,8 @@ import signal
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from cacheadmin.acting import ActingAccount, acting_account
-from cacheadmin.capabilities import (
+from cacheadmin.rights.acting import ActingAccount, acting_account
+from cacheadmin.rights.capabilities import (
     IGNORING_RIGHTS,
     LOOKING_AT_PROCESSES,
     READING,

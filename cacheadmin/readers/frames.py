@@ -20,7 +20,7 @@ MAX_FRAME = 64 * 1024 * 1024
 MOST_EXTENSIONS = 9
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame of a reader says of the item that it reads: [kind, owner or None, value]."""
 
     PART = 0

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cacheadmin.acting import ActingAccount, account_of
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers.questions import Answer, Item, Question
+from cacheadmin.rights.acting import ActingAccount, account_of
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

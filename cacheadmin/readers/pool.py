@@ -19,13 +19,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Self
 
-from cacheadmin.acting import ActingAccount, is_called_by_root
 from cacheadmin.readers.confinement import load_system_calls
 from cacheadmin.readers.owners import OWNER, ask_owners
 from cacheadmin.readers.plain_data import decoder
 from cacheadmin.readers.questions import Answer, Item, Question, ReaderLimits, Reply, Unreadable
 from cacheadmin.readers.strength import Strength, usual_strength
 from cacheadmin.readers.worker import BrokenReaderError, Handed, Worker, has_ended
+from cacheadmin.rights.acting import ActingAccount, is_called_by_root
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.readers.confinement import confine
-from cacheadmin.readers.frames import HEADER, MAX_FRAME, MOST_EXTENSIONS, Kind, Position
+from cacheadmin.readers.frames import HEADER, MAX_FRAME, MOST_EXTENSIONS, FrameKind, Position
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
 from cacheadmin.readers.questions import Question, ReaderLimits, Unreadable
-from cacheadmin.readers.serving import Reader, Request
+from cacheadmin.readers.server import Reader, Request
 from cacheadmin.readers.strength import Waiting
 
 if TYPE_CHECKING:
     import ctypes
 
-    from cacheadmin.acting import ActingAccount
+    from cacheadmin.rights.acting import ActingAccount
 
 # How long a killed reader is waited for. One that waits in the kernel for a
 # filesystem that never answers ends when that does.
@@ -161,15 +161,15 @@ class Worker:
                 raise BrokenReaderError("its reader answered more than it was asked")
             current = self.handed[0]
             current.told = uid
-            if kind is Kind.SPENT:
+            if kind is FrameKind.SPENT:
                 raise BrokenReaderError(str(value)[:500])
-            if kind in (Kind.PART, Kind.WHOLE):
+            if kind in (FrameKind.PART, FrameKind.WHOLE):
                 current.take(value)
-            if kind is Kind.FAILED:
+            if kind is FrameKind.FAILED:
                 current.failed = Unreadable(str(value)[:500], current.uid)
-            elif kind is Kind.PASSED_OVER:
+            elif kind is FrameKind.PASSED_OVER:
                 current.is_passed_over = True
-            if kind is not Kind.PART:
+            if kind is not FrameKind.PART:
                 done(self.handed.popleft())
 
     def is_late(self, deadline_seconds: float, *, extended: bool) -> bool:
@@ -214,7 +214,7 @@ class Worker:
         index = number - (self._batch - len(self.handed))
         return (index, uid) if 0 <= index < len(self.handed) else (0, None)
 
-    def _frames(self) -> Iterable[tuple[Kind, int | None, Any]]:
+    def _frames(self) -> Iterable[tuple[FrameKind, int | None, Any]]:
         while len(self._buffer) >= HEADER.size:
             (length,) = HEADER.unpack_from(self._buffer)
             if length > MAX_FRAME:
@@ -226,7 +226,7 @@ class Worker:
             del self._buffer[:end]
             try:
                 kind, uid, value = unpack(data)
-                yield Kind(kind), uid if type(uid) is int else None, value
+                yield FrameKind(kind), uid if type(uid) is int else None, value
             except (NotThatShapeError, ValueError, TypeError):
                 raise BrokenReaderError("its reader answered what is no answer") from None
 

@@ -17,7 +17,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.audit.running import Audit
+    from cacheadmin.audit.one_cache import Audit
     from cacheadmin.findings import Severity
     from cacheadmin.text.documents import Document
 

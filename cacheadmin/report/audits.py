@@ -11,15 +11,15 @@ from cacheadmin.report.findings import count_by_severity, finding_json, findings
 from cacheadmin.report.gaps import gaps_json, unseen_words
 from cacheadmin.report.tables import Cell, comma_separated, table
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
 from cacheadmin.text.documents import Document, header
-from cacheadmin.text.escaping import printable
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from cacheadmin.audit.running import Audit
+    from cacheadmin.audit.one_cache import Audit
     from cacheadmin.audit.summary import TeamSummary
     from cacheadmin.audit.suppressions import Suppressed
     from cacheadmin.findings import Finding

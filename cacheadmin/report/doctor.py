@@ -11,14 +11,14 @@ from cacheadmin.report.formats import FindingsReport, Rows, View, rows_of
 from cacheadmin.report.gaps import gaps_text, unseen_words
 from cacheadmin.report.sarif import findings_log
 from cacheadmin.report.terminal import Style
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable, shell_command, shell_word
+from cacheadmin.text.escapes import printable, shell_command, shell_word
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cacheadmin.doctor.diagnosing import Checkup, Diagnosis
+    from cacheadmin.doctor.diagnosis import Checkup, Diagnosis
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.text.documents import Document, Heading

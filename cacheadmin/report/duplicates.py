@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.dedupe.running import Shared
+    from cacheadmin.dedupe.run import Shared
     from cacheadmin.text.documents import Document, Heading
 
 _ROWS = 40

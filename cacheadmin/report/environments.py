@@ -8,7 +8,7 @@ from cacheadmin.evidence.facts import Environment, EnvironmentStatus, Gap, LinkM
 from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.gaps import gaps_text
 from cacheadmin.report.tables import Cell, table
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:

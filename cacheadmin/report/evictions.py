@@ -9,15 +9,15 @@ from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.plans import decision_rows
 from cacheadmin.report.prunes import prune_json
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cacheadmin.accounting import Measured
-    from cacheadmin.evict.planning import Eviction
+    from cacheadmin.evict.plan import Eviction
     from cacheadmin.planner.plan import Decision
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.text.documents import Document, Heading

@@ -8,22 +8,22 @@ from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.chains import chain_words
 from cacheadmin.prune.plan_rows import decisions_json
 from cacheadmin.report.formats import Report, Rows, View, rows_of
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.chains import Chain
-    from cacheadmin.planner.explaining import (
+    from cacheadmin.planner.explanation import (
         EntryStory,
         EnvironmentStory,
         Explanation,
         KeptByEnvironment,
     )
-    from cacheadmin.planner.targets import Entry
+    from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.planner.targets import CacheEntry
     from cacheadmin.text.documents import Document, Heading
 
 # People read so many; --verbose and JSON have all.
@@ -47,7 +47,7 @@ class ExplanationReport(Report):
     """What was asked about, as it was written."""
     found: Explanation
     """What is known of it."""
-    case: Case
+    case: PlanInput
     """The cache it lies in."""
     sizes: Measured[str]
     """What each entry takes."""
@@ -73,7 +73,7 @@ class ExplanationReport(Report):
 
 
 def explanation_json(
-    target: str, found: Explanation, case: Case, sizes: Measured[str]
+    target: str, found: Explanation, case: PlanInput, sizes: Measured[str]
 ) -> dict[str, Any]:
     """Return the document's content."""
     return {
@@ -84,7 +84,7 @@ def explanation_json(
 
 
 def explanation_text(
-    found: Explanation, case: Case, sizes: Measured[str], *, everything: bool = False
+    found: Explanation, case: PlanInput, sizes: Measured[str], *, everything: bool = False
 ) -> str:
     """Return the explanation for people; with ``everything`` nothing is left out."""
     parts = []
@@ -131,7 +131,9 @@ def _chain_json(chain: Chain) -> dict[str, Any]:
     }
 
 
-def _environment_json(story: EnvironmentStory, case: Case, sizes: Measured[str]) -> dict[str, Any]:
+def _environment_json(
+    story: EnvironmentStory, case: PlanInput, sizes: Measured[str]
+) -> dict[str, Any]:
     environment = story.environment
     return {
         "path": environment.path,
@@ -186,7 +188,7 @@ def _entry_text(story: EntryStory, sizes: Measured[str], *, everything: bool) ->
 
 
 def _environment_text(
-    story: EnvironmentStory, case: Case, sizes: Measured[str], *, everything: bool
+    story: EnvironmentStory, case: PlanInput, sizes: Measured[str], *, everything: bool
 ) -> str:
     environment = story.environment
     owner = case.user(environment.uid)
@@ -220,7 +222,7 @@ def _others(kept: KeptByEnvironment) -> str:
     return f", as {printable(', '.join(kept.others))} does"
 
 
-def _name(entry: Entry) -> str:
+def _name(entry: CacheEntry) -> str:
     package = " ".join(part for part in (entry.package, entry.version) if part)
     words = f"{entry.kind.value} {entry.path}" + (f" ({package})" if package else "")
     return printable(words)

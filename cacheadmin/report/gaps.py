@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.fitting import wrapped, wrapped_fix
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.report.width import wrapped, wrapped_fix
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, now_ns, rfc3339
 from cacheadmin.values import frozen
 

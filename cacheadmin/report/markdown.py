@@ -11,12 +11,12 @@ from cacheadmin.report.formats.markdown import (
     markdown_code,
     markdown_table,
 )
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.audit.running import Audit
+    from cacheadmin.audit.one_cache import Audit
     from cacheadmin.report.audits import Summaries
 
 _COLUMNS = ("severity", "rule", "owner", "team", "what was found", "fix")

@@ -14,17 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from cacheadmin.hosts.fleet import KnownHost
-    from cacheadmin.overview.facts import (
-        Holder,
-        KnownEnvironment,
-        Overview,
-        Part,
-        PastRun,
-    )
+    from cacheadmin.overview.facts import CacheReport, EnvironmentFacts, HolderFacts, Part, PastRun
     from cacheadmin.state.size_history import SizeRecord
 
 
-def overview_document(overviews: Sequence[Overview]) -> Document:
+def overview_document(overviews: Sequence[CacheReport]) -> Document:
     """Return one document: of the one cache, or with a list of ``caches``."""
     if len(overviews) == 1:
         only = overviews[0]
@@ -38,7 +32,7 @@ def overview_document(overviews: Sequence[Overview]) -> Document:
     return {**header("report", None, None), "caches": caches}
 
 
-def overview_json(overview: Overview) -> dict[str, Any]:
+def overview_json(overview: CacheReport) -> dict[str, Any]:
     """Return the content of the document for one cache."""
     parts = overview.parts
     return {
@@ -128,7 +122,7 @@ def _parts(parts: Iterable[Part]) -> list[dict[str, Any]]:
     ]
 
 
-def _holder(holder: Holder) -> dict[str, Any]:
+def _holder(holder: HolderFacts) -> dict[str, Any]:
     return {
         "name": holder.name,
         "environments": holder.environments,
@@ -139,12 +133,12 @@ def _holder(holder: Holder) -> dict[str, Any]:
     }
 
 
-def environments_json(overview: Overview) -> list[dict[str, Any]]:
+def environments_json(overview: CacheReport) -> list[dict[str, Any]]:
     """Return the environments of a cache as the document's rows."""
     return [_environment(one) for one in overview.environments]
 
 
-def _environment(environment: KnownEnvironment) -> dict[str, Any]:
+def _environment(environment: EnvironmentFacts) -> dict[str, Any]:
     holder = environment.holder
     changed_ns = environment.changed_ns
     return {

@@ -14,7 +14,7 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.overview.facts import Overview
+    from cacheadmin.overview.facts import CacheReport
     from cacheadmin.report.terminal import Terminal
     from cacheadmin.text.documents import Document
 
@@ -28,7 +28,7 @@ _COLUMNS = (
 class OverviewReport(PageReport):
     """Verdict, sizes, holders, findings and past prunes of caches."""
 
-    overviews: Sequence[Overview]
+    overviews: Sequence[CacheReport]
     """What is known of each cache."""
     host: str
     """The name of this host."""

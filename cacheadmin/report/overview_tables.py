@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from cacheadmin.report.overview_words import release_words
 from cacheadmin.report.terminal import Line, Style, Terminal
 from cacheadmin.report.usage import group_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.overview.facts import KnownEnvironment, Overview, Part
+    from cacheadmin.overview.facts import CacheReport, EnvironmentFacts, Part
 
 _SIZE = 9
 _RELEASES = 6
@@ -57,7 +57,7 @@ def _percent(share: float) -> str:
     return "  <1%" if 0 < share < 0.01 else f"{share:5.0%}"
 
 
-def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -> list[Line]:
+def holder_lines(environments: Sequence[EnvironmentFacts], terminal: Terminal) -> list[Line]:
     """Return a row for each environment: what it uses, and what it alone keeps."""
     owner = 12 if terminal.width >= 72 else 0
     path = terminal.width - owner - 3 * (_SIZE + 2) - (2 if owner else 0)
@@ -83,7 +83,7 @@ def holder_lines(environments: Sequence[KnownEnvironment], terminal: Terminal) -
     return lines
 
 
-def release_lines(overview: Overview, label: int, terminal: Terminal) -> list[Line]:
+def release_lines(overview: CacheReport, label: int, terminal: Terminal) -> list[Line]:
     """Return a line for each of the releases seen last, who uses it, and if it takes no lock."""
     releases = overview.releases
     if not releases:

@@ -17,16 +17,16 @@ from cacheadmin.report.overview_words import (
     run_words,
     trial_summary_words,
 )
+from cacheadmin.report.samples import thinned
 from cacheadmin.report.terminal import Line, Style, Terminal, side_by_side, width_of
-from cacheadmin.report.thinning import thinned
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.overview.facts import Overview, Part
+    from cacheadmin.overview.facts import CacheReport, Part
 
 # A terminal report is for a glance: so many of each, and where to see the rest.
 _LIMITS = 4
@@ -37,7 +37,7 @@ _TWO_COLUMNS = 84
 _LABEL = 12
 
 
-def overview_text(overview: Overview, host: str, terminal: Terminal) -> str:
+def overview_text(overview: CacheReport, host: str, terminal: Terminal) -> str:
     """Return the report of one cache."""
     blocks = [
         _head(overview, host, terminal),
@@ -57,7 +57,7 @@ def overview_text(overview: Overview, host: str, terminal: Terminal) -> str:
     return terminal.drawn(lines)
 
 
-def _head(overview: Overview, host: str, terminal: Terminal) -> list[Line]:
+def _head(overview: CacheReport, host: str, terminal: Terminal) -> list[Line]:
     policy = overview.loaded.policy
     moment = rfc3339(overview.taken_ns)[:16].replace("T", " ") + " UTC"
     name = terminal.shown(policy.name)
@@ -71,7 +71,7 @@ def _head(overview: Overview, host: str, terminal: Terminal) -> list[Line]:
     ]
 
 
-def _verdict(overview: Overview, terminal: Terminal) -> list[Line]:
+def _verdict(overview: CacheReport, terminal: Terminal) -> list[Line]:
     style = VERDICT_STYLES[overview.verdict.value]
     mark = "●" if terminal.utf8 else "*"
     word = overview.verdict.value.upper()
@@ -92,7 +92,7 @@ def _verdict(overview: Overview, terminal: Terminal) -> list[Line]:
     return lines
 
 
-def _sizes(overview: Overview, terminal: Terminal) -> list[Line]:
+def _sizes(overview: CacheReport, terminal: Terminal) -> list[Line]:
     total, disk = overview.total, overview.disk
     facts = (
         (format_size(total.allocated_bytes), "on disk"),
@@ -167,7 +167,7 @@ def _flowing(label: str, facts: Sequence[tuple[str, str]], terminal: Terminal) -
     return [*lines, line]
 
 
-def _parts(overview: Overview, terminal: Terminal) -> list[Line]:
+def _parts(overview: CacheReport, terminal: Terminal) -> list[Line]:
     parts, total = overview.parts, overview.total.allocated_bytes
     two = terminal.width >= _TWO_COLUMNS
     columns = (terminal.width - 4) // 2 if two else terminal.width
@@ -194,7 +194,7 @@ def _parts(overview: Overview, terminal: Terminal) -> list[Line]:
     return lines
 
 
-def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
+def _holders(overview: CacheReport, terminal: Terminal) -> list[Line]:
     found = overview.holders
     if not found:
         return []
@@ -207,7 +207,7 @@ def _holders(overview: Overview, terminal: Terminal) -> list[Line]:
     return lines
 
 
-def _use(overview: Overview, terminal: Terminal) -> list[Line]:
+def _use(overview: CacheReport, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule("In use")]
     lines.append(_labelled("links", links_words(overview), terminal))
     lines += release_lines(overview, _LABEL, terminal)
@@ -219,7 +219,7 @@ def _labelled(label: str, words: str, terminal: Terminal) -> Line:
     return ((label.ljust(_LABEL), Style.FAINT), (terminal.fitted(words, rest), Style.PLAIN))
 
 
-def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
+def _findings(overview: CacheReport, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule(f"Findings: {count_by_severity(overview.findings)}")]
     for finding in overview.findings[:_FINDINGS]:
         severity = finding.severity.value
@@ -252,7 +252,7 @@ def _findings(overview: Overview, terminal: Terminal) -> list[Line]:
     return lines
 
 
-def _past(overview: Overview, terminal: Terminal) -> list[Line]:
+def _past(overview: CacheReport, terminal: Terminal) -> list[Line]:
     lines = [terminal.rule("Past prunes")]
     lines.append(_labelled("quarantine", quarantine_words(overview), terminal))
     if not overview.trial.is_empty:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.report.terminal import Style
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
-    from cacheadmin.overview.facts import Goal, Overview, PastRun, ReleaseInUse
+    from cacheadmin.overview.facts import CacheReport, Goal, PastRun, ReleaseInUse
     from cacheadmin.trial.summary import TrialSummary
 
 VERDICT_STYLES = {"safe": Style.GOOD, "limited": Style.WARN, "refused": Style.BAD}
@@ -25,7 +25,7 @@ _MODE_WORDS = {
 }
 
 
-def going_words(overview: Overview) -> str:
+def going_words(overview: CacheReport) -> str:
     """Return what a prune would do now, in a sentence."""
     if overview.verdict.value == "refused":
         return "a prune would change nothing now"
@@ -47,7 +47,7 @@ def goal_words(goal: Goal) -> str:
     return f"{value} of {wanted}" + ("" if goal.is_met else ": over budget")
 
 
-def growth_words(overview: Overview) -> str:
+def growth_words(overview: CacheReport) -> str:
     """Return how the size changed since the first record; empty for one record."""
     if len(overview.history) < 2:
         return ""
@@ -57,7 +57,7 @@ def growth_words(overview: Overview) -> str:
     return f"{sign}{format_size(abs(change))} since {rfc3339(first.taken_ns)[:10]}"
 
 
-def links_words(overview: Overview) -> str:
+def links_words(overview: CacheReport) -> str:
     """Return how many installed distributions are linked in which way."""
     environments = format_count(len(overview.environments), "environment")
     modes = [
@@ -77,7 +77,7 @@ def release_words(release: ReleaseInUse) -> str:
     return f"{', '.join(users)}; last seen {rfc3339(release.seen_ns)[:10]}{lock}"
 
 
-def quarantine_words(overview: Overview) -> str:
+def quarantine_words(overview: CacheReport) -> str:
     """Return what waits in quarantine, and until when it can be put back."""
     quarantine = overview.quarantine
     if quarantine.unread:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.prune.plan_rows import decisions_json, plan_json
 from cacheadmin.prune.room import RoomForRun, room_json, room_words
-from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.report.width import wrapped
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.report.fitting import wrapped, wrapped_fix
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.terminal import Paint, Style
-from cacheadmin.text.escaping import printable
+from cacheadmin.report.width import wrapped, wrapped_fix
+from cacheadmin.text.escapes import printable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.preflight.running import Preflight
+    from cacheadmin.preflight.preflight import Preflight
     from cacheadmin.text.documents import Document, Heading
 
 _STYLES = {

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.protect.roots import releases_of
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.protect.planting import PlantedBucket
-    from cacheadmin.protect.protecting import Protection
+    from cacheadmin.protect.planted_roots import PlantedBucket
+    from cacheadmin.protect.protection import Protection
     from cacheadmin.text.documents import Document, Heading
 
 

@@ -9,8 +9,8 @@ from cacheadmin.prune.plan_rows import plan_json
 from cacheadmin.report.formats import Report, Rows, View
 from cacheadmin.report.plans import decision_rows, plan_text, verdict_lines
 from cacheadmin.report.protections import protection_json, protection_words
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.planner.plan import Decision, Plan
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.protect.protecting import Protection
+    from cacheadmin.protect.protection import Protection
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.prune.verification import Verified
     from cacheadmin.text.documents import Document, Heading

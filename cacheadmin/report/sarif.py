@@ -18,13 +18,13 @@ from urllib.parse import quote
 
 from cacheadmin import __version__
 from cacheadmin.findings import Severity
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from cacheadmin.audit.one_cache import Audit
     from cacheadmin.audit.rule import Rule
-    from cacheadmin.audit.running import Audit
     from cacheadmin.audit.suppressions import Suppressed
     from cacheadmin.findings import Finding
     from cacheadmin.inventory.entries import CacheIdentity

@@ -8,7 +8,7 @@ from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_activ
 from cacheadmin.planner.release_traces import describe_version, releases_of_bucket, trace_takes_lock
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import format_age, rfc3339
 from cacheadmin.values import frozen
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.inventory.entries import Bucket
-    from cacheadmin.planner.case import Case
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.text.documents import Document, Heading
 
 
@@ -34,7 +34,7 @@ class ReleasesReport(Report):
 
     heading: Heading
     """How the document begins."""
-    case: Case
+    case: PlanInput
     """The cache with the traces of releases."""
     sizes: Mapping[str, Size]
     """What each bucket takes, by its name."""
@@ -52,7 +52,7 @@ class ReleasesReport(Report):
         return schemas_text(self.case, self.sizes)
 
 
-def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:
+def schemas_json(case: PlanInput, sizes: Mapping[str, Size]) -> dict[str, Any]:
     """Return users with the releases they use, and buckets with who needs them."""
     return {
         "users": _users(case),
@@ -61,7 +61,7 @@ def schemas_json(case: Case, sizes: Mapping[str, Size]) -> dict[str, Any]:
     }
 
 
-def _upgrades(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
+def _upgrades(case: PlanInput, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
     """Return what would come free if a user left the releases only they use.
 
     A bucket counts for a user when no user and nothing else needs it.
@@ -82,7 +82,7 @@ def _upgrades(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-int(str(row["bytes"])), str(row["user"])))
 
 
-def _users(case: Case) -> list[dict[str, Any]]:
+def _users(case: PlanInput) -> list[dict[str, Any]]:
     by_uid: dict[int | None, list[ReleaseTrace]] = {}
     for trace in case.evidence.releases:
         by_uid.setdefault(trace.uid, []).append(trace)
@@ -97,7 +97,7 @@ def _users(case: Case) -> list[dict[str, Any]]:
     ]
 
 
-def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
+def _versions(case: PlanInput, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
     """Return one row for each release and sort of evidence: the newest trace, and how many."""
     alike: dict[tuple[str, str], list[ReleaseTrace]] = {}
     for trace in sorted(traces, key=lambda trace: -trace.seen_ns):
@@ -106,7 +106,7 @@ def _versions(case: Case, traces: list[ReleaseTrace]) -> list[dict[str, Any]]:
     return [_version(case, found[0], len(found)) for found in alike.values()]
 
 
-def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
+def _version(case: PlanInput, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     return {
         "traces": traces,
         "version": trace.version or describe_version(case, trace),
@@ -121,7 +121,7 @@ def _version(case: Case, trace: ReleaseTrace, traces: int) -> dict[str, Any]:
     }
 
 
-def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
+def _buckets(case: PlanInput, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
     needs = bucket_needs(case)
     rows = []
     for bucket in sorted(case.inventory.buckets, key=lambda bucket: (bucket.kind, bucket.version)):
@@ -142,14 +142,14 @@ def _buckets(case: Case, sizes: Mapping[str, Size]) -> list[dict[str, Any]]:
     return rows
 
 
-def bucket_status(case: Case, bucket: Bucket, *, needed: bool) -> str:
+def bucket_status(case: PlanInput, bucket: Bucket, *, needed: bool) -> str:
     """Return ``needed``, ``unneeded`` or ``unknown``; the archive bucket is every user's."""
     if not case.is_known(bucket):
         return "unknown"
     return "needed" if needed or bucket.kind == "archive" else "unneeded"
 
 
-def schemas_text(case: Case, sizes: Mapping[str, Size]) -> str:
+def schemas_text(case: PlanInput, sizes: Mapping[str, Size]) -> str:
     """Return two tables: who uses which release, and what each bucket is kept for."""
     users = [
         (

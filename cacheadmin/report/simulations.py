@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cacheadmin.simulate.breakage import Breakage
-    from cacheadmin.simulate.simulating import Simulation
+    from cacheadmin.simulate.simulation import Simulation
     from cacheadmin.text.documents import Document, Heading
 
 _ROWS = 40

@@ -6,16 +6,16 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.findings import Severity
-from cacheadmin.report.fitting import wrapped
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.gaps import gaps_json
 from cacheadmin.report.overview_words import goal_words
 from cacheadmin.report.preflight import marked
 from cacheadmin.report.tables import Cell, table
+from cacheadmin.report.width import wrapped
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
 from cacheadmin.text.documents import Document, header
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cacheadmin.overview.facts import PastRun
-    from cacheadmin.overview.status import CacheStanding, Status
+    from cacheadmin.overview.status import CacheStanding, CacheStatus
 
     Mark = Callable[[str], str]
 
@@ -48,7 +48,7 @@ _ROW_KEYS = (
 class StatusReport(Report):
     """How one or many caches stand."""
 
-    statuses: Sequence[Status]
+    statuses: Sequence[CacheStatus]
     """The standing of each."""
     several: bool
     """Whether more than one was asked for."""
@@ -84,7 +84,7 @@ def _flat(row: Document) -> Document:
     }
 
 
-def status_document(statuses: Sequence[Status], *, several: bool) -> Document:
+def status_document(statuses: Sequence[CacheStatus], *, several: bool) -> Document:
     """Return one document: of the one cache, or of all as a list of ``policies``."""
     if not several:
         (one,) = statuses
@@ -99,7 +99,7 @@ def status_document(statuses: Sequence[Status], *, several: bool) -> Document:
     return {**header("status", None, None), "policies": rows}
 
 
-def _content(one: Status) -> dict[str, Any]:
+def _content(one: CacheStatus) -> dict[str, Any]:
     if one.standing is None:
         problem = one.problem.message if one.problem is not None else "unknown"
         return {"verdict": None, "problem": problem, "exit_code": int(one.exit_code)}
@@ -155,7 +155,7 @@ def _last(standing: CacheStanding) -> PastRun | None:
     return standing.quarantine.runs[0] if standing.quarantine.runs else None
 
 
-def statuses_text(statuses: Sequence[Status], mark: Mark) -> str:
+def statuses_text(statuses: Sequence[CacheStatus], mark: Mark) -> str:
     """Return one cache on a screen, or several in a table with what could not be looked at."""
     if len(statuses) == 1:
         return _one_text(statuses[0], mark)
@@ -168,7 +168,7 @@ def statuses_text(statuses: Sequence[Status], mark: Mark) -> str:
     return "\n".join(parts if known else parts[1:])
 
 
-def _row(one: Status) -> tuple[Cell, ...]:
+def _row(one: CacheStatus) -> tuple[Cell, ...]:
     standing = one.standing
     assert standing is not None  # noqa: S101  for mypy: the caller has chosen
     last = _last(standing)
@@ -220,7 +220,7 @@ def _finding_words(standing: CacheStanding) -> str:
     )
 
 
-def _one_text(one: Status, mark: Mark) -> str:
+def _one_text(one: CacheStatus, mark: Mark) -> str:
     if one.standing is None:
         message = one.problem.message if one.problem is not None else "it can't be looked at"
         return wrapped(f"{one.name}: {printable(message)}", "", "  ")

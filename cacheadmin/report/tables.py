@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from cacheadmin.report.fitting import column_widths, wrapped
-from cacheadmin.text.escaping import printable
+from cacheadmin.report.width import column_widths, wrapped
+from cacheadmin.text.escapes import printable
 
 Cell = str | int | None
 

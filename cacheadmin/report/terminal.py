@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from cacheadmin.values import frozen
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.text.documents import Document, Heading
     from cacheadmin.usage.groups import Group
-    from cacheadmin.usage.measuring import Usage
+    from cacheadmin.usage.measurement import Usage
 
 # A person reads so many rows; the rest is summed up, and whole in JSON.
 _ROWS = 40

@@ -8,8 +8,8 @@ from cacheadmin.findings import Finding, Severity, any_at_least
 from cacheadmin.report.findings import FINDING_COLUMNS, count_by_severity, finding_json
 from cacheadmin.report.formats import FindingsReport, Rows, View, rows_of
 from cacheadmin.report.sarif import findings_log
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.text.documents import Document, Heading
-    from cacheadmin.verify.running import Verification
+    from cacheadmin.verify.run import Verification
 
 
 @frozen

@@ -14,7 +14,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, EnvironmentKind, Evidence, Process
-    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.targets import CacheLocator
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.readers import Readers
 
@@ -78,7 +78,7 @@ def breakage(
     ]
     uids = {environment.path: environment.uid for environment in hit}
     question: Question[str, LinksHit] = Question(
-        _Looking(locator, removed).look, LinksHit, blame=uids.get
+        _BreakageLook(locator, removed).look, LinksHit, blame=uids.get
     )
     answers = readers.ask_all(question, [environment.path for environment in hit])
     breaks = [
@@ -116,7 +116,7 @@ class LinksHit:
         return self.hit > 0 and self.hit == self.dead
 
 
-class _Looking:
+class _BreakageLook:
     """Looks at environments, in a reader."""
 
     def __init__(self, locator: Callable[[], CacheLocator], removed: frozenset[str]) -> None:

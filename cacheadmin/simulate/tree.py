@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from cacheadmin.fs.reading import ReadFailure, open_directory, read_file
+from cacheadmin.fs.small_files import ReadFailure, open_directory, read_file
 from cacheadmin.readers import note_step
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER, trial_name, tripwire_text
 from cacheadmin.values import frozen
@@ -21,7 +21,7 @@ _MAX_LINKS = 40
 
 
 @frozen
-class Entry:
+class FolderEntry:
     """One name in a folder, as it is itself: links are not followed."""
 
     name: str
@@ -63,7 +63,7 @@ class Tree:
         """Return what was removed, without what lies below something else that was."""
         return [path for path in self.removed if not self.is_gone(path.rpartition("/")[0])]
 
-    def entries(self, folder: str) -> list[Entry] | None:
+    def entries(self, folder: str) -> list[FolderEntry] | None:
         """Return what a folder holds now; None when it is missing."""
         if self.is_gone(folder):
             return None
@@ -75,7 +75,7 @@ class Tree:
         try:
             with os.scandir(fd) as found:
                 return [
-                    Entry(
+                    FolderEntry(
                         entry.name,
                         f"{folder}/{entry.name}",
                         entry.is_dir(follow_symlinks=False),
@@ -87,14 +87,16 @@ class Tree:
         finally:
             os.close(fd)
 
-    def walk(self, folder: str, skip: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
+    def walk(
+        self, folder: str, skip: Callable[[FolderEntry], bool] | None = None
+    ) -> Iterator[FolderEntry]:
         """Yield a folder, then everything below it; each folder before its content.
 
         Links are not followed, but the first folder may be one, as in uv's
         walk. ``skip`` leaves out an entry and all below it. What the caller
         removes meanwhile is not visited.
         """
-        first = Entry(os.path.basename(folder), folder, True, False)
+        first = FolderEntry(os.path.basename(folder), folder, True, False)
         waiting = [first]
         while waiting:
             entry = waiting.pop()

@@ -18,7 +18,7 @@ import msgpack
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.memory import Written, context, from_plain, to_plain
-from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.state.location import default_url, sqlite_path
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import BigInteger, Boolean, MetaData, Text
 
-from cacheadmin.state.tables import TABLES, Kind, Table
+from cacheadmin.state.tables import TABLES, ColumnKind, StateTable
 
-_KINDS = {Kind.TEXT: Text, Kind.INTEGER: BigInteger, Kind.BOOLEAN: Boolean}
+_KINDS = {ColumnKind.TEXT: Text, ColumnKind.INTEGER: BigInteger, ColumnKind.BOOLEAN: Boolean}
 
 METADATA = MetaData()
 
@@ -31,6 +31,6 @@ _MADE = {
 }
 
 
-def table_of(table: Table) -> sqlalchemy.Table:
+def table_of(table: StateTable) -> sqlalchemy.Table:
     """Return SQLAlchemy's table of a declared one."""
     return _MADE[table.name]

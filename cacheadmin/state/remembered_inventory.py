@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from cacheadmin import __version__
 from cacheadmin.fs.precise_times import Devices
 from cacheadmin.inventory.cache_memory import CacheMemory, DamagedMemoryError, about_columns
-from cacheadmin.inventory.reading import read_inventory, read_inventory_again
+from cacheadmin.inventory.reader import read_inventory, read_inventory_again
 from cacheadmin.state.memory_file import CheckedFile, name_of
 
 if TYPE_CHECKING:
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.inventory.entries import CacheIdentity, Inventory
-    from cacheadmin.inventory.opening import OpenCache
     from cacheadmin.readers import Readers
 
 

@@ -21,10 +21,10 @@ from cacheadmin.evidence.facts import (
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.free_space import free_space, is_full
 from cacheadmin.fs.mounts import mount_of
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
-from cacheadmin.state.fast_reading import read_rows
-from cacheadmin.state.fast_writing import write_rows
+from cacheadmin.state.fast_reader import read_rows
+from cacheadmin.state.fast_writer import write_rows
 from cacheadmin.state.full_servers import wait_at_full_servers
 from cacheadmin.state.location import cache_key, default_url, sqlite_path, storable
 from cacheadmin.state.migrations import NewerSchemaError, bring_up_to_date
@@ -37,7 +37,7 @@ from cacheadmin.state.tables import (
     OBSERVATION,
     PIN_AGE,
     SCHEMA_NUMBER,
-    Table,
+    StateTable,
 )
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class State:
         """Return what releases that were learned say of a prune's removals, by version."""
         return self._learned(LEARNED_PRUNE, "words")
 
-    def _learned(self, table: Table, column: str) -> dict[str, frozenset[str]]:
+    def _learned(self, table: StateTable, column: str) -> dict[str, frozenset[str]]:
         columns = ("version", column)
         rows = [
             *self._learned_for_every_policy(table, columns),
@@ -201,7 +201,7 @@ class State:
         ]
         return {version: frozenset(json.loads(names)) for version, names in rows}
 
-    def _learned_for_every_policy(self, table: Table, columns: tuple[str, ...]) -> list[Row]:
+    def _learned_for_every_policy(self, table: StateTable, columns: tuple[str, ...]) -> list[Row]:
         file = sqlite_path(default_url())
         if file is None or self.url == default_url():
             return []
@@ -281,7 +281,7 @@ class State:
 
     # What all tables are read and written by.
 
-    def _read(self, table: Table, columns: Sequence[str], **where: object) -> list[Row]:
+    def _read(self, table: StateTable, columns: Sequence[str], **where: object) -> list[Row]:
         """Return columns of the rows that have these values, by their key's order."""
         with self._explained():
             file = sqlite_path(self.url)
@@ -290,7 +290,7 @@ class State:
         return self._read_by_sqlalchemy(table, columns, **where)
 
     def _read_by_sqlalchemy(
-        self, table: Table, columns: Sequence[str], **where: object
+        self, table: StateTable, columns: Sequence[str], **where: object
     ) -> list[Row]:
         from sqlalchemy import select
 
@@ -303,12 +303,12 @@ class State:
             ordered = query.order_by(*(made.c[name] for name in table.key))
             return [tuple(row) for row in connection.execute(ordered)]
 
-    def _put(self, table: Table, rows: Sequence[Row]) -> None:
+    def _put(self, table: StateTable, rows: Sequence[Row]) -> None:
         """Write whole rows, in the place of those that have the same key."""
         with self._transaction() as connection:
             _upsert(connection, table, rows)
 
-    def _put_quickly(self, table: Table, rows: Sequence[Row]) -> bool:
+    def _put_quickly(self, table: StateTable, rows: Sequence[Row]) -> bool:
         """Write rows without SQLAlchemy; False where there is no SQLite, or no such table yet."""
         file = sqlite_path(self.url)
         if file is None:
@@ -316,7 +316,7 @@ class State:
         with self._explained():
             return write_rows(file, table, rows)
 
-    def _replace(self, table: Table, rows: Sequence[Row]) -> None:
+    def _replace(self, table: StateTable, rows: Sequence[Row]) -> None:
         """Write rows in the place of all of this cache."""
         from cacheadmin.state.models import table_of
 
@@ -326,7 +326,7 @@ class State:
             if rows:
                 _upsert(connection, table, rows)
 
-    def _delete(self, table: Table, **where: object) -> int:
+    def _delete(self, table: StateTable, **where: object) -> int:
         """Drop the rows that have these values; return how many there were."""
         from cacheadmin.state.models import table_of
 
@@ -440,7 +440,7 @@ def _make_tables(engine: Engine) -> None:
         bring_up_to_date(connection)
 
 
-def _upsert(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+def _upsert(connection: Connection, table: StateTable, rows: Sequence[Row]) -> None:
     """Write whole rows, in the place of those that have the same key."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert

@@ -22,7 +22,7 @@ from cacheadmin.values import frozen
 SCHEMA = 2
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds."""
 
     TEXT = "TEXT"
@@ -36,7 +36,7 @@ class Column:
 
     name: str
     """Its name."""
-    kind: Kind = Kind.TEXT
+    kind: ColumnKind = ColumnKind.TEXT
     """What it holds."""
     key: bool = False
     """Whether it is part of what tells rows apart."""
@@ -47,7 +47,7 @@ class Column:
 
 
 @frozen
-class Table:
+class StateTable:
     """One table of the state."""
 
     name: str
@@ -74,50 +74,50 @@ def _key(*names: str) -> tuple[Column, ...]:
     return tuple(Column(name, key=True) for name in names)
 
 
-def _record(name: str, of: str, meaning: str, since: int = 1) -> Table:
+def _record(name: str, of: str, meaning: str, since: int = 1) -> StateTable:
     """Return a table with one text of JSON for each thing of a cache."""
-    return Table(name, meaning, (*_key("cache", of), Column("record")), since)
+    return StateTable(name, meaning, (*_key("cache", of), Column("record")), since)
 
 
-SCHEMA_NUMBER = Table(
+SCHEMA_NUMBER = StateTable(
     "schema_number",
     "The number of these tables: one row, made by `migrations`. Without it they are of 0.1.",
-    (Column("id", Kind.INTEGER, key=True), Column("number", Kind.INTEGER)),
+    (Column("id", ColumnKind.INTEGER, key=True), Column("number", ColumnKind.INTEGER)),
     since=2,
 )
 
-LEARNED_RELEASE = Table(
+LEARNED_RELEASE = StateTable(
     "learned_release",
     "The bucket names of a uv release (JSON list), read from its binary at `source`.",
     (
         *_key("version"),
         Column("buckets"),
         Column("source"),
-        Column("learned_ns", Kind.INTEGER),
+        Column("learned_ns", ColumnKind.INTEGER),
     ),
 )
 
-LEARNED_PRUNE = Table(
+LEARNED_PRUNE = StateTable(
     "learned_prune",
     "What a learned release says of a prune's removals (JSON list).",
     (*_key("version"), Column("words")),
     since=2,
 )
 
-ENVIRONMENT = Table(
+ENVIRONMENT = StateTable(
     "environment",
     "What was last seen of one environment. `archives` and `entries` are JSON lists; `registered` "
     "says that a user added it by `cacheadmin venv add`.",
     (
         *_key("cache", "path"),
         Column("kind"),
-        Column("uid", Kind.INTEGER, optional=True),
+        Column("uid", ColumnKind.INTEGER, optional=True),
         Column("uv_version", optional=True),
         Column("archives"),
         Column("entries"),
         Column("fingerprint"),
-        Column("seen_ns", Kind.INTEGER),
-        Column("registered", Kind.BOOLEAN),
+        Column("seen_ns", ColumnKind.INTEGER),
+        Column("registered", ColumnKind.BOOLEAN),
     ),
 )
 
@@ -129,34 +129,34 @@ PIN_AGE = _record(
     "pin_age", "pin", "For how long a pin has surely existed: a record of `evidence.idleness`."
 )
 
-CLOCK = Table(
+CLOCK = StateTable(
     "clock",
     "What a host's clock said at its last run, and what the kernel had counted since boot.",
     (
         *_key("host"),
         Column("boot"),
-        Column("uptime_ns", Kind.INTEGER),
-        Column("wall_ns", Kind.INTEGER),
+        Column("uptime_ns", ColumnKind.INTEGER),
+        Column("wall_ns", ColumnKind.INTEGER),
     ),
 )
 
-OBSERVATION = Table(
+OBSERVATION = StateTable(
     "observation",
     "What one host told of its use of a cache: a document of `hosts.documents`. `cache` is the "
     "cache's token, since hosts mount it at other paths.",
     (
         *_key("cache", "host"),
-        Column("uid", Kind.INTEGER, key=True),
+        Column("uid", ColumnKind.INTEGER, key=True),
         Column("document"),
     ),
     since=2,
 )
 
-TURN = Table(
+TURN = StateTable(
     "turn",
     "Which host works, or worked last, on a cache (`state.advisory_lock`): `cache` is its token, "
     "`number` grows with every turn, `holder` is JSON.",
-    (*_key("cache"), Column("number", Kind.INTEGER), Column("holder")),
+    (*_key("cache"), Column("number", ColumnKind.INTEGER), Column("holder")),
     since=2,
 )
 
@@ -164,10 +164,10 @@ ARCHIVE_SIZE = _record(
     "archive_size", "archive", "What an archive measured: a record of `state.archive_sizes`."
 )
 
-SIZE_HISTORY = Table(
+SIZE_HISTORY = StateTable(
     "size_history",
     "What a cache took at one moment: a record of `state.size_history`.",
-    (*_key("cache"), Column("taken_ns", Kind.INTEGER, key=True), Column("record")),
+    (*_key("cache"), Column("taken_ns", ColumnKind.INTEGER, key=True), Column("record")),
 )
 
 NOTIFICATION = _record(

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
 from cacheadmin.fs.mounts import mount_id
-from cacheadmin.fs.reading import failure, kind_words, open_directory
+from cacheadmin.fs.small_files import failure, kind_words, open_directory
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 MARKER = ".cacheadmin"
 LEDGER = ".ledger.json"

@@ -21,8 +21,8 @@ from functools import partial
 from itertools import islice
 
 from cacheadmin.evidence.tools import requirements_in
-from cacheadmin.fs.reading import ReadFailure, open_directory_beneath, read_file
-from cacheadmin.fs.walking import files_below
+from cacheadmin.fs.small_files import ReadFailure, open_directory_beneath, read_file
+from cacheadmin.fs.walk import files_below
 from cacheadmin.packages.names import normalized
 from cacheadmin.readers import Question, Readers, Unreadable, note_step
 from cacheadmin.text.timestamps import NANOSECONDS

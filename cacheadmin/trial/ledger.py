@@ -21,7 +21,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import Refused
-from cacheadmin.fs.reading import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.text.damage import DAMAGE
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
 from cacheadmin.values import frozen

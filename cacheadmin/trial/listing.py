@@ -16,7 +16,7 @@ from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.uv.cache_lock import SharedLock
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 
 @contextmanager

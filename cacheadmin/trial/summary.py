@@ -8,7 +8,7 @@ from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.trial.ledger import Spring, Trial
     from cacheadmin.trial.trials import Watched
 

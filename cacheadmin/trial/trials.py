@@ -25,16 +25,16 @@ from cacheadmin.trial.folder import (
     remove_trial_folder,
     trial_folder,
 )
-from cacheadmin.trial.judging import judge, prolonged
 from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.listing import prunes_kept_out
-from cacheadmin.trial.tripwires import Seen, Standing, Tripwires, open_content
+from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
+from cacheadmin.trial.verdicts import judge, prolonged
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
 
 # Tripwires that no environment knows, spread over the folder's order by chance.
 _DECOYS = 3
@@ -146,7 +146,7 @@ class Trials:
         ]
         return sorted(found, key=lambda one: (one.since_ns, one.entry))
 
-    def look(self) -> list[Seen]:
+    def look(self) -> list[SeenTripwire]:
         """Look at everything in our folder, decoys too; changes nothing."""
         return [self.tripwires.look(entry) for entry in self.tripwires.entries()]
 
@@ -381,7 +381,7 @@ class Trials:
         if self.fence is not None:
             self.fence()
 
-    def _adopt(self, seen: Iterable[Seen], moment_ns: int, rules: Rules) -> None:
+    def _adopt(self, seen: Iterable[SeenTripwire], moment_ns: int, rules: Rules) -> None:
         """Begin the trial of what has no record, or another link than the recorded one.
 
         Decoys without a record are known by their emptiness.
@@ -439,7 +439,7 @@ class Trials:
             self._write()
             self.tripwires.plant_decoy(decoy, moment_ns)
 
-    def _renew_decoys(self, seen: Iterable[Seen], moment_ns: int) -> None:
+    def _renew_decoys(self, seen: Iterable[SeenTripwire], moment_ns: int) -> None:
         if not self.entries():
             with prunes_kept_out(self.cache, 0.0) as alone:
                 if alone:
@@ -449,7 +449,7 @@ class Trials:
             one.entry
             for one in seen
             if one.entry in self.ledger.decoys
-            and one.standing not in (Standing.SILENT, Standing.SPRUNG)
+            and one.standing not in (TripwireStanding.SILENT, TripwireStanding.SPRUNG)
         ]
         self.ledger = self.ledger.without(
             [decoy for decoy in lost if self.tripwires.remove_decoy(decoy)]

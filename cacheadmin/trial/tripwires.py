@@ -91,11 +91,11 @@ import stat
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.asking_servers import ask_server
-from cacheadmin.fs.reading import kind_words, open_directory, open_directory_beneath
 from cacheadmin.fs.removal import Removed, remove_tree
-from cacheadmin.fs.renaming import exchange, move_to_free_name
+from cacheadmin.fs.rename import exchange, move_to_free_name
 from cacheadmin.fs.rights import give_rights, rights_below
+from cacheadmin.fs.server_questions import ask_server
+from cacheadmin.fs.small_files import kind_words, open_directory, open_directory_beneath
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import (
     entry_on_trial,
@@ -125,7 +125,7 @@ _TRIED_KINDS = frozenset({"archive", "environments"})
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 
-class Standing(StrEnum):
+class TripwireStanding(StrEnum):
     """What stands in the place of an entry on trial."""
 
     SILENT = "silent"
@@ -136,13 +136,13 @@ class Standing(StrEnum):
 
 
 @frozen
-class Seen:
+class SeenTripwire:
     """What a look at one entry on trial found."""
 
     entry: str
     """Path of the entry, relative to the cache."""
 
-    standing: Standing
+    standing: TripwireStanding
     """What stands in its place."""
 
     planted_ns: int | None = None
@@ -205,19 +205,19 @@ class Tripwires:
         name = trial_name(entry)
         return name is not None and _is_folder(self.folder.fd, name)
 
-    def look(self, entry: str) -> Seen:
+    def look(self, entry: str) -> SeenTripwire:
         """Return what stands in an entry's place."""
         if not self.holds(entry):
-            return Seen(entry, Standing.EMPTY)
+            return SeenTripwire(entry, TripwireStanding.EMPTY)
         status = self._at_origin(entry)
         if status is None:
-            return Seen(entry, Standing.TAKEN)
+            return SeenTripwire(entry, TripwireStanding.TAKEN)
         if not self._is_ours(entry, status):
-            return Seen(entry, Standing.FOREIGN, what=_words(status))
+            return SeenTripwire(entry, TripwireStanding.FOREIGN, what=_words(status))
         sprung = status.st_atime_ns != PAST_NS
-        return Seen(
+        return SeenTripwire(
             entry,
-            Standing.SPRUNG if sprung else Standing.SILENT,
+            TripwireStanding.SPRUNG if sprung else TripwireStanding.SILENT,
             planted_ns=status.st_mtime_ns,
             accessed_ns=status.st_atime_ns if sprung else None,
             link_inode=status.st_ino,

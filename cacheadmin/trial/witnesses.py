@@ -12,12 +12,12 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.processes import read_processes
+from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.opening import OpenCache
+    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.trial.trials import Who
 
 # A report names so many; one account may start thousands.

@@ -25,16 +25,16 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.accounting import PackedTally, Tally
 from cacheadmin.fs.extents import shared_extents
-from cacheadmin.fs.measuring import Walk
-from cacheadmin.fs.reading import ReadFailure, open_directory_beneath
+from cacheadmin.fs.measurement import Walk
+from cacheadmin.fs.small_files import ReadFailure, open_directory_beneath
 from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
-from cacheadmin.inventory.measuring import Counting, add_packed, parts_of, unmeasured
+from cacheadmin.inventory.measurement import Counting, add_packed, parts_of, unmeasured
 from cacheadmin.readers import Question
 from cacheadmin.state.archive_sizes import RememberedSize
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from cacheadmin.fs.charges import Charges
+    from cacheadmin.fs.charges import FilesystemCosts
     from cacheadmin.readers import Readers, Reply
 
 _DIST_INFO = ".dist-info"
@@ -84,10 +84,10 @@ def measure_archives(
     cache_fd: int,
     archives: Sequence[Archive],
     known: Mapping[ArchiveId, RememberedSize],
-    charges: Charges,
+    charges: FilesystemCosts,
 ) -> list[MeasuredArchive]:
     """Return what archives hold: as remembered while that is true, else as it is."""
-    looking = _Looking(cache_fd, {one.id: one for one in archives}, charges)
+    looking = _ArchiveLook(cache_fd, {one.id: one for one in archives}, charges)
     tasks = [ArchiveTask(one.id, _remembered(one, known)) for one in archives]
     question: Question[ArchiveTask, ArchivePart] = Question(
         looking.look,
@@ -130,11 +130,11 @@ def _measured(archive: Archive, reply: Reply[ArchiveTask, ArchivePart]) -> Measu
     return MeasuredArchive(archive, tally, remember, failures=tuple(failures))
 
 
-class _Looking:
+class _ArchiveLook:
     """Looks at archives, in a reader."""
 
     def __init__(
-        self, cache_fd: int, archives: Mapping[ArchiveId, Archive], charges: Charges
+        self, cache_fd: int, archives: Mapping[ArchiveId, Archive], charges: FilesystemCosts
     ) -> None:
         self._cache_fd = cache_fd
         self._archives = archives
@@ -182,7 +182,7 @@ def _probe(cache_fd: int, archive: Archive) -> str | None:
         os.close(fd)
 
 
-def _is_alone(cache_fd: int, path: str, charges: Charges) -> bool:
+def _is_alone(cache_fd: int, path: str, charges: FilesystemCosts) -> bool:
     """Whether a regular file has one name, and shares no extent."""
     folder, _, name = path.rpartition("/")
     try:

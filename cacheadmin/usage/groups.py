@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
 from cacheadmin.planner.git_packages import git_packages, one_package
-from cacheadmin.usage.by import By
+from cacheadmin.usage.groupings import By
 from cacheadmin.uv.layout import (
     ARCHIVES,
     OTHER_SUFFIXES,

@@ -6,24 +6,24 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.state.size_history import SizeRecord, open_size_history
-from cacheadmin.usage.by import By
+from cacheadmin.usage.groupings import By
 from cacheadmin.usage.groups import Sort
 
 if TYPE_CHECKING:
-    from cacheadmin.situation import Situation
-    from cacheadmin.usage.measuring import MeasuredCache
+    from cacheadmin.snapshot.snapshot import Snapshot
+    from cacheadmin.usage.measurement import MeasuredCache
 
 # The largest packages; the rest is what the total has more.
 _PACKAGES = 50
 
 
-def remember_size(situation: Situation, record: SizeRecord) -> str:
+def remember_size(snapshot: Snapshot, record: SizeRecord) -> str:
     """Add a record to the history, at most once an hour; return a warning or "".
 
     It never fails: a report is worth more than its place in a chart.
     """
     try:
-        open_size_history(situation.state).note(record)
+        open_size_history(snapshot.state).note(record)
     except CacheadminError as error:
         return error.message
     return ""

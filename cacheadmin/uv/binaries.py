@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterator
 from itertools import islice
 
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
-from cacheadmin.fs.reading import kind_words
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import kind_words
 from cacheadmin.uv.executables import LARGEST
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.uv.prune_words import prune_words

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 
 from cacheadmin.errors import CacheadminError, CacheBusy, NoRoom, NotPermitted, Refused
+from cacheadmin.fs.flock import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
 from cacheadmin.fs.free_space import is_full
-from cacheadmin.fs.locking import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.text.accounts import who_may
 

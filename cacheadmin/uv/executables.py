@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.uv.releases import parse_release
 from cacheadmin.values import frozen
 

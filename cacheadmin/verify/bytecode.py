@@ -12,7 +12,7 @@ old way to smuggle code. What can be told from its first 16 bytes:
 - By hash, checked: as above with the source's hash.
 - By hash, unchecked: Python uses it whatever the source says.
 
-Source: PEP 552, PEP 3147, importlib.
+SourceFile: PEP 552, PEP 3147, importlib.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Bytecode(Enum):
 
 
 @frozen
-class Source:
+class SourceFile:
     """What is known of the source beside a compiled file."""
 
     mtime_ns: int
@@ -60,7 +60,7 @@ def needs_content(header: bytes) -> bool:
     return _flags(header) == 0b11 and header[:4] == importlib.util.MAGIC_NUMBER
 
 
-def judge(header: bytes, path: str, source: Source | None) -> Bytecode:
+def judge(header: bytes, path: str, source: SourceFile | None) -> Bytecode:
     """Return what a compiled file's first 16 bytes make it to Python.
 
     The source's hash depends on the Python that made it: it is compared where
@@ -82,7 +82,7 @@ def judge(header: bytes, path: str, source: Source | None) -> Bytecode:
     return _judge_hash(header, source)
 
 
-def _judge_hash(header: bytes, source: Source) -> Bytecode:
+def _judge_hash(header: bytes, source: SourceFile) -> Bytecode:
     if not needs_content(header) or source.content is None:
         return Bytecode.OTHER_PYTHON
     same = header[8:16] == importlib.util.source_hash(source.content)

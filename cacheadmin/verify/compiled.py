@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 
 from cacheadmin.findings import Severity
-from cacheadmin.fs.reading import ReadFailure, open_file, read_file
+from cacheadmin.fs.small_files import ReadFailure, open_file, read_file
 from cacheadmin.verify.bytecode import (
     HEADER_BYTES,
     Bytecode,
-    Source,
+    SourceFile,
     is_cached,
     judge,
     needs_content,
 )
-from cacheadmin.verify.comparing import unreadable
+from cacheadmin.verify.comparison import unreadable
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.rights import touched
 
@@ -53,7 +53,7 @@ def _of_bytecode(verdict: Bytecode) -> tuple[VerifyRule, Severity, str]:
     return VerifyRule.BYTECODE_STALE, severity, verdict.value
 
 
-def _source(fd: int, name: str, path: str, *, content_too: bool) -> Source | None:
+def _source(fd: int, name: str, path: str, *, content_too: bool) -> SourceFile | None:
     """Return what is known of a compiled file's source, beside it or one folder up."""
     if is_cached(path):
         # The folder's own parent, whatever its name was changed to meanwhile.
@@ -69,4 +69,4 @@ def _source(fd: int, name: str, path: str, *, content_too: bool) -> Source | Non
     if content_too:
         read = read_file(source, _LARGEST_SOURCE, fd)
         content = None if isinstance(read, ReadFailure) else read
-    return Source(status.st_mtime_ns, status.st_size, content)
+    return SourceFile(status.st_mtime_ns, status.st_size, content)

@@ -15,14 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cacheadmin.findings import Severity
-from cacheadmin.fs.reading import (
+from cacheadmin.fs.small_files import (
     ReadFailure,
     open_directory,
     open_directory_beneath,
     read_file,
     read_file_and_status,
 )
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.records import MAX_BYTES, MAX_LINES, Line, Record, parse_record
 
@@ -47,7 +47,7 @@ _OF_ENVIRONMENT = re.compile(
 
 
 @dataclass(slots=True)
-class Contents:
+class ExpectedContents:
     """What an archive should hold, by its RECORDs."""
 
     is_environment: bool
@@ -76,13 +76,13 @@ class Contents:
         return self.is_environment and _OF_ENVIRONMENT.fullmatch(path) is not None
 
 
-def read_contents(archive_fd: int, uid: int) -> Contents:
+def read_contents(archive_fd: int, uid: int) -> ExpectedContents:
     """Return what an open archive, whose folder belongs to ``uid``, should hold.
 
     Raises OSError when it can't be listed.
     """
     names = os.listdir(archive_fd)
-    contents = Contents("pyvenv.cfg" in names)
+    contents = ExpectedContents("pyvenv.cfg" in names)
     if contents.is_environment:
         for base, infos in _site_packages(archive_fd, contents):
             for info in infos:
@@ -104,7 +104,7 @@ def read_contents(archive_fd: int, uid: int) -> Contents:
     return contents
 
 
-def _site_packages(archive_fd: int, contents: Contents) -> Iterator[tuple[str, list[str]]]:
+def _site_packages(archive_fd: int, contents: ExpectedContents) -> Iterator[tuple[str, list[str]]]:
     """Yield each site-packages folder of an environment with its dist-info folders."""
     for python in sorted(_listed(archive_fd, "lib", contents)):
         base = f"lib/{python}/site-packages"
@@ -112,7 +112,7 @@ def _site_packages(archive_fd: int, contents: Contents) -> Iterator[tuple[str, l
         yield base, sorted(name for name in names if name.endswith(_DIST_INFO))
 
 
-def _listed(archive_fd: int, path: str, contents: Contents) -> list[str]:
+def _listed(archive_fd: int, path: str, contents: ExpectedContents) -> list[str]:
     try:
         fd = open_directory_beneath(archive_fd, path)
         try:
@@ -127,7 +127,9 @@ def _listed(archive_fd: int, path: str, contents: Contents) -> list[str]:
         return []
 
 
-def _add_record(contents: Contents, archive_fd: int, info: str, base: str, uid: int) -> None:
+def _add_record(
+    contents: ExpectedContents, archive_fd: int, info: str, base: str, uid: int
+) -> None:
     path = f"{info}/RECORD"
     folder, _, _ = path.rpartition("/")
     try:

@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.locating import Place
+from cacheadmin.evidence.targets import TargetPlace
 from cacheadmin.findings import Severity
 from cacheadmin.inventory.entries import Archive
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
-from cacheadmin.verify.checking import Checked, Found, check_archive, check_deferred
+from cacheadmin.verify.check import CheckedArchive, ProblemGroup, check_archive, check_deferred
 from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.records import Line
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.locating import CacheLocator
+    from cacheadmin.evidence.targets import CacheLocator
     from cacheadmin.readers import ReaderLimits
 
 # Hashing the largest files of the largest wheels takes so long, on a slow core.
@@ -58,10 +58,10 @@ class LargeFile:
 
 
 @frozen
-class Answer:
-    """What a reader says of an archive: `Checked`, without what the asker knows."""
+class ArchiveAnswer:
+    """What a reader says of an archive: `CheckedArchive`, without what the asker knows."""
 
-    found: tuple[Found, ...]
+    found: tuple[ProblemGroup, ...]
     """What is wrong, by rule and severity: each has an example."""
     files: int
     """How many files were compared with RECORD, the deferred ones included."""
@@ -82,7 +82,7 @@ def check_all(
     archives: Sequence[Archive],
     jobs: int,
     done: Callable[[int], None],
-) -> list[Checked]:
+) -> list[CheckedArchive]:
     """Return each archive checked, with its large files, by so many workers.
 
     ``done`` is told how many archives are finished, but for their large files.
@@ -110,8 +110,8 @@ class _Questions:
 
     def __init__(self, place: Workplace) -> None:
         self._place = place
-        self.archive: Question[Archive, Answer] = Question(
-            self._check, Answer, whose=_owner, blame=_owner
+        self.archive: Question[Archive, ArchiveAnswer] = Question(
+            self._check, ArchiveAnswer, whose=_owner, blame=_owner
         )
         self.large_file: Question[LargeFile, tuple[Problem, ...]] = Question(
             self._check_later,
@@ -121,10 +121,10 @@ class _Questions:
             together=1,
         )
 
-    def _check(self, archive: Archive) -> Answer:
+    def _check(self, archive: Archive) -> ArchiveAnswer:
         place = self._place
         found = check_archive(place.cache_fd, place.cache_path, archive, self._where_in_cache)
-        return Answer(
+        return ArchiveAnswer(
             tuple(found.found.values()),
             found.files,
             found.bytes,
@@ -140,15 +140,15 @@ class _Questions:
 
     def _where_in_cache(self, text: str, folder: str) -> str | None:
         located = self._place.locator.locate(text, folder)
-        return located.path if located.place is Place.INSIDE else None
+        return located.path if located.place is TargetPlace.INSIDE else None
 
 
-def _checked(archive: Archive, answer: Answer | Unreadable) -> Checked:
+def _checked(archive: Archive, answer: ArchiveAnswer | Unreadable) -> CheckedArchive:
     if isinstance(answer, Unreadable):
-        checked = Checked(archive)
+        checked = CheckedArchive(archive)
         checked.add(_unread("", answer))
         return checked
-    return Checked(
+    return CheckedArchive(
         archive,
         {
             (one.examples[0].rule, one.examples[0].severity): one

@@ -14,7 +14,7 @@ import stat
 
 from cacheadmin.fs.access_lists import WRITE, access_of, read_access_list_at
 from cacheadmin.text.accounts import account_name, group_name
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
 from cacheadmin.verify.problems import Touched
 
 

@@ -23,9 +23,9 @@ SHAPES = ((2000, 8, 20), (2000, 1, 1))
 # it is part of the time: whole processes on both sides.
 _LOOK = """
 import sys
-from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.evidence.processes import read_processes
-from cacheadmin.inventory.opening import open_cache
+from cacheadmin.inventory.cache_folder import open_cache
 with open_cache(sys.argv[1]) as cache:
     found, _ = read_processes(CacheLocator(cache.identity, ["archive-v0"]))
 """

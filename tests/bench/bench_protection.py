@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.protect.planting import plant
+from cacheadmin.protect.planted_roots import plant
 from cacheadmin.protect.roots import WantedRoots, root_buckets, root_target
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.guards import guarding

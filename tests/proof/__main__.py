@@ -95,7 +95,7 @@ def _of_soak(figures: dict[str, Any]) -> tuple[str, str]:
     )
     wrong = len(figures["failures"]) + len(figures["leftovers"])
     share = figures["reclaimed share"]
-    return often, f"{wrong}; {share:.0%} of what nobody uses was reclaimed"
+    return often, f"{wrong}; {share:.0%} of what no user has was reclaimed"
 
 
 def _of_faults(figures: dict[str, Any]) -> tuple[str, str]:

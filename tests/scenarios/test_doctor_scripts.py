@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cacheadmin.doctor.damage import Damaged, Examination
-from cacheadmin.doctor.diagnosing import Diagnosis
+from cacheadmin.doctor.diagnosis import Diagnosis
 from cacheadmin.doctor.repairs import Repair, repair_of
 from cacheadmin.doctor.script_files import script_name, write_scripts
 from cacheadmin.doctor.scripts import script_for
@@ -27,7 +27,7 @@ from cacheadmin.evidence.facts import (
     EnvironmentStatus,
     LinkMode,
 )
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
 from tests.support.running_uv import binary_for, uv_environment

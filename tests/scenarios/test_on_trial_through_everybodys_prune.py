@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.inventory.reading import read_inventory
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.inventory.reader import read_inventory
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.protect.trial_roots import shield_of
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import nobody_named, open_trials

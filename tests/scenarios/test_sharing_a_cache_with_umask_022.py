@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.audit.running import run_audit
+from cacheadmin.audit.one_cache import run_audit
 from cacheadmin.findings import Finding
 from tests.support.auditing import Audited
 from tests.support.packages import Index
@@ -71,8 +71,8 @@ def findings_of(folder: Path, shared: SharedCache) -> list[Finding]:
     """Return what the rules about files find; the users have no accounts, so they are named."""
     uids = [str(user.uid) for user in shared.users]
     text = f"audit: {{foreign-owner: {{allow_users: {uids!r}}}}}\n"
-    with Audited(folder, shared.path).look(text) as situation:
-        return list(run_audit(situation, ABOUT_FILES).findings)
+    with Audited(folder, shared.path).look(text) as snapshot:
+        return list(run_audit(snapshot, ABOUT_FILES).findings)
 
 
 def test_setgid_and_a_default_list_let_users_of_old_and_new_releases_share(

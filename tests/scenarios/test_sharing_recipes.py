@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.uv_releases import NEWEST, REPOSITORY

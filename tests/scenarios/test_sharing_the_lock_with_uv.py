@@ -15,12 +15,12 @@ import pytest
 
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Moment
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune import transaction
-from cacheadmin.prune.last_look import Checked, LastLook
-from cacheadmin.prune.moving import move_out
-from cacheadmin.prune.running import run_prune
-from cacheadmin.situation import look_with
+from cacheadmin.prune.last_look import LastLook, StillRemovable
+from cacheadmin.prune.moves import move_out
+from cacheadmin.prune.run import run_prune
+from cacheadmin.snapshot.snapshot import look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
@@ -159,7 +159,7 @@ def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
     looks: list[int] = []
     look = LastLook.look
 
-    def look_while_somebody_prunes(last: LastLook, moment: Moment) -> Checked:
+    def look_while_somebody_prunes(last: LastLook, moment: Moment) -> StillRemovable:
         if moment is not Moment.UNDER_LOCK:
             return look(last, moment)
         looks.append(lock.stat().st_ino)
@@ -176,10 +176,10 @@ def test_a_prune_of_an_older_uv_that_deletes_the_lock_in_the_middle_is_noticed(
 
     monkeypatch.setattr(LastLook, "look", look_while_somebody_prunes)
     monkeypatch.setattr(transaction, "move_out", move)
-    with look_with(load_policy(str(policy))) as situation:
-        plan = situation.plan()
+    with look_with(load_policy(str(policy))) as snapshot:
+        plan = snapshot.plan()
         assert "builds-v0/.tmpabcdef" in {decision.path for decision in plan.removals}
-        result = run_prune(situation, plan, situation.sizing.of_plan(plan, kept=False))
+        result = run_prune(snapshot, plan, snapshot.sizing.of_plan(plan, kept=False))
     assert len(looks) == 2
     assert held == [(os.getpid(), False)], "the moves were made under the lock as it is now"
     assert not build.exists()

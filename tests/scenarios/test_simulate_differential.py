@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.inventory.reading import open_cache
-from cacheadmin.simulate.choosing import package_names
-from cacheadmin.simulate.simulating import Simulation, simulate_prune
+from cacheadmin.inventory.reader import open_cache
+from cacheadmin.simulate.release_choice import package_names
+from cacheadmin.simulate.simulation import Simulation, simulate_prune
 from tests.support.incident import reinstall_a_changed_tool
 from tests.support.mixed_cache import build_mixed_cache, deleted_tops, paths_of, spoiled_copy
 from tests.support.packages import Index

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin import situation as situation_module
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.situation import look_with
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.snapshot import snapshot as situation_module
+from cacheadmin.snapshot.snapshot import look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
 from tests.support.shared_cache import SharedCache, dangling_links
@@ -135,12 +135,12 @@ def test_a_clock_that_is_set_removes_nothing_that_a_steady_one_would_keep(
     cacheadmin("prune", file, code=0)
 
     def planned() -> set[str]:
-        with look_with(policy) as situation:
-            return {decision.path for decision in situation.plan().removals}
+        with look_with(policy) as snapshot:
+            return {decision.path for decision in snapshot.plan().removals}
 
     steady = planned()
     monkeypatch.setattr(situation_module, "now_ns", lambda: real() + years * YEAR_NS)
     assert planned() <= steady
-    with look_with(policy) as situation:
-        seen = {limit.id for limit in situation.plan().limits}
+    with look_with(policy) as snapshot:
+        seen = {limit.id for limit in snapshot.plan().limits}
     assert ("clock.set" in seen) is (years > 0)

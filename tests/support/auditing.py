@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.audit.running import run_audit
+from cacheadmin.audit.one_cache import run_audit
 from cacheadmin.findings import Finding
-from cacheadmin.situation import Situation, look_at
+from cacheadmin.snapshot.snapshot import Snapshot, look_at
 from tests.support.users import User
 
 ARCHIVE = "Hw3nR7kq0ZbT5mXc"
@@ -36,7 +36,7 @@ class Audited:
     cache: Path
 
     @contextmanager
-    def look(self, text: str = "") -> Iterator[Situation]:
+    def look(self, text: str = "") -> Iterator[Snapshot]:
         """Look at the cache under a policy with ``text`` added."""
         path = self.folder / "policy.yaml"
         path.write_text(
@@ -44,8 +44,8 @@ class Audited:
             f"state: sqlite:///{self.folder}/state.sqlite\n{text}"
         )
         path.chmod(0o644)
-        with look_at(str(path), report_clones=True) as situation:
-            yield situation
+        with look_at(str(path), report_clones=True) as snapshot:
+            yield snapshot
 
     def findings(self, rule: str, text: str = "", owner: User | None = None) -> list[Finding]:
         """Return what one rule finds, of one owner if given.
@@ -54,8 +54,8 @@ class Audited:
         """
         state = self.folder / "state.sqlite"
         before = state.read_bytes() if state.exists() else None
-        with self.look(text) as situation:
-            found = run_audit(situation, [rule]).findings
+        with self.look(text) as snapshot:
+            found = run_audit(snapshot, [rule]).findings
         if before is not None:
             state.write_bytes(before)
         else:
@@ -66,8 +66,8 @@ class Audited:
 
     def remember(self, text: str = "") -> None:
         """Record what is there, as a prune does at its end."""
-        with self.look(text) as situation:
-            situation.state.remember(situation.evidence.environments, situation.now_ns)
+        with self.look(text) as snapshot:
+            snapshot.state.remember(snapshot.evidence.environments, snapshot.now_ns)
 
 
 def name_of(user: User) -> str:

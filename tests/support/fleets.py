@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.observations import Observation, ObservedUse, Reach
-from cacheadmin.hosts.keeping import HostsTable
-from cacheadmin.inventory.opening import open_cache
+from cacheadmin.hosts.observation_store import HostsTable
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.state.store import open_state
 
 

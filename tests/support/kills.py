@@ -7,11 +7,11 @@ import subprocess
 import time
 from pathlib import Path
 
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.quarantine import open_quarantine
+from cacheadmin.prune.run import restore_run
 from cacheadmin.prune.run_lock import run_lock
-from cacheadmin.prune.running import restore_run
 from cacheadmin.prune.runs import list_runs
 from tests.support.cacheadmin_cli import Cacheadmin
 

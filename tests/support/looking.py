@@ -16,7 +16,7 @@ from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_enviro
 from cacheadmin.evidence.facts import Environment, EnvironmentKind
 from cacheadmin.evidence.questions import inodes_for, locator_for
 from cacheadmin.inventory.entries import Inventory
-from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
+from cacheadmin.inventory.reader import OpenCache, open_cache, read_inventory
 from cacheadmin.policy.model import Policy
 
 

@@ -14,19 +14,19 @@ from typing import Any
 from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import EnvironmentStatus, LinkMode
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.hosts.fleet import KnownHost, Standing
+from cacheadmin.hosts.fleet import HostStanding, KnownHost
 from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.facts import (
+    CacheReport,
     Disk,
+    EnvironmentFacts,
     Goal,
     Going,
-    Holder,
-    KnownEnvironment,
-    Overview,
+    HolderFacts,
     Part,
     Parts,
+    PastPrunes,
     PastRun,
-    Quarantine,
     ReleaseInUse,
 )
 from cacheadmin.planner.plan import Limit, Verdict
@@ -68,12 +68,12 @@ def record(day: int, teams: Mapping[str, int], packages: Mapping[str, int]) -> S
     return SizeRecord(NOW - day * DAY, total, 100, {"archive-v0": total}, teams, packages)
 
 
-def holder(name: str | None, bytes_: int) -> Holder:
+def holder(name: str | None, bytes_: int) -> HolderFacts:
     """Return somebody who holds one archive alone."""
-    return Holder(name, 1, 1, size(bytes_), size(bytes_), bytes_)
+    return HolderFacts(name, 1, 1, size(bytes_), size(bytes_), bytes_)
 
 
-def known(path: str, bytes_: int = MIB, **facts: Any) -> KnownEnvironment:
+def known(path: str, bytes_: int = MIB, **facts: Any) -> EnvironmentFacts:
     """Return an environment that holds one archive alone."""
     values: dict[str, Any] = {
         "kind": "venv",
@@ -88,7 +88,7 @@ def known(path: str, bytes_: int = MIB, **facts: Any) -> KnownEnvironment:
         "changed_ns": NOW - DAY,
         "holder": holder(path, bytes_),
     }
-    return KnownEnvironment(path, **(values | facts))
+    return EnvironmentFacts(path, **(values | facts))
 
 
 def finding(subject: str, detail: str, **facts: Any) -> Finding:
@@ -119,7 +119,7 @@ def a_trial(names: Sequence[str]) -> TrialSummary:
     )
 
 
-def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> Overview:
+def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> CacheReport:
     """Return an overview in which everything has these names, and four days of history."""
     sizes = {name: (number + 1) * MIB for number, name in enumerate(names)}
     total = sum(sizes.values())
@@ -157,16 +157,16 @@ def an_overview(names: Sequence[str] = ("six", "numpy"), **facts: Any) -> Overvi
         "holding_teams": tuple(holder(name, MIB) for name in (*names, None)),
         "releases": (ReleaseInUse("0.8.5", tuple(names), False, NOW),),
         "findings": tuple(finding(name, name, owner=name, fix=name) for name in names),
-        "quarantine": Quarantine(f"/{names[0]}", (run,)),
+        "quarantine": PastPrunes(f"/{names[0]}", (run,)),
         "trial": a_trial(names),
         "hosts": (
-            KnownHost("silent", Standing.MISSING, expected=True),
+            KnownHost("silent", HostStanding.MISSING, expected=True),
             *(
-                KnownHost(name, Standing.STALE, False, NOW, (name,), 5, 3, f"/{name}", name,
+                KnownHost(name, HostStanding.STALE, False, NOW, (name,), 5, 3, f"/{name}", name,
                           read_only=True, gaps=tuple(names) * 2)
                 for name in names
             ),
         ),
         "history": tuple(record(day, sizes, sizes) for day in (3, 2, 1, 0)),
     }  # fmt: skip
-    return Overview(**(values | facts))
+    return CacheReport(**(values | facts))

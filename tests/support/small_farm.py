@@ -15,14 +15,14 @@ from typing import Any
 
 import msgpack
 
-from cacheadmin.evidence.collecting import scan_candidates
+from cacheadmin.evidence.collection import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import Environment, EnvironmentKind
 from cacheadmin.evidence.look import Look
 from cacheadmin.evidence.memory import Memory
+from cacheadmin.inventory.cache_folder import OpenCache
 from cacheadmin.inventory.entries import Inventory
-from cacheadmin.inventory.opening import OpenCache
-from cacheadmin.inventory.reading import open_cache
+from cacheadmin.inventory.reader import open_cache
 from cacheadmin.policy.model import Policy
 from cacheadmin.readers import Question, ReaderLimits, Readers
 from cacheadmin.state.memory_file import MemoryFile

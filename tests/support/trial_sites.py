@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cacheadmin.inventory.opening import OpenCache, open_cache
+from cacheadmin.inventory.cache_folder import OpenCache, open_cache
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules, Trials, Watched, nobody_named, open_trials

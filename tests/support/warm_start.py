@@ -132,7 +132,7 @@ def _serve(connection: socket.socket) -> None:
 def _prepare() -> None:
     """Do once what every call would do: what is made on first use, and looking for garbage."""
     from cacheadmin.cli.app import build_program
-    from cacheadmin.policy.parsing import parse_policy
+    from cacheadmin.policy.parser import parse_policy
 
     build_program()
     parse_policy(b"name: warm\nversion: 1\ncache: /nonexistent\n", "warm.yaml")

@@ -14,9 +14,9 @@ import io
 import os
 from pathlib import Path
 
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.inventory.reading import read_inventory
-from cacheadmin.verify.checking import Found, check_archive, check_deferred
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.inventory.reader import read_inventory
+from cacheadmin.verify.check import ProblemGroup, check_archive, check_deferred
 
 
 def empty_cache(cache: Path) -> Path:
@@ -68,9 +68,9 @@ def write_archive(
     return archive
 
 
-def checked(cache: Path) -> dict[tuple[str, str], Found]:
+def checked(cache: Path) -> dict[tuple[str, str], ProblemGroup]:
     """Return what is wrong with a cache's archives, by rule and severity."""
-    found: dict[tuple[str, str], Found] = {}
+    found: dict[tuple[str, str], ProblemGroup] = {}
     with open_cache(str(cache)) as opened:
         for archive in read_inventory(opened).archives.values():
             one = check_archive(opened.fd, opened.identity.path, archive, lambda *_: None)
@@ -79,7 +79,7 @@ def checked(cache: Path) -> dict[tuple[str, str], Found]:
                     one.add(problem)
             for (rule, severity), problems in one.found.items():
                 for problem in problems.examples:
-                    total = found.setdefault((rule.value, severity.value), Found())
+                    total = found.setdefault((rule.value, severity.value), ProblemGroup())
                     total.add(problem)
                 total.count += problems.count - len(problems.examples)
     return found

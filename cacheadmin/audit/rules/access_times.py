@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class AccessTimes(Rule):
@@ -28,7 +28,7 @@ class AccessTimes(Rule):
     )
     fix = "let nothing but cacheadmin clean this cache"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding for the cache's mount."""
         filesystem = subject.case.evidence.filesystem
         if not filesystem.keeps_access_times:

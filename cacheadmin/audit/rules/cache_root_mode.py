@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import (
+from cacheadmin.audit.shared_rights import (
     Sharing,
     groups_of,
     has_account,
@@ -17,17 +17,17 @@ from cacheadmin.audit.sharing import (
     members_words,
 )
 from cacheadmin.audit.sharing_commands import enter_command, share_command
-from cacheadmin.audit.survey_tallies import Problem
+from cacheadmin.audit.survey.tallies import SurveyProblem
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ENTER, Access, access_of, read_access_lists
-from cacheadmin.fs.reading import open_directory
+from cacheadmin.fs.small_files import open_directory
 from cacheadmin.text.accounts import account_name, group_name
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class CacheRootMode(Rule):
@@ -49,7 +49,7 @@ class CacheRootMode(Rule):
     )
     fix = "chgrp GROUP CACHE && chmod 2775 CACHE && setfacl -d -m u::rwx,g::rwx,o::rx CACHE"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each thing that is wrong with the root or the way to it."""
         sharing = subject.survey.sharing
         if not sharing.is_shared:
@@ -59,7 +59,7 @@ class CacheRootMode(Rule):
             yield self._without_account(subject, sharing.root.uid)
         yield from self._way(subject, sharing)
 
-    def _without_account(self, subject: Subject, uid: int) -> Finding:
+    def _without_account(self, subject: AuditTarget, uid: int) -> Finding:
         """Return what to do about a root whose owner is only a number here.
 
         A container, or another host, may know that account: who made entries
@@ -67,7 +67,9 @@ class CacheRootMode(Rule):
         """
         detail = f"the root folder belongs to uid {uid}, which has no account"
         entries = sum(
-            count.count for count in subject.survey.tallies.each(Problem.OWNED) if count.uid == uid
+            count.count
+            for count in subject.survey.tallies.each(SurveyProblem.OWNED)
+            if count.uid == uid
         )
         if not entries:
             path = shell_word(subject.cache_path)
@@ -81,11 +83,11 @@ class CacheRootMode(Rule):
             "uses it; never chown the folder away from it",
         )
 
-    def _not_shared(self, subject: Subject, sharing: Sharing) -> Finding:
+    def _not_shared(self, subject: AuditTarget, sharing: Sharing) -> Finding:
         owner, group = account_name(sharing.root.uid), group_name(sharing.root.gid)
         others = {
             count.uid
-            for count in subject.survey.tallies.each(Problem.OWNED)
+            for count in subject.survey.tallies.each(SurveyProblem.OWNED)
             if count.uid not in (0, sharing.root.uid)
         }
         detail = f"only {owner} can write in the root folder (mode {sharing.mode:04o}"
@@ -107,7 +109,7 @@ class CacheRootMode(Rule):
             share_command(subject.cache_path, subject.policy, sharing, users),
         )
 
-    def _bits(self, subject: Subject, sharing: Sharing) -> Iterator[Finding]:
+    def _bits(self, subject: AuditTarget, sharing: Sharing) -> Iterator[Finding]:
         path = shell_word(subject.cache_path)
         if sharing.by_owning_group and not sharing.mode & stat.S_ISGID and not sharing.inherits:
             yield self._about(
@@ -135,7 +137,7 @@ class CacheRootMode(Rule):
                 f"setfacl -d -m u::rwx,g::rwx,m::rwx {path}",
             )
 
-    def _way(self, subject: Subject, sharing: Sharing) -> Iterator[Finding]:
+    def _way(self, subject: AuditTarget, sharing: Sharing) -> Iterator[Finding]:
         folder = os.path.dirname(subject.cache_path)
         while True:
             access, mode = _rights(folder)
@@ -162,7 +164,7 @@ class CacheRootMode(Rule):
                 fix=f"{enter_command(folder, sharing)}, or chmod o+x {quoted}",
             )
 
-    def _about(self, subject: Subject, severity: Severity, detail: str, fix: str) -> Finding:
+    def _about(self, subject: AuditTarget, severity: Severity, detail: str, fix: str) -> Finding:
         owner = account_name(subject.survey.sharing.root.uid)
         finding = self.finding(subject.cache_path, detail, owner=owner, fix=fix)
         return replace(finding, severity=severity)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.thresholds import FromPolicy, Kind
+from cacheadmin.audit.thresholds import FromPolicy, ThresholdKind
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.quantities import Share
 from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class CacheSize(Rule):
@@ -26,13 +26,13 @@ class CacheSize(Rule):
     rationale = "A full filesystem stops all users' installs at once, of everything that is on it."
     fix = "see what takes the room with `cacheadmin usage`, then prune"
     thresholds: ClassVar[Mapping[str, Any]] = {
-        "max_size": FromPolicy("prune.budget.max_size", Kind.SIZE),
-        "max_files": FromPolicy("prune.budget.max_files", Kind.COUNT),
-        "min_free": FromPolicy("prune.budget.min_free", Kind.SIZE_OR_SHARE),
+        "max_size": FromPolicy("prune.budget.max_size", ThresholdKind.SIZE),
+        "max_files": FromPolicy("prune.budget.max_files", ThresholdKind.COUNT),
+        "min_free": FromPolicy("prune.budget.min_free", ThresholdKind.SIZE_OR_SHARE),
         "warn_at": Share(90.0),
     }
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield an error for each limit that is passed, a warning from ``warn_at`` of it on.
 
         The cache is measured only when a size or number is asked for: allocated
@@ -52,8 +52,8 @@ class CacheSize(Rule):
         if thresholds["min_free"] is not None:
             yield from self._free(subject, thresholds)
 
-    def _free(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
-        filesystem = os.fstatvfs(subject.situation.cache.fd)
+    def _free(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+        filesystem = os.fstatvfs(subject.snapshot.cache.fd)
         # What plain users can still take: root's reserve helps no user's install.
         free = filesystem.f_bavail * filesystem.f_frsize
         wanted = thresholds["min_free"]
@@ -63,7 +63,7 @@ class CacheSize(Rule):
         yield from self._judge(subject, words, _share(wanted, free), thresholds)
 
     def _judge(
-        self, subject: Subject, words: str, share: float, thresholds: Mapping[str, Any]
+        self, subject: AuditTarget, words: str, share: float, thresholds: Mapping[str, Any]
     ) -> Iterator[Finding]:
         if share * 100 < thresholds["warn_at"].percent:
             return

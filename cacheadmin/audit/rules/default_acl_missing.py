@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import Sharing, members_words
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.shared_rights import Sharing, members_words
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     list_words,
@@ -20,10 +20,10 @@ from cacheadmin.audit.survey_words import (
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, AccessList, keeps_access_lists
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class DefaultAclMissing(Rule):
@@ -43,7 +43,7 @@ class DefaultAclMissing(Rule):
     )
     fix = "give the root, and these folders, a default access list"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what the root lacks, or a finding for each owner of folders that lack it."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
         if sharing.default is None:
@@ -53,7 +53,7 @@ class DefaultAclMissing(Rule):
         if not sharing.has_default_for_members(sharing.default):
             # A list that gives too little is for `cache-root-mode` to say.
             return
-        for count in tallies.each_owner(Problem.NO_DEFAULT_LIST):
+        for count in tallies.each_owner(SurveyProblem.NO_DEFAULT_LIST):
             words = number_words(count, "folder", "folders")
             yield self.finding(
                 subject_of(subject, count),
@@ -69,13 +69,13 @@ class DefaultAclMissing(Rule):
                 count=count.count,
             )
 
-    def _root(self, subject: Subject) -> Finding:
+    def _root(self, subject: AuditTarget) -> Finding:
         survey = subject.survey
         sharing, path = survey.sharing, shell_word(subject.cache_path)
         members = members_words(sharing)
-        makers = {count.uid for count in survey.tallies.each(Problem.OWNED)} - {0}
-        closed = {count.uid for count in survey.tallies.each(Problem.CLOSED_FOLDER)}
-        if not keeps_access_lists(subject.situation.cache.fd):
+        makers = {count.uid for count in survey.tallies.each(SurveyProblem.OWNED)} - {0}
+        closed = {count.uid for count in survey.tallies.each(SurveyProblem.CLOSED_FOLDER)}
+        if not keeps_access_lists(subject.snapshot.cache.fd):
             finding = self.finding(
                 subject.cache_path,
                 "this filesystem keeps no access lists: every member needs umask 002, or what "

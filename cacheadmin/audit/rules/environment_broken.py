@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class EnvironmentBroken(Rule):
@@ -27,11 +27,11 @@ class EnvironmentBroken(Rule):
     )
     fix = "cacheadmin doctor POLICY says how to repair each"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an environment, cached ones too; it counts links."""
         yield from bounded(self._found(subject))
 
-    def _found(self, subject: Subject) -> Iterator[Finding]:
+    def _found(self, subject: AuditTarget) -> Iterator[Finding]:
         for environment in subject.case.evidence.environments:
             if not environment.broken_links:
                 continue
@@ -41,8 +41,8 @@ class EnvironmentBroken(Rule):
                 environment.path,
                 f"{format_count(environment.broken_links, 'link')} into this cache lead"
                 f"{'s' if environment.broken_links == 1 else ''} nowhere{of_what}",
-                owner=subject.situation.owner_of(environment),
+                owner=subject.snapshot.owner_of(environment),
                 fix=f"{subject.command('doctor')} says how to repair it",
                 count=environment.broken_links,
-                team=subject.situation.team_of(environment),
+                team=subject.snapshot.team_of(environment),
             )

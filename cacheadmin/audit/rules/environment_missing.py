@@ -9,10 +9,10 @@ from cacheadmin.audit.owners import bounded
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Environment, RememberedEnvironment
 
 _EXPECTED = frozenset({"registry", "include", "remembered"})
@@ -35,11 +35,11 @@ class EnvironmentMissing(Rule):
     )
     fix = "if it is gone for good: cacheadmin venv remove POLICY PATH; else mount it here"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an environment, with how it is known and what it last linked."""
         yield from bounded(self._found(subject))
 
-    def _found(self, subject: Subject) -> Iterator[Finding]:
+    def _found(self, subject: AuditTarget) -> Iterator[Finding]:
         remembered = {memory.path: memory for memory in subject.case.evidence.remembered}
         for environment in subject.case.outside_environments:
             if environment.status is not EnvironmentStatus.MISSING:
@@ -51,7 +51,7 @@ class EnvironmentMissing(Rule):
 
     def _missing(
         self,
-        subject: Subject,
+        subject: AuditTarget,
         environment: Environment,
         known: list[str],
         memory: RememberedEnvironment | None,
@@ -71,5 +71,5 @@ class EnvironmentMissing(Rule):
             f"known by {' and '.join(known)}, and not found on this host{last}",
             owner=None if uid is None else subject.case.user(uid),
             fix=fix,
-            team=subject.situation.team_of(environment),
+            team=subject.snapshot.team_of(environment),
         )

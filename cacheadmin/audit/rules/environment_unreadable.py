@@ -12,7 +12,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.teams import team_of
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Unseen
 
 
@@ -29,7 +29,7 @@ class EnvironmentUnreadable(Rule):
     rationale = "What it links is unknown, so what it could link is kept, or goes on trial at most."
     fix = "run cacheadmin as root, or let the account of run_as read it"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding for each thing that could not be looked at, with the reason."""
         yield from bounded(
             self._unreadable(subject, unseen)
@@ -37,7 +37,7 @@ class EnvironmentUnreadable(Rule):
             if unseen.what in _WORDS and unseen.hides_archives
         )
 
-    def _unreadable(self, subject: Subject, unseen: Unseen) -> Finding:
+    def _unreadable(self, subject: AuditTarget, unseen: Unseen) -> Finding:
         refused = unseen.what == "environment" and subject.policy.venvs.unreadable == "refuse"
         ending = "; the policy refuses to prune because of it" if refused else ""
         what = _A_HOME if unseen.trial_suffices else _WORDS[unseen.what]

@@ -13,11 +13,11 @@ from cacheadmin.audit.owners import (
 )
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.owners import Owned
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class EnvironmentUnregistered(Rule):
@@ -32,7 +32,7 @@ class EnvironmentUnregistered(Rule):
     )
     fix = "register it: cacheadmin venv add POLICY PATH"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an owner, where the policy has a registry or names trees."""
         if not declares_environments(subject):
             return
@@ -54,7 +54,7 @@ class EnvironmentUnregistered(Rule):
             )
 
 
-def _fix(subject: Subject, owned: Owned) -> str:
+def _fix(subject: AuditTarget, owned: Owned) -> str:
     if subject.policy.venvs.registry is None:
         return "name it, or the tree it lies in, in venvs.include or venvs.discover"
     add = subject.command("venv add", owned.paths[0])

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import Sharing, groups_of, has_account, members_words
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import examples_words, number_words, owner_of, subject_of
+from cacheadmin.audit.shared_rights import Sharing, groups_of, has_account, members_words
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import examples_words, number_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class ForeignOwner(Rule):
@@ -33,11 +33,11 @@ class ForeignOwner(Rule):
     fix = "name them in the rule's allow_users, or give their entries to a member"
     thresholds: ClassVar[Mapping[str, Any]] = {"allow_users": ()}
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each such owner."""
         sharing = subject.survey.sharing
         allowed = set(thresholds["allow_users"])
-        for count in subject.survey.tallies.each_owner(Problem.OWNED):
+        for count in subject.survey.tallies.each_owner(SurveyProblem.OWNED):
             if count.uid is not None and {str(count.uid), account_name(count.uid)} & allowed:
                 continue
             reason = _why_foreign(sharing, count.uid)

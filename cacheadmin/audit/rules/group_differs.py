@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     owner_of,
@@ -15,11 +15,11 @@ from cacheadmin.audit.survey_words import (
 )
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.accounts import group_name
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class GroupDiffers(Rule):
@@ -38,21 +38,21 @@ class GroupDiffers(Rule):
     )
     fix = "set the setgid bit on every folder, and the group on what was made before"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
         if not sharing.by_owning_group:
             return
         group = group_name(sharing.root.gid)
         quoted = shell_word(group)
-        for counts in tallies.of_owners(Problem.OTHER_GROUP, Problem.NO_SETGID):
+        for counts in tallies.of_owners(SurveyProblem.OTHER_GROUP, SurveyProblem.NO_SETGID):
             first = next(iter(counts.values()))
             said, actions = [], []
-            if (count := counts.get(Problem.OTHER_GROUP)) is not None:
+            if (count := counts.get(SurveyProblem.OTHER_GROUP)) is not None:
                 number = format_count(count.count, "entry", "entries")
                 said.append(f"{number} not of the cache's group {group}: {examples_words(count)}")
                 actions.append(f"! -group {quoted} -exec chgrp -h {quoted} {{}} +")
-            if (count := counts.get(Problem.NO_SETGID)) is not None:
+            if (count := counts.get(SurveyProblem.NO_SETGID)) is not None:
                 number = format_count(count.count, "folder")
                 said.append(
                     f"{number} without the setgid bit, so what is made there gets its maker's own "

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import examples_words, number_words, owner_of, subject_of
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import examples_words, number_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.sizes import format_size
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class HardlinksOutside(Rule):
@@ -32,9 +32,9 @@ class HardlinksOutside(Rule):
     )
     fix = "register the environments that use them: cacheadmin venv discover, cacheadmin venv add"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner and bucket."""
-        for count in subject.survey.tallies.each(Problem.HARDLINKED):
+        for count in subject.survey.tallies.each(SurveyProblem.HARDLINKED):
             words = number_words(count, "file", "files")
             have = "has a name" if count.count == 1 else "have names"
             yield self.finding(

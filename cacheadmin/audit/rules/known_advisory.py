@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.evict.holding import holders, processes_of
+from cacheadmin.evict.package_users import holders, processes_of
 from cacheadmin.evict.wanted import Wanted
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import ArchiveContent
 from cacheadmin.packages.names import normalized
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.audit.advisories import Advisory
-    from cacheadmin.audit.subject import Subject
-    from cacheadmin.evict.holding import Holder
+    from cacheadmin.audit.target import AuditTarget
+    from cacheadmin.evict.package_users import PackageUser
     from cacheadmin.inventory.entries import ArchiveId
 
 Release = tuple[str, str | None]
@@ -36,7 +36,7 @@ class KnownAdvisory(Rule):
     )
     fix = "cacheadmin evict POLICY NAME==VERSION takes it out of the cache, and names who has it"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a release, and one an environment that has such releases."""
         if subject.advisories is None:
             return
@@ -49,7 +49,7 @@ class KnownAdvisory(Rule):
         wanted = [Wanted(package, version) for package, version in hit if version is not None]
         archives = [archive for release in hit for archive in releases[release]]
         holding = holders(case, wanted, archives) if hit else []
-        by_package: dict[str, list[Holder]] = defaultdict(list)
+        by_package: dict[str, list[PackageUser]] = defaultdict(list)
         for holder in holding:
             for text in holder.packages:
                 by_package[text].append(holder)
@@ -63,7 +63,7 @@ class KnownAdvisory(Rule):
                 count=max(1, len(releases[package, version])),
             )
         yield from self._environments(subject, holding)
-        look = subject.situation.collected.look
+        look = subject.snapshot.collected.look
         running = processes_of(case, look.processes, holding, archives, look.readers)
         for process in running:
             yield self.finding(
@@ -73,7 +73,7 @@ class KnownAdvisory(Rule):
                 fix="end it, or restart it when its environment is repaired",
             )
 
-    def _environments(self, subject: Subject, holding: list[Holder]) -> Iterator[Finding]:
+    def _environments(self, subject: AuditTarget, holding: list[PackageUser]) -> Iterator[Finding]:
         for holder in holding:
             uid = holder.environment.uid
             yield self.finding(
@@ -85,10 +85,10 @@ class KnownAdvisory(Rule):
             )
 
 
-def _releases(subject: Subject) -> dict[Release, list[ArchiveId]]:
+def _releases(subject: AuditTarget) -> dict[Release, list[ArchiveId]]:
     """Return every release that is in the cache, on trial or installed, with its archives."""
     found: dict[Release, list[ArchiveId]] = defaultdict(list)
-    inventory = subject.situation.inventory
+    inventory = subject.snapshot.inventory
     for archive in inventory.archives.values():
         if archive.content is ArchiveContent.WHEEL and archive.package is not None:
             found[normalized(archive.package), archive.version].append(archive.id)
@@ -115,8 +115,8 @@ def _words(found: list[Advisory]) -> str:
     return f"{ids}{summary}{remedy}"
 
 
-def _where(subject: Subject, release: Release) -> str:
-    inventory = subject.situation.inventory
+def _where(subject: AuditTarget, release: Release) -> str:
+    inventory = subject.snapshot.inventory
     package, version = release
 
     def same(name: str | None, other: str | None) -> bool:
@@ -135,7 +135,7 @@ def _where(subject: Subject, release: Release) -> str:
     return f"in the cache: {', '.join(parts)}" if parts else "not in the cache any more"
 
 
-def _who(subject: Subject, having: list[str]) -> str:
+def _who(subject: AuditTarget, having: list[str]) -> str:
     if having:
         return f"installed in {', '.join(join_some(having))}"
     if subject.case.gaps:

@@ -10,10 +10,10 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.audit.thresholds import Words
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Environment
 
 
@@ -36,7 +36,7 @@ class LinkModeUnwanted(Rule):
         "allow": Words((), tuple(mode.value for mode in LinkMode))
     }
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an owner; it counts environments."""
         allowed = _allowed(subject, thresholds["allow"])
         wrong = [
@@ -66,7 +66,7 @@ class LinkModeUnwanted(Rule):
 _PREFERRED = (LinkMode.HARDLINK, LinkMode.CLONE, LinkMode.COPY, LinkMode.SYMLINK)
 
 
-def _allowed(subject: Subject, wanted: tuple[str, ...]) -> frozenset[LinkMode]:
+def _allowed(subject: AuditTarget, wanted: tuple[str, ...]) -> frozenset[LinkMode]:
     if not wanted:
         refused = subject.policy.links.symlink == "refuse"
         return frozenset(LinkMode) - ({LinkMode.SYMLINK} if refused else set())

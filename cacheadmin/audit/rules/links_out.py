@@ -7,17 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import examples_words, owner_of, subject_of
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import examples_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 _WHERE = {
-    Problem.LINK_FOLLOWED: "where uv follows",
-    Problem.LINK_OUT: "where no uv follows",
+    SurveyProblem.LINK_FOLLOWED: "where uv follows",
+    SurveyProblem.LINK_OUT: "where no uv follows",
 }
 
 
@@ -33,9 +33,11 @@ class LinksOut(Rule):
     )
     fix = "find out who made the link, then remove it; let no user prune before"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner and bucket."""
-        for counts in subject.survey.tallies.of(Problem.LINK_FOLLOWED, Problem.LINK_OUT):
+        for counts in subject.survey.tallies.of(
+            SurveyProblem.LINK_FOLLOWED, SurveyProblem.LINK_OUT
+        ):
             first = next(iter(counts.values()))
             said = [
                 f"{format_count(count.count, 'link')} out of the cache "
@@ -48,7 +50,7 @@ class LinksOut(Rule):
                 owner=owner_of(first),
                 count=sum(count.count for count in counts.values()),
             )
-            if Problem.LINK_FOLLOWED in counts:
+            if SurveyProblem.LINK_FOLLOWED in counts:
                 yield finding
             else:
                 fix = "nothing has to be done; look at it if you don't know the package"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.owners import leads_into_cache
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import groups_of, has_account, members_words
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.shared_rights import groups_of, has_account, members_words
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     find_below_as_owner,
@@ -22,14 +22,14 @@ from cacheadmin.audit.survey_words import (
 from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.fs.access_lists import ALL, READ, WRITE, access_of, read_access_list_at
-from cacheadmin.fs.reading import kind_words
+from cacheadmin.fs.small_files import kind_words
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
 from cacheadmin.uv.releases import takes_cache_lock
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.release_trace import ReleaseTrace
 
 _NAME = ".lock"
@@ -52,12 +52,12 @@ class LockFile(Rule):
     )
     fix = "as their owner: chmod 0666 CACHE/.lock CACHE/sdists-v*/.git"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what is wrong with the files, and who holds the lock that is no uv."""
         yield from self._file(subject)
         sharing = subject.survey.sharing
         if sharing.is_shared:
-            for count in subject.survey.tallies.each(Problem.CLOSED_MARKER):
+            for count in subject.survey.tallies.each(SurveyProblem.CLOSED_MARKER):
                 words = number_words(count, "build marker", "build markers")
                 yield self.finding(
                     subject_of(subject, count),
@@ -71,8 +71,8 @@ class LockFile(Rule):
                 )
         yield from self._foreign_holders(subject)
 
-    def _file(self, subject: Subject) -> Iterator[Finding]:
-        root_fd, sharing = subject.situation.cache.fd, subject.survey.sharing
+    def _file(self, subject: AuditTarget) -> Iterator[Finding]:
+        root_fd, sharing = subject.snapshot.cache.fd, subject.survey.sharing
         path = f"{subject.cache_path}/{_NAME}"
         try:
             status = os.stat(_NAME, dir_fd=root_fd, follow_symlinks=False)
@@ -101,7 +101,7 @@ class LockFile(Rule):
                 ),
             )
 
-    def _missing(self, subject: Subject, path: str) -> Iterator[Finding]:
+    def _missing(self, subject: AuditTarget, path: str) -> Iterator[Finding]:
         """Yield that users of uv 0.8.19 or later can't make the lock they need."""
         kept_out = sorted(_locked_out(subject))
         if kept_out:
@@ -115,8 +115,8 @@ class LockFile(Rule):
                 count=len(kept_out),
             )
 
-    def _foreign_holders(self, subject: Subject) -> Iterator[Finding]:
-        for holder in subject.situation.evidence.lock_holders:
+    def _foreign_holders(self, subject: AuditTarget) -> Iterator[Finding]:
+        for holder in subject.snapshot.evidence.lock_holders:
             if holder.is_uv is not False or holder.is_guard or not holder.exclusive:
                 continue
             if holder.waiting or holder.unlinked:
@@ -136,7 +136,7 @@ def _wants_lock(trace: ReleaseTrace) -> bool:
     return trace.version is None or takes_cache_lock(trace.version) is not False
 
 
-def _locked_out(subject: Subject) -> set[int]:
+def _locked_out(subject: AuditTarget) -> set[int]:
     """Return users of releases that take the lock who may make nothing in the root folder.
 
     They use this cache: they wrote to it, or an environment of theirs links into it.

@@ -13,7 +13,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import LockHolder
 
 
@@ -36,7 +36,7 @@ class LockHeldLong(Rule):
     fix = "end or restart it, or set lock.busy: concurrent to prune beside it"
     thresholds: ClassVar[Mapping[str, Any]] = {"older_than": timedelta(days=1)}
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a holder."""
         case = subject.case
         longest_ago = case.now_ns - nanoseconds(thresholds["older_than"])

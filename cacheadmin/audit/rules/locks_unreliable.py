@@ -10,7 +10,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class LocksUnreliable(Rule):
@@ -29,7 +29,7 @@ class LocksUnreliable(Rule):
     )
     fix = "prune while no other host installs, or mount it with locks that reach the server"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding for the cache's mount."""
         filesystem = subject.case.evidence.filesystem
         if subject.case.lock_proves_absence:

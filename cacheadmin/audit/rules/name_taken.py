@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.registry import taken_names
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.protect.planting import foreign_folders
+from cacheadmin.protect.planted_roots import foreign_folders
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class NameTaken(Rule):
@@ -30,10 +30,10 @@ class NameTaken(Rule):
     )
     fix = "look at it, and remove it or give it another name"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each name."""
         yield from self._in_registry(subject)
-        for path, problem in foreign_folders(subject.situation.cache.fd):
+        for path, problem in foreign_folders(subject.snapshot.cache.fd):
             place = f"{subject.cache_path}/{path}"
             try:
                 owner = account_name(os.lstat(place).st_uid)
@@ -43,13 +43,13 @@ class NameTaken(Rule):
             fix += subject.command("protect")
             yield self.finding(place, f"{path} of {owner}: {problem}", owner=owner, fix=fix)
 
-    def _in_registry(self, subject: Subject) -> Iterator[Finding]:
+    def _in_registry(self, subject: AuditTarget) -> Iterator[Finding]:
         folder = subject.policy.venvs.registry
         if folder is None:
             return
         environments = subject.case.evidence.environments
         owners = {found.path: found.uid for found in environments if found.uid is not None}
-        for name, uid, meant in taken_names(folder, owners, subject.situation.readers):
+        for name, uid, meant in taken_names(folder, owners, subject.snapshot.readers):
             owner, place = account_name(uid), f"{folder}/{name}"
             yield self.finding(
                 place,

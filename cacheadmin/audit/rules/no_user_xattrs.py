@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class NoUserXattrs(Rule):
@@ -24,7 +24,7 @@ class NoUserXattrs(Rule):
     )
     fix = "keep the cache on a filesystem with user attributes, or back up the state"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding for the cache's filesystem, where the policy needs attributes."""
         prune = subject.policy.prune
         keys = ["prune.unused.after"] * (prune.unused.after is not None)

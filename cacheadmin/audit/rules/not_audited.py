@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class NotAudited(Rule):
@@ -21,7 +21,7 @@ class NotAudited(Rule):
     rationale = "Nothing is known of it: an audit that leaves it out must not look clean."
     fix = "do what the reason says, and audit it again"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield nothing: what fails is found where it fails (``failed``)."""
         return iter(())
 

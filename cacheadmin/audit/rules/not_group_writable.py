@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import members_words
-from cacheadmin.audit.survey_tallies import Count, Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.shared_rights import members_words
+from cacheadmin.audit.survey.tallies import Count, SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     of_owner,
@@ -17,16 +17,16 @@ from cacheadmin.audit.survey_words import (
     subject_of,
 )
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 _WORDS = {
-    Problem.CLOSED_FOLDER: ("folder",),
-    Problem.STICKY_FOLDER: ("sticky folder",),
-    Problem.CLOSED_LOCK: ("lock file",),
-    Problem.CLOSED_INNER_FOLDER: (
+    SurveyProblem.CLOSED_FOLDER: ("folder",),
+    SurveyProblem.STICKY_FOLDER: ("sticky folder",),
+    SurveyProblem.CLOSED_LOCK: ("lock file",),
+    SurveyProblem.CLOSED_INNER_FOLDER: (
         "folder inside finished entries",
         "folders inside finished entries",
     ),
@@ -36,7 +36,7 @@ _WORDS = {
 class NotGroupWritable(Rule):
     """What uv makes entries in, or opens for writing, and only its maker can.
 
-    ``audit.survey_zones`` says which folders those are, and how that was found out.
+    ``audit.survey.zones`` says which folders those are, and how that was found out.
     """
 
     id = "not-group-writable"
@@ -51,27 +51,27 @@ class NotGroupWritable(Rule):
         "what was made before"
     )
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner, and one for what could not be looked at."""
         survey = subject.survey
         if survey.sharing.is_shared:
             for counts in survey.tallies.of_owners(
-                Problem.CLOSED_FOLDER,
-                Problem.STICKY_FOLDER,
-                Problem.CLOSED_LOCK,
-                Problem.CLOSED_INNER_FOLDER,
+                SurveyProblem.CLOSED_FOLDER,
+                SurveyProblem.STICKY_FOLDER,
+                SurveyProblem.CLOSED_LOCK,
+                SurveyProblem.CLOSED_INNER_FOLDER,
             ):
                 yield self._closed(subject, counts)
         if survey.tallies.unread_count:
             yield self._unread(subject)
 
-    def _closed(self, subject: Subject, counts: Mapping[Problem, Count]) -> Finding:
+    def _closed(self, subject: AuditTarget, counts: Mapping[SurveyProblem, Count]) -> Finding:
         first = next(iter(counts.values()))
         number = " and ".join(
             format_count(count.count, *_WORDS[problem]) for problem, count in counts.items()
         )
         examples = ", ".join(examples_words(count) for count in counts.values())
-        harmless = counts.keys() == {Problem.CLOSED_INNER_FOLDER}
+        harmless = counts.keys() == {SurveyProblem.CLOSED_INNER_FOLDER}
         effect = (
             "installs work, but only root and their owner can remove them"
             if harmless
@@ -87,7 +87,7 @@ class NotGroupWritable(Rule):
         )
         return replace(finding, severity=Severity.INFO) if harmless else finding
 
-    def _unread(self, subject: Subject) -> Finding:
+    def _unread(self, subject: AuditTarget) -> Finding:
         tallies = subject.survey.tallies
         named = ", ".join(f"{failure.path} ({failure.reason})" for failure in tallies.unread)
         more = tallies.unread_count - len(tallies.unread)
@@ -103,10 +103,10 @@ class NotGroupWritable(Rule):
         return replace(finding, severity=Severity.WARNING)
 
 
-def _repair(counts: Mapping[Problem, Count]) -> tuple[str, str]:
+def _repair(counts: Mapping[SurveyProblem, Count]) -> tuple[str, str]:
     folders = ("-type d", "-exec chmod g+rwxs,-t {} +")
     locks = ("-type f -name '*.lock'", "-exec chmod a+rw {} +")
-    if Problem.CLOSED_LOCK not in counts:
+    if SurveyProblem.CLOSED_LOCK not in counts:
         return folders
     if len(counts) == 1:
         return locks

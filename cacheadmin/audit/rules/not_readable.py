@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.sharing import Sharing, members_words
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.shared_rights import Sharing, members_words
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     of_owner,
@@ -18,11 +18,11 @@ from cacheadmin.audit.survey_words import (
 )
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.accounts import group_name
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class NotReadable(Rule):
@@ -42,12 +42,12 @@ class NotReadable(Rule):
     )
     fix = "as their owner: chmod g+rX on what is closed; the root's default list keeps it open"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner."""
         sharing, tallies = subject.survey.sharing, subject.survey.tallies
-        for counts in tallies.of_owners(Problem.UNREADABLE_ARCHIVE, Problem.UNREADABLE):
+        for counts in tallies.of_owners(SurveyProblem.UNREADABLE_ARCHIVE, SurveyProblem.UNREADABLE):
             first = next(iter(counts.values()))
-            stops = Problem.UNREADABLE_ARCHIVE in counts
+            stops = SurveyProblem.UNREADABLE_ARCHIVE in counts
             number = sum(count.count for count in counts.values())
             words = format_count(number, "entry", "entries")
             effect = "whose installs of it fail" if stops else "who downloads all of it again"

@@ -12,12 +12,12 @@ from cacheadmin.evidence.pins import SUFFIX
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Pin, Unseen
 
 
@@ -33,7 +33,7 @@ class PinsBroken(Rule):
     )
     fix = "cacheadmin pin list POLICY shows them; remove it, or pin what was meant"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an unreadable file, and one an author for pins of nothing."""
         for unseen in subject.case.evidence.unseen:
             if unseen.what == "pin":
@@ -54,7 +54,7 @@ class PinsBroken(Rule):
                 count=len(pins),
             )
 
-    def _unreadable(self, subject: Subject, unseen: Unseen) -> Finding:
+    def _unreadable(self, subject: AuditTarget, unseen: Unseen) -> Finding:
         effect = "; it could pin anything, so nothing is pruned" if unseen.hides_archives else ""
         return self.finding(
             unseen.path,
@@ -64,7 +64,7 @@ class PinsBroken(Rule):
         )
 
 
-def _removal(subject: Subject, unseen: Unseen) -> str:
+def _removal(subject: AuditTarget, unseen: Unseen) -> str:
     """Return what takes an unreadable pin away; what it should keep only its author knows."""
     if not unseen.path.endswith(SUFFIX) or unseen.uid is None:
         # A whole folder: which pins are too many, or in the way, the list says.
@@ -76,7 +76,7 @@ def _removal(subject: Subject, unseen: Unseen) -> str:
     return f"{who}{remove}; pin again what it should keep: {again}"
 
 
-def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
+def _pins_of_nothing(subject: AuditTarget) -> Iterator[Pin]:
     """Yield the pins in force that keep no entry; those of one target are all alike.
 
     A pin of a path keeps the bucket it lies in as well, be the path there or not.
@@ -88,7 +88,7 @@ def _pins_of_nothing(subject: Subject) -> Iterator[Pin]:
     kept |= {pin.target for _, pin in pinned_packages(case)}
     paths = {pin.path for pin in case.evidence.pins if pin.path is not None}
     named = {path: NamedFolder(f"{subject.cache_path}/{path}") for path in sorted(paths)}
-    answers = subject.situation.readers.ask_all(PRESENT, named.values())
+    answers = subject.snapshot.readers.ask_all(PRESENT, named.values())
     # What no reader could look at may be there.
     there = {path for path, answer in zip(named, answers, strict=True) if answer is not False}
     for pin in case.evidence.pins:

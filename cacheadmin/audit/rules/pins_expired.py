@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.planner.pins import is_expired
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Pin
 
 
@@ -27,7 +27,7 @@ class PinsExpired(Rule):
     rationale = "It keeps nothing any more; who still relies on it does not know."
     fix = "cacheadmin pin remove POLICY TARGET, or pin it again with a later end"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an author; it counts pins."""
         case = subject.case
         by_author: dict[int, list[Pin]] = defaultdict(list)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.rights import other_writer, other_writers, writers_of_folders
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.fs.resolving import resolve
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.state.location import sqlite_path
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 
 if TYPE_CHECKING:
     from cacheadmin.audit.rights import Writer
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 _REGISTRY_MODE = 0o1777
 _QUARANTINE = "quarantine"
@@ -37,7 +37,7 @@ class PolicyFile(Rule):
     )
     fix = "chmod go-w it, and give it to root"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a path and person; a folder above several of them once."""
         seen: set[str] = set()
         for what, path in self._own_paths(subject):
@@ -59,14 +59,14 @@ class PolicyFile(Rule):
             yield from self._registry(registry, seen)
 
     @staticmethod
-    def _own_paths(subject: Subject) -> Iterator[tuple[str, str]]:
-        loaded = subject.situation.loaded
+    def _own_paths(subject: AuditTarget) -> Iterator[tuple[str, str]]:
+        loaded = subject.snapshot.loaded
         if loaded.path is not None:
             yield "the policy", loaded.path
-        state = sqlite_path(subject.situation.state.url)
+        state = sqlite_path(subject.snapshot.state.url)
         if state is not None:
             yield "the state", state
-        quarantine = choose_quarantine(subject.policy, subject.situation.cache).path
+        quarantine = choose_quarantine(subject.policy, subject.snapshot.cache).path
         # In a cache that is a mount point, every user may write above it, and every
         # report says so already.
         if not quarantine.startswith(f"{subject.cache_path}/"):
@@ -82,9 +82,9 @@ class PolicyFile(Rule):
             writer.path, f"{what}: {writer.path}{above} {writer.who}", owner=writer.owner, fix=fix
         )
 
-    def _readable_state(self, subject: Subject) -> Iterator[Finding]:
+    def _readable_state(self, subject: AuditTarget) -> Iterator[Finding]:
         """Yield a remark when every user can read of every user's environments."""
-        path = sqlite_path(subject.situation.state.url)
+        path = sqlite_path(subject.snapshot.state.url)
         if path is None:
             return
         try:
@@ -103,9 +103,9 @@ class PolicyFile(Rule):
                 severity=Severity.INFO,
             )
 
-    def _readable_password(self, subject: Subject) -> Iterator[Finding]:
+    def _readable_password(self, subject: AuditTarget) -> Iterator[Finding]:
         """Yield a warning when the state's password stands where every user can read it."""
-        path = subject.situation.loaded.path
+        path = subject.snapshot.loaded.path
         credentials = (subject.policy.state or "").partition("://")[2].rpartition("@")[0]
         if path is None or not credentials.partition(":")[2]:
             return

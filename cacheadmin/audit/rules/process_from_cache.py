@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Process
 
 
@@ -34,7 +34,7 @@ class ProcessFromCache(Rule):
     fix = "restart it now and then, or give it an environment of its own: uv tool install"
     thresholds: ClassVar[Mapping[str, Any]] = {"older_than": timedelta(days=7)}
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a user, the oldest first; it counts processes."""
         case = subject.case
         longest_ago = case.now_ns - nanoseconds(thresholds["older_than"])

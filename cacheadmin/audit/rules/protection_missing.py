@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.protect.protecting import check_protection
-from cacheadmin.text.counting import format_count
+from cacheadmin.protect.protection import check_protection
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class ProtectionMissing(Rule):
@@ -26,13 +26,13 @@ class ProtectionMissing(Rule):
     )
     fix = "cacheadmin protect"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding where roots are missing, one for each bucket that has a problem.
 
         Asked only of a cache that ``protect.enabled`` protects, or that
         an admin protected by hand.
         """
-        protection = check_protection(subject.situation)
+        protection = check_protection(subject.snapshot)
         if not (subject.policy.protect.enabled or protection.is_there):
             return
         fix = subject.command("protect")

@@ -14,13 +14,13 @@ from cacheadmin.policy.quantities import duration_words
 from cacheadmin.prune.journal import SETTLED
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
-    from cacheadmin.prune.quarantine import Quarantine
+    from cacheadmin.audit.target import AuditTarget
+    from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.prune.runs import Run
 
 
@@ -41,14 +41,14 @@ class QuarantineOverdue(Rule):
         "unfinished_after": timedelta(hours=6),
     }
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for all overdue runs together, and one for each that has no end.
 
         ``slack`` is added to ``quarantine.keep``; a run younger than
         ``unfinished_after`` may still be at work.
         """
         try:
-            with existing_quarantine(subject.policy, subject.situation.cache) as quarantine:
+            with existing_quarantine(subject.policy, subject.snapshot.cache) as quarantine:
                 if quarantine is not None:
                     yield from self._runs(subject, quarantine, thresholds)
         except (NotPermitted, Refused) as error:
@@ -58,9 +58,9 @@ class QuarantineOverdue(Rule):
             yield replace(unseen, severity=Severity.INFO) if mild else unseen
 
     def _runs(
-        self, subject: Subject, quarantine: Quarantine, thresholds: Mapping[str, Any]
+        self, subject: AuditTarget, quarantine: QuarantineFolder, thresholds: Mapping[str, Any]
     ) -> Iterator[Finding]:
-        now_ns = subject.situation.now_ns
+        now_ns = subject.snapshot.now_ns
         keep_ns = nanoseconds(subject.policy.quarantine.keep + thresholds["slack"])
         ids = quarantine.run_ids()
         runs = {run.run_id: run for run in list_runs(quarantine)}
@@ -76,8 +76,10 @@ class QuarantineOverdue(Rule):
         if overdue:
             yield self._overdue(subject, quarantine, overdue)
 
-    def _overdue(self, subject: Subject, quarantine: Quarantine, runs: list[Run]) -> Finding:
-        now_ns = subject.situation.now_ns
+    def _overdue(
+        self, subject: AuditTarget, quarantine: QuarantineFolder, runs: list[Run]
+    ) -> Finding:
+        now_ns = subject.snapshot.now_ns
         age = format_age(_begun_ns(runs[0].run_id), now_ns)
         size = format_size(sum(run.bytes for run in runs))
         keep = duration_words(subject.policy.quarantine.keep)
@@ -92,14 +94,14 @@ class QuarantineOverdue(Rule):
 
     def _unfinished(
         self,
-        subject: Subject,
-        quarantine: Quarantine,
+        subject: AuditTarget,
+        quarantine: QuarantineFolder,
         run_id: str,
         run: Run | None,
         begun_ns: int,
     ) -> Finding:
         state = "its journal can't be read" if run is None else f"it is {run.state.value}"
-        age = format_age(begun_ns, subject.situation.now_ns)
+        age = format_age(begun_ns, subject.snapshot.now_ns)
         return self.finding(
             f"{quarantine.path}/{run_id}",
             f"run {run_id} of {age} ago did not come to its end: {state}",

@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class ReadOnlyCache(Rule):
@@ -28,7 +28,7 @@ class ReadOnlyCache(Rule):
     )
     fix = "mount it for writing; a filesystem that went read-only by itself has errors: see dmesg"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding for the cache's mount."""
         filesystem = subject.case.evidence.filesystem
         if filesystem.read_only:

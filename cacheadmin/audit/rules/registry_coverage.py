@@ -10,10 +10,10 @@ from cacheadmin.audit.owners import declares_environments, is_declared, leads_in
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.quantities import Share
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Environment
 
 
@@ -30,7 +30,7 @@ class RegistryCoverage(Rule):
     fix = "ask the team to register its environments: cacheadmin venv add POLICY PATH"
     thresholds: ClassVar[Mapping[str, Any]] = {"minimum": Share(90)}
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a team; it counts the environments not covered."""
         if not declares_environments(subject):
             return
@@ -38,13 +38,13 @@ class RegistryCoverage(Rule):
         teams: dict[str | None, list[Environment]] = defaultdict(list)
         for environment in subject.case.outside_environments:
             if leads_into_cache(environment):
-                teams[subject.situation.team_of(environment)].append(environment)
+                teams[subject.snapshot.team_of(environment)].append(environment)
         for team, environments in teams.items():
             missed = [e for e in environments if not is_declared(e)]
             covered = 100 * (len(environments) - len(missed)) / len(environments)
             if covered >= minimum:
                 continue
-            owners = sorted({subject.situation.owner_of(e) or "unknown" for e in missed})
+            owners = sorted({subject.snapshot.owner_of(e) or "unknown" for e in missed})
             yield self.finding(
                 team or "no team",
                 f"registry, include and discover cover {len(environments) - len(missed)} of "

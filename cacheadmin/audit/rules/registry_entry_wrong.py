@@ -13,11 +13,11 @@ from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.registry import ReaderEyes, registered
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.counting import format_count
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class RegistryEntryWrong(Rule):
@@ -36,14 +36,14 @@ class RegistryEntryWrong(Rule):
     )
     fix = "register the folder with pyvenv.cfg in it, and remove the wrong link"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a registrant; it counts links."""
         folder = subject.policy.venvs.registry
         targets = set(_no_environments(subject))
         if folder is None or not targets:
             return
         wrong: dict[int | None, list[str]] = defaultdict(list)
-        for found in registered(folder, eyes=ReaderEyes(subject.situation.readers)):
+        for found in registered(folder, eyes=ReaderEyes(subject.snapshot.readers)):
             if isinstance(found, Candidate) and found.path in targets:
                 wrong[found.registrant].append(found.path)
         for uid, paths in wrong.items():
@@ -61,7 +61,7 @@ class RegistryEntryWrong(Rule):
             )
 
 
-def _no_environments(subject: Subject) -> Iterator[str]:
+def _no_environments(subject: AuditTarget) -> Iterator[str]:
     """Yield what is in the registry, was looked at, and is no environment.
 
     From the scan, which looks at each folder once however many links lead there.
@@ -73,18 +73,18 @@ def _no_environments(subject: Subject) -> Iterator[str]:
         and found.complete
         and found.status is not EnvironmentStatus.MISSING
     ]
-    kinds = subject.situation.readers.ask_all(KIND, seen)
+    kinds = subject.snapshot.readers.ask_all(KIND, seen)
     for named, kind in zip(seen, kinds, strict=True):
         if kind is None:
             yield named.path
 
 
-def _environments_inside(subject: Subject, paths: Sequence[str]) -> dict[str, str]:
+def _environments_inside(subject: AuditTarget, paths: Sequence[str]) -> dict[str, str]:
     """Return words for those folders that have an environment in them."""
     words = {}
     asked = [(path, name) for path in paths for name in ("venv", ".venv")]
     folders = [NamedFolder(f"{path}/{name}") for path, name in asked]
-    kinds = subject.situation.readers.ask_all(KIND, folders)
+    kinds = subject.snapshot.readers.ask_all(KIND, folders)
     for (path, name), kind in zip(asked, kinds, strict=True):
         if isinstance(kind, EnvironmentKind):
             words[path] = f"{path} (its {name} is one)"

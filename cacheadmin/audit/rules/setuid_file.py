@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import examples_words, owner_of, subject_of
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import examples_words, owner_of, subject_of
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 _WORDS = {
-    Problem.SETUID: ("setuid or setgid file",),
-    Problem.SPECIAL: ("device, socket or FIFO", "devices, sockets or FIFOs"),
+    SurveyProblem.SETUID: ("setuid or setgid file",),
+    SurveyProblem.SPECIAL: ("device, socket or FIFO", "devices, sockets or FIFOs"),
 }
 
 
@@ -33,7 +33,7 @@ class SetuidFile(Rule):
     )
     fix = "find out who put it there, then remove it"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner and bucket."""
         for counts in subject.survey.tallies.of(*_WORDS):
             first = next(iter(counts.values()))

@@ -9,12 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.thresholds import FromPolicy, Kind
+from cacheadmin.audit.thresholds import FromPolicy, ThresholdKind
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class StaleObservation(Rule):
@@ -29,19 +29,19 @@ class StaleObservation(Rule):
     )
     fix = "see whether the timer or cron job on that host still runs"
     thresholds: ClassVar[Mapping[str, Any]] = {
-        "max_age": FromPolicy("hosts.max_age", Kind.DURATION),
+        "max_age": FromPolicy("hosts.max_age", ThresholdKind.DURATION),
         "slack": timedelta(hours=2),
     }
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each host of the state that is late by more than ``slack``.
 
         A cache that is older than that and of which nothing was ever recorded
         is a remark. A clock that ran ahead is not held against its host.
         """
-        situation = subject.situation
+        snapshot = subject.snapshot
         oldest_ns = nanoseconds(thresholds["max_age"] + thresholds["slack"])
-        moments = situation.state.clocks()
+        moments = snapshot.state.clocks()
         if not moments and self._age_of_cache_ns(subject) > oldest_ns:
             never = self.finding(
                 subject.cache_path,
@@ -50,21 +50,20 @@ class StaleObservation(Rule):
             )
             yield replace(never, severity=Severity.INFO)
         for host, wall_ns in sorted(moments.items()):
-            if situation.now_ns - wall_ns > oldest_ns:
-                here = host == situation.host_time.host
+            if snapshot.now_ns - wall_ns > oldest_ns:
+                here = host == snapshot.host_time.host
                 name = os.uname().nodename if here else host
                 yield self.finding(
                     name,
-                    f"the last prune on host {name} was "
-                    f"{format_age(wall_ns, situation.now_ns)} ago",
+                    f"the last prune on host {name} was {format_age(wall_ns, snapshot.now_ns)} ago",
                     fix=subject.command("prune") if here else "",
                 )
 
     @staticmethod
-    def _age_of_cache_ns(subject: Subject) -> int:
+    def _age_of_cache_ns(subject: AuditTarget) -> int:
         """Return how long ago uv made the cache: its tag is written once, at the first use."""
         try:
-            tag = os.stat("CACHEDIR.TAG", dir_fd=subject.situation.cache.fd, follow_symlinks=False)
+            tag = os.stat("CACHEDIR.TAG", dir_fd=subject.snapshot.cache.fd, follow_symlinks=False)
         except OSError:
             return 0
-        return subject.situation.now_ns - tag.st_mtime_ns
+        return subject.snapshot.now_ns - tag.st_mtime_ns

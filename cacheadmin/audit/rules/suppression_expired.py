@@ -10,7 +10,7 @@ from cacheadmin.audit.suppressions import has_expired
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class SuppressionExpired(Rule):
@@ -22,13 +22,13 @@ class SuppressionExpired(Rule):
     rationale = "What it accepted for a time is shown again, and an admin has to decide again."
     fix = "remove it from audit.suppress in the policy, or give it a later day and its reason"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an expired suppression; its subject is the policy's file."""
-        situation = subject.situation
+        snapshot = subject.snapshot
         for suppression in subject.policy.audit.suppress:
-            if has_expired(suppression, situation.now_ns):
+            if has_expired(suppression, snapshot.now_ns):
                 yield self.finding(
-                    situation.loaded.path or subject.policy.name,
+                    snapshot.loaded.path or subject.policy.name,
                     f"the suppression of {suppression.rule} for {suppression.subject} "
                     f"expired after {suppression.expires} ({suppression.reason})",
                 )

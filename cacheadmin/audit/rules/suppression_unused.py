@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.policy.model import Suppression
 
 
@@ -22,7 +22,7 @@ class SuppressionUnused(Rule):
     rationale = "Nothing is wrong any more, or its subject or owner is misspelled."
     fix = "remove it from audit.suppress in the policy, or correct it"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield nothing: only when all other rules are done it is known (``unused``)."""
         return iter(())
 

@@ -9,7 +9,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class UnknownBucket(Rule):
@@ -23,7 +23,7 @@ class UnknownBucket(Rule):
     )
     fix = "cacheadmin uv learn PATH-OF-THAT-UV, or install a newer cacheadmin"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a bucket, with its newest writer as its owner."""
         for bucket in subject.case.inventory.buckets:
             if subject.case.is_known(bucket):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.audit.releases_in_use import binary_of, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.escaping import shell_word
-from cacheadmin.text.joining import join_some
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.lists import join_some
 from cacheadmin.uv.releases import newest_known
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.release_trace import ReleaseTrace
 
 
@@ -30,7 +30,7 @@ class UnknownRelease(Rule):
     )
     fix = "cacheadmin uv learn PATH-OF-THAT-UV, or install a newer cacheadmin"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a release, with who uses it."""
         case = subject.case
         by_version: dict[str, list[ReleaseTrace]] = defaultdict(list)

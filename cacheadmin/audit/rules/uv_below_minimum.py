@@ -10,7 +10,7 @@ from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class UvBelowMinimum(Rule):
@@ -25,7 +25,7 @@ class UvBelowMinimum(Rule):
     )
     fix = "upgrade uv: `uv self update`"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a user, with every release below and its newest evidence."""
         minimum = subject.policy.uv.minimum
         for user in users_with(subject, lambda trace: is_before(trace, minimum)):

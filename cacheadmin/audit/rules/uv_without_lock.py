@@ -10,10 +10,10 @@ from cacheadmin.audit.owners import leads_into_cache
 from cacheadmin.audit.releases_in_use import is_before, upgrade_words, users_with
 from cacheadmin.audit.rule import Rule
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 # Source: uv #15888; run 0.8.18 and 0.8.19 (facts section 4).
 _FIRST_WITH_LOCK = "0.8.19"
@@ -36,7 +36,7 @@ class UvWithoutLock(Rule):
     )
     fix = "upgrade uv: `uv self update`"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding a user, with the releases and how many environments they endanger."""
         linking = sum(map(leads_into_cache, subject.case.outside_environments))
         protected = subject.policy.protect.enabled

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
-from cacheadmin.audit.survey_tallies import Problem
-from cacheadmin.audit.survey_words import (
+from cacheadmin.audit.survey.tallies import SurveyProblem
+from cacheadmin.audit.survey.words import (
     examples_words,
     find_as_owner,
     number_words,
@@ -20,7 +20,7 @@ from cacheadmin.audit.survey_words import (
 from cacheadmin.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from cacheadmin.audit.subject import Subject
+    from cacheadmin.audit.target import AuditTarget
 
 
 class WorldWritable(Rule):
@@ -35,10 +35,10 @@ class WorldWritable(Rule):
     )
     fix = "take the right to write from others: chmod o-w"
 
-    def check(self, subject: Subject, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
+    def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield a finding for each owner; a remark where no other user gets that far."""
-        reachable = os.fstat(subject.situation.cache.fd).st_mode & stat.S_IXOTH
-        for count in subject.survey.tallies.each_owner(Problem.WORLD_WRITABLE):
+        reachable = os.fstat(subject.snapshot.cache.fd).st_mode & stat.S_IXOTH
+        for count in subject.survey.tallies.each_owner(SurveyProblem.WORLD_WRITABLE):
             words = number_words(count, "entry", "entries")
             reason = "" if reachable else " (only the root folder keeps strangers out)"
             finding = self.finding(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.kinds import NamedFolder
-from cacheadmin.evidence.searching import SearchTask
+from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.tree_searches import search_trees
 

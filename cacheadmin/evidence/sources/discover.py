@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.patterns import matches
-from cacheadmin.evidence.searching import SearchTask
+from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.tree_searches import Search, moments, search_again, search_trees
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.patterns import matches
-from cacheadmin.evidence.searching import SearchTask
+from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import holders_of_traces
 from cacheadmin.evidence.tree_searches import search_trees

@@ -15,7 +15,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
 from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
-from cacheadmin.inventory.reading import InterpreterEntries, interpreter_prefixes
+from cacheadmin.inventory.reader import InterpreterEntries, interpreter_prefixes
 
 if TYPE_CHECKING:
     from cacheadmin.readers import Unreadable

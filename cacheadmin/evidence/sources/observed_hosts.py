@@ -17,7 +17,7 @@ from cacheadmin.evidence.observations import (
     of_hosts,
 )
 from cacheadmin.policy.host_names import expected_hosts
-from cacheadmin.text.escaping import shell_word
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:

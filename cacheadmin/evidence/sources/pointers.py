@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.inventory.contents import Contents
-from cacheadmin.inventory.entries import Inventory, Unreadable, archive_path, lies_in
+from cacheadmin.inventory.contents import EntriesByKind
+from cacheadmin.inventory.entries import Inventory, UnreadEntry, archive_path, lies_in
 from cacheadmin.inventory.pointer_folders import FoldersTask
 
 
@@ -44,7 +44,7 @@ class Pointers:
         (reply,) = look.readers.replies(
             look.questions.pointers, (task,), deadline_seconds=look.deadline_seconds
         )
-        found = Contents()
+        found = EntriesByKind()
         for part in reply.parts:
             found.add(part)
         written = list(_written(planned, found))
@@ -71,7 +71,7 @@ def _leads_to_archives(folder: str) -> bool:
     return not folder.startswith("interpreter-")
 
 
-def _unseen(one: Unreadable) -> Unseen:
+def _unseen(one: UnreadEntry) -> Unseen:
     return Unseen("cache", one.path, one.reason, hides_archives=True, uid=one.uid)
 
 
@@ -95,7 +95,7 @@ def _all_below(
             yield environment.path, reason
 
 
-def _written(planned: _Planned, found: Contents) -> Iterator[tuple[str, str]]:
+def _written(planned: _Planned, found: EntriesByKind) -> Iterator[tuple[str, str]]:
     for pointer in found.wheel_pointers:
         if planned.pointers.get(pointer.path) == pointer.archives:
             continue

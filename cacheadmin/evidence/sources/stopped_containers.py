@@ -21,7 +21,7 @@ from cacheadmin.evidence.containers import (
 )
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.look import Facts
-from cacheadmin.evidence.searching import SearchTask
+from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import homes_of_accounts
 from cacheadmin.evidence.tree_searches import search_trees

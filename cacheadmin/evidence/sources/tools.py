@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.searching import ToolFolder, tool_folder_of
+from cacheadmin.evidence.search import ToolFolder, tool_folder_of
 from cacheadmin.evidence.sources.discover import facts_of
 from cacheadmin.evidence.traces import homes_of_accounts
 from cacheadmin.evidence.tree_searches import search_tool_folders

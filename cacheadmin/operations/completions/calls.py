@@ -26,7 +26,7 @@ _KINDS = {"POLICY": POLICY, "FILE": FILE, "PATH": FILE, "RUN": RUN}
 
 
 @frozen
-class Option:
+class CalledOption:
     """One option with all its spellings."""
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Call:
     """The words that call it, without the program's name; empty for the program itself."""
     help: str
     """What it does, in one sentence without a full stop."""
-    options: tuple[Option, ...]
+    options: tuple[CalledOption, ...]
     """Its options, ``--help`` the last."""
     commands: tuple[tuple[str, str], ...] = ()
     """The commands of a group: (name, help); empty for a command."""
@@ -85,7 +85,7 @@ def calls_of(
         yield from calls_of(found, choices, (*words, name))
 
 
-_HELP = Option(("-h", "--help"), "Print help and leave")
+_HELP = CalledOption(("-h", "--help"), "Print help and leave")
 
 
 def _options(command: Any) -> Iterator[Any]:
@@ -94,14 +94,14 @@ def _options(command: Any) -> Iterator[Any]:
             yield parameter
 
 
-def _option(parameter: Any, known: Mapping[str, tuple[str, ...]]) -> Option:
+def _option(parameter: Any, known: Mapping[str, tuple[str, ...]]) -> CalledOption:
     names = (*parameter.opts, *parameter.secondary_opts)
     text = _sentence(parameter.help or "")
     if parameter.is_flag or parameter.count:
-        return Option(names, text)
+        return CalledOption(names, text)
     choices = _choices(parameter) or known.get(names[0], ())
     takes = POLICY if "--policy" in names else OTHER if choices else FILE
-    return Option(names, text, takes, choices, parameter.multiple)
+    return CalledOption(names, text, takes, choices, parameter.multiple)
 
 
 def _choices(parameter: Any) -> tuple[str, ...]:

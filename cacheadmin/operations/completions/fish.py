@@ -9,7 +9,7 @@ from cacheadmin.operations.completions.calls import FILE, POLICY, RUN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cacheadmin.operations.completions.calls import Call, Option
+    from cacheadmin.operations.completions.calls import Call, CalledOption
 
 _HEAD = """\
 # fish completion of cacheadmin. Made by `make completions`: do not edit.
@@ -139,7 +139,7 @@ def _lines(call: Call) -> Iterator[str]:
         yield f"{here}' {_option(option)}"
 
 
-def _option(option: Option) -> str:
+def _option(option: CalledOption) -> str:
     parts = [f"-l {n[2:]}" if n.startswith("--") else f"-s {n[1:]}" for n in option.names]
     if option.choices:
         parts.append(f"-x -a {_quoted(' '.join(option.choices))}")

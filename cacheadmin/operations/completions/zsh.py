@@ -9,7 +9,7 @@ from cacheadmin.operations.completions.calls import FILE, POLICY, RUN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from cacheadmin.operations.completions.calls import Call, Option
+    from cacheadmin.operations.completions.calls import Call, CalledOption
 
 _HEAD = """\
 #compdef cacheadmin
@@ -111,7 +111,7 @@ def _name(words: tuple[str, ...]) -> str:
     return "_".join(("_cacheadmin", *words))
 
 
-def _option(option: Option) -> str:
+def _option(option: CalledOption) -> str:
     value = ""
     if option.choices:
         value = f":value:({' '.join(option.choices)})"

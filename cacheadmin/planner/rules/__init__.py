@@ -14,8 +14,8 @@ from cacheadmin.planner.rules.builds import builds
 from cacheadmin.planner.rules.environments import environments
 from cacheadmin.planner.rules.files import files
 from cacheadmin.planner.rules.git_sources import git_sources
+from cacheadmin.planner.rules.interface import Rule, Ruling
 from cacheadmin.planner.rules.revisions import revisions
-from cacheadmin.planner.rules.ruling import Rule, Ruling
 from cacheadmin.planner.rules.strays import strays
 from cacheadmin.planner.rules.wheels import wheels
 

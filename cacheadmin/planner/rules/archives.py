@@ -15,15 +15,15 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.uv.layout import is_content_made_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from cacheadmin.inventory.entries import Archive, ArchiveId
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.planner.reasons import Why
 
 
@@ -42,7 +42,7 @@ _OF_ARCHIVES = {
 }
 
 
-def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
+def archives(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on every archive."""
     led_there = _dead_pointers(case)
     names = cached_names(case)
@@ -56,7 +56,7 @@ def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
         if uses:
             yield keep(EntryKind.ARCHIVE, archive.path, uses, package=name, version=version)
         else:
-            ruling = _remove(archive, led_there, live.retired.get(archive.id))
+            ruling = _remove(archive, led_there, live.evicted.get(archive.id))
             decision = replace(ruling.decision, package=name, version=version)
             yield replace(ruling, decision=decision)
 
@@ -64,11 +64,11 @@ def archives(case: Case, live: Liveness) -> Iterator[Ruling]:
 def _remove(
     archive: Archive,
     led_there: Mapping[ArchiveId, set[str]],
-    retired: Why | None,
+    evicted: Why | None,
 ) -> Ruling:
     sources = led_there.get(archive.id)
-    if retired is not None:
-        reason, words = _OF_ARCHIVES[retired[0]], retired[1]
+    if evicted is not None:
+        reason, words = _OF_ARCHIVES[evicted[0]], evicted[1]
     elif sources:
         reason = reasons.ARCHIVE_POINTERS_GONE
         words = f"only {', '.join(sorted(sources))}, removed as well, led to it; nothing uses it"
@@ -85,7 +85,7 @@ def _remove(
     )
 
 
-def _dead_pointers(case: Case) -> Mapping[ArchiveId, set[str]]:
+def _dead_pointers(case: PlanInput) -> Mapping[ArchiveId, set[str]]:
     """Return which buckets hold (soon removed) pointers to an archive."""
     led: dict[ArchiveId, set[str]] = defaultdict(set)
     for pointer in case.inventory.wheel_pointers:

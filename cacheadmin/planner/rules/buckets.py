@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.text.timestamps import format_age
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import Bucket
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def buckets(case: Case, live: Liveness) -> Iterator[Ruling]:
+def buckets(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on every bucket."""
     for bucket in case.inventory.buckets:
         uses = live.buckets[bucket.name]
@@ -29,7 +29,7 @@ def buckets(case: Case, live: Liveness) -> Iterator[Ruling]:
             )
 
 
-def _words(case: Case, bucket: Bucket) -> str:
+def _words(case: PlanInput, bucket: Bucket) -> str:
     if not bucket.writes:
         return "no uv release in use has it, and nothing in it tells who wrote it"
     newest = bucket.writes[0]

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import Build
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def builds(case: Case, live: Liveness) -> Iterator[Ruling]:
+def builds(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on every build and temporary folder outside buckets that go."""
     for build in case.inventory.builds:
         bucket = build.path.partition("/")[0]
@@ -37,7 +37,7 @@ def builds(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield remove(EntryKind.BUILD, build.path, reasons.BUILD_ABANDONED, words)
 
 
-def _uses(case: Case, live: Liveness, build: Build) -> list[Use]:
+def _uses(case: PlanInput, live: Liveness, build: Build) -> list[Use]:
     uses = list(live.entries.get(build.path, ()))
     age = format_age(build.changed_ns, case.now_ns)
     if case.now_ns - build.changed_ns < nanoseconds(case.policy.prune.builds.after):

@@ -8,7 +8,7 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_name
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.text.timestamps import format_age
 from cacheadmin.uv.layout import trial_name
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import CachedEnvironment
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 _UNTRIABLE = Use(
     reasons.ENVIRONMENT_NO_TRIAL,
@@ -27,7 +27,7 @@ _UNTRIABLE = Use(
 )
 
 
-def environments(case: Case, live: Liveness) -> Iterator[Ruling]:
+def environments(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on the environments in buckets that stay."""
     for environment in case.inventory.environments:
         if not live.buckets[environment.bucket]:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import LooseFile
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def files(case: Case, live: Liveness) -> Iterator[Ruling]:
+def files(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on every content that nothing shares, outside buckets that go."""
     for file in case.inventory.loose_files:
         bucket = file.path.partition("/")[0]
@@ -41,7 +41,7 @@ def files(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield remove(EntryKind.FILE, file.path, reasons.FILE_UNSHARED, words)
 
 
-def _uses(case: Case, live: Liveness, file: LooseFile) -> list[Use]:
+def _uses(case: PlanInput, live: Liveness, file: LooseFile) -> list[Use]:
     uses = list(live.entries.get(file.path, ()))
     age = format_age(file.changed_ns, case.now_ns)
     if case.now_ns - file.changed_ns < nanoseconds(case.policy.prune.builds.after):

@@ -11,17 +11,17 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import GitSource
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def git_sources(case: Case, live: Liveness) -> Iterator[Ruling]:
+def git_sources(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on the git databases and checkouts in buckets that stay; checkouts first."""
     for source in sorted(case.inventory.git_sources, key=lambda one: one.commit is None):
         if not live.buckets[source.bucket]:
@@ -38,7 +38,7 @@ def git_sources(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.SOURCE, source.path, uses, package=package, version=version)
 
 
-def _why_kept(case: Case, live: Liveness, source: GitSource) -> Use:
+def _why_kept(case: PlanInput, live: Liveness, source: GitSource) -> Use:
     if not case.is_known_bucket(source.bucket):
         words = "its bucket belongs to no known uv release: what lies in it is not judged"
         return Use(reasons.GIT_UNKNOWN_BUCKET, source.bucket, words)

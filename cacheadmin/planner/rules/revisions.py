@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import SourceRevision
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def revisions(case: Case, live: Liveness) -> Iterator[Ruling]:
+def revisions(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on the revisions in buckets that stay."""
     named: set[str] = set()
     for revision in case.inventory.revisions:
@@ -75,7 +75,7 @@ def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
             yield remove(EntryKind.SOURCE, path, reason, words, package=package, version=version)
 
 
-def _uses(case: Case, live: Liveness, revision: SourceRevision) -> list[Use]:
+def _uses(case: PlanInput, live: Liveness, revision: SourceRevision) -> list[Use]:
     if not case.is_known_bucket(revision.bucket):
         words = "its bucket belongs to no known uv release: what lies in it is not judged"
         return [Use(reasons.REVISION_UNKNOWN_BUCKET, revision.bucket, words)]

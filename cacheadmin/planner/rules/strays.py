@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
+def strays(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on everything that no uv release puts there."""
     for stray in case.inventory.strays:
         bucket = stray.path.partition("/")[0]
@@ -45,5 +45,5 @@ def strays(case: Case, live: Liveness) -> Iterator[Ruling]:
             yield remove(EntryKind.STRAY, stray.path, reasons.STRAY_RUBBISH, words)
 
 
-def _lock_excludes_makers(case: Case) -> bool:
+def _lock_excludes_makers(case: PlanInput) -> bool:
     return case.lock_proves_absence and not case.lock_free_uv

@@ -6,25 +6,25 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
+from cacheadmin.planner.evicted import goes
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.retirement import goes
-from cacheadmin.planner.rules.ruling import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import Ruling, keep, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import SourceRevision, WheelPointer
-    from cacheadmin.planner.case import Case
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan_input import PlanInput
 
 
-def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
+def wheels(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
     """Rule on the pointers in buckets that stay; others go with their bucket."""
     for pointer in case.inventory.wheel_pointers:
         bucket_uses = live.buckets[pointer.bucket]
         if not bucket_uses:
             continue
-        if goes(pointer.archives, live.retired):
+        if goes(pointer.archives, live.evicted):
             yield from _whole(pointer, live)
         else:
             use = Use(reasons.WHEEL_BUCKET_KEPT, bucket_uses[0].who, f"{pointer.bucket} is kept")
@@ -43,7 +43,7 @@ def wheels(case: Case, live: Liveness) -> Iterator[Ruling]:
 
 def _whole(pointer: WheelPointer, live: Liveness) -> Iterator[Ruling]:
     """Remove every file of a pointer: with one left, uv would never make the others again."""
-    reason, words = live.retired[next(iter(pointer.archives))]
+    reason, words = live.evicted[next(iter(pointer.archives))]
     folder = pointer.path.rpartition("/")[0]
     for file in pointer.files:
         path = f"{folder}/{file}"
@@ -54,8 +54,8 @@ def _whole(pointer: WheelPointer, live: Liveness) -> Iterator[Ruling]:
 def _built(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
     """Remove what leads from a source to a wheel built of it; uv builds it again when asked."""
     for name, archive in revision.links.items():
-        if archive in live.retired:
-            reason, words = live.retired[archive]
+        if archive in live.evicted:
+            reason, words = live.evicted[archive]
             yield remove(
                 EntryKind.WHEEL,
                 f"{revision.path}/{name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cacheadmin.hosts.fleet import Standing
+from cacheadmin.hosts.fleet import HostStanding
 from cacheadmin.report.document_schemas.parts import (
     BY_SEVERITY,
     CACHE,
@@ -36,7 +36,7 @@ from cacheadmin.report.document_schemas.shapes import (
 _HOST = row(
     {
         "host": TEXT,
-        "standing": words(Standing),
+        "standing": words(HostStanding),
         "expected": YES_OR_NO,
         "observed_at": maybe(TIME),
         "releases": TEXTS,

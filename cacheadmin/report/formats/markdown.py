@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.formats.interface import Format, MarkdownReport, Report, View
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cacheadmin.report.page.rendering import page
+from cacheadmin.report.page.renderer import page
 
 __all__ = ["page"]

@@ -15,7 +15,7 @@ from cacheadmin.text.sizes import format_size
 from cacheadmin.values import frozen
 
 
-class Kind(StrEnum):
+class CellKind(StrEnum):
     """What a cell holds."""
 
     NAME = "name"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class Cell:
     """One cell of a table."""
 
-    kind: Kind
+    kind: CellKind
     """What it holds, and so how it looks."""
     content: Any = None
     """A text, as it was written.
@@ -54,7 +54,7 @@ class Cell:
 
 
 @frozen
-class Table:
+class CellTable:
     """A table with headers for columns and rows."""
 
     caption: str
@@ -69,62 +69,62 @@ class Table:
     """Whether each row is a block on a narrow screen, with its columns' names before the cells."""
 
 
-NOTHING = Cell(Kind.WORDS, "–")
+NOTHING = Cell(CellKind.WORDS, "–")
 
 
 def named(text: str | None) -> Cell:
     """Return a cell with a name that its owner chose."""
-    return Cell(Kind.NAME, text)
+    return Cell(CellKind.NAME, text)
 
 
 def path(text: str) -> Cell:
     """Return a cell with a path or a command."""
-    return Cell(Kind.PATH, text)
+    return Cell(CellKind.PATH, text)
 
 
 def code(text: str) -> Cell:
     """Return a cell with an id."""
-    return Cell(Kind.CODE, text)
+    return Cell(CellKind.CODE, text)
 
 
 def prose(text: str) -> Cell:
     """Return a cell with a sentence of ours; what stands between backticks in it is a command."""
-    return Cell(Kind.PROSE, text)
+    return Cell(CellKind.PROSE, text)
 
 
 def words(text: str) -> Cell:
     """Return a cell with words of ours."""
-    return Cell(Kind.WORDS, text)
+    return Cell(CellKind.WORDS, text)
 
 
 def badge(text: str, style: str, number: int | None = None) -> Cell:
     """Return a cell with one word that stands out."""
-    return Cell(Kind.BADGE, text, number, words=True, style=style)
+    return Cell(CellKind.BADGE, text, number, words=True, style=style)
 
 
 def dated(day: str | None) -> Cell:
     """Return a cell with a day or a moment (RFC 3339 or a part of it); None: there is none."""
-    return NOTHING if day is None else Cell(Kind.TIME, day)
+    return NOTHING if day is None else Cell(CellKind.TIME, day)
 
 
 def counted(number: int) -> Cell:
     """Return a cell with a count."""
-    return Cell(Kind.WORDS, f"{number:,}", number)
+    return Cell(CellKind.WORDS, f"{number:,}", number)
 
 
 def sized(size_bytes: int) -> Cell:
     """Return a cell with a size."""
-    return Cell(Kind.WORDS, format_size(size_bytes), size_bytes)
+    return Cell(CellKind.WORDS, format_size(size_bytes), size_bytes)
 
 
 def shared(share: float, colour: int, size_bytes: int) -> Cell:
     """Return a cell with a bar for a share of 0 to 1; the number must stand beside it."""
-    return Cell(Kind.SHARE, (share, colour), size_bytes, words=True)
+    return Cell(CellKind.SHARE, (share, colour), size_bytes, words=True)
 
 
 def many(between: str, *cells: Cell) -> Cell:
     """Return one cell that holds several, with a text between them."""
-    return Cell(Kind.MANY, (between, cells))
+    return Cell(CellKind.MANY, (between, cells))
 
 
 def pieces(text: str) -> list[tuple[str, bool]]:

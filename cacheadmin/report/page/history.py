@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.page.cells import Table, counted, dated, sized
+from cacheadmin.report.page.cells import CellTable, counted, dated, sized
 from cacheadmin.report.page.charts import chart_of, layers
-from cacheadmin.report.thinning import thinned
+from cacheadmin.report.samples import thinned
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ _POINTS = 240
 _ROWS = 60
 
 
-def history_charts(history: Sequence[SizeRecord], identity: str) -> list[tuple[str, Chart, Table]]:
+def history_charts(
+    history: Sequence[SizeRecord], identity: str
+) -> list[tuple[str, Chart, CellTable]]:
     """Return (id, chart, its numbers) of each chart; none as long as there is one record."""
     records = thinned(history, _POINTS)
     if len(records) < 2:
@@ -52,14 +54,14 @@ def _chart(
     records: Sequence[SizeRecord],
     parts: Sequence[Mapping[str, int]],
     others: str,
-) -> tuple[str, Chart, Table]:
+) -> tuple[str, Chart, CellTable]:
     found = layers([record.allocated_bytes for record in records], parts, others)
     times = [record.taken_ns for record in records]
     chart = chart_of(f"{identity}-chart", title, times, found)
     return identity, chart, _numbers(title, records, found)
 
 
-def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series]) -> Table:
+def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series]) -> CellTable:
     """Return what the chart shows as a table, for those who can't see it."""
     rows = [
         (
@@ -71,4 +73,4 @@ def _numbers(title: str, records: Sequence[SizeRecord], found: Sequence[Series])
         for number, one in reversed(thinned(list(enumerate(records)), _ROWS))
     ]
     columns = ("time (UTC)", "on disk", *(layer.name for layer in found), "files")
-    return Table(f"{title}, in numbers", columns, rows)
+    return CellTable(f"{title}, in numbers", columns, rows)

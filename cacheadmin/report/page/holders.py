@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.report.page.cells import (
     Cell,
-    Kind,
-    Table,
+    CellKind,
+    CellTable,
     badge,
     counted,
     dated,
@@ -22,14 +22,14 @@ from cacheadmin.text.timestamps import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cacheadmin.overview.facts import Holder, KnownEnvironment, Overview
+    from cacheadmin.overview.facts import CacheReport, EnvironmentFacts, HolderFacts
 
 _HOLDERS = 25
 _ENVIRONMENTS = 200
 _NUMBERS = ("uses", "alone", "frees")
 
 
-def holder_tables(overview: Overview) -> list[tuple[str, Table]]:
+def holder_tables(overview: CacheReport) -> list[tuple[str, CellTable]]:
     """Return who keeps what in use: (title, table), none for what is not held."""
     found = [
         ("Teams", _holders("Teams", "team", overview.holding_teams)),
@@ -38,9 +38,9 @@ def holder_tables(overview: Overview) -> list[tuple[str, Table]]:
     return [(title, table) for title, table in found if table.rows]
 
 
-def _holders(title: str, word: str, holders: Sequence[Holder]) -> Table:
+def _holders(title: str, word: str, holders: Sequence[HolderFacts]) -> CellTable:
     shown = holders[:_HOLDERS]
-    return Table(
+    return CellTable(
         f"{title} and what they hold",
         (word, "environments", *_NUMBERS),
         [(named(one.name), counted(one.environments), *_numbers(one)) for one in shown],
@@ -49,7 +49,7 @@ def _holders(title: str, word: str, holders: Sequence[Holder]) -> Table:
     )
 
 
-def environment_table(overview: Overview) -> Table:
+def environment_table(overview: CacheReport) -> CellTable:
     """Return every environment, broken ones first: their owners can't work there."""
     holding = overview.holders
     known = {one.path for one in holding}
@@ -58,7 +58,7 @@ def environment_table(overview: Overview) -> Table:
         key=lambda one: not one.broken_links,
     )
     shown = ordered[:_ENVIRONMENTS]
-    return Table(
+    return CellTable(
         "Environments",
         ("environment", "owner", "team", "status", "links", *_NUMBERS, "changed"),
         [_environment(one) for one in shown],
@@ -67,13 +67,13 @@ def environment_table(overview: Overview) -> Table:
     )
 
 
-def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:
+def _environment(one: EnvironmentFacts) -> tuple[Cell, ...]:
     modes = [
         f"{one.link_modes[mode]} {mode.value}" for mode in LinkMode if one.link_modes.get(mode)
     ]
     status = one.status.value
     style = "ok" if status == "ok" else "broken" if status == "broken" else "warning"
-    none = Cell(Kind.WORDS, "–", 0)
+    none = Cell(CellKind.WORDS, "–", 0)
     return (
         path(one.path),
         named(one.owner),
@@ -85,7 +85,7 @@ def _environment(one: KnownEnvironment) -> tuple[Cell, ...]:
     )
 
 
-def _numbers(holder: Holder) -> tuple[Cell, Cell, Cell]:
+def _numbers(holder: HolderFacts) -> tuple[Cell, Cell, Cell]:
     return (
         sized(holder.held.allocated_bytes),
         sized(holder.alone.reclaimable_bytes),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from cacheadmin.hosts.fleet import Standing
+from cacheadmin.hosts.fleet import HostStanding
 from cacheadmin.report.page.cells import (
     NOTHING,
     Cell,
-    Table,
+    CellTable,
     counted,
     dated,
     many,
@@ -18,7 +18,7 @@ from cacheadmin.report.page.cells import (
     prose,
     words,
 )
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import rfc3339
 
 if TYPE_CHECKING:
@@ -30,24 +30,24 @@ _HOSTS = 1000
 _GAPS = 3
 
 _WORDS = {
-    Standing.FRESH: "fresh",
-    Standing.STALE: "not heard of in time",
-    Standing.AHEAD: "its clock is ahead",
-    Standing.MISSING: "told nothing",
+    HostStanding.FRESH: "fresh",
+    HostStanding.STALE: "not heard of in time",
+    HostStanding.AHEAD: "its clock is ahead",
+    HostStanding.MISSING: "told nothing",
 }
 
 
 def hosts_sentence(hosts: Sequence[KnownHost]) -> str:
     """Return how many hosts there are, and how they stand."""
     counts = Counter(one.standing for one in hosts)
-    parts = [f"{counts[one]:,} {_WORDS[one]}" for one in Standing if counts[one]]
+    parts = [f"{counts[one]:,} {_WORDS[one]}" for one in HostStanding if counts[one]]
     return f"{format_count(len(hosts), 'host')} beside this one: {', '.join(parts)}."
 
 
-def hosts_table(hosts: Sequence[KnownHost]) -> Table:
+def hosts_table(hosts: Sequence[KnownHost]) -> CellTable:
     """Return the other hosts of a cache."""
     shown = hosts[:_HOSTS]
-    return Table(
+    return CellTable(
         "Other hosts",
         (
             *("host", "told (UTC)", "standing", "environments", "users"),

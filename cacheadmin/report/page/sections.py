@@ -15,7 +15,7 @@ from cacheadmin.report.overview_words import (
 from cacheadmin.report.page.cells import (
     NOTHING,
     Cell,
-    Table,
+    CellTable,
     badge,
     code,
     counted,
@@ -31,7 +31,7 @@ from cacheadmin.report.page.holders import environment_table, holder_tables
 from cacheadmin.report.page.hosts import hosts_sentence, hosts_table
 from cacheadmin.report.page.trials import springs_table, trials_sentence, trials_table
 from cacheadmin.report.usage import group_name
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.findings import Finding
-    from cacheadmin.overview.facts import Overview, Part, PastRun
+    from cacheadmin.overview.facts import CacheReport, Part, PastRun
     from cacheadmin.report.page.charts import Chart
 
 # A browser, and a reader, can take so much; JSON has everything.
@@ -57,7 +57,7 @@ class CacheSections:
 
     identity: str
     """The id of the cache's part of the page; those within begin with it."""
-    overview: Overview
+    overview: CacheReport
     """What is known of the cache."""
 
     @property
@@ -112,12 +112,12 @@ class CacheSections:
         return words if number else ""
 
     @property
-    def charts(self) -> list[tuple[str, Chart, Table]]:
+    def charts(self) -> list[tuple[str, Chart, CellTable]]:
         """Return (id, chart, its numbers) of the sizes over time."""
         return history_charts(self.overview.history, self.identity)
 
     @property
-    def sizes(self) -> list[tuple[str, str, Table]]:
+    def sizes(self) -> list[tuple[str, str, CellTable]]:
         """Return (id, title, table) of the largest parts of each kind."""
         parts, total = self.overview.parts, self.overview.total.allocated_bytes
         cards = [
@@ -133,12 +133,12 @@ class CacheSections:
         ]
 
     @property
-    def holders(self) -> list[tuple[str, Table]]:
+    def holders(self) -> list[tuple[str, CellTable]]:
         """Return (title, table) of who keeps what in use."""
         return holder_tables(self.overview)
 
     @property
-    def environments(self) -> Table:
+    def environments(self) -> CellTable:
         """Return every environment."""
         return environment_table(self.overview)
 
@@ -154,7 +154,7 @@ class CacheSections:
         return self.overview.loaded.command("doctor")
 
     @property
-    def findings(self) -> Table:
+    def findings(self) -> CellTable:
         """Return the findings, worst first."""
         return _findings(self.overview.findings)
 
@@ -169,7 +169,7 @@ class CacheSections:
         return links_words(self.overview)
 
     @property
-    def releases(self) -> Table:
+    def releases(self) -> CellTable:
         """Return the uv releases in use."""
         return _releases(self.overview)
 
@@ -179,7 +179,7 @@ class CacheSections:
         return hosts_sentence(self.overview.hosts)
 
     @property
-    def hosts(self) -> Table:
+    def hosts(self) -> CellTable:
         """Return the other hosts."""
         return hosts_table(self.overview.hosts)
 
@@ -189,7 +189,7 @@ class CacheSections:
         return trials_sentence(self.overview.trial)
 
     @property
-    def trials(self) -> Table:
+    def trials(self) -> CellTable:
         """Return what is on trial."""
         return trials_table(self.overview.trial.trials)
 
@@ -200,7 +200,7 @@ class CacheSections:
         return format_count(number, "entry came back", "entries came back")
 
     @property
-    def springs(self) -> Table:
+    def springs(self) -> CellTable:
         """Return what came back from trial."""
         return springs_table(self.overview.trial.springs)
 
@@ -210,11 +210,11 @@ class CacheSections:
         return quarantine_words(self.overview)
 
     @property
-    def runs(self) -> Table:
+    def runs(self) -> CellTable:
         """Return past prunes."""
         runs = self.overview.quarantine.runs
         shown = runs[:_RUNS]
-        return Table(
+        return CellTable(
             "Past prunes",
             ("run", "begun", "outcome", "entries", "size", "can be undone until", "host"),
             [_run(run) for run in shown],
@@ -223,7 +223,7 @@ class CacheSections:
         )
 
 
-def _parts(title: str, word: str, parts: Sequence[Part], total: int, colour: int) -> Table:
+def _parts(title: str, word: str, parts: Sequence[Part], total: int, colour: int) -> CellTable:
     shown = parts[:_PARTS]
     rows = []
     for part in shown:
@@ -239,10 +239,10 @@ def _parts(title: str, word: str, parts: Sequence[Part], total: int, colour: int
             )
         )
     columns = (word, "share", "on disk", "archives", "files")
-    return Table(title, columns, rows, left_out=len(parts) - len(shown))
+    return CellTable(title, columns, rows, left_out=len(parts) - len(shown))
 
 
-def _findings(findings: Sequence[Finding]) -> Table:
+def _findings(findings: Sequence[Finding]) -> CellTable:
     shown = findings[:_FINDINGS]
     rows = [
         (
@@ -255,13 +255,13 @@ def _findings(findings: Sequence[Finding]) -> Table:
         for one in shown
     ]
     columns = ("rule", "severity", "owner", "what was seen", "what to do")
-    return Table("Findings", columns, rows, left_out=len(findings) - len(shown), stacked=True)
+    return CellTable("Findings", columns, rows, left_out=len(findings) - len(shown), stacked=True)
 
 
-def _releases(overview: Overview) -> Table:
+def _releases(overview: CacheReport) -> CellTable:
     shown = overview.releases[:_RELEASES]
     lock = {True: words("yes"), False: badge("no", "warning"), None: words("unknown")}
-    return Table(
+    return CellTable(
         "uv releases in use",
         ("uv release", "used by", "takes the cache lock", "last seen"),
         [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.report.page.cells import (
     NOTHING,
     Cell,
-    Table,
+    CellTable,
     code,
     dated,
     named,
@@ -15,7 +15,7 @@ from cacheadmin.report.page.cells import (
     sized,
     words,
 )
-from cacheadmin.text.counting import format_count
+from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import rfc3339
 
@@ -44,10 +44,10 @@ def trials_sentence(trial: TrialSummary) -> str:
     return f"{entries}, {format_size(trial.bytes)}, {verb} on trial{ends}."
 
 
-def trials_table(trials: tuple[Trial, ...]) -> Table:
+def trials_table(trials: tuple[Trial, ...]) -> CellTable:
     """Return what is on trial."""
     shown = trials[:_TRIALS]
-    return Table(
+    return CellTable(
         "What is on trial",
         ("what", "frees", "since", "until", "run"),
         [
@@ -65,10 +65,10 @@ def trials_table(trials: tuple[Trial, ...]) -> Table:
     )
 
 
-def springs_table(springs: tuple[Spring, ...]) -> Table:
+def springs_table(springs: tuple[Spring, ...]) -> CellTable:
     """Return what came back from trial."""
     shown = springs[:_SPRINGS]
-    return Table(
+    return CellTable(
         "What came back from trial",
         ("what", "used (UTC)", "because", "perhaps by"),
         [

@@ -9,10 +9,10 @@ from __future__ import annotations
 from cacheadmin.simulate.steps.archives import remove_unreferenced_archives
 from cacheadmin.simulate.steps.builds import empty_builds
 from cacheadmin.simulate.steps.ci import remove_unzipped_wheels
-from cacheadmin.simulate.steps.cleaning import clean_package
+from cacheadmin.simulate.steps.clean import clean_package
 from cacheadmin.simulate.steps.environments import remove_environments
 from cacheadmin.simulate.steps.files import sweep_files
-from cacheadmin.simulate.steps.pruning import PrunedRelease, PruneFails
+from cacheadmin.simulate.steps.prune import PrunedRelease, PruneFails
 from cacheadmin.simulate.steps.revisions import remove_superseded_revisions
 from cacheadmin.simulate.steps.root import remove_unknown_names
 

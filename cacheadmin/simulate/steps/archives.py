@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cacheadmin.simulate.behaviours import References
-from cacheadmin.simulate.steps.pruning import PruneFails, extension
+from cacheadmin.simulate.steps.prune import PruneFails, extension
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
-    from cacheadmin.simulate.tree import Entry, Tree
+    from cacheadmin.simulate.steps.prune import PrunedRelease
+    from cacheadmin.simulate.tree import FolderEntry, Tree
 
 _NO_LINKS = frozenset({"lock", "whl", "http", "rev", "msgpack"})
 _NOT_ENTERED = frozenset({"src", ".lock", ".gitignore"})
@@ -60,7 +60,7 @@ def _counts(rule: References, kind: str) -> bool:
     return kind != "archive" or rule is not References.ALL_BUT_ARCHIVES
 
 
-def _may_refer(rule: References, kind: str, entry: Entry) -> bool:
+def _may_refer(rule: References, kind: str, entry: FolderEntry) -> bool:
     """Whether an entry counts as a reference, by its type and name.
 
     From 0.6.0 to 0.7.8 the type was not looked at; a file or folder resolves
@@ -104,5 +104,5 @@ def is_wheel_stem(name: str) -> bool:
     return True
 
 
-def _is_left_out(entry: Entry) -> bool:
+def _is_left_out(entry: FolderEntry) -> bool:
     return entry.name in _NOT_ENTERED or extension(entry.name) in _NO_LINKS

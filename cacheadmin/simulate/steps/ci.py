@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.simulate.behaviours import CiSources
-from cacheadmin.simulate.steps.pruning import PruneFails, extension
+from cacheadmin.simulate.steps.prune import PruneFails, extension
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
+    from cacheadmin.simulate.steps.prune import PrunedRelease
     from cacheadmin.simulate.tree import Tree
 
 

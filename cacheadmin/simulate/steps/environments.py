@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.simulate.steps.pruning import PruneFails
+from cacheadmin.simulate.steps.prune import PruneFails
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
+    from cacheadmin.simulate.steps.prune import PrunedRelease
     from cacheadmin.simulate.tree import Tree
 
 

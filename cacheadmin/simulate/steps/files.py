@@ -14,7 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
+    from cacheadmin.simulate.steps.prune import PrunedRelease
     from cacheadmin.simulate.tree import Tree
 
 _Identity = tuple[int, int]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.simulate.steps.pruning import PruneFails
+from cacheadmin.simulate.steps.prune import PruneFails
 from cacheadmin.uv.pointers import MAX_BYTES, revision_fields, revision_named_by
 
 if TYPE_CHECKING:
     from cacheadmin.simulate.behaviours import Behaviour
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
+    from cacheadmin.simulate.steps.prune import PrunedRelease
     from cacheadmin.simulate.tree import Tree
     from cacheadmin.uv.pointers import PointerKind
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cacheadmin.simulate.steps.pruning import PrunedRelease
+    from cacheadmin.simulate.steps.prune import PrunedRelease
     from cacheadmin.simulate.tree import Tree
 
 _SPARED = frozenset({"CACHEDIR.TAG", ".gitignore", ".git"})

@@ -156,8 +156,8 @@ def test_a_registered_environment_that_is_gone_is_missing(site: Site) -> None:
         link.unlink()
         (found,) = site.findings("environment-missing", site.where)
         assert "known by remembered" in found.detail
-        with site.look() as situation:
-            assert situation.state.forget(str(path))
+        with site.look() as snapshot:
+            assert snapshot.state.forget(str(path))
         assert site.findings("environment-missing", site.where) == []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.audit.subject import Subject
+from cacheadmin.audit.target import AuditTarget
 from cacheadmin.findings import Severity
 from tests.support.auditing import ARCHIVE, Audited, make_cache, mounted, own
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -231,7 +231,7 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
         "    os.rename(place, link); os.rename(aside, place)\n"
     )
     with (
-        audit.look() as situation,
+        audit.look() as snapshot,
         subprocess.Popen(
             [sys.executable, "-c", swap, place, aside, link], stdout=subprocess.PIPE, text=True
         ) as swapping,
@@ -239,7 +239,7 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
         try:
             assert swapping.stdout is not None
             assert swapping.stdout.readline() == "ready\n"
-            surveys = [Subject(situation).survey for _ in range(100)]
+            surveys = [AuditTarget(snapshot).survey for _ in range(100)]
         finally:
             swapping.kill()
     examples = {e for s in surveys for count in s.tallies.counts.values() for e in count.examples}
@@ -305,8 +305,8 @@ def test_our_own_quarantine_is_left_out_but_not_what_somebody_calls_so(audit: Au
 
 
 def test_one_walk_serves_all_rules(audit: Audited) -> None:
-    with audit.look() as situation:
-        subject = Subject(situation)
+    with audit.look() as snapshot:
+        subject = AuditTarget(snapshot)
         entries = subject.survey.tallies.entries
         (audit.cache / "wheels-v6" / "later").touch()
         assert subject.survey.tallies.entries == entries

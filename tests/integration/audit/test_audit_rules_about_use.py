@@ -195,8 +195,8 @@ def test_a_release_newer_than_the_table_is_unknown_until_it_is_learned(site: Sit
         assert (found.subject, found.owner) == ("uv 9.1.0", name_of(site.eve))
         assert f"{home}/future" in found.detail
         assert site.findings("unknown-release") == []
-        with site.look() as situation:
-            situation.state.learn("9.1.0", ["archive-v0", "wheels-v6"], "/uv", situation.now_ns)
+        with site.look() as snapshot:
+            snapshot.state.learn("9.1.0", ["archive-v0", "wheels-v6"], "/uv", snapshot.now_ns)
         assert site.findings("unknown-release", policy) == []
     finally:
         shutil.rmtree(home / "future")
@@ -245,10 +245,10 @@ def test_a_pin_past_its_end_is_told_once_it_is_surely_that_old(site: Site) -> No
     try:
         # The file says so; no clock that counts does yet.
         assert site.findings("pins-expired", site.where) == []
-        with site.look(site.where) as situation:
+        with site.look(site.where) as snapshot:
             # As an earlier run would have, right after this host's boot.
-            then = replace(situation.host_time, uptime_ns=0)
-            situation.state.note_pin_ages(age_records(situation.evidence.pins, {}, then))
+            then = replace(snapshot.host_time, uptime_ns=0)
+            snapshot.state.note_pin_ages(age_records(snapshot.evidence.pins, {}, then))
         (found,) = site.findings("pins-expired", site.where)
         assert (found.severity, found.owner) == (Severity.INFO, name_of(site.ana))
         assert found.subject == name_of(site.ana)
@@ -277,8 +277,8 @@ def test_a_pin_of_what_is_not_there_is_broken(site: Site) -> None:
 
 
 def test_an_unreadable_pin_is_broken_and_an_administrators_keeps_everything(site: Site) -> None:
-    with site.look() as situation:
-        folder = Path(own_folder(situation.cache.identity))
+    with site.look() as snapshot:
+        folder = Path(own_folder(snapshot.cache.identity))
     folder.mkdir(mode=0o755)
     lease = site.registry / "torn.pin"
     lease.write_text("{")
@@ -308,8 +308,8 @@ def _pin(
     """Write a lease of a user into the registry."""
     file = site.registry / name
     pin = Pin(str(file), user.uid, path, package, created_ns=created, expires_ns=expires)
-    with site.look() as situation:
-        file.write_bytes(pin_document(pin, situation.cache.identity))
+    with site.look() as snapshot:
+        file.write_bytes(pin_document(pin, snapshot.cache.identity))
     own(file, user)
     return file
 

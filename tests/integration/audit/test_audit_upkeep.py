@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.audit.running import run_audit
+from cacheadmin.audit.one_cache import run_audit
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.findings import Finding, Severity
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.situation import look_at, look_with
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.snapshot.snapshot import look_at, look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, age
 from tests.support.users import User
@@ -44,8 +44,8 @@ def cache(open_folder: Path) -> Path:
 
 def audited(policy: Path, *rules: str) -> list[Finding]:
     """Audit one cache in this process."""
-    with look_at(str(policy), insecure_policy=True) as situation:
-        return list(run_audit(situation, rules).findings)
+    with look_at(str(policy), insecure_policy=True) as snapshot:
+        return list(run_audit(snapshot, rules).findings)
 
 
 def said(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -281,10 +281,10 @@ def test_a_state_that_others_can_read_is_a_remark(cacheadmin: Cacheadmin, cache:
 
 def test_a_password_that_others_can_read_is_a_warning(cacheadmin: Cacheadmin, cache: Path) -> None:
     path = cacheadmin.policy(cache)
-    with look_with(load_policy(str(path))) as situation:
+    with look_with(load_policy(str(path))) as snapshot:
         url = "postgresql+psycopg://cacheadmin:secret@db/state"
-        policy = situation.policy.model_copy(update={"state": url})
-        told = replace(situation, loaded=replace(situation.loaded, policy=policy))
+        policy = snapshot.policy.model_copy(update={"state": url})
+        told = replace(snapshot, loaded=replace(snapshot.loaded, policy=policy))
         (finding,) = run_audit(told, ["policy-file"]).findings
         assert (finding.severity, finding.subject) == (Severity.WARNING, str(path))
         assert "secret" not in finding.detail
@@ -350,10 +350,10 @@ def test_a_host_that_stopped_looking_is_named(cacheadmin: Cacheadmin, cache: Pat
     policy = cacheadmin.policy(cache)
     pruned(cacheadmin, policy)
     assert observations(policy) == []
-    with look_at(str(policy)) as situation:
-        moment = situation.now_ns - 3 * DAY
-        situation.state.note_clock(HostTime("node7", "boot", 1), moment)
-        situation.state.note_clock(HostTime("node8", "boot", 1), situation.now_ns + DAY)
+    with look_at(str(policy)) as snapshot:
+        moment = snapshot.now_ns - 3 * DAY
+        snapshot.state.note_clock(HostTime("node7", "boot", 1), moment)
+        snapshot.state.note_clock(HostTime("node8", "boot", 1), snapshot.now_ns + DAY)
     (finding,) = observations(policy)
     assert (finding.severity, finding.subject) == (Severity.WARNING, "node7")
     assert "3 d ago" in finding.detail

@@ -168,10 +168,10 @@ def test_a_pin_past_its_end_is_removed_by_its_author(site: Site) -> None:
     now_ns = time.time_ns()
     pin = json.loads(lease.read_text())
     lease.write_text(json.dumps({**pin, "created_ns": now_ns - 1, "expires_ns": now_ns}))
-    with site.look(site.where) as situation:
+    with site.look(site.where) as snapshot:
         # As an earlier run would have, right after this host's boot.
-        then = replace(situation.host_time, uptime_ns=0)
-        situation.state.note_pin_ages(age_records(situation.evidence.pins, {}, then))
+        then = replace(snapshot.host_time, uptime_ns=0)
+        snapshot.state.note_pin_ages(age_records(snapshot.evidence.pins, {}, then))
     (found,) = site.findings("pins-expired", site.where)
     site.mend(found)
     assert site.findings("pins-expired", site.where) == []
@@ -187,10 +187,10 @@ def test_missing_protection_is_planted(site: Site) -> None:
 
 
 def test_a_host_that_did_not_look_for_long_prunes(site: Site) -> None:
-    with site.look() as situation:
-        here = situation.host_time
-        moment_ns = situation.now_ns - 9 * DAY_NS
-        situation.state.note_clock(HostTime(here.host, "an earlier boot", 1), moment_ns)
+    with site.look() as snapshot:
+        here = snapshot.host_time
+        moment_ns = snapshot.now_ns - 9 * DAY_NS
+        snapshot.state.note_clock(HostTime(here.host, "an earlier boot", 1), moment_ns)
     (found,) = site.findings("stale-observation")
     site.mend(found)
     assert site.findings("stale-observation") == []

@@ -31,14 +31,14 @@ PLAIN = re.compile(r'^\d+ +(?:open|stat|lstat|readlink|access)\("([^"]+)"', re.M
 
 INVENTORY = """
 import sys
-from cacheadmin.inventory.reading import open_cache, read_inventory
+from cacheadmin.inventory.reader import open_cache, read_inventory
 with open_cache(sys.argv[1]) as cache:
     assert len(read_inventory(cache).archives) == int(sys.argv[2])
 """
 
 AGAIN = """
 import sys, time
-from cacheadmin.inventory.opening import open_cache
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.readers import Readers
 from cacheadmin.state.remembered_inventory import read_inventory_with_memory
 with open_cache(sys.argv[1]) as cache, Readers(keep=(cache.fd,)) as readers:
@@ -54,8 +54,8 @@ import sys
 from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.locating import CacheLocator
-from cacheadmin.inventory.reading import open_cache, read_inventory
+from cacheadmin.evidence.targets import CacheLocator
+from cacheadmin.inventory.reader import open_cache, read_inventory
 with open_cache(sys.argv[1]) as cache:
     inventory = read_inventory(cache)
 locator = CacheLocator(inventory.cache, ["archive-v0"], archives=set(inventory.archives))

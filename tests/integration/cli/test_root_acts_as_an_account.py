@@ -253,7 +253,7 @@ def test_units_have_the_rights_for_it(
 # A process that acts as an account, and asks a reader of it, and one of another owner.
 _READERS = """
 import json, os, sys
-from cacheadmin.acting import account_of, act_as
+from cacheadmin.rights.acting import account_of, act_as
 from cacheadmin.readers import Question, Readers
 
 def who(_):

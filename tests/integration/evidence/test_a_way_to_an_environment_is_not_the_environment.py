@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.candidates import Found, folder_at
+from cacheadmin.evidence.candidates import DistinctCandidates, folder_at
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_and_stamp
 from cacheadmin.evidence.facts import Environment, EnvironmentKind, EnvironmentStatus
 from cacheadmin.evidence.questions import inodes_for, locator_for
@@ -68,7 +68,7 @@ def test_a_candidate_stays_where_it_was_found_whatever_its_way_does_then(
     way.symlink_to(shared.home(ana))
     with looking_at(shared.path) as look:
         locator = locator_for(look.policy, look.inventory)
-        found = Found(lambda named: [folder_at(one.path, locator) for one in named])
+        found = DistinctCandidates(lambda named: [folder_at(one.path, locator) for one in named])
         found.add(
             (
                 Candidate(f"{way}/proj", EnvironmentKind.VENV, ("registry",), eve.uid),

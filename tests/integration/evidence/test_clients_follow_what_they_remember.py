@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.client_memory import client_memory_seconds, of_options
-from cacheadmin.fs.asking_servers import ask_server
+from cacheadmin.fs.server_questions import ask_server
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.trials import Rules
 from tests.support.trial_sites import DAY_NS, ENTRY, RULES, trial_site

@@ -16,15 +16,15 @@ import pytest
 
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.stamps import Stamp, stamp_of
+from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.fs import linked_tree
 from cacheadmin.fs.mounts import parse_mount
 from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.inventory.entries import CacheIdentity
-from cacheadmin.inventory.reading import open_cache, read_inventory
-from cacheadmin.situation import look_at
+from cacheadmin.inventory.reader import open_cache, read_inventory
+from cacheadmin.snapshot.snapshot import look_at
 from cacheadmin.state.memory_file import MemoryFile
 from tests.support.small_farm import DAY_NS, SmallFarm
 
@@ -295,20 +295,20 @@ def test_a_whole_look_says_the_same_from_memory(farm: SmallFarm) -> None:
     with look_at(policy):
         pass
     assert memory_file(farm).is_file()
-    with look_at(policy, afresh=True) as situation:
-        expected = situation.evidence.environments
+    with look_at(policy, afresh=True) as snapshot:
+        expected = snapshot.evidence.environments
     assert {one.path for one in expected} == {path_of(farm, name) for name in NAMES}
-    with look_at(policy) as situation:
-        assert situation.evidence.environments == expected
+    with look_at(policy) as snapshot:
+        assert snapshot.evidence.environments == expected
         # What is verified after the moves is all of them.
-        assert all(one in situation.collected.scanned for one in expected)
+        assert all(one in snapshot.collected.scanned for one in expected)
 
 
 def test_later_looks_of_the_same_run_ask_no_memory(farm: SmallFarm) -> None:
     from cacheadmin.evidence.look import Moment
 
-    with look_at(write_policy(farm)) as situation:
-        look = situation.collected.look
+    with look_at(write_policy(farm)) as snapshot:
+        look = snapshot.collected.look
         assert look.memory is not None
         assert look.later(Moment.BEFORE_LOCK).memory is None
 
@@ -318,8 +318,8 @@ def test_no_memory_where_the_policy_wants_none(farm: SmallFarm) -> None:
     with open(policy, "a") as file:
         file.write("scan: {full_every: 0d}\n")
     memory_file(farm).unlink()
-    with look_at(policy) as situation:
-        assert len(situation.evidence.environments) == len(NAMES)
+    with look_at(policy) as snapshot:
+        assert len(snapshot.evidence.environments) == len(NAMES)
     assert not memory_file(farm).exists()
 
 
@@ -348,9 +348,9 @@ def test_what_no_time_tells_is_put_back_after_a_prune(farm: SmallFarm, complete:
     with look_at(policy):
         pass
     (inner / "part.py").symlink_to(farm.archive(4) / "p4.py")
-    with look_at(policy) as situation:
-        assert situation.rests_on_memory
-        going = {decision.path for decision in situation.plan().removals}
+    with look_at(policy) as snapshot:
+        assert snapshot.rests_on_memory
+        going = {decision.path for decision in snapshot.plan().removals}
         assert {f"archive-v0/{farm.archive(number).name}" for number in (3, 4)} <= going
     done = subprocess.run(
         [sys.executable, "-m", "cacheadmin", "prune", policy],

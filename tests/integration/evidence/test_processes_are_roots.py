@@ -17,7 +17,7 @@ import pytest
 
 from cacheadmin.evidence.facts import Process
 from cacheadmin.evidence.lock_holders import lock_holders
-from cacheadmin.evidence.proc_reading import own_mount_namespace, read_process
+from cacheadmin.evidence.proc_files import own_mount_namespace, read_process
 from cacheadmin.evidence.processes import known_processes, read_processes
 from cacheadmin.evidence.questions import locator_for
 from tests.support.long_running import working_uv
@@ -340,6 +340,6 @@ def test_a_process_that_hides_what_it_was_told_is_not_waited_for() -> None:
 def test_a_fifo_for_the_tag_of_a_cache_holds_up_nobody(tmp_path: Path) -> None:
     """Every member can put one there: between two looks, too."""
     os.mkfifo(tmp_path / "CACHEDIR.TAG")
-    look = "import sys; from cacheadmin.evidence.proc_reading import device_in_maps as look\n"
+    look = "import sys; from cacheadmin.evidence.proc_files import device_in_maps as look\n"
     look += "assert look(sys.argv[1]) is None"
     subprocess.run([sys.executable, "-c", look, tmp_path], check=True, timeout=60)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.facts import Process
-from cacheadmin.evidence.proc_reading import children_of
+from cacheadmin.evidence.proc_files import children_of
 from cacheadmin.evidence.processes import read_processes
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.reach import can_not_reach

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence import collecting
+from cacheadmin.evidence import collection
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind
 from cacheadmin.evidence.look import Facts, Look
 from cacheadmin.evidence.sources import SOURCES
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook
-from cacheadmin.situation import Situation, look_with
+from cacheadmin.snapshot.snapshot import Snapshot, look_with
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.long_running import working_uv
 from tests.support.running_uv import binary_for
@@ -29,9 +29,9 @@ OLD = "0.8.5"
 
 
 @contextmanager
-def looking(policy: Path) -> Iterator[Situation]:
-    with look_with(load_policy(os.fspath(policy))) as situation:
-        yield situation
+def looking(policy: Path) -> Iterator[Snapshot]:
+    with look_with(load_policy(os.fspath(policy))) as snapshot:
+        yield snapshot
 
 
 @pytest.fixture
@@ -244,21 +244,21 @@ def test_a_search_over_its_bounds_says_where_it_ended(
     complete: str,
 ) -> None:
     """The site's word changes nothing: anybody can fill a tree with folders."""
-    from cacheadmin.evidence import searching
+    from cacheadmin.evidence import search
 
-    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (0, *_ends()))
+    monkeypatch.setattr(search.Bounds.__init__, "__defaults__", (0, *_ends()))
     places = f"venvs: {{discover: [{{root: '{shared.homes}'}}], complete: {complete}}}\n"
-    with looking(cacheadmin.policy(shared.path, places)) as situation:
-        plan = situation.plan()
+    with looking(cacheadmin.policy(shared.path, places)) as snapshot:
+        plan = snapshot.plan()
         assert "search.limit" in {gap.id for gap in plan.gaps}
         archives = [d for d in plan.removals if d.path.startswith("archive-")]
         assert {decision.rests_on for decision in archives} == {"absence"}
 
 
 def _ends() -> tuple[object, ...]:
-    from cacheadmin.evidence import searching
+    from cacheadmin.evidence import search
 
-    return searching.Bounds.__init__.__defaults__[1:]
+    return search.Bounds.__init__.__defaults__[1:]
 
 
 class Diary:
@@ -284,12 +284,12 @@ def test_a_source_that_is_added_is_asked_for_the_plan_and_in_the_last_look(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diary = Diary(hidden)
-    monkeypatch.setattr(collecting.collect_evidence, "__kwdefaults__", _with_source(diary, SOURCES))
-    with looking(cacheadmin.policy(shared.path)) as situation:
-        plan = situation.plan()
+    monkeypatch.setattr(collection.collect_evidence, "__kwdefaults__", _with_source(diary, SOURCES))
+    with looking(cacheadmin.policy(shared.path)) as snapshot:
+        plan = snapshot.plan()
         planned = {d.path for d in plan.removals if d.path.startswith("archive-")}
         assert planned
-        checked = LastLook(situation, plan.removals).look()
+        checked = LastLook(snapshot, plan.removals).look()
     assert diary.asked == ["PLAN", "BEFORE_LOCK", "UNDER_LOCK"]
     assert planned <= {path for path, _ in checked.dropped}
 
@@ -310,17 +310,17 @@ def test_a_gap_that_opens_after_the_plan_keeps_what_rests_on_absence(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        collecting.collect_evidence, "__kwdefaults__", _with_source(Blindfold(), SOURCES)
+        collection.collect_evidence, "__kwdefaults__", _with_source(Blindfold(), SOURCES)
     )
-    with looking(cacheadmin.policy(shared.path)) as situation:
-        plan = situation.plan()
-        checked = LastLook(situation, plan.removals).look()
+    with looking(cacheadmin.policy(shared.path)) as snapshot:
+        plan = snapshot.plan()
+        checked = LastLook(snapshot, plan.removals).look()
         left = {decision.path for decision in checked.removals}
     assert not [path for path in left if path.startswith("archive-")]
 
 
 def _with_source(source: object, sources: tuple[object, ...]) -> dict[str, object]:
-    defaults = collecting.collect_evidence.__kwdefaults__
+    defaults = collection.collect_evidence.__kwdefaults__
     return {**defaults, "sources": (*sources, source)}
 
 
@@ -333,12 +333,12 @@ def test_an_environment_made_in_a_searched_tree_after_the_plan_is_seen_before_th
         f"venvs: {{discover: [{{root: '{shared.homes}'}}]}}\n"
         "prune: {budget: {max_size: 1KiB}}\n"
     )
-    with looking(cacheadmin.policy(shared.path, text)) as situation:
-        plan = situation.plan()
+    with looking(cacheadmin.policy(shared.path, text)) as snapshot:
+        plan = snapshot.plan()
         planned = {d.path for d in plan.removals if d.path.startswith("archive-")}
         assert planned
         late = shared.environment("late", NEWEST)
         arguments = ("pip", "install", "--offline", "--python", late, "six==1.16.0")
         shared.uv(NEWEST, *arguments)
-        checked = LastLook(situation, plan.removals).look()
+        checked = LastLook(snapshot, plan.removals).look()
     assert planned <= {path for path, _ in checked.dropped}

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.facts import Unseen
-from cacheadmin.evidence.locating import CacheLocator
 from cacheadmin.evidence.named_in_files import (
     PlaceOfFiles,
     crontab_places,
@@ -21,6 +20,7 @@ from cacheadmin.evidence.named_in_files import (
 )
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.redirects import redirected
+from cacheadmin.evidence.targets import CacheLocator
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
 from tests.support.shared_cache import SharedCache, age, dangling_links

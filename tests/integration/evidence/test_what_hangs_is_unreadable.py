@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence import searching
-from cacheadmin.situation import look_at
+from cacheadmin.evidence import search
+from cacheadmin.snapshot.snapshot import look_at
 from tests.support.auditing import link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.hanging import hanging_folder
@@ -106,17 +106,17 @@ def test_who_fills_a_tree_ends_the_search_for_nobody_else(
         tree / "ana" / "work" / "proj", cache / "archive-v0" / ARCHIVE, user=ana
     )
     own(tree / "ana", ana)
-    monkeypatch.setattr(searching.Bounds.__init__, "__defaults__", (30, _later()))
+    monkeypatch.setattr(search.Bounds.__init__, "__defaults__", (30, _later()))
     policy = cacheadmin.policy(cache, f"venvs: {{discover: [{{root: {tree}}}]}}\n")
-    with look_at(str(policy)) as situation:
-        gaps = [gap for gap in situation.evidence.gaps if gap.id == "search.limit"]
-        found = {one.path for one in situation.evidence.environments}
+    with look_at(str(policy)) as snapshot:
+        gaps = [gap for gap in snapshot.evidence.gaps if gap.id == "search.limit"]
+        found = {one.path for one in snapshot.evidence.environments}
     assert [(gap.uid, f"uid {eve.uid}" in gap.detail) for gap in gaps] == [(eve.uid, True)]
     assert str(environment) in found
 
 
 def _later() -> object:
-    return searching.Bounds.__init__.__defaults__[1]
+    return search.Bounds.__init__.__defaults__[1]
 
 
 def test_a_tree_that_hangs_below_one_account_hides_no_other(

@@ -17,18 +17,18 @@ from typing import Any
 import msgpack
 import pytest
 
-from cacheadmin.evidence import collecting, registry
+from cacheadmin.evidence import collection, registry
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Facts, Moment
 from cacheadmin.evidence.registry import registered
 from cacheadmin.fs import linked_tree
-from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.inventory.reader import interpreter_prefixes, open_cache, read_inventory
 from cacheadmin.prune import changed_environments
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.readers import ReaderLimits, Readers
-from cacheadmin.situation import look_at
+from cacheadmin.snapshot.snapshot import look_at
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.users import User, other_users, python_for_everyone
@@ -142,11 +142,11 @@ def registry_under_the_lock(
 
     # A time as young as the look may hide a second change.
     time.sleep(0.1)
-    with look_at(str(policy)) as situation:
-        (source,) = [one for one in situation.collected.answers if one.id == "registry"]
-        before = situation.collected.answers[source]
+    with look_at(str(policy)) as snapshot:
+        (source,) = [one for one in snapshot.collected.answers if one.id == "registry"]
+        before = snapshot.collected.answers[source]
         monkeypatch.setattr(Readers, "replies", noted)
-        look = situation.collected.look.later(Moment.UNDER_LOCK)
+        look = snapshot.collected.look.later(Moment.UNDER_LOCK)
         yield lambda: source.changed(look, before), asked
 
 
@@ -217,12 +217,12 @@ def test_environments_of_one_account_hold_up_neither_the_lock_nor_the_others(
     entry = f"archive-v0/{ARCHIVE}"
 
     def dropped() -> dict[str, str]:
-        last = LastLook(situation, plan.removals)
+        last = LastLook(snapshot, plan.removals)
         return dict(last.look().dropped)
 
     time.sleep(0.1)
-    with look_at(str(policy)) as situation:
-        plan = situation.plan()
+    with look_at(str(policy)) as snapshot:
+        plan = snapshot.plan()
         assert entry in {one.path for one in plan.removals}
         assert entry not in dropped()
         monkeypatch.setattr(changed_environments, "MOST_OF_ONE", 30)
@@ -230,7 +230,7 @@ def test_environments_of_one_account_hold_up_neither_the_lock_nor_the_others(
         assert f"uid {eve.uid} has 20 environments that can't all be looked at" in said
         monkeypatch.setattr(changed_environments, "MOST_OF_ONE", 10_000)
         assert entry not in dropped()
-        last = LastLook(situation, plan.removals)
+        last = LastLook(snapshot, plan.removals)
         for site in sites:
             (site / "new").touch()
         said = dict(last.look().dropped)[entry]
@@ -400,9 +400,9 @@ def test_pointers_and_records_under_many_names_are_parsed_once(
 
 def looked_at(policy: Path) -> tuple[list[Unseen], set[str]]:
     """Return what was not seen, and what would be removed."""
-    with look_at(str(policy)) as situation:
-        removals = situation.plan().removals
-        return list(situation.evidence.unseen), {decision.path for decision in removals}
+    with look_at(str(policy)) as snapshot:
+        removals = snapshot.plan().removals
+        return list(snapshot.evidence.unseen), {decision.path for decision in removals}
 
 
 def environments_of(user: User, places: Path, cache: Path, count: int) -> str:
@@ -424,7 +424,7 @@ def test_environments_beyond_a_bound_are_one_gap_of_their_account(
     ana, eve = users
     environments_of(ana, places, cache, 1)
     policy = cacheadmin.policy(cache, environments_of(eve, places, cache, 5))
-    monkeypatch.setattr(collecting, "MAX_OF_ONE", 2)
+    monkeypatch.setattr(collection, "MAX_OF_ONE", 2)
     unseen, removals = looked_at(policy)
     (one,) = [one for one in unseen if one.uid in (ana.uid, eve.uid)]
     assert (one.uid, one.hides_archives) == (eve.uid, True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.errors import CacheadminError, NotPermitted
-from cacheadmin.fs.atomic_writing import write_atomically
+from cacheadmin.fs.atomic_file import write_atomically
 from tests.support.users import User
 
 PAGE = b"<!doctype html>"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cacheadmin.fs.resolving import MAX_LINKS, resolve
+from cacheadmin.fs.resolution import MAX_LINKS, resolve
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
 

@@ -13,7 +13,7 @@ import pytest
 
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.removal import Removed, remove_tree
-from cacheadmin.inventory.measuring import Measuring
+from cacheadmin.inventory.measurement import Measuring
 from cacheadmin.readers import Readers
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.fs import extents
-from cacheadmin.fs.charges import Charges, charges_of
-from cacheadmin.fs.measuring import Walk
-from cacheadmin.inventory.measuring import Measuring
+from cacheadmin.fs.charges import FilesystemCosts, charges_of
+from cacheadmin.fs.measurement import Walk
+from cacheadmin.inventory.measurement import Measuring
 from cacheadmin.readers import Readers
 
 pytestmark = pytest.mark.root
@@ -38,11 +38,11 @@ def root_fd(xfs: Path) -> Iterator[int]:
 
 
 @pytest.fixture
-def measuring(root_fd: int) -> Iterator[Callable[[Charges], Measuring]]:
+def measuring(root_fd: int) -> Iterator[Callable[[FilesystemCosts], Measuring]]:
     """Return what measures below the root, in readers forked at that moment."""
     with ExitStack() as stack:
 
-        def make(charges: Charges) -> Measuring:
+        def make(charges: FilesystemCosts) -> Measuring:
             readers = stack.enter_context(Readers(keep=(root_fd,)))
             return Measuring(readers, root_fd, charges)
 
@@ -80,20 +80,20 @@ def test_a_file_of_very_many_extents_is_read_to_its_end(tree: Path) -> None:
 
 def test_a_file_of_more_extents_than_anybody_reads_counts_as_staying(
     tree: Path,
-    measuring: Callable[[Charges], Measuring],
+    measuring: Callable[[FilesystemCosts], Measuring],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fragmented(tree / "a", 1000)
-    before = measuring(Charges(clones=True)).each(["tree"])["tree"]
+    before = measuring(FilesystemCosts(clones=True)).each(["tree"])["tree"]
     assert before.reclaimable_bytes == before.allocated_bytes
     monkeypatch.setattr(extents, "_MAX_CALLS", 2)
-    after = measuring(Charges(clones=True)).each(["tree"])["tree"]
+    after = measuring(FilesystemCosts(clones=True)).each(["tree"])["tree"]
     assert after.allocated_bytes == before.allocated_bytes
     assert after.reclaimable_bytes < BLOCK * 10
 
 
 def test_clones_are_held_by_what_stays(
-    tree: Path, root_fd: int, measuring: Callable[[Charges], Measuring]
+    tree: Path, root_fd: int, measuring: Callable[[FilesystemCosts], Measuring]
 ) -> None:
     for name in ("one", "two", "three"):
         (tree / name).mkdir()
@@ -119,13 +119,13 @@ def test_clones_are_held_by_what_stays(
 
 
 def test_inodes_count_where_they_come_back(
-    root_fd: int, tree: Path, measuring: Callable[[Charges], Measuring]
+    root_fd: int, tree: Path, measuring: Callable[[FilesystemCosts], Measuring]
 ) -> None:
     charges = charges_of(root_fd, "xfs")
-    assert charges == Charges(clones=True, inode_bytes=512)
+    assert charges == FilesystemCosts(clones=True, inode_bytes=512)
     (tree / "empty").touch()
     assert measuring(charges).each(["tree/empty"])["tree/empty"].reclaimable_bytes == 512
-    assert charges_of(root_fd, "ext4") == Charges()
+    assert charges_of(root_fd, "ext4") == FilesystemCosts()
 
 
 def test_nothing_but_regular_files_is_opened(tree: Path, root_fd: int) -> None:
@@ -144,7 +144,7 @@ def _walk(root_fd: int) -> list[object]:
     from cacheadmin.accounting import Tally
 
     tally = Tally()
-    walk = Walk(lambda _path, _status: tally, Charges(clones=True))
+    walk = Walk(lambda _path, _status: tally, FilesystemCosts(clones=True))
     assert list(walk.steps(root_fd, "tree")) == []
     assert tally.files == 5
     return list(walk.failures)

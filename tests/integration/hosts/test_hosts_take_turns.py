@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from cacheadmin.hosts import turns
-from cacheadmin.hosts.leases import LASTS_SECONDS, FileLease, Holder, LeaseLost, lost
+from cacheadmin.hosts.leases import LASTS_SECONDS, FileLease, LeaseHolder, LeaseLost, lost
 from cacheadmin.hosts.token import token_of
 from cacheadmin.hosts.turns import DatabaseLease, Turn
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.prune.running import recover_interrupted, run_prune
-from cacheadmin.situation import look_with
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.prune.run import recover_interrupted, run_prune
+from cacheadmin.snapshot.snapshot import look_with
 from cacheadmin.state.advisory_lock import AdvisoryLock
 from cacheadmin.state.store import StateUnusable, open_state
 from tests.integration.prune.test_interrupted_and_restored_runs import small_cache
@@ -34,7 +34,7 @@ from tests.support.shared_cache import tree_snapshot
 from tests.support.waiting import until
 
 EXPECT = "hosts: {expect: [node9]}\nlock: {timeout: 1s}\n"
-ELSEWHERE = Holder("node9", "another-boot", 4711, 0)
+ELSEWHERE = LeaseHolder("node9", "another-boot", 4711, 0)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Iterator[int]:
 
 def lease_of(folder_fd: int, name: str) -> FileLease:
     """Return the lease as a host of that name would take it: each has a kernel of its own."""
-    return FileLease(folder_fd, "/shared", Holder(name, f"boot of {name}", 1, 0))
+    return FileLease(folder_fd, "/shared", LeaseHolder(name, f"boot of {name}", 1, 0))
 
 
 def age_leases(folder: Path, seconds: float) -> None:
@@ -260,12 +260,12 @@ def test_wherever_the_turn_is_lost_nothing_more_moves_and_the_next_run_recovers(
     lost_at: list[set[str]] = []
     while True:
         step += 1
-        with look_with(loaded) as situation:
-            plan = situation.plan()
-            sizes = situation.sizing.of_plan(plan, kept=False)
+        with look_with(loaded) as snapshot:
+            plan = snapshot.plan()
+            sizes = snapshot.sizing.of_plan(plan, kept=False)
             StoppedAt.left = step
             try:
-                result = run_prune(situation, plan, sizes)
+                result = run_prune(snapshot, plan, sizes)
             except LeaseLost:
                 pass
             else:
@@ -310,10 +310,10 @@ def test_what_a_host_that_stood_still_does_too_late_finds_no_way(
     monkeypatch.setattr(os, "rename", stand_still)
     monkeypatch.setattr(StoppedAt, "left", -1)
     monkeypatch.setattr(turns, "Turn", StoppedAt)
-    with look_with(loaded) as situation:
-        plan = situation.plan()
+    with look_with(loaded) as snapshot:
+        plan = snapshot.plan()
         with pytest.raises(LeaseLost):
-            run_prune(situation, plan, situation.sizing.of_plan(plan, kept=False))
+            run_prune(snapshot, plan, snapshot.sizing.of_plan(plan, kept=False))
     assert late
     assert without_times(cache) == before
 
@@ -322,17 +322,17 @@ def test_a_plan_is_not_carried_out_after_another_run_has_changed_the_cache(
     cache: Path, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from cacheadmin.prune.result import Before
-    from cacheadmin.prune.running import known_runs
+    from cacheadmin.prune.run import known_runs
 
     policy = cacheadmin.policy(cache)
     loaded = load_policy(str(policy))
     runs = known_runs(loaded.policy)
-    with look_with(loaded) as situation:
-        plan = situation.plan()
-        sizes = situation.sizing.of_plan(plan, kept=False)
+    with look_with(loaded) as snapshot:
+        plan = snapshot.plan()
+        sizes = snapshot.sizing.of_plan(plan, kept=False)
         other = prune(cacheadmin, policy).json["run_id"]
         with pytest.raises(Exception, match=f"since this one looked: {other} on host"):
-            run_prune(situation, plan, sizes, before=Before(runs=runs))
+            run_prune(snapshot, plan, sizes, before=Before(runs=runs))
 
 
 # PostgreSQL
@@ -353,7 +353,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
 def database_lease(url: str, cache: Path, name: str, token: str = "token") -> DatabaseLease:
     with open_cache(str(cache)) as opened:
         state = open_state(url, cache=opened.identity)
-    return DatabaseLease(AdvisoryLock(state, token), Holder(name, f"boot of {name}", 1, 0))
+    return DatabaseLease(AdvisoryLock(state, token), LeaseHolder(name, f"boot of {name}", 1, 0))
 
 
 def test_a_database_tells_whose_turn_it_is(server: PostgreSQL, cache: Path) -> None:
@@ -485,8 +485,8 @@ def test_a_database_that_is_down_takes_no_protection_away(
     cache: Path, cacheadmin: Cacheadmin
 ) -> None:
     from cacheadmin.inventory.entries import ArchiveId
-    from cacheadmin.protect.planting import planted_archives
-    from cacheadmin.protect.protecting import plant_wanted
+    from cacheadmin.protect.planted_roots import planted_archives
+    from cacheadmin.protect.protection import plant_wanted
     from cacheadmin.protect.roots import WantedRoots, root_buckets
 
     run = prune(cacheadmin, cacheadmin.policy(cache)).json["run_id"]

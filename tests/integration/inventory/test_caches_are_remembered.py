@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.inventory.cache_memory import CacheMemory
-from cacheadmin.inventory.contents import Contents
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.inventory.reading import read_entry
+from cacheadmin.inventory.contents import EntriesByKind
+from cacheadmin.inventory.reader import read_entry
 from cacheadmin.inventory.root import EntryTask
-from cacheadmin.situation import look_at
+from cacheadmin.snapshot.snapshot import look_at
 from cacheadmin.state import remembered_inventory
 from cacheadmin.state.remembered_inventory import CacheMemoryFile
 from tests.support.small_farm import DAY_NS, SmallFarm
@@ -42,10 +42,10 @@ def memory_file(farm: SmallFarm) -> CacheMemoryFile:
         return CacheMemoryFile(farm.state, cache.identity)
 
 
-def read_again(farm: SmallFarm) -> Contents:
+def read_again(farm: SmallFarm) -> EntriesByKind:
     """Return what a reader says that remembers."""
     plain = memory_file(farm).read_plain()
-    contents = Contents()
+    contents = EntriesByKind()
     with open_cache(str(farm.cache)) as cache:
         memory = CacheMemory(plain, cache.identity.device, now_ns=farm.now_ns, every_ns=7 * DAY_NS)
         for name in ("archive-v0", "wheels-v7"):
@@ -206,7 +206,7 @@ def test_all_commands_share_one_memory_of_a_cache(farm: SmallFarm) -> None:
         farm.now_ns = time.time_ns()
         assert len(read_again(farm).same_archives) == ARCHIVES
     before = os.stat(memory_file(farm).path).st_ino
-    with look_at(str(farm.folder / "policy1.yaml")) as situation:
-        assert len(situation.inventory.archives) == ARCHIVES
+    with look_at(str(farm.folder / "policy1.yaml")) as snapshot:
+        assert len(snapshot.inventory.archives) == ARCHIVES
     # Nothing was new to the second.
     assert os.stat(memory_file(farm).path).st_ino == before

@@ -12,7 +12,7 @@ import pytest
 
 from cacheadmin.errors import NotACache, NotPermitted
 from cacheadmin.inventory.entries import Inventory
-from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.inventory.reader import interpreter_prefixes, open_cache, read_inventory
 from tests.support.users import User
 
 ARCHIVE = "BBBBBBBBBBBBBBBB"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.inventory.entries import ArchiveContent, Inventory
-from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.inventory.reader import interpreter_prefixes, open_cache, read_inventory
 from cacheadmin.uv.releases import buckets_of
 from tests.support.running_uv import binary_for, python_for, run_uv, uv_environment
 from tests.support.shared_cache import SharedCache, names_in

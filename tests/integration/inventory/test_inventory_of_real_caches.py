@@ -9,7 +9,7 @@ import pytest
 
 from cacheadmin.errors import NotACache, NotPermitted
 from cacheadmin.inventory.entries import ArchiveContent
-from cacheadmin.inventory.reading import interpreter_prefixes, open_cache, read_inventory
+from cacheadmin.inventory.reader import interpreter_prefixes, open_cache, read_inventory
 from cacheadmin.uv.releases import buckets_of
 from tests.support.shared_cache import SharedCache, age
 from tests.support.uv_releases import NEWEST

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cacheadmin.hosts.folder import HostsFolder
-from cacheadmin.inventory.opening import open_cache
+from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.operations.metrics import HELPS
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.fleets import observation

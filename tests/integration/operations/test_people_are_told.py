@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.operations.sending import Destination, send
+from cacheadmin.operations.delivery import Destination, send
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.message_servers import SECRET, MailServer, Webhook, mail_server, webhook
 from tests.support.trial_sites import ENTRY, lay_out, opened_site

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from cacheadmin.acting import act_as
 from cacheadmin.errors import PolicyInvalid
 from cacheadmin.policy.loaded import LoadedPolicy
-from cacheadmin.policy.loading import load_policy, read_policy
+from cacheadmin.policy.loader import load_policy, read_policy
 from cacheadmin.policy.recalled import Recalled
+from cacheadmin.rights.acting import act_as
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.uv_releases import REPOSITORY
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.evidence.registry import entry_name, old_entry_name
-from cacheadmin.fs.making_folders import make_folder
+from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights
-from cacheadmin.prune.parents import Parents
+from cacheadmin.prune.open_folders import Parents
 from tests.support.auditing import link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import age, tree_snapshot

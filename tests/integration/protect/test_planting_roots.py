@@ -12,14 +12,14 @@ import pytest
 
 from cacheadmin.cli.app import run
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.inventory.reading import OpenCache, open_cache, read_inventory
+from cacheadmin.inventory.reader import OpenCache, open_cache, read_inventory
 from cacheadmin.planner.plan import Plan
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.protect.planting import examine, plant, planted_archives, withdraw
-from cacheadmin.protect.protecting import plant_wanted
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.protect.planted_roots import examine, plant, planted_archives, withdraw
+from cacheadmin.protect.protection import plant_wanted
 from cacheadmin.protect.roots import WantedRoots, root_buckets, root_name, root_target
 from cacheadmin.protect.trial_roots import with_trials
-from cacheadmin.situation import Situation
+from cacheadmin.snapshot.snapshot import Snapshot
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import age, dangling_links, links_of, names_in, tree_snapshot
 from tests.support.trial_sites import ENTRY, add_archive, lay_out
@@ -350,14 +350,14 @@ def test_a_prune_leaves_roots_that_were_planted_while_it_looked(
     more = "protect: {enabled: true}\nprune: {archives: false}\n"
     path, policy_file = site_on_trial(open_folder, cacheadmin, more, complete=True)
     newer = add_archive(path, "archive-v0/Newer_aBcDeFgHijk", "newer")
-    plan = Situation.plan
+    plan = Snapshot.plan
 
-    def plan_while_a_guard_plants(situation: Situation) -> Plan:
+    def plan_while_a_guard_plants(snapshot: Snapshot) -> Plan:
         with open_cache(str(path)) as cache:
             plant(cache.fd, wanted(newer.name), removable=())
-        return plan(situation)
+        return plan(snapshot)
 
-    monkeypatch.setattr(Situation, "plan", plan_while_a_guard_plants)
+    monkeypatch.setattr(Snapshot, "plan", plan_while_a_guard_plants)
     assert run(["-q", "prune", str(policy_file)]) == 0
     assert roots_of(path, newer.name) >= len(root_buckets(0))
 

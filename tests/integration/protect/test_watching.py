@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.inventory.cache_folder import OpenCache, open_cache
 from cacheadmin.inventory.entries import ArchiveId
-from cacheadmin.inventory.opening import OpenCache, open_cache
-from cacheadmin.protect.planting import plant
+from cacheadmin.protect.bucket_watch import News, Watches, fingerprint
+from cacheadmin.protect.planted_roots import plant
 from cacheadmin.protect.roots import WantedRoots, root_buckets
-from cacheadmin.protect.watching import News, Watches, fingerprint
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.waiting import until
 

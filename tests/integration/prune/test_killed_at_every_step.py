@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cacheadmin.cli.app import run
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.prune import putting_back
-from cacheadmin.prune.running import recover_interrupted
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.prune import restoration
+from cacheadmin.prune.run import recover_interrupted
 from tests.integration.prune.test_interrupted_and_restored_runs import small_cache
 from tests.support.shared_cache import tree_snapshot
 
@@ -59,7 +59,7 @@ def die_at(step: int) -> None:
 
     for name in CHANGES:
         setattr(os, name, deadly(getattr(os, name)))
-    putting_back.rename_to_free_name = deadly(putting_back.rename_to_free_name)
+    restoration.rename_to_free_name = deadly(restoration.rename_to_free_name)
 
 
 def facts(cache: Path) -> dict[str, tuple[object, ...]]:

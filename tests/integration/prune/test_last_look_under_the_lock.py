@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.prune.last_look import Checked, LastLook
-from cacheadmin.situation import look_with
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.prune.last_look import LastLook, StillRemovable
+from cacheadmin.snapshot.snapshot import look_with
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
@@ -26,9 +26,9 @@ TOOLS = "prune:\n  environments:\n    idle: 0s\n    keep_latest: false\n"
 @contextmanager
 def between(policy: Path) -> Iterator[tuple[set[str], LastLook]]:
     """Plan and prepare; what happens in the block happens before the lock is taken."""
-    with look_with(load_policy(os.fspath(policy))) as situation:
-        plan = situation.plan()
-        yield {decision.path for decision in plan.removals}, LastLook(situation, plan.removals)
+    with look_with(load_policy(os.fspath(policy))) as snapshot:
+        plan = snapshot.plan()
+        yield {decision.path for decision in plan.removals}, LastLook(snapshot, plan.removals)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def is_up(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout.readline() == b"up\n"
 
 
-def dropped(look: Checked) -> dict[str, str]:
+def dropped(look: StillRemovable) -> dict[str, str]:
     assert not {d.path for d in look.removals} & {path for path, _ in look.dropped}
     return dict(look.dropped)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.fs.renaming import rename_to_free_name
-from cacheadmin.prune.moving import make_folders, move_out
-from cacheadmin.prune.parents import Parents
-from cacheadmin.prune.putting_back import put_back
+from cacheadmin.fs.rename import rename_to_free_name
+from cacheadmin.prune.moves import make_folders, move_out
+from cacheadmin.prune.open_folders import Parents
+from cacheadmin.prune.restoration import put_back
 from tests.support.shared_cache import tree_snapshot
 
 

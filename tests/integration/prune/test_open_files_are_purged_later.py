@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.trial_upkeep import end_now, watch
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.filesystems import sshfs

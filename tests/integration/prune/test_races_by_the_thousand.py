@@ -16,20 +16,20 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.collecting import scan_candidates
+from cacheadmin.evidence.collection import scan_candidates
 from cacheadmin.evidence.environments import Candidate, ScanOptions
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.look import Look, Moment
-from cacheadmin.fs.making_folders import make_folder
+from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.removal import remove_tree
 from cacheadmin.fs.rights import Rights
-from cacheadmin.inventory.reading import open_cache, read_inventory
+from cacheadmin.inventory.reader import open_cache, read_inventory
 from cacheadmin.policy.model import Policy
-from cacheadmin.protect.planting import plant, withdraw
+from cacheadmin.protect.planted_roots import plant, withdraw
 from cacheadmin.protect.roots import WantedRoots
-from cacheadmin.prune.moving import make_folders, move_out
-from cacheadmin.prune.parents import Parents
-from cacheadmin.prune.putting_back import put_back
+from cacheadmin.prune.moves import make_folders, move_out
+from cacheadmin.prune.open_folders import Parents
+from cacheadmin.prune.restoration import put_back
 from cacheadmin.readers import Readers
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.shared_cache import tree_snapshot

@@ -21,7 +21,7 @@ from tests.support.uv_releases import NEWEST, REPOSITORY
 BLIND = """
 import sys
 from dataclasses import replace
-import cacheadmin.planner.planning as planning
+import cacheadmin.planner.planner as planning
 from cacheadmin.inventory.entries import EntryKind
 real = planning.make_plan
 def blind(policy, inventory, evidence, now_ns):
@@ -77,7 +77,7 @@ def test_what_a_link_leads_to_comes_back_and_the_rest_goes(cacheadmin, cache: Sh
 
 # A second fault: the look after the moves says that a link is broken, and not why.
 UNEXPLAINED = """
-import cacheadmin.prune.executing as executing
+import cacheadmin.prune.execution as executing
 from cacheadmin.prune.verification import BrokenLink, Verified
 executing.verify = lambda *_: Verified(1, 3, (BrokenLink("/env", "/env/link", "archive-v0/x"),))
 """

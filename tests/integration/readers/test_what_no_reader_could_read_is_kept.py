@@ -27,13 +27,13 @@ import msgpack
 import pytest
 
 import cacheadmin as cacheadmin_package
-from cacheadmin.audit.subject import Subject
-from cacheadmin.audit.survey import take_survey
+from cacheadmin.audit.survey.walk import take_survey
+from cacheadmin.audit.target import AuditTarget
 from cacheadmin.dedupe.duplicates import copies_in
-from cacheadmin.dedupe.running import dedupe
-from cacheadmin.doctor.diagnosing import diagnose
+from cacheadmin.dedupe.run import dedupe
+from cacheadmin.doctor.diagnosis import diagnose
 from cacheadmin.errors import CacheadminError
-from cacheadmin.evict.planning import plan_eviction
+from cacheadmin.evict.plan import plan_eviction
 from cacheadmin.evict.wanted import Wanted
 from cacheadmin.evidence.clones import extents_of_environments
 from cacheadmin.evidence.facts import (
@@ -52,20 +52,20 @@ from cacheadmin.evidence.registry import taken_names
 from cacheadmin.evidence.release_trace import ReleaseTrace
 from cacheadmin.evidence.seen_releases import read_seen_releases
 from cacheadmin.evidence.tree_searches import moments
-from cacheadmin.inventory.reading import read_inventory
+from cacheadmin.inventory.reader import read_inventory
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.prune.verification import verify
 from cacheadmin.readers import Readers, Unreadable
-from cacheadmin.readers.frames import Kind
-from cacheadmin.readers.serving import Reader
+from cacheadmin.readers.frames import FrameKind
+from cacheadmin.readers.server import Reader
 from cacheadmin.registration import open_registry
 from cacheadmin.simulate.breakage import breakage
-from cacheadmin.simulate.running import simulate_in
-from cacheadmin.situation import Situation, look_at
+from cacheadmin.simulate.on_policy import simulate_in
+from cacheadmin.snapshot.snapshot import Snapshot, look_at
 from cacheadmin.trial.folder import trial_folder
 from cacheadmin.trial.kin import kin_of
-from cacheadmin.usage.measuring import measure_cache as measure_usage
-from cacheadmin.verify.checking import DEFERRED
+from cacheadmin.usage.measurement import measure_cache as measure_usage
+from cacheadmin.verify.check import DEFERRED
 from cacheadmin.verify.parallel import Workplace, check_all
 from tests.support.auditing import link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -192,14 +192,14 @@ CASES = [
     Case(included, "evidence/included.py read_included"),
     Case(included, "evidence/questions.py _folder"),
     Case(included, "evidence/questions.py _scan"),
-    Case(discovered, "evidence/searching.py search"),
+    Case(discovered, "evidence/search.py search"),
     Case(discovered, "evidence/patterns.py match_folder"),
     Case(below_cache, "evidence/kinds.py own_place"),
-    Case(below_cache, "evidence/searching.py search"),
+    Case(below_cache, "evidence/search.py search"),
     Case(running, "evidence/processes.py read"),
     Case(running, "evidence/questions.py _scan"),
-    Case(pointed, "inventory/reading.py read_entry", "wheels-v5"),
-    Case(recorded, "inventory/reading.py read_entry", "interpreter-v4"),
+    Case(pointed, "inventory/reader.py read_entry", "wheels-v5"),
+    Case(recorded, "inventory/reader.py read_entry", "interpreter-v4"),
     Case(recorded, "inventory/interpreter_records.py read_interpreters"),
     Case(recorded, "evidence/kinds.py folder_kind"),
     Case(pinned, "evidence/pins.py _pins_in"),
@@ -233,7 +233,7 @@ def _in_the_middle(
 ) -> None:
     """Fail after the first half of an answer that has parts, else before it."""
     if asked.in_parts:
-        reader._say(Kind.PART, uid, next(iter(asked.read(item))))
+        reader._say(FrameKind.PART, uid, next(iter(asked.read(item))))
         reader._send()
     fault()
 
@@ -263,16 +263,16 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 def removed(policy: Path) -> set[str]:
-    with look_at(str(policy)) as situation:
-        return {decision.path for decision in situation.plan().removals}
+    with look_at(str(policy)) as snapshot:
+        return {decision.path for decision in snapshot.plan().removals}
 
 
 # In every way the answers that matter most; the pool treats all questions alike.
 EVERY_WAY = {
     "evidence/questions.py _scan",
     "evidence/processes.py read",
-    "evidence/searching.py search",
-    "inventory/reading.py read_entry",
+    "evidence/search.py search",
+    "inventory/reader.py read_entry",
 }
 FAILURES = [
     pytest.param(case, fault, id=f"{case.use.__name__}-{case.question.split()[1]}-{fault}")
@@ -315,8 +315,8 @@ def test_it_is_named(site: Site, cacheadmin: Cacheadmin, failing: Callable[..., 
     with ExitStack() as stack:
         policy = cacheadmin.policy(site.cache, f"venvs: {{{registered(site, stack)}}}\n")
         failing("evidence/questions.py _scan", "dies")
-        with look_at(str(policy)) as situation:
-            unseen = next(one for one in situation.evidence.unseen if one.uid == site.eve.uid)
+        with look_at(str(policy)) as snapshot:
+            unseen = next(one for one in snapshot.evidence.unseen if one.uid == site.eve.uid)
     assert unseen.what == "environment"
     assert unseen.hides_archives
     assert "its reader was ended by SIGKILL" in json.dumps(unseen.reason)
@@ -332,9 +332,9 @@ def test_a_bucket_that_could_not_be_read_is_named_and_kept(
             os.utime(path, (0, 0), follow_symlinks=False)
         # No release in use has that bucket: it goes as a whole.
         assert "wheels-v5" in removed(policy)
-        failing("inventory/reading.py read_entry", "dies", "wheels-v5")
-        with look_at(str(policy)) as situation:
-            plan = situation.plan()
+        failing("inventory/reader.py read_entry", "dies", "wheels-v5")
+        with look_at(str(policy)) as snapshot:
+            plan = snapshot.plan()
     assert "wheels-v5" not in {decision.path for decision in plan.removals}
     (limit,) = [one for one in plan.limits if one.id == "cache.unreadable"]
     assert (
@@ -350,8 +350,8 @@ def test_what_one_account_wrote_is_told_of_that_account(site: Site, cacheadmin: 
         deep.mkdir(parents=True)
         own(site.cache / "wheels-v5" / "pypi" / "a", site.eve)
         policy = cacheadmin.policy(site.cache, f"venvs: {{{words}}}\n")
-        with look_at(str(policy)) as situation:
-            (unread,) = situation.inventory.unreadable
+        with look_at(str(policy)) as snapshot:
+            (unread,) = snapshot.inventory.unreadable
     assert (unread.uid, unread.reason) == (site.eve.uid, "deeper than any uv release writes")
 
 
@@ -361,14 +361,14 @@ def test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep(
     entry = f"archive-v0/{ARCHIVE}"
     (site.cache / "wheels-v7" / "pypi").mkdir(parents=True)
     policy = cacheadmin.policy(site.cache, "venvs: {registry: null}\n")
-    with look_at(str(policy)) as situation:
-        plan = situation.plan()
+    with look_at(str(policy)) as snapshot:
+        plan = snapshot.plan()
         assert entry in {decision.path for decision in plan.removals}
         (site.cache / "wheels-v7" / "pypi" / "demo").mkdir()
         failing("evidence/questions.py _pointers", "dies")
         # Those that the plan asked know nothing of the fault.
-        situation.collected.look.readers.close()
-        dropped = dict(LastLook(situation, plan.removals).look().dropped)
+        snapshot.collected.look.readers.close()
+        dropped = dict(LastLook(snapshot, plan.removals).look().dropped)
     assert "its reader was ended by SIGKILL" in dropped[entry]
 
 
@@ -381,7 +381,7 @@ class Asked:
 
     site: Site
     cacheadmin: Cacheadmin
-    look: Situation
+    look: Snapshot
     stack: ExitStack
     fail: Callable[[], None]
     kind: str
@@ -422,7 +422,7 @@ def usage_of_the_rest(asked: Asked) -> None:
 
 def survey(asked: Asked) -> None:
     asked.fail()
-    tallies = take_survey(Subject(asked.look, 0)).tallies
+    tallies = take_survey(AuditTarget(asked.look, 0)).tallies
     assert tallies.unread_count
     assert asked.names(tallies.unread)
 
@@ -664,21 +664,21 @@ def check_archives(asked: Asked) -> list[Any]:
     return check_all(place, list(look.inventory.archives.values()), 1, lambda _: None)
 
 
-def look_again(asked: Asked) -> Situation:
+def look_again(asked: Asked) -> Snapshot:
     return asked.stack.enter_context(look_at(asked.look.loaded.path))
 
 
 KINDS: dict[str, Callable[[Asked], None]] = {
-    "inventory/measuring.py _measure": size,
+    "inventory/measurement.py _measure": size,
     "evidence/clones.py read_extents": blocks,
     "usage/archives.py look": usage_of_archives,
-    "usage/measuring.py count": usage_of_the_rest,
-    "audit/survey.py look": survey,
+    "usage/measurement.py count": usage_of_the_rest,
+    "audit/survey/walk.py look": survey,
     "dedupe/duplicates.py _files_in_parts": copies,
-    "dedupe/running.py _compare": sharing,
-    "dedupe/running.py _share": sharing,
-    "doctor/looking.py _look": environments_of_doctor,
-    "evict/planning.py _files_in": files_of_revisions,
+    "dedupe/run.py _compare": sharing,
+    "dedupe/run.py _share": sharing,
+    "doctor/reader_questions.py _look": environments_of_doctor,
+    "evict/plan.py _files_in": files_of_revisions,
     "evidence/away.py read_absent": absent,
     "evidence/kinds.py is_present": presence,
     "evidence/registry.py list_names": taken_registry_names,
@@ -688,13 +688,13 @@ KINDS: dict[str, Callable[[Asked], None]] = {
     "evidence/containers.py read_own_containers": containers_of_accounts,
     "evidence/releases.py read_home": homes_with_uv,
     "evidence/seen_releases.py read_binaries": binaries_of_uv,
-    "evidence/searching.py search_tools": folders_of_tools,
+    "evidence/search.py search_tools": folders_of_tools,
     "evidence/tree_searches.py times_of": times_of_folders,
     "evidence/questions.py _files": files_that_name,
     "trial/kin.py _kin_among": kin,
     "prune/verification.py check": links_after_the_moves,
     "simulate/breakage.py look": links_that_a_release_breaks,
-    "simulate/running.py _simulate": simulated,
+    "simulate/on_policy.py _simulate": simulated,
     "verify/parallel.py _check": archives_of_verify,
     "verify/parallel.py _check_later": large_files_of_verify,
 }
@@ -705,13 +705,13 @@ NOBODYS = {
     "evidence/registry.py list_names",
     "evidence/last_use.py _read_attributes",
     "evidence/tree_searches.py times_of",
-    "simulate/running.py _simulate",
+    "simulate/on_policy.py _simulate",
     "trial/kin.py _kin_among",
     # Root's process, and accounts of the system.
     "evidence/reach.py read_container",
     "evidence/containers.py read_own_containers",
     "evidence/releases.py read_home",
-    "evidence/searching.py search_tools",
+    "evidence/search.py search_tools",
     "evidence/questions.py _files",
 }
 

@@ -22,7 +22,7 @@ from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
 from cacheadmin.state.location import storable
 from cacheadmin.state.size_history import SizeHistory, SizeRecord
 from cacheadmin.state.store import State, open_state
-from cacheadmin.state.tables import SCHEMA_NUMBER, TABLES, Kind
+from cacheadmin.state.tables import SCHEMA_NUMBER, TABLES, ColumnKind
 from tests.support.facts import DAY, HOUR, NOW, environment
 from tests.support.postgresql import binaries, running_postgresql
 from tests.support.shared_cache import SharedCache
@@ -215,13 +215,13 @@ def test_sqlite_on_a_network_filesystem_is_refused(
 def test_fast_reading_equals_sqlalchemy_in_every_table(tmp_path: Path) -> None:
     state = open_state(f"sqlite:///{tmp_path}/state.db", cache=CACHE)
     state._connect()
-    values = {Kind.TEXT: "text", Kind.INTEGER: 2**53, Kind.BOOLEAN: True}
+    values = {ColumnKind.TEXT: "text", ColumnKind.INTEGER: 2**53, ColumnKind.BOOLEAN: True}
     for table in TABLES:
         # What is optional is there once, and once it is not.
         for number in range(2):
             row = tuple(
                 None if column.optional and number else
-                f"{storable(ODD)} {number}" if column.kind is Kind.TEXT else
+                f"{storable(ODD)} {number}" if column.kind is ColumnKind.TEXT else
                 number if column.key else values[column.kind]
                 for column in table.columns
             )  # fmt: skip

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.errors import Refused
-from cacheadmin.evidence.locating import CacheLocator
+from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.inventory.entries import EntryKind
-from cacheadmin.inventory.reading import read_inventory
+from cacheadmin.inventory.reader import read_inventory
 from cacheadmin.planner.plan import Decision
-from cacheadmin.policy.loading import load_policy
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.on_trial import divide_removals
-from cacheadmin.simulate.simulating import simulate_prune
+from cacheadmin.simulate.simulation import simulate_prune
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import existing_trials
 from tests.support.trial_sites import (

@@ -1,7 +1,7 @@
 """At every step of every move with tripwires: lookups, takings, replacements, kills.
 
 Each case runs the real functions on a real disk in a process of its own. Before
-the n-th call that changes the disk (Python and ``fs.renaming`` audit them) the
+the n-th call that changes the disk (Python and ``fs.rename`` audit them) the
 process does what somebody else might do at that instant, and then goes on, or
 ends there as ``kill -9`` would end it. Afterwards the next run comes.
 """

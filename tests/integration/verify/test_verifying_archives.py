@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.inventory.opening import open_cache
-from cacheadmin.inventory.reading import read_inventory
-from cacheadmin.verify.checking import check_archive
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.inventory.reader import read_inventory
+from cacheadmin.verify.check import check_archive
 from tests.support.users import other_users
 from tests.support.wheel_archives import checked, empty_cache, record_line, write_archive
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cacheadmin.evidence.lock_holders import parse_lock
 from cacheadmin.evidence.releases import receipt_version
 from cacheadmin.policy.quantities import duration_words, parse_duration, parse_size
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 from cacheadmin.uv.environment_config import parse_environment_config
 from cacheadmin.uv.interpreters import environment_prefix
 from cacheadmin.uv.layout import is_archive_id, parse_bucket_name, pointer_key

@@ -31,7 +31,7 @@ from cacheadmin.evidence.releases import receipt_version
 from cacheadmin.evidence.tools import requirements_in
 from cacheadmin.fs.access_lists import parse_access_list
 from cacheadmin.fs.mounts import parse_mount
-from cacheadmin.fs.reading import ReadFailure, open_directory
+from cacheadmin.fs.small_files import ReadFailure, open_directory
 from cacheadmin.hosts.documents import Unbelievable, decode
 from cacheadmin.hosts.leases import _holder as lease_holder
 from cacheadmin.hosts.turns import _holder as database_holder
@@ -39,10 +39,10 @@ from cacheadmin.inventory.entries import CacheIdentity
 from cacheadmin.overview.timers import cron_times
 from cacheadmin.packages.names import parse_pattern
 from cacheadmin.packages.record_rows import record_rows
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from cacheadmin.prune.grace_file import read_periods
 from cacheadmin.prune.journal import read_journal
-from cacheadmin.prune.quarantine import Quarantine
+from cacheadmin.prune.quarantine import QuarantineFolder
 from cacheadmin.prune.saved_plans import _read as read_saved_plan
 from cacheadmin.readers.plain_data import NotThatShapeError, unpack
 from cacheadmin.report.pins import pin_json
@@ -234,7 +234,7 @@ def ledger(content: bytes) -> None:
 
 def periods(content: bytes) -> None:
     def read(fd: int) -> None:
-        read_periods(Quarantine(fd, "/q", "", 0))
+        read_periods(QuarantineFolder(fd, "/q", "", 0))
 
     in_a_file(content, "grace.json", with_folder(read))
 

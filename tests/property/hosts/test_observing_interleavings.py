@@ -6,7 +6,7 @@ pointer, or has an environment brought from elsewhere; another release's prune
 deletes the pointer at some time; the observer may stand still, be blind, fall silent, or have
 a clock that is ahead; a client of NFS sees access times late.
 
-It is a model of ``hosts/observing.py``, ``evidence/sources/observed_hosts.py``,
+It is a model of ``hosts/observation.py``, ``evidence/sources/observed_hosts.py``,
 ``planner/gaps.py`` and the end of a trial in ``trial/trials.py``. Each rule can be taken
 away, and then some order of steps breaks the user's program.
 """

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from cacheadmin.operations.exposition import Sample, exposition, samples_of
-from cacheadmin.text.escaping import printable
+from cacheadmin.text.escapes import printable
 
 # Names from the disk: any bytes, which Python holds as surrogates.
 NAMES = st.one_of(

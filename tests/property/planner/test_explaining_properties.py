@@ -6,9 +6,9 @@ from hypothesis import given
 
 from cacheadmin.evidence.facts import Evidence
 from cacheadmin.inventory.entries import Inventory
-from cacheadmin.planner.case import Case
-from cacheadmin.planner.explaining import explain
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.explanation import explain
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.planner.targets import all_entries
 from tests.property.planner.test_pin_properties import pinned, rules
 from tests.support.facts import NOW
@@ -21,7 +21,7 @@ def test_every_entry_is_explained_as_it_is_planned(drawn: tuple[Inventory, Evide
     removed = {decision.path: decision for decision in plan.removals}
     for entry in all_entries(stored):
         found = explain(
-            Case(rule, stored, seen, NOW),
+            PlanInput(rule, stored, seen, NOW),
             plan,
             entry.path,
             absolute="/nowhere",
@@ -45,7 +45,7 @@ def test_what_would_come_free_is_used_by_nobody_else(
 ) -> None:
     stored, seen = drawn
     plan = make_plan(rule, stored, seen, NOW)
-    case = Case(rule, stored, seen, NOW)
+    case = PlanInput(rule, stored, seen, NOW)
     for environment in case.outside_environments:
         found = explain(
             case,

@@ -26,7 +26,7 @@ from cacheadmin.inventory.entries import (
     WheelPointer,
 )
 from cacheadmin.planner import grace
-from cacheadmin.planner.grace import Mark, Moment, Period, divide, marks, remaining
+from cacheadmin.planner.grace import Mark, Period, UvAtWork, divide, marks, remaining
 from cacheadmin.planner.plan import Decision
 
 NEEDED, OLD = "wheels-v6", "wheels-v1"
@@ -196,14 +196,14 @@ def removals_of(world: World) -> tuple[Decision, ...]:
     return tuple(found)
 
 
-def moment_of(world: World) -> Moment:
-    return Moment("boot", "namespace", world.working())
+def moment_of(world: World) -> UvAtWork:
+    return UvAtWork("boot", "namespace", world.working())
 
 
 def periods_of(world: World) -> list[Period]:
     return [
         Period(
-            Moment("boot", "namespace", working),
+            UvAtWork("boot", "namespace", working),
             {path: Mark(identity, state) for path, identity, state in rows},
         )
         for working, rows in world.periods
@@ -405,7 +405,7 @@ def test_a_time_that_could_hide_a_second_change_never_equals() -> None:
     (decision,) = removals_of(world)
     young = marks([decision], inventory, inventory.watched, now_ns=1010, grain_ns=20)
     assert young[decision.path].state == grace.UNSURE
-    moment = Moment("boot", "namespace", frozenset())
+    moment = UvAtWork("boot", "namespace", frozenset())
     period = Period(moment, young)
     assert divide([decision], inventory, EVIDENCE, [period], moment).now == ()
     old = marks([decision], inventory, inventory.watched, now_ns=2000, grain_ns=20)

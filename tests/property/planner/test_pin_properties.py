@@ -12,7 +12,7 @@ from cacheadmin.evidence.pins import NotAPin, parse_pin
 from cacheadmin.inventory.entries import ArchiveId, Inventory
 from cacheadmin.planner.consistency import without_dangling
 from cacheadmin.planner.pins import is_expired
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.planner.targets import all_entries, covers
 from tests.property.planner.test_planner_properties import AGES, IDS, evidences, inventories
 from tests.support.facts import DAY, NOW, policy

@@ -24,7 +24,7 @@ from cacheadmin.inventory.entries import (
 from cacheadmin.planner.budget import Choice
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.planner.plan import Plan
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.policy.model import Policy
 from cacheadmin.prune.on_trial import divide_removals
 from tests.support.facts import (

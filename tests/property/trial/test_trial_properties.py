@@ -19,10 +19,10 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cacheadmin.trial.judging import over
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import nobody_named
-from cacheadmin.trial.tripwires import Standing
+from cacheadmin.trial.tripwires import TripwireStanding
+from cacheadmin.trial.verdicts import over
 from tests.support.trial_sites import DAY_NS, RULES, TrialSite, add_archive, lay_out, opened_site
 
 NAMES = tuple(f"archive-v0/Archive-number-{number}" for number in range(3))
@@ -79,7 +79,7 @@ class History:
         """What a run does: watch, then end what is over."""
         self.watch("")
         trials = self.site.trials
-        silent = [one.entry for one in trials.look() if one.standing is Standing.SILENT]
+        silent = [one.entry for one in trials.look() if one.standing is TripwireStanding.SILENT]
         due = [trial.entry for trial in over(trials.ledger, silent, self.clock_ns)]
         # Used since it went on trial: the first law.
         assert self.walked or not self.used.intersection(due)

@@ -7,9 +7,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cacheadmin.verify.bytecode import Source, judge
+from cacheadmin.verify.bytecode import SourceFile, judge
 from cacheadmin.verify.records import inside, parse_record
-from cacheadmin.verify.sampling import in_sample
+from cacheadmin.verify.sample import in_sample
 from tests.support.wheel_archives import record_line
 
 parts = st.sampled_from(["..", ".", "", "a", "b.py", "...", "..a", "a..", '"', "\n", "\udcff"])
@@ -67,7 +67,7 @@ def test_what_the_right_way_wrote_is_read_back(files: list[tuple[str, bytes]]) -
 def test_any_header_of_a_compiled_file_can_be_judged(
     header: bytes, content: bytes | None, mtime_ns: int
 ) -> None:
-    judge(header, "a/__pycache__/b.pyc", Source(mtime_ns, 3, content))
+    judge(header, "a/__pycache__/b.pyc", SourceFile(mtime_ns, 3, content))
     judge(header, "b.pyc", None)
 
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from cacheadmin.audit.one_cache import Audit
 from cacheadmin.audit.rules import RULES
-from cacheadmin.audit.running import Audit
 from cacheadmin.audit.summary import by_team
 from cacheadmin.audit.suppressions import Suppressed
 from cacheadmin.findings import Finding, Severity, worst_first

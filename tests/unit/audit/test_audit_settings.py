@@ -12,7 +12,7 @@ from cacheadmin.audit.settings import Setting, chosen_rules, settings_of
 from cacheadmin.audit.suppressions import has_expired, suppress
 from cacheadmin.audit.thresholds import (
     FromPolicy,
-    Kind,
+    ThresholdKind,
     default_in,
     default_words,
     kind_of,
@@ -23,7 +23,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.effective import effective_values
 from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.policy.model import Policy, Suppression
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from cacheadmin.policy.quantities import Share
 from tests.support.uv_releases import REPOSITORY
 
@@ -145,7 +145,7 @@ def test_every_rule_says_what_why_and_what_to_do_and_its_thresholds_can_be_writt
     assert rule.fix
     policy = Policy(version=1, name="p", cache="/c")
     for default in rule.thresholds.values():
-        assert kind_of(default) in Kind
+        assert kind_of(default) in ThresholdKind
         assert default_words(default) != "None"
         default_in(policy, default)
 
@@ -164,9 +164,9 @@ def test_no_two_rules_have_one_id() -> None:
         ((), ("x", "y"), ("x", "y")),
         (Share(1), "20%", Share(20)),
         (timedelta(1), "12h", timedelta(hours=12)),
-        (FromPolicy("prune.budget.max_size", Kind.SIZE), "1KiB", 1024),
-        (FromPolicy("prune.budget.min_free", Kind.SIZE_OR_SHARE), "5%", Share(5)),
-        (FromPolicy("prune.budget.min_free", Kind.SIZE_OR_SHARE), 5, 5),
+        (FromPolicy("prune.budget.max_size", ThresholdKind.SIZE), "1KiB", 1024),
+        (FromPolicy("prune.budget.min_free", ThresholdKind.SIZE_OR_SHARE), "5%", Share(5)),
+        (FromPolicy("prune.budget.min_free", ThresholdKind.SIZE_OR_SHARE), 5, 5),
     ],
 )
 def test_a_threshold_is_read_as_the_type_its_default_has(default, written, read) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cacheadmin.evidence.candidates import FolderAt, Found
+from cacheadmin.evidence.candidates import DistinctCandidates, FolderAt
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import NamedFolder
@@ -28,7 +28,7 @@ def test_it_is_asked_once_and_all_sources_are_told() -> None:
         asked.extend(named)
         return [place(one) for one in named]
 
-    found = Found(places)
+    found = DistinctCandidates(places)
     found.add([candidate("/a", "registry", HOSTILE), candidate("/a", "include")])
     found.add([candidate("/b", "include")])
     # In its owner's name, as the disk tells it.
@@ -45,7 +45,7 @@ def test_what_fails_for_one_who_names_it_is_asked_for_the_others() -> None:
             for one in named
         ]
 
-    found = Found(places)
+    found = DistinctCandidates(places)
     found.add([candidate("/a", "registry", HOSTILE), candidate("/a", "remembered", OWNER)])
     (one,) = found.candidates()
     assert one.sources == ("registry", "remembered")
@@ -54,6 +54,6 @@ def test_what_fails_for_one_who_names_it_is_asked_for_the_others() -> None:
 
 
 def test_what_fails_for_everybody_is_unreadable() -> None:
-    found = Found(lambda named: [Unreadable("it hangs", one.uid) for one in named])
+    found = DistinctCandidates(lambda named: [Unreadable("it hangs", one.uid) for one in named])
     found.add([candidate("/a", "registry", HOSTILE), candidate("/a", "remembered", OWNER)])
     assert set(found.unreadable) == {"/a"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cacheadmin.evidence.proc_reading import ProcessFiles
+from cacheadmin.evidence.proc_files import ProcessFiles
 from cacheadmin.evidence.uv_processes import names_another_cache
 
 

@@ -14,7 +14,7 @@ from cacheadmin.operations.notices import (
     notices_of_uses,
 )
 from cacheadmin.policy.loaded import LoadedPolicy
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from cacheadmin.state.notifications import Told
 from cacheadmin.trial.ledger import Spring
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cacheadmin.text.counting import format_count, verb
+from cacheadmin.text.numbers import format_count, verb
 from tests.support.uv_releases import REPOSITORY
 
 # A number put straight before a plural noun; what is above one by its meaning is left out.
@@ -16,9 +16,9 @@ _BARE = re.compile(
     r"lines|programs|hosts|processes|gaps|places)\b"
 )
 _MEANT = {
-    "cacheadmin/evidence/collecting.py": 'in {len(paths)} environments" if len(paths) > 1',
+    "cacheadmin/evidence/collection.py": 'in {len(paths)} environments" if len(paths) > 1',
     # More than one is what the sentence is about.
-    "cacheadmin/verify/telling.py": "it has {touched.links} links",
+    "cacheadmin/verify/findings.py": "it has {touched.links} links",
     "cacheadmin/audit/rules/registry_coverage.py": "{len(environments)} environments ({covered",
     "cacheadmin/policy/host_names.py": "is a range of {last - first + 1} hosts",
     # A limit, not a number of what is there.

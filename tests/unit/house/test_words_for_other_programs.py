@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cacheadmin.audit.rights import other_writer
-from cacheadmin.doctor import becoming
+from cacheadmin.doctor import user_switch
 from cacheadmin.evidence.release_trace import SeenRelease
 from cacheadmin.planner.advice import to_keep
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.report.tables import comma_separated
-from cacheadmin.text.escaping import posix_word, printable, shell_word
+from cacheadmin.text.escapes import posix_word, printable, shell_word
 from tests.support.facts import NOW, evidence, inventory, policy
 
 # What names may hold: bytes that are no UTF-8, escapes, overrides of direction, quotes.
@@ -124,8 +124,8 @@ def test_root_becomes_an_account_whose_name_shows_no_escape(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Directory services have such names; the local files here can't.
-    monkeypatch.setattr(becoming, "account_name", lambda _uid: "ana\x1b[2J\u202e x")
-    become = becoming.become_words(1000, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(user_switch, "account_name", lambda _uid: "ana\x1b[2J\u202e x")
+    become = user_switch.become_words(1000, None)  # type: ignore[arg-type]
     assert printable(become) == become
     said = subprocess.run(
         ["bash", "-c", f'su() {{ printf "%s\\n" "$@"; }}; {become}'],

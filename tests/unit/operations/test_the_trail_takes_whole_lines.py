@@ -11,7 +11,7 @@ from cacheadmin.errors import RolledBack
 from cacheadmin.operations.account import OUTCOMES, Account
 from cacheadmin.operations.trail import SYSTEM_TRAIL, append_to_trail, trail_file
 from cacheadmin.policy.loaded import LoadedPolicy
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 
 
 def loaded(text: str, path: str) -> LoadedPolicy:

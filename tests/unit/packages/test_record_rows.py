@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.doctor.records import recorded_files
-from cacheadmin.fs.reading import ReadFailure
+from cacheadmin.fs.small_files import ReadFailure
 from cacheadmin.packages.record_rows import record_rows
 
 

@@ -13,10 +13,10 @@ from cacheadmin.evidence.facts import (
     UseOfEntry,
 )
 from cacheadmin.inventory.entries import ArchiveContent, ArchiveId, CachedEnvironment
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.chains import StepKind, chain_words
-from cacheadmin.planner.explaining import EntryStory, Explanation, explain
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.explanation import EntryStory, Explanation, explain
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from tests.support.facts import (
     DAY,
     NFS,
@@ -56,7 +56,7 @@ def explained(
             ),
         ),
     )
-    case = Case(rule, stored, seen, NOW)
+    case = PlanInput(rule, stored, seen, NOW)
     return explain(
         case,
         make_plan(rule, stored, seen, NOW),

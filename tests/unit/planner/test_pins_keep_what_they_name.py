@@ -21,10 +21,10 @@ from cacheadmin.inventory.entries import (
     SourceRevision,
     Stray,
 )
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.in_use import archives_in_use
 from cacheadmin.planner.pins import is_expired
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.planner.targets import near_names, resolve_target
 from tests.support.facts import (
     DAY,
@@ -158,7 +158,7 @@ def test_a_pin_ends_only_when_calendar_and_kernel_agree(facts, expired: bool) ->
 
 def test_pinned_archives_are_protected_from_uv_too() -> None:
     seen = evidence(releases=RELEASES, pins=(pin(package="six"), pin("archive-v0/b")))
-    assert archives_in_use(Case(RULE, rubbish(), seen, NOW)).archives == {"six", "b"}
+    assert archives_in_use(PlanInput(RULE, rubbish(), seen, NOW)).archives == {"six", "b"}
 
 
 def test_a_pinned_tool_environment_keeps_what_it_links() -> None:

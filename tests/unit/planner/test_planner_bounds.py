@@ -7,9 +7,9 @@ import pytest
 from cacheadmin.accounting import Size
 from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.planner.budget import Room, lacking
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.plan import Verdict
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.planner.run_limits import within
 from cacheadmin.policy.model import Budget, Limits
 from tests.support.facts import DAY, NOW, archive, bucket, evidence, inventory, policy
@@ -34,16 +34,16 @@ def test_what_a_budget_lacks(budget: dict[str, object], room: Room, words: list[
 
 def test_a_bucket_is_known_by_the_table_or_by_a_release_that_was_learned() -> None:
     learned = evidence(learned={"0.99.0": frozenset({"wheels-v99"})})
-    case = Case(policy(), inventory(), learned, NOW)
+    case = PlanInput(policy(), inventory(), learned, NOW)
     assert case.is_known(bucket("wheels-v99"))
     assert case.is_known(bucket("wheels-v5"))
     assert not case.is_known(bucket("wheels-v98"))
-    assert not Case(policy(), inventory(), evidence(), NOW).is_known(bucket("wheels-v99"))
+    assert not PlanInput(policy(), inventory(), evidence(), NOW).is_known(bucket("wheels-v99"))
 
 
 def test_only_buckets_that_some_release_uses_are_known_by_name() -> None:
     there = inventory(buckets=["archive-v0", "wheels-v5", "wheels-v98"])
-    case = Case(policy(), there, evidence(), NOW)
+    case = PlanInput(policy(), there, evidence(), NOW)
     assert case.is_known_bucket("wheels-v5")
     assert not case.is_known_bucket("wheels-v98")
 

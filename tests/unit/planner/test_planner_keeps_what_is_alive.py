@@ -25,10 +25,10 @@ from cacheadmin.inventory.entries import (
     OnTrial,
     SourceRevision,
     Stray,
-    Unreadable,
+    UnreadEntry,
 )
 from cacheadmin.planner.plan import Plan, Verdict
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.planner import make_plan
 from tests.support.facts import (
     DAY,
     HOUR,
@@ -161,7 +161,8 @@ def test_an_unreadable_environment_keeps_every_archive() -> None:
 
 def test_an_unreadable_part_of_a_wheel_bucket_keeps_every_archive() -> None:
     stored = inventory(
-        archives=[archive("a")], unreadable=(Unreadable("wheels-v5/pypi/six", "Permission denied"),)
+        archives=[archive("a")],
+        unreadable=(UnreadEntry("wheels-v5/pypi/six", "Permission denied"),),
     )
     assert not removed(make_plan(policy(), stored, evidence(releases=ACTIVE), NOW))
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from cacheadmin.evidence.facts import EnvironmentKind, Process, Unseen, UseOfEntry
 from cacheadmin.inventory.entries import ArchiveContent, ArchiveId, CachedEnvironment
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.in_use import archives_in_use
+from cacheadmin.planner.plan_input import PlanInput
 from cacheadmin.protect.roots import (
     WantedRoots,
     archive_of,
@@ -80,7 +80,7 @@ def test_a_seal_tells_one_set_of_roots_from_another_and_is_no_whole_second() -> 
     assert all(0 < seal < 10**9 for seal in seals)
 
 
-def case_of(**facts) -> Case:
+def case_of(**facts) -> PlanInput:
     archives = [archive(name) for name in ("linked", "pointed", "kept", "inner")]
     archives.append(archive("tool", content=ArchiveContent.ENVIRONMENT))
     found = inventory(
@@ -91,7 +91,7 @@ def case_of(**facts) -> Case:
         ),
     )
     seen = {"environments": (environment("/home/ana/.venv", "linked", "gone"), *cached())}
-    return Case(policy(prune={"keep": ("kept",)}), found, evidence(**(seen | facts)), NOW)
+    return PlanInput(policy(prune={"keep": ("kept",)}), found, evidence(**(seen | facts)), NOW)
 
 
 def cached():

@@ -11,10 +11,10 @@ from cacheadmin.accounting import Common, Measured, Size
 from cacheadmin.evidence.facts import Evidence, Process, Unseen, UseOfEntry
 from cacheadmin.inventory.entries import ArchiveId, GitSource, Inventory, SourceRevision
 from cacheadmin.planner.budget import Choice, Coming, Room, choose, units
-from cacheadmin.planner.case import Case
-from cacheadmin.planner.grace import Moment, Period, divide, marks
+from cacheadmin.planner.grace import Period, UvAtWork, divide, marks
 from cacheadmin.planner.plan import Plan
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from cacheadmin.policy.model import Policy
 from tests.support.facts import (
     DAY,
@@ -208,7 +208,7 @@ def measured(found: Inventory, **common: Common) -> Measured[str]:
 
 def chosen(found: Inventory, seen: Evidence, over: int) -> Choice:
     rules = policy(prune={"budget": {"max_size": "1000B"}})
-    case = Case(rules, found, seen, NOW)
+    case = PlanInput(rules, found, seen, NOW)
     live = make_plan(rules, found, seen, NOW).live
     candidates = tuple(units(case, live, frozenset()))
     room = Room(1000 + over, 50, 0, 10**6)
@@ -239,7 +239,7 @@ def test_a_budget_gives_up_no_revision_that_is_not_understood_or_goes_anyway() -
         (stored(revision(current=None)), frozenset()),
         (stored(revision()), frozenset({REVISION})),
     ):
-        case = Case(rules, found, facts(), NOW)
+        case = PlanInput(rules, found, facts(), NOW)
         live = make_plan(rules, found, facts(), NOW).live
         sources = {path for unit in units(case, live, gone) for path in unit.sources}
         assert not {path for path in sources if path.startswith(REVISION)}
@@ -269,16 +269,16 @@ def test_beside_a_uv_at_work_what_is_found_by_name_waits_and_names_go_first() ->
     found = stored(revision(), committed(), git_sources=git_sources())
     seen = facts()
     removals = planned(found, seen).removals
-    busy = Moment("boot", "ns", frozenset({(1, 1)}))
+    busy = UvAtWork("boot", "ns", frozenset({(1, 1)}))
     now = {d.path for d in divide(removals, found, seen, (), busy).now}
     assert now == {"sdists-v9/pypi/p/1/revision.http"}
-    idle = Moment("boot", "ns", frozenset())
+    idle = UvAtWork("boot", "ns", frozenset())
     later = divide(removals, found, seen, (), idle)
     assert {CHECKOUT, DATABASE, COMMITTED} <= {d.path for d in later.now}
     # The next run finds a revision that nothing names, and reclaims it once its knowers ended.
     orphan = stored(revision(current=None, files=()), committed(), git_sources=git_sources())
     removals = planned(orphan, seen).removals
     period = Period(busy, marks(removals, orphan, {}, now_ns=None))
-    ripe = divide(removals, orphan, seen, (period,), Moment("boot", "ns", frozenset({(2, 2)})))
+    ripe = divide(removals, orphan, seen, (period,), UvAtWork("boot", "ns", frozenset({(2, 2)})))
     assert REVISION in {d.path for d in ripe.now}
     assert not {CHECKOUT, COMMITTED} & {d.path for d in ripe.now}

@@ -8,10 +8,10 @@ from typing import Any
 from cacheadmin.evidence.facts import Environment, Process, UseOfEntry
 from cacheadmin.inventory.entries import ArchiveId
 from cacheadmin.planner.bucket_needs import bucket_needs
-from cacheadmin.planner.case import Case
 from cacheadmin.planner.holdings import Holding, holdings
 from cacheadmin.planner.liveness import mark
-from cacheadmin.planner.planning import make_plan
+from cacheadmin.planner.plan_input import PlanInput
+from cacheadmin.planner.planner import make_plan
 from tests.support.facts import (
     NOW,
     archive,
@@ -24,17 +24,17 @@ from tests.support.facts import (
 )
 
 
-def a_case(*environments: Environment, **seen: Any) -> Case:
+def a_case(*environments: Environment, **seen: Any) -> PlanInput:
     """Archives a to e; a pointer in a bucket in use leads to ``c``."""
     facts = inventory(
         archives=[archive(name) for name in "abcde"],
         wheel_pointers=(pointer("wheels-v5", "c"),),
     )
     found = evidence(environments=environments, releases=(trace("0.8.5"),), **seen)
-    return Case(policy(), facts, found, NOW)
+    return PlanInput(policy(), facts, found, NOW)
 
 
-def held(case: Case) -> dict[str, Holding]:
+def held(case: PlanInput) -> dict[str, Holding]:
     return holdings(case, mark(case, bucket_needs(case)), lambda one: one.path)
 
 
@@ -96,6 +96,6 @@ def test_what_is_said_to_come_free_is_what_a_plan_without_the_environment_remove
         ) - before
 
 
-def _removed(case: Case) -> set[str]:
+def _removed(case: PlanInput) -> set[str]:
     plan = make_plan(case.policy, case.inventory, case.evidence, case.now_ns)
     return {decision.path for decision in plan.removals}

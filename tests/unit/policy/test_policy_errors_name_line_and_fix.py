@@ -7,8 +7,8 @@ import os
 import pytest
 
 from cacheadmin.errors import NotACache, NotPermitted, PolicyInvalid
-from cacheadmin.policy.loading import load_policy
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.policy.parser import parse_policy
 
 GOOD = "version: 1\nname: ml\ncache: /srv/uv\n"
 

@@ -16,7 +16,7 @@ from cacheadmin.policy.model import (
     Suppression,
     Team,
 )
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from cacheadmin.policy.quantities import exact_size, parse_size
 from cacheadmin.policy.starter import starter_policy
 from tests.support.uv_releases import REPOSITORY

@@ -9,7 +9,7 @@ from cacheadmin.audit.schema import policy_schema
 from cacheadmin.audit.settings import settings_of
 from cacheadmin.cli.schema_files import schema_files
 from cacheadmin.errors import PolicyInvalid
-from cacheadmin.policy.parsing import parse_policy
+from cacheadmin.policy.parser import parse_policy
 from cacheadmin.policy.positions import read_yaml
 from cacheadmin.policy.starter import starter_policy
 from tests.support.uv_releases import REPOSITORY

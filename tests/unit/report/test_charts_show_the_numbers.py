@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from cacheadmin.report.page.charts import layers
-from cacheadmin.report.page.rendering import area_chart, share_bar
+from cacheadmin.report.page.renderer import area_chart, share_bar
 from tests.support.facts import DAY, HOUR, NOW
 from tests.support.overviews import HOSTILE
 

@@ -10,7 +10,7 @@ import pytest
 
 from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Severity
-from cacheadmin.overview.facts import Goal, Going, Quarantine, ReleaseInUse
+from cacheadmin.overview.facts import Goal, Going, PastPrunes, ReleaseInUse
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.report.overview_text import overview_text
 from cacheadmin.report.terminal import Style, Terminal, columns_of
@@ -116,7 +116,7 @@ def test_all_is_well_only_when_nobody_has_to_do_anything() -> None:
         "budget": (),
         "findings": (finding("/x", "good to know", severity=Severity.INFO),),
         "environments": (known("/p"),),
-        "quarantine": Quarantine("/q", ()),
+        "quarantine": PastPrunes("/q", ()),
     }
     assert an_overview(**good).is_well
     broken = known("/p", broken_links=1, status=EnvironmentStatus.BROKEN)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cacheadmin.report.page import page
-from cacheadmin.report.page.rendering import STYLE, escaped, prose_html
+from cacheadmin.report.page.renderer import STYLE, escaped, prose_html
 from tests.support.overviews import HOSTILE, an_overview
 
 _VOID = frozenset({"meta", "link", "br", "rect", "line"})

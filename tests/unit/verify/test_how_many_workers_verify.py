@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cacheadmin.verify.running import workers_for
+from cacheadmin.verify.run import workers_for
 
 GIB = 2**30
 

@@ -1,0 +1,282 @@
+"""What an eviction removes, and what it leaves, each with its reason.
+
+- Pointers, in the buckets of every release, whole: a new install finds none and fetches
+  again, or fails offline. That is proven to harm no user.
+- Revisions of source distributions, with the file that names the current one.
+- Links by which uv finds a cached environment that has the package: the next
+  `uvx` makes a new one.
+- Archives that no user uses; with ``even_in_use`` the others too, and cached environments
+  that have it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cacheadmin.evict.package_users import PackageUser, holders, processes_of
+from cacheadmin.evict.silent_trials import SilentTrials
+from cacheadmin.evict.wanted import is_wanted
+from cacheadmin.fs.small_files import open_directory_beneath
+from cacheadmin.inventory.entries import EntryKind, archive_path
+from cacheadmin.planner.gaps import rests_on, unlinkable
+from cacheadmin.planner.git_packages import one_package
+from cacheadmin.planner.plan import Decision, Plan, Verdict
+from cacheadmin.planner.reasons import EVICTED
+from cacheadmin.readers import Question, Unreadable
+from cacheadmin.text.lists import join_some
+from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from cacheadmin.evict.wanted import Wanted
+    from cacheadmin.evidence.facts import Process
+    from cacheadmin.inventory.entries import Archive, ArchiveId, SourceRevision
+    from cacheadmin.planner.marks import Use
+    from cacheadmin.snapshot.snapshot import Snapshot
+
+_POINTER = EVICTED["pointer"].id
+_SOURCE = EVICTED["source"].id
+_SILENT = "it was on trial, and no user has used it there"
+_FILES = ("revision.http", "revision.rev")
+
+# Made from the content: uv finds such an archive without any pointer.
+_CONTENT_MADE = 24
+
+
+@frozen
+class Eviction:
+    """An eviction as it would be carried out."""
+
+    wanted: tuple[Wanted, ...]
+    """The packages to evict."""
+    plan: Plan
+    """What is removed and kept, in the form that a prune carries out."""
+    holders: tuple[PackageUser, ...]
+    """Environments that have one of the packages."""
+    processes: tuple[Process, ...]
+    """Processes that have one of them loaded, or may load it."""
+    breaks: bool
+    """Whether archives or environments are removed although they are used."""
+    warnings: tuple[str, ...]
+    """What a new install may still find all the same, a sentence each."""
+
+
+def plan_eviction(
+    snapshot: Snapshot,
+    wanted: Collection[Wanted],
+    *,
+    even_in_use: bool = False,
+    silent: SilentTrials | None = None,
+) -> Eviction:
+    """Decide what goes and who has it. Reads the cache, changes nothing.
+
+    ``silent`` is, or was until a moment ago, on trial without a use.
+    """
+    silent = silent or SilentTrials()
+    case, inventory = snapshot.case, snapshot.inventory
+    base = snapshot.plan()
+    archives = {
+        one.id: one
+        for one in inventory.archives.values()
+        if is_wanted(wanted, one.package, one.version)
+    }
+    holding = holders(case, wanted, archives)
+    users = processes_of(
+        case, snapshot.collected.look.processes, holding, archives, snapshot.readers
+    )
+    removals = [*_pointers(snapshot, wanted, archives), *_sources(snapshot, wanted)]
+    removals += _git_sources(snapshot, wanted)
+    kept: list[Decision] = []
+    out_of_reach = unlinkable(snapshot.policy, snapshot.evidence)
+    for path in _links_to(snapshot, holding):
+        # A process that runs from what it leads to goes on: only new runs miss it.
+        link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
+        removals.append(replace(link, even_in_use=True))
+    for entry in _cached(snapshot, holding) if even_in_use else ():
+        kind = EntryKind.ARCHIVE if entry.startswith("archive-v") else EntryKind.ENVIRONMENT
+        environment = _remove(kind, entry, "a cached environment that has it")
+        removals.append(replace(environment, even_in_use=True))
+    for one in archives.values():
+        uses = [use for use in base.live.archives.get(one.id, []) if not use.reason.leads]
+        uses += [use for use in base.live.hidden_uses if use not in uses]
+        if not uses or even_in_use:
+            decision = _remove(EntryKind.ARCHIVE, one.path, _words(uses), one)
+            if even_in_use:
+                decision = replace(decision, even_in_use=True)
+            elif one.path in silent.paths:
+                decision = replace(decision, reason=_SILENT)
+            else:
+                # What only was not seen to be used goes on trial: an environment that
+                # no user knows goes on working, and is told.
+                rests = rests_on(decision, snapshot.policy, base.gaps, out_of_reach)
+                decision = replace(decision, rests_on=rests)
+            removals.append(decision)
+        else:
+            kept.append(_keep(one, uses))
+    for trial in silent.entries:
+        if trial.entry in snapshot.inventory.on_trial:
+            decision = _remove(EntryKind.ARCHIVE, trial.entry, _SILENT)
+            removals.append(replace(decision, package=trial.package, version=trial.version))
+    warnings = silent.warnings + tuple(
+        f"{one.path} is used, and stays; its name is made from its content, so uv (with the "
+        "preview content-addressed-cache) finds it without a pointer"
+        for one in archives.values()
+        if len(one.id) == _CONTENT_MADE and any(one.path == d.path for d in kept)
+    )
+    plan = Plan(Verdict.LIMITED, tuple(removals), tuple(kept), (), base.live, base.gaps)
+    breaks = even_in_use and any(one.kind is EntryKind.ARCHIVE for one in removals)
+    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), breaks, warnings)
+
+
+def _pointers(
+    snapshot: Snapshot, wanted: Collection[Wanted], archives: Collection[ArchiveId]
+) -> Iterator[Decision]:
+    """Yield every file of each pointer to such a package, or to an archive that may go."""
+    for pointer in snapshot.inventory.wheel_pointers:
+        named = is_wanted(wanted, pointer.package, pointer.version)
+        if not named and pointer.archives.isdisjoint(archives):
+            continue
+        folder = pointer.path.rpartition("/")[0]
+        for file in pointer.files:
+            yield Decision(
+                EntryKind.WHEEL,
+                f"{folder}/{file}",
+                pointer.package,
+                pointer.version,
+                _POINTER,
+                "by it uv would install the package again",
+                rests_on="proof",
+            )
+
+
+def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decision]:
+    """Yield revisions and git sources of such packages, and the files that name them."""
+    present = _present(snapshot, wanted)
+    seen: set[str] = set()
+    for revision in snapshot.inventory.revisions:
+        package, version = _named(revision, snapshot)
+        if not is_wanted(wanted, package, version):
+            continue
+        folder = revision.path.rpartition("/")[0]
+        if folder not in seen:
+            seen.add(folder)
+            for name in present.get(folder, ()):
+                path = f"{folder}/{name}"
+                reason = "by it uv would build the package again"
+                yield Decision(
+                    EntryKind.WHEEL, path, package, version, _POINTER, reason, rests_on="proof"
+                )
+        yield Decision(
+            EntryKind.REVISION,
+            revision.path,
+            package,
+            version,
+            _SOURCE,
+            "a source distribution of the package",
+            rests_on="proof",
+        )
+
+
+def _git_sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decision]:
+    """Yield git checkouts that such a package was built from; databases of nothing else too."""
+    for source in snapshot.inventory.git_sources:
+        packages = snapshot.case.git_packages.get(source.path, ())
+        meant = [is_wanted(wanted, package, version) for package, version in packages]
+        if any(meant) and (source.commit is not None or all(meant)):
+            package, version = one_package(packages)
+            reason = "what the package was built from"
+            for path in (*source.files, source.path):
+                yield Decision(
+                    EntryKind.SOURCE,
+                    path,
+                    package,
+                    version,
+                    _SOURCE,
+                    reason,
+                    rests_on="proof",
+                )
+
+
+def _named(revision: SourceRevision, snapshot: Snapshot) -> tuple[str | None, str | None]:
+    """Return a revision's package; of sources without a name in their path, by its wheels."""
+    if revision.package is not None and revision.version is not None:
+        return revision.package, revision.version
+    for archive in revision.archives:
+        stored = snapshot.inventory.archives.get(archive)
+        if stored is not None and stored.package is not None:
+            return stored.package, stored.version
+    return revision.package, revision.version
+
+
+def _present(snapshot: Snapshot, wanted: Collection[Wanted]) -> dict[str, tuple[str, ...]]:
+    """Return the files that name a current revision, by the folder of such packages' sources."""
+    folders = {
+        revision.path.rpartition("/")[0]: revision.uid
+        for revision in snapshot.inventory.revisions
+        if is_wanted(wanted, *_named(revision, snapshot))
+    }
+    question: Question[str, tuple[str, ...]] = Question(
+        partial(_files_in, snapshot.cache.fd), tuple[str, ...], blame=folders.get
+    )
+    answers = snapshot.readers.ask_all(question, folders)
+    # What no reader could look at may hold both: what is not there is passed over later.
+    return {
+        folder: _FILES if isinstance(answer, Unreadable) else answer
+        for folder, answer in zip(folders, answers, strict=True)
+    }
+
+
+def _files_in(cache_fd: int, folder: str) -> tuple[str, ...]:
+    """Return which of these files lie in a folder; runs in a reader."""
+    try:
+        fd = open_directory_beneath(cache_fd, folder)
+    except OSError:
+        return ()
+    try:
+        return tuple(sorted(set(os.listdir(fd)) & set(_FILES)))
+    finally:
+        os.close(fd)
+
+
+def _cached(snapshot: Snapshot, holding: Collection[PackageUser]) -> list[str]:
+    """Return the cached environments that have the package, by their entries."""
+    entries = (one.environment.entry_in(snapshot.inventory.cache) for one in holding)
+    return [entry for entry in entries if entry is not None]
+
+
+def _links_to(snapshot: Snapshot, holding: Collection[PackageUser]) -> list[str]:
+    """Return the links by which uv finds these cached environments."""
+    entries = set(_cached(snapshot, holding))
+    return [
+        one.path
+        for one in snapshot.inventory.environments
+        if one.archive is not None and archive_path(one.archive) in entries
+    ]
+
+
+def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = None) -> Decision:
+    package = None if archive is None else archive.package
+    version = None if archive is None else archive.version
+    rule = EVICTED[kind.value].id
+    return Decision(kind, path, package, version, rule, reason, rests_on="proof")
+
+
+def _words(uses: list[Use]) -> str:
+    used = [use for use in uses if not use.reason.leads]
+    return f"although it is used: {used[0].words}" if used else "no user uses it"
+
+
+def _keep(archive: Archive, uses: list[Use]) -> Decision:
+    return Decision(
+        EntryKind.ARCHIVE,
+        archive.path,
+        archive.package,
+        archive.version,
+        uses[0].reason.id,
+        uses[0].words,
+        join_some([use.who for use in uses]),
+    )

@@ -1,0 +1,1 @@
+"""One look at everything that a plan rests on, its sizes, and what a prune remembers of it."""

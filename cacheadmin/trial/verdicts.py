@@ -1,0 +1,141 @@
+"""What silence and springs prove. Pure: what was seen, what is remembered, what follows.
+
+- A tripwire that sprang, and no decoy with it: a user uses the entry. It comes
+  back, and counts as used from then on.
+- One that sprang together with a decoy: something walked the whole folder, a
+  backup, an indexer, a prune of uv's. It may hide a use, and may be none: the
+  tripwire is set back, and the time since the last look does not count.
+- A tripwire that was removed, or an entry that lies in our folder without
+  one: a process may have missed it, unseen. The entry comes back.
+- Something foreign in its place: the entry stays in our folder for as long as
+  it takes; people are told.
+- Silence counts only where, and for as long as, the kernel could have told: not
+  on a filesystem that keeps no access times, nor while a process sees the cache
+  through a mount that keeps none. That time does not count either; where the
+  site vouches that every user is known (``venvs.complete``), it does.
+
+A trial is over when its silence has lasted until ``until_ns``; every stretch of
+time that does not count moves that moment by as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cacheadmin.trial.tripwires import SeenTripwire, TripwireStanding
+from cacheadmin.values import frozen
+
+if TYPE_CHECKING:
+    from cacheadmin.trial.ledger import Ledger, Trial
+
+
+@frozen
+class Judgement:
+    """What follows from one look at all tripwires."""
+
+    used: Mapping[str, str]
+    """Entries that come back, each with why: ``sprung`` or ``taken``."""
+
+    doubtful: frozenset[str]
+    """Tripwires to set back: they sprang with a decoy."""
+
+    foreign: Mapping[str, str]
+    """Entries with something foreign in their place, each with what it is."""
+
+    emptied: frozenset[str]
+    """Entries that were deleted while they were on trial, and not by us."""
+
+    walked: bool
+    """Whether a process walked the whole folder: a decoy sprang."""
+
+
+def judge(seen: Iterable[SeenTripwire], decoys: frozenset[str]) -> Judgement:
+    """Return what follows from a look; ``seen`` has the decoys among the rest."""
+    everything = tuple(seen)
+    walked = any(
+        one.entry in decoys and one.standing is TripwireStanding.SPRUNG for one in everything
+    )
+    used: dict[str, str] = {}
+    doubtful: set[str] = set()
+    for one in everything:
+        if one.standing is TripwireStanding.SPRUNG and walked:
+            doubtful.add(one.entry)
+        elif one.entry in decoys:
+            continue
+        elif one.standing is TripwireStanding.SPRUNG:
+            used[one.entry] = "sprung"
+        elif one.standing is TripwireStanding.TAKEN:
+            used[one.entry] = "taken"
+    return Judgement(
+        used,
+        frozenset(doubtful),
+        {one.entry: one.what for one in everything if one.standing is TripwireStanding.FOREIGN},
+        frozenset(one.entry for one in everything if one.standing is TripwireStanding.EMPTY),
+        walked,
+    )
+
+
+def prolonged(
+    ledger: Ledger, entries: Iterable[str], now_ns: int, trial_ns: int
+) -> tuple[Trial, ...]:
+    """Return the trials of entries whose time since the last look does not count.
+
+    ``now_ns`` is a moment after the tripwires were set back. Without an earlier
+    look the whole trial begins again.
+    """
+    found = []
+    for entry in entries:
+        trial = ledger.trials.get(entry)
+        if trial is None:
+            continue
+        seen_ns = trial.since_ns
+        if ledger.looked_ns is not None:
+            seen_ns = max(seen_ns, ledger.looked_ns)
+        unwatched_ns = now_ns - seen_ns
+        # A clock that was set back tells nothing: all of it again.
+        lost_ns = unwatched_ns if unwatched_ns >= 0 else trial_ns
+        found.append(
+            replace(
+                trial,
+                until_ns=trial.until_ns + lost_ns,
+                discounted_ns=trial.discounted_ns + lost_ns,
+            )
+        )
+    return tuple(found)
+
+
+def over(ledger: Ledger, silent: Iterable[str], now_ns: int) -> tuple[Trial, ...]:
+    """Return the trials that silence has ended, the longest first. Decoys never end so."""
+    due = [
+        ledger.trials[entry]
+        for entry in silent
+        if entry in ledger.trials and entry not in ledger.decoys
+    ]
+    return tuple(
+        sorted(
+            (trial for trial in due if now_ns >= trial.until_ns),
+            key=lambda trial: (trial.since_ns, trial.entry),
+        )
+    )
+
+
+def ended_early(
+    silent: Iterable[Trial],
+    now_ns: int,
+    at_least_ns: int,
+    lacks: Callable[[Sequence[Trial]], bool],
+) -> tuple[Trial, ...]:
+    """Return silent trials that pressure ends before their time, the longest first.
+
+    ``lacks`` tells whether something is still lacking after some have ended.
+    None ends that has not lasted ``at_least_ns`` of time that counts.
+    """
+    chosen: list[Trial] = []
+    for trial in sorted(silent, key=lambda one: (one.since_ns, one.entry)):
+        if not lacks(chosen):
+            break
+        if now_ns - trial.since_ns - trial.discounted_ns >= at_least_ns:
+            chosen.append(trial)
+    return tuple(chosen)
