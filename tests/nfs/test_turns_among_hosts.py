@@ -16,7 +16,9 @@ EXPECT = "hosts: {expect: [client1, client2], max_age: 1h}\n"
 def policy_of(host: NfsHost, timeout: str) -> str:
     """A policy that finds this machine's own environments, and expects the other's word."""
     trees = f"venvs: {{discover: [{{root: '{host.own}'}}], complete: true}}\n"
-    return host.policy(f"{trees}lock: {{timeout: {timeout}}}\n{EXPECT}", name=f"wait-{timeout}")
+    return host.policy(
+        f"{trees}lock: {{timeout: {timeout}, held_at_most: 1m}}\n{EXPECT}", name=f"wait-{timeout}"
+    )
 
 
 def test_of_two_prunes_one_works_and_a_lost_host_is_followed_by_another(
