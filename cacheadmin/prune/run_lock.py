@@ -87,6 +87,8 @@ def _sign(fd: int) -> None:
     try:
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"process {os.getpid()} on host {host_name()}\n".encode(), 0)
+        # A client of NFS would keep it to itself for half a minute.
+        os.fsync(fd)
     except OSError as error:
         if not is_full(error):
             raise
