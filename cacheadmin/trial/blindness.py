@@ -114,7 +114,7 @@ def _shows(mount: Mount, shown: MountedPlace, place: MountedPlace, table: _Table
         return False
     # A part of the cache is all that is shown, or the cache is in what is shown.
     below = os.path.relpath(place.path, shown.path)
-    at = mount.mount_point if below.startswith("..") else f"{mount.mount_point}/{below}"
+    at = mount.mount_point if below.startswith("..") else os.path.join(mount.mount_point, below)
     try:
         return mount_of(os.path.normpath(at), table.theirs) == mount
     except OSError:

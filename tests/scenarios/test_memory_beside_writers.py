@@ -239,5 +239,6 @@ class Writing:
             found = self.cacheadmin("scan", one, "--deep", "--format", "json", code=DONE).json
             # What was there once is on record in the one alone.
             there = [row for row in found["venvs"] if row["status"] != "missing"]
-            rows.append([(row["path"], row["archives"], row["links"]) for row in there])
+            # Of an install that was looked at half-way the number of links is that of then.
+            rows.append([(row["path"], row["archives"]) for row in there])
         assert rows[0] == rows[1]

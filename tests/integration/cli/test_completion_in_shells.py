@@ -113,7 +113,7 @@ def test_bash_knows_the_function_for_the_command_and_values_after_an_equals_sign
         COMP_WORDS=(cacheadmin plan --format = js); COMP_CWORD=4; _cacheadmin
         echo "${{COMPREPLY[@]}}"; echo =="""
     found = answers([shell("bash"), "--norc", "-c", script + "\n"], environment)
-    assert found == [{"complete -o default -F _cacheadmin cacheadmin"}, {"json"}]
+    assert found == [{"complete -o default -F _cacheadmin cacheadmin"}, {"json jsonl"}]
 
 
 def test_fish_completes(environment: dict[str, str]) -> None:

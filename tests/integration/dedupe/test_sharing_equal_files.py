@@ -81,8 +81,8 @@ def test_an_interrupted_run_is_taken_up_by_the_next(
         predicted = cacheadmin("dedupe", policy, "--dry-run", "--format", "json", code=0).json
         halfway = (
             "import sys, os, signal, time\n"
-            "from cacheadmin.dedupe import running\n"
-            "share, count = running.share_blocks, [0]\n"
+            "from cacheadmin.dedupe import run as sharing\n"
+            "share, count = sharing.share_blocks, [0]\n"
             "def once_more(*words):\n"
             "    count[0] += 1\n"
             "    if count[0] == 40:\n"
@@ -90,7 +90,7 @@ def test_an_interrupted_run_is_taken_up_by_the_next(
             "        os.kill(os.getppid(), signal.SIGKILL)\n"
             "        time.sleep(60)\n"
             "    return share(*words)\n"
-            "running.share_blocks = once_more\n"
+            "sharing.share_blocks = once_more\n"
             "from cacheadmin.cli.app import run\n"
             "run(sys.argv[1:])\n"
         )

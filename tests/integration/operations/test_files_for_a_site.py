@@ -24,7 +24,8 @@ SERVICES = [unit for unit in UNITS if unit.suffix == ".service"]
 TAG = "Signature: 8a477f597d28d172789f06886806bc55"
 
 # On systemd's scale from 0 (tight) to 10; what is left open is argued in the units.
-MOST_EXPOSED = 4.7
+# To become the account of run_as takes two rights more.
+MOST_EXPOSED = 4.9
 
 
 def tool(name: str) -> str:

@@ -119,16 +119,16 @@ def test_the_comparison_sees_every_change_and_nothing_else(cache: OpenCache) -> 
 
 _WITHOUT_INOTIFY = """
 import errno, sys
-from cacheadmin.protect import guarding
+from cacheadmin.protect import guard
 
 def no_inotify():
     raise OSError(errno.EMFILE, "Too many open files")
 
-guarding.Watches = no_inotify
+guard.Watches = no_inotify
 def say(words):
     print(words, flush=True)
 
-guarding.guard(sys.argv[1], hold=False, insecure_policy=False, say=say)
+guard.guard(sys.argv[1], hold=False, insecure_policy=False, say=say)
 """
 
 
