@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.evidence.pins import PINS
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook, StillRemovable
+from cacheadmin.readers import Readers
 from cacheadmin.snapshot.snapshot import look_with
+from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
@@ -161,3 +164,50 @@ def test_looking_at_thousands_of_leftovers_takes_no_time(shared: SharedCache, ca
         begun = time.perf_counter()
         last.look()
         assert time.perf_counter() - begun < 1
+
+
+def pin(cacheadmin: Cacheadmin, policy: Path, entry: str) -> None:
+    cacheadmin("pin", "add", policy, "--", entry.partition("/")[2], code=0)
+
+
+def test_a_pin_taken_meanwhile_keeps_its_archive_be_it_the_first(
+    shared, cacheadmin, orphans
+) -> None:
+    first, second = sorted(orphans[1])
+    policy = cacheadmin.policy(shared.path)
+    for entry, pinned_before in ((first, False), (second, True)):
+        assert Path(f"{shared.path}.pins").exists() == pinned_before
+        with between(policy) as (planned, last):
+            assert entry in planned
+            pin(cacheadmin, policy, entry)
+            assert entry in dropped(last.look())
+
+
+def test_leases_are_not_listed_under_the_lock_where_none_has_come(
+    shared, cacheadmin, orphans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any account can fill the registry, where leases lie: nothing that it multiplies is read."""
+    registry = shared.homes / "registry"
+    registry.mkdir(mode=0o755)
+    for number in range(50):
+        (registry / f"{number}.pin").write_text("{}")
+    # A time as young as the look tells nothing.
+    time.sleep(0.1)
+    asked: list[object] = []
+    replies = Readers.replies
+
+    def noting(self: Readers, question: object, *items: object, **how: object) -> object:
+        asked.append(question)
+        return replies(self, question, *items, **how)
+
+    monkeypatch.setattr(Readers, "replies", noting)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
+    with between(policy) as (_, last):
+        time.sleep(0.05)
+        assert PINS in asked
+        asked.clear()
+        last.look()
+        assert PINS not in asked
+        (registry / "new.pin").write_text("{}")
+        last.look()
+        assert PINS in asked
