@@ -42,7 +42,13 @@ _OF_SYSTEMS = frozenset({"/", "/usr", "/opt", "/etc"})
 
 # What reads packages: a Python, or a uv that starts one.
 _USES_PACKAGES = re.compile(r"(python|pypy|graalpy|uvx?$)")
-_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
+# Systemd alone makes groups in system.slice; the first service there is its own.
+_SYSTEM_UNIT = re.compile(
+    r"^(?:0:|\d+:name=systemd):/system\.slice/(?:[^/\n]+\.slice/)*([^/\n]+\.service)(?=/|$)",
+    re.MULTILINE,
+)
+# Accounts of people have higher numbers (login.defs(5), SYS_UID_MAX).
+_LAST_OF_SYSTEM = 999
 _ADMINS_UNITS = ("/etc/systemd/system", "/run/systemd/system", "/run/systemd/transient")
 _SYSTEMS_UNITS = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -161,17 +167,27 @@ def _first_with_packages(names: Iterable[str]) -> Iterator[int]:
 def _is_of_the_system(process: str) -> bool:
     """Whether a process belongs to a service whose unit came with the system, unchanged."""
     try:
+        # People's own programs are in services of the system too: what cron and sshd start.
+        if os.stat(f"/proc/{process}").st_uid > _LAST_OF_SYSTEM:
+            return False
         with open(f"/proc/{process}/cgroup", encoding="utf-8", errors="replace") as file:
-            units = _UNIT.findall(file.read(65536))
+            unit = system_unit(file.read(65536))
     except OSError:
         return False
-    if not units:
+    if unit is None:
         return False
-    unit = units[-1]
     names = {unit, re.sub(r"@[^.]*\.", "@.", unit)}
-    if _is_in(names, _ADMINS_UNITS):
-        return False
-    return _is_in(names, _SYSTEMS_UNITS)
+    return not _is_in(names, _ADMINS_UNITS) and _is_in(names, _SYSTEMS_UNITS)
+
+
+def system_unit(cgroups: str) -> str | None:
+    """Return the service of the system that a process is in, by its ``/proc/PID/cgroup``.
+
+    None where it is in none. Users make what they like below their own
+    ``user@1000.service``, which is no service of the system's but all that they run.
+    """
+    found = _SYSTEM_UNIT.search(cgroups)
+    return None if found is None else found[1]
 
 
 def _is_in(names: Iterable[str], folders: Iterable[str]) -> bool:
