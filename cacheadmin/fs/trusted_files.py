@@ -30,5 +30,14 @@ def read_own_file(path: str, most_bytes: int) -> bytes | None:
         os.close(fd)
 
 
+def is_own_folder(path: str) -> bool:
+    """Whether a path is a folder, no link, in which only root and the caller can write."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_own(status)
+
+
 def _is_own(status: os.stat_result) -> bool:
     return status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022

@@ -21,7 +21,7 @@ import cacheadmin.policy
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError
 from cacheadmin.fs.atomic_file import write_atomically
-from cacheadmin.fs.trusted_files import read_own_file
+from cacheadmin.fs.trusted_files import is_own_folder, read_own_file
 from cacheadmin.policy import recalled
 from cacheadmin.policy.state_place import default_url, sqlite_path
 from cacheadmin.values import frozen
@@ -104,6 +104,9 @@ class CompiledFile:
             # As the state makes its own, whatever the umask.
             os.makedirs(os.path.dirname(folder), mode=0o755, exist_ok=True)
             os.makedirs(folder, mode=0o700, exist_ok=True)
+            # Where others can write, they could lead this to any folder of root's.
+            if not (is_own_folder(os.path.dirname(folder)) and is_own_folder(folder)):
+                return
             write_atomically(self.path, _MAGIC + _sum(body) + body, 0o600)
         except (OSError, CacheadminError):
             pass

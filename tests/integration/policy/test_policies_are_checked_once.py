@@ -249,3 +249,20 @@ def test_a_plain_call_on_a_known_policy_imports_neither_typer_nor_pydantic(
         seen.append(result.stdout.splitlines()[-1])
     assert "pydantic" in seen[0]
     assert seen[1] == "[]"
+
+
+@pytest.mark.parametrize("how", ["a link in its place", "a folder that others can write"])
+def test_nothing_is_written_where_others_could_lead_it_elsewhere(tmp_path: Path, how: str) -> None:
+    """A member who may write beside the state would choose a folder of root's otherwise."""
+    path = _write(tmp_path, "version: 1\nname: p\ncache: /srv/uv\n")
+    state, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    elsewhere.mkdir(mode=0o755)
+    state.mkdir(mode=0o755)
+    if how == "a link in its place":
+        (state / "policies").symlink_to(elsewhere)
+    else:
+        state.chmod(0o777)
+    assert not _recalled(path)
+    assert not _recalled(path)
+    assert list(elsewhere.iterdir()) == []
+    assert [found for found in state.rglob("*") if found.is_file()] == []
