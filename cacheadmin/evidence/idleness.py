@@ -38,6 +38,8 @@ class HostTime:
     """The kernel's random id of this boot."""
     uptime_ns: int
     """Nanoseconds since that boot, suspended time included."""
+    running_ns: int = 0
+    """Those of them in which the machine was not suspended; 0 in a record that does not say."""
 
 
 @frozen

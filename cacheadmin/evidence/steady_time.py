@@ -13,7 +13,12 @@ TOLERANCE_NS = 15 * 60 * 1_000_000_000
 
 def host_time() -> HostTime:
     """Return this host, its boot, and the ns since then."""
-    return HostTime(_host(), boot_id(), time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+    return HostTime(
+        _host(),
+        boot_id(),
+        time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        time.clock_gettime_ns(time.CLOCK_MONOTONIC),
+    )
 
 
 def boot_id() -> str:

@@ -24,6 +24,7 @@ from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
+from cacheadmin.trial.absences import absences_of
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
 from cacheadmin.trial.tripwires import TripwireStanding, has_orphans
@@ -115,24 +116,29 @@ def end_trials(
     the longest first.
     """
     policy = snapshot.policy
+    rules = trial_rules(policy, snapshot.cache.identity.path)
+    gaps = snapshot.case.gaps
+    absent = absences_of(gaps, snapshot.evidence.hosts, snapshot.now_ns)
+    moment_ns = min(snapshot.now_ns, trials.moment(now_ns()))
+    away = trials.note_absences(absent, moment_ns, rules.lasts_ns)
     begun = frozenset(result.planted)
     silent = [
         one.entry
         for one in trials.look()
         if one.standing is TripwireStanding.SILENT and one.entry not in begun
     ]
-    due = over(trials.ledger, silent, snapshot.now_ns)
+    due = over(trials.ledger, silent, moment_ns)
     early: tuple[Trial, ...] = ()
     trial = policy.prune.trial
     if (policy.prune.budget.is_set or full) and trial != "never":
         ending = {one.entry for one in due}
         others = [one for one in trials.current() if one.entry in set(silent) - ending]
         lacks = _lacks(snapshot, due, full=full)
-        early = ended_early(others, snapshot.now_ns, nanoseconds(trial.at_least), lacks)
+        early = ended_early(others, moment_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
-    blind = ""
-    if not policy.venvs.complete:
+    blind = away
+    if not blind and not policy.venvs.complete:
         blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(
             snapshot.evidence.hosts
         )

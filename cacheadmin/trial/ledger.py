@@ -21,6 +21,7 @@ from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.errors import Refused
+from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.text.damage import DAMAGE
 from cacheadmin.trial.folder import LEDGER, NEW_LEDGER
@@ -119,6 +120,15 @@ class Ledger:
     looked_ns: int | None = None
     """When all tripwires were last looked at (ns since the epoch); None: never."""
 
+    looked_by: HostTime | None = None
+    """The host that did, at that moment; None: never, or an older release did."""
+
+    absent: Mapping[str, int] = field(default_factory=dict)
+    """Places whose users can't come now (``absences``), each with since when (ns)."""
+
+    absent_since_ns: int | None = None
+    """Since when silence has not counted for their sake (ns since the epoch); None: it counts."""
+
     def with_trials(self, trials: Iterable[Trial]) -> Ledger:
         """Return the ledger with these trials, in place of older ones of their entries."""
         return replace(self, trials={**self.trials, **{one.entry: one for one in trials}})
@@ -154,6 +164,9 @@ def read_ledger(folder: TrialFolder) -> Ledger:
             springs=tuple(map(_spring, document["springs"])),
             rooted=frozenset(map(str, document["rooted"])),
             looked_ns=document["looked_ns"] and int(document["looked_ns"]),
+            looked_by=_host(document.get("looked_by")),
+            absent={str(place): int(at) for place, at in document.get("absent", {}).items()},
+            absent_since_ns=_number(document.get("absent_since_ns")),
         )
     except DAMAGE:
         return Ledger()
@@ -175,6 +188,9 @@ def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
     document = {
         "schema": _SCHEMA,
         "looked_ns": ledger.looked_ns,
+        "looked_by": ledger.looked_by and _host_row(ledger.looked_by),
+        "absent": dict(ledger.absent),
+        "absent_since_ns": ledger.absent_since_ns,
         "decoys": sorted(ledger.decoys),
         "rooted": sorted(ledger.rooted),
         "trials": [_trial_row(one) for _, one in sorted(ledger.trials.items())],
@@ -210,7 +226,7 @@ def _trial(row: dict[str, Any]) -> Trial:
         run_id=str(row["run_id"]),
         since_ns=int(row["since_ns"]),
         until_ns=int(row["until_ns"]),
-        link_inode=None if row["link_inode"] is None else int(row["link_inode"]),
+        link_inode=_number(row["link_inode"]),
         package=_text(row["package"]),
         version=_text(row["version"]),
         bytes=int(row["bytes"]),
@@ -237,6 +253,27 @@ def _spring(row: dict[str, Any]) -> Spring:
         why=str(row["why"]),
         who=tuple(map(str, row["who"])),
     )
+
+
+def _host_row(host: HostTime) -> dict[str, Any]:
+    return {
+        "host": host.host,
+        "boot": host.boot,
+        "uptime_ns": host.uptime_ns,
+        "running_ns": host.running_ns,
+    }
+
+
+def _host(row: dict[str, Any] | None) -> HostTime | None:
+    if row is None:
+        return None
+    return HostTime(
+        str(row["host"]), str(row["boot"]), int(row["uptime_ns"]), int(row["running_ns"])
+    )
+
+
+def _number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _text(value: object) -> str | None:

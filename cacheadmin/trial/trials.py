@@ -16,8 +16,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
+from cacheadmin.evidence.steady_time import host_time, steady_moment
 from cacheadmin.fs.removal import Removed
 from cacheadmin.text.timestamps import NANOSECONDS
+from cacheadmin.trial.absences import with_absences
 from cacheadmin.trial.blindness import blindness
 from cacheadmin.trial.folder import (
     TrialFolder,
@@ -29,12 +31,14 @@ from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.listing import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
-from cacheadmin.trial.verdicts import judge, prolonged
+from cacheadmin.trial.verdicts import judge, paused, prolonged, uncounted_ns
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.idleness import HostTime
     from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.trial.absences import Absence
 
 # Tripwires that no environment knows, spread over the folder's order by chance.
 _DECOYS = 3
@@ -122,6 +126,8 @@ class Trials:
         self.shield: Shield | None = None
         # Asked before every move: it raises where this run must stop.
         self.fence: Callable[[], None] | None = None
+        # What this host's kernel has counted, whatever its clock says.
+        self.here: Callable[[], HostTime] = host_time
         # Whether decoys may go with the last entry that is put back (``trial.listing``).
         self.drops_decoys = True
         self.folder = folder
@@ -179,6 +185,9 @@ class Trials:
             self.ledger.with_trials(ready),
             rooted=self.ledger.rooted | {trial.entry for trial in ready},
         )
+        if self.ledger.looked_ns is None:
+            # The first time is counted from here.
+            self.ledger = replace(self.ledger, looked_ns=moment_ns, looked_by=self.here())
         self._write()
         return failed
 
@@ -256,12 +265,17 @@ class Trials:
 
     # Watching
 
-    def watch(self, now: Callable[[], int], rules: Rules, who: Who) -> Watched:
+    def watch(self, clock: Callable[[], int], rules: Rules, who: Who) -> Watched:
         """Look at all tripwires, bring back what was used, and mend what users' prunes left.
 
-        ``now`` tells the time (ns), by a clock that can't be set forward.
+        ``clock`` tells the time (ns).
         """
         before = self.ledger
+        here = self.here()
+
+        def now() -> int:
+            return self._moment(clock(), before, here)
+
         seen = self.look()
         self._adopt(seen, now(), rules)
         known = {one.entry for one in seen}
@@ -277,12 +291,17 @@ class Trials:
             if blind and not rules.complete:
                 uncounted.update(self.entries())
         moment_ns = now()
+        counted = set(self.entries()) - uncounted
+        lost_ns = uncounted_ns(before, moment_ns, here)
         self.ledger = self.ledger.with_trials(
-            prolonged(self.ledger, uncounted, moment_ns + rules.unseen_ns, rules.lasts_ns)
+            (
+                *paused(self.ledger, counted, before.looked_ns or 0, lost_ns, moment_ns),
+                *prolonged(self.ledger, uncounted, moment_ns + rules.unseen_ns, rules.lasts_ns),
+            )
         )
         emptied = self._clear(lost)
         self._renew_decoys(seen, moment_ns)
-        self._note_look(before, moment_ns)
+        self._note_look(before, moment_ns, here)
         return Watched(
             springs,
             judgement.doubtful - self.ledger.decoys,
@@ -291,6 +310,17 @@ class Trials:
             emptied,
             blind,
         )
+
+    def note_absences(self, absences: Iterable[Absence], now_ns: int, lasts_ns: int) -> str:
+        """Remember whose users can't come now; return why no trial ends for their sake, or nothing.
+
+        ``lasts_ns``: how long a trial lasts.
+        """
+        before = self.ledger
+        self.ledger, why = with_absences(before, absences, now_ns, lasts_ns)
+        if self.ledger != before:
+            self._try_write()
+        return why
 
     def mend(self) -> Removed:
         """Clear what a kill left: unused links, and the rest of what was being deleted.
@@ -325,6 +355,13 @@ class Trials:
         self._try_write()
 
     # The end
+
+    def moment(self, clock_ns: int) -> int:
+        """Return a time of the clock (ns), less by how far it was set forward since the last look.
+
+        Trials are over by this time.
+        """
+        return self._moment(clock_ns, self.ledger, self.here())
 
     def end(self, entries: Sequence[str], wait_seconds: float, lock_seconds: float = 0.0) -> Ended:
         """Delete entries for good, in two steps; what springs at the last moment comes back.
@@ -376,6 +413,13 @@ class Trials:
         return done
 
     # What these are made of
+
+    @staticmethod
+    def _moment(clock_ns: int, ledger: Ledger, here: HostTime) -> int:
+        anchor = None
+        if ledger.looked_ns is not None and ledger.looked_by is not None:
+            anchor = ledger.looked_by, ledger.looked_ns
+        return steady_moment(clock_ns, anchor, here)
 
     def _require_turn(self) -> None:
         if self.fence is not None:
@@ -472,13 +516,13 @@ class Trials:
         left = [one for one in self.ledger.decoys if not self.tripwires.remove_decoy(one)]
         self.ledger = replace(self.ledger, decoys=frozenset(left))
 
-    def _note_look(self, before: Ledger, moment_ns: int) -> None:
+    def _note_look(self, before: Ledger, moment_ns: int, here: HostTime) -> None:
         oldest_ns = moment_ns - _HISTORY_NS
         springs = tuple(one for one in self.ledger.springs if one.at_ns >= oldest_ns)
         after = replace(self.ledger, springs=springs)
         stale = before.looked_ns is None or abs(moment_ns - before.looked_ns) > _NOTE_LOOKS_NS
         if after != before or stale:
-            self.ledger = replace(after, looked_ns=moment_ns)
+            self.ledger = replace(after, looked_ns=moment_ns, looked_by=here)
             self._try_write()
 
     def _write(self) -> None:

@@ -13,6 +13,10 @@
   on a filesystem that keeps no access times, nor while a process sees the cache
   through a mount that keeps none. That time does not count either; where the
   site vouches that every user is known (``venvs.complete``), it does.
+- A machine that is switched off or asleep has no users. Of the time between two
+  looks counts what it ran. How long it ran before its last boot is not known: a
+  day of it counts, so that machines which are switched off every night end
+  their trials too.
 
 A trial is over when its silence has lasted until ``until_ns``; every stretch of
 time that does not count moves that moment by as much.
@@ -24,11 +28,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.tripwires import SeenTripwire, TripwireStanding
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.idleness import HostTime
     from cacheadmin.trial.ledger import Ledger, Trial
+
+# So much of the time between a look and the boot after it counts.
+_UNKNOWN_RUN_NS = 86_400 * NANOSECONDS
+
+# The wall clock is slewed by NTP, the kernel's count is not.
+_DRIFT_NS = 60 * NANOSECONDS
 
 
 @frozen
@@ -103,6 +115,48 @@ def prolonged(
                 discounted_ns=trial.discounted_ns + lost_ns,
             )
         )
+    return tuple(found)
+
+
+def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
+    """Return how much of the time since the last look does not count (ns).
+
+    Negative where the clock was set back by more than has passed: counted is what the
+    kernel counted, whatever the clock says.
+    """
+    looked_ns, before = ledger.looked_ns, ledger.looked_by
+    if looked_ns is None:
+        looked_ns = min((one.since_ns for one in ledger.trials.values()), default=now_ns)
+    elapsed_ns = now_ns - looked_ns
+    if before is not None and (before.host, before.boot) == (here.host, here.boot):
+        ran_ns = max(0, here.running_ns - before.running_ns)
+    elif elapsed_ns < 0:
+        ran_ns = here.running_ns
+    else:
+        ran_ns = min(elapsed_ns, here.running_ns + _UNKNOWN_RUN_NS)
+    lost_ns = elapsed_ns - ran_ns
+    return lost_ns if abs(lost_ns) > _DRIFT_NS else 0
+
+
+def paused(
+    ledger: Ledger, entries: Iterable[str], since_ns: int, lost_ns: int, now_ns: int
+) -> tuple[Trial, ...]:
+    """Return the trials of entries without ``lost_ns`` of the time from ``since_ns`` to now.
+
+    One that began later has lost no more than its own time. A negative time sets
+    the clock of trials back, and takes nothing from them.
+    """
+    found = []
+    for entry in entries:
+        trial = ledger.trials.get(entry)
+        if trial is None:
+            continue
+        if lost_ns < 0:
+            begun_ns, end_ns = trial.since_ns + lost_ns, trial.until_ns + lost_ns
+            found.append(replace(trial, since_ns=begun_ns, until_ns=end_ns))
+        elif (lost := min(lost_ns, now_ns - max(trial.since_ns, since_ns))) > 0:
+            later_ns, more_ns = trial.until_ns + lost, trial.discounted_ns + lost
+            found.append(replace(trial, until_ns=later_ns, discounted_ns=more_ns))
     return tuple(found)
 
 

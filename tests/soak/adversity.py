@@ -36,7 +36,7 @@ def another_clock(site: Site, chance: random.Random) -> dict[str, str]:
 
     Not while the soak is young: the first runs have to tell what the true time is.
     """
-    library = _library(site.folder)
+    library = compiled_clock(site.folder)
     if library is None or not site.knows_the_time or chance.random() * 100 >= CLOCKS_IN_100:
         return {}
     site.count("commands whose clock had jumped")
@@ -44,7 +44,7 @@ def another_clock(site: Site, chance: random.Random) -> dict[str, str]:
 
 
 @cache
-def _library(folder: Path) -> Path | None:
+def compiled_clock(folder: Path) -> Path | None:
     """Return the library, made in a folder of everybody's; None without a compiler."""
     compiler = shutil.which("cc")
     if compiler is None:

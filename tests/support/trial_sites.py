@@ -12,9 +12,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cacheadmin.evidence.idleness import HostTime
+from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.inventory.cache_folder import OpenCache, open_cache
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.ledger import Trial
@@ -48,18 +50,25 @@ class TrialSite:
         os.stat(self.link)
 
     def put_on_trial(self, *entries: str, since_ns: int | None = None) -> None:
-        """Put entries (or the one archive) on trial as a run does."""
+        """Put entries (or the one archive) on trial as a run does; the host has run ever since."""
+        ago_ns = 0 if since_ns is None else time.time_ns() - since_ns
         since_ns = time.time_ns() if since_ns is None else since_ns
+        self.trials.here = lambda: _earlier(host_time(), ago_ns)
         wanted = entries or (ENTRY,)
         trials = [Trial(entry, "run", since_ns, since_ns + RULES.lasts_ns) for entry in wanted]
         assert self.trials.prepare(trials, since_ns) == {}
         for entry in wanted:
             self.trials.plant(entry)
+        self.trials.here = host_time
 
     def watch(self, rules: Rules = RULES) -> Watched:
         """Do what the next run does first: mend, then look at all tripwires."""
         self.trials.mend()
         return self.trials.watch(time.time_ns, rules, nobody_named)
+
+
+def _earlier(now: HostTime, ago_ns: int) -> HostTime:
+    return replace(now, uptime_ns=now.uptime_ns - ago_ns, running_ns=now.running_ns - ago_ns)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 Whoever uses an archive at any moment finds it, as long as it was used at least
 once a trial; what nobody used is gone after its trial, unless somebody walked
-through the whole folder in the meantime.
+through the whole folder in the meantime. Days in which the machine was off or asleep,
+and days by which its clock was set wrong, are no days of a trial.
 """
 
 from __future__ import annotations
@@ -13,18 +14,20 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import nobody_named
 from cacheadmin.trial.tripwires import TripwireStanding
 from cacheadmin.trial.verdicts import over
 from tests.support.trial_sites import DAY_NS, RULES, TrialSite, add_archive, lay_out, opened_site
 
+MINUTE_NS = 60 * 10**9
 NAMES = tuple(f"archive-v0/Archive-number-{number}" for number in range(3))
 
 OPERATIONS = st.one_of(
@@ -32,7 +35,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("use"), st.sampled_from(NAMES)),
     st.tuples(st.sampled_from(["walk", "watch", "run"]), st.just("")),
     st.tuples(st.just("take"), st.sampled_from(NAMES)),
-    st.tuples(st.just("days"), st.integers(1, 20)),
+    st.tuples(st.sampled_from(["days", "off", "asleep"]), st.integers(1, 20)),
+    st.tuples(st.just("set_clock"), st.integers(-40, 400)),
 )
 
 
@@ -42,10 +46,16 @@ class History:
 
     site: TrialSite
     clock_ns: int = field(default_factory=time.time_ns)
+    here: HostTime = field(default_factory=lambda: HostTime("host", "boot", 0, 0))
+    ran_ns: int = 0
+    nights: int = 0
     put_ns: dict[str, int] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     walked: bool = False
+
+    def __post_init__(self) -> None:
+        self.site.trials.here = lambda: self.here
 
     def at_home(self, entry: str) -> bool:
         path = self.site.path / entry
@@ -53,10 +63,12 @@ class History:
 
     def prune(self, entry: str) -> None:
         if self.at_home(entry):
-            begun = Trial(entry, "run", self.clock_ns, self.clock_ns + RULES.lasts_ns)
-            assert self.site.trials.prepare([begun], self.clock_ns) == {}
+            self.watch("")
+            now_ns = self.site.trials.moment(self.clock_ns)
+            begun = Trial(entry, "run", now_ns, now_ns + RULES.lasts_ns)
+            assert self.site.trials.prepare([begun], now_ns) == {}
             self.site.trials.plant(entry)
-            self.put_ns[entry] = self.clock_ns
+            self.put_ns[entry] = self.counted_ns()
             self.used.discard(entry)
 
     def use(self, entry: str) -> None:
@@ -80,11 +92,12 @@ class History:
         self.watch("")
         trials = self.site.trials
         silent = [one.entry for one in trials.look() if one.standing is TripwireStanding.SILENT]
-        due = [trial.entry for trial in over(trials.ledger, silent, self.clock_ns)]
+        now_ns = trials.moment(self.clock_ns)
+        due = [trial.entry for trial in over(trials.ledger, silent, now_ns)]
         # Used since it went on trial: the first law.
         assert self.walked or not self.used.intersection(due)
         for entry in due:
-            assert self.clock_ns - self.put_ns[entry] >= RULES.lasts_ns
+            assert self.counted_ns() - self.put_ns[entry] >= RULES.lasts_ns - MINUTE_NS
         self.deleted.update(one.entry for one in trials.end(due, 0.0).deleted)
 
     def take(self, entry: str) -> None:
@@ -95,8 +108,30 @@ class History:
             self.watch("")
             assert self.at_home(entry)
 
+    def counted_ns(self) -> int:
+        """For how long the machine ran; of the time before a boot a day may count more."""
+        return self.ran_ns + self.nights * DAY_NS
+
     def days(self, count: int) -> None:
+        self._pass(count, ran=count)
+
+    def asleep(self, count: int) -> None:
+        self._pass(count, ran=0)
+
+    def off(self, count: int) -> None:
         self.clock_ns += count * DAY_NS
+        self.nights += 1
+        self.here = HostTime("host", f"boot {self.nights}", 0, 0)
+
+    def set_clock(self, count: int) -> None:
+        self.clock_ns += count * DAY_NS
+
+    def _pass(self, days: int, *, ran: int) -> None:
+        self.clock_ns += days * DAY_NS
+        self.ran_ns += ran * DAY_NS
+        uptime_ns = self.here.uptime_ns + days * DAY_NS
+        running_ns = self.here.running_ns + ran * DAY_NS
+        self.here = replace(self.here, uptime_ns=uptime_ns, running_ns=running_ns)
 
 
 @contextmanager

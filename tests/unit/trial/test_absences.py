@@ -1,0 +1,60 @@
+"""Whose silence counts while a place is away, and what is given back when it returns."""
+
+from __future__ import annotations
+
+from cacheadmin.trial.absences import Absence, with_absences
+from cacheadmin.trial.ledger import Ledger, Trial
+
+DAY = 86_400 * 10**9
+LASTS = 30 * DAY
+BEGUN = Ledger(trials={"archive-v0/a": Trial("archive-v0/a", "run", 0, LASTS)})
+HOST = Absence("hosts.stale node2", "node2 is silent", 2 * DAY, returns=True)
+
+
+def home(at: int, name: str = "ana") -> Absence:
+    return Absence(f"homes.away /home/{name}", f"/home/{name} is away", at, returns=False)
+
+
+def until(ledger: Ledger) -> int:
+    return ledger.trials["archive-v0/a"].until_ns
+
+
+def test_a_host_is_waited_for_however_long_it_is_silent_and_its_time_is_given_back() -> None:
+    ledger, why = with_absences(BEGUN, [HOST], 5 * DAY, LASTS)
+    assert why == "node2 is silent"
+    ledger, why = with_absences(ledger, [HOST], 400 * DAY, LASTS)
+    assert why
+    assert until(ledger) == LASTS
+    ledger, why = with_absences(ledger, [], 402 * DAY, LASTS)
+    assert why == ""
+    # From the day it last told, two days after the trial began.
+    assert until(ledger) == LASTS + 400 * DAY
+    assert with_absences(ledger, [], 500 * DAY, LASTS) == (ledger, "")
+
+
+def test_a_home_is_waited_for_as_long_as_a_trial_lasts_and_counts_anew_when_it_was_back() -> None:
+    ledger, why = with_absences(BEGUN, [home(DAY)], DAY, LASTS)
+    assert why == "/home/ana is away"
+    ledger, why = with_absences(ledger, [home(31 * DAY)], 31 * DAY, LASTS)
+    assert why == ""
+    assert until(ledger) == LASTS + 30 * DAY
+    assert with_absences(ledger, [home(59 * DAY)], 59 * DAY, LASTS) == (ledger, "")
+    ledger, _ = with_absences(ledger, [], 59 * DAY, LASTS)
+    assert with_absences(ledger, [home(59 * DAY)], 59 * DAY, LASTS)[1] == "/home/ana is away"
+
+
+def test_absences_that_overlap_are_one() -> None:
+    ledger, _ = with_absences(BEGUN, [home(DAY)], DAY, LASTS)
+    ledger, _ = with_absences(ledger, [home(9 * DAY), home(9 * DAY, "bea")], 9 * DAY, LASTS)
+    ledger, why = with_absences(ledger, [home(11 * DAY, "bea")], 11 * DAY, LASTS)
+    assert why == "/home/bea is away"
+    ledger, _ = with_absences(ledger, [], 21 * DAY, LASTS)
+    assert until(ledger) == LASTS + 20 * DAY
+
+
+def test_a_trial_that_began_meanwhile_has_lost_its_own_time_alone() -> None:
+    ledger, _ = with_absences(BEGUN, [home(DAY)], DAY, LASTS)
+    late = Trial("archive-v0/b", "run", 6 * DAY, 36 * DAY)
+    ledger, _ = with_absences(ledger.with_trials([late]), [], 11 * DAY, LASTS)
+    assert until(ledger) == LASTS + 10 * DAY
+    assert ledger.trials["archive-v0/b"].until_ns == 41 * DAY
