@@ -82,9 +82,10 @@ class Blinding:
         turns = cycle(ERRORS)
         for place in self.places()[first % sample :: sample]:
             for error in ERRORS if every else (next(turns),):
-                yield self._attempt(place, error)
+                yield self.attempt(place, error)
 
-    def _attempt(self, place: str, error: int) -> Blind:
+    def attempt(self, place: str, error: int) -> Blind:
+        """Let one place fail in every call of a prune; return what that did."""
         site, policy = self._build()
         blind = Blind(place, errno.errorcode[error])
         done = self._prune(site, policy, place, error)

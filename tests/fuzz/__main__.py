@@ -7,12 +7,16 @@ import json
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.fuzzing import Corpus, Parser, fuzz
 from tests.property.evidence.test_what_others_write import ANY_BYTES, DOCUMENTS, JOURNAL, SEEDS
+from tests.support.long_runs import FiguresOfRun
 from tests.support.uv_releases import REPOSITORY
 
 _CORPUS = REPOSITORY / ".proof" / "corpus"
+_EMPTY = {"inputs": 0, "kept": 0, "seconds": 0.0, "rounds": 0}
+_A_MOMENT = 0.5
 
 
 def parsers() -> dict[str, tuple[Parser, list[bytes]]]:
@@ -32,32 +36,47 @@ def main() -> int:
     """Fuzz them; 0 when no input failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("names", nargs="*", help="parsers; all by default")
-    parser.add_argument("--seconds", type=float, default=600.0, help="so long for each")
+    parser.add_argument("--seconds", type=float, default=600.0, help="of a processor, for each")
+    parser.add_argument("--round", type=float, default=60.0, help="so many of them, then the next")
     parser.add_argument("--seed", type=int, default=1, help="what chance does")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--json", type=Path, help="keep the figures here, and go on from them")
     options = parser.parse_args()
-    figures = {}
-    for name, (read, seeds) in parsers().items():
-        if options.names and name not in options.names:
-            continue
-        corpus = Corpus(_CORPUS / name.replace(" ", "-"), seeds)
-        found = fuzz(read, corpus, random.Random(options.seed), seconds=options.seconds)
-        for one in found.failures:
-            print(f"  FAILED {name}: {one}", flush=True)
-        print(
-            f"{name}: {found.tries} inputs, {len(corpus.inputs)} kept, {found.steps} steps, "
-            f"{len(found.failures)} failures",
-            flush=True,
-        )
-        figures[name] = {
-            "inputs": found.tries,
-            "kept": len(corpus.inputs),
-            "seconds": options.seconds,
-            "failures": found.failures,
-        }
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    return 1 if any(one["failures"] for one in figures.values()) else 0
+    every = parsers()
+    if unknown := set(options.names) - set(every):
+        parser.error(f"no such parser: {', '.join(sorted(unknown))}")
+    figures = FiguresOfRun(options.json)
+    waiting = list(options.names or every)
+    while waiting:
+        for name in tuple(waiting):
+            one = figures.of(name, {**_EMPTY, "failures": []})
+            seconds = min(options.round, options.seconds - one["seconds"])
+            if seconds > _A_MOMENT:
+                _round(name, *every[name], one, seconds, options.seed)
+                figures.write()
+            else:
+                waiting.remove(name)
+    return 1 if any(one["failures"] for one in figures.all.values()) else 0
+
+
+def _round(
+    name: str, read: Parser, seeds: list[bytes], one: dict[str, Any], seconds: float, seed: int
+) -> None:
+    """Fuzz one parser for a while, with another chance than the rounds before."""
+    corpus = Corpus(_CORPUS / name.replace(" ", "-"), list(seeds))
+    chance = random.Random(f"{seed} {one['rounds']}")
+    found = fuzz(read, corpus, chance, seconds=seconds)
+    one["rounds"] += 1
+    one["inputs"] += found.tries
+    one["kept"] = len(corpus.inputs)
+    one["seconds"] += found.seconds
+    one["failures"] += [words for words in found.failures if words not in one["failures"]]
+    for words in found.failures:
+        print(f"  FAILED {name}: {words}", flush=True)
+    print(
+        f"{name}: {one['inputs']} inputs in {one['seconds']:.0f} s, {one['kept']} kept, "
+        f"{found.steps} steps, {len(one['failures'])} failures",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

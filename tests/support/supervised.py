@@ -31,6 +31,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 KILL = -1
 
@@ -141,7 +142,7 @@ def supervised(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
         if pid == 0:
-            _be_supervised(work, theirs, out.fileno(), err.fileno())
+            _be_child(work, out.fileno(), err.fileno(), lambda: _hand_over_listener(theirs))
         theirs.close()
         _, parts, _, _ = ours.recvmsg(1, socket.CMSG_SPACE(4))
         ours.close()
@@ -149,14 +150,35 @@ def supervised(
         prefixes = tuple(f"{folder}/" for folder in folders)
         calls = _answer_all(listener, pid, prefixes, decide, children=children)
         _, status = os.waitpid(pid, 0)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-        return Done(os.waitstatus_to_exitcode(status), texts[0], texts[1], calls)
+        return _done(status, out, err, calls)
 
 
-def _be_supervised(work: Callable[[], int], theirs: socket.socket, out: int, err: int) -> None:
+def unsupervised(work: Callable[[], int]) -> Done:
+    """Do ``work`` in a child that is asked about nothing: many times as fast."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(work, out.fileno(), err.fileno(), lambda: None)
+        _, status = os.waitpid(pid, 0)
+        return _done(status, out, err, [])
+
+
+def _done(status: int, out: IO[bytes], err: IO[bytes], calls: list[Call]) -> Done:
+    texts = []
+    for file in (out, err):
+        file.seek(0)
+        texts.append(file.read().decode(errors="replace"))
+    return Done(os.waitstatus_to_exitcode(status), texts[0], texts[1], calls)
+
+
+def _hand_over_listener(theirs: socket.socket) -> None:
+    listener = _install()
+    theirs.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))])
+    os.close(listener)
+    theirs.close()
+
+
+def _be_child(work: Callable[[], int], out: int, err: int, begin: Callable[[], None]) -> None:
     code = 99
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -164,12 +186,7 @@ def _be_supervised(work: Callable[[], int], theirs: socket.socket, out: int, err
         os.dup2(err, 2)
         # Not those of a test's own runner.
         sys.stdout, sys.stderr = (open(fd, "w", closefd=False) for fd in (1, 2))  # noqa: SIM115
-        listener = _install()
-        theirs.sendmsg(
-            [b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listener]))]
-        )
-        os.close(listener)
-        theirs.close()
+        begin()
         code = work()
     except BaseException:
         traceback.print_exc()
