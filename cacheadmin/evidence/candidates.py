@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.evidence.targets import TargetPlace, lies_in_another_root
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Unreadable
@@ -39,9 +40,17 @@ Places = Callable[[Sequence[NamedFolder]], Sequence[FolderAt | Unreadable]]
 
 
 def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = None) -> FolderAt:
-    """Return which folder a path leads to; ``status``: what ``lstat`` said of that path."""
+    """Return which folder a path leads to; ``status``: what ``lstat`` said of that path.
+
+    A ``.venv`` that is a file leads to the environment that it names.
+    """
     own = _own_place(path)
     known = status if own == path else None
+    is_folder = known is not None and stat.S_ISDIR(known.st_mode)
+    if not is_folder and os.path.basename(own) in NAMES and os.path.isfile(own):
+        named = redirected(own)
+        if isinstance(named, str):
+            own, known = _own_place(named), None
     return FolderAt(own, _identity(own, known), _lies_in_a_bucket(own, locator))
 
 

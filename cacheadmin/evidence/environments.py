@@ -21,6 +21,7 @@ from cacheadmin.evidence.installed_packages import (
     scan_borrowed_packages,
     scan_packages,
 )
+from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
@@ -175,6 +176,10 @@ def _scan(
 ) -> Environment:
     path = candidate.path
     found.entries.update(_entry_of_link(path, locator))
+    is_redirect = stat.S_ISREG(status.st_mode) and os.path.basename(path) in NAMES
+    if is_redirect and redirected(path) is not None:
+        # One that could be read in time was followed.
+        found.problems.append("it is a file that may name any environment, and could not be read")
     if not stat.S_ISDIR(status.st_mode):
         return _result(candidate, EnvironmentConfig(), found, status.st_uid, "it is not a folder")
     if candidate.kind is EnvironmentKind.FOLDER:

@@ -13,7 +13,8 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import is_closed, kind_of
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
-from cacheadmin.evidence.redirects import redirected
+from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.fs.small_files import ReadFailure
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 
@@ -37,7 +38,10 @@ def read_included(included: Included) -> tuple[Candidate, ...]:
     # Most are environments: whether it is a file is asked of the others.
     if kind is None and os.path.isfile(path):
         # A `.venv` that is a file; a pattern may match other files as well.
-        named = redirected(path) if os.path.basename(path) in (".venv", "venv") else None
+        named = redirected(path) if os.path.basename(path) in NAMES else None
+        if isinstance(named, ReadFailure):
+            # Any environment: the scan says that it can't be read.
+            named = path
         return () if named is None else (Candidate(named, EnvironmentKind.VENV, (SOURCE,)),)
     if kind is None and included.by_pattern and not (os.path.islink(path) or is_closed(path)):
         # `/srv/*` names folders that are no environments, too; those with packages are scanned.

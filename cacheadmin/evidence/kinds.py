@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import failure
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 
@@ -128,14 +129,15 @@ def kind_of(path: str) -> EnvironmentKind | None:
 
 
 def is_closed(path: str) -> bool:
-    """Whether rights keep us from listing a folder, or from looking at what it lists."""
+    """Whether rights, or the disk, keep us from listing a folder, or from looking at what it lists.
+
+    False for what is no folder, or is gone.
+    """
     try:
         os.listdir(path)
         os.lstat(f"{path}/.")
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return not failure(path, error).missing
     return False
 
 

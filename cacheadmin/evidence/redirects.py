@@ -8,23 +8,30 @@ relative to the folder of the file (run 0.13.9).
 from __future__ import annotations
 
 import os
+import stat
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.small_files import ReadFailure, read_file
+from cacheadmin.fs.small_files import ReadFailure, failure, read_opened
+
+#: Names under which uv looks for a project's environment, or for a file that names it.
+NAMES = frozenset({".venv", "venv"})
 
 # The kernel's own limit on a path, and a line's end.
 _MAX_BYTES = 4098
 
 
-def redirected(file: str) -> str | None:
+def redirected(file: str) -> str | ReadFailure | None:
     """Return the absolute path that a ``.venv`` file names; None for what names none.
 
-    What it names need not exist. Never raises and follows no link: the file
-    belongs to any user, and may be a FIFO or a terabyte.
+    A file that rights or the disk keep from being read may name any environment: that is
+    returned as a failure. What it names need not exist. Never raises: the file belongs to
+    any user, and may be a FIFO or a terabyte. A link is followed to a file that its owner
+    can read for sure: it is the owner's, or every account may read it. uv follows it, too (run 0.13.9),
+    and takes the path to be relative to the folder of the link.
     """
-    content = read_file(file, _MAX_BYTES)
+    content = _content(file)
     if isinstance(content, ReadFailure):
-        return None
+        return content if content.blocked else None
     # uv fails on a text of several lines; a program that reads the first line gets only this.
     lines = os.fsdecode(content).strip("\r\n").splitlines()
     if not lines or "\0" in lines[0] or not lines[0].strip():
@@ -36,6 +43,29 @@ def redirected(file: str) -> str | None:
         if os.path.lexists(below_unfollowed(literal))
         else os.path.join(folder, lines[0].strip())
     )
+
+
+def _content(file: str) -> bytes | ReadFailure:
+    place = -1
+    try:
+        owner = os.lstat(below_unfollowed(file)).st_uid
+        # Looked at before it is opened: the owner of a link chooses what it leads to.
+        place = os.open(below(file), os.O_PATH | os.O_CLOEXEC)
+        status = os.fstat(place)
+        if not stat.S_ISREG(status.st_mode) or not (
+            status.st_uid == owner or status.st_mode & stat.S_IROTH
+        ):
+            return ReadFailure(file, "it names no environment")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return read_opened(file, fd, status, _MAX_BYTES)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return failure(file, error)
+    finally:
+        if place >= 0:
+            os.close(place)
 
 
 def _tidy(path: str) -> str:

@@ -181,6 +181,7 @@ def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
                         yield Listed(tuple(targets))
                         targets.clear()
     except OSError as error:
+        # Of the folder, or of a link in it: that one may lead to any environment.
         reason = failure(registry.path, error).reason
     yield Listed(tuple(targets), dict(links), is_cut, reason, changed_ns=changed_ns)
 
@@ -344,7 +345,10 @@ def _crowded(folder: str, most: int, links: Counter[int]) -> Unseen:
 
 
 def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | None:
-    """Return a link's owner and where it leads; None for what is none, or one too many."""
+    """Return a link's owner and where it leads; None for what is none, or one too many.
+
+    Raises OSError for one that is there and can't be read.
+    """
     try:
         if not entry.is_symlink():
             return None
@@ -353,7 +357,7 @@ def _target(entry: os.DirEntry[str], links: Counter[int]) -> tuple[int, str] | N
         if links[status.st_uid] > _MAX_OF_ONE:
             return None
         target = os.readlink(entry.path)
-    except OSError:
+    except FileNotFoundError:
         return None
     path = os.path.normpath(os.path.join(os.path.dirname(entry.path), target))
     return status.st_uid, path

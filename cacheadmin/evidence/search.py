@@ -20,9 +20,9 @@ from itertools import islice
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
-from cacheadmin.evidence.redirects import redirected
+from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.fs.mounts import read_mounts
-from cacheadmin.fs.small_files import failure
+from cacheadmin.fs.small_files import ReadFailure, failure
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.values import frozen
 
@@ -36,9 +36,6 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 # Where uv puts tools, from a home folder down, part by part.
 _TOOL_FOLDERS = (".local", "share", "uv", "tools")
-
-# Names under which a project's environment may be a link or a file.
-_PROJECT_ENVIRONMENTS = frozenset({".venv", "venv"})
 
 # uv links all files of a package alike; by hand a user may have made one among others.
 _LINKS_LOOKED_AT = 20
@@ -295,23 +292,26 @@ class _Tree:
         except OSError as error:
             problem = failure(folder, error)
             if not problem.missing or (self.task.is_top and level == 0):
-                self.into.unseen.append(
-                    Unseen(
-                        "discover",
-                        folder,
-                        problem.reason,
-                        True,
-                        self.task.registrant,
-                        self.task.trial_suffices,
-                    )
-                )
+                self._unseen(problem)
             return _Listing()
         self.into.watch(folder, mtime_ns)
         return listed
 
+    def _unseen(self, problem: ReadFailure, what: str = "") -> None:
+        self.into.unseen.append(
+            Unseen(
+                "discover",
+                problem.path,
+                f"{what}{problem.reason}",
+                True,
+                self.task.registrant,
+                self.task.trial_suffices,
+            )
+        )
+
     def _visit(self, listed: _Listing, kind: EnvironmentKind | None, level: int) -> None:
         exclude, depth = self.task.exclude, self.task.depth
-        for name in _PROJECT_ENVIRONMENTS & listed.names.keys():
+        for name in NAMES & listed.names.keys():
             entry = listed.names[name]
             if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, exclude):
                 self._project_environment(entry)
@@ -338,8 +338,11 @@ class _Tree:
 
     def _project_environment(self, entry: os.DirEntry[str]) -> None:
         # uv's centralised environments: `.venv` is a link (facts section 7).
+        # Where a link leads, to a file too, is asked with its place (``candidates``).
         path = entry.path if entry.is_symlink() else redirected(entry.path)
-        if path is not None:
+        if isinstance(path, ReadFailure):
+            self._unseen(path, "it may name an environment, and can't be read: ")
+        elif path is not None:
             self._add(path, EnvironmentKind.VENV)
 
     def _note_depth(self, folder: str) -> None:
@@ -399,8 +402,10 @@ def _links_into_a_cache(links: Iterable[os.DirEntry[str]]) -> bool:
         try:
             if INTO_A_CACHE.search(os.readlink(entry.path)):
                 return True
-        except OSError:
-            continue
+        except OSError as error:
+            if not failure(entry.path, error).missing:
+                # It may: then the scan says that it can't be read.
+                return True
     return False
 
 

@@ -195,6 +195,8 @@ def _take(journal: Journal, record: dict[str, Any]) -> None:
     kind = record.pop("record", None)
     if kind == "run":
         _require_known(record)
+        if not isinstance(record.get("cache", {}), dict):
+            raise ValueError("the cache of a run is no mapping")
         journal.run = record
     elif kind == "entry":
         journal.entries.append({**record, "path": str(record["path"])})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.blinding import Blinding
+from tests.faults.blinding import ERRORS, Blinding
 from tests.faults.commands import commands
 from tests.faults.small_site import SmallSite
 from tests.faults.trying import Faults
@@ -77,3 +77,15 @@ def test_some_places_that_cant_be_read_keep_what_they_could_use(open_folder: Pat
     assert places > 100
     tried = list(blinding.try_all(sample=places // SOME))
     assert [str(one) for one in tried if one.wrong] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("place", ["tree/project-e2/.venv"])
+def test_what_an_unreadable_place_could_name_is_kept(
+    open_folder: Path, place: str, error: int
+) -> None:
+    import_everything()
+    blinding = Blinding(open_folder)
+    assert place in blinding.places()
+    assert blinding.attempt(place, error).wrong == []

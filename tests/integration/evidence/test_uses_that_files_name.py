@@ -24,7 +24,7 @@ from cacheadmin.evidence.targets import CacheLocator
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
 from tests.support.shared_cache import SharedCache, age, dangling_links
-from tests.support.uv_releases import NEWEST
+from tests.support.uv_releases import NEWEST, newest_bucket
 
 PROJECT = """
 [project]
@@ -61,6 +61,40 @@ def test_dots_after_a_link_lead_where_the_kernel_says(open_folder: Path) -> None
     assert os.path.samefile(found, open_folder / "disk" / "real")
 
 
+@pytest.mark.parametrize("through_a_link", [False, True])
+@pytest.mark.parametrize("way", ["discover", "include", "pattern", "registry"])
+def test_what_only_such_a_file_names_is_kept_however_the_file_is_found(
+    shared: SharedCache, cacheadmin: Cacheadmin, way: str, through_a_link: bool
+) -> None:
+    """The site says that all are known; the environment lies where nothing else looks."""
+    real = shared.environment("disk/real", NEWEST, "six==1.16.0")
+    project = shared.home() / "code" / "project"
+    project.mkdir(parents=True)
+    file = project / ".venv"
+    text = project.parent / "named" if through_a_link else file
+    text.write_text("../../disk/real\n")
+    if through_a_link:
+        file.symlink_to("../named")
+    registry = shared.home() / "registry"
+    registry.mkdir()
+    (registry / "project").symlink_to(file)
+    sources = {
+        "discover": f"discover: [{{root: {project}}}]",
+        "include": f"discover: [], include: [{file}]",
+        "pattern": f"discover: [], include: ['{project.parent}/*/.venv']",
+        "registry": f"discover: [], registry: {registry}",
+    }
+    shutil.rmtree(shared.path / newest_bucket("wheels"))
+    age(shared.path, 40)
+    policy = cacheadmin.policy(
+        shared.path,
+        f"venvs: {{complete: true, from_cache: false, {sources[way]}}}\nhosts: {{only: this}}\n",
+        complete=False,
+    )
+    cacheadmin("prune", policy, code=0)
+    assert dangling_links(real) == {}
+
+
 def empty_file(path: Path) -> None:
     path.touch()
 
@@ -71,6 +105,9 @@ def folder(path: Path) -> None:
 
 def link_to_a_secret(path: Path) -> None:
     path.symlink_to("/etc/shadow")
+    if os.geteuid() == 0:
+        # Of an account that can't read it.
+        os.chown(path, 61001, 61001, follow_symlinks=False)
 
 
 def endless_file(path: Path) -> None:

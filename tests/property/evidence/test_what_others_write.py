@@ -493,6 +493,11 @@ def test_many_spoiled_files(name: str) -> None:
     _try_bytes(name, LONG)
 
 
+@pytest.mark.parametrize("cache", ["state", None, [1], 7])
+def test_a_journal_whose_cache_is_no_mapping_ends_nothing(cache: object) -> None:
+    journal(json.dumps({"record": "run", "run_id": "r", "cache": cache}).encode())
+
+
 @pytest.mark.long
 @LONG
 @given(spoiled_journals())
