@@ -131,13 +131,32 @@ def _serve(connection: socket.socket) -> None:
 
 def _prepare() -> None:
     """Do once what every call would do: what is made on first use, and looking for garbage."""
+    import concurrent.futures  # noqa: F401 - those that a function of ours imports
+
+    import tabulate  # noqa: F401
+
     from cacheadmin.cli.app import build_program
     from cacheadmin.policy.parser import parse_policy
 
     build_program()
     parse_policy(b"name: warm\nversion: 1\ncache: /nonexistent\n", "warm.yaml")
+    for module in [found for name, found in sys.modules.items() if name.startswith("cacheadmin.")]:
+        for value in tuple(vars(module).values()):
+            _make_first(value)
     gc.collect()
     gc.freeze()
+
+
+def _make_first(value: object) -> None:
+    """Make what a value class, or a question to readers, makes when it is first used."""
+    from cacheadmin import values
+    from cacheadmin.readers.plain_data import decoder
+    from cacheadmin.readers.questions import Question
+
+    if isinstance(value, Question):
+        decoder(value.answers)
+    elif isinstance(value, type) and "_compiled_when_called" in value.__init__.__qualname__:
+        value.__init__ = values._compiled_init(value)  # type: ignore[misc]
 
 
 def _become(request: dict[str, object], out: int, err: int) -> None:
