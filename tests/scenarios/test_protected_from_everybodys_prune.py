@@ -48,6 +48,10 @@ RELEASES = (
     NEWEST,
 )
 
+# One of each way in which prune counts references; `make test-long` runs all, and with --ci.
+QUICK = frozenset({"0.2.37", "0.5.10", "0.6.4", "0.8.5", "0.11.33", "0.12.24", NEWEST})
+QUICK_CI = frozenset({"0.5.10", "0.11.33", NEWEST})
+
 # Each change of what prune does, first and last release of it where not above.
 MORE_RELEASES = (
     "0.1.24",
@@ -130,7 +134,12 @@ def own(open_folder: Path, index: Index) -> Protected:
 
 def prunes(releases: tuple[str, ...]) -> list:
     return [
-        pytest.param(release, ci, id=f"{release}{'-ci' * bool(ci)}")
+        pytest.param(
+            release,
+            ci,
+            id=f"{release}{'-ci' * bool(ci)}",
+            marks=[] if release in (QUICK_CI if ci else QUICK) else [pytest.mark.long],
+        )
         for release in releases
         for ci in ((), ("--ci",))
         if not (ci and release in WITHOUT_CI)

@@ -254,18 +254,29 @@ def test_a_prune_that_fails_has_emptied_the_builds_already(
     assert deleted_tops(before, paths_of(shared.path)) == list(expected.removals)
 
 
+@pytest.fixture(scope="module")
+def reinstalled(index: Index, request: pytest.FixtureRequest) -> Iterator[SharedCache]:
+    """A cache in which one release has built a project twice, changed in between."""
+    folder = open_temporary_folder("cacheadmin-reinstalled-")
+    shared = SharedCache.create(folder, index)
+    environment = shared.environment("env", request.param)
+    assert reinstall_a_changed_tool(shared, environment, request.param)
+    yield shared
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.mark.parametrize("pruner", ["0.8.5", "0.11.10", "0.11.33", "0.12.24"])
-@pytest.mark.parametrize("writer", ["0.8.5", "0.11.33", "0.12.0", "0.12.24"])
+@pytest.mark.parametrize(
+    "reinstalled", ["0.8.5", "0.11.33", "0.12.0", "0.12.24"], indirect=True, scope="module"
+)
 def test_only_a_revision_file_that_the_release_can_read_supersedes_the_others(
-    index: Index, open_folder: Path, writer: str, pruner: str
+    reinstalled: SharedCache, pruner: str
 ) -> None:
-    shared = SharedCache.create(open_folder, index)
-    environment = shared.environment("env", writer)
-    assert reinstall_a_changed_tool(shared, environment, writer)
-    expected = simulated(shared.path, pruner, ci=False)
-    before = paths_of(shared.path)
-    shared.uv(pruner, "cache", "prune")
-    assert deleted_tops(before, paths_of(shared.path)) == list(expected.removals)
+    with copy_in_place_of(reinstalled.path) as cache:
+        expected = simulated(cache, pruner, ci=False)
+        before = paths_of(cache)
+        reinstalled.uv(pruner, "cache", "prune")
+        assert deleted_tops(before, paths_of(cache)) == list(expected.removals)
 
 
 @pytest.mark.long

@@ -60,6 +60,17 @@ LOOKING = (
 )
 CHANGING = (("prune",), ("protect",), ("evict", "bench1"), ("dedupe",))
 
+# One of each way to look; `make test-long` runs all.
+QUICK = frozenset({"scan", "preflight", "plan", "doctor", "verify", "audit", "usage", "report"})
+COMMANDS = [
+    pytest.param(
+        words,
+        id=" ".join(words),
+        marks=[] if words in CHANGING or " ".join(words) in QUICK else [pytest.mark.long],
+    )
+    for words in (*LOOKING, *CHANGING)
+]
+
 
 @dataclass(frozen=True)
 class Site:
@@ -195,7 +206,7 @@ def looked_at_in_homes(site: Site, made: list[Call]) -> list[str]:
     return [f"{one.name} {one.path}" for one in made if one.itself and one.path.startswith(homes)]
 
 
-@pytest.mark.parametrize("words", [*LOOKING, *CHANGING], ids=" ".join)
+@pytest.mark.parametrize("words", COMMANDS)
 def test_the_command_itself_opens_nothing_of_users(
     words: tuple[str, ...], site: Site, cacheadmin: Cacheadmin
 ) -> None:
