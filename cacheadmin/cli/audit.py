@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from cacheadmin.audit.advisories import read_advisories
+from cacheadmin.audit.audits import audit_caches
+from cacheadmin.audit.rules import RULES
+from cacheadmin.audit.rules.known_advisory import KnownAdvisory
+from cacheadmin.audit.settings import chosen_rules
+from cacheadmin.audit.thresholds import default_words, kind_of
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn, FailOnOption, FindingsFormatOption, InsecurePolicyOption
 from cacheadmin.cli.records import MetricsOption, recorded
+from cacheadmin.cli.results import fails, progress_bar, show
+from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.operations.account import Account, Audited, CacheFigures, name_of
+from cacheadmin.operations.figures import of_findings
 from cacheadmin.report.audit_report import AuditReport
+from cacheadmin.report.audit_rules import AuditRulesReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cacheadmin.audit.one_cache import Audit
-    from cacheadmin.operations.account import Account
 
 
 def audit(
@@ -49,13 +59,6 @@ def audit(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check one or many caches against the audit rules; leaves with 8 when they fail."""
-    from cacheadmin.audit.advisories import read_advisories
-    from cacheadmin.audit.audits import audit_caches
-    from cacheadmin.audit.rules.known_advisory import KnownAdvisory
-    from cacheadmin.audit.settings import chosen_rules
-    from cacheadmin.cli.results import fails, progress_bar, show
-    from cacheadmin.errors import ExitCode, WrongUsage
-
     if list_rules:
         _list_rules(output_format)
         return int(ExitCode.DONE)
@@ -92,9 +95,6 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
 
     ``whole``: every rule was checked. Who tries a single one needs no message.
     """
-    from cacheadmin.operations.account import Audited, CacheFigures, name_of
-    from cacheadmin.operations.figures import of_findings
-
     account.outcome = "done"
     for audit in audits:
         policy = audit.loaded.policy if audit.loaded is not None else None
@@ -106,11 +106,6 @@ def _note(account: Account, audits: Sequence[Audit], *, whole: bool) -> None:
 
 
 def _list_rules(output_format: str) -> None:
-    from cacheadmin.audit.rules import RULES
-    from cacheadmin.audit.thresholds import default_words, kind_of
-    from cacheadmin.cli.results import show
-    from cacheadmin.report.audit_rules import AuditRulesReport
-
     thresholds = {
         rule.id: [
             (name, default_words(default), kind_of(default).value)

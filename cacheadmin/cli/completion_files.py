@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import sys
 
+from cacheadmin.audit.rules import RULES
+from cacheadmin.cli.program import build_program
+from cacheadmin.operations.completions import (
+    bash_completion,
+    calls_of,
+    fish_completion,
+    zsh_completion,
+)
+
 
 def completion_files() -> dict[str, str]:
     """Return the text of each file by the name it is installed under."""
-    from cacheadmin.audit.rules import RULES
-    from cacheadmin.cli.app import build_program
-    from cacheadmin.operations.completions import (
-        bash_completion,
-        calls_of,
-        fish_completion,
-        zsh_completion,
-    )
-
-    calls = list(calls_of(build_program(), {"--rule": tuple(rule.id for rule in RULES)}))
+    calls = list(calls_of(build_program(whole=True), {"--rule": tuple(rule.id for rule in RULES)}))
     return {
         "cacheadmin.bash": bash_completion(calls),
         "_cacheadmin": zsh_completion(calls),

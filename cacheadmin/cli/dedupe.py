@@ -7,8 +7,11 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show
+from cacheadmin.dedupe.run import dedupe as share
 from cacheadmin.errors import ExitCode
 from cacheadmin.report.duplicates import DuplicatesReport
+from cacheadmin.snapshot.snapshot import look_at
 
 
 def dedupe(
@@ -24,10 +27,6 @@ def dedupe(
     The kernel compares them; content, names, owners and times stay. It can be interrupted:
     the next run goes on where it ended.
     """
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.dedupe.run import dedupe as share
-    from cacheadmin.snapshot.snapshot import look_at
-
     with (
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,

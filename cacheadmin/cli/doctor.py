@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated
+from itertools import groupby
+from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
@@ -16,11 +17,16 @@ from cacheadmin.cli.options import (
     PolicyArgument,
 )
 from cacheadmin.cli.records import recorded
+from cacheadmin.cli.results import fails, heading, progress_bar, show
+from cacheadmin.doctor.diagnosis import Checkup, diagnose
+from cacheadmin.doctor.script_files import script_name, write_scripts
+from cacheadmin.doctor.scripts import script_for
+from cacheadmin.doctor.user_switch import become_words
+from cacheadmin.errors import ExitCode, WrongUsage
 from cacheadmin.report.doctor import CheckupReport
-
-if TYPE_CHECKING:
-    from cacheadmin.doctor.diagnosis import Checkup
-    from cacheadmin.snapshot.snapshot import Snapshot
+from cacheadmin.rights.acting import as_caller
+from cacheadmin.snapshot.snapshot import Snapshot, look_at
+from cacheadmin.text.escapes import shell_word
 
 
 def doctor(
@@ -39,11 +45,6 @@ def doctor(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Find broken environments, and the exact command that repairs each."""
-    from cacheadmin.cli.results import fails, heading, progress_bar, show
-    from cacheadmin.doctor.diagnosis import diagnose
-    from cacheadmin.errors import ExitCode, WrongUsage
-    from cacheadmin.snapshot.snapshot import look_at
-
     if fix_script == "-" and output_format != "table":
         raise WrongUsage("--fix-script - prints a script: it goes with no other --format")
     writes = fix_script not in (None, "-")
@@ -71,15 +72,6 @@ def doctor(
 
 def _write_scripts(target: str, snapshot: Snapshot, checkup: Checkup) -> int:
     """Write a script a user into a folder, or print the only one; return how many were written."""
-    from itertools import groupby
-
-    from cacheadmin.doctor.script_files import script_name, write_scripts
-    from cacheadmin.doctor.scripts import script_for
-    from cacheadmin.doctor.user_switch import become_words
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.rights.acting import as_caller
-    from cacheadmin.text.escapes import shell_word
-
     by_uid = sorted(checkup.diagnoses, key=lambda one: one.examination.uid)
     scripts: dict[str, str] = {}
     owners: dict[str, str] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
+from cacheadmin import __version__
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 
@@ -37,8 +38,6 @@ def _color(given: output.Color | None) -> None:
 
 def _version(given: bool) -> None:
     if given:
-        from cacheadmin import __version__
-
         output.data(f"cacheadmin {__version__}")
         raise typer.Exit
 
@@ -102,30 +101,22 @@ def global_options(
     """Do nothing: the options work by their callbacks, wherever they stand."""
 
 
-# They go on working. The files that are installed (``make completions``) know more,
-# and start no Python at each TAB.
-_COMPLETION_OF_TYPER = ("install_completion", "show_completion")
-
-
-def complete(program: Any) -> Any:
-    """Give every command of a program (click's) the global options and whole help; return it."""
+def complete(command: Any) -> Any:
+    """Give a command, and those in a group, the global options and whole help; return it."""
     from typer import Typer
     from typer.main import get_command
 
     probe = Typer(add_completion=False, rich_markup_mode=None)
     probe.command()(typer.real_function(global_options))
     options = get_command(probe).params
-    for parameter in program.params:
-        if parameter.name in _COMPLETION_OF_TYPER:
-            parameter.hidden = True
-    for command in _inner(program):
-        spelled = {name for parameter in command.params for name in parameter.opts}
-        command.params += [one for one in options if not spelled.intersection(one.opts)]
-        command.short_help = command.short_help or _first_paragraph(command.help or "")
-        for parameter in command.params:
+    for one in (command, *_inner(command)):
+        spelled = {name for parameter in one.params for name in parameter.opts}
+        one.params += [option for option in options if not spelled.intersection(option.opts)]
+        one.short_help = one.short_help or _first_paragraph(one.help or "")
+        for parameter in one.params:
             if parameter.param_type_name == "argument":
                 _show_plainly(parameter)
-    return program
+    return command
 
 
 def _show_plainly(argument: Any) -> None:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
+from cacheadmin.cli.prune import CODES, failure
 from cacheadmin.cli.records import recorded
+from cacheadmin.cli.results import heading, progress_bar, show
 from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.evict.plan import Eviction, plan_eviction
+from cacheadmin.evict.silent_trials import (
+    SilentTrials,
+    end_silent_trials,
+    silent_trials,
+    springs_of,
+)
+from cacheadmin.evict.wanted import Wanted, parse_wanted
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.policy.location import known_policies
+from cacheadmin.protect.lock_hold import guard_stands_aside
+from cacheadmin.protect.protection import planted_before, protect_after_prune, was_protected
+from cacheadmin.protect.trial_roots import shield_of
+from cacheadmin.prune.result import Before, PruneResult
+from cacheadmin.prune.run import known_runs, recover_interrupted, run_prune, watch_trials
 from cacheadmin.report.evictions import EvictionReport, eviction_text
+from cacheadmin.report.formats import FORMATS
+from cacheadmin.snapshot.snapshot import Snapshot, look_with
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.evict.plan import Eviction
-    from cacheadmin.evict.silent_trials import SilentTrials
-    from cacheadmin.evict.wanted import Wanted
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
-    from cacheadmin.prune.result import Before, PruneResult
-    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def evict(
@@ -62,10 +77,6 @@ def evict(
 
 def _split(names: list[str]) -> tuple[str | None, list[str]]:
     """Tell the policy from the packages: a path, or the name of one that there is."""
-    import os
-
-    from cacheadmin.policy.location import known_policies
-
     first, *others = names
     is_path = "/" in first or first.endswith((".yaml", ".yml"))
     if is_path and not others:
@@ -84,16 +95,6 @@ def _evict(
     dry_run: bool,
     insecure_policy: bool,
 ) -> int:
-    from cacheadmin.cli.results import progress_bar
-    from cacheadmin.evict.silent_trials import end_silent_trials, silent_trials, springs_of
-    from cacheadmin.evict.wanted import parse_wanted
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.protect.protection import planted_before
-    from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.result import Before
-    from cacheadmin.prune.run import known_runs, recover_interrupted, watch_trials
-    from cacheadmin.snapshot.snapshot import look_with
-
     wanted = parse_wanted(packages)
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy)
     recovered = () if dry_run else recover_interrupted(loaded.policy)
@@ -128,9 +129,6 @@ class _Evicting:
 
     def evict(self, account: Account, snapshot: Snapshot, *, dry_run: bool) -> int:
         """Decide, carry out, and show."""
-        from cacheadmin.cli.prune import CODES
-        from cacheadmin.evict.plan import plan_eviction
-
         eviction = plan_eviction(
             snapshot, self.wanted, even_in_use=self.even_in_use, silent=self.silent
         )
@@ -147,11 +145,6 @@ class _Evicting:
     def _carry_out(
         self, snapshot: Snapshot, eviction: Eviction, sizes: Measured[str]
     ) -> PruneResult:
-        from cacheadmin.protect.lock_hold import guard_stands_aside
-        from cacheadmin.protect.protection import protect_after_prune, was_protected
-        from cacheadmin.protect.trial_roots import shield_of
-        from cacheadmin.prune.run import run_prune
-
         snapshot.require_writable()
         plan = eviction.plan
         if self.even_in_use and eviction.breaks and self.output_format == "table":
@@ -186,10 +179,6 @@ class _Evicting:
         sizes: Measured[str],
         result: PruneResult | None,
     ) -> None:
-        from cacheadmin.cli.prune import failure
-        from cacheadmin.cli.results import heading, show
-        from cacheadmin.report.formats import FORMATS
-
         undone = result is not None and result.outcome in ("refused", "rolled_back")
         if result is not None and undone and not FORMATS[self.output_format].is_document:
             raise failure(eviction.plan, result)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +14,17 @@ from cacheadmin.cli.options import (
     PolicyArgument,
     policy_and,
 )
+from cacheadmin.cli.results import heading, progress_bar, show
+from cacheadmin.pins import no_such_target
+from cacheadmin.planner import explanation
+from cacheadmin.planner.explanation import Explanation, known_names
+from cacheadmin.planner.targets import near_names
 from cacheadmin.report.explanations import ExplanationReport
+from cacheadmin.snapshot.snapshot import Snapshot, look_at
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.planner.explanation import Explanation
     from cacheadmin.planner.plan import Plan
-    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def explain(
@@ -35,13 +41,6 @@ def explain(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Say why something is kept or removed, who uses it, and what would change that."""
-    import os
-    import socket
-
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.planner import explanation
-    from cacheadmin.snapshot.snapshot import look_at
-
     policy, target = policy_and(policy, target, "TARGET")
     with (
         progress_bar() as progress,
@@ -64,10 +63,6 @@ def explain(
 
 
 def _nothing(snapshot: Snapshot, target: str) -> Exception:
-    from cacheadmin.pins import no_such_target
-    from cacheadmin.planner.explanation import known_names
-    from cacheadmin.planner.targets import near_names
-
     others = known_names(snapshot.case)
     return no_such_target(target, near_names(target, snapshot.inventory, others))
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import InsecurePolicyOption, PolicyArgument
+from cacheadmin.protect.guard import guard as stand_guard
 
 
 def guard(
@@ -22,6 +23,4 @@ def guard(
     Runs until it is told to stop (SIGTERM). SIGHUP makes it look at the
     cache, and read the policy, again.
     """
-    from cacheadmin.protect.guard import guard as stand_guard
-
     stand_guard(policy, hold=hold, insecure_policy=insecure_policy, say=output.note)

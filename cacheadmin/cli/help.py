@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+from cacheadmin.audit.rules import RULES
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
-from cacheadmin.errors import ExitCode
+from cacheadmin.cli.commands import SENTENCES, function_of
+from cacheadmin.cli.program import build_program
+from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.policy.keys import all_keys, key_words
+from cacheadmin.report.width import wrapped
 
 if TYPE_CHECKING:
     from cacheadmin.audit.rule import Rule
@@ -38,16 +43,11 @@ def help(
     ] = None,
 ) -> None:
     """Explain a command, an audit rule, a key of the policy, or the exit codes."""
-    from cacheadmin.audit.rules import RULES
-    from cacheadmin.cli.app import build_program
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.keys import all_keys, key_words
     from cacheadmin.policy.parser import nearest
 
     words = list(topic or ())
-    program = build_program()
-    if _is_call(program, words):
-        program([*words, "--help"], prog_name="cacheadmin", standalone_mode=False)
+    if _is_call(words):
+        build_program()([*words, "--help"], prog_name="cacheadmin", standalone_mode=False)
         if not words:
             output.data("\nOther topics: exit-codes, an audit rule, a key of the policy.")
         return
@@ -60,23 +60,21 @@ def help(
     elif name in all_keys():
         output.data(key_words(name))
     else:
-        known = (*program.commands, *rules, *all_keys(), "exit-codes")
+        known = (*SENTENCES, *rules, *all_keys(), "exit-codes")
         raise WrongUsage(
             f"there is no help on {name}{nearest(name, known)}",
             hint="topics are commands, audit rules, keys of the policy, and exit-codes",
         )
 
 
-def _is_call(program: object, words: list[str]) -> bool:
-    found: object | None = program
-    for word in words:
-        found = getattr(found, "commands", {}).get(word)
-    return found is not None
+def _is_call(words: list[str]) -> bool:
+    if len(words) < 2:
+        return not words or words[0] in SENTENCES
+    name, second, *others = words
+    return not others and function_of(name, second) is not None
 
 
 def _rule_text(rule: type[Rule]) -> str:
-    from cacheadmin.report.width import wrapped
-
     lines = [f"audit rule {rule.id} ({rule.severity.value}): {rule.title}"]
     lines += [wrapped(rule.rationale, "  ", "  "), wrapped(f"fix: {rule.fix}", "  ", "  ")]
     lines += [f"  threshold {name}" for name in rule.thresholds]

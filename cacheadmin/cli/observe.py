@@ -8,13 +8,22 @@ from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.records import recorded
+from cacheadmin.cli.results import progress_bar, show
+from cacheadmin.errors import NotACache, WrongUsage
+from cacheadmin.evidence.mount_map import shared_mounts
+from cacheadmin.hosts.observation import observe as seen_here
+from cacheadmin.hosts.observation_store import ObservationStore, observation_store
+from cacheadmin.hosts.sight import sight_of
+from cacheadmin.inventory.cache_folder import OpenCache, open_cache
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.report.hosts import HostsReport, ObservationReport
+from cacheadmin.snapshot.snapshot import look_with
+from cacheadmin.state.store import open_state
 from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.observations import Observations
-    from cacheadmin.hosts.observation_store import ObservationStore
-    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
 
@@ -41,9 +50,6 @@ def observe(
     Processes, environments and their links, uv releases, and how the cache is
     reached. Run it from cron or a timer on every host of `hosts.expect`.
     """
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loader import load_policy
-
     if list_hosts and forget is not None:
         raise WrongUsage("--list and --forget don't go together")
     command = "observe" if forget is None else "observe --forget"
@@ -55,12 +61,6 @@ def observe(
 
 
 def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
-    from cacheadmin.cli.results import progress_bar, show
-    from cacheadmin.evidence.mount_map import shared_mounts
-    from cacheadmin.hosts.observation import observe as seen_here
-    from cacheadmin.hosts.sight import sight_of
-    from cacheadmin.snapshot.snapshot import look_with
-
     with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
         cache = snapshot.cache.identity
         look = snapshot.collected.look
@@ -81,10 +81,6 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
 
 
 def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
-    from cacheadmin.cli.results import show
-    from cacheadmin.errors import NotACache
-    from cacheadmin.inventory.cache_folder import open_cache
-
     with open_cache(loaded.policy.cache) as cache:
         store = _store(loaded, cache)
         if forget is not None:
@@ -103,9 +99,5 @@ def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
 
 
 def _store(loaded: LoadedPolicy, cache: OpenCache) -> ObservationStore:
-    from cacheadmin.hosts.observation_store import observation_store
-    from cacheadmin.policy.quarantine_place import choose_quarantine
-    from cacheadmin.state.store import open_state
-
     state = open_state(loaded.policy.state, cache=cache.identity)
     return observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)

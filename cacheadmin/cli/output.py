@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.errors import CacheadminError
+from cacheadmin.report.width import terminal_width
 from cacheadmin.text.escapes import printable
 from cacheadmin.values import frozen
 
@@ -46,8 +47,6 @@ settings = Settings()
 
 def fit_terminal() -> None:
     """Fit tables and sentences on stdout to its width, if it is a terminal."""
-    from cacheadmin.report.width import terminal_width
-
     width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
     terminal_width.set(width)
 
@@ -57,8 +56,6 @@ def change(**options: Any) -> None:
     global settings  # noqa: PLW0603
     settings = replace(settings, **options)
     if settings.wide:
-        from cacheadmin.report.width import terminal_width
-
         terminal_width.set(None)
 
 
@@ -178,7 +175,7 @@ def usage(error: Exception) -> None:
 def unexpected(error: Exception) -> None:
     """Print an unexpected error; its traceback only with ``--verbose``."""
     if settings.verbose:
-        import traceback
+        import traceback  # noqa: PLC0415  hardly any call fails so
 
         sys.stderr.write("".join(traceback.format_exception(error)))
     kind = type(error).__name__

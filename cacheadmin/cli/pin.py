@@ -15,11 +15,16 @@ from cacheadmin.cli.options import (
     policy_and,
 )
 from cacheadmin.cli.records import recorded
+from cacheadmin.cli.results import show
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.pins import PinStore
+from cacheadmin.policy.loader import load_policy
 from cacheadmin.report.pins import PinsReport
+from cacheadmin.text.accounts import account_name
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.pins import PinStore
 
 pin_app = typer.Typer(help="Entries never to be removed.", no_args_is_help=True)
 
@@ -52,8 +57,6 @@ def add_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Keep an archive, a path, or a package whatever comes, until it is taken back."""
-    from cacheadmin.text.numbers import format_count
-
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin add", policy) as account:
         account.subject = target
@@ -76,8 +79,6 @@ def remove_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Take your pin on a target back; root takes back every user's."""
-    from cacheadmin.text.accounts import account_name
-
     policy, target = policy_and(policy, target, "TARGET")
     with recorded("pin remove", policy) as account:
         account.subject = target
@@ -95,8 +96,6 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List what is pinned, by whom, why, and until when."""
-    from cacheadmin.cli.results import show
-
     with _pins(policy, insecure_policy) as pins:
         rows = [(row.pin, row.author, row.status) for row in pins.rows()]
         header, unread = pins.header(), pins.unread()
@@ -107,10 +106,6 @@ def list_command(
 
 @contextmanager
 def _pins(policy: str | None, insecure: bool, account: Account | None = None) -> Iterator[PinStore]:
-    from cacheadmin.inventory.cache_folder import open_cache
-    from cacheadmin.pins import PinStore
-    from cacheadmin.policy.loader import load_policy
-
     loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded

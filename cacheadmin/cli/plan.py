@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show, verdict_code
+from cacheadmin.errors import ExitCode
+from cacheadmin.planner.reasons import REASONS
+from cacheadmin.prune.room import room_for
+from cacheadmin.report.plan_rules import PlanRulesReport
+from cacheadmin.report.plans import PlanReport
+from cacheadmin.snapshot.snapshot import look_at
+
+if TYPE_CHECKING:
+    from cacheadmin.accounting import Measured
+    from cacheadmin.planner.plan import Plan
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def plan(
     policy: PolicyArgument = None,
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Save the plan for `prune --plan FILE`.", show_default=False),
+        str | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Save the plan for `prune --plan FILE`.",
+            show_default=False,
+        ),
     ] = None,
     list_rules: Annotated[
         bool,
@@ -29,8 +45,6 @@ def plan(
     """
     if list_rules:
         return _list_rules(output_format)
-    from cacheadmin.cli.results import progress_bar, show_plan
-    from cacheadmin.snapshot.snapshot import look_at
 
     with (
         progress_bar() as progress,
@@ -47,10 +61,21 @@ def plan(
         return show_plan("plan", snapshot, made, sizes, output_format)
 
 
-def _list_rules(output_format: str) -> int:
-    from cacheadmin.cli.results import show
-    from cacheadmin.planner.reasons import REASONS
-    from cacheadmin.report.plan_rules import PlanRulesReport
+def show_plan(
+    command: str,
+    snapshot: Snapshot,
+    plan: Plan,
+    sizes: Measured[str],
+    output_format: str,
+) -> int:
+    """Print a plan that was not carried out; return the exit code of its verdict."""
+    code = verdict_code(plan.verdict)
+    room = room_for(snapshot.cache.fd, plan.removals)
+    report = PlanReport(heading(command, snapshot), plan, sizes, room, command == "prune")
+    show(report, output_format, is_well=code == ExitCode.DONE)
+    return code
 
+
+def _list_rules(output_format: str) -> int:
     show(PlanRulesReport(REASONS.values()), output_format)
     return 0

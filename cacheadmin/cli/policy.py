@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import TYPE_CHECKING, Annotated
 
+from cacheadmin.audit.schema import policy_schema
+from cacheadmin.audit.settings import settings_of
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
-from cacheadmin.errors import ExitCode
+from cacheadmin.cli.results import show
+from cacheadmin.errors import CacheadminError, ExitCode, WrongUsage
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.inventory.matches import count_matches
+from cacheadmin.operations.delivery import is_installed
+from cacheadmin.operations.notifications import NOT_INSTALLED, destinations, problems_of, send_all
+from cacheadmin.policy.effective import effective_values
+from cacheadmin.policy.loader import load_policy, read_policy
+from cacheadmin.policy.location import default_cache, known_policies, policies_of
+from cacheadmin.policy.parser import parse_policy
+from cacheadmin.policy.starter import starter_policy, write_starter
+from cacheadmin.policy.trust import read_trusted
 from cacheadmin.report.policies import PolicyReport
-from cacheadmin.text.documents import header
+from cacheadmin.rights.acting import unknown_account
+from cacheadmin.text.documents import dumps, header
+from cacheadmin.text.escapes import shell_word
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loaded import LoadedPolicy
@@ -34,15 +52,6 @@ def init_command(
     ] = "shared",
 ) -> None:
     """Write a commented starter policy; an existing file is never overwritten."""
-    import os
-
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.location import default_cache
-    from cacheadmin.policy.parser import parse_policy
-    from cacheadmin.policy.starter import starter_policy, write_starter
-    from cacheadmin.policy.trust import read_trusted
-    from cacheadmin.text.escapes import shell_word
-
     text = starter_policy(name, cache or default_cache(os.environ))
     # A name or path that makes no valid policy is said now, not by cron tonight.
     parse_policy(text.encode("utf-8", "surrogateescape"), file or "policy")
@@ -71,14 +80,6 @@ def check_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check policies: syntax, keys, values, and who could have written them."""
-    import os
-
-    from cacheadmin.audit.settings import settings_of
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loader import read_policy
-    from cacheadmin.policy.location import known_policies, policies_of
-    from cacheadmin.rights.acting import unknown_account
-
     code = int(ExitCode.DONE)
     for policy in policies or known_policies(os.environ).values() or (None,):
         for path in (None,) if policy is None else policies_of(policy, os.environ):
@@ -92,8 +93,6 @@ def check_command(
             if unknown := unknown_account(loaded.policy.run_as):
                 output.warning(f"{loaded.path}: {unknown}")
             if loaded.policy.notify.is_set:
-                from cacheadmin.operations.notifications import problems_of
-
                 for problem in problems_of(loaded):
                     output.warning(problem)
             if not output.settings.quiet:
@@ -107,14 +106,6 @@ def notify_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Send a message to every URL of `notify`, to see that it arrives."""
-    import socket
-
-    from cacheadmin.errors import CacheadminError, WrongUsage
-    from cacheadmin.operations.delivery import is_installed
-    from cacheadmin.operations.notifications import NOT_INSTALLED, destinations, send_all
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.text.numbers import format_count
-
     loaded = load_policy(policy, insecure=insecure_policy)
     name = loaded.policy.name
     if not loaded.policy.notify.is_set:
@@ -134,9 +125,6 @@ def notify_command(
 @policy_app.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of policies."""
-    from cacheadmin.audit.schema import policy_schema
-    from cacheadmin.text.documents import dumps
-
     output.data(dumps(policy_schema()))
 
 
@@ -147,10 +135,6 @@ def show_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show the effective policy, and where each value came from."""
-    from cacheadmin.cli.results import show
-    from cacheadmin.policy.effective import effective_values
-    from cacheadmin.policy.loader import load_policy
-
     loaded = load_policy(policy, insecure=insecure_policy)
     values = list(effective_values(loaded))
     report = PolicyReport(header("policy", loaded, None), values, _kept_now(loaded))
@@ -159,10 +143,6 @@ def show_command(
 
 def _kept_now(loaded: LoadedPolicy) -> dict[str, int] | None:
     """Return how many archives each pattern of prune.keep names; None: the cache can't be read."""
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.inventory.cache_folder import open_cache
-    from cacheadmin.inventory.matches import count_matches
-
     if not loaded.policy.prune.keep:
         return {}
     try:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.records import MetricsOption, recorded
+from cacheadmin.cli.results import heading, show, verdict_code
+from cacheadmin.errors import WrongUsage
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.preflight.preflight import Preflight, run_preflight, run_preflight_for_release
 from cacheadmin.report.preflight import PreflightReport
+from cacheadmin.snapshot.snapshot import Snapshot, look_with
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.preflight.preflight import Preflight
-    from cacheadmin.snapshot.snapshot import Snapshot
 
 
 def preflight(
@@ -34,12 +37,6 @@ def preflight(
 
     Leaves with 0 when safe, 4 when limited, 5 when refused; changes nothing.
     """
-    from cacheadmin.cli.results import heading, show, verdict_code
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.preflight.preflight import run_preflight, run_preflight_for_release
-    from cacheadmin.snapshot.snapshot import look_with
-
     if for_uv is not None and metrics is not None:
         raise WrongUsage("--metrics tells of our own prune, not of --for-uv")
     with recorded("preflight", policy, metrics=metrics, changes=False) as account:

@@ -8,14 +8,19 @@ from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.records import recorded
-from cacheadmin.errors import ExitCode
+from cacheadmin.cli.results import progress_bar, show
+from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.inventory.cache_folder import open_cache
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.protect.protection import Protection, check_protection, planted_before, unprotect
+from cacheadmin.protect.protection import protect as plant
 from cacheadmin.report.protections import ProtectionReport
+from cacheadmin.snapshot.snapshot import look_with
 from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.protect.protection import Protection
 
 
 def protect(
@@ -34,9 +39,6 @@ def protect(
     They are links in uv's own buckets, one an archive for each uv release's
     bucket; whatever is not in use any more loses its own.
     """
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.loader import load_policy
-
     if remove and check:
         raise WrongUsage("--remove and --check don't go together")
     command = "protect --remove" if remove else "protect"
@@ -50,11 +52,6 @@ def protect(
 
 
 def _protect(account: Account, loaded: LoadedPolicy, output_format: str, *, check: bool) -> int:
-    from cacheadmin.cli.results import progress_bar, show
-    from cacheadmin.protect.protection import check_protection, planted_before
-    from cacheadmin.protect.protection import protect as plant
-    from cacheadmin.snapshot.snapshot import look_with
-
     before = planted_before(loaded.policy)
     with (
         progress_bar() as progress,
@@ -76,10 +73,6 @@ def _protect(account: Account, loaded: LoadedPolicy, output_format: str, *, chec
 
 
 def _remove(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
-    from cacheadmin.cli.results import show
-    from cacheadmin.inventory.cache_folder import open_cache
-    from cacheadmin.protect.protection import unprotect
-
     with open_cache(loaded.policy.cache) as cache:
         protection = unprotect(loaded.policy, cache)
     account.counts = _counts(protection)

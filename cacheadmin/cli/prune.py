@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.plan import show_plan
 from cacheadmin.cli.records import MetricsOption, recorded
+from cacheadmin.cli.results import heading, progress_bar, show
 from cacheadmin.errors import (
     CacheadminError,
     ExitCode,
@@ -17,18 +19,32 @@ from cacheadmin.errors import (
     RolledBack,
     WrongUsage,
 )
+from cacheadmin.planner.plan import Plan, Verdict
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.protect.lock_hold import guard_stands_aside
+from cacheadmin.protect.protection import (
+    Protection,
+    planted_before,
+    protect_after_prune,
+    was_protected,
+)
+from cacheadmin.protect.trial_roots import shield_of
+from cacheadmin.prune.in_place import make_room_where_short
+from cacheadmin.prune.result import Before, PruneResult
+from cacheadmin.prune.run import known_runs, recover_interrupted, run_prune, watch_trials
+from cacheadmin.report.formats import FORMATS
 from cacheadmin.report.prunes import PruneReport
+from cacheadmin.snapshot.snapshot import Snapshot, look_with
+from cacheadmin.text.lists import join_some
+from cacheadmin.text.numbers import format_count
+from cacheadmin.trial.summary import trial_warnings
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
-    from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.protect.protection import Protection
-    from cacheadmin.prune.result import Before, PruneResult
-    from cacheadmin.snapshot.snapshot import Snapshot
 
 CODES = {
     "committed": ExitCode.DONE,
@@ -84,23 +100,15 @@ class _Call:
 
     dry_run: bool
     """Whether only the plan is wanted."""
-
     plan_file: str | None
     """A saved plan to be carried out."""
-
     now: bool
     """Whether nothing waits in quarantine."""
-
     output_format: str
     """How to print."""
 
 
 def _prune(account: Account, call: _Call, *, insecure_policy: bool) -> int:
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.result import Before
-    from cacheadmin.prune.run import known_runs, recover_interrupted, watch_trials
-
     loaded = account.loaded = load_policy(account.argument, insecure=insecure_policy, recall=True)
     if call.dry_run:
         return _look_and_prune(account, loaded, call, Before())
@@ -127,11 +135,6 @@ def _look_and_prune(
     full: bool = False,
 ) -> int:
     """Look, plan and carry out. Where there is no room for it, make some, and look again."""
-    from cacheadmin.cli.results import progress_bar, show_plan
-    from cacheadmin.protect.protection import planted_before, was_protected
-    from cacheadmin.prune.in_place import make_room_where_short
-    from cacheadmin.snapshot.snapshot import look_with
-
     # Before the look: what a guard plants while we look is newer knowledge than ours.
     planted = planted_before(loaded.policy)
     with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
@@ -169,11 +172,6 @@ def _carry_out(
     before: Before,
     protected: frozenset[ArchiveId] | None,
 ) -> int:
-    from cacheadmin.protect.lock_hold import guard_stands_aside
-    from cacheadmin.protect.protection import protect_after_prune
-    from cacheadmin.protect.trial_roots import shield_of
-    from cacheadmin.prune.run import run_prune
-
     policy = snapshot.policy
     with guard_stands_aside(policy, snapshot.cache):
         learned = {name for names in snapshot.evidence.learned.values() for name in names}
@@ -228,10 +226,6 @@ def _show(
     output_format: str,
     protection: Protection | None,
 ) -> int:
-    from cacheadmin.cli.results import heading, show
-    from cacheadmin.report.formats import FORMATS
-    from cacheadmin.trial.summary import trial_warnings
-
     code = CODES[result.outcome]
     for warning in (*result.warnings, *trial_warnings(result.trial.watched)):
         output.warning(warning)
@@ -250,10 +244,6 @@ def _show(
 
 def failure(plan: Plan, result: PruneResult) -> CacheadminError:
     """Return what is said of a run that was refused or rolled back."""
-    from cacheadmin.planner.plan import Verdict
-    from cacheadmin.text.lists import join_some
-    from cacheadmin.text.numbers import format_count
-
     if result.outcome == "refused":
         refusals = [limit for limit in plan.limits if limit.verdict is Verdict.REFUSED]
         first, *others = refusals

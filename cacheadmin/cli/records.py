@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
-
-if TYPE_CHECKING:
-    from cacheadmin.operations.account import Account
+from cacheadmin.errors import CacheadminError
+from cacheadmin.operations.account import Account
+from cacheadmin.operations.trail import append_to_trail, trail_entry, trail_file
+from cacheadmin.rights.acting import as_caller, is_called_by_root
 
 MetricsOption = Annotated[
     str | None,
@@ -37,8 +38,6 @@ def recorded(
     audit trail and the system log, if the policy has them; only where the
     policy could be read (``account.loaded``).
     """
-    from cacheadmin.operations.account import Account
-
     account = Account(command, argument, wants_figures=metrics is not None)
     failed: BaseException | None = None
     try:
@@ -64,8 +63,6 @@ def _tell(account: Account, metrics: str | None, *, changes: bool) -> None:
 
 
 def _or_warn(what: str, write: Callable[[], None]) -> None:
-    from cacheadmin.errors import CacheadminError
-
     try:
         write()
     except CacheadminError as error:
@@ -88,17 +85,12 @@ def _notify(account: Account) -> None:
 
 def _write_metrics(account: Account, path: str) -> None:
     from cacheadmin.operations.metrics import write_metrics
-    from cacheadmin.rights.acting import as_caller
 
     with as_caller():
         write_metrics(account, path)
 
 
 def _add_to_trail(account: Account) -> None:
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.operations.trail import append_to_trail, trail_entry, trail_file
-    from cacheadmin.rights.acting import as_caller, is_called_by_root
-
     with as_caller():
         path = account.loaded and trail_file(account.loaded)
         if not path:
@@ -113,7 +105,6 @@ def _add_to_trail(account: Account) -> None:
 
 def _log(account: Account, system: str, socket: str | None) -> None:
     from cacheadmin.operations.system_log import log_to_system
-    from cacheadmin.rights.acting import as_caller
 
     with as_caller():
         log_to_system(account, system, socket)

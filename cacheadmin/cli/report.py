@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import shutil
+import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import InsecurePolicyOption, PageFormatOption
+from cacheadmin.cli.results import progress_bar, show, view
+from cacheadmin.errors import WrongUsage
+from cacheadmin.fs.atomic_file import write_atomically
+from cacheadmin.overview.collection import gather
 from cacheadmin.report.overview_report import OverviewReport
+from cacheadmin.report.terminal import Terminal
+from cacheadmin.rights.acting import as_caller
+from cacheadmin.snapshot.snapshot import look_at
 
 if TYPE_CHECKING:
     from cacheadmin.overview.facts import CacheReport
-    from cacheadmin.report.terminal import Terminal
 
 _MODE = 0o644
 
@@ -40,13 +48,6 @@ def report(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show a cache at a glance: verdict, sizes, who holds what, findings, past prunes."""
-    import socket
-
-    from cacheadmin.cli.results import show
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.fs.atomic_file import write_atomically
-    from cacheadmin.rights.acting import as_caller
-
     if html is not None and output_format != "table":
         raise WrongUsage("--html and --format exclude each other")
     overviews = [_look(policy, insecure_policy) for policy in policies or (None,)]
@@ -62,10 +63,6 @@ def report(
 
 
 def _look(policy: str | None, insecure_policy: bool) -> CacheReport:
-    from cacheadmin.cli.results import progress_bar
-    from cacheadmin.overview.collection import gather
-    from cacheadmin.snapshot.snapshot import look_at
-
     with (
         progress_bar() as progress,
         look_at(
@@ -79,11 +76,6 @@ def _look(policy: str | None, insecure_policy: bool) -> CacheReport:
 
 
 def _terminal() -> Terminal:
-    import shutil
-
-    from cacheadmin.cli.results import view
-    from cacheadmin.report.terminal import Terminal
-
     width = min(max(shutil.get_terminal_size((100, 40)).columns, 40), 120)
     return Terminal(width, utf8=_shows_utf8(), paint=view().paint)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,16 +12,16 @@ from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FailOn
 from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.findings import Finding, Severity, any_at_least
 from cacheadmin.report.formats import FORMATS, Report, View, formats_of
+from cacheadmin.report.gaps import gaps_json
 from cacheadmin.report.terminal import Style, unpainted
+from cacheadmin.text.documents import Heading, header
 
 if TYPE_CHECKING:
-    from cacheadmin.accounting import Measured
     from cacheadmin.evidence.facts import Gap
-    from cacheadmin.findings import Finding
-    from cacheadmin.planner.plan import Plan, Verdict
+    from cacheadmin.planner.plan import Verdict
     from cacheadmin.snapshot.snapshot import Progress, Snapshot
-    from cacheadmin.text.documents import Heading
 
 
 def verdict_code(verdict: Verdict) -> int:
@@ -34,8 +35,6 @@ def verdict_code(verdict: Verdict) -> int:
 
 def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
     """Whether findings make a command leave with 8."""
-    from cacheadmin.findings import Severity, any_at_least
-
     return fail_on is not FailOn.NEVER and any_at_least(findings, Severity(fail_on.value))
 
 
@@ -48,9 +47,6 @@ def heading(command: str, snapshot: Snapshot, *, gaps: Sequence[Gap] | None = No
 
     It names ``gaps``; without them those of the look, where the command rests on it.
     """
-    from cacheadmin.report.gaps import gaps_json
-    from cacheadmin.text.documents import Heading, header
-
     first = header(command, snapshot.loaded, snapshot.cache.identity)
     if gaps is None and command in _WITH_GAPS:
         gaps = snapshot.case.gaps
@@ -99,31 +95,12 @@ def painted(text: str, style: Style) -> str:
     return typer.style(text, fg=_COLOURS.get(style), bold=bold, dim=dim)
 
 
-def show_plan(
-    command: str,
-    snapshot: Snapshot,
-    plan: Plan,
-    sizes: Measured[str],
-    output_format: str,
-) -> int:
-    """Print a plan that was not carried out; return the exit code of its verdict."""
-    from cacheadmin.prune.room import room_for
-    from cacheadmin.report.plans import PlanReport
-
-    code = verdict_code(plan.verdict)
-    room = room_for(snapshot.cache.fd, plan.removals)
-    report = PlanReport(heading(command, snapshot), plan, sizes, room, command == "prune")
-    show(report, output_format, is_well=code == ExitCode.DONE)
-    return code
-
-
 @contextmanager
 def progress_bar() -> Iterator[Progress | None]:
     """Yield a progress callback that draws on a terminal's stderr after a second."""
     if output.settings.quiet or not sys.stderr.isatty():
         yield None
         return
-    import time
 
     begun = time.monotonic()
 

@@ -10,17 +10,27 @@ from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.records import recorded
-from cacheadmin.errors import ExitCode
+from cacheadmin.cli.results import show
+from cacheadmin.errors import ExitCode, NotACache, WrongUsage
+from cacheadmin.inventory.cache_folder import OpenCache, open_cache
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.policy.quantities import parse_duration
+from cacheadmin.protect.lock_hold import guard_stands_aside
+from cacheadmin.protect.protection import withdraw_dangling, withdraw_of_trials
+from cacheadmin.prune.quarantine import QuarantineFolder, existing_quarantine, is_run_id
+from cacheadmin.prune.run import restore_run
+from cacheadmin.prune.run_lock import run_lock
+from cacheadmin.prune.runs import Run, find_run, list_runs, purge, runs_due
+from cacheadmin.prune.trial_upkeep import end_now
 from cacheadmin.report.runs import RunReport, RunsReport
 from cacheadmin.text.documents import Heading, header
+from cacheadmin.text.numbers import format_count
+from cacheadmin.text.timestamps import now_ns
+from cacheadmin.trial.trials import Trials, trials_or_none
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.prune.quarantine import QuarantineFolder
-    from cacheadmin.prune.runs import Run
-    from cacheadmin.trial.trials import Trials
 
 runs_app = typer.Typer(
     help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
@@ -40,10 +50,6 @@ RunArgument = Annotated[
 def _opened(
     policy: str | None, insecure: bool, account: Account | None = None
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, QuarantineFolder | None]]:
-    from cacheadmin.inventory.cache_folder import open_cache
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.prune.quarantine import existing_quarantine
-
     loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded
@@ -58,9 +64,6 @@ def _opened(
 def _locked(
     policy: str | None, insecure: bool, account: Account
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, QuarantineFolder]]:
-    from cacheadmin.errors import NotACache
-    from cacheadmin.prune.run_lock import run_lock
-
     with _opened(policy, insecure, account) as (loaded, cache, quarantine):
         if quarantine is None:
             raise NotACache("nothing was pruned on this cache yet, there are no runs")
@@ -76,10 +79,6 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List past prunes, the oldest first."""
-    from cacheadmin.cli.results import show
-    from cacheadmin.prune.runs import list_runs
-    from cacheadmin.trial.trials import trials_or_none
-
     with (
         _opened(policy, insecure_policy) as (loaded, cache, quarantine),
         trials_or_none(cache) as trials,
@@ -97,9 +96,6 @@ def show_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """Show what one prune moved, and why."""
-    from cacheadmin.cli.results import show
-    from cacheadmin.trial.trials import trials_or_none
-
     policy, run = _policy_and_run(policy, run)
     with (
         _opened(policy, insecure_policy) as (loaded, cache, quarantine),
@@ -117,11 +113,6 @@ def restore_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Undo a prune: put everything it moved back where it was."""
-    from cacheadmin.protect.lock_hold import guard_stands_aside
-    from cacheadmin.protect.protection import withdraw_of_trials
-    from cacheadmin.prune.run import restore_run
-    from cacheadmin.text.numbers import format_count
-
     policy, run = _policy_and_run(policy, run)
     with recorded("runs restore", policy) as account:
         account.run_id = run
@@ -177,14 +168,6 @@ def purge_command(
     What is on trial stays so, unless --now is given: an environment that no user
     knows may then break.
     """
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.quantities import parse_duration
-    from cacheadmin.protect.protection import withdraw_dangling
-    from cacheadmin.prune.runs import list_runs, purge, runs_due
-    from cacheadmin.prune.trial_upkeep import end_now
-    from cacheadmin.text.numbers import format_count
-    from cacheadmin.text.timestamps import now_ns
-
     policy, run = _policy_and_run(policy, run)
     if (run is not None) + every + (older_than is not None) != 1:
         raise WrongUsage("name one run, or give --all or --older-than, and only one of them")
@@ -232,8 +215,6 @@ def purge_command(
 
 def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, str | None]:
     """Tell apart what a single argument is: the id of a run, or a policy."""
-    from cacheadmin.prune.quarantine import is_run_id
-
     if run is None and policy is not None and is_run_id(policy):
         return None, policy
     return policy, run
@@ -241,9 +222,6 @@ def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, st
 
 def _find(quarantine: QuarantineFolder | None, run_id: str | None, trials: Trials | None) -> Run:
     """Return the run of an id; without one the last that moved anything."""
-    from cacheadmin.errors import NotACache
-    from cacheadmin.prune.runs import find_run, list_runs
-
     if quarantine is None:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     if run_id is not None:

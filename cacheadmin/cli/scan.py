@@ -6,7 +6,9 @@ from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show
 from cacheadmin.report.environments import EnvironmentsReport
+from cacheadmin.snapshot.snapshot import look_at
 
 
 def scan(
@@ -18,9 +20,6 @@ def scan(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """List the environments, their owners, link modes, uv versions and broken links."""
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.snapshot.snapshot import look_at
-
     with (
         progress_bar() as progress,
         look_at(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
+from cacheadmin.audit.schema import policy_schema
+from cacheadmin.report.document_schemas import document_schemas
+from cacheadmin.text.documents import dumps
+
 
 def schema_files() -> dict[str, str]:
     """Return the text of each schema by the name it is installed under."""
-    from cacheadmin.audit.schema import policy_schema
-    from cacheadmin.report.document_schemas import document_schemas
-    from cacheadmin.text.documents import dumps
-
     schemas = {"policy.schema.json": policy_schema()}
     for name, schema in document_schemas().items():
         # `policy show` prints a document of the policy; the file is another thing.

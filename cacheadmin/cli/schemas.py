@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show
 from cacheadmin.report.schemas import ReleasesReport
+from cacheadmin.snapshot.snapshot import look_at
 
 
 def schemas(
@@ -12,9 +14,6 @@ def schemas(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show users, the uv releases they use, and which buckets they need."""
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.snapshot.snapshot import look_at
-
     with (
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,

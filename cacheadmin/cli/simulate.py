@@ -7,7 +7,11 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show
+from cacheadmin.errors import WrongUsage
 from cacheadmin.report.simulations import SimulationReport
+from cacheadmin.simulate.on_policy import simulate_for
+from cacheadmin.simulate.release_choice import package_names
 
 
 def simulate(
@@ -42,11 +46,6 @@ def simulate(
 
     With --clean, what `uv cache clean` of these packages would. Nothing is locked, changed or run.
     """
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.simulate.on_policy import simulate_for
-    from cacheadmin.simulate.release_choice import package_names
-
     if not uv:
         raise WrongUsage("name the release: --uv 0.8.5, or --uv /path/to/uv")
     if more_packages and not clean:

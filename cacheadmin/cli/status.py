@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import os
+from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
+from cacheadmin.cli.results import progress_bar, show
+from cacheadmin.errors import CacheadminError, ExitCode, NotACache, WrongUsage
+from cacheadmin.overview.status import CacheStatus, failed_status, status_of, worst
+from cacheadmin.policy.location import is_folder, known_policies, policies_of
 from cacheadmin.report.status import StatusReport
-
-if TYPE_CHECKING:
-    from cacheadmin.overview.status import CacheStatus
+from cacheadmin.snapshot.snapshot import look_at
 
 
 def status(
@@ -32,13 +35,6 @@ def status(
     Leaves with the code of the worst of them: 0 safe, 4 limited, 8 findings
     of severity error, 5 refused, 66, 77 or 78 for one that can't be looked at.
     """
-    import os
-
-    from cacheadmin.cli.results import show
-    from cacheadmin.errors import ExitCode, NotACache, WrongUsage
-    from cacheadmin.overview.status import worst
-    from cacheadmin.policy.location import known_policies
-
     if policies and all_policies:
         raise WrongUsage("name policies, or give --all")
     named = list(policies or known_policies(os.environ).values())
@@ -53,12 +49,6 @@ def status(
 
 def _statuses(named: list[str], insecure: bool) -> tuple[tuple[CacheStatus, ...], bool]:
     """Return the status of each policy, and whether several were asked for."""
-    import os
-
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.overview.status import failed_status
-    from cacheadmin.policy.location import is_folder, policies_of
-
     several = len(named) > 1 or any(map(is_folder, named))
     if not several:
         return (_one(named[0] if named else None, insecure),), False
@@ -80,10 +70,6 @@ def _statuses(named: list[str], insecure: bool) -> tuple[tuple[CacheStatus, ...]
 
 
 def _one(policy: str | None, insecure: bool) -> CacheStatus:
-    from cacheadmin.cli.results import progress_bar
-    from cacheadmin.overview.status import status_of
-    from cacheadmin.snapshot.snapshot import look_at
-
     with (
         progress_bar() as progress,
         look_at(

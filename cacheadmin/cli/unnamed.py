@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from cacheadmin.errors import CacheadminError, NotACache
+from cacheadmin.policy.location import default_cache, known_policies, policy_path
 from cacheadmin.text.escapes import shell_command
 
 _NAMED = 12
@@ -17,8 +18,6 @@ def with_policies(error: NotACache, arguments: Sequence[str]) -> NotACache:
 
     Any other error is returned as it is.
     """
-    from cacheadmin.policy.location import default_cache, known_policies
-
     try:
         own = default_cache(os.environ)
     except CacheadminError:
@@ -47,8 +46,6 @@ def with_policies(error: NotACache, arguments: Sequence[str]) -> NotACache:
 
 
 def _names_policy(words: Sequence[str]) -> bool:
-    from cacheadmin.policy.location import policy_path
-
     for word in words[1:]:
         try:
             policy_path(word, os.environ)

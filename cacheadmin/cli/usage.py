@@ -7,9 +7,14 @@ from typing import Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
+from cacheadmin.cli.results import heading, progress_bar, show
+from cacheadmin.dedupe.run import dedupe
 from cacheadmin.report.duplicates import DuplicatesReport
-from cacheadmin.report.usage import UsageReport
+from cacheadmin.report.usage import UsageReport, unread_words
+from cacheadmin.snapshot.snapshot import look_at
 from cacheadmin.usage.groupings import By
+from cacheadmin.usage.history import remember_size, size_record
+from cacheadmin.usage.measurement import measure_cache
 
 
 def usage(
@@ -21,13 +26,6 @@ def usage(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Show how much room the cache takes, and how much of it is exclusively its own."""
-    from cacheadmin.cli.results import heading, progress_bar, show
-    from cacheadmin.dedupe.run import dedupe
-    from cacheadmin.report.usage import unread_words
-    from cacheadmin.snapshot.snapshot import look_at
-    from cacheadmin.usage.history import remember_size, size_record
-    from cacheadmin.usage.measurement import measure_cache
-
     with (
         progress_bar() as progress,
         look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,

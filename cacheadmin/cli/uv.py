@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption
+from cacheadmin.cli.results import show
+from cacheadmin.errors import CacheadminError, WrongUsage
+from cacheadmin.inventory.unknown_folders import unknown_folders
+from cacheadmin.policy.loader import load_policy, read_policy
+from cacheadmin.policy.location import known_policies
 from cacheadmin.report.learned_releases import LearnedReleaseReport
+from cacheadmin.state.store import open_releases
+from cacheadmin.text.timestamps import now_ns
+from cacheadmin.uv.binaries import read_binary
+from cacheadmin.uv.prune_words import prune_changed
+from cacheadmin.uv.releases import buckets_of
 
 if TYPE_CHECKING:
     from cacheadmin.policy.loaded import LoadedPolicy
@@ -43,16 +54,6 @@ def learn_command(
 
     Without --policy, for every policy of this host.
     """
-    from cacheadmin.cli.results import show
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.inventory.unknown_folders import unknown_folders
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.state.store import open_releases
-    from cacheadmin.text.timestamps import now_ns
-    from cacheadmin.uv.binaries import read_binary
-    from cacheadmin.uv.prune_words import prune_changed
-    from cacheadmin.uv.releases import buckets_of
-
     loaded = None if policy is None else load_policy(policy, insecure=insecure_policy)
     learned = read_binary(path, folders=unknown_folders(_caches(loaded)))
     if learned.problem:
@@ -81,12 +82,6 @@ def learn_command(
 
 def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:
     """Yield the cache of a policy, or of every policy that can be named on this host."""
-    import os
-
-    from cacheadmin.errors import CacheadminError
-    from cacheadmin.policy.loader import read_policy
-    from cacheadmin.policy.location import known_policies
-
     if loaded is not None:
         yield loaded.policy.cache
         return

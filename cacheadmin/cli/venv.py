@@ -14,11 +14,18 @@ from cacheadmin.cli.options import (
     policy_and,
 )
 from cacheadmin.cli.records import recorded
+from cacheadmin.cli.results import show
+from cacheadmin.errors import ExitCode, NotPermitted
+from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.registration import Registrations, open_registry
 from cacheadmin.report.registrations import RegistrationsReport
+from cacheadmin.snapshot.snapshot import look_at
+from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
-    from cacheadmin.registration import Registrations
 
 venv_app = typer.Typer(help="The registry of environments.", no_args_is_help=True)
 
@@ -63,8 +70,6 @@ def list_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> None:
     """List registered and remembered environments, without scanning them."""
-    from cacheadmin.cli.results import show
-
     registry = _registry(policy, insecure_policy)
     show(RegistrationsReport(registry.header(), registry.rows()), output_format)
 
@@ -78,12 +83,6 @@ def discover_command(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Search the policy's trees, patterns and the cache for environments."""
-    from cacheadmin.errors import ExitCode, NotPermitted
-    from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
-    from cacheadmin.snapshot.snapshot import look_at
-    from cacheadmin.text.escapes import printable
-    from cacheadmin.text.numbers import format_count
-
     with look_at(policy, insecure_policy=insecure_policy) as snapshot:
         found = [
             environment
@@ -113,9 +112,6 @@ def discover_command(
 
 
 def _registry(policy: str | None, insecure: bool, account: Account | None = None) -> Registrations:
-    from cacheadmin.policy.loader import load_policy
-    from cacheadmin.registration import open_registry
-
     loaded = load_policy(policy, insecure=insecure, recall=True)
     if account is not None:
         account.loaded = loaded

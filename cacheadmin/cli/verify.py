@@ -12,7 +12,13 @@ from cacheadmin.cli.options import (
     InsecurePolicyOption,
     PolicyArgument,
 )
+from cacheadmin.cli.results import fails, heading, progress_bar, show
+from cacheadmin.errors import ExitCode, WrongUsage
+from cacheadmin.findings import Severity
+from cacheadmin.policy.quantities import parse_share
 from cacheadmin.report.verifications import VerificationReport
+from cacheadmin.snapshot.snapshot import look_at
+from cacheadmin.verify.run import run_verify
 
 
 def verify(
@@ -44,12 +50,6 @@ def verify(
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Compare archives with their own RECORD, and say who may have changed what is not so."""
-    from cacheadmin.cli.results import fails, heading, progress_bar, show
-    from cacheadmin.errors import ExitCode
-    from cacheadmin.findings import Severity
-    from cacheadmin.snapshot.snapshot import look_at
-    from cacheadmin.verify.run import run_verify
-
     share = _share(sample)
     with (
         progress_bar() as progress,
@@ -70,9 +70,6 @@ def verify(
 
 def _share(text: str) -> float:
     """Return ``10%`` as 0.1. Raises WrongUsage."""
-    from cacheadmin.errors import WrongUsage
-    from cacheadmin.policy.quantities import parse_share
-
     try:
         share = parse_share(text).percent / 100
     except ValueError as error:

@@ -135,7 +135,7 @@ def _prepare() -> None:
 
     import tabulate  # noqa: F401
 
-    from cacheadmin.cli.app import build_program
+    from cacheadmin.cli.program import build_program
     from cacheadmin.policy.parser import parse_policy
 
     build_program()

@@ -25,7 +25,7 @@ def policy(cacheadmin: Cacheadmin, incident: Incident) -> Path:
 
 def calls() -> list[tuple[str, ...]]:
     """Return the words of every command and group."""
-    from cacheadmin.cli.app import build_program
+    from cacheadmin.cli.program import build_program
 
     def inner(command: object, words: tuple[str, ...]) -> list[tuple[str, ...]]:
         found = [words]
@@ -33,7 +33,7 @@ def calls() -> list[tuple[str, ...]]:
             found += inner(one, (*words, name))
         return found
 
-    return inner(build_program(), ())
+    return inner(build_program(whole=True), ())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cacheadmin.cli import app, output
+from cacheadmin.cli import commands, output, program
 from cacheadmin.cli.everywhere import global_options
+from cacheadmin.cli.lazy_typer import Typer
 from cacheadmin.cli.plain_calls import read_plainly
 
 # Each with words that fit it, words that do not, and words that typer treats specially.
@@ -23,9 +25,9 @@ _ODD = ("--", "--help", "-qv", "--quiet=1", "--forma", "--format=", "-h")
 
 def _functions() -> dict[tuple[str, ...], Callable[..., object]]:
     found: dict[tuple[str, ...], Callable[..., object]] = {}
-    for name, is_group in app._COMMANDS.items():
-        declared = app._declared(name)
-        inner = declared.functions if is_group else {"": declared}
+    for name in commands.SENTENCES:
+        declared = commands.load(name)
+        inner = declared.functions if name in commands.GROUPS else {"": declared}
         for second, function in inner.items():
             found[(name, second) if second else (name,)] = function
     return found
@@ -59,20 +61,11 @@ def _calls(draw: st.DrawFn) -> list[str]:
     return [*before, *words, *draw(st.lists(one, max_size=5))]
 
 
-class _Spied:
-    """A group whose commands tell what they were called with."""
-
-    def __init__(self, group: Any) -> None:
-        self.help = group.help
-        self._group = group
-        self.functions = {name: _spy(one) for name, one in group.functions.items()}
-
-    def real(self) -> Any:
-        own, self._group.functions = self._group.functions, self.functions
-        try:
-            return self._group.real()
-        finally:
-            self._group.functions = own
+def _spied_group(group: Typer) -> Typer:
+    """Return a group whose commands tell what they were called with."""
+    spied = copy.copy(group)
+    spied.functions = {name: _spy(one) for name, one in group.functions.items()}
+    return spied
 
 
 def _spy(function: Callable[..., object]) -> Callable[..., object]:
@@ -85,26 +78,23 @@ def _spy(function: Callable[..., object]) -> Callable[..., object]:
 
 @pytest.fixture
 def typer_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[list[str]], object]]:
-    plain = app._declared
-
     def spied(name: str) -> Any:
-        declared = plain(name)
-        return _Spied(declared) if app._COMMANDS[name] else _spy(declared)
+        declared = commands.load(name)
+        return _spied_group(declared) if name in commands.GROUPS else _spy(declared)
 
-    monkeypatch.setattr(app, "_declared", spied)
-    program = app.build_program()
-    monkeypatch.setattr(app, "_declared", plain)
+    monkeypatch.setattr(program, "load", spied)
+    built = program.build_program()
 
     def read(arguments: list[str]) -> object:
         output.settings = output.Settings()
-        return program(arguments, prog_name="cacheadmin", standalone_mode=False)
+        return built(arguments, prog_name="cacheadmin", standalone_mode=False)
 
     yield read
     output.settings = output.Settings()
 
 
 def _check(arguments: list[str], typer_reads: Callable[[list[str]], object]) -> bool:
-    call = read_plainly(arguments, app._function, global_options)
+    call = read_plainly(arguments, commands.function_of, global_options)
     if call is None:
         return False
     bound = inspect.signature(call.function).bind(**call.values)
@@ -175,19 +165,18 @@ def test_what_cron_and_people_call_is_plain(
     ids=" ".join,
 )
 def test_what_is_wrong_or_not_plain_is_left_to_typer(arguments: list[str]) -> None:
-    assert read_plainly(arguments, app._function, global_options) is None
+    assert read_plainly(arguments, commands.function_of, global_options) is None
 
 
 def test_a_shell_that_asks_for_completion_gets_typers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_CACHEADMIN_COMPLETE", "complete_bash")
-    assert read_plainly(["preflight"], app._function, global_options) is None
+    assert read_plainly(["preflight"], commands.function_of, global_options) is None
 
 
 def test_the_list_of_commands_is_that_of_the_whole_program(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    listed = app.build_program(listed=True)
-    for program in (listed, app.build_program()):
-        program(["--help"], prog_name="cacheadmin", standalone_mode=False)
+    for built in (program.build_program(), program.build_program(whole=True)):
+        built(["--help"], prog_name="cacheadmin", standalone_mode=False)
     text = capsys.readouterr().out
     assert text[: len(text) // 2] == text[len(text) // 2 :]

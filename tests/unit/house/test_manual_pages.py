@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
 from cacheadmin.errors import ExitCode
 from tests.support.uv_releases import REPOSITORY
@@ -32,9 +31,9 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 @pytest.fixture(scope="module")
 def program() -> dict[tuple[str, ...], Any]:
-    from cacheadmin.cli.app import build_app
+    from cacheadmin.cli.program import build_program
 
-    return dict(commands(typer.main.get_command(build_app())))
+    return dict(commands(build_program(whole=True)))
 
 
 def sections() -> dict[str, str]:

@@ -1,11 +1,21 @@
-"""What each command is for, as ``cacheadmin --help`` lists it.
+"""The commands by their names, and what declares each: a module is loaded when it is called.
 
-The words are those of the commands themselves, and a test holds them to it: a
-list of twenty commands need not import all that they do.
+Command NAME is the function of that name in ``cli/NAME.py``, group NAME its
+``NAME_app``. A command's module imports at its top all that the command does; so
+only ``load`` imports it, for the one command that is called. What lists commands
+has their names and ``SENTENCES``.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# What each is for, as the command itself says it (a test holds them to the same words), in the
+# order of --help.
 SENTENCES = {
     "status": "Show how caches are: verdict, size, free space, runs, gaps and findings.",
     "preflight": "Say whether it is safe to prune this cache now, and every check behind it.",
@@ -27,10 +37,26 @@ SENTENCES = {
     "protect": "Plant roots for the archives in use, so that any `uv cache prune` keeps them.",
     "guard": "Keep a cache protected: plant again at once what a user's prune has removed.",
     "observe": "Record what this host sees of the cache, for those that prune it elsewhere.",
+    "help": "Explain a command, an audit rule, a key of the policy, or the exit codes.",
     "runs": "Past prunes: what each moved, undo, final deletion.",
     "venv": "The registry of environments.",
     "pin": "Entries never to be removed.",
     "policy": "Write, check and explain policies.",
     "uv": "What is known of uv releases.",
-    "help": "Explain a command, an audit rule, a key of the policy, or the exit codes.",
 }
+
+GROUPS = frozenset({"runs", "venv", "pin", "policy", "uv"})
+
+
+def load(name: str) -> Any:
+    """Return what is declared of a command: its function, or its group (``lazy_typer.Typer``)."""
+    module = import_module(f"cacheadmin.cli.{name}")
+    return getattr(module, f"{name}_app" if name in GROUPS else name)
+
+
+def function_of(name: str, second: str | None) -> Callable[..., object] | None:
+    """Return the function of a command, or of one in a group; None where there is none."""
+    if name not in SENTENCES or (name in GROUPS) is (second is None):
+        return None
+    found: Callable[..., object] = load(name)
+    return found if second is None else load(name).functions.get(second)
