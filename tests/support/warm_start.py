@@ -138,7 +138,7 @@ def _prepare() -> None:
     from cacheadmin.cli.program import build_program
     from cacheadmin.policy.parser import parse_policy
 
-    build_program()
+    build_program(whole=True)
     parse_policy(b"name: warm\nversion: 1\ncache: /nonexistent\n", "warm.yaml")
     for module in [found for name, found in sys.modules.items() if name.startswith("cacheadmin.")]:
         for value in tuple(vars(module).values()):
