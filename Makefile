@@ -13,7 +13,7 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults power-cuts fuzz mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
+.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults power-cuts fuzz stories mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ power-cuts: dev ## cut the power at each flush of a recorded disk (root; qemu, F
 
 fuzz: dev ## ten minutes for each parser of what others write (ARGS='--seconds 60')
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+stories: dev ## what users and an administrator do in any order (ARGS='--stories 20')
+	$(BIN)/python -m tests.stories $(ARGS)
 
 mutation: dev ## change one thing in the core: some test must notice (ARGS='--sample 100')
 	$(BIN)/python -m tests.mutation $(ARGS)

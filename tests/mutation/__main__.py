@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tests.mutation.by_hand import by_hand
 from tests.mutation.mutants import Mutant, count_mutants, make_mutant
+from tests.support.long_runs import FiguresOfRun
 from tests.support.packages import packages_folder
 from tests.support.uv_releases import REPOSITORY, releases_folder
 
@@ -54,7 +54,12 @@ TESTS = {
 _ALSO = {"grace.py": ("tests/property/planner/test_grace_interleavings.py",)}
 #: Words and orders of texts are no decisions.
 _NOT_MUTATED = frozenset({"advice.py", "explaining.py", "targets.py", "witnesses.py"})
-_MOST_SECONDS = 600
+_MOST_SECONDS = 1800
+
+_SURVIVED, _ENDLESS = "survivors", "endless"
+
+#: A module, one of its mutants (or its number), and the tests that must notice.
+Chosen = tuple[str, Mutant | int, tuple[str, ...]]
 
 
 def main() -> int:
@@ -63,39 +68,40 @@ def main() -> int:
     parser.add_argument("places", nargs="*", help="planner, trial, transaction, by-hand")
     parser.add_argument("--sample", type=int, default=40, help="so many mutants of each place")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--json", type=Path, help="keep the figures here, and go on from them")
     options = parser.parse_args()
+    figures = FiguresOfRun(options.json)
     folder = Path(tempfile.mkdtemp(prefix="cacheadmin-mutation-"))
-    figures = {}
     try:
         _copy(folder)
-        if not options.places or "by-hand" in options.places:
-            known = by_hand(REPOSITORY)
-            left = [
-                f"{module}:{mutant.line}: {mutant.words}"
-                for module, mutant, tests in known
-                if _survives(folder, module, mutant, tests)
-            ]
-            figures["by hand"] = {"mutants": len(known), "survivors": left}
-        for place, tests in TESTS.items():
-            if options.places and not any(word in place for word in options.places):
-                continue
-            chosen = _sample(place, options.sample, options.seed)
-            survivors = [
-                f"{module}:{mutant.line}: {mutant.words}"
-                for module, mutant in chosen
-                if _survives(folder, module, mutant, tests)
-            ]
-            for one in survivors:
-                print(f"  SURVIVED {one}", flush=True)
-            killed = len(chosen) - len(survivors)
-            print(f"{place}: {killed} of {len(chosen)} killed", flush=True)
-            figures[place] = {"mutants": len(chosen), "survivors": survivors}
+        for name, every in _every_place(options).items():
+            one = figures.of(name, {"tried": 0, _SURVIVED: [], _ENDLESS: []})
+            one["of"] = len(every)
+            for module, which, tests in every[one["tried"] : options.sample]:
+                mutant = which if isinstance(which, Mutant) else _made(module, which)
+                outcome = _outcome(folder, module, mutant, tests)
+                if outcome in one:
+                    one[outcome].append(f"{module}:{mutant.line}: {mutant.words}")
+                one["tried"] += 1
+                figures.write()
+            figures.write()
+            killed = one["tried"] - len(one[_SURVIVED])
+            print(f"{name}: {killed} of {one['tried']} killed", flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
     return 0
+
+
+def _every_place(options: argparse.Namespace) -> dict[str, list[Chosen]]:
+    """Return all mutants of each place, in the order in which they are tried."""
+    found: dict[str, list[Chosen]] = {}
+    if not options.places or "by-hand" in options.places:
+        found["by hand"] = list(by_hand(REPOSITORY))
+    for place, tests in TESTS.items():
+        name = place.removeprefix("cacheadmin/").removesuffix(".py")
+        if not options.places or any(word in place for word in options.places):
+            found[f"of {name}"] = _shuffled(place, tests, options.seed)
+    return found
 
 
 def _copy(folder: Path) -> None:
@@ -106,23 +112,24 @@ def _copy(folder: Path) -> None:
     shutil.copy(REPOSITORY / "pyproject.toml", folder)
 
 
-def _sample(place: str, number: int, seed: int) -> list[tuple[str, Mutant]]:
+def _shuffled(place: str, tests: tuple[str, ...], seed: int) -> list[Chosen]:
     path = REPOSITORY / place
     modules = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    sources = {one: one.read_text() for one in modules if one.name not in _NOT_MUTATED}
-    every = [
-        (module, which)
-        for module, source in sources.items()
-        for which in range(count_mutants(source))
+    every: list[Chosen] = [
+        (str(module.relative_to(REPOSITORY)), which, tests)
+        for module in modules
+        if module.name not in _NOT_MUTATED
+        for which in range(count_mutants(module.read_text()))
     ]
-    chosen = random.Random(seed).sample(every, min(number, len(every)))
-    return [
-        (str(module.relative_to(REPOSITORY)), make_mutant(sources[module], which))
-        for module, which in chosen
-    ]
+    random.Random(seed).shuffle(every)
+    return every
 
 
-def _survives(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...]) -> bool:
+def _made(module: str, which: int) -> Mutant:
+    return make_mutant((REPOSITORY / module).read_text(), which)
+
+
+def _outcome(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...]) -> str:
     target = folder / module
     original = target.read_text()
     target.write_text(mutant.source)
@@ -145,16 +152,15 @@ def _survives(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...])
             timeout=_MOST_SECONDS,
             check=False,
         )
-        survived = done.returncode == 0
+        outcome = _SURVIVED if done.returncode == 0 else "killed"
     except subprocess.TimeoutExpired:
-        # One that never ends is noticed by everybody.
-        survived = False
+        # Every user would notice; counted apart, since a busy machine takes long, too.
+        outcome = _ENDLESS
     finally:
         target.write_text(original)
-    word = "survived" if survived else "killed"
     seconds = time.monotonic() - begun
-    print(f"  {word} in {seconds:.0f} s: {module}:{mutant.line}: {mutant.words}", flush=True)
-    return survived
+    print(f"  {outcome} in {seconds:.0f} s: {module}:{mutant.line}: {mutant.words}", flush=True)
+    return outcome
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m tests.power_cuts                        # ext4 and XFS, every command
     python -m tests.power_cuts prune --kinds xfs      # one command, one filesystem
-    python -m tests.power_cuts --sample 7             # each seventh cut
+    python -m tests.power_cuts --json FILE            # go on from these figures, and keep them
 
 ``recorded_disk`` is a disk that notes every write and flush in their order, ``cuts``
 says which of them a power cut may leave, ``trying`` mounts what is left and looks.

@@ -95,6 +95,12 @@ class Recording:
                 flushed = cut.flushed
                 yield self._attempt(cut, image)
 
+    def attempt(self, cut: Cut) -> Trial:
+        """Return what was wrong after one cut."""
+        image = self.folder / "alone"
+        write_image(self.log[: cut.flushed], self.size, image)
+        return self._attempt(cut, image)
+
     def _attempt(self, cut: Cut, image: Path) -> Trial:
         left = self.folder / "left"
         subprocess.run(["cp", "--sparse=always", image, left], check=True)

@@ -43,9 +43,13 @@ _OF_ARCHIVES = {
 
 
 def archives(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
-    """Rule on every archive."""
+    """Rule on every archive; what goes comes in the order of its names.
+
+    A listing, and what is remembered of the last one, have another order each time.
+    """
     led_there = _dead_pointers(case)
     names = cached_names(case)
+    going: list[Ruling] = []
     for archive in case.inventory.archives.values():
         uses = [*live.archives.get(archive.id, ()), *live.hidden_uses]
         if not uses and is_content_made_id(archive.id) and not case.everybody_is_known:
@@ -58,7 +62,8 @@ def archives(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
         else:
             ruling = _remove(archive, led_there, live.evicted.get(archive.id))
             decision = replace(ruling.decision, package=name, version=version)
-            yield replace(ruling, decision=decision)
+            going.append(replace(ruling, decision=decision))
+    yield from sorted(going, key=lambda ruling: ruling.decision.path)
 
 
 def _remove(

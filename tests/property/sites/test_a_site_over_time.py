@@ -1,12 +1,13 @@
 """A site over time, by chance, against the real program on a real disk.
 
-People come, use, move and leave; archives and builds come; pins are set; the
-administrator prunes, undoes, and loses what was remembered. Whatever the order:
+Users come, use, move and leave; archives and builds come; pins are set; weeks pass; the
+administrator prunes, is killed amid it, undoes, protects, evicts, changes the policy, and
+loses what was remembered, or gets it back as it was last week. Whatever the order:
 
 - a plan is the same twice, and a prune removes what it says;
 - more evidence never removes more, and what is lost of the state keeps more;
 - a prune after a prune removes nothing, and what a restore gives back is what was there;
-- no link of any environment ever leads nowhere.
+- no link of any environment ever leads nowhere, as long as who is not seen uses it once in a trial.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from cacheadmin.cli.app import run
+from tests.faults.small_site import end_trials_now
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import age, dangling_links, tree_snapshot
+from tests.support.supervised import KILL, Call, supervised
 from tests.support.users import open_temporary_folder
 from tests.support.wheel_archives import empty_cache, write_archive
 
 FIRST_WHEELS = 4
 DAYS_AGO = 40
-LIMITED, DONE = 4, 0
+LIMITED, DONE, NO_RUNS = 4, 0, 66
 
 #: How long ago something was, in words: a second passes between two plans.
 _AGE = re.compile(r"\b\d+ (?:s|min|h|days?)\b")
@@ -65,15 +70,9 @@ class SiteOverTime(RuleBasedStateMachine):
         age(self.cache, DAYS_AGO)
         self.runner = Cacheadmin(self.folder / "cacheadmin")
         self.runner.folder.mkdir()
-        word = "complete: true, " if self.complete else ""
-        self.policy = self.runner.policy(
-            self.cache,
-            f"venvs: {{{word}discover: [{{root: {self.folder / 'home'}}}]}}\n"
-            "hosts: {only: this}\nprune: {builds: {after: 0s}}\nprotect: {ahead: 0}\n"
-            # Else a busy machine ends a run, as the manual says.
-            "lock: {held_at_most: 5m}\n",
-            complete=False,
-        )
+        self.state = self.runner.folder / "state"
+        self.backup = self.folder / "last week"
+        self._write_policy("{for: 30d}")
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
@@ -192,10 +191,10 @@ class SiteOverTime(RuleBasedStateMachine):
 
     @rule(part=st.sampled_from(("state", "ledger", "decoys", "cacheadmin")))
     def lose(self, part: str) -> None:
-        before = self._planned()
+        before = self._plan()
         trials = self.cache / "archive-v0" / "cacheadmin.trial"
         if part == "state":
-            for file in (self.runner.folder / "state").glob("test.sqlite*"):
+            for file in self.state.glob("test.sqlite*"):
                 file.unlink()
         elif part == "ledger":
             (trials / ".ledger.json").unlink(missing_ok=True)
@@ -209,7 +208,72 @@ class SiteOverTime(RuleBasedStateMachine):
                 if not os.listdir(roots.parent):
                     # A bucket that is empty was ours alone.
                     roots.parent.rmdir()
-        assert self._planned() <= before, f"without {part} more is removed"
+        more = [row for row in self._plan()["removals"] if row["path"] not in _paths(before)]
+        # Who used it unseen stands in the ledger: what is forgotten goes on trial once more.
+        forgotten = {row["path"] for row in before["kept"] if row["rule"] == "trial.sprung"}
+        allowed = forgotten if part == "ledger" else set()
+        assert {row["path"] for row in more} <= allowed, f"without {part} more is removed"
+        assert all(row["rests_on"] == "absence" for row in more)
+
+    @rule()
+    def keep_a_backup(self) -> None:
+        shutil.rmtree(self.backup, ignore_errors=True)
+        if self.state.exists():
+            shutil.copytree(self.state, self.backup)
+
+    @precondition(lambda self: self.backup.exists())
+    @rule()
+    def get_the_state_back_as_it_was(self) -> None:
+        before = self._planned()
+        shutil.rmtree(self.state, ignore_errors=True)
+        shutil.copytree(self.backup, self.state)
+        assert self._planned() <= before, "with an old state more is removed"
+
+    @rule()
+    def let_weeks_pass(self) -> None:
+        """Everybody works in them; then trials are over."""
+        self.use_what_nobody_sees()
+        if (self.cache / "archive-v0" / "cacheadmin.trial" / ".ledger.json").exists():
+            end_trials_now(self.cache)
+        self.runner("prune", self.policy, code=DONE)
+        for path in self.environments:
+            assert dangling_links(path) == {}, "who works every week has lost something"
+
+    @rule(remove=st.booleans())
+    def protect(self, remove: bool) -> None:
+        self.runner("protect", self.policy, *(["--remove"] if remove else []), code=DONE)
+
+    @rule(now=st.booleans())
+    def purge(self, now: bool) -> None:
+        if now:
+            # It ends trials: what is used meanwhile comes back.
+            self.use_what_nobody_sees()
+        done = self.runner("runs", "purge", self.policy, "--all", *(["--now"] if now else []))
+        assert done.code in (DONE, NO_RUNS), done.stderr
+
+    @rule(number=st.integers(0, 7))
+    def evict(self, number: int) -> None:
+        """Take out what no environment has."""
+        archive = self.archives[number % len(self.archives)]
+        self.use_what_nobody_sees()
+        self.runner("evict", self.policy, archive.name.rstrip("x"))
+
+    @rule(moves=st.integers(1, 6))
+    def kill_a_prune(self, moves: int) -> None:
+        left = moves
+
+        def decide(call: Call) -> int | None:
+            nonlocal left
+            left -= call.name == "renameat2"
+            return KILL if left <= 0 else None
+
+        words = ["-q", "prune", str(self.policy)]
+        supervised(lambda: run(words), [self.folder], decide)
+
+    @precondition(lambda self: not self.complete)
+    @rule(trial=st.sampled_from(("{for: 1d, at_least: 1h}", "{for: 30d}")))
+    def change_the_policy(self, trial: str) -> None:
+        self._write_policy(trial)
 
     @invariant()
     def no_link_leads_nowhere(self) -> None:
@@ -226,7 +290,18 @@ class SiteOverTime(RuleBasedStateMachine):
         return result.json
 
     def _planned(self) -> set[str]:
-        return {row["path"] for row in self._plan()["removals"]}
+        return _paths(self._plan())
+
+    def _write_policy(self, trial: str) -> None:
+        word = "complete: true, " if self.complete else ""
+        self.policy = self.runner.policy(
+            self.cache,
+            f"venvs: {{{word}discover: [{{root: {self.folder / 'home'}}}]}}\n"
+            f"hosts: {{only: this}}\nprune: {{builds: {{after: 0s}}, trial: {trial}}}\n"
+            # Else a busy machine ends a run, as the manual says.
+            "protect: {ahead: 0}\nlock: {held_at_most: 5m}\n",
+            complete=False,
+        )
 
     def _write_wheel(self) -> Path:
         self.number += 1
@@ -252,13 +327,17 @@ class SiteOverTime(RuleBasedStateMachine):
         }
 
 
+def _paths(plan: Any) -> set[str]:
+    return {row["path"] for row in plan["removals"]}
+
+
 class SiteWithItsWord(SiteOverTime):
     """The same where the site vouches that everybody is known: all goes to quarantine."""
 
     complete = True
 
 
-_SHORT = settings(
+SHORT = settings(
     max_examples=3,
     stateful_step_count=7,
     deadline=None,
@@ -266,13 +345,39 @@ _SHORT = settings(
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-_LONG = settings(_SHORT, max_examples=40, stateful_step_count=20)
+_LONG = settings(SHORT, max_examples=40, stateful_step_count=20)
+
+
+@pytest.fixture
+def site() -> Iterator[SiteOverTime]:
+    """A site whose story is told by hand."""
+    told = SiteOverTime()
+    told.lay_out()
+    yield told
+    told.teardown()
+
+
+def test_a_plan_lists_the_same_in_the_same_order(site: SiteOverTime) -> None:
+    """Some archives are remembered then, and one is not."""
+    site.plan_twice()
+    site.unpack_a_wheel()
+    site.plan_twice()
+
+
+def test_a_forgotten_use_leads_to_another_trial_not_to_a_loss(site: SiteOverTime) -> None:
+    site.make_environment({0, 1}, seen=False)
+    site.prune_and_again()
+    site.lose("decoys")
+    site.use_what_nobody_sees()
+    site.prune_and_again()
+    site.lose("ledger")
+    site.let_weeks_pass()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("machine", [SiteOverTime, SiteWithItsWord])
 def test_a_site_is_safe_over_time(machine: type[SiteOverTime]) -> None:
-    run_state_machine_as_test(machine, settings=_SHORT)
+    run_state_machine_as_test(machine, settings=SHORT)
 
 
 @pytest.mark.long
