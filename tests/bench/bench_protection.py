@@ -98,6 +98,7 @@ def window(folder: Path, cacheadmin: Cacheadmin) -> None:
                 broken += 1
                 shutil.copytree(kept, shared.path / "archive-v0", symlinks=True, dirs_exist_ok=True)
                 guard.hang_up()
+                # Real time for its look.
                 time.sleep(2)
     print(
         f"\n{PAIRS} pairs of prunes of different releases, begun within "
@@ -116,6 +117,7 @@ def _prune_two(shared: SharedCache, dice: random.Random) -> None:
                 stderr=subprocess.DEVNULL,
             )
         )
+        # So far apart that one meets what the other does.
         time.sleep(dice.random() * APART_SECONDS)
     for one in prunes:
         one.wait()

@@ -16,11 +16,12 @@ import os
 import shutil
 import struct
 import subprocess
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.waiting import until
 
 SECTOR = 512
 KINDS = ("ext4", "xfs")
@@ -139,11 +140,11 @@ class RecordedDisk:
             ]
         )
         try:
-            deadline = time.monotonic() + _WAIT_SECONDS
-            while os.stat(served).st_size != self.size:
-                assert process.poll() is None, f"{_DAEMON} left with {process.returncode}"
-                assert time.monotonic() < deadline, f"{_DAEMON} does not serve the disk"
-                time.sleep(0.02)
+            until(
+                lambda: os.stat(served).st_size == self.size or process.poll() is not None,
+                _WAIT_SECONDS,
+            )
+            assert process.poll() is None, f"{_DAEMON} left with {process.returncode}"
             yield
         finally:
             process.terminate()
@@ -162,14 +163,14 @@ def mounted(kind: str, device: str, place: Path, *options: str) -> Iterator[None
 
 
 def _unmount(place: Path) -> None:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
+    def unmounted() -> bool:
         # What a command started may still be on its way out.
         with suppress(subprocess.CalledProcessError):
             _run("umount", str(place))
-            return
-        assert time.monotonic() < deadline, f"{place} stays busy"
-        time.sleep(0.05)
+            return True
+        return False
+
+    until(unmounted, _WAIT_SECONDS, pause=0.05)
 
 
 def write_image(entries: Iterable[Entry], size: int, image: Path) -> None:

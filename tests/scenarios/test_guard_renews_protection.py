@@ -124,12 +124,14 @@ def test_nothing_is_written_while_nothing_changes(
     policy = policy_for(shared, cacheadmin)
     with guarding(cacheadmin, policy) as guard:
         until(lambda: is_protected(cacheadmin, policy))
+        # Time for what it might still write.
         time.sleep(1)
         before = tree_snapshot(shared.path)
         stock = tree_snapshot(quarantine_of(shared))
         for _ in range(2):
             guard.hang_up()
-            time.sleep(3)
+            # Time for a look, and for what it might write.
+            time.sleep(2)
         assert tree_snapshot(shared.path) == before
         assert tree_snapshot(quarantine_of(shared)) == stock
 
@@ -190,6 +192,7 @@ def test_what_asks_for_a_look_during_one_gets_another(
         (first,) = looks_of(guard)
         os.kill(first, signal.SIGSTOP)
         guard.hang_up()
+        # Time for the signal to be met while the look stands still.
         time.sleep(0.5)
         os.kill(first, signal.SIGCONT)
         until(lambda: looks_of(guard) - {first}, seconds=30)
@@ -354,6 +357,7 @@ def test_a_quarantine_that_cant_be_used_is_told_once(
         # Something to plant, and no stock to take it from.
         shutil.rmtree(shared.path / "sdists-v9")
         until(lambda: "can be written by others" in guard.log())
+        # Time to say it again and again.
         time.sleep(4)
         lines = guard.log().splitlines()
         quarantine_of(shared).chmod(0o700)

@@ -24,7 +24,7 @@ from tests.support.kills import (
 from tests.support.shared_cache import names_in
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
 def test_kills_lose_nothing_and_break_nobody(
     incident: Incident, cacheadmin: Cacheadmin, kills: int
 ) -> None:
@@ -52,6 +52,7 @@ def test_kills_lose_nothing_and_break_nobody(
             # The renames come first and take milliseconds: small waits tell most.
             time.sleep(instants.choice((0.003, 0.02, moving)) * instants.random())
         else:
+            # An instant of the whole of it.
             time.sleep(whole * instants.uniform(0.3, 1.05))
         process.kill()
         process.wait()

@@ -23,7 +23,7 @@ from tests.support.shared_cache import SharedCache, dangling_links, names_in
 from tests.support.uv_releases import NEWEST
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.long)])
 def test_kills_beside_an_eternal_uvx_leave_no_half(
     shared: SharedCache, cacheadmin: Cacheadmin, kills: int
 ) -> None:
@@ -56,8 +56,10 @@ def test_kills_beside_an_eternal_uvx_leave_no_half(
             process = cacheadmin.start("prune", policy)
             if number % 5:
                 wait_for_the_first_move(process, quarantine, known)
+                # An instant of its moves.
                 time.sleep(instants.choice((0.002, 0.01, 0.05)) * instants.random())
             else:
+                # An instant of the whole of it.
                 time.sleep(whole * instants.uniform(0.3, 1.05))
             process.kill()
             process.wait()

@@ -40,7 +40,7 @@ MOST_SECONDS = 180
 def test_until_something_was_removed(
     cacheadmin: Cacheadmin, open_folder: Path, index: Index
 ) -> None:
-    Writing(cacheadmin, open_folder, index).run(seconds=5)
+    Writing(cacheadmin, open_folder, index).run(seconds=2)
 
 
 @pytest.mark.long
@@ -139,6 +139,7 @@ class Writing:
             except Exception as error:
                 self.failures.append(f"{act.__name__}: {error}")
                 return
+            # As people do: at odd times.
             time.sleep(chance.uniform(0, 0.1))
 
     def make(self, writer: int, number: int, chance: random.Random) -> None:

@@ -27,7 +27,7 @@ IDLE_TOOLS = "prune:\n  environments: {idle: 0s, keep_latest: false}\n"
 CONCURRENT = "lock:\n  busy: concurrent\n"
 
 # The longest that three users work beside our prunes (seconds).
-BUSY_SECONDS = 15
+BUSY_SECONDS = 6
 LONG_BUSY_SECONDS = 120
 
 
@@ -162,6 +162,7 @@ def test_three_users_at_work_notice_nothing_and_the_space_comes_back(
                 answer = cacheadmin("prune", policy, "--format", "json", code=0).json
                 waits.append(answer["lock"]["wait_seconds"])
                 assert server.asks("import pytz.reference") == "done"
+                # Spread over the time in which users are at work.
                 time.sleep(max(0.0, seconds / 10 - (time.monotonic() - begun)))
         finally:
             ended.set()

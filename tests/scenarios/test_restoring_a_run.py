@@ -61,6 +61,7 @@ def test_a_pointer_whose_archive_is_gone_for_good_stays_in_quarantine(
     policy = cacheadmin.policy(shared.path, "prune: {unused: {after: 1s}}\n", complete=False)
     # Nothing goes on first sight.
     cacheadmin("prune", policy, code=0)
+    # prune.unused.after is a second of real time, told in whole ones.
     time.sleep(2.1)
     done = cacheadmin("prune", policy, "--format", "json", code=0).json
     assert len(done["trial"]["planted"]) == 2

@@ -32,6 +32,7 @@ def size_of(cache: Path) -> int:
 def observe(cacheadmin: Cacheadmin, policy: Path) -> None:
     """Let a run see what is used, and enough time pass."""
     cacheadmin("prune", policy, code=0)
+    # prune.unused.after is a second of real time, told in whole ones.
     time.sleep(2.1)
 
 
@@ -89,6 +90,7 @@ def test_the_cache_is_that_of_the_environment_that_is_left(
         rules |= {row["rule"] for row in said["removals"]}
         if wanted <= rules:
             break
+        # As long as above.
         time.sleep(2.1)
     assert wanted <= rules, said["limits"]
     assert size_of(shared.path) < before

@@ -41,6 +41,7 @@ def built_links(cache: Path) -> list[Path]:
 def observe(cacheadmin: Cacheadmin, policy: Path) -> None:
     """Let a run see what is used, and enough time pass."""
     cacheadmin("prune", policy, code=0)
+    # prune.unused.after is a second of real time, told in whole ones.
     time.sleep(2.1)
 
 
@@ -61,6 +62,7 @@ def test_what_only_a_deleted_project_used_goes(
     shutil.rmtree(shared.home() / "gone")
     cacheadmin("prune", policy, code=0)
     assert packages_in(shared.path) == before, "never on first sight"
+    # As long as above.
     time.sleep(2.1)
     answer = cacheadmin("prune", policy, "--format", "json", code=0).json
     rules = {row["rule"] for row in answer["removals"]}

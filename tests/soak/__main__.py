@@ -75,6 +75,7 @@ def soak(folder: Path, seconds: float, seed: int) -> Figures:
         threads = [_thread(one, site) for one in work]
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and any(thread.is_alive() for thread in threads):
+            # The interval between two lines of progress.
             time.sleep(min(30.0, max(0.1, deadline - time.monotonic())))
             done = site.counts
             print(

@@ -141,6 +141,7 @@ class Administrators:
 
     def _prune_and_die(self) -> None:
         process = self._start("prune")
+        # An instant of it, or of what follows.
         time.sleep(self.chance.random() * 4.0)
         process.kill()
         process.wait()

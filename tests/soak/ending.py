@@ -64,6 +64,7 @@ class Ending:
             self.after = self._size()
             if self.share >= LEAST_SHARE and not self._on_trial():
                 break
+            # The trials of this policy take ten seconds of real time.
             time.sleep(3.0)
         for environment in self.site.environments():
             self.oracle.look(environment)

@@ -39,6 +39,7 @@ class Oracle:
             for place, environment in enumerate(self.site.environments()):
                 if place % of == number and not self.site.stopping.is_set():
                     self.look(environment)
+            # The interval between two looks.
             time.sleep(_PAUSE_SECONDS)
 
     def look(self, environment: Environment) -> bool:

@@ -96,6 +96,7 @@ class _Person:
             except subprocess.CalledProcessError as error:
                 words = " ".join(map(str, error.cmd[1:]))
                 self.people.failures.append(f"uv {self.release} {words}: {error.stderr}")
+            # As people do: at odd times.
             time.sleep(self.chance.random() * self.pause)
 
     def _project(self) -> None:

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import until
+
 _SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 
 _MAKE = {
@@ -101,6 +103,7 @@ def free_bytes(mounted: Path) -> int:
         if still == 5:
             return free
         last = free
+        # It has stood still when so much real time brings nothing new.
         time.sleep(0.1)
     raise AssertionError(f"the free space of {mounted} never stands still")
 
@@ -201,10 +204,7 @@ def fuse(place: Path, command: list[str], ends: socket.socket | None = None) -> 
     place.mkdir()
     process = subprocess.Popen([*command, place], stdin=ends, stdout=ends)
     try:
-        for _ in range(100):
-            if os.path.ismount(place) or process.poll() is not None:
-                break
-            time.sleep(0.05)
+        until(lambda: os.path.ismount(place) or process.poll() is not None)
         if not os.path.ismount(place):
             pytest.skip(f"{command[0]} can't mount here")
         yield

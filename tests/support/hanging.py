@@ -10,12 +10,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import until
 
 
 @contextmanager
@@ -47,10 +48,7 @@ def hanging_folder(folder: Path) -> Iterator[Path]:
 
 
 def _mounted(place: Path, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(500):
-        if os.path.ismount(place):
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(0.01)
+    until(lambda: os.path.ismount(place) or server.poll() is not None)
+    if os.path.ismount(place):
+        return
     pytest.skip("fuse-overlayfs mounts nothing here")

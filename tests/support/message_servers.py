@@ -53,7 +53,7 @@ def webhook() -> Iterator[Webhook]:
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
             if hook.hangs:
-                time.sleep(600)
+                time.sleep(600)  # it hangs
             if hook.answer == 200:
                 hook.messages.append(json.loads(content))
             self.send_response(hook.answer)

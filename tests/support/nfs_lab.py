@@ -119,6 +119,7 @@ class Guest:
             if self._process.poll() is not None or time.monotonic() > end:
                 console = self.console.read_text(errors="replace")
                 raise AssertionError(f"{self.name}: {self._log.read_text()}{console}")
+            # The interval between two looks, for the failure to have the console.
             time.sleep(0.1)
 
     def start(
@@ -178,6 +179,7 @@ class Guest:
                 connection.close()
                 if self._process.poll() is not None:
                     break
+                # The interval between two attempts.
                 time.sleep(0.05)
             else:
                 return connection

@@ -104,6 +104,7 @@ class PostgreSQL:
             if tried.returncode == 0:
                 return True
             assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            # The interval between two questions.
             time.sleep(0.1)
         return False
 

@@ -27,6 +27,7 @@ from cacheadmin.inventory.reader import open_cache, read_inventory
 from cacheadmin.snapshot.snapshot import look_at
 from cacheadmin.state.memory_file import MemoryFile
 from tests.support.small_farm import DAY_NS, SmallFarm
+from tests.support.waiting import let_clocks_tick
 
 NAMES = ("one", "two", "three")
 
@@ -38,7 +39,7 @@ def farm(tmp_path: Path) -> Iterator[SmallFarm]:
     for number, name in enumerate(NAMES):
         farm.make_environment(name)
         farm.install(name, number)
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.look(deep=False)
     yield farm
 
@@ -106,7 +107,7 @@ def test_what_is_younger_than_a_tick_is_not_remembered(farm: SmallFarm) -> None:
 def test_an_edit_in_place_is_seen_when_a_full_look_is_due(farm: SmallFarm) -> None:
     inner = farm.packages("one") / "tool"
     inner.mkdir()
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.look()
     (inner / "part.py").symlink_to(farm.archive(4) / "p4.py")
     # No time of the folders above moves.
@@ -155,7 +156,7 @@ def test_one_whose_archive_is_another_now_is_scanned(farm: SmallFarm) -> None:
 
 def test_one_whose_archive_is_gone_is_scanned_until_it_is_back(farm: SmallFarm) -> None:
     farm.install("one", 0, "hardlink")
-    time.sleep(0.05)
+    let_clocks_tick()
     assert farm.look()[0] == farm.look()[0]
     farm.archive(0).rename(farm.folder / "kept")
     farm.look()
@@ -171,7 +172,7 @@ def test_one_that_another_spelling_of_the_cache_leads_from_is_scanned_when_that_
     link = farm.folder / "link"
     link.symlink_to(farm.cache)
     farm.install("one", 3, cache=link)
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.look()
     assert farm.look()[1] == []
     link.unlink()
@@ -186,7 +187,7 @@ def test_what_is_in_doubt_is_scanned_every_time(farm: SmallFarm) -> None:
     farm.packages("one").symlink_to(away)
     (farm.packages("two") / "p1-1.0.dist-info" / "METADATA").unlink()
     (farm.packages("two") / "p1-1.0.dist-info" / "METADATA").symlink_to(farm.archive(1) / "nothing")
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.look()
     assert set(farm.look()[1]) == {path_of(farm, "one"), path_of(farm, "two")}
 
@@ -344,7 +345,7 @@ def test_what_no_time_tells_is_put_back_after_a_prune(farm: SmallFarm, complete:
     # Nothing leads to these two; then a file in place leads to one.
     for number in (3, 4):
         shutil.rmtree(farm.cache / "wheels-v7" / "pypi" / f"p{number}")
-    time.sleep(0.05)
+    let_clocks_tick()
     with look_at(policy):
         pass
     (inner / "part.py").symlink_to(farm.archive(4) / "p4.py")

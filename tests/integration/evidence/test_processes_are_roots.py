@@ -8,7 +8,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -324,8 +323,7 @@ def test_a_process_that_hides_what_it_was_told_is_not_waited_for() -> None:
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
-        while Path(f"/proc/{process.pid}/cmdline").read_bytes():
-            time.sleep(0.001)
+        until(lambda: not Path(f"/proc/{process.pid}/cmdline").read_bytes(), pause=0.001)
         waits = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         found = read_process(process.pid, own_mount_namespace())
         assert resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - waits < 25

@@ -32,7 +32,7 @@ from cacheadmin.snapshot.snapshot import look_at
 from tests.support.auditing import ARCHIVE, link_environment, make_cache, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.users import User, other_users, python_for_everyone
-from tests.support.waiting import until
+from tests.support.waiting import let_clocks_tick, until
 
 pytestmark = pytest.mark.root
 
@@ -141,7 +141,7 @@ def registry_under_the_lock(
         return replies(self, question, listed, **settings)
 
     # A time as young as the look may hide a second change.
-    time.sleep(0.1)
+    let_clocks_tick()
     with look_at(str(policy)) as snapshot:
         (source,) = [one for one in snapshot.collected.answers if one.id == "registry"]
         before = snapshot.collected.answers[source]
@@ -220,7 +220,7 @@ def test_environments_of_one_account_hold_up_neither_the_lock_nor_the_others(
         last = LastLook(snapshot, plan.removals)
         return dict(last.look().dropped)
 
-    time.sleep(0.1)
+    let_clocks_tick()
     with look_at(str(policy)) as snapshot:
         plan = snapshot.plan()
         assert entry in {one.path for one in plan.removals}

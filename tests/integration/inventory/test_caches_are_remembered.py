@@ -20,6 +20,7 @@ from cacheadmin.snapshot.snapshot import look_at
 from cacheadmin.state import remembered_inventory
 from cacheadmin.state.remembered_inventory import CacheMemoryFile
 from tests.support.small_farm import DAY_NS, SmallFarm
+from tests.support.waiting import let_clocks_tick
 
 ARCHIVES = 5
 
@@ -32,7 +33,7 @@ def farm(tmp_path: Path) -> Iterator[SmallFarm]:
     """A cache that was read once, older than a clock's tick."""
     farm = SmallFarm(tmp_path, ARCHIVES)
     (farm.pointer(1).with_suffix("")).symlink_to(f"../../../archive-v0/{farm.archive(1).name}")
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.inventory()
     yield farm
 
@@ -103,7 +104,7 @@ def test_what_is_gone_is_forgotten(farm: SmallFarm) -> None:
     for number in range(1, ARCHIVES):
         farm.pointer(number).unlink()
         farm.archive(number).rename(farm.folder / f"gone{number}")
-    time.sleep(0.05)
+    let_clocks_tick()
     farm.inventory()
     assert os.path.getsize(memory_file(farm).path) < size
     assert len(farm.inventory().archives) == 1

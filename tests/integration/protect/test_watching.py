@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from cacheadmin.protect.bucket_watch import News, Watches, fingerprint
 from cacheadmin.protect.planted_roots import plant
 from cacheadmin.protect.roots import WantedRoots, root_buckets
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.waiting import until
+from tests.support.waiting import let_clocks_tick, until
 
 WANTED = WantedRoots(root_buckets(1), frozenset({ArchiveId("one"), ArchiveId("two")}))
 
@@ -105,7 +104,7 @@ def test_the_comparison_sees_every_change_and_nothing_else(cache: OpenCache) -> 
     link = next((path / "sdists-v9" / "cacheadmin").glob("root*"))
     text = os.readlink(link)
     times = (link.parent.stat().st_atime_ns, link.parent.stat().st_mtime_ns)
-    time.sleep(0.02)
+    let_clocks_tick()
     link.unlink()
     link.symlink_to(text)
     # Whoever owns the folder may set its times back, but not the change time.

@@ -21,6 +21,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
+from tests.support.waiting import let_clocks_tick
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 TOOLS = "prune:\n  environments:\n    idle: 0s\n    keep_latest: false\n"
@@ -74,7 +75,7 @@ def orphans(shared: SharedCache) -> tuple[Path, set[str]]:
 def test_nothing_is_dropped_when_nothing_happened(shared, cacheadmin, orphans) -> None:
     with between(cacheadmin.policy(shared.path)) as (planned, last):
         assert planned >= orphans[1]
-        time.sleep(0.05)
+        let_clocks_tick()
         look = last.look()
     assert {decision.path for decision in look.removals} == planned
     assert look.dropped == ()
@@ -192,7 +193,7 @@ def test_leases_are_not_listed_under_the_lock_where_none_has_come(
     for number in range(50):
         (registry / f"{number}.pin").write_text("{}")
     # A time as young as the look tells nothing.
-    time.sleep(0.1)
+    let_clocks_tick()
     asked: list[object] = []
     replies = Readers.replies
 
@@ -203,7 +204,7 @@ def test_leases_are_not_listed_under_the_lock_where_none_has_come(
     monkeypatch.setattr(Readers, "replies", noting)
     policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
     with between(policy) as (_, last):
-        time.sleep(0.05)
+        let_clocks_tick()
         assert PINS in asked
         asked.clear()
         last.look()

@@ -13,6 +13,7 @@ from cacheadmin.readers.strength import Strength, Waiting, strength_of
 
 
 def _wait(_: int) -> int:
+    # As one that waits for storage does.
     time.sleep(0.02)
     return os.getpid()
 
@@ -25,6 +26,7 @@ def _work(_: int) -> int:
 
 
 def _die_once(marker: str) -> int:
+    # So that several have begun.
     time.sleep(0.01)
     try:
         os.unlink(marker)
@@ -96,6 +98,7 @@ def test_what_the_keys_mean(executor: str, workers: int | None, wanted: Strength
 def test_a_process_that_sleeps_waits_and_one_that_computes_does_not() -> None:
     own = Waiting(os.getpid())
     assert own.is_most() is None, "nothing was measured yet"
+    # What is measured: a share of real time.
     time.sleep(0.3)
     assert own.is_most() is True
     own.begin()

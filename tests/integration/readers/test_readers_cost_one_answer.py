@@ -31,7 +31,7 @@ class Seen:
 
 
 def _hang() -> None:
-    time.sleep(600)
+    time.sleep(600)  # it hangs
 
 
 def _loop() -> None:
@@ -70,7 +70,7 @@ def _talk_nonsense() -> None:
         fd for fd in range(3, 500) if os.path.exists(f"/proc/self/fd/{fd}") and _is_socket(fd)
     )
     os.write(connection, b"\xff" * 100)
-    time.sleep(600)
+    time.sleep(600)  # it hangs
 
 
 def _is_socket(fd: int) -> bool:
@@ -174,10 +174,10 @@ def test_an_answer_of_another_shape_is_none() -> None:
 def test_parts_that_came_before_a_failure_are_kept() -> None:
     def parts(item: str):
         yield Seen("first", ())
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two parts of an answer
         yield Seen("second", ())
         if item == "hang":
-            time.sleep(600)
+            time.sleep(600)  # it hangs
 
     question = Question(parts, Seen, in_parts=True)
     limits = ReaderLimits(deadline_seconds=1)

@@ -71,6 +71,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.filesystems import filesystem
 from tests.support.users import User, other_users
 from tests.support.uv_releases import NEWEST, uv_binary
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -522,9 +523,7 @@ def holders_of_locks(asked: Asked) -> None:
     )
     asked.stack.callback(process.wait)
     asked.stack.callback(process.kill)
-    until = time.monotonic() + 30
-    while not lock_holders(str(asked.site.cache)) and time.monotonic() < until:
-        time.sleep(0.05)
+    until(lambda: lock_holders(str(asked.site.cache)))
     asked.fail()
     found = lock_holders(str(asked.site.cache), asked.look.readers)
     assert [one.uid for one in found][:1] == [asked.site.eve.uid]
@@ -534,7 +533,8 @@ def containers(asked: Asked) -> None:
     process = subprocess.Popen(["unshare", "--mount", "sleep", "600"])
     asked.stack.callback(process.wait)
     asked.stack.callback(process.kill)
-    time.sleep(0.5)
+    own = os.readlink("/proc/self/ns/mnt")
+    until(lambda: os.readlink(f"/proc/{process.pid}/ns/mnt") != own)
     asked.fail()
     found = containers_that_reach(str(asked.site.cache), asked.look.readers)
     # What can't be looked at may see the cache.

@@ -16,6 +16,7 @@ from cacheadmin.trial.tripwires import access_is_seen
 from tests.support.filesystems import filesystem
 from tests.support.trial_sites import ENTRY, RULES, trial_site
 from tests.support.users import open_temporary_folder
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -124,14 +125,7 @@ def test_a_container_with_a_read_only_mount_of_the_cache_is_noticed(open_folder:
 
 
 def wait_until_chrooted(pid: int, root: Path) -> None:
-    wanted = root.stat()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        there = os.stat(f"/proc/{pid}/root")
-        if (there.st_dev, there.st_ino) == (wanted.st_dev, wanted.st_ino):
-            return
-        time.sleep(0.01)
-    raise AssertionError("the container never came up")
+    until(lambda: os.path.samefile(f"/proc/{pid}/root", root))
 
 
 def test_links_lead_through_a_mount_of_the_cache_alone_at_another_path(open_folder: Path) -> None:

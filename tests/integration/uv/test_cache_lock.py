@@ -61,6 +61,7 @@ def test_a_held_lock_is_waited_for_so_long_and_its_holders_are_named(cache) -> N
     threading.Timer(0.2, os.close, [holder]).start()
     lock.acquire(5)
     assert 0.1 < lock.wait_seconds < 4
+    # What is measured.
     time.sleep(0.05)
     lock.release()
     assert 0.04 < lock.held_seconds < 4
@@ -74,6 +75,7 @@ def test_a_lock_that_an_older_uv_deleted_meanwhile_is_not_mistaken_for_the_lock(
     lock = ExclusiveLock(fd, str(path))
     waiting = threading.Thread(target=lock.acquire, args=(10,))
     waiting.start()
+    # So that it most likely waits already; nothing tells.
     time.sleep(0.1)
     # What `uv cache prune` before 0.8.19 does; then a newer uv makes it anew.
     (path / ".lock").unlink()
@@ -81,6 +83,7 @@ def test_a_lock_that_an_older_uv_deleted_meanwhile_is_not_mistaken_for_the_lock(
     newer = os.open(path / ".lock", os.O_RDWR)
     fcntl.flock(newer, fcntl.LOCK_SH)
     os.close(holder)
+    # Long enough to take it by mistake.
     time.sleep(0.2)
     assert waiting.is_alive()
     os.close(newer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.waiting import until
 from tests.support.wheel_archives import empty_cache, record_line, write_archive
 
 ARCHIVES = 40
@@ -217,11 +217,9 @@ def keep_workers_busy(cache: Path, *, gibibytes: int = 12) -> None:
 
 
 def three_workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    until = time.monotonic() + 60
-    while len(workers := psutil.Process(process.pid).children()) < 3:
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    return workers
+    parent = psutil.Process(process.pid)
+    until(lambda: len(parent.children()) >= 3)
+    return parent.children()
 
 
 def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin) -> None:

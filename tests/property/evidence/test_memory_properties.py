@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.small_farm import DAY_NS, SmallFarm
+from tests.support.waiting import let_clocks_tick
 
 NAMES = ("one", "two", "three")
 ARCHIVES = 5
@@ -200,7 +200,7 @@ def jump(farm: SmallFarm, name: str, number: int) -> None:
 
 
 def wait(farm: SmallFarm, name: str, number: int) -> None:
-    time.sleep(0.03)
+    let_clocks_tick()
 
 
 Change = Callable[[SmallFarm, str, int], None]
@@ -220,9 +220,6 @@ STEPS = st.lists(
     min_size=1,
     max_size=12,
 )
-
-# Longer than a tick of the filesystem's clock, and what is added to be sure.
-SETTLED_SECONDS = 0.03
 
 
 def compare(farm: SmallFarm) -> None:
@@ -245,17 +242,14 @@ def test_each_change_of_what_is_remembered_is_seen(change: Change) -> None:
             name = _existing(farm, 0)
             if name is None:
                 break
-            time.sleep(SETTLED_SECONDS)
+            let_clocks_tick()
             farm.look()
             change(farm, name, number)
             compare(farm)
 
 
-@settings(deadline=None, max_examples=25)
-@given(STEPS)
-def test_answers_from_memory_are_the_answers_of_a_look(
-    steps: list[tuple[Change, int, int, bool]],
-) -> None:
+def check_memory(steps: list[tuple[Change, int, int, bool]]) -> None:
+    """Look after each change, with memory and without."""
     with tempfile.TemporaryDirectory() as folder:
         farm = laid_out(folder)
         for change, which, number, settles in steps:
@@ -263,7 +257,22 @@ def test_answers_from_memory_are_the_answers_of_a_look(
             if name is None:
                 break
             if settles:
-                time.sleep(SETTLED_SECONDS)
+                let_clocks_tick()
                 farm.look()
             change(farm, name, number)
             compare(farm)
+
+
+@settings(max_examples=10)
+@given(STEPS)
+def test_answers_from_memory_are_the_answers_of_a_look(
+    steps: list[tuple[Change, int, int, bool]],
+) -> None:
+    check_memory(steps)
+
+
+@pytest.mark.long
+@settings(max_examples=200)
+@given(STEPS)
+def test_so_they_are_with_many_more(steps: list[tuple[Change, int, int, bool]]) -> None:
+    check_memory(steps)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,9 @@ from hypothesis import strategies as st
 
 from cacheadmin.inventory.entries import Inventory
 from tests.support.small_farm import DAY_NS, SmallFarm
+from tests.support.waiting import let_clocks_tick
 
 ARCHIVES = 4
-
-# Longer than a tick of the filesystem's clock, and what is added to be sure.
-SETTLED_SECONDS = 0.03
 
 Change = Callable[[SmallFarm, int, int], None]
 
@@ -204,7 +201,7 @@ def jump(farm: SmallFarm, which: int, other: int) -> None:
 
 
 def wait(farm: SmallFarm, which: int, other: int) -> None:
-    time.sleep(SETTLED_SECONDS)
+    let_clocks_tick()
 
 
 CHANGES: tuple[Change, ...] = (
@@ -253,22 +250,34 @@ def test_each_change_of_a_cache_is_seen(change: Change) -> None:
             # As old releases write it, and with a link.
             if number:
                 link_pointer(farm, number, number)
-            time.sleep(SETTLED_SECONDS)
+            let_clocks_tick()
             farm.inventory()
             change(farm, number, (number + 1) % ARCHIVES)
             compare(farm)
 
 
-@settings(deadline=None, max_examples=25)
-@given(STEPS)
-def test_a_cache_read_with_memory_is_the_cache(
-    steps: list[tuple[Change, int, int, bool]],
-) -> None:
+def check_memory(steps: list[tuple[Change, int, int, bool]]) -> None:
+    """Look after each change, with memory and without."""
     with tempfile.TemporaryDirectory() as folder:
         farm = SmallFarm(Path(folder).resolve(), ARCHIVES)
         for change, which, other, settles in steps:
             if settles:
-                time.sleep(SETTLED_SECONDS)
+                let_clocks_tick()
                 farm.inventory()
             change(farm, which, other)
             compare(farm)
+
+
+@settings(max_examples=10)
+@given(STEPS)
+def test_a_cache_read_with_memory_is_the_cache(
+    steps: list[tuple[Change, int, int, bool]],
+) -> None:
+    check_memory(steps)
+
+
+@pytest.mark.long
+@settings(max_examples=200)
+@given(STEPS)
+def test_so_it_is_with_many_more(steps: list[tuple[Change, int, int, bool]]) -> None:
+    check_memory(steps)
