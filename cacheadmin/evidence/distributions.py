@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import islice
 
 from cacheadmin.evidence.archive_names import ArchiveNames
@@ -145,7 +145,7 @@ def probe_link(
         name,
         LinkMode.SYMLINK,
         archive=archive,
-        broken=located.place is TargetPlace.INSIDE and locator.is_gone(located, path),
+        broken=located.place is TargetPlace.INSIDE and locator.is_gone(located, path, target),
         foreign=located.place is TargetPlace.FOREIGN,
         target=target,
         spelling=located.spelling,
@@ -174,11 +174,18 @@ class ArchiveInodes:
     """Finds the archive that a hardlinked file belongs to; built on first use.
 
     One stat for each archive's METADATA and WHEEL: only sites that hardlink
-    pay for it. ``names`` tells what else the same archives hold.
+    pay for it. ``names`` tells what else the same archives hold, ``from_index`` which
+    of them were built from no git commit: uv found their wheels ready-made.
     """
 
-    def __init__(self, cache_path: str, archives: dict[ArchiveId, str]) -> None:
+    def __init__(
+        self,
+        cache_path: str,
+        archives: dict[ArchiveId, str],
+        from_index: Container[ArchiveId] = frozenset(),
+    ) -> None:
         self.names = ArchiveNames(cache_path, archives)
+        self.from_index = from_index
         self._cache_path = cache_path
         self._archives = archives
         self._index: dict[tuple[int, int], ArchiveId] | None = None

@@ -55,7 +55,9 @@ def scan_packages(
     distributions = _distributions(listed, inodes, sightings)
     sightings.stamped.append(folder)
     for seen in distributions:
-        _note_distribution(seen, folder, options, sightings)
+        # What was found ready-made has no `direct_url.json` that names a commit.
+        may_name_commit = options.deep or seen.archive not in inodes.from_index
+        _note_distribution(seen, folder, options, sightings, may_name_commit=may_name_commit)
     if not options.deep:
         _look_at_packages(listed, distributions, sightings)
     return _read_path_files(listed, sightings)
@@ -155,7 +157,12 @@ def _note_unread(path: str, error: OSError, sightings: Sightings) -> None:
 
 
 def _note_distribution(
-    seen: Distribution, folder: str, options: ScanOptions, sightings: Sightings
+    seen: Distribution,
+    folder: str,
+    options: ScanOptions,
+    sightings: Sightings,
+    *,
+    may_name_commit: bool,
 ) -> None:
     mode = seen.mode
     if mode is LinkMode.COPY and options.report_clones:
@@ -163,7 +170,7 @@ def _note_distribution(
         mode = LinkMode.CLONE if shares_extents(metadata) else LinkMode.COPY
     sightings.modes[mode] = sightings.modes.get(mode, 0) + 1
     sightings.names.append(f"{seen.name}\0{seen.target}\0{seen.changed_ns}")
-    commit = commit_of(f"{folder}/{seen.name}{_DIST_INFO}")
+    commit = commit_of(f"{folder}/{seen.name}{_DIST_INFO}") if may_name_commit else None
     if commit is not None:
         sightings.commits.add(commit)
     package, _, version = seen.name.partition("-")

@@ -51,10 +51,11 @@ from cacheadmin.fs.held_folder import hold_folder
 from cacheadmin.fs.linked_tree import Allowance
 from cacheadmin.fs.precise_times import Devices
 from cacheadmin.inventory.contents import EntriesByKind
-from cacheadmin.inventory.entries import archive_id
+from cacheadmin.inventory.entries import ArchiveId, archive_id
 from cacheadmin.inventory.pointer_folders import FoldersTask, read_pointer_folders
 from cacheadmin.inventory.reader import questions as of_the_cache
 from cacheadmin.readers import Question, Readers, Unreadable
+from cacheadmin.uv.layout import WHEEL_KINDS, is_content_made_id
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -283,7 +284,23 @@ def locator_for(policy: Policy, inventory: Inventory, aliases: Sequence[str] = (
 def inodes_for(inventory: Inventory) -> ArchiveInodes:
     """Return what tells which archive a hardlinked file belongs to."""
     paths = {archive.id: archive.path for archive in inventory.archives.values()}
-    return ArchiveInodes(inventory.cache.path, paths)
+    return ArchiveInodes(inventory.cache.path, paths, _from_index(inventory))
+
+
+def _from_index(inventory: Inventory) -> frozenset[ArchiveId]:
+    """Return the archives that were built from no git commit, by what points to them.
+
+    uv keeps what it built itself in a bucket of sources. An id that is made from the
+    content is the same for equal wheels, wherever each comes from.
+    """
+    ready_made = {
+        archive
+        for pointer in inventory.wheel_pointers
+        if pointer.understood and pointer.bucket.rpartition("-v")[0] in WHEEL_KINDS
+        for archive in pointer.archives
+        if not is_content_made_id(archive)
+    }
+    return frozenset(ready_made.difference(*(one.archives for one in inventory.revisions)))
 
 
 def scan_all(

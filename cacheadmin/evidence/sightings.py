@@ -97,7 +97,7 @@ class Sightings:
             return located
         self.links += 1
         self._note_entry(located.entry)
-        if self.locator.is_gone(located, path):
+        if self.locator.is_gone(located, path, target):
             self.broken += 1
         return located
 

@@ -62,6 +62,9 @@ _MAX_MENTIONS = 4
 # Answers kept, by spelling. Real sites have a handful of spellings.
 _MAX_REMEMBERED = 4096
 
+# Of links' texts: environments share those of the wheels that they have in common.
+_MAX_TARGETS = 65_536
+
 # Told apart from None, which is an answer; no bucket is called that.
 _UNASKED = "?"
 
@@ -126,6 +129,8 @@ class CacheLocator:
         self._folders: dict[str, bool] = {}
         self._parents: dict[str, str] = {}
         self._ways: dict[str, str | None] = {}
+        self._targets: dict[str, Located] = {}
+        self._there: set[str] = set()
         for name in buckets:
             parsed = parse_bucket_name(name)
             if parsed is None or parsed[0] not in _KINDS:
@@ -156,8 +161,14 @@ class CacheLocator:
         As ``locate``, and only slower for targets whose text does not lead
         straight into this cache.
         """
+        known = self._targets.get(target)
+        if known is not None and not lies_in_another_root(f"{folder}/"):
+            return known
         located = self.locate(target, folder)
         if located.place is TargetPlace.INSIDE or len(target) > _PATH_LIMIT:
+            # An absolute text with a spelling means the same wherever it is read.
+            if located.spelling and not lies_in_another_root(target):
+                _remember(self._targets, target, located, _MAX_TARGETS)
             return located
         if lies_in_another_root(f"{folder}/"):
             # Resolving would leave that root at the first absolute link.
@@ -210,17 +221,24 @@ class CacheLocator:
             place = _FOREIGN
         return place
 
-    def is_gone(self, located: Located, link: str) -> bool:
+    def is_gone(self, located: Located, link: str, target: str = "") -> bool:
         """Whether a link that leads into this cache leads to nothing there.
 
         One that goes by the name the cache has on another host leads nowhere
-        here; it is judged by what this cache holds.
+        here; it is judged by what this cache holds. ``target``: the link's text, where it
+        was read already; what is there for one link is there for all with that text.
         """
+        if target and target in self._there and not lies_in_another_root(link):
+            return False
         if lies_in_another_root(link):
-            target = os.readlink(below_unfollowed(link))
-            if os.path.lexists(below_unfollowed(_read_in(os.path.dirname(link), target))):
+            text = os.readlink(below_unfollowed(link))
+            if os.path.lexists(below_unfollowed(_read_in(os.path.dirname(link), text))):
                 return False
         elif os.path.exists(below(link)):
+            if target in self._targets:
+                if len(self._there) >= _MAX_TARGETS:
+                    self._there.clear()
+                self._there.add(target)
             return False
         return not (located.by_alias and os.path.exists(f"{self.identity.path}/{located.path}"))
 
@@ -349,8 +367,10 @@ def _identity(path: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _remember(answers: dict[str, _Answer], key: str, answer: _Answer) -> None:
-    if len(answers) >= _MAX_REMEMBERED:
+def _remember(
+    answers: dict[str, _Answer], key: str, answer: _Answer, most: int = _MAX_REMEMBERED
+) -> None:
+    if len(answers) >= most:
         answers.clear()
     answers[key] = answer
 

@@ -51,20 +51,20 @@ with open_cache(sys.argv[1]) as cache, Readers(keep=(cache.fd,)) as readers:
 
 SCAN = """
 import sys
-from cacheadmin.evidence.distributions import ArchiveInodes
 from cacheadmin.evidence.environments import Candidate, ScanOptions, scan_environment
 from cacheadmin.evidence.facts import EnvironmentKind
+from cacheadmin.evidence.questions import inodes_for
 from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.inventory.reader import open_cache, read_inventory
 with open_cache(sys.argv[1]) as cache:
     inventory = read_inventory(cache)
 locator = CacheLocator(inventory.cache, ["archive-v0"], archives=set(inventory.archives))
-paths = {one.id: one.path for one in inventory.archives.values()}
-found = scan_environment(
-    Candidate(sys.argv[3], EnvironmentKind.VENV, ("test",)), locator,
-    ArchiveInodes(inventory.cache.path, paths), ScanOptions(),
-)
-assert len(found.archives) == int(sys.argv[2])
+inodes = inodes_for(inventory)
+for path in sys.argv[3:]:
+    found = scan_environment(
+        Candidate(path, EnvironmentKind.VENV, ("test",)), locator, inodes, ScanOptions()
+    )
+    assert len(found.archives) == int(sys.argv[2])
 """
 
 
@@ -111,16 +111,26 @@ def test_reading_a_cache(tmp_path: Path, script: str, links: bool, most: int) ->
             subprocess.run(["sleep", "0.1"], check=True)
             operations(tmp_path, script, str(farm.cache), str(size))
         counts.append(len(operations(tmp_path, script, str(farm.cache), str(size))))
-    assert (counts[1] - counts[0]) / MORE <= most
+    # A reader more, where the machine is busy, opens a few files of its own.
+    assert (counts[1] - counts[0]) / MORE <= most + 0.2
 
 
 def test_scanning_an_environment(tmp_path: Path) -> None:
-    farm = farm_of(tmp_path / "farm", SIZES[1], links=False)
-    found = []
-    for number, size in enumerate(SIZES):
-        farm.grow_environments(number + 1, size)
-        home = farm.environments / "group0" / f"environment{number}"
-        calls = operations(tmp_path, SCAN, str(farm.cache), str(size), str(home))
-        inside = [path for path in calls if "site-packages" in path or "dist-info" in path]
-        found.append(len(inside))
-    assert (found[1] - found[0]) / MORE <= 4
+    alone, beside_another = [], []
+    for size in SIZES:
+        farm = farm_of(tmp_path / f"farm{size}", size, links=False)
+        farm.grow_environments(2, size)
+        homes = [str(farm.environments / f"group0/environment{number}") for number in range(2)]
+        inside = [
+            sum("packages" in path or "dist-info" in path for path in calls)
+            for calls in (
+                operations(tmp_path, SCAN, str(farm.cache), str(size), *scanned)
+                for scanned in (homes[:1], homes)
+            )
+        ]
+        alone.append(inside[0])
+        beside_another.append(inside[1] - inside[0])
+    # The link in its metadata, whether it leads to something, and the link of its module.
+    assert (alone[1] - alone[0]) / MORE <= 3
+    # What one link leads to, that of another environment with the same text leads to as well.
+    assert (beside_another[1] - beside_another[0]) / MORE <= 2
