@@ -128,10 +128,12 @@ def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
     if looked_ns is None:
         looked_ns = min((one.since_ns for one in ledger.trials.values()), default=now_ns)
     elapsed_ns = now_ns - looked_ns
-    if before is not None and (before.host, before.boot) == (here.host, here.boot):
+    same_host = before is not None and before.host == here.host
+    if before is not None and same_host and before.boot == here.boot:
         ran_ns = max(0, here.running_ns - before.running_ns)
     elif elapsed_ns < 0:
-        ran_ns = here.running_ns
+        # All that this host ran since its boot came after its own last look, not after another's.
+        ran_ns = here.running_ns if same_host else 0
     else:
         ran_ns = min(elapsed_ns, here.running_ns + _UNKNOWN_RUN_NS)
     lost_ns = elapsed_ns - ran_ns
