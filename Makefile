@@ -21,7 +21,10 @@ help: ## list the targets
 dev: $(VENV)/.ready ## build the development environment .venv-dev
 
 # A command that exists may still not run (version switchers): each is tried.
+# What --clear empties must be this folder's own: through a link it would be another checkout's.
 $(VENV)/.ready: pyproject.toml
+	@if [ -L $(VENV) ]; then \
+	  echo 'make: $(VENV) is a link: build it where it leads to, or touch $@' >&2; exit 1; fi
 	@set -e; python=; \
 	for candidate in python3.13 python3.12 python3.11 python3; do \
 	  if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
