@@ -25,8 +25,9 @@ from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
 from cacheadmin.planner.reasons import EVICTED
+from cacheadmin.planner.words import describe_finding
 from cacheadmin.readers import Question, Unreadable
-from cacheadmin.text.lists import join_some
+from cacheadmin.text.lists import first_few
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from cacheadmin.planner.marks import Use
     from cacheadmin.snapshot.snapshot import Snapshot
 
-_POINTER = EVICTED["pointer"].id
-_SOURCE = EVICTED["source"].id
+_POINTER = EVICTED["pointer"]
+_SOURCE = EVICTED["source"]
 _SILENT = "it was on trial, and no user has used it there"
 _FILES = ("revision.http", "revision.rev")
 
@@ -108,7 +109,7 @@ def plan_eviction(
             if even_in_use:
                 decision = replace(decision, even_in_use=True)
             elif one.path in silent.paths:
-                decision = replace(decision, reason=_SILENT)
+                decision = replace(decision, detail=_SILENT)
             else:
                 # What only was not seen to be used goes on trial: an environment that
                 # no user knows goes on working, and is told.
@@ -261,13 +262,15 @@ def _links_to(snapshot: Snapshot, holding: Collection[PackageUser]) -> list[str]
 def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = None) -> Decision:
     package = None if archive is None else archive.package
     version = None if archive is None else archive.version
-    rule = EVICTED[kind.value].id
-    return Decision(kind, path, package, version, rule, reason, rests_on="proof")
+    why = EVICTED[kind.value]
+    return Decision(kind, path, package, version, why, reason, rests_on="proof")
 
 
 def _words(uses: list[Use]) -> str:
     used = [use for use in uses if not use.reason.leads]
-    return f"although it is used: {used[0].words}" if used else "no user uses it"
+    if not used:
+        return "no user uses it"
+    return f"although it is used: {describe_finding(used[0].reason, used[0].user, used[0].detail)}"
 
 
 def _keep(archive: Archive, uses: list[Use]) -> Decision:
@@ -276,7 +279,7 @@ def _keep(archive: Archive, uses: list[Use]) -> Decision:
         archive.path,
         archive.package,
         archive.version,
-        uses[0].reason.id,
-        uses[0].words,
-        join_some([use.who for use in uses]),
+        uses[0].reason,
+        uses[0].detail,
+        *first_few(use.user for use in uses),
     )

@@ -367,6 +367,11 @@ def archive_id(entry: str) -> ArchiveId:
     return ArchiveId(entry.split("/", 2)[1] if "/" in entry else entry)
 
 
+def bucket_of(entry: str) -> str:
+    """Return the bucket of an entry path: its first part, which is also that of a bucket itself."""
+    return entry.partition("/")[0]
+
+
 def with_folders_above(path: str) -> Iterator[str]:
     """Yield a relative path, then each folder it lies in, the innermost first."""
     while path:

@@ -22,6 +22,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentStatus
+from cacheadmin.planner.users import AccountUser, EnvironmentUser, OtherUser
 from cacheadmin.text.timestamps import format_age, nanoseconds
 from cacheadmin.uv.releases import buckets_of, newest_known
 from cacheadmin.values import frozen
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.evidence.release_trace import ReleaseTrace
     from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.planner.users import User
 
 # The source-distribution bucket was renamed in 0.4.13 (facts section 1).
 _SAME_KIND = {"built-wheels": "sdists"}
@@ -40,10 +42,10 @@ _SAME_KIND = {"built-wheels": "sdists"}
 class Need:
     """Who needs a bucket, and why."""
 
-    who: str
-    """An account, ``policy``, ``cache``, or an environment's path with its owner; for people."""
+    user: User
+    """An account, the policy, an environment, or the cache, which keeps the newest of a kind."""
     why: str
-    """A clause that continues a sentence about ``who`` (``wrote to it 3 d ago``)."""
+    """A clause that continues a sentence about ``user`` (``wrote to it 3 d ago``)."""
 
 
 def bucket_needs(case: PlanInput) -> Mapping[str, tuple[Need, ...]]:
@@ -73,8 +75,8 @@ def _only_records(case: PlanInput, needed: Container[str]) -> Iterator[tuple[str
         if not (known and uses and named_in) or any(name in needed for name in named_in):
             continue
         newest = max(named_in, key=lambda name: (len(name), name))
-        who = f"{environment.path} ({case.user(environment.uid)})"
-        yield newest, Need(who, "is an environment that nothing else names")
+        user = EnvironmentUser(environment.path, case.user(environment.uid))
+        yield newest, Need(user, "is an environment that nothing else names")
 
 
 def is_active(case: PlanInput, trace: ReleaseTrace) -> bool:
@@ -111,25 +113,28 @@ def _could_have_left(program: ReleaseTrace, trace: ReleaseTrace) -> bool:
 
 def _all_needs(case: PlanInput) -> Iterator[tuple[frozenset[str], Need]]:
     for version in case.policy.uv.keep:
-        yield _buckets(case, version), Need("policy", f"uv.keep names uv {version}")
+        yield _buckets(case, version), Need(OtherUser.POLICY, f"uv.keep names uv {version}")
     for trace in case.evidence.releases:
         if not is_active(case, trace):
             continue
-        who = case.user_of_release(trace.uid)
+        user = AccountUser(case.user_of_release(trace.uid))
         age = format_age(trace.seen_ns, case.now_ns)
         if trace.version is not None:
             why = f"uses uv {trace.version} ({trace.evidence}, {age} ago)"
-            yield _buckets(case, trace.version, trace.uid), Need(who, why)
+            yield _buckets(case, trace.version, trace.uid), Need(user, why)
         elif trace.bucket is not None:
-            yield frozenset({trace.bucket}), Need(who, f"wrote to it {age} ago")
+            yield frozenset({trace.bucket}), Need(user, f"wrote to it {age} ago")
     for process in case.evidence.processes:
         # A stranger's may be of any release, and most likely needs none of these.
         unknown = process.uv is not None and process.uv.version is None
         if unknown and case.may_work_without_lock(process):
             every = frozenset(bucket.name for bucket in case.inventory.buckets)
             why = f"runs a uv of unknown release (process {process.pid})"
-            yield every, Need(case.user(process.uid), why)
-    yield _newest_of_each_kind(case), Need("cache", "it is the newest of its kind here")
+            yield every, Need(AccountUser(case.user(process.uid)), why)
+    yield (
+        _newest_of_each_kind(case),
+        Need(OtherUser.NEWEST_OF_KIND, "it is the newest of its kind here"),
+    )
 
 
 def _buckets(case: PlanInput, version: str, uid: int | None = None) -> frozenset[str]:

@@ -41,14 +41,14 @@ if TYPE_CHECKING:
 _NAMED_REASONS = 4
 
 _REASONS = {
-    reasons.ARCHIVE_LINKED.id: "environments link to them",
-    reasons.ARCHIVE_REFERENCED.id: "in use, or used too lately to be told",
-    reasons.ARCHIVE_POLICY.id: "prune.keep names them",
-    reasons.PINNED[EntryKind.ARCHIVE].id: "pinned",
-    reasons.ARCHIVE_CACHED_ENVIRONMENT.id: "cached environments need them",
-    reasons.ARCHIVE_UNSEEN.id: "something could not be read, and may use them",
-    reasons.ARCHIVE_GAP.id: "a gap is open, and they can't go on trial",
-    reasons.PROCESS_RUNNING.id: "processes use them",
+    reasons.ARCHIVE_LINKED: "environments link to them",
+    reasons.ARCHIVE_REFERENCED: "in use, or used too lately to be told",
+    reasons.ARCHIVE_POLICY: "prune.keep names them",
+    reasons.PINNED[EntryKind.ARCHIVE]: "pinned",
+    reasons.ARCHIVE_CACHED_ENVIRONMENT: "cached environments need them",
+    reasons.ARCHIVE_UNSEEN: "something could not be read, and may use them",
+    reasons.ARCHIVE_GAP: "a gap is open, and they can't go on trial",
+    reasons.PROCESS_RUNNING: "processes use them",
 }
 _METADATA = {
     "simple": "index metadata",
@@ -278,5 +278,5 @@ def _words(decision: Decision) -> str:
         kind = decision.path.rpartition("-v")[0]
         return f"of {_METADATA.get(kind, 'pointers and metadata')}"
     if decision.kind is EntryKind.ARCHIVE:
-        return f"in archives: {_REASONS.get(decision.rule, decision.rule)}"
+        return f"in archives: {_REASONS.get(decision.why, decision.why.id)}"
     return f"in {_KINDS.get(decision.kind, decision.kind.value)}: {decision.rule}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
+from cacheadmin.planner.users import OtherUser
 from cacheadmin.text.timestamps import format_age, nanoseconds
 from cacheadmin.uv.layout import is_digest
 
@@ -34,28 +35,21 @@ def reasons_to_stay(case: PlanInput) -> Iterator[tuple[CachedEnvironment, Use]]:
     latest = {environment.path for environment in _latest_of_each_tool(case)}
     for environment in case.inventory.environments:
         if rule == "never":
-            yield (
-                environment,
-                Use(reasons.ENVIRONMENT_POLICY, "policy", "prune.environments is never"),
-            )
+            yield environment, Use(reasons.ENVIRONMENT_POLICY, OtherUser.POLICY)
             continue
         idle_ns = case.now_ns - environment.changed_ns
         if idle_ns < nanoseconds(rule.idle):
             age = format_age(environment.changed_ns, case.now_ns)
-            yield (
-                environment,
-                Use(reasons.ENVIRONMENT_RECENT, "policy", f"it was made or changed {age} ago"),
-            )
+            yield environment, Use(reasons.ENVIRONMENT_RECENT, OtherUser.POLICY, age)
         if rule.keep_latest and environment.path in latest:
             tools = ", ".join(_tools(case, environment)) or "its tool"
-            words = f"it is the newest environment of {tools}"
-            yield environment, Use(reasons.ENVIRONMENT_LATEST, "policy", words)
+            yield environment, Use(reasons.ENVIRONMENT_LATEST, OtherUser.POLICY, tools)
         if unseen_processes:
-            words = f"not all processes could be looked at ({unseen_processes[0].reason})"
-            yield environment, Use(reasons.ENVIRONMENT_UNSEEN, "unseen processes", words)
+            why = unseen_processes[0].reason
+            user = OtherUser.UNSEEN_PROCESSES
+            yield environment, Use(reasons.ENVIRONMENT_UNSEEN, user, why)
         if not case.lock_proves_absence:
-            words = "processes of other hosts can't be seen, and locks don't reach them"
-            yield environment, Use(reasons.ENVIRONMENT_OTHER_HOSTS, "other hosts", words)
+            yield environment, Use(reasons.ENVIRONMENT_OTHER_HOSTS, OtherUser.OTHER_HOSTS)
 
 
 def _latest_of_each_tool(case: PlanInput) -> list[CachedEnvironment]:

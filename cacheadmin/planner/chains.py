@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, archive_id
 from cacheadmin.planner import reasons
-from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.targets import CacheEntry, all_entries
+from cacheadmin.planner.users import EntryUser, EnvironmentUser, PinUser
+from cacheadmin.planner.words import describe_finding, describe_user
 from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.values import frozen
@@ -49,12 +50,8 @@ class StepKind(StrEnum):
     ENTRY = "entry"
 
 
-# What a chain begins with, by the sort of user; others are rules.
-_STEPS = {
-    UserKind.PROCESS: StepKind.PROCESS,
-    UserKind.PIN: StepKind.PIN,
-    UserKind.RELEASE: StepKind.USER,
-}
+# Reasons for which an environment that was found on this host is the user.
+_LINKS = (reasons.ARCHIVE_LINKED, reasons.ENVIRONMENT_LINKED)
 
 
 @frozen
@@ -102,7 +99,7 @@ class Chains:
     def leading_to(self, entry: CacheEntry, decision: Decision) -> tuple[Chain, ...]:
         """Return what keeps an entry; ``decision`` stands in where nothing was marked."""
         found = dict.fromkeys(islice(self._chains(entry, ()), MOST_CHAINS))
-        if not any(chain.rule == decision.rule for chain in found):
+        if not any(chain.rule == decision.why.id for chain in found):
             # A rule of its own kind of entry, such as the current revision.
             who = ", ".join(decision.used_by) or decision.rule
             step = Step(StepKind.RULE, who, decision.reason)
@@ -134,26 +131,25 @@ class Chains:
 
     def _beginnings(self, use: Use, visited: tuple[str, ...]) -> Iterator[Chain]:
         """Yield the chains that end in the user that a mark names."""
-        inner = self._entries.get(use.who)
-        if inner is not None and use.reason.user is UserKind.ENTRY:
+        inner = self._entries.get(use.user.path) if isinstance(use.user, EntryUser) else None
+        if inner is not None:
             yield from self._chains(inner, visited)
             return
         yield self._beginning(use)
 
     def _beginning(self, use: Use) -> Chain:
-        environment = self._environments.get(use.subject)
-        if environment is not None and use.reason.user is UserKind.ENVIRONMENT:
+        found = describe_finding(use.reason, use.user, use.detail)
+        path = use.user.path if isinstance(use.user, EnvironmentUser) else ""
+        environment = self._environments.get(path)
+        if environment is not None and use.reason in _LINKS:
             step = Step(StepKind.ENVIRONMENT, environment.path, self._owner(environment))
             return Chain(use.reason.id, (step,), self._seen(environment))
-        memory = self._remembered.get(use.subject)
+        memory = self._remembered.get(path)
         if memory is not None and use.reason is reasons.ARCHIVE_REMEMBERED:
             step = Step(StepKind.ENVIRONMENT, memory.path, self._case.user(memory.uid))
-            return Chain(
-                use.reason.id, (step,), f"{use.words}, last seen {rfc3339(memory.seen_ns)}"
-            )
-        kind = _STEPS.get(use.reason.user, StepKind.RULE)
-        detail = use.words.removeprefix(f"{use.who} ")
-        return Chain(use.reason.id, (Step(kind, use.who, detail),))
+            return Chain(use.reason.id, (step,), f"{found}, last seen {rfc3339(memory.seen_ns)}")
+        name = describe_user(use.user)
+        return Chain(use.reason.id, (Step(_step_kind(use), name, found.removeprefix(f"{name} ")),))
 
     def _owner(self, environment: Environment) -> str:
         release = f", uv {environment.uv_version}" if environment.uv_version else ""
@@ -162,6 +158,15 @@ class Chains:
     def _seen(self, environment: Environment) -> str:
         links = format_count(environment.links, "link")
         return f"{links}, seen {_time_words(self._case)} on {self._host}"
+
+
+def _step_kind(use: Use) -> StepKind:
+    if use.reason is reasons.PROCESS_RUNNING:
+        return StepKind.PROCESS
+    if use.reason is reasons.BUCKET_NEEDED:
+        return StepKind.USER
+    # A process that may use any archive is no user of this one: that is a rule.
+    return StepKind.PIN if isinstance(use.user, PinUser) else StepKind.RULE
 
 
 def entry_step(entry: CacheEntry) -> Step:

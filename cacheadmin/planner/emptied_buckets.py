@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
+from cacheadmin.planner.users import OtherUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,16 +19,8 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.plan_input import PlanInput
 
-_ON_TRIAL = Use(
-    reasons.BUCKET_ON_TRIAL,
-    "environments on trial",
-    "no uv release in use has it, but it holds tripwires of environments on trial",
-)
-_HOLDS_ENVIRONMENTS = Use(
-    reasons.BUCKET_ENVIRONMENTS,
-    "cached environments",
-    "no uv release in use has it, but its environments go on trial one by one",
-)
+_ON_TRIAL = Use(reasons.BUCKET_ON_TRIAL, OtherUser.ON_TRIAL)
+_HOLDS_ENVIRONMENTS = Use(reasons.BUCKET_ENVIRONMENTS, OtherUser.CACHED_ENVIRONMENTS)
 
 _UNTIL_EMPTY = (reasons.BUCKET_ON_TRIAL, reasons.BUCKET_ENVIRONMENTS)
 

@@ -55,11 +55,9 @@ def evicted(case: PlanInput, live: Liveness) -> dict[ArchiveId, Why]:
         idle_ns = case.evidence.idle.get(archive.id)
         if after is not None and idle_ns is not None and idle_ns >= nanoseconds(after):
             days = idle_ns // (86_400 * NANOSECONDS)
-            reason = f"no environment or process has used it for {days} d, as far as was observed"
-            found[archive.id] = (reasons.WHEEL_UNUSED, reason)
+            found[archive.id] = (reasons.WHEEL_UNUSED, str(days))
         elif archive.id in case.over_budget:
-            reason = "not in use, and the cache is over prune.budget: least recently used first"
-            found[archive.id] = (reasons.WHEEL_OVER_BUDGET, reason)
+            found[archive.id] = (reasons.WHEEL_OVER_BUDGET, "")
     return _with_all_pointers(case, live, found)
 
 

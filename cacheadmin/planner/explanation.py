@@ -12,14 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind, archive_id, with_folders_above
-from cacheadmin.planner import reasons
+from cacheadmin.inventory.entries import EntryKind, archive_id, bucket_of, with_folders_above
 from cacheadmin.planner.advice import to_keep, to_let_go
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.chains import Chain, Chains, StepKind
 from cacheadmin.planner.liveness import mark
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import CacheEntry, all_entries, resolve_target
+from cacheadmin.planner.users import EntryUser, path_of
+from cacheadmin.planner.words import describe_user
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
@@ -141,11 +142,11 @@ def _entry_story(
     if removed:
         return EntryStory(entry, True, decision, (), "", (to_keep(entry.path),))
     uses = chains.uses(entry)
-    if not any(use.reason.id == decision.rule for use in uses):
-        who = ", ".join(decision.used_by)
-        uses.append(Use(reasons.REASONS[decision.rule], who, decision.reason))
+    if not any(use.reason is decision.why for use in uses):
+        user = decision.users[0] if decision.users else EntryUser(entry.path)
+        uses.append(Use(decision.why, user, decision.detail))
     leading = chains.leading_to(entry, decision)
-    advice = [to_let_go(use, entry.path) for use in uses]
+    advice = [to_let_go(use) for use in uses]
     return EntryStory(
         entry,
         False,
@@ -192,7 +193,8 @@ def _near_miss(
         return ""
     leading = [use for use in uses if use.reason.leads]
     if leading and len(leading) == len(uses):
-        buckets = join_some(sorted({use.who.partition("/")[0] for use in leading}))
+        pointers = {use.user.path for use in leading if isinstance(use.user, EntryUser)}
+        buckets = join_some(sorted({bucket_of(path) for path in pointers}))
         after = _unused_words(case)
         return f"no user uses it: only pointers in {', '.join(buckets)} keep it{after}"
     users = {chain.begins for chain in chains if not chain.leads and len(chain.steps) > 1}
@@ -266,14 +268,12 @@ def _others(
         uses = live.archives.get(archive_id(entry.path), [])
     else:
         uses = live.entries.get(entry.path, [])
+    own_paths = {path, own, *reached} - {None}
     return join_some(
         [
-            use.who
+            describe_user(use.user)
             for use in uses
-            if not use.reason.leads
-            and use.subject != path
-            and use.subject not in reached
-            and use.subject != own
+            if not use.reason.leads and path_of(use.user) not in own_paths
         ]
     )
 

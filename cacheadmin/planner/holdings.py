@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.inventory.entries import archive_id
 from cacheadmin.planner.explanation import reached_by
+from cacheadmin.planner.users import EntryUser, EnvironmentUser
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.planner.marks import Liveness
     from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.planner.users import User
 
 K = TypeVar("K", bound=Hashable)
 
@@ -79,12 +81,14 @@ class _Own:
             # Until it is known: environments in a cache may lead to each other.
             self._alone[path] = True
             self._alone[path] = all(
-                use.reason.leads
-                or use.subject in self._users
-                or (use.subject in self._reached and self.alone(use.subject))
-                for use in self._live.of(path)
+                use.reason.leads or self._is_own(use.user) for use in self._live.of(path)
             )
         return self._alone[path]
+
+    def _is_own(self, user: User) -> bool:
+        if isinstance(user, EnvironmentUser):
+            return user.path in self._users
+        return isinstance(user, EntryUser) and user.path in self._reached and self.alone(user.path)
 
     def is_led_to(self, path: str) -> bool:
         """Whether a pointer in the cache leads to an entry."""

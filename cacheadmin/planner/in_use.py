@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.planner import reasons
 from cacheadmin.planner.liveness import mark_uses
 from cacheadmin.planner.marks import Use
+from cacheadmin.planner.users import OtherUser
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def archives_in_use(case: PlanInput) -> ArchivesInUse:
 
 def _perhaps_running(case: PlanInput, hiding: list[Unseen]) -> Iterator[tuple[str, Use]]:
     if hiding:
-        use = Use(reasons.ENVIRONMENT_UNSEEN, "unseen processes", hiding[0].reason)
+        use = Use(reasons.ENVIRONMENT_UNSEEN, OtherUser.UNSEEN_PROCESSES, hiding[0].reason)
         paths = [environment.path for environment in case.inventory.environments]
         for path in (*paths, *(build.path for build in case.inventory.builds)):
             yield path, use

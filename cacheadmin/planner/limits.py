@@ -9,6 +9,7 @@ from cacheadmin.planner import reasons
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
 from cacheadmin.planner.unknown_releases import unknown_releases
+from cacheadmin.planner.words import describe_user
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import format_age
@@ -117,18 +118,19 @@ def _gaps(case: PlanInput) -> Iterator[Limit]:
 def _remembered(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     if not case.evidence.remembered:
         return
-    who = {
-        use.who
+    users = {
+        use.user
         for marks in (*live.archives.values(), *live.entries.values())
         for use in marks
         if use.reason is reasons.ARCHIVE_REMEMBERED
     }
-    if who:
+    if users:
+        named = ", ".join(join_some(sorted(map(describe_user, users))))
         yield Limit(
             "environments.missing",
             Verdict.LIMITED,
-            f"{format_count(len(who), 'environment')} {verb(len(who), 'is', 'are')} not to be "
-            "found on this host, what they linked is kept: " + ", ".join(join_some(sorted(who))),
+            f"{format_count(len(users), 'environment')} {verb(len(users), 'is', 'are')} not to be "
+            f"found on this host, what they linked is kept: {named}",
             "if they are gone for good: `cacheadmin venv remove`, or lower venvs.keep_missing",
         )
 

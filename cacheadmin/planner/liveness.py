@@ -35,8 +35,18 @@ from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptie
 from cacheadmin.planner.evicted import evicted, goes, unused_archives
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
-from cacheadmin.planner.reasons import UserKind
 from cacheadmin.planner.sources import retired_sources, unused_sources
+from cacheadmin.planner.users import (
+    EntryUser,
+    EnvironmentUser,
+    FileUser,
+    HiddenUser,
+    HostUser,
+    OtherUser,
+    PinUser,
+    ProcessUser,
+    RegisteredUser,
+)
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
 from cacheadmin.uv.releases import takes_cache_lock
 
@@ -116,80 +126,76 @@ def _mark_pinned_pointers(case: PlanInput, live: Liveness) -> None:
 
 
 def _mark_pinned(case: PlanInput, live: Liveness, entry: CacheEntry, pin: Pin) -> None:
-    use = Use(reasons.PINNED[entry.kind], f"pin of {case.user(pin.uid)}", pin_words(case, pin))
+    user = PinUser(case.user(pin.uid))
+    words = pin_words(case, pin)
     # Also what lies among archives and is none.
-    live.mark(entry.path, use)
+    live.mark(entry.path, Use(reasons.PINNED[entry.kind], user, words))
     if entry.kind is EntryKind.ARCHIVE:
         return
     # A pointer is pinned for what it leads to.
-    led = Use(reasons.PINNED[EntryKind.ARCHIVE], use.who, f"{use.words} ({entry.path})")
+    itself = Use(reasons.PINNED[EntryKind.ARCHIVE], user, words)
+    led = Use(reasons.PINNED[EntryKind.ARCHIVE], user, f"{words} ({entry.path})")
     for archive in entry.archives:
         # Not twice for one pin: that of a package names both.
-        if all(known.words != use.words for known in live.archives[archive]):
+        if itself not in live.archives[archive]:
             live.mark(archive_path(archive), led)
 
 
 def _mark_outside_environments(case: PlanInput, live: Liveness, *, with_users: bool) -> None:
     if not with_users:
         linked = frozenset().union(*(one.archives for one in case.outside_environments))
-        use = Use(reasons.ARCHIVE_LINKED, "environments", "an environment links to it")
+        use = Use(reasons.ARCHIVE_LINKED, OtherUser.ENVIRONMENTS)
         live.mark_archives(linked, use)
     for environment in case.outside_environments:
-        who = f"{environment.path} ({case.user(environment.uid)})"
-        use = Use(reasons.ARCHIVE_LINKED, who, "an environment links to it", environment.path)
+        user = EnvironmentUser(environment.path, case.user(environment.uid))
         if with_users:
-            live.mark_archives(environment.archives, use)
+            live.mark_archives(environment.archives, Use(reasons.ARCHIVE_LINKED, user))
         for entry in environment.entries:
-            words = "a project uses it as its environment"
-            live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, who, words, environment.path))
+            live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, user))
 
 
 def _outside_roots(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for path, environment in case.cached_environments.items():
-        claims = sorted(_CLAIMS.intersection(environment.sources))
+        claims = tuple(sorted(_CLAIMS.intersection(environment.sources)))
         if claims:
-            who = f"{environment.path} ({', '.join(claims)})"
-            words = "it is registered"
-            yield path, Use(reasons.ENVIRONMENT_REGISTERED, who, words, environment.path)
+            registered = RegisteredUser(environment.path, claims)
+            yield path, Use(reasons.ENVIRONMENT_REGISTERED, registered)
     for memory in _missing_but_remembered(case):
         age = format_age(memory.seen_ns, case.now_ns)
-        words = f"an environment not found on this host linked to it {age} ago"
-        who = f"{memory.path} ({case.user(memory.uid)})"
-        use = Use(reasons.ARCHIVE_REMEMBERED, who, words, memory.path)
+        user = EnvironmentUser(memory.path, case.user(memory.uid))
+        use = Use(reasons.ARCHIVE_REMEMBERED, user, age)
         for archive in memory.archives:
             yield archive_path(archive), use
         for entry in memory.entries:
             yield entry, use
     yield from _used_by_processes(case)
     for named in case.evidence.named:
-        who = f"{named.file} ({case.user(named.uid)})"
-        yield named.entry, Use(reasons.ENTRY_NAMED, who, "a file outside the cache names it")
+        file = FileUser(named.file, case.user(named.uid))
+        yield named.entry, Use(reasons.ENTRY_NAMED, file)
     for one in case.evidence.host_uses:
-        who = f"{one.who} on host {one.host}"
-        words = f"host {one.host} saw it in use {format_age(one.at_ns, case.now_ns)} ago"
-        yield one.entry, Use(reasons.HOST_OBSERVED, who, words)
+        age = format_age(one.at_ns, case.now_ns)
+        yield one.entry, Use(reasons.HOST_OBSERVED, HostUser(one.who, one.host), age)
     for entry, sprung_ns in case.evidence.sprung.items():
         age = format_age(sprung_ns, case.now_ns)
-        words = f"it was used {age} ago while it was on trial, by a user whom no source knows"
-        yield entry, Use(reasons.TRIAL_SPRUNG, "a user whom no source knows", words)
+        yield entry, Use(reasons.TRIAL_SPRUNG, OtherUser.TRIPWIRE, age)
     yield from _kept_by_policy(case)
 
 
 def _used_by_processes(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for process in case.evidence.processes:
-        who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
+        user = ProcessUser(process.pid, case.user(process.uid), process.command)
         for used in process.uses:
-            yield (
-                used.entry,
-                Use(reasons.PROCESS_RUNNING, who, f"a running process uses it ({used.through})"),
-            )
+            yield used.entry, Use(reasons.PROCESS_RUNNING, user, used.through)
 
 
 def _kept_by_policy(case: PlanInput) -> Iterator[tuple[str, Use]]:
     for stored in case.inventory.archives.values():
         pattern = matches(case.policy.prune.keep, stored.package, stored.version)
         if pattern is not None:
-            yield stored.path, Use(reasons.ARCHIVE_POLICY, "policy", f"prune.keep names {pattern}")
+            yield (
+                stored.path,
+                Use(reasons.ARCHIVE_POLICY, OtherUser.POLICY, f"prune.keep names {pattern}"),
+            )
 
 
 def _missing_but_remembered(case: PlanInput) -> Iterator[RememberedEnvironment]:
@@ -221,59 +227,54 @@ def _missing_but_remembered(case: PlanInput) -> Iterator[RememberedEnvironment]:
 def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
     for unseen in case.evidence.unseen:
         if case.keeps_everything(unseen):
-            words = f"{unseen.path} could not be read ({unseen.reason}) and could use any archive"
-            live.hidden_uses.append(Use(reasons.ARCHIVE_UNSEEN, unseen.path, words))
+            use = Use(reasons.ARCHIVE_UNSEEN, HiddenUser(unseen.path), unseen.reason)
+            live.hidden_uses.append(use)
     if case.gaps_keep:
         for gap in case.gaps:
             if not gap.id.startswith("unseen."):
-                live.hidden_uses.append(Use(reasons.ARCHIVE_GAP, gap.subject, gap.detail))
+                use = Use(reasons.ARCHIVE_GAP, HiddenUser(gap.subject), gap.detail)
+                live.hidden_uses.append(use)
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).
     for process in () if case.works_beside else case.lock_free_uv:
         release = f"uv {version}" if (version := uv_version(process)) else "a uv of unknown release"
-        who = f"process {process.pid} of {case.user(process.uid)}: {process.command}"
-        words = f"{release} is running and takes no cache lock: it may be about to use any archive"
-        live.hidden_uses.append(Use(reasons.ARCHIVE_LOCK_FREE_UV, who, words))
+        user = ProcessUser(process.pid, case.user(process.uid), process.command)
+        live.hidden_uses.append(Use(reasons.ARCHIVE_LOCK_FREE_UV, user, release))
     for bucket in case.inventory.buckets:
         strange = not case.is_known_kind(bucket.kind)
         if strange or (bucket.kind in _POINTING and not case.is_known(bucket)):
             what = "kind" if strange else "version"
-            words = (
-                f"{bucket.name} is of a {what} no known uv release writes and could name any "
-                "archive"
-            )
-            live.hidden_uses.append(Use(reasons.ARCHIVE_UNKNOWN_BUCKET, bucket.name, words))
+            use = Use(reasons.ARCHIVE_UNKNOWN_BUCKET, HiddenUser(bucket.name), what)
+            live.hidden_uses.append(use)
     for failure in case.inventory.unreadable:
         if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
-            words = f"{case.unread_words(failure)} and could name any archive"
-            live.hidden_uses.append(Use(reasons.ARCHIVE_UNREADABLE_POINTER, failure.path, words))
+            hidden = HiddenUser(failure.path)
+            words = case.unread_words(failure)
+            live.hidden_uses.append(Use(reasons.ARCHIVE_UNREADABLE_POINTER, hidden, words))
 
 
 def _mark_buckets(case: PlanInput, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
     in_use = {
         entry.partition("/")[0]
         for entry, uses in live.entries.items()
-        if any(use.reason.user is not UserKind.PIN for use in uses)
+        if not all(isinstance(use.user, PinUser) for use in uses)
     }
     unread = _unread_parts(case)
     for bucket in case.inventory.buckets:
         marks = live.buckets[bucket.name]
         if bucket.kind == "archive":
-            marks.append(Use(reasons.BUCKET_SHARED, "every uv release", "all releases share it"))
+            marks.append(Use(reasons.BUCKET_SHARED, OtherUser.EVERY_RELEASE))
         if not case.is_known(bucket):
-            words = "no known uv release writes it: teach it with `cacheadmin uv learn`"
-            marks.append(Use(reasons.BUCKET_UNKNOWN, "unknown uv release", words))
+            marks.append(Use(reasons.BUCKET_UNKNOWN, OtherUser.UNKNOWN_RELEASE))
         marks.extend(live.entries.get(bucket.name, ()))
         for need in needs.get(bucket.name, ()):
-            marks.append(Use(reasons.BUCKET_NEEDED, need.who, f"{need.who} {need.why}"))
+            marks.append(Use(reasons.BUCKET_NEEDED, need.user, need.why))
         if bucket.name in in_use:
-            marks.append(
-                Use(reasons.BUCKET_IN_USE, "cached environments", "an environment in it is in use")
-            )
+            marks.append(Use(reasons.BUCKET_IN_USE, OtherUser.CACHED_ENVIRONMENTS))
         if bucket.kind == "environments":
             marks.extend(live.hidden_uses)
         marks.extend(unread.get(bucket.name, ()))
         if case.policy.prune.buckets == "never":
-            marks.append(Use(reasons.BUCKET_POLICY, "policy", "prune.buckets is never"))
+            marks.append(Use(reasons.BUCKET_POLICY, OtherUser.POLICY))
         if not marks:
             marks.extend(held_until_empty(case, bucket))
 
@@ -284,8 +285,8 @@ def _unread_parts(case: PlanInput) -> dict[str, list[Use]]:
     for failure in case.inventory.unreadable:
         bucket = failure.path.partition("/")[0]
         if not failure.tells_who_writes and not found[bucket]:
-            words = f"{case.unread_words(failure)}: who writes there is unknown"
-            found[bucket].append(Use(reasons.BUCKET_UNREADABLE, failure.path, words))
+            hidden = HiddenUser(failure.path)
+            found[bucket].append(Use(reasons.BUCKET_UNREADABLE, hidden, case.unread_words(failure)))
     return found
 
 
@@ -296,7 +297,7 @@ def _mark_pointers(case: PlanInput, live: Liveness) -> None:
             continue
         if goes(pointer.archives, live.evicted):
             continue
-        use = Use(reasons.ARCHIVE_REFERENCED, pointer.path, f"{pointer.bucket} points to it")
+        use = Use(reasons.ARCHIVE_REFERENCED, EntryUser(pointer.path), pointer.bucket)
         for archive in pointer.archives:
             live.archives[archive].append(use)
         if not pointer.understood:
@@ -309,7 +310,7 @@ def _mark_pointers(case: PlanInput, live: Liveness) -> None:
             and revision.path not in live.occupied
         )
         if live.buckets[revision.bucket] and not superseded:
-            use = Use(reasons.ARCHIVE_REFERENCED, revision.path, f"{revision.bucket} points to it")
+            use = Use(reasons.ARCHIVE_REFERENCED, EntryUser(revision.path), revision.bucket)
             for archive in revision.archives.difference(live.evicted):
                 live.archives[archive].append(use)
     _mark_packages(case, live, unknown_packages)
@@ -324,9 +325,8 @@ def _mark_packages(
         return
     for archive in case.inventory.archives.values():
         if archive.package is None or archive.package in wanted:
-            name = archive.package or "this cache"
-            words = f"a pointer of {name} has a shape no known uv release writes and may name it"
-            live.archives[archive.id].append(Use(reasons.ARCHIVE_UNKNOWN_POINTER, name, words))
+            hidden = HiddenUser(archive.package or "this cache")
+            live.archives[archive.id].append(Use(reasons.ARCHIVE_UNKNOWN_POINTER, hidden))
 
 
 def _mark_young(case: PlanInput, live: Liveness) -> None:
@@ -339,10 +339,10 @@ def _mark_young(case: PlanInput, live: Liveness) -> None:
     )
     if case.lock_proves_absence and not lock_free:
         return
-    words = "it is under an hour old, and an installer on another host may be about to point to it"
+    use = Use(reasons.ARCHIVE_YOUNG, OtherUser.OTHER_HOSTS)
     for archive in case.inventory.archives.values():
         if case.now_ns - archive.mtime_ns < YOUNG_NS:
-            live.archives[archive.id].append(Use(reasons.ARCHIVE_YOUNG, "other hosts", words))
+            live.archives[archive.id].append(use)
 
 
 def _mark_idle_rules(case: PlanInput, live: Liveness) -> None:
@@ -367,9 +367,7 @@ def _follow_cached_environments(case: PlanInput, live: Liveness) -> None:
         visited.add(entry)
         for target in case.led_to(entry):
             if target != entry:
-                words = "a cached environment in use needs it"
-                use = Use(reasons.ARCHIVE_CACHED_ENVIRONMENT, entry, words, entry)
-                live.mark(target, use)
+                live.mark(target, Use(reasons.ARCHIVE_CACHED_ENVIRONMENT, EntryUser(entry)))
                 waiting.append(target)
     _mark_publishers(case, live)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Archive, ArchiveId
     from cacheadmin.planner.reasons import Reason, Why
+    from cacheadmin.planner.users import User
 
 # So many marks of one entry are compared one by one before a set is worth its memory.
 _FEW = 16
@@ -25,12 +26,10 @@ class Use:
 
     reason: Reason
     """What sort of reason it is."""
-    who: str
-    """The user, for people; two users may have the same words."""
-    words: str
-    """A sentence: what was found in this case."""
-    subject: str = ""
-    """The user, exactly: an environment's path or an entry of the cache; empty for others."""
+    user: User
+    """Who or what uses it."""
+    detail: str = ""
+    """What else was found in this case; ``reason.found`` is the sentence it belongs to."""
 
 
 @dataclass(slots=True)

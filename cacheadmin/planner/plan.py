@@ -11,12 +11,16 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from cacheadmin.planner.words import describe_finding, describe_user
+from cacheadmin.text.lists import with_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.inventory.entries import EntryKind
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.reasons import Reason
+    from cacheadmin.planner.users import User
 
 
 class Verdict(StrEnum):
@@ -39,16 +43,34 @@ class Decision:
     """The package's name; None where the entry has none, or it is unknown."""
     version: str | None
     """The package's version; None where unknown."""
-    rule: str
-    """Stable id of the rule that decided (``archive.unreferenced``)."""
-    reason: str
-    """A sentence that a person can check."""
-    used_by: tuple[str, ...] = ()
-    """Environments, processes or users that use it: at most a handful, then a count."""
+    why: Reason
+    """The reason that decided."""
+    detail: str = ""
+    """What was found in this case: ``why.found`` is the sentence it belongs to."""
+    users: tuple[User, ...] = ()
+    """The first few users, that of ``why`` before the others; empty for what is removed."""
+    more_users: int = 0
+    """How many there are beside these."""
     rests_on: str | None = None
     """``proof`` or ``absence`` for a removal (``planner.gaps``); None for what is kept."""
     even_in_use: bool = False
     """Whether it is removed although it is used: an admin ordered it (`evict`)."""
+
+    @property
+    def rule(self) -> str:
+        """The stable id of the reason that decided (``archive.unreferenced``)."""
+        return self.why.id
+
+    @property
+    def reason(self) -> str:
+        """A sentence that a person can check, made when it is asked for."""
+        return describe_finding(self.why, self.users[0] if self.users else None, self.detail)
+
+    @property
+    def used_by(self) -> tuple[str, ...]:
+        """The users in words, and a count of the others."""
+        words = tuple([describe_user(user) for user in self.users])
+        return with_count(words, self.more_users) if self.more_users else words
 
 
 @frozen

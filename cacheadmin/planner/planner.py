@@ -47,20 +47,17 @@ def make_plan(
             budget_unmet=budget.unmet,
         )
     live = mark(case, bucket_needs(case))
-    rulings = [ruling for rule in RULES for ruling in rule(case, live)]
+    decisions = [decision for rule in RULES for decision in rule(case, live)]
     found = tuple(limits(case, live))
     out_of_reach = unlinkable(policy, evidence)
     return Plan(
         verdict=_worst({limit.verdict for limit in found}),
         removals=tuple(
-            replace(
-                ruling.decision,
-                rests_on=rests_on(ruling.decision, policy, case.gaps, out_of_reach),
-            )
-            for ruling in rulings
-            if ruling.removal
+            replace(decision, rests_on=rests_on(decision, policy, case.gaps, out_of_reach))
+            for decision in decisions
+            if not decision.why.keeps
         ),
-        kept=tuple(ruling.decision for ruling in rulings if not ruling.removal),
+        kept=tuple(decision for decision in decisions if decision.why.keeps),
         limits=found,
         live=live,
         gaps=case.gaps,

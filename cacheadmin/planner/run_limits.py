@@ -50,9 +50,7 @@ def within(
     going = {decision.path for decision in without_dangling(chosen, inventory, evidence)}
     removals = tuple(decision for decision in plan.removals if decision.path in going)
     waiting = tuple(
-        replace(
-            decision, rule=reasons.LIMITS_RUN.id, reason="prune.limits leaves it to the next run"
-        )
+        replace(decision, why=reasons.LIMITS_RUN, detail="")
         for decision in plan.removals
         if decision.path not in going
     )

@@ -150,13 +150,9 @@ def _given_up(case: PlanInput, live: Liveness, path: str, *, is_git: bool) -> Wh
     idle_ns = case.evidence.idle.get(path)
     if after is not None and idle_ns is not None and idle_ns >= nanoseconds(after):
         days = idle_ns // (86_400 * NANOSECONDS)
-        return (reasons.GIT_UNUSED if is_git else reasons.REVISION_UNUSED), (
-            f"nothing built from it has been used for {days} d, as far as was observed"
-        )
+        return (reasons.GIT_UNUSED if is_git else reasons.REVISION_UNUSED), str(days)
     if path in case.sources_over_budget:
-        return (reasons.GIT_OVER_BUDGET if is_git else reasons.REVISION_OVER_BUDGET), (
-            "no user uses what was built from it, and the cache is over prune.budget"
-        )
+        return (reasons.GIT_OVER_BUDGET if is_git else reasons.REVISION_OVER_BUDGET), ""
     return None
 
 
@@ -176,9 +172,9 @@ def _parts_given_up(
             path,
             (
                 reasons.SOURCE_OVER_BUDGET,
-                "a wheel that is here was built from it, and the cache is over prune.budget"
+                "a wheel that is here was built from it"
                 if path in {f"{revision.path}/{name}" for name in revision.unpacked}
-                else "its archive is here, unpacked, and the cache is over prune.budget",
+                else "its archive is here, unpacked",
             ),
         )
 

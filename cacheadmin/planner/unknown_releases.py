@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import is_active
 from cacheadmin.planner.plan import Limit, Verdict
+from cacheadmin.planner.users import HiddenUser
 from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.lists import join_some
 
@@ -32,7 +33,8 @@ def learn_command(path: str = "PATH-OF-UV") -> str:
 def unknown_releases(case: PlanInput, live: Liveness) -> Iterator[Limit]:
     """Yield one limit for each unknown release that was seen, and one for all other buckets."""
     unknown = [bucket.name for bucket in case.inventory.buckets if not case.is_known(bucket)]
-    hiding = {name for name in unknown if any(use.who == name for use in live.hidden_uses)}
+    hidden = {use.user for use in live.hidden_uses}
+    hiding = {name for name in unknown if HiddenUser(name) in hidden}
     seen = _seen(case)
     explained: set[str] = set()
     for version, binaries in seen.items():

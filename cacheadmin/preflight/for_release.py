@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.plan import Verdict
+from cacheadmin.planner.words import describe_user
 from cacheadmin.preflight.checks import Check, CheckStatus
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.numbers import format_count
@@ -85,7 +86,10 @@ def _buckets(answer: SimulationAnswer) -> Iterator[Check]:
     if not gone:
         yield Check("uv.buckets", CheckStatus.PASS, title, "it would delete none of them")
         return
-    told = [f"{name} ({', '.join(join_some([n.who for n in needs[name]]))})" for name in gone]
+    told = [
+        f"{name} ({', '.join(join_some([describe_user(n.user) for n in needs[name]]))})"
+        for name in gone
+    ]
     yield Check(
         "uv.buckets",
         CheckStatus.WARN,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.planner.bucket_needs import bucket_needs, has_upgraded, is_active
 from cacheadmin.planner.release_traces import describe_version, releases_of_bucket, trace_takes_lock
+from cacheadmin.planner.users import OtherUser
+from cacheadmin.planner.words import describe_user
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.lists import join_some
@@ -68,9 +70,9 @@ def _upgrades(case: PlanInput, sizes: Mapping[str, Size]) -> list[dict[str, Any]
     """
     held: dict[str, list[str]] = {}
     for name, needs in bucket_needs(case).items():
-        holders = {need.who for need in needs}
-        if len(holders) == 1 and not holders & {"policy", "cache"}:
-            held.setdefault(holders.pop(), []).append(name)
+        holders = {need.user for need in needs}
+        if len(holders) == 1 and not isinstance(holder := holders.pop(), OtherUser):
+            held.setdefault(describe_user(holder), []).append(name)
     rows = [
         {
             "user": user,
@@ -133,7 +135,9 @@ def _buckets(case: PlanInput, sizes: Mapping[str, Size]) -> list[dict[str, Any]]
                 "bytes": None if size is None else size.allocated_bytes,
                 "files": None if size is None else size.files,
                 "status": bucket_status(case, bucket, needed=bucket.name in needs),
-                "needed_by": [f"{need.who}: {need.why}" for need in needs.get(bucket.name, ())],
+                "needed_by": [
+                    f"{describe_user(need.user)}: {need.why}" for need in needs.get(bucket.name, ())
+                ],
                 "releases": releases_of_bucket(case, bucket.name),
                 "last_write": None if newest is None else rfc3339(newest.written_ns),
                 "last_writer": None if newest is None else case.user(newest.uid),
@@ -170,7 +174,8 @@ def schemas_text(case: PlanInput, sizes: Mapping[str, Size]) -> str:
             row["status"],
             format_size(row["bytes"]) if row["bytes"] is not None else None,
             row["releases"],
-            "; ".join(join_some([need.who for need in needs.get(row["name"], ())])) or None,
+            "; ".join(join_some([describe_user(need.user) for need in needs.get(row["name"], ())]))
+            or None,
             row["last_writer"],
             row["last_write"],
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
 from cacheadmin.text.timestamps import format_age
 
 if TYPE_CHECKING:
@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Bucket
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
 
-def buckets(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def buckets(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on every bucket."""
     for bucket in case.inventory.buckets:
         uses = live.buckets[bucket.name]
@@ -25,14 +26,14 @@ def buckets(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.BUCKET, bucket.name, uses)
         else:
             yield remove(
-                EntryKind.BUCKET, bucket.name, reasons.BUCKET_UNNEEDED, _words(case, bucket)
+                EntryKind.BUCKET, bucket.name, reasons.BUCKET_UNNEEDED, _writer(case, bucket)
             )
 
 
-def _words(case: PlanInput, bucket: Bucket) -> str:
+def _writer(case: PlanInput, bucket: Bucket) -> str:
     if not bucket.writes:
-        return "no uv release in use has it, and nothing in it tells who wrote it"
+        return ", and nothing in it tells who wrote it"
     newest = bucket.writes[0]
     age = format_age(newest.written_ns, case.now_ns)
     writer = case.user(newest.uid)
-    return f"no uv release in use has it; last written {age} ago by {writer}"
+    return f"; last written {age} ago by {writer}"

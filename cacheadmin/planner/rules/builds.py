@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
+from cacheadmin.planner.users import AccountUser, OtherUser
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import Build
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
 
-def builds(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def builds(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on every build and temporary folder outside buckets that go."""
     for build in case.inventory.builds:
         bucket = build.path.partition("/")[0]
@@ -33,20 +35,16 @@ def builds(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.BUILD, build.path, uses)
         else:
             age = format_age(build.changed_ns, case.now_ns)
-            words = f"left behind, unchanged for {age}, and no process is in it"
-            yield remove(EntryKind.BUILD, build.path, reasons.BUILD_ABANDONED, words)
+            yield remove(EntryKind.BUILD, build.path, reasons.BUILD_ABANDONED, age)
 
 
 def _uses(case: PlanInput, live: Liveness, build: Build) -> list[Use]:
     uses = list(live.entries.get(build.path, ()))
     age = format_age(build.changed_ns, case.now_ns)
     if case.now_ns - build.changed_ns < nanoseconds(case.policy.prune.builds.after):
-        uses.append(Use(reasons.BUILD_RECENT, case.user(build.uid), f"it was changed {age} ago"))
+        uses.append(Use(reasons.BUILD_RECENT, AccountUser(case.user(build.uid)), age))
     if any(unseen.what == "process" for unseen in case.evidence.unseen):
-        uses.append(
-            Use(reasons.BUILD_UNSEEN, "unseen processes", "not all processes could be looked at")
-        )
+        uses.append(Use(reasons.BUILD_UNSEEN, OtherUser.UNSEEN_PROCESSES))
     if not case.lock_proves_absence:
-        words = "processes of other hosts can't be seen, and locks don't reach them"
-        uses.append(Use(reasons.BUILD_OTHER_HOSTS, "other hosts", words))
+        uses.append(Use(reasons.BUILD_OTHER_HOSTS, OtherUser.OTHER_HOSTS))
     return uses

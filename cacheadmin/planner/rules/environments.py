@@ -8,7 +8,8 @@ from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.cached_environments import cached_name
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
+from cacheadmin.planner.users import OtherUser
 from cacheadmin.text.timestamps import format_age
 from cacheadmin.uv.layout import trial_name
 
@@ -17,17 +18,13 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import CachedEnvironment
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
-_UNTRIABLE = Use(
-    reasons.ENVIRONMENT_NO_TRIAL,
-    "users no user saw",
-    "its name is too long for a trial: it is removed where no user can be overlooked "
-    "(venvs.complete, and no gap)",
-)
+_UNTRIABLE = Use(reasons.ENVIRONMENT_NO_TRIAL, OtherUser.UNSEEN_USERS)
 
 
-def environments(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def environments(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on the environments in buckets that stay."""
     for environment in case.inventory.environments:
         if not live.buckets[environment.bucket]:
@@ -42,12 +39,11 @@ def environments(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.ENVIRONMENT, environment.path, uses, package=name, version=version)
         else:
             age = format_age(environment.changed_ns, case.now_ns)
-            words = f"no process or project uses it, unchanged for {age}"
             yield remove(
                 EntryKind.ENVIRONMENT,
                 environment.path,
                 reasons.ENVIRONMENT_IDLE,
-                words,
+                age,
                 package=name,
                 version=version,
             )

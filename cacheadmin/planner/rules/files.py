@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
+from cacheadmin.planner.users import AccountUser, OtherUser
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
     from cacheadmin.inventory.entries import LooseFile
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
 
-def files(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def files(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on every content that nothing shares, outside buckets that go."""
     for file in case.inventory.loose_files:
         bucket = file.path.partition("/")[0]
@@ -37,20 +39,16 @@ def files(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
             yield keep(EntryKind.FILE, file.path, uses)
         else:
             age = format_age(file.changed_ns, case.now_ns)
-            words = f"no archive and no environment has shared it for {age}"
-            yield remove(EntryKind.FILE, file.path, reasons.FILE_UNSHARED, words)
+            yield remove(EntryKind.FILE, file.path, reasons.FILE_UNSHARED, age)
 
 
 def _uses(case: PlanInput, live: Liveness, file: LooseFile) -> list[Use]:
     uses = list(live.entries.get(file.path, ()))
     age = format_age(file.changed_ns, case.now_ns)
     if case.now_ns - file.changed_ns < nanoseconds(case.policy.prune.builds.after):
-        words = f"it was stored, or lost its last sharer, {age} ago"
-        uses.append(Use(reasons.FILE_RECENT, case.user(file.uid), words))
+        uses.append(Use(reasons.FILE_RECENT, AccountUser(case.user(file.uid)), age))
     if case.works_beside or case.lock_free_uv:
-        words = "a uv that is not kept out by the lock may be about to link it"
-        uses.append(Use(reasons.FILE_BESIDE, "running uv", words))
+        uses.append(Use(reasons.FILE_BESIDE, OtherUser.RUNNING_UV))
     if not case.lock_proves_absence:
-        words = "an install on another host may be about to link it, and locks don't reach there"
-        uses.append(Use(reasons.FILE_OTHER_HOSTS, "other hosts", words))
+        uses.append(Use(reasons.FILE_OTHER_HOSTS, OtherUser.OTHER_HOSTS))
     return uses

@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.plan import Decision
 from cacheadmin.planner.plan_input import PlanInput
-from cacheadmin.text.lists import join_some
-from cacheadmin.values import frozen
+from cacheadmin.text.lists import first_few
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import EntryKind
     from cacheadmin.planner.reasons import Reason
 
 
-@frozen
-class Ruling:
-    """One decision, and whether it is a removal."""
-
-    removal: bool
-    """Whether the entry is removed; else it is kept."""
-    decision: Decision
-    """The entry, the rule and the reason."""
-
-
-Rule = Callable[[PlanInput, Liveness], Iterator[Ruling]]
+Rule = Callable[[PlanInput, Liveness], Iterator[Decision]]
 
 
 def keep(
@@ -36,23 +25,21 @@ def keep(
     *,
     package: str | None = None,
     version: str | None = None,
-) -> Ruling:
-    """Keep an entry for the first of ``uses``, naming all users."""
+) -> Decision:
+    """Keep an entry for the first of ``uses``, naming the users of all."""
     first = uses[0]
-    users = join_some([use.who for use in uses])
-    return Ruling(
-        False, Decision(kind, path, package, version, first.reason.id, first.words, users)
-    )
+    users, more = ((first.user,), 0) if len(uses) == 1 else first_few([use.user for use in uses])
+    return Decision(kind, path, package, version, first.reason, first.detail, users, more)
 
 
 def remove(
     kind: EntryKind,
     path: str,
     reason: Reason,
-    words: str,
+    detail: str = "",
     *,
     package: str | None = None,
     version: str | None = None,
-) -> Ruling:
-    """Remove an entry."""
-    return Ruling(True, Decision(kind, path, package, version, reason.id, words))
+) -> Decision:
+    """Remove an entry; ``detail`` is what ``reason.found`` leaves open."""
+    return Decision(kind, path, package, version, reason, detail)

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
+from cacheadmin.planner.users import EntryUser, OtherUser, ProcessUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.inventory.entries import SourceRevision
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
 
-def revisions(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def revisions(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on the revisions in buckets that stay."""
     named: set[str] = set()
     for revision in case.inventory.revisions:
@@ -46,58 +48,56 @@ def revisions(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
                 EntryKind.REVISION,
                 revision.path,
                 reasons.REVISION_SUPERSEDED,
-                "a newer revision of the same source has taken its place",
                 package=revision.package,
                 version=revision.version,
             )
 
 
-def _whole(revision: SourceRevision, live: Liveness, named: set[str]) -> Iterator[Ruling]:
+def _whole(revision: SourceRevision, live: Liveness, named: set[str]) -> Iterator[Decision]:
     """Remove a revision and, before it, what makes uv find it: then uv makes another.
 
     ``named`` are the files removed so far: two revisions may share them.
     """
-    reason, words = live.retired_sources[revision.path]
+    reason, detail = live.retired_sources[revision.path]
     package, version = revision.package, revision.version
     for path in revision.file_paths:
         if path not in named:
             named.add(path)
-            yield remove(EntryKind.WHEEL, path, reason, words, package=package, version=version)
-    yield remove(EntryKind.REVISION, revision.path, reason, words, package=package, version=version)
+            yield remove(EntryKind.WHEEL, path, reason, detail, package=package, version=version)
+    yield remove(
+        EntryKind.REVISION, revision.path, reason, detail, package=package, version=version
+    )
 
 
-def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Ruling]:
+def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Decision]:
     """Remove parts of a revision that stays."""
     package, version = revision.package, revision.version
     for path in revision.parts:
         if path in live.retired_sources:
-            reason, words = live.retired_sources[path]
-            yield remove(EntryKind.SOURCE, path, reason, words, package=package, version=version)
+            reason, detail = live.retired_sources[path]
+            yield remove(EntryKind.SOURCE, path, reason, detail, package=package, version=version)
 
 
 def _uses(case: PlanInput, live: Liveness, revision: SourceRevision) -> list[Use]:
     if not case.is_known_bucket(revision.bucket):
-        words = "its bucket belongs to no known uv release: what lies in it is not judged"
-        return [Use(reasons.REVISION_UNKNOWN_BUCKET, revision.bucket, words)]
+        return [Use(reasons.REVISION_UNKNOWN_BUCKET, EntryUser(revision.bucket))]
     if revision.current is not False:
         return live.within(revision.path) or [_why_current(revision)]
     if not case.policy.prune.revisions:
-        return [Use(reasons.REVISION_POLICY, "policy", "prune.revisions is false")]
+        return [Use(reasons.REVISION_POLICY, OtherUser.POLICY)]
     if case.lock_free_uv and not case.works_beside:
         # A build that began before the newer revision came works on in here.
         process = case.lock_free_uv[0]
-        who = f"process {process.pid} of {case.user(process.uid)}"
-        return [
-            Use(reasons.REVISION_LOCK_FREE_UV, who, "a uv that takes no lock may be building in it")
-        ]
+        user = ProcessUser(process.pid, case.user(process.uid))
+        return [Use(reasons.REVISION_LOCK_FREE_UV, user)]
     return live.within(revision.path)
 
 
 def _why_current(revision: SourceRevision) -> Use:
+    bucket = EntryUser(revision.bucket)
     if not revision.understood:
-        words = "the revision file beside it can't be understood"
-        return Use(reasons.REVISION_UNNAMED, revision.bucket, words)
+        detail = "the revision file beside it can't be understood"
+        return Use(reasons.REVISION_UNNAMED, bucket, detail)
     if revision.current is None and not revision.found_by_name:
-        words = "no revision file says which is current"
-        return Use(reasons.REVISION_UNNAMED, revision.bucket, words)
-    return Use(reasons.REVISION_CURRENT, revision.bucket, "it is the current revision")
+        return Use(reasons.REVISION_UNNAMED, bucket, "no revision file says which is current")
+    return Use(reasons.REVISION_CURRENT, bucket)

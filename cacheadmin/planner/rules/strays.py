@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
-from cacheadmin.planner.rules.interface import Ruling, keep, remove
+from cacheadmin.planner.rules.interface import keep, remove
+from cacheadmin.planner.users import AccountUser
 from cacheadmin.text.timestamps import format_age, nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cacheadmin.planner.marks import Liveness
+    from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
 
 
-def strays(case: PlanInput, live: Liveness) -> Iterator[Ruling]:
+def strays(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on everything that no uv release puts there."""
     for stray in case.inventory.strays:
         bucket = stray.path.partition("/")[0]
         if "/" in stray.path and not live.buckets.get(bucket):
             continue
         age = format_age(stray.changed_ns, case.now_ns)
-        owner = case.user(stray.uid)
+        owner = AccountUser(case.user(stray.uid))
         young = case.now_ns - stray.changed_ns < nanoseconds(case.policy.prune.builds.after)
         uses = list(live.of(stray.path))
         if not stray.removable:
-            uses.append(
-                Use(reasons.STRAY_UNKNOWN, owner, f"{stray.what}: not uv's, so not ours to remove")
-            )
+            uses.append(Use(reasons.STRAY_UNKNOWN, owner, stray.what))
         elif not _lock_excludes_makers(case) and young:
-            uses.append(Use(reasons.STRAY_RECENT, owner, f"{stray.what}, changed {age} ago"))
+            uses.append(Use(reasons.STRAY_RECENT, owner, f"{stray.what}, changed {age}"))
         if uses:
             yield keep(EntryKind.STRAY, stray.path, uses)
         else:
-            words = f"{stray.what}, unchanged for {age}"
-            yield remove(EntryKind.STRAY, stray.path, reasons.STRAY_RUBBISH, words)
+            detail = f"{stray.what}, unchanged for {age}"
+            yield remove(EntryKind.STRAY, stray.path, reasons.STRAY_RUBBISH, detail)
 
 
 def _lock_excludes_makers(case: PlanInput) -> bool:

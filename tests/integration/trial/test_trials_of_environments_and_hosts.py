@@ -15,6 +15,7 @@ from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.inventory.reader import read_inventory
 from cacheadmin.planner.plan import Decision
+from cacheadmin.planner.reasons import BUCKET_UNNEEDED
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.on_trial import divide_removals
 from cacheadmin.simulate.simulation import simulate_prune
@@ -192,9 +193,8 @@ def test_a_bucket_with_tripwires_stays_until_their_trials_are_over(tmp_path: Pat
                 )
                 path.chmod(0o644)
                 policy = load_policy(str(path), insecure=True).policy
-                bucket = Decision(
-                    EntryKind.BUCKET, "environments-v2", None, None, "", "", rests_on=rests_on
-                )
+                name, why = "environments-v2", BUCKET_UNNEEDED
+                bucket = Decision(EntryKind.BUCKET, name, None, None, why, rests_on=rests_on)
                 divided = divide_removals(policy, inventory, [bucket])
                 assert divided.removals == ()
                 assert "tripwires" in dict(divided.staying)["environments-v2"]

@@ -28,6 +28,7 @@ from cacheadmin.inventory.entries import (
 from cacheadmin.planner import grace
 from cacheadmin.planner.grace import Mark, Period, UvAtWork, divide, marks, remaining
 from cacheadmin.planner.plan import Decision
+from cacheadmin.planner.reasons import ARCHIVE_UNREFERENCED, BUCKET_UNNEEDED
 
 NEEDED, OLD = "wheels-v6", "wheels-v1"
 RUNS = 3
@@ -186,11 +187,11 @@ def removals_of(world: World) -> tuple[Decision, ...]:
     old_runs = any(one.at_work and "look in old" in one.script for one in world.processes)
     found = []
     if OLD in dict(world.pointers) and not old_runs:
-        found.append(Decision(EntryKind.BUCKET, OLD, None, None, "bucket.unneeded", ""))
+        found.append(Decision(EntryKind.BUCKET, OLD, None, None, BUCKET_UNNEEDED))
     pointing = {NEEDED} | ({OLD} if old_runs else set())
     alive = world.links | {world.pointed_by(bucket) for bucket in pointing}
     found += [
-        Decision(EntryKind.ARCHIVE, f"archive-v0/{name}", "six", "1", "archive.unreferenced", "")
+        Decision(EntryKind.ARCHIVE, f"archive-v0/{name}", "six", "1", ARCHIVE_UNREFERENCED)
         for name in sorted(world.archives - alive)
     ]
     return tuple(found)

@@ -6,11 +6,27 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import cacheadmin
 from cacheadmin.planner import reasons
 from cacheadmin.planner.advice import to_let_go
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.reasons import REASONS, Reason
+from cacheadmin.planner.users import (
+    AccountUser,
+    EntryUser,
+    EnvironmentUser,
+    FileUser,
+    HiddenUser,
+    HostUser,
+    OtherUser,
+    PinUser,
+    ProcessUser,
+    RegisteredUser,
+    User,
+)
+from cacheadmin.planner.words import describe_finding, describe_user
 
 PACKAGE = Path(cacheadmin.__file__).parent
 
@@ -49,5 +65,45 @@ def test_each_is_a_sentence_and_what_keeps_can_be_changed() -> None:
 
 
 def test_a_user_with_braces_is_named_as_written() -> None:
-    use = Use(reasons.ARCHIVE_LINKED, "/home/ana/{who}/{0} (ana)", "an environment links to it")
-    assert to_let_go(use, "archive-v0/x").startswith("/home/ana/{who}/{0} (ana) would have to go")
+    use = Use(reasons.ARCHIVE_LINKED, EnvironmentUser("/home/ana/{who}/{0}", "ana"))
+    assert to_let_go(use).startswith("/home/ana/{who}/{0} (ana) would have to go")
+
+
+def test_an_account_that_is_called_policy_or_cache_is_an_account() -> None:
+    for name in ("policy", "cache"):
+        use = Use(reasons.BUCKET_NEEDED, AccountUser(name), "uses uv 0.5.10")
+        assert to_let_go(use).startswith(f"{name} would have to use another release")
+    assert "uv.keep" in to_let_go(Use(reasons.BUCKET_NEEDED, OtherUser.POLICY, "names it"))
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        (EnvironmentUser("/home/ana/proj (copy)", "ana"), "/home/ana/proj (copy) (ana)"),
+        (RegisteredUser("/c/environments-v2/a", ("include",)), "/c/environments-v2/a (include)"),
+        (ProcessUser(7, "ana", "uv pip list"), "process 7 of ana: uv pip list"),
+        (ProcessUser(7, "ana"), "process 7 of ana"),
+        (PinUser("ana"), "pin of ana"),
+        (AccountUser("ana"), "ana"),
+        (FileUser("/etc/crontab", "root"), "/etc/crontab (root)"),
+        (HostUser("/home/ana/.venv", "node3"), "/home/ana/.venv on host node3"),
+        (EntryUser("wheels-v5"), "wheels-v5"),
+        (HiddenUser("/home/eve"), "/home/eve"),
+        (OtherUser.TRIPWIRE, "a user whom no source knows"),
+    ],
+)
+def test_each_sort_of_user_has_its_words(user: User, words: str) -> None:
+    assert describe_user(user) == words
+
+
+def test_what_people_read_makes_no_two_users_one() -> None:
+    alike = [AccountUser("wheels-v5"), EntryUser("wheels-v5"), HiddenUser("wheels-v5")]
+    assert len({describe_user(user) for user in alike}) == 1
+    assert len(set(alike)) == 3
+
+
+def test_a_detail_with_braces_stands_in_the_sentence_as_written() -> None:
+    found = describe_finding(reasons.STRAY_UNKNOWN, AccountUser("ana"), "{who}{detail}")
+    assert found.startswith("{who}{detail}: ")
+    user = HiddenUser("/home/{detail}/{user.place}")
+    assert describe_finding(reasons.ARCHIVE_UNSEEN, user, "x").startswith(f"{user.place} could not")
