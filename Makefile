@@ -13,10 +13,10 @@ PYTEST := $(BIN)/python -m pytest
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
-.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults power-cuts fuzz stories mutation proof bench demo man-check completions schemas deb rpm wheelhouse dist advisories clean
+.PHONY: help dev lint format test test-long test-nfs test-nfs-smoke test-pythons soak faults power-cuts fuzz stories mutation proof bench demo man-check completions schemas manual-rules deb rpm wheelhouse dist advisories clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: $(VENV)/.ready ## build the development environment .venv-dev
 
@@ -116,6 +116,9 @@ completions: dev ## write the completion files of bash, zsh and fish anew
 
 schemas: dev ## write the JSON Schemas of policies and documents anew
 	$(BIN)/python -m cacheadmin.cli.schema_files docs/schemas
+
+manual-rules: dev ## write PLAN RULES of cacheadmin(7) from the table of reasons
+	$(BIN)/python -m cacheadmin.report.manual_rules man/cacheadmin.7
 
 deb: dev ## build a Debian package in dist, for the Python of this system
 	$(BIN)/python docs/operations/debian/build.py dist

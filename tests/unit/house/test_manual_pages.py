@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from cacheadmin.errors import ExitCode
+from cacheadmin.planner.reasons import REASONS, Reason
+from cacheadmin.report.manual_rules import with_plan_rules
 from tests.support.uv_releases import REPOSITORY
 
 MANUAL = REPOSITORY / "man" / "cacheadmin.1"
@@ -135,9 +137,16 @@ def test_a_page_has_each_section_once_and_names_all_the_others(page: Path) -> No
         assert f"{name} ({number})" in see_also, name
 
 
-def test_the_manual_says_of_every_plan_rule_what_the_table_says() -> None:
-    from cacheadmin.planner.reasons import REASONS
+def test_plan_rules_of_the_manual_are_as_make_manual_rules_writes_them() -> None:
+    page = MANUAL.with_name("cacheadmin.7").read_text(encoding="utf-8")
+    assert with_plan_rules(page, REASONS.values()) == page
+    one = Reason("wheel.new", False, ".tmp-x isn't \\ any more.", "", "")
+    assert '.BR wheel.new " (remove)"\n\\&.tmp\\-x isn\\(aqt \\e any' in with_plan_rules(
+        page, [one]
+    )
 
+
+def test_the_manual_says_of_every_plan_rule_what_the_table_says() -> None:
     text = (MANUAL.with_name("cacheadmin.7")).read_text(encoding="utf-8")
     listed = text.partition('.\\" BEGIN PLAN RULES')[2].partition('.\\" END PLAN RULES')[0]
     found = {}
