@@ -7,7 +7,7 @@ import re
 
 from cacheadmin.values import frozen
 
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
+_ESCAPE = re.compile(rb"\\([0-3][0-7]{2})")
 _MOUNT_ID = re.compile(rb"^mnt_id:\s*(\d+)$", re.MULTILINE)
 
 # Filesystems that other hosts may write to.

@@ -370,32 +370,31 @@ class Trials:
         waited for; while it goes on, nothing ends.
         """
         done = Ended()
-        away = []
-        with prunes_kept_out(self.cache, lock_seconds) as alone:
-            if not alone:
-                done.stuck += [(entry, "another prune has the cache's lock") for entry in entries]
-                return done
-            for entry in entries:
+        left: list[str] = []
+        try:
+            with prunes_kept_out(self.cache, lock_seconds) as alone:
+                if not alone:
+                    why = "another prune has the cache's lock"
+                    done.stuck += [(entry, why) for entry in entries]
+                    return done
+                for entry in entries:
+                    self._require_turn()
+                    left.append(entry)
+                    if problem := self.tripwires.take_away(entry):
+                        done.stuck.append((left.pop(), problem))
+            if left:
+                time.sleep(wait_seconds)
+            while left:
+                self._end_one(left[0], done)
+                del left[0]
+        except BaseException:
+            # Nothing leads to these, and it may be long until the next look. Whose turn is over
+            # may not touch them, and raises that.
+            if left:
                 self._require_turn()
-                problem = self.tripwires.take_away(entry)
-                if problem:
-                    done.stuck.append((entry, problem))
-                else:
-                    away.append(entry)
-        if away:
-            time.sleep(wait_seconds)
-        for entry in away:
-            if not self.tripwires.stayed_silent(entry):
-                done.came_back.append(entry)
-                continue
-            self._require_turn()
-            try:
-                self.tripwires.condemn(entry)
-            except OSError as error:
-                done.stuck.append((entry, error.strerror or type(error).__name__))
-                self.tripwires.put_back(entry)
-            else:
-                done.deleted.append(self.ledger.trials.get(entry, Trial(entry, "", 0, 0)))
+            for entry in left:
+                self.tripwires.restore_way(entry)
+            raise
         self.ledger = self.ledger.without([one.entry for one in done.deleted])
         if done.came_back:
             moment_ns = time.time_ns()
@@ -411,6 +410,20 @@ class Trials:
         self._try_write()
         done.removed = self.tripwires.delete_condemned()
         return done
+
+    def _end_one(self, entry: str, done: Ended) -> None:
+        """Take the second step of the end of one entry."""
+        if not self.tripwires.stayed_silent(entry):
+            done.came_back.append(entry)
+            return
+        self._require_turn()
+        try:
+            self.tripwires.condemn(entry)
+        except OSError as error:
+            done.stuck.append((entry, error.strerror or type(error).__name__))
+            self.tripwires.put_back(entry)
+        else:
+            done.deleted.append(self.ledger.trials.get(entry, Trial(entry, "", 0, 0)))
 
     # What these are made of
 

@@ -397,16 +397,26 @@ class Tripwires:
         except FileNotFoundError:
             return "its tripwire was taken away"
         except OSError as error:
+            self.restore_way(entry)
             return error.strerror or type(error).__name__
         return ""
 
+    def restore_way(self, entry: str) -> None:
+        """Put an entry back where the first step has left nothing at its place."""
+        with contextlib.suppress(OSError):
+            if self._at_origin(entry) is None:
+                self.put_back(entry)
+
     def stayed_silent(self, entry: str) -> bool:
-        """Whether no process came in before the first step; look once the wait is over."""
+        """Whether no process came in before the first step; look once the wait is over.
+
+        What can't be looked at was not silent.
+        """
         try:
             name = f"{_ENDING}{self._place(entry)}"
             ask_server(name, self.folder.fd)
             status = os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False)
-        except FileNotFoundError:
+        except OSError:
             return False
         return status.st_atime_ns == PAST_NS
 

@@ -80,6 +80,20 @@ def test_some_places_that_cant_be_read_keep_what_they_could_use(open_folder: Pat
 
 
 @pytest.mark.long
+def test_a_trial_whose_end_cant_be_looked_at_is_not_over(open_folder: Path) -> None:
+    import_everything()
+    site = SmallSite.build(open_folder)
+    faults = Faults(site, commands()["prune-ends-trials"])
+    looks = [
+        call
+        for call in faults.calls()
+        if call.name in ("newfstatat", "statx") and "/.ending-" in call.paths[0]
+    ]
+    assert len(looks) > 2
+    assert [one for call in looks[:6] for one in faults.attempt(call, errno.EIO).wrong] == []
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("place", ["tree/project-e2/.venv"])
 def test_what_an_unreadable_place_could_name_is_kept(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -266,6 +267,24 @@ def test_no_name_goes_while_a_prune_of_uv_lists_them(quick_folder: Path) -> None
         site.watch()
         left = {name for name in os.listdir(site.path / "archive-v0") if name not in ENTRY}
         assert left == {"cacheadmin.trial"}, "decoys go with the next look"
+
+
+def test_an_end_that_is_interrupted_between_its_steps_gives_the_entry_back(
+    quick_folder: Path,
+) -> None:
+    """Ctrl-C, or a signal of a service manager, while it waits."""
+    lay_out(quick_folder)
+    with opened_site(quick_folder) as site:
+        site.put_on_trial(since_ns=time.time_ns() - 31 * DAY_NS)
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            site.trials.end([ENTRY], 60)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        assert (site.path / ENTRY / "pkg").is_dir()
+        site.watch()
+        assert site.trials.entries() == []
+        site.use()
 
 
 def test_without_the_second_look_somebody_would_lose_it(
