@@ -160,7 +160,7 @@ class SiteOverTime(RuleBasedStateMachine):
             [{**row, "reason": _AGE.sub("AGE", row["reason"])} for row in self._plan()["removals"]]
             for _ in range(2)
         )
-        assert first == second
+        assert first == second, [one for pair in zip(first, second, strict=False) for one in pair]
 
     @rule()
     def prune_and_again(self) -> None:
@@ -168,13 +168,15 @@ class SiteOverTime(RuleBasedStateMachine):
         done = self.runner("prune", self.policy, "--format", "json", code=DONE).json
         removed = {row["path"] for row in done["removals"]}
         # The last look may find a use that the plan could not know: then it says so.
-        assert removed <= planned
-        assert planned - removed <= {row["path"] for row in done["dropped"]}
+        assert removed <= planned, (removed - planned, done)
+        said = {row["path"] for row in done["dropped"]}
+        assert planned - removed <= said, (planned - removed, done)
         before = self._facts()
         again = self.runner("prune", self.policy, "--format", "json", code=DONE).json
         # What was on trial and came back is used; nothing else differs.
         assert again["removals"] == []
-        assert {path: one for path, one in self._facts().items() if path in before} == before
+        after = {path: one for path, one in self._facts().items() if path in before}
+        assert after == before, _changed(before, after)
 
     @rule()
     def prune_and_restore(self) -> None:
@@ -187,7 +189,8 @@ class SiteOverTime(RuleBasedStateMachine):
         if done["run_id"] is None:
             return
         self.runner("runs", "restore", self.policy, done["run_id"], code=DONE)
-        assert self._facts() == before
+        after = self._facts()
+        assert after == before, (_changed(before, after), done)
 
     @rule(part=st.sampled_from(("state", "ledger", "decoys", "cacheadmin")))
     def lose(self, part: str) -> None:
@@ -325,6 +328,16 @@ class SiteOverTime(RuleBasedStateMachine):
             for path, one in tree_snapshot(self.cache).items()
             if path != "." and not any(word in f"/{path}" for word in OURS) and path != ".lock"
         }
+
+
+def _changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what differs: without pytest an assertion says nothing of it."""
+    paths = before.keys() | after.keys()
+    return {
+        path: (before.get(path), after.get(path))
+        for path in sorted(paths)
+        if before.get(path) != after.get(path)
+    }
 
 
 def _paths(plan: Any) -> set[str]:
