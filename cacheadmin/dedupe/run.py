@@ -25,6 +25,8 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.dedupe.duplicates import Copies
+    from cacheadmin.evidence.facts import Evidence
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.readers import Reply
     from cacheadmin.snapshot.snapshot import Progress, Snapshot
 
@@ -97,7 +99,7 @@ def dedupe(
         in_parts=True,
         whose=lambda copies: owner_below(cache.fd, copies.archives[0]),
     )
-    with _readers(snapshot, dry_run=dry_run) as readers:
+    with _readers(snapshot.cache, snapshot.readers, dry_run=dry_run) as readers:
         result = Shared()
         for first in range(0, len(every), _BATCH):
             if progress is not None:
@@ -108,14 +110,14 @@ def dedupe(
 
 
 @contextmanager
-def _readers(snapshot: Snapshot, *, dry_run: bool) -> Iterator[Readers]:
+def _readers(cache: OpenCache, readers: Readers, *, dry_run: bool) -> Iterator[Readers]:
     """Have readers that may do what is asked."""
     if dry_run:
-        yield snapshot.readers
+        yield readers
         return
     os.nice(_NICE)
     # One at a time: it is no help to read more from a disk that others work with.
-    limits, keep = snapshot.readers.limits, (snapshot.cache.fd,)
+    limits, keep = readers.limits, (cache.fd,)
     with Readers(limits, keep=keep, workers=1, shares=True) as sharing:
         yield sharing
 
@@ -177,16 +179,16 @@ def _add(reply: Reply[Copies, Done], result: Shared, snapshot: Snapshot) -> None
         elif done.found is ShareResult.DIFFERENT:
             result.different += 1
         elif done.found is ShareResult.UNSUPPORTED and not result.files:
-            raise _refused(snapshot)
+            raise _refused(snapshot.cache, snapshot.evidence)
         else:
             result.failed.append((first, done.reason))
     if reply.failed is not None:
         result.failed.append((first, reply.failed.reason))
 
 
-def _refused(snapshot: Snapshot) -> Refused:
-    kind = snapshot.evidence.filesystem.kind
+def _refused(cache: OpenCache, evidence: Evidence) -> Refused:
+    kind = evidence.filesystem.kind
     return Refused(
-        f"{snapshot.cache.identity.path} is on {kind}, where files can't share blocks",
+        f"{cache.identity.path} is on {kind}, where files can't share blocks",
         hint="put the cache on xfs or btrfs; nothing was changed",
     )

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cacheadmin.doctor.damage import Damaged, Examination
     from cacheadmin.evidence.facts import Environment, Gap
     from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.policy.loaded import LoadedPolicy
+    from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.snapshot import Progress, Snapshot
 
 
@@ -107,7 +110,9 @@ def diagnose(snapshot: Snapshot, progress: Progress | None = None) -> Checkup:
     for environment, answer in look_at_all(snapshot, here, progress, misleading=misleading):
         if isinstance(answer, Unreadable):
             uid = environment.uid if answer.uid is None else answer.uid
-            unread.append(_unread(snapshot, environment.path, uid, [answer.reason]))
+            unread.append(
+                _unread(snapshot.policy, snapshot.case, environment.path, uid, [answer.reason])
+            )
             continue
         seen = answer.examination
         if seen is not None:
@@ -123,7 +128,7 @@ def diagnose(snapshot: Snapshot, progress: Progress | None = None) -> Checkup:
         reasons = list(dict.fromkeys([*reasons, *problems]))
         if reasons:
             uid = environment.uid if seen is None else seen.uid
-            unread.append(_unread(snapshot, environment.path, uid, reasons))
+            unread.append(_unread(snapshot.policy, snapshot.case, environment.path, uid, reasons))
     unread += _unseen(snapshot, {finding.subject for finding in unread})
     distinct = {one.examination.path: one for one in found if one.examination is not None}
     missed = {entry for one in distinct.values() for entry in _lost_entries(one)}
@@ -137,11 +142,11 @@ def diagnose(snapshot: Snapshot, progress: Progress | None = None) -> Checkup:
         closed,
         missing,
         snapshot.case.gaps,
-        tuple(_unknown_name(snapshot, name, users) for name, users in sorted(names.items())),
+        tuple(_unknown_name(snapshot.policy, name, users) for name, users in sorted(names.items())),
     )
 
 
-def _unknown_name(snapshot: Snapshot, name: str, users: Sequence[Examination]) -> Finding:
+def _unknown_name(policy: Policy, name: str, users: Sequence[Examination]) -> Finding:
     """Return what to do about a name of the cache that only a container or another host has."""
     links = sum(one.other_names[name] for one in users)
     paths = join_some([one.path for one in users])
@@ -155,7 +160,7 @@ def _unknown_name(snapshot: Snapshot, name: str, users: Sequence[Examination]) -
         f"set `aliases: [{name}]` in the policy, if that is the path of the cache in a container "
         "or on another host; nothing has to be installed again",
         len(users),
-        snapshot.policy.team or None,
+        policy.team or None,
     )
 
 
@@ -187,12 +192,12 @@ def _diagnosis(
     restore = whole[0] if whole else ""
     together = frozenset(entry for run in held for entry in run.entries)
     undone = (restore,) if restore else part if found.lost_entries <= together else ()
-    findings = tuple(_findings(snapshot, seen, found, repair, owner, team, undone))
+    findings = tuple(_findings(snapshot.loaded, seen, found, repair, owner, team, undone))
     yield Diagnosis(found, repair, owner, team, restore, part, seen.unsafe, findings)
 
 
 def _findings(
-    snapshot: Snapshot,
+    loaded: LoadedPolicy,
     seen: ExaminedEnvironment,
     found: Examination,
     repair: Repair,
@@ -209,7 +214,7 @@ def _findings(
     links = sum(len(one.lost) for one in found.damaged)
     if links or found.dangling_target:
         detail = _lost_words(found, links, seen.caches_there)
-        undo = "; ".join(snapshot.loaded.command("runs restore", run) for run in undone)
+        undo = "; ".join(loaded.command("runs restore", run) for run in undone)
         words = f"{undo}; or {fix}" if undo else fix
         yield finding("environment-broken", Severity.ERROR, detail, words, max(links, 1))
     half = found.half_installed
@@ -249,16 +254,18 @@ def _titles(damaged: Sequence[Damaged]) -> str:
     return ", ".join(join_some([one.title for one in damaged]))
 
 
-def _unread(snapshot: Snapshot, path: str, uid: int | None, reasons: Sequence[str]) -> Finding:
+def _unread(
+    policy: Policy, case: PlanInput, path: str, uid: int | None, reasons: Sequence[str]
+) -> Finding:
     return Finding(
         "environment-unreadable",
         Severity.WARNING,
         path,
-        None if uid is None else snapshot.case.user(uid),
+        None if uid is None else case.user(uid),
         f"it may be broken too: {'; '.join(join_some(list(reasons)))}",
         "run doctor as root, or as its owner",
         len(reasons),
-        team_of(snapshot.policy, path, uid),
+        team_of(policy, path, uid),
     )
 
 
@@ -266,7 +273,9 @@ def _of_another_root(snapshot: Snapshot, environment: Environment) -> Iterator[F
     if environment.broken_links:
         lost = join_some(list(environment.broken_packages)) or ("links into the cache",)
         reason = f"a process with mounts of its own runs from it, without {', '.join(lost)}"
-        finding = _unread(snapshot, environment.path, environment.uid, [reason])
+        finding = _unread(
+            snapshot.policy, snapshot.case, environment.path, environment.uid, [reason]
+        )
         yield replace(finding, fix="run doctor in the container that it lies in")
 
 
@@ -274,4 +283,4 @@ def _unseen(snapshot: Snapshot, known: set[str]) -> Iterator[Finding]:
     """Yield what hides environments: closed folders that discovery could not enter."""
     for unseen in snapshot.evidence.unseen:
         if unseen.what in ("environment", "discover", "registry") and unseen.path not in known:
-            yield _unread(snapshot, unseen.path, unseen.uid, [unseen.reason])
+            yield _unread(snapshot.policy, snapshot.case, unseen.path, unseen.uid, [unseen.reason])

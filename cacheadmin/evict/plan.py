@@ -20,7 +20,7 @@ from cacheadmin.evict.package_users import PackageUser, holders, processes_of
 from cacheadmin.evict.silent_trials import SilentTrials
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.small_files import open_directory_beneath
-from cacheadmin.inventory.entries import EntryKind, archive_path
+from cacheadmin.inventory.entries import EntryKind, archive_in, archive_path
 from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.evidence.facts import Process
-    from cacheadmin.inventory.entries import Archive, ArchiveId, SourceRevision
+    from cacheadmin.inventory.entries import Archive, ArchiveId, Inventory, SourceRevision
     from cacheadmin.planner.marks import Use
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.snapshot.snapshot import Snapshot
 
 _POINTER = EVICTED["pointer"]
@@ -89,16 +90,16 @@ def plan_eviction(
     users = processes_of(
         case, snapshot.collected.look.processes, holding, archives, snapshot.readers
     )
-    removals = [*_pointers(snapshot, wanted, archives), *_sources(snapshot, wanted)]
-    removals += _git_sources(snapshot, wanted)
+    removals = [*_pointers(snapshot.inventory, wanted, archives), *_sources(snapshot, wanted)]
+    removals += _git_sources(snapshot.case, snapshot.inventory, wanted)
     kept: list[Decision] = []
     out_of_reach = unlinkable(snapshot.policy, snapshot.evidence)
-    for path in _links_to(snapshot, holding):
+    for path in _links_to(snapshot.inventory, holding):
         # A process that runs from what it leads to goes on: only new runs miss it.
         link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
         removals.append(replace(link, even_in_use=True))
-    for entry in _cached(snapshot, holding) if even_in_use else ():
-        kind = EntryKind.ARCHIVE if entry.startswith("archive-v") else EntryKind.ENVIRONMENT
+    for entry in _cached(snapshot.inventory, holding) if even_in_use else ():
+        kind = EntryKind.ENVIRONMENT if archive_in(entry) is None else EntryKind.ARCHIVE
         environment = _remove(kind, entry, "a cached environment that has it")
         removals.append(replace(environment, even_in_use=True))
     for one in archives.values():
@@ -134,10 +135,10 @@ def plan_eviction(
 
 
 def _pointers(
-    snapshot: Snapshot, wanted: Collection[Wanted], archives: Collection[ArchiveId]
+    inventory: Inventory, wanted: Collection[Wanted], archives: Collection[ArchiveId]
 ) -> Iterator[Decision]:
     """Yield every file of each pointer to such a package, or to an archive that may go."""
-    for pointer in snapshot.inventory.wheel_pointers:
+    for pointer in inventory.wheel_pointers:
         named = is_wanted(wanted, pointer.package, pointer.version)
         if not named and pointer.archives.isdisjoint(archives):
             continue
@@ -159,7 +160,7 @@ def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decisio
     present = _present(snapshot, wanted)
     seen: set[str] = set()
     for revision in snapshot.inventory.revisions:
-        package, version = _named(revision, snapshot)
+        package, version = _named(revision, snapshot.inventory)
         if not is_wanted(wanted, package, version):
             continue
         folder = revision.path.rpartition("/")[0]
@@ -182,10 +183,12 @@ def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decisio
         )
 
 
-def _git_sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decision]:
+def _git_sources(
+    case: PlanInput, inventory: Inventory, wanted: Collection[Wanted]
+) -> Iterator[Decision]:
     """Yield git checkouts that such a package was built from; databases of nothing else too."""
-    for source in snapshot.inventory.git_sources:
-        packages = snapshot.case.git_packages.get(source.path, ())
+    for source in inventory.git_sources:
+        packages = case.git_packages.get(source.path, ())
         meant = [is_wanted(wanted, package, version) for package, version in packages]
         if any(meant) and (source.commit is not None or all(meant)):
             package, version = one_package(packages)
@@ -202,12 +205,12 @@ def _git_sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Dec
                 )
 
 
-def _named(revision: SourceRevision, snapshot: Snapshot) -> tuple[str | None, str | None]:
+def _named(revision: SourceRevision, inventory: Inventory) -> tuple[str | None, str | None]:
     """Return a revision's package; of sources without a name in their path, by its wheels."""
     if revision.package is not None and revision.version is not None:
         return revision.package, revision.version
     for archive in revision.archives:
-        stored = snapshot.inventory.archives.get(archive)
+        stored = inventory.archives.get(archive)
         if stored is not None and stored.package is not None:
             return stored.package, stored.version
     return revision.package, revision.version
@@ -218,7 +221,7 @@ def _present(snapshot: Snapshot, wanted: Collection[Wanted]) -> dict[str, tuple[
     folders = {
         revision.path.rpartition("/")[0]: revision.uid
         for revision in snapshot.inventory.revisions
-        if is_wanted(wanted, *_named(revision, snapshot))
+        if is_wanted(wanted, *_named(revision, snapshot.inventory))
     }
     question: Question[str, tuple[str, ...]] = Question(
         partial(_files_in, snapshot.cache.fd), tuple[str, ...], blame=folders.get
@@ -243,18 +246,18 @@ def _files_in(cache_fd: int, folder: str) -> tuple[str, ...]:
         os.close(fd)
 
 
-def _cached(snapshot: Snapshot, holding: Collection[PackageUser]) -> list[str]:
+def _cached(inventory: Inventory, holding: Collection[PackageUser]) -> list[str]:
     """Return the cached environments that have the package, by their entries."""
-    entries = (one.environment.entry_in(snapshot.inventory.cache) for one in holding)
+    entries = (one.environment.entry_in(inventory.cache) for one in holding)
     return [entry for entry in entries if entry is not None]
 
 
-def _links_to(snapshot: Snapshot, holding: Collection[PackageUser]) -> list[str]:
+def _links_to(inventory: Inventory, holding: Collection[PackageUser]) -> list[str]:
     """Return the links by which uv finds these cached environments."""
-    entries = set(_cached(snapshot, holding))
+    entries = set(_cached(inventory, holding))
     return [
         one.path
-        for one in snapshot.inventory.environments
+        for one in inventory.environments
         if one.archive is not None and archive_path(one.archive) in entries
     ]
 

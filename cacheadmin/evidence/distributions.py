@@ -20,7 +20,7 @@ from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import LinkMode
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.inventory.entries import ArchiveId, archive_id
+from cacheadmin.inventory.entries import ArchiveId, archive_in
 from cacheadmin.values import frozen
 
 # Files that uv writes into an environment, whatever the link mode.
@@ -138,9 +138,7 @@ def probe_link(
 ) -> Distribution:
     """Return what a link in a distribution's place tells: ``path`` in ``folder``, its text."""
     located = locator.follow(target, folder)
-    archive = None
-    if located.entry is not None and located.entry.startswith("archive-v"):
-        archive = archive_id(located.entry)
+    archive = None if located.entry is None else archive_in(located.entry)
     return Distribution(
         name,
         LinkMode.SYMLINK,

@@ -11,7 +11,7 @@ from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.targets import CacheLocator, Located, TargetPlace
 from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.resolution import resolve
-from cacheadmin.inventory.entries import ArchiveId, archive_id
+from cacheadmin.inventory.entries import ArchiveId, archive_in
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Sightings:
         entry = located.entry
         if entry is None:
             return located
-        if not entry.startswith("archive-v") or archive_id(entry) not in self.explained:
+        if archive_in(entry) not in self.explained:
             self.note_target(path, folder, target)
             self.look_further = True
         return located
@@ -124,11 +124,9 @@ class Sightings:
         entry = located.entry
         if entry is not None:
             # A whole environment is one that the reader builds on, with all it links.
-            wheel = entry.startswith("archive-v") and (
-                "pyvenv.cfg" not in self.archive_names.names(archive_id(entry))
-            )
-            if wheel:
-                self.archives.add(archive_id(entry))
+            archive = archive_in(entry)
+            if archive is not None and "pyvenv.cfg" not in self.archive_names.names(archive):
+                self.archives.add(archive)
             else:
                 self.entries.add(entry)
         return located
@@ -146,10 +144,11 @@ class Sightings:
             self.unsettled = True
 
     def _note_entry(self, entry: str) -> None:
-        if entry.startswith("archive-v"):
-            self.archives.add(archive_id(entry))
-        else:
+        archive = archive_in(entry)
+        if archive is None:
             self.entries.add(entry)
+        else:
+            self.archives.add(archive)
 
     def fingerprint(self) -> str:
         """Return what changes when an installed distribution, or an archive in use, does."""

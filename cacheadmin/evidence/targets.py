@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.fs.resolution import resolve
+from cacheadmin.inventory.entries import EntryPath
 from cacheadmin.uv.layout import (
     ARCHIVES,
     GIT_KINDS,
@@ -415,7 +416,7 @@ def _inside(
 
 def lies_in_sources(entry: str) -> bool:
     """Whether an entry of a cache lies in a bucket of what wheels are built from."""
-    return entry.partition("/")[0].rpartition("-v")[0] in _SOURCES
+    return EntryPath.of(entry).kind in _SOURCES
 
 
 def _entry(bucket: str, first: str, second: str | None) -> str:

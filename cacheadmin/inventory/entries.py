@@ -367,9 +367,38 @@ def archive_id(entry: str) -> ArchiveId:
     return ArchiveId(entry.split("/", 2)[1] if "/" in entry else entry)
 
 
+@frozen
+class EntryPath:
+    """The path of an entry in its parts: ``wheels-v5/pypi/six/1.17.0-py2.py3-none-any``."""
+
+    bucket: str
+    """The first part: a bucket's name, or that of something else in the cache's root."""
+    kind: str
+    """The bucket's name before its ``-v``: ``wheels``; empty where it has none."""
+    name: str
+    """What follows the bucket, with ``/`` between its parts; empty for the bucket itself."""
+
+    @classmethod
+    def of(cls, path: str) -> EntryPath:
+        """Return the parts of a path that is relative to the cache."""
+        bucket, _, name = path.partition("/")
+        return cls(bucket, bucket.rpartition("-v")[0], name)
+
+
 def bucket_of(entry: str) -> str:
     """Return the bucket of an entry path: its first part, which is also that of a bucket itself."""
     return entry.partition("/")[0]
+
+
+def archive_in(entry: str) -> ArchiveId | None:
+    """Return the id of the archive that an entry path names, or lies in; None for another entry.
+
+    Asked for each of many marks: it makes no ``EntryPath``.
+    """
+    bucket, _, name = entry.partition("/")
+    if bucket.rpartition("-v")[0] != "archive":
+        return None
+    return ArchiveId(name.partition("/")[0] or bucket)
 
 
 def with_folders_above(path: str) -> Iterator[str]:

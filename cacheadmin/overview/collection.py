@@ -25,9 +25,13 @@ from cacheadmin.usage.history import remember_size, size_record
 from cacheadmin.usage.measurement import MeasuredCache, measure_cache
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Evidence
     from cacheadmin.evidence.release_trace import ReleaseTrace
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Plan
     from cacheadmin.planner.plan_input import PlanInput
+    from cacheadmin.policy.model import Policy
+    from cacheadmin.snapshot.sizing import Sizing
     from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.state.size_history import SizeRecord
 
@@ -42,27 +46,27 @@ def gather(snapshot: Snapshot) -> tuple[CacheReport, tuple[str, ...]]:
     history, warnings = _history(snapshot, measured)
     archives = measured.archives()
     buckets = measured.by(By.BUCKET)
-    disk = disk_of(snapshot)
+    disk = disk_of(snapshot.cache, snapshot.evidence)
     overview = CacheReport(
         loaded=snapshot.loaded,
         cache=snapshot.cache.identity,
         taken_ns=snapshot.now_ns,
         verdict=plan.verdict,
         limits=plan.limits,
-        going=_going(snapshot, plan),
+        going=_going(snapshot.sizing, plan),
         kept=len(plan.kept),
         total=measured.total,
         archives=sum(buckets.archives.values()),
         unread=len(measured.unread),
         disk=disk,
-        budget=tuple(budget_goals(snapshot, measured, disk)),
+        budget=tuple(budget_goals(snapshot.policy, measured, disk)),
         parts=Parts(*(_parts(measured, by) for by in (By.BUCKET, By.PACKAGE, By.OWNER, By.TEAM))),
         environments=known_environments(snapshot, plan.live, archives),
         holding_owners=all_holders(case, plan.live, archives, snapshot.owner_of),
         holding_teams=all_holders(case, plan.live, archives, snapshot.team_of),
         releases=_releases(case),
         findings=run_audit(snapshot, measured=measured.total).findings,
-        quarantine=quarantine_of(snapshot),
+        quarantine=quarantine_of(snapshot.policy, snapshot.cache),
         history=history,
         trial=trial_summary(snapshot.cache),
         hosts=known_hosts(case),
@@ -85,15 +89,15 @@ def _history(
     return (*earlier, present), tuple(warning for warning in unsaved if warning)
 
 
-def _going(snapshot: Snapshot, plan: Plan) -> Going:
-    sizes = snapshot.sizing.of_plan(plan, kept=False)
+def _going(sizing: Sizing, plan: Plan) -> Going:
+    sizes = sizing.of_plan(plan, kept=False)
     return Going(len(plan.removals), sizes.together(sizes))
 
 
-def disk_of(snapshot: Snapshot) -> Disk:
+def disk_of(cache: OpenCache, evidence: Evidence) -> Disk:
     """Return the filesystem of a cache, and what is free there."""
-    filesystem = snapshot.evidence.filesystem
-    room = os.fstatvfs(snapshot.cache.fd)
+    filesystem = evidence.filesystem
+    room = os.fstatvfs(cache.fd)
     return Disk(
         filesystem.kind,
         filesystem.mount_point,
@@ -102,9 +106,9 @@ def disk_of(snapshot: Snapshot) -> Disk:
     )
 
 
-def budget_goals(snapshot: Snapshot, measured: MeasuredCache, disk: Disk) -> list[Goal]:
+def budget_goals(policy: Policy, measured: MeasuredCache, disk: Disk) -> list[Goal]:
     """Return how the sizes of a cache stand to what the policy's budget asks for."""
-    budget, total = snapshot.policy.prune.budget, measured.total
+    budget, total = policy.prune.budget, measured.total
     goals = []
     if budget.max_size is not None:
         goals.append(Goal("max_size", total.allocated_bytes, budget.max_size, "bytes"))

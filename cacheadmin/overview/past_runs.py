@@ -12,13 +12,13 @@ from cacheadmin.prune.runs import list_runs
 from cacheadmin.text.timestamps import nanoseconds, parse_rfc3339
 
 if TYPE_CHECKING:
+    from cacheadmin.inventory.reader import OpenCache
+    from cacheadmin.policy.model import Policy
     from cacheadmin.prune.runs import Run
-    from cacheadmin.snapshot.snapshot import Snapshot
 
 
-def quarantine_of(snapshot: Snapshot) -> PastPrunes:
+def quarantine_of(policy: Policy, cache: OpenCache) -> PastPrunes:
     """Return the past prunes of a cache, or why they can't be read (it is often root's)."""
-    policy, cache = snapshot.policy, snapshot.cache
     path = choose_quarantine(policy, cache).path
     keep_ns = nanoseconds(policy.quarantine.keep)
     try:

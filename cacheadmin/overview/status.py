@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.evidence.facts import Gap
     from cacheadmin.inventory.entries import CacheIdentity
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.overview.facts import Disk, Goal, PastPrunes
     from cacheadmin.policy.loaded import LoadedPolicy
+    from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.snapshot import Snapshot
 
 # How bad each exit code is, the worst last.
@@ -127,7 +129,11 @@ def worst(statuses: tuple[CacheStatus, ...]) -> ExitCode:
 
 def status_of(snapshot: Snapshot) -> CacheStatus:
     """Return how one cache is. Nothing is changed, and nothing remembered."""
-    plan, measured, disk = snapshot.plan(), measure_cache(snapshot), disk_of(snapshot)
+    plan, measured, disk = (
+        snapshot.plan(),
+        measure_cache(snapshot),
+        disk_of(snapshot.cache, snapshot.evidence),
+    )
     audit = run_audit(snapshot, measured=measured.total)
     standing = CacheStanding(
         cache=snapshot.cache.identity,
@@ -137,9 +143,9 @@ def status_of(snapshot: Snapshot) -> CacheStatus:
         size=measured.total,
         unread=len(measured.unread),
         disk=disk,
-        budget=tuple(budget_goals(snapshot, measured, disk)),
-        quarantine=quarantine_of(snapshot),
-        trial=_on_trial(snapshot),
+        budget=tuple(budget_goals(snapshot.policy, measured, disk)),
+        quarantine=quarantine_of(snapshot.policy, snapshot.cache),
+        trial=_on_trial(snapshot.policy, snapshot.cache, snapshot.now_ns),
         gaps=snapshot.case.gaps,
         findings=dict(Counter(finding.severity for finding in audit.findings)),
     )
@@ -147,10 +153,10 @@ def status_of(snapshot: Snapshot) -> CacheStatus:
     return CacheStatus(name, snapshot.loaded, standing, next_prune(snapshot.loaded))
 
 
-def _on_trial(snapshot: Snapshot) -> TrialStatus:
-    since = snapshot.now_ns - nanoseconds(snapshot.policy.uv.active_within)
+def _on_trial(policy: Policy, cache: OpenCache, now_ns: int) -> TrialStatus:
+    since = now_ns - nanoseconds(policy.uv.active_within)
     try:
-        with existing_trial_folder(snapshot.cache) as folder:
+        with existing_trial_folder(cache) as folder:
             if folder is None:
                 return TrialStatus(0, 0, None, 0)
             ledger = read_ledger(folder)

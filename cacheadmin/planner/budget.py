@@ -19,7 +19,7 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, EntryPath
 from cacheadmin.planner import reasons
 from cacheadmin.planner.sources import may_go, spare_parts
 from cacheadmin.policy.quantities import Share
@@ -275,7 +275,7 @@ def what_stays(plan: Plan, sizes: Mapping[str, Size], on_trial_bytes: int) -> st
 
 def _words(decision: Decision) -> str:
     if decision.kind is EntryKind.BUCKET:
-        kind = decision.path.rpartition("-v")[0]
+        kind = EntryPath.of(decision.path).kind
         return f"of {_METADATA.get(kind, 'pointers and metadata')}"
     if decision.kind is EntryKind.ARCHIVE:
         return f"in archives: {_REASONS.get(decision.why, decision.why.id)}"

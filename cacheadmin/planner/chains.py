@@ -14,7 +14,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind, archive_id
+from cacheadmin.inventory.entries import EntryKind, archive_id, bucket_of
 from cacheadmin.planner import reasons
 from cacheadmin.planner.targets import CacheEntry, all_entries
 from cacheadmin.planner.users import EntryUser, EnvironmentUser, PinUser
@@ -124,7 +124,7 @@ class Chains:
                 yield Chain(use.reason.id, (*chain.steps, last), chain.note, leads=use.reason.leads)
         if entry.kind is EntryKind.WHEEL:
             kept = reasons.WHEEL_BUCKET_KEPT
-            bucket = self._entries.get(entry.path.partition("/")[0])
+            bucket = self._entries.get(bucket_of(entry.path))
             if bucket is not None:
                 for chain in islice(self._chains(bucket, visited), _USERS_OF_BUCKET):
                     yield Chain(kept.id, (*chain.steps, last), chain.note, leads=kept.leads)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cacheadmin.inventory.entries import bucket_of
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.users import OtherUser
@@ -30,7 +31,7 @@ def held_until_empty(case: PlanInput, bucket: Bucket) -> Iterator[Use]:
     inventory = case.inventory
     if bucket.kind != "environments":
         return
-    if any(entry.startswith(f"{bucket.name}/") for entry in inventory.on_trial):
+    if any(bucket_of(entry) == bucket.name for entry in inventory.on_trial):
         yield _ON_TRIAL
     folders = (one.bucket for one in inventory.environments if one.archive is None)
     if case.absence_goes_on_trial and bucket.name in folders:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Gap, GapKind, Unseen
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, EntryPath
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence
@@ -77,7 +77,7 @@ def rests_on(
     where other hosts use the cache, that they could not reach it (``unlinkable``).
     """
     needed_whole = decision.kind in (EntryKind.ARCHIVE, EntryKind.ENVIRONMENT) or (
-        decision.kind is EntryKind.BUCKET and decision.path.startswith("environments-")
+        decision.kind is EntryKind.BUCKET and EntryPath.of(decision.path).kind == "environments"
     )
     if not needed_whole:
         return PROOF

@@ -61,7 +61,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import ArchiveContent, EntryKind
+from cacheadmin.inventory.entries import ArchiveContent, EntryKind, EntryPath
 from cacheadmin.packages.names import normalized
 from cacheadmin.planner.consistency import leads, without_dangling
 from cacheadmin.values import frozen
@@ -295,7 +295,7 @@ def _state(
     what, package = scope
     digest = hashlib.blake2b(digest_size=16)
     for folder in sorted(watched):
-        kind = folder.partition("/")[0].rpartition("-v")[0]
+        kind = EntryPath.of(folder).kind
         if what == "environments":
             counts = kind in _ENVIRONMENTS
         elif what == "packages":

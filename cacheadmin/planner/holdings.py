@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, TypeVar
 
-from cacheadmin.inventory.entries import archive_id
+from cacheadmin.inventory.entries import archive_id, archive_in
 from cacheadmin.planner.explanation import reached_by
 from cacheadmin.planner.users import EntryUser, EnvironmentUser
 from cacheadmin.values import frozen
@@ -56,8 +56,7 @@ def _holding(case: PlanInput, live: Liveness, environments: list[Environment]) -
     for environment in environments:
         reached |= reached_by(case, environment)
     own = _Own(live, frozenset(e.path for e in environments), reached)
-    paths = {path for path in reached if path.startswith("archive-v")}
-    paths = {path for path in paths if archive_id(path) in case.inventory.archives}
+    paths = {path for path in reached if archive_in(path) in case.inventory.archives}
     alone = {path for path in paths if own.alone(path)}
     removable = case.policy.prune.archives and not live.hidden_uses
     freed = {path for path in alone if removable and not own.is_led_to(path)}

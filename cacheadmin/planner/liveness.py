@@ -25,7 +25,9 @@ from cacheadmin.evidence.facts import EnvironmentStatus, uv_version
 from cacheadmin.inventory.entries import (
     ArchiveContent,
     EntryKind,
+    EntryPath,
     archive_path,
+    bucket_of,
     with_folders_above,
 )
 from cacheadmin.packages.names import matches
@@ -121,7 +123,7 @@ def _mark_pins(case: PlanInput, live: Liveness) -> None:
 def _mark_pinned_pointers(case: PlanInput, live: Liveness) -> None:
     """Mark pointers and revisions of pinned packages where their bucket stays anyway."""
     for entry, pin in pinned_packages(case):
-        if entry.kind is not EntryKind.ARCHIVE and live.buckets[entry.path.partition("/")[0]]:
+        if entry.kind is not EntryKind.ARCHIVE and live.buckets[bucket_of(entry.path)]:
             _mark_pinned(case, live, entry, pin)
 
 
@@ -246,7 +248,7 @@ def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
             use = Use(reasons.ARCHIVE_UNKNOWN_BUCKET, HiddenUser(bucket.name), what)
             live.hidden_uses.append(use)
     for failure in case.inventory.unreadable:
-        if failure.path.partition("/")[0].rpartition("-v")[0] in _POINTING:
+        if EntryPath.of(failure.path).kind in _POINTING:
             hidden = HiddenUser(failure.path)
             words = case.unread_words(failure)
             live.hidden_uses.append(Use(reasons.ARCHIVE_UNREADABLE_POINTER, hidden, words))
@@ -254,7 +256,7 @@ def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
 
 def _mark_buckets(case: PlanInput, needs: Mapping[str, tuple[Need, ...]], live: Liveness) -> None:
     in_use = {
-        entry.partition("/")[0]
+        bucket_of(entry)
         for entry, uses in live.entries.items()
         if not all(isinstance(use.user, PinUser) for use in uses)
     }
@@ -283,7 +285,7 @@ def _unread_parts(case: PlanInput) -> dict[str, list[Use]]:
     """Return what could not be read in each bucket: who has written there is unknown then."""
     found: dict[str, list[Use]] = defaultdict(list)
     for failure in case.inventory.unreadable:
-        bucket = failure.path.partition("/")[0]
+        bucket = bucket_of(failure.path)
         if not failure.tells_who_writes and not found[bucket]:
             hidden = HiddenUser(failure.path)
             found[bucket].append(Use(reasons.BUCKET_UNREADABLE, hidden, case.unread_words(failure)))

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import archive_id, archive_path
+from cacheadmin.inventory.entries import archive_in, archive_path
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -72,18 +72,14 @@ class Liveness:
 
     def of(self, entry: str) -> list[Use]:
         """Return the marks of an entry by its path; buckets have their own."""
-        if entry.startswith("archive-v"):
-            return self.archives.get(archive_id(entry), [])
-        return self.entries.get(entry, [])
+        archive = archive_in(entry)
+        return self.entries.get(entry, []) if archive is None else self.archives.get(archive, [])
 
     def mark(self, entry: str, use: Use) -> None:
         """Mark an entry by its path, not twice for one use."""
-        key = entry
-        if entry.startswith("archive-v"):
-            key = archive_id(entry)
-            marks = self.archives[key]
-        else:
-            marks = self.entries[entry]
+        archive = archive_in(entry)
+        key = entry if archive is None else archive
+        marks = self.entries[entry] if archive is None else self.archives[archive]
         if len(marks) < _FEW:
             known = use in marks
         else:

@@ -16,7 +16,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind, with_folders_above
+from cacheadmin.inventory.entries import EntryKind, bucket_of, with_folders_above
 from cacheadmin.packages.names import normalized
 from cacheadmin.planner.targets import CacheEntry, all_entries
 from cacheadmin.text.timestamps import rfc3339
@@ -67,7 +67,7 @@ def pinned_paths(case: PlanInput) -> Iterator[tuple[CacheEntry, Pin]]:
         found = list(above.get(entry.path, ()))
         for prefix in islice(with_folders_above(entry.path), 1, None):
             found.extend(by_path.get(prefix, ()))
-        bucket = buckets.get(entry.path.partition("/")[0], entry)
+        bucket = buckets.get(bucket_of(entry.path), entry)
         for pin in dict.fromkeys(found):
             yield entry, pin
             if bucket.path != entry.path:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, GapKind
-from cacheadmin.inventory.entries import ArchiveId, archive_path
+from cacheadmin.inventory.entries import ArchiveId, EntryPath, archive_path
 from cacheadmin.planner.gaps import open_gaps
 from cacheadmin.planner.git_packages import git_packages
 from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
@@ -223,7 +223,7 @@ class PlanInput:
         if kind in known_kinds():
             return True
         names = (name for learned in self._learned.values() for name in learned)
-        return any(name.rpartition("-v")[0] == kind for name in names)
+        return any(EntryPath.of(name).kind == kind for name in names)
 
     def unread_words(self, failure: UnreadEntry) -> str:
         """Return a sentence's beginning: what could not be read, why, and whose it is."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, bucket_of
 from cacheadmin.packages.names import normalized
 from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
@@ -179,5 +179,5 @@ def _path_in_cache(text: str, inventory: Inventory, aliases: Iterable[str]) -> s
         return on_trial
     if "/" in text:
         return text.rstrip("/")
-    roots = {entry.path.partition("/")[0] for entry in all_entries(inventory)}
+    roots = {bucket_of(entry.path) for entry in all_entries(inventory)}
     return text if text in roots else None

@@ -38,6 +38,7 @@ from cacheadmin.uv.releases import buckets_of
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Evidence
     from cacheadmin.fs.rights import Rights
     from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.inventory.entries import ArchiveId
@@ -103,7 +104,7 @@ def check_protection(snapshot: Snapshot) -> Protection:
     """Return what is planted of what should be. Changes nothing."""
     wanted, note = wanted_roots(snapshot)
     in_use = len(wanted.archives - on_trial(snapshot.cache))
-    unclaimed = unclaimed_releases(snapshot)
+    unclaimed = unclaimed_releases(snapshot.evidence)
     return Protection(in_use, examine(snapshot.cache.fd, wanted), note, unclaimed)
 
 
@@ -124,7 +125,7 @@ def protect(snapshot: Snapshot, before: Collection[ArchiveId]) -> Protection:
         len(wanted.archives - on_trial(snapshot.cache)),
         plant_wanted(snapshot.policy, snapshot.cache, wanted, removable, timeout),
         note,
-        unclaimed_releases(snapshot),
+        unclaimed_releases(snapshot.evidence),
     )
 
 
@@ -138,9 +139,8 @@ def _is_gone(cache: OpenCache, archive: ArchiveId) -> bool:
     return False
 
 
-def unclaimed_releases(snapshot: Snapshot) -> tuple[str, ...]:
+def unclaimed_releases(evidence: Evidence) -> tuple[str, ...]:
     """Return the releases learned or seen here of whose prune nothing is known, with why."""
-    evidence = snapshot.evidence
     words = {seen.version: seen.prune for seen in evidence.seen_releases}
     words.update(evidence.learned_prunes)
     return tuple(
@@ -171,17 +171,17 @@ def protect_after_prune(
     if outcome == "refused":
         return None
     if before is None:
-        _renew_trial_roots(snapshot)
+        _renew_trial_roots(snapshot.policy, snapshot.cache, snapshot.evidence)
         return None
     return protect(snapshot, before)
 
 
-def _renew_trial_roots(snapshot: Snapshot) -> None:
-    learned = {name for names in snapshot.evidence.learned.values() for name in names}
-    timeout = snapshot.policy.lock.timeout.total_seconds()
-    if planted_archives(snapshot.cache.fd) or on_trial(snapshot.cache):
-        with _undisturbed(snapshot.policy, snapshot.cache, timeout):
-            renew_trial_roots(snapshot.policy, snapshot.cache, learned)
+def _renew_trial_roots(policy: Policy, cache: OpenCache, evidence: Evidence) -> None:
+    learned = {name for names in evidence.learned.values() for name in names}
+    timeout = policy.lock.timeout.total_seconds()
+    if planted_archives(cache.fd) or on_trial(cache):
+        with _undisturbed(policy, cache, timeout):
+            renew_trial_roots(policy, cache, learned)
 
 
 def plant_wanted(

@@ -25,8 +25,11 @@ from cacheadmin.text.timestamps import now_ns
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.evidence.facts import LockHolder, Process
+    from cacheadmin.evidence.facts import Evidence, LockHolder, Process
+    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Decision
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.snapshot.snapshot import Snapshot
@@ -65,7 +68,7 @@ def prune_beside(
             write_periods(quarantine, ())
             return
     evidence = snapshot.evidence
-    blind = _blind(snapshot)
+    blind = _blind(snapshot.evidence)
     moment = moment_of(evidence.processes, evidence.lock_holders)
     periods = read_periods(quarantine)
     division = divide(removals, snapshot.inventory, evidence, periods, moment, reclaim=not blind)
@@ -89,9 +92,9 @@ def prune_beside(
         result.waits_for = _begin_period(snapshot, result.deferred, periods, quarantine)
 
 
-def _blind(snapshot: Snapshot) -> str:
+def _blind(evidence: Evidence) -> str:
     """Return why not every user who may know an entry can be seen from here; empty: all can."""
-    if snapshot.evidence.filesystem.network:
+    if evidence.filesystem.network:
         return "processes of other hosts, which can't be seen from here: the lock must be free"
     if not sees_whole_machine():
         return "processes outside this container, which can't be seen: run it on the host itself"
@@ -112,7 +115,7 @@ def _begin_period(
     """
     inventory = snapshot.inventory
     begun_ns = now_ns()
-    times = dict(_times(snapshot))
+    times = dict(_times(snapshot.cache, snapshot.inventory))
     fresh = marks(
         deferred,
         inventory,
@@ -130,13 +133,13 @@ def _begin_period(
     all_periods = (*kept, Period(moment, new)) if new else kept
     write_periods(quarantine, all_periods)
     knowers = {pid for period in all_periods for pid, _ in period.begun.working & moment.working}
-    return _named(snapshot, knowers, (*holders, *processes))
+    return _named(snapshot.case, knowers, (*holders, *processes))
 
 
-def _times(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
-    for folder in snapshot.inventory.watched:
+def _times(cache: OpenCache, inventory: Inventory) -> Iterator[tuple[str, int]]:
+    for folder in inventory.watched:
         try:
-            status = os.stat(folder, dir_fd=snapshot.cache.fd, follow_symlinks=False)
+            status = os.stat(folder, dir_fd=cache.fd, follow_symlinks=False)
         except OSError:
             # It went with what was unpublished.
             continue
@@ -144,10 +147,7 @@ def _times(snapshot: Snapshot) -> Iterator[tuple[str, int]]:
 
 
 def _named(
-    snapshot: Snapshot, pids: set[int], seen: Iterable[Process | LockHolder]
+    case: PlanInput, pids: set[int], seen: Iterable[Process | LockHolder]
 ) -> tuple[str, ...]:
-    words = {
-        one.pid: f"process {one.pid} of {snapshot.case.user(one.uid)} ({one.command})"
-        for one in seen
-    }
+    words = {one.pid: f"process {one.pid} of {case.user(one.uid)} ({one.command})" for one in seen}
     return join_some([words[pid] for pid in sorted(pids)])

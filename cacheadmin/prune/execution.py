@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cacheadmin.accounting import Size
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Decision
+    from cacheadmin.policy.model import Policy
     from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.prune.result import PruneResult
     from cacheadmin.snapshot.snapshot import Snapshot
@@ -102,7 +104,13 @@ def transact(
     paired = list(zip(removals, rows, strict=True))
     try:
         done = carry_out(
-            run_id, _header(snapshot, run_id), paired, snapshot.cache, quarantine, lock, steps
+            run_id,
+            _header(snapshot.policy, snapshot.cache, run_id),
+            paired,
+            snapshot.cache,
+            quarantine,
+            lock,
+            steps,
         )
     except BaseException as error:
         # Everything is back, or nothing ever moved: no run worth remembering. But where
@@ -195,13 +203,13 @@ def _unwritable(quarantine: QuarantineFolder, error: OSError) -> CacheadminError
     return CacheadminError(f"{what}: {error.strerror}", details=("nothing was removed",))
 
 
-def _header(snapshot: Snapshot, run_id: str) -> dict[str, Any]:
-    identity = snapshot.cache.identity
+def _header(policy: Policy, cache: OpenCache, run_id: str) -> dict[str, Any]:
+    identity = cache.identity
     return {
         "run_id": run_id,
         "version": __version__,
         "host": socket.gethostname(),
-        "policy": snapshot.policy.name,
+        "policy": policy.name,
         "begun_at": rfc3339(now_ns()),
         "cache": {"path": identity.path, "device": identity.device, "inode": identity.inode},
     }

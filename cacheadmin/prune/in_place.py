@@ -51,7 +51,9 @@ if TYPE_CHECKING:
     from cacheadmin.accounting import Size
     from cacheadmin.fs.removal import Removed
     from cacheadmin.hosts.turns import Turn
+    from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Decision, Plan
+    from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.snapshot import Snapshot
 
 # What is missed least goes first: leftovers, then what can be fetched again. Not the
@@ -92,7 +94,7 @@ def make_room_where_short(
     waits = policy.lock.busy == "wait"
     timeout = policy.lock.timeout.total_seconds() if waits else 0.0
     try:
-        with _undisturbed(snapshot, timeout) as fence:
+        with _undisturbed(snapshot.policy, snapshot.cache, timeout) as fence:
             return make_room(snapshot, plan.removals, sizes, needs, timeout, full=full, fence=fence)
     except CacheBusy:
         if policy.lock.busy != "concurrent":
@@ -229,9 +231,10 @@ def _set_aside(
 
 
 @contextmanager
-def _undisturbed(snapshot: Snapshot, timeout_seconds: float) -> Iterator[Turn | Undisputed]:
+def _undisturbed(
+    policy: Policy, cache: OpenCache, timeout_seconds: float
+) -> Iterator[Turn | Undisputed]:
     """Keep other runs out; without a quarantine none has been here, and none could be made."""
-    policy, cache = snapshot.policy, snapshot.cache
     with existing_quarantine(policy, cache) as found:
         if found is None:
             yield Undisputed()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.inventory.entries import EntryKind, archive_path, lies_in
+from cacheadmin.inventory.entries import EntryKind, archive_path, bucket_of, lies_in
 from cacheadmin.packages.names import normalized
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.text.timestamps import nanoseconds
@@ -26,10 +26,10 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
+    from cacheadmin.evidence.facts import Evidence
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision
     from cacheadmin.policy.model import Policy
-    from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.trial.trials import Trials, Watched
 
 _CONTENT_MADE = (
@@ -80,7 +80,7 @@ class Divided:
 def divide_removals(policy: Policy, inventory: Inventory, removals: Sequence[Decision]) -> Divided:
     """Decide what goes on trial: what rests on absence, where the policy has trials."""
     folders = {e.path for e in inventory.environments if e.archive is None}
-    tripwires = {entry.partition("/")[0] for entry in inventory.on_trial} - {ARCHIVES}
+    tripwires = {bucket_of(entry) for entry in inventory.on_trial} - {ARCHIVES}
     on_trial: set[str] = set()
     staying: dict[str, str] = {}
     for decision in removals:
@@ -144,24 +144,25 @@ def new_trials(
     return found
 
 
-def used_on_trial(snapshot: Snapshot, removals: Iterable[Decision]) -> dict[str, str]:
+def used_on_trial(
+    inventory: Inventory, evidence: Evidence, removals: Iterable[Decision]
+) -> dict[str, str]:
     """Return the entries on trial that this look found to be used, each with who uses it.
 
     A pointer that leads to one counts too: an install through it would fail at
     the tripwire.
     """
-    on_trial = snapshot.inventory.on_trial
+    on_trial = inventory.on_trial
     if not on_trial:
         return {}
     found: dict[str, str] = {}
-    for entry, who in _uses(snapshot, {decision.path for decision in removals}):
+    for entry, who in _uses(inventory, evidence, {decision.path for decision in removals}):
         if entry in on_trial:
             found.setdefault(entry, who)
     return found
 
 
-def _uses(snapshot: Snapshot, going: set[str]) -> Iterator[tuple[str, str]]:
-    inventory, evidence = snapshot.inventory, snapshot.evidence
+def _uses(inventory: Inventory, evidence: Evidence, going: set[str]) -> Iterator[tuple[str, str]]:
     for environment in evidence.environments:
         inside = environment.entry_in(inventory.cache)
         if environment.kind is EnvironmentKind.CACHED and inside and lies_in(inside, going):
@@ -174,7 +175,7 @@ def _uses(snapshot: Snapshot, going: set[str]) -> Iterator[tuple[str, str]]:
     for named in evidence.named:
         yield named.entry, named.file
     yield from _pointed_at(inventory)
-    yield from _pinned(snapshot)
+    yield from _pinned(inventory, evidence)
 
 
 def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
@@ -189,12 +190,12 @@ def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
             yield archive_path(cached.archive), cached.path
 
 
-def _pinned(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    for pin in snapshot.evidence.pins:
+def _pinned(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    for pin in evidence.pins:
         if pin.path is not None:
             yield pin.path, f"pin {pin.file}"
             continue
-        for one in snapshot.inventory.on_trial.values():
+        for one in inventory.on_trial.values():
             same = one.package == normalized(pin.package or "")
             if same and pin.version in (None, one.version):
                 yield one.entry, f"pin {pin.file}"

@@ -210,7 +210,7 @@ def run_prune(
         if found is not None:
             try:
                 with run_lock(policy, cache, found, 0.0) as quarantine:
-                    _purge_due(snapshot, quarantine, result)
+                    _purge_due(snapshot.policy, snapshot.cache, snapshot.now_ns, quarantine, result)
             except CacheBusy:
                 # The run that is at work purges what is due itself.
                 pass
@@ -258,7 +258,7 @@ def _work(
             result.warnings += end_trials(
                 snapshot, trials, result.trial, full=result.room is not None
             )
-    _purge_due(snapshot, quarantine, result)
+    _purge_due(snapshot.policy, snapshot.cache, snapshot.now_ns, quarantine, result)
 
 
 def restore_run(
@@ -288,12 +288,13 @@ def restore_run(
         return restore(cache, quarantine, run_id, locked(), trials)
 
 
-def _purge_due(snapshot: Snapshot, quarantine: QuarantineFolder, result: PruneResult) -> None:
-    policy = snapshot.policy
+def _purge_due(
+    policy: Policy, cache: OpenCache, now_ns: int, quarantine: QuarantineFolder, result: PruneResult
+) -> None:
     seconds = policy.prune.limits.seconds
-    with trials_or_none(snapshot.cache) as trials:
+    with trials_or_none(cache) as trials:
         result.purged, left = purge_due(
-            quarantine, policy.quarantine.keep, snapshot.now_ns, seconds, trials=trials
+            quarantine, policy.quarantine.keep, now_ns, seconds, trials=trials
         )
     result.warnings += [f"{path} could not be deleted: {why}" for path, why in left]
 

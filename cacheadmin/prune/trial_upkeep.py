@@ -32,10 +32,12 @@ from cacheadmin.trial.verdicts import ended_early, over
 from cacheadmin.trial.witnesses import witnesses
 
 if TYPE_CHECKING:
+    from cacheadmin.evidence.facts import Evidence
     from cacheadmin.fs.removal import Removed
     from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
+    from cacheadmin.snapshot.sizing import Sizing
     from cacheadmin.snapshot.snapshot import Snapshot
     from cacheadmin.trial.ledger import Trial
     from cacheadmin.trial.trials import Shield, Watched
@@ -95,7 +97,7 @@ def bring_back_used(
     snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
 ) -> list[str]:
     """Put back what this look found to be used; return what could not be, in words."""
-    used = used_on_trial(snapshot, plan.removals)
+    used = used_on_trial(snapshot.inventory, snapshot.evidence, plan.removals)
     if not used:
         return []
     springs, stuck = trials.bring_back(
@@ -133,7 +135,7 @@ def end_trials(
     if (policy.prune.budget.is_set or full) and trial != "never":
         ending = {one.entry for one in due}
         others = [one for one in trials.current() if one.entry in set(silent) - ending]
-        lacks = _lacks(snapshot, due, full=full)
+        lacks = _lacks(snapshot.policy, snapshot.cache, snapshot.sizing, due, full=full)
         early = ended_early(others, moment_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
@@ -148,7 +150,11 @@ def end_trials(
         return [f"{ended}, but silence proves nothing: {blind}"]
     entries = [one.entry for one in (*due, *early)]
     lock_seconds = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
-    done = trials.end(entries, _unseen_seconds(snapshot) + _WAIT_SECONDS, lock_seconds)
+    done = trials.end(
+        entries,
+        _unseen_seconds(snapshot.policy, snapshot.cache, snapshot.evidence) + _WAIT_SECONDS,
+        lock_seconds,
+    )
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
@@ -185,21 +191,21 @@ def _undeleted(removed: Removed) -> list[str]:
     return [f"{path} could not be deleted: {why}" for path, why in undeleted(removed)]
 
 
-def _unseen_seconds(snapshot: Snapshot) -> float:
+def _unseen_seconds(policy: Policy, cache: OpenCache, evidence: Evidence) -> float:
     """Return for how long clients of a network filesystem may go by what they remember."""
     return client_memory_seconds(
-        snapshot.cache.identity.path,
-        alone=snapshot.policy.hosts.is_alone,
-        others=[host.reach.options for host in snapshot.evidence.hosts],
+        cache.identity.path,
+        alone=policy.hosts.is_alone,
+        others=[host.reach.options for host in evidence.hosts],
     )
 
 
 def _lacks(
-    snapshot: Snapshot, due: Sequence[Trial], *, full: bool
+    policy: Policy, cache: OpenCache, sizing: Sizing, due: Sequence[Trial], *, full: bool
 ) -> Callable[[Sequence[Trial]], bool]:
     """Return what tells whether the budget, or a full disk, lacks something after trials' end."""
-    cache_fd = snapshot.cache.fd
-    whole = snapshot.sizing.of_cache()
+    cache_fd = cache.fd
+    whole = sizing.of_cache()
     free = os.fstatvfs(cache_fd)
 
     def lacks(chosen: Sequence[Trial]) -> bool:
@@ -214,6 +220,6 @@ def _lacks(
             free.f_bavail * free.f_frsize + freed,
             free.f_blocks * free.f_frsize,
         )
-        return bool(lacking(snapshot.policy.prune.budget, room))
+        return bool(lacking(policy.prune.budget, room))
 
     return lacks

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import lies_in
+from cacheadmin.inventory.entries import EntryPath, lies_in
 from cacheadmin.planner.budget import Coming, Room, choose, units, what_stays
 from cacheadmin.planner.planner import make_plan
 from cacheadmin.planner.run_limits import within
@@ -48,7 +48,7 @@ def within_budget(case: PlanInput, sizing: Sizing, plan: Plan) -> Plan:
     candidates = tuple(units(case, plan.live, gone))
     waiting = [file.path for file in inventory.loose_files]
     on_trial = [PLACE] if inventory.on_trial else []
-    buckets = [name for name in sizing.names() if not name.startswith("archive-v")]
+    buckets = [name for name in sizing.names() if EntryPath.of(name).kind != "archive"]
     paths = [
         *buckets,
         *(archive.path for archive in inventory.archives.values()),

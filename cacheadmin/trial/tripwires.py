@@ -96,6 +96,7 @@ from cacheadmin.fs.rename import exchange, move_to_free_name
 from cacheadmin.fs.rights import give_rights, rights_below
 from cacheadmin.fs.server_questions import ask_server
 from cacheadmin.fs.small_files import kind_words, open_directory, open_directory_beneath
+from cacheadmin.inventory.entries import bucket_of
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import (
     entry_on_trial,
@@ -507,7 +508,7 @@ class Tripwires:
                 self._discard_link(name)
 
     def _bucket(self, entry: str, *, make: bool = False) -> int:
-        bucket = entry.partition("/")[0]
+        bucket = bucket_of(entry)
         fd = self._buckets.get(bucket)
         if fd is not None and os.fstat(fd).st_nlink > 0:
             return fd

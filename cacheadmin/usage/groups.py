@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
-from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory
+from cacheadmin.inventory.entries import Archive, ArchiveContent, Inventory, bucket_of
 from cacheadmin.planner.git_packages import git_packages, one_package
 from cacheadmin.usage.groupings import By
 from cacheadmin.uv.layout import (
@@ -111,7 +111,7 @@ class Grouping:
 
 def thing_of_archive(archive: Archive, names: Mapping[str, PackageVersion] | None = None) -> Thing:
     """Return what an archive is; ``names`` are those of cached environments, by entry."""
-    bucket = archive.path.partition("/")[0]
+    bucket = bucket_of(archive.path)
     sort = Sort.PACKAGE if archive.package is not None else Sort.OTHER
     if archive.content is ArchiveContent.ENVIRONMENT:
         name, version = (names or {}).get(archive.path, (None, None))

@@ -25,7 +25,7 @@ from cacheadmin.fs.small_files import (
     open_directory,
     open_directory_beneath,
 )
-from cacheadmin.inventory.entries import Archive
+from cacheadmin.inventory.entries import Archive, archive_in
 from cacheadmin.readers import note_step
 from cacheadmin.verify.bytecode import is_cached
 from cacheadmin.verify.comparison import compare, touched_now, unreadable
@@ -295,7 +295,7 @@ class _ArchiveWalk:
             return
         absolute = f"{self._root}/{folder}".rstrip("/")
         place = self._where_in_cache(text, absolute) if self._contents.is_environment else None
-        if place is not None and place.startswith("archive-v"):
+        if place is not None and archive_in(place) is not None:
             self._link_to_archive(fd, name, path, place)
             return
         resolved = os.path.normpath(os.path.join(absolute, text))

@@ -17,7 +17,7 @@ import psutil
 
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.findings import Severity, worst_first
-from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId
+from cacheadmin.inventory.entries import Archive, ArchiveContent, ArchiveId, archive_in
 from cacheadmin.packages.names import normalized
 from cacheadmin.pins import no_such_target
 from cacheadmin.planner.targets import near_names, resolve_target
@@ -28,9 +28,11 @@ from cacheadmin.verify.problems import Problem, VerifyRule
 from cacheadmin.verify.sample import in_sample
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.facts import Environment
+    from cacheadmin.evidence.facts import Environment, Evidence
     from cacheadmin.findings import Finding
     from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.reader import OpenCache
+    from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.snapshot import Progress, Snapshot
     from cacheadmin.verify.check import CheckedArchive
 
@@ -75,7 +77,7 @@ def run_verify(
     day = snapshot.now_ns // (86_400 * 10**9) if seed is None else seed
     candidates = _candidates(snapshot, targets)
     chosen = [archive for archive in candidates if in_sample(archive.id, share, day)]
-    checked = _check_all(snapshot, chosen, jobs or _workers(snapshot), progress)
+    checked = _check_all(snapshot, chosen, jobs or _workers(snapshot.policy), progress)
     telling = Telling(snapshot)
     pointers = _named_by_pointers(snapshot.inventory)
     findings: list[Finding] = []
@@ -95,8 +97,8 @@ def run_verify(
     )
 
 
-def _workers(snapshot: Snapshot) -> int:
-    limit = snapshot.policy.scan.limits.of_readers.memory_bytes
+def _workers(policy: Policy) -> int:
+    limit = policy.scan.limits.of_readers.memory_bytes
     cores = len(psutil.Process().cpu_affinity() or ())
     return workers_for(cores, psutil.virtual_memory().available, limit)
 
@@ -110,35 +112,39 @@ def workers_for(cores: int, available_bytes: int, limit_bytes: int) -> int:
 
 
 def _candidates(snapshot: Snapshot, targets: Sequence[str]) -> list[Archive]:
-    inventory = snapshot.inventory
-    known = {**inventory.archives, **{one.id: one for one in _not_looked_into(snapshot)}}
+    inventory, evidence = snapshot.inventory, snapshot.evidence
+    known = {
+        **inventory.archives,
+        **{one.id: one for one in _not_looked_into(snapshot.cache, inventory)},
+    }
     if not targets:
         return list(known.values())
     wanted: set[ArchiveId] = set()
     for target in targets:
-        archives = set(_archives_of(snapshot, target, known)) & known.keys()
+        archives = (
+            set(_archives_of(snapshot.policy, inventory, evidence, target, known)) & known.keys()
+        )
         if not archives:
-            others = [environment.path for environment in snapshot.evidence.environments]
+            others = [environment.path for environment in evidence.environments]
             raise no_such_target(target, near_names(target, inventory, others))
         wanted |= archives
     return [archive for archive in known.values() if archive.id in wanted]
 
 
-def _not_looked_into(snapshot: Snapshot) -> Iterator[Archive]:
+def _not_looked_into(cache: OpenCache, inventory: Inventory) -> Iterator[Archive]:
     """Yield, as an archive, each link that stands for one or for their whole bucket.
 
     The inventory knows them as strays, for prune leaves them alone. uv does
     follow them: to pass over them would hide what was put in an archive's place.
     And a bucket that is closed to the caller: what is in it was not verified.
     """
-    inventory = snapshot.inventory
     seen = {archive.path for archive in inventory.archives.values()}
     closed = {one.path for one in inventory.unreadable}
     for path in sorted((closed | {stray.path for stray in inventory.strays}) - seen):
-        if not path.startswith("archive-v"):
+        if archive_in(path) is None:
             continue
         try:
-            status = os.stat(path, dir_fd=snapshot.cache.fd, follow_symlinks=False)
+            status = os.stat(path, dir_fd=cache.fd, follow_symlinks=False)
         except OSError:
             continue
         if path in closed or stat.S_ISLNK(status.st_mode):
@@ -155,18 +161,21 @@ def _not_looked_into(snapshot: Snapshot) -> Iterator[Archive]:
 
 
 def _archives_of(
-    snapshot: Snapshot, target: str, known: Mapping[ArchiveId, Archive]
+    policy: Policy,
+    inventory: Inventory,
+    evidence: Evidence,
+    target: str,
+    known: Mapping[ArchiveId, Archive],
 ) -> Iterator[ArchiveId]:
     """Yield the archives of entries that a target names, or of an environment at that path."""
-    inventory = snapshot.inventory
-    found = resolve_target(target, inventory, snapshot.policy.aliases)
+    found = resolve_target(target, inventory, policy.aliases)
     by_path = {archive.path: archive.id for archive in known.values()}
     for entry in found.entries:
         if entry.path in by_path:
             yield by_path[entry.path]
         yield from entry.archives
     absolute = os.path.abspath(target)
-    for environment in snapshot.evidence.environments:
+    for environment in evidence.environments:
         if environment.path == absolute:
             yield from _linked(environment)
 

@@ -15,6 +15,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
 from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
+from cacheadmin.inventory.entries import EntryPath, bucket_of
 from cacheadmin.inventory.reader import InterpreterEntries, interpreter_prefixes
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class InterpreterRecords:
             return Facts()
         recorded: dict[str, set[str]] = defaultdict(set)
         for record in entries.records:
-            recorded[record.prefix].add(record.path.partition("/")[0])
+            recorded[record.prefix].add(bucket_of(record.path))
         written = [
             (NamedFolder(path), written_ns)
             for path, _, written_ns in entries.prefixes
@@ -71,7 +72,7 @@ class InterpreterRecords:
 
 
 def _has_records(folder: str) -> bool:
-    return folder.startswith("interpreter-")
+    return EntryPath.of(folder).kind == "interpreter"
 
 
 def _or_venv(kind: EnvironmentKind | Unreadable | None) -> EnvironmentKind:

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from cacheadmin.evidence.facts import Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.inventory.contents import EntriesByKind
-from cacheadmin.inventory.entries import Inventory, UnreadEntry, archive_path, lies_in
+from cacheadmin.inventory.entries import (
+    EntryPath,
+    Inventory,
+    UnreadEntry,
+    archive_path,
+    bucket_of,
+    lies_in,
+)
 from cacheadmin.inventory.pointer_folders import FoldersTask
 
 
@@ -68,7 +75,7 @@ class _Planned:
 
 
 def _leads_to_archives(folder: str) -> bool:
-    return not folder.startswith("interpreter-")
+    return EntryPath.of(folder).kind != "interpreter"
 
 
 def _unseen(one: UnreadEntry) -> Unseen:
@@ -79,7 +86,7 @@ def _all_below(
     inventory: Inventory, folders: frozenset[str], reason: str
 ) -> Iterator[tuple[str, str]]:
     """Yield every entry that anything below these folders is, or belongs to, with the reason."""
-    for bucket in {folder.partition("/")[0] for folder in folders}:
+    for bucket in {bucket_of(folder) for folder in folders}:
         yield bucket, reason
     for pointer in inventory.wheel_pointers:
         if lies_in(pointer.path, folders):

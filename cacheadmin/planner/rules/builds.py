@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, bucket_of
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.interface import keep, remove
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def builds(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on every build and temporary folder outside buckets that go."""
     for build in case.inventory.builds:
-        bucket = build.path.partition("/")[0]
+        bucket = bucket_of(build.path)
         if "/" in build.path and not live.buckets.get(bucket):
             continue
         uses = _uses(case, live, build)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, bucket_of
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.interface import keep, remove
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def files(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on every content that nothing shares, outside buckets that go."""
     for file in case.inventory.loose_files:
-        bucket = file.path.partition("/")[0]
+        bucket = bucket_of(file.path)
         if not live.buckets.get(bucket):
             continue
         uses = _uses(case, live, file)

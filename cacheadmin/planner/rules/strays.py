@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.inventory.entries import EntryKind, bucket_of
 from cacheadmin.planner import reasons
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.rules.interface import keep, remove
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def strays(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     """Rule on everything that no uv release puts there."""
     for stray in case.inventory.strays:
-        bucket = stray.path.partition("/")[0]
+        bucket = bucket_of(stray.path)
         if "/" in stray.path and not live.buckets.get(bucket):
             continue
         age = format_age(stray.changed_ns, case.now_ns)
