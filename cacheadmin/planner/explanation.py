@@ -13,14 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, archive_id, bucket_of, with_folders_above
-from cacheadmin.planner.advice import to_keep, to_let_go
 from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.chains import Chain, Chains, StepKind
 from cacheadmin.planner.liveness import mark
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.targets import CacheEntry, all_entries, resolve_target
 from cacheadmin.planner.users import EntryUser, path_of
-from cacheadmin.planner.words import describe_user
+from cacheadmin.planner.words import describe_user, to_keep, to_let_go
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES

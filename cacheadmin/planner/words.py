@@ -1,12 +1,14 @@
-"""What people are told of a user and of a decision: words, made of values when they are printed.
+"""What people are told of users and decisions: words, made of values when they are printed. Pure.
 
-Nothing is ever decided by these words, nor looked up by them.
+What a user is called, what was found in one case, and what would have to change for an
+entry to go, or to stay. Nothing is ever decided by these words, nor looked up by them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from cacheadmin.planner.reasons import BUCKET_NEEDED, PINNED
 from cacheadmin.planner.users import (
     AccountUser,
     EntryUser,
@@ -18,11 +20,21 @@ from cacheadmin.planner.users import (
     PinUser,
     ProcessUser,
     RegisteredUser,
+    User,
 )
+from cacheadmin.text.escapes import shell_word
 
 if TYPE_CHECKING:
+    from cacheadmin.planner.marks import Use
     from cacheadmin.planner.reasons import Reason
-    from cacheadmin.planner.users import User
+
+_PINNED: Final = frozenset(PINNED.values())
+
+# Buckets are needed by more than people.
+_OF_NO_ACCOUNT: Final[dict[User, str]] = {
+    OtherUser.NEWEST_OF_KIND: "a newer bucket of its kind would have to appear",
+    OtherUser.POLICY: "remove that release from uv.keep in the policy",
+}
 
 
 def describe_user(user: User) -> str:
@@ -57,3 +69,21 @@ def describe_finding(reason: Reason, user: User | None, detail: str) -> str:
         return found.replace("{detail}", detail)
     # Formatted once: braces in a path or a command line are never a field.
     return found.format(who=describe_user(user), user=user, detail=detail)
+
+
+def to_let_go(use: Use) -> str:
+    """Return what would have to change for one use to end; empty where that can't be told."""
+    change = use.reason.change
+    if use.reason in _PINNED:
+        change += f" ({use.detail})"
+    elif use.reason is BUCKET_NEEDED:
+        change = _OF_NO_ACCOUNT.get(use.user, change)
+    return change.replace("{who}", describe_user(use.user))
+
+
+def to_keep(path: str) -> str:
+    """Return what would have to change for an entry to stay."""
+    return (
+        f"`cacheadmin pin add POLICY {shell_word(path)}`, or an environment that links to it: "
+        "`cacheadmin venv add` makes one known"
+    )

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from cacheadmin.audit.rights import other_writer
 from cacheadmin.doctor import user_switch
 from cacheadmin.evidence.release_trace import SeenRelease
-from cacheadmin.planner.advice import to_keep
 from cacheadmin.planner.planner import make_plan
+from cacheadmin.planner.words import to_keep
 from cacheadmin.policy.loaded import LoadedPolicy
 from cacheadmin.report.tables import comma_separated
 from cacheadmin.text.escapes import posix_word, printable, shell_word

@@ -10,7 +10,6 @@ import pytest
 
 import cacheadmin
 from cacheadmin.planner import reasons
-from cacheadmin.planner.advice import to_let_go
 from cacheadmin.planner.marks import Use
 from cacheadmin.planner.reasons import REASONS, Reason
 from cacheadmin.planner.users import (
@@ -26,7 +25,7 @@ from cacheadmin.planner.users import (
     RegisteredUser,
     User,
 )
-from cacheadmin.planner.words import describe_finding, describe_user
+from cacheadmin.planner.words import describe_finding, describe_user, to_let_go
 
 PACKAGE = Path(cacheadmin.__file__).parent
 
