@@ -242,15 +242,17 @@ def test_stopping_it_waits_for_no_worker(cache: Path, cacheadmin: Cacheadmin) ->
 def test_a_worker_that_is_killed_costs_one_archive_its_check(
     cache: Path, cacheadmin: Cacheadmin
 ) -> None:
-    keep_workers_busy(cache, gibibytes=1)
+    keep_workers_busy(cache, gibibytes=2)
     process = cacheadmin.start("verify", cacheadmin.policy(cache), "--jobs", "3")
     try:
         workers = three_workers_of(process)
-        for worker in workers:
-            worker.suspend()
-        workers[0].kill()
-        for worker in workers[1:]:
-            worker.resume()
+
+        def at_work() -> psutil.Process:
+            return max(workers, key=lambda worker: worker.cpu_times().user)
+
+        # One that has nothing to do is missed by nobody.
+        until(lambda: at_work().cpu_times().user > 0.2)
+        at_work().kill()
         assert process.wait(120) == 8
     finally:
         process.kill()
