@@ -6,8 +6,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Annotated
 
+from cacheadmin.audit.policy_checks import check_policies
 from cacheadmin.audit.schema import policy_schema
-from cacheadmin.audit.settings import settings_of
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
@@ -16,15 +16,15 @@ from cacheadmin.errors import CacheadminError, ExitCode, WrongUsage
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.inventory.matches import count_matches
 from cacheadmin.operations.delivery import is_installed
-from cacheadmin.operations.notifications import NOT_INSTALLED, destinations, problems_of, send_all
+from cacheadmin.operations.notifications import NOT_INSTALLED, destinations, send_all
 from cacheadmin.policy.effective import effective_values
-from cacheadmin.policy.loader import load_policy, read_policy
-from cacheadmin.policy.location import default_cache, known_policies, policies_of
+from cacheadmin.policy.loader import load_policy
+from cacheadmin.policy.location import default_cache, known_policies
 from cacheadmin.policy.parser import parse_policy
 from cacheadmin.policy.starter import starter_policy, write_starter
 from cacheadmin.policy.trust import read_trusted
 from cacheadmin.report.policies import PolicyReport
-from cacheadmin.rights.acting import unknown_account
+from cacheadmin.report.policy_checks import PolicyChecksReport
 from cacheadmin.text.documents import dumps, header
 from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.numbers import format_count
@@ -77,26 +77,20 @@ def check_command(
             show_default=False,
         ),
     ] = None,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Check policies: syntax, keys, values, and who could have written them."""
-    code = int(ExitCode.DONE)
-    for policy in policies or known_policies(os.environ).values() or (None,):
-        for path in (None,) if policy is None else policies_of(policy, os.environ):
-            try:
-                loaded = read_policy(path, insecure=insecure_policy)
-                settings_of(loaded)
-            except CacheadminError as error:
-                output.failure(error)
-                code = max(code, int(error.exit_code))
-                continue
-            if unknown := unknown_account(loaded.policy.run_as):
-                output.warning(f"{loaded.path}: {unknown}")
-            if loaded.policy.notify.is_set:
-                for problem in problems_of(loaded):
-                    output.warning(problem)
-            if not output.settings.quiet:
-                output.data(f"{loaded.path or 'the built-in policy'}: ok")
+    named = policies or known_policies(os.environ).values() or (None,)
+    checks = tuple(check_policies(named, os.environ, insecure=insecure_policy))
+    for one in checks:
+        if one.error is not None:
+            output.failure(one.error)
+        for warning in one.warnings:
+            output.warning(warning)
+    code = max((int(one.error.exit_code) for one in checks if one.error), default=0)
+    report = PolicyChecksReport(header("policy-check", None, None), checks)
+    show(report, output_format, is_well=not code)
     return code
 
 

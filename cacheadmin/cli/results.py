@@ -39,7 +39,7 @@ def fails(findings: Iterable[Finding], fail_on: FailOn) -> bool:
 
 
 # What these commands say rests on what was looked at, so they say what was not.
-_WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "evict"})
+_WITH_GAPS = frozenset({"preflight", "plan", "prune", "scan", "discover", "evict"})
 
 
 def heading(command: str, snapshot: Snapshot, *, gaps: Sequence[Gap] | None = None) -> Heading:

@@ -14,14 +14,14 @@ from cacheadmin.cli.options import (
     policy_and,
 )
 from cacheadmin.cli.records import recorded
-from cacheadmin.cli.results import show
+from cacheadmin.cli.results import heading, progress_bar, show
 from cacheadmin.errors import ExitCode, NotPermitted
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.registration import Registrations, open_registry
+from cacheadmin.report.discoveries import DiscoveriesReport
 from cacheadmin.report.registrations import RegistrationsReport
 from cacheadmin.snapshot.snapshot import look_at
-from cacheadmin.text.escapes import printable
 from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
@@ -80,18 +80,22 @@ def discover_command(
     register: Annotated[
         bool, typer.Option("--register", help="Register everything that was found.")
     ] = False,
+    output_format: FormatOption = "table",
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
     """Search the policy's trees, patterns and the cache for environments."""
-    with look_at(policy, insecure_policy=insecure_policy) as snapshot:
+    with (
+        progress_bar() as progress,
+        look_at(policy, insecure_policy=insecure_policy, progress=progress) as snapshot,
+    ):
         found = [
             environment
-            for environment in snapshot.evidence.environments
+            for environment in sorted(snapshot.evidence.environments, key=lambda one: one.path)
             if environment.kind is not EnvironmentKind.CACHED
             and environment.status is not EnvironmentStatus.MISSING
         ]
-    for environment in found:
-        output.data(f"{printable(environment.path)}\t{','.join(environment.sources)}")
+        first = heading("discover", snapshot)
+        show(DiscoveriesReport(first, found, snapshot.owner_of, snapshot.team_of), output_format)
     if register:
         with recorded("venv discover", policy) as account:
             registry = _registry(policy, insecure_policy, account)

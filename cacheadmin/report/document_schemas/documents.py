@@ -180,6 +180,26 @@ _OBSERVATION = row(
 )
 _UID: dict[str, Shape] = {"owner": maybe(TEXT), "uid": maybe(COUNT)}
 
+_ENVIRONMENT = row(
+    {
+        "path": TEXT,
+        "kind": TEXT,
+        **_UID,
+        "team": maybe(TEXT),
+        "uv_version": maybe(TEXT),
+        "sources": TEXTS,
+        "link_modes": LINK_MODES,
+        "archives": TEXTS,
+        "entries": TEXTS,
+        "links": COUNT,
+        "broken_links": COUNT,
+        "broken_packages": TEXTS,
+        "status": STATUS,
+        "reason": maybe(TEXT),
+        "fingerprint": TEXT,
+    }
+)
+
 DOCUMENTS: dict[str, tuple[str, Shape]] = {
     "status": ("how one cache, or all of a host, stand", STATUS_DOCUMENT),
     "preflight": (
@@ -320,27 +340,7 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
         "the environments that use a cache",
         row(
             {
-                "venvs": several(
-                    row(
-                        {
-                            "path": TEXT,
-                            "kind": TEXT,
-                            **_UID,
-                            "team": maybe(TEXT),
-                            "uv_version": maybe(TEXT),
-                            "sources": TEXTS,
-                            "link_modes": LINK_MODES,
-                            "archives": TEXTS,
-                            "entries": TEXTS,
-                            "links": COUNT,
-                            "broken_links": COUNT,
-                            "broken_packages": TEXTS,
-                            "status": STATUS,
-                            "reason": maybe(TEXT),
-                            "fingerprint": TEXT,
-                        }
-                    )
-                ),
+                "venvs": several(_ENVIRONMENT),
                 "gaps": GAPS,
             }
         ),
@@ -533,6 +533,30 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
                             "uid": maybe(COUNT),
                             "exists": YES_OR_NO,
                             "seen_at": maybe(TIME),
+                        }
+                    )
+                )
+            }
+        ),
+    ),
+    "discover": (
+        "the environments that a search of a policy's trees, patterns and cache found",
+        row({"venvs": several(_ENVIRONMENT), "gaps": GAPS}),
+    ),
+    "policy-check": (
+        "policies, and which of them are refused and why",
+        row(
+            {
+                "policies": several(
+                    row(
+                        {
+                            "path": maybe(TEXT),
+                            "name": maybe(TEXT),
+                            "valid": YES_OR_NO,
+                            "problem": maybe(TEXT),
+                            "details": TEXTS,
+                            "fix": maybe(TEXT),
+                            "warnings": TEXTS,
                         }
                     )
                 )

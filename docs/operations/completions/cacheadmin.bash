@@ -208,8 +208,8 @@ _cacheadmin_call() {
             arguments='policy'
             ;;
         'venv discover')
-            options='--register --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
-            valued='--color'
+            options='--register --format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy'
             ;;
         'pin')
@@ -243,8 +243,8 @@ _cacheadmin_call() {
             arguments='file'
             ;;
         'policy check')
-            options='--insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
-            valued='--color'
+            options='--format --insecure-policy --quiet -q --verbose -v --wide --color --version -h --help'
+            valued='--format --color'
             arguments='policy...'
             ;;
         'policy notify')
@@ -331,6 +331,7 @@ _cacheadmin_values() {
         'venv remove --color') printf '%s\n' auto always never ;;
         'venv list --format') printf '%s\n' table json jsonl csv markdown ;;
         'venv list --color') printf '%s\n' auto always never ;;
+        'venv discover --format') printf '%s\n' table json jsonl csv markdown ;;
         'venv discover --color') printf '%s\n' auto always never ;;
         'pin --color') printf '%s\n' auto always never ;;
         'pin add --color') printf '%s\n' auto always never ;;
@@ -339,6 +340,7 @@ _cacheadmin_values() {
         'pin list --color') printf '%s\n' auto always never ;;
         'policy --color') printf '%s\n' auto always never ;;
         'policy init --color') printf '%s\n' auto always never ;;
+        'policy check --format') printf '%s\n' table json jsonl csv markdown ;;
         'policy check --color') printf '%s\n' auto always never ;;
         'policy notify --color') printf '%s\n' auto always never ;;
         'policy schema --color') printf '%s\n' auto always never ;;

@@ -440,6 +440,7 @@ complete -c cacheadmin -n '__cacheadmin_at "venv list"' -s h -l help -d 'Print h
 complete -c cacheadmin -n '__cacheadmin_at "venv discover" 0' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "venv discover" 0' -F
 complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l register -d 'Register everything that was found'
+complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "venv discover"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'
@@ -508,6 +509,7 @@ complete -c cacheadmin -n '__cacheadmin_at "policy init"' -l version -d 'Print t
 complete -c cacheadmin -n '__cacheadmin_at "policy init"' -s h -l help -d 'Print help and leave'
 complete -c cacheadmin -n '__cacheadmin_at "policy check" 0+' -a '(__cacheadmin_policies)' -d policy
 complete -c cacheadmin -n '__cacheadmin_at "policy check" 0+' -F
+complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l format -x -a 'table json jsonl csv markdown' -d 'table, json, jsonl, csv or markdown'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "policy check"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'

@@ -75,6 +75,8 @@ def test_what_every_command_prints_of_a_cache_at_work(
     seen("pin", "list", policy)
     cacheadmin("venv", "add", policy, environment, code=0)
     seen("venv", "list", policy)
+    seen("venv", "discover", policy)
+    seen("policy", "check", policy)
     seen("policy", "show", policy)
     seen("uv", "learn", uv_binary(NEWEST))
     seen("prune", policy, "-n")

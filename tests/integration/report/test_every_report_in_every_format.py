@@ -102,6 +102,8 @@ def test_every_command_that_lists_something_prints_its_rows(
     cacheadmin("pin", "add", policy, "idna", "--reason", HOSTILE, code=0)
     assert [row["target"] for row in printed("pin", "list", policy)] == ["idna"]
     assert printed("venv", "list", policy)
+    assert {row["path"] for row in printed("venv", "discover", policy)} >= {os.fspath(odd)}
+    assert [row["name"] for row in printed("policy", "check", policy)] == ["test"]
     assert "cache" in {row["key"] for row in printed("policy", "show", policy)}
     assert printed("uv", "learn", uv_binary(NEWEST))[0]["uv"] == NEWEST
     assert "link-mode" in {row["id"] for row in printed("audit", "--list-rules")}
