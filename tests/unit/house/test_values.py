@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar
 
 import pytest
 
@@ -55,6 +55,17 @@ class Further(Ours):
     """One that inherits."""
 
     more: int = 1
+    size: int = 5
+    limit: ClassVar[int] = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TheirsFurther(Theirs):
+    """The same, made by the standard library."""
+
+    more: int = 1
+    size: int = 5
+    limit: ClassVar[int] = 3
 
 
 def test_all_that_is_public_equals_the_standard_librarys() -> None:
@@ -73,6 +84,16 @@ def test_all_that_is_public_equals_the_standard_librarys() -> None:
             type(one)()
 
 
+def test_a_class_that_inherits_has_the_fields_of_both_in_the_standard_librarys_order() -> None:
+    one, other = Further("a", more=2), TheirsFurther("a", more=2)
+    for told in ("name", "type", "default", "repr", "compare"):
+        assert [getattr(f, told) for f in fields(one)] == [getattr(f, told) for f in fields(other)]
+    assert repr(replace(one, size=9)) == repr(replace(other, size=9)).replace("Theirs", "")
+    assert asdict(one) == asdict(other)
+    assert is_dataclass(Further) and Further.limit == 3
+    assert [f.name for f in fields(Ours)] == [f.name for f in fields(Theirs)]
+
+
 def test_equal_by_what_is_compared_and_by_class() -> None:
     assert Ours("a", 1, ["x"]) == Ours("a", 1, ["y"])
     assert Ours("a", 1) != Ours("a", 2)
@@ -83,7 +104,7 @@ def test_equal_by_what_is_compared_and_by_class() -> None:
     assert len({Empty(), Empty(), Ours("a"), Ours("a", seen=["x"])}) == 2
     assert Further("a", more=2) != Further("a", more=3)
     assert Further("a") != Ours("a")
-    assert repr(Further("a", more=2)) == "Further(name='a', size=0, seen=[], more=2)"
+    assert repr(Further("a", more=2)) == "Further(name='a', size=5, seen=[], more=2)"
 
 
 def test_what_a_class_defines_itself_stays() -> None:
