@@ -166,6 +166,10 @@ class LastLook:
         for candidate, scanned in scan_candidates(candidates, look, ScanOptions()):
             why = f"{candidate.path} uses it now"
             yield from self._used_by_environment(scanned, why, look)
+            if scanned.uv_version is not None:
+                # Made, or changed, since: with a release that no older trace may tell of.
+                why = f"uv {scanned.uv_version} made {candidate.path}, which came since the plan"
+                yield from self._buckets_of(scanned.uv_version, scanned.uid, why)
 
     def _used_by_environment(self, first: Environment, why: str, look: Look) -> Iterator[_Use]:
         """Yield what an environment leads to, through cached ones that it builds on too."""
@@ -236,6 +240,9 @@ class LastLook:
             elif self._snapshot.case.may_work_without_lock(process):
                 why = f"process {process.pid}, a uv without lock, has started"
                 yield from self._everything(why)
+            else:
+                why = f"process {process.pid}, a uv that has started, needs it"
+                yield from self._buckets_of(uv_version(process), process.uid, why)
 
     def _found_by_name(self, process: Process) -> Iterator[_Use]:
         """Yield what a uv that has just started may find, having no lock to wait for.
@@ -243,15 +250,20 @@ class LastLook:
         Archives are found through pointers only; what may go beside a uv at
         work has none (``planner.grace``).
         """
-        case = self._snapshot.case
-        version = uv_version(process)
-        buckets = None if version is None else case.buckets_of(version)
         why = f"process {process.pid}, a uv that has started, may look into it"
+        yield from self._buckets_of(uv_version(process), None, why)
         for decision in self._removals:
-            found = decision.path in self._by_name
-            if decision.kind is EntryKind.BUCKET:
-                found = buckets is None or decision.path in buckets
-            if found:
+            if decision.path in self._by_name:
+                yield decision.path, why
+
+    def _buckets_of(self, version: str | None, uid: int | None, why: str) -> Iterator[_Use]:
+        """Yield the buckets that a release uses; all, where the release or its buckets are unknown.
+
+        Their user came back since the plan, and would find them gone.
+        """
+        buckets = None if version is None else self._snapshot.case.buckets_of(version, uid)
+        for decision in self._removals:
+            if decision.kind is EntryKind.BUCKET and (buckets is None or decision.path in buckets):
                 yield decision.path, why
 
     def _resting_on_absence(self, why: str) -> Iterator[_Use]:

@@ -17,12 +17,14 @@ from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook, StillRemovable
 from cacheadmin.readers import Readers
 from cacheadmin.snapshot.snapshot import look_with
+from cacheadmin.uv.releases import buckets_of
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
-from tests.support.shared_cache import SharedCache
+from tests.support.shared_cache import SharedCache, age
 from tests.support.uv_releases import NEWEST
 from tests.support.waiting import let_clocks_tick
 
+OLD = "0.8.5"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 TOOLS = "prune:\n  environments:\n    idle: 0s\n    keep_latest: false\n"
 
@@ -94,6 +96,25 @@ def test_an_environment_registered_meanwhile_keeps_its_archives(
         kept = dropped(last.look())
     assert set(kept) >= archives
     assert kept[min(archives)] == f"{environment} uses it now"
+
+
+def test_buckets_of_a_release_whose_user_comes_back_meanwhile_stay(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.remove_environment(shared.environment("old", OLD, "six==1.16.0"))
+    age(shared.path, 40)
+    shared.environment("new", NEWEST, "idna==3.7")
+    policy = cacheadmin.policy(shared.path, f"venvs: {{discover: [{{root: {shared.homes}}}]}}\n")
+    theirs = (buckets_of(OLD) or frozenset()) - (buckets_of(NEWEST) or frozenset())
+    with between(policy) as (planned, last):
+        going = theirs & planned
+        assert "wheels-v5" in going
+        assert not set(dropped(last.look())) & going
+        # It is in the cache: nothing is written to that bucket.
+        late = shared.environment("late", OLD, "six==1.16.0")
+        kept = dropped(last.look())
+    assert set(kept) >= going
+    assert kept["wheels-v5"] == f"uv {OLD} made {late}, which came since the plan"
 
 
 def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
