@@ -78,7 +78,7 @@ test-pythons: ## unit and property tests with each other Python that is here (3.
 	  .venv-$$python/bin/python -m pytest -q -n $(WORKERS) -m 'not long' tests/unit tests/property $(ARGS); \
 	done
 
-soak: dev ## ten minutes of everybody at once (root; ARGS='--minutes 60')
+soak: dev ## ten minutes of all users at once (root; ARGS='--minutes 60')
 	$(BIN)/python -m tests.soak $(ARGS)
 
 faults: dev ## each system call of each command fails, or is the last one (root; hours)
@@ -111,10 +111,10 @@ man-check: dev ## check the manual pages
 	  if [ -n "$$problems" ]; then echo "$$page: $$problems"; exit 1; fi; done
 	$(PYTEST) -q tests/unit/house/test_manual_pages.py
 
-completions: dev ## write the completion files of bash, zsh and fish anew
+completions: dev ## write the completion files of bash, zsh and fish
 	$(BIN)/python -m cacheadmin.cli.completion_files docs/operations/completions
 
-schemas: dev ## write the JSON Schemas of policies and documents anew
+schemas: dev ## write the JSON Schemas of policies and documents
 	$(BIN)/python -m cacheadmin.cli.schema_files docs/schemas
 
 manual-rules: dev ## write PLAN RULES of cacheadmin(7) from the table of reasons

@@ -15,7 +15,7 @@ from cacheadmin.cli.results import progress_bar, show, view
 from cacheadmin.errors import WrongUsage
 from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.overview.collection import gather
-from cacheadmin.report.overview_report import OverviewReport
+from cacheadmin.report.overview.report import OverviewReport
 from cacheadmin.report.terminal import Terminal
 from cacheadmin.rights.acting import as_caller
 from cacheadmin.snapshot.snapshot import look_at

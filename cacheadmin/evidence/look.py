@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from cacheadmin.evidence.observations import KeptObservations, NobodyObserved, Observations
+from cacheadmin.evidence.observations import KeptObservations, NoObservations, Observations
 from cacheadmin.evidence.questions import Questions, aliases_of, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
@@ -120,7 +120,7 @@ class Look:
     """What lies in the cache, as it was read for the plan."""
     known: tuple[KnownEnvironment, ...] = ()
     """The environments that earlier looks recorded."""
-    observed: KeptObservations = field(default_factory=NobodyObserved)
+    observed: KeptObservations = field(default_factory=NoObservations)
     """Where other hosts tell of themselves."""
     told: Observations = field(default_factory=Observations)
     """What they had told when the look began."""

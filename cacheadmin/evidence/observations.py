@@ -145,7 +145,7 @@ class KeptObservations(Protocol):
         """Return all of them; raises nothing for what it finds."""
 
 
-class NobodyObserved:
+class NoObservations:
     """No place for observations."""
 
     def read(self) -> Observations:

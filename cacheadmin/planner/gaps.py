@@ -81,6 +81,6 @@ def rests_on(
     )
     if not needed_whole:
         return PROOF
-    everybody_is_seen = policy.venvs.complete and not gaps
+    absence_is_proof = policy.venvs.complete and not gaps
     reached = unlinkable is not None and decision.path not in unlinkable
-    return PROOF if everybody_is_seen and not reached else ABSENCE
+    return PROOF if absence_is_proof and not reached else ABSENCE

@@ -69,14 +69,14 @@ class PlanInput:
         return unseen.hides_archives and not (unseen.trial_suffices and not self.gaps_keep)
 
     @cached_property
-    def everybody_is_known(self) -> bool:
+    def absence_is_proof(self) -> bool:
         """Whether the site vouches for its sources, and no gap is left: absence is proof then."""
         return self.policy.venvs.complete and not self.gaps
 
     @cached_property
     def absence_goes_on_trial(self) -> bool:
         """Whether what is removed because no user was seen to use it goes on trial first."""
-        return self.policy.prune.trial != "never" and not self.everybody_is_known
+        return self.policy.prune.trial != "never" and not self.absence_is_proof
 
     @cached_property
     def away(self) -> frozenset[str]:

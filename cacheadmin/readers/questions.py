@@ -36,7 +36,7 @@ class Unreadable:
     """Whether no reader could be started: it says nothing of what was to be read."""
 
 
-def _of_nobody(_: Any) -> None:
+def _without_owner(_: Any) -> None:
     return None
 
 
@@ -69,12 +69,12 @@ class Question(Generic[Item, Answer]):
     """The type of the answer, or of a part: a frozen dataclass, or plain data (``plain_data``)."""
     in_parts: bool = False
     """Whether an answer comes in parts; the deadline is that of each."""
-    whose: Callable[[Item], int | None] = _of_nobody
+    whose: Callable[[Item], int | None] = _without_owner
     """Returns the owner of an item, from the disk if need be; called in the reader.
 
     Raises OSError.
     """
-    blame: Callable[[Item], int | None] = _of_nobody
+    blame: Callable[[Item], int | None] = _without_owner
     """Returns the owner of an item as far as this process knows without touching it."""
     forget: Callable[[], None] = _nothing
     """Drops what ``read`` has noted from one item to the next (`Readers.renew`)."""

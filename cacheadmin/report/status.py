@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.findings import Severity
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.gaps import gaps_json
-from cacheadmin.report.overview_words import goal_words
+from cacheadmin.report.overview.words import goal_words
 from cacheadmin.report.preflight import marked
 from cacheadmin.report.tables import Cell, table
 from cacheadmin.report.width import wrapped

@@ -29,7 +29,7 @@ from cacheadmin.trial.folder import (
 )
 from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
-from cacheadmin.trial.listing import prunes_kept_out
+from cacheadmin.trial.prune_exclusion import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
 from cacheadmin.trial.verdicts import judge, paused, prolonged, uncounted_ns
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
@@ -128,7 +128,7 @@ class Trials:
         self.fence: Callable[[], None] | None = None
         # What this host's kernel has counted, whatever its clock says.
         self.here: Callable[[], HostTime] = host_time
-        # Whether decoys may go with the last entry that is put back (``trial.listing``).
+        # Whether decoys may go with the last entry that is put back (``trial.prune_exclusion``).
         self.drops_decoys = True
         self.folder = folder
         self.tripwires = Tripwires(folder)

@@ -15,7 +15,7 @@ from cacheadmin.evidence.traces import homes_of_accounts
 from cacheadmin.evidence.tree_searches import search_tool_folders
 
 # Where administrators point UV_TOOL_DIR to, for all users.
-_FOR_EVERYBODY = (
+_FOR_ALL_USERS = (
     "/opt/uv/tools",
     "/usr/local/share/uv/tools",
     "/usr/share/uv/tools",
@@ -46,7 +46,7 @@ class Tools:
             tool_folder_of(home, self.id, uid)
             for home, uid in sorted(homes_of_accounts(look).items())
         ]
-        folders += [ToolFolder(folder, self.id) for folder in _FOR_EVERYBODY]
+        folders += [ToolFolder(folder, self.id) for folder in _FOR_ALL_USERS]
         facts = facts_of(search_tool_folders(folders, look.readers))
         return replace(facts, unseen=(), gaps=(*facts.gaps, *map(_closed, facts.unseen)))
 

@@ -48,7 +48,7 @@ def archives(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     going: list[Decision] = []
     for archive in case.inventory.archives.values():
         uses = [*live.archives.get(archive.id, ()), *live.hidden_uses]
-        if not uses and is_content_made_id(archive.id) and not case.everybody_is_known:
+        if not uses and is_content_made_id(archive.id) and not case.absence_is_proof:
             uses = [_CONTENT_MADE]
         if not uses and not case.policy.prune.archives:
             uses = [Use(reasons.ARCHIVE_POLICY, OtherUser.POLICY, "prune.archives is false")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.formats import PageReport, Rows, View, rows_of
-from cacheadmin.report.overview_json import environments_json, overview_document
-from cacheadmin.report.overview_text import overview_text
+from cacheadmin.report.overview.document import environments_json, overview_document
+from cacheadmin.report.overview.text import overview_text
 from cacheadmin.report.terminal import Terminal
 from cacheadmin.text.documents import Document
 from cacheadmin.values import frozen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.report.overview_words import release_words
+from cacheadmin.report.overview.words import release_words
 from cacheadmin.report.terminal import Line, Style, Terminal
 from cacheadmin.report.usage import group_name
 from cacheadmin.text.numbers import format_count

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.findings import count_by_severity
-from cacheadmin.report.overview_tables import holder_lines, part_lines, release_lines
-from cacheadmin.report.overview_words import (
+from cacheadmin.report.overview.tables import holder_lines, part_lines, release_lines
+from cacheadmin.report.overview.words import (
     SEVERITY_STYLES,
     VERDICT_STYLES,
     goal_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cacheadmin.report.findings import count_by_severity
-from cacheadmin.report.overview_words import (
+from cacheadmin.report.overview.words import (
     goal_words,
     going_words,
     growth_words,

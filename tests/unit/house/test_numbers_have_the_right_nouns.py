@@ -24,7 +24,7 @@ _MEANT = {
     # A limit, not a number of what is there.
     "cacheadmin/doctor/records.py": "more than {Work.ROWS.value} lines",
     "cacheadmin/evidence/registry.py": "more than {most} entries",
-    "cacheadmin/report/overview_words.py": "{goal.goal:,} files",
+    "cacheadmin/report/overview/words.py": "{goal.goal:,} files",
     "cacheadmin/audit/rules/cache_size.py": "files of {max_files}",
 }
 

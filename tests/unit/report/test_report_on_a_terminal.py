@@ -12,7 +12,7 @@ from cacheadmin.evidence.facts import EnvironmentStatus
 from cacheadmin.findings import Severity
 from cacheadmin.overview.facts import Goal, Going, PastPrunes, ReleaseInUse
 from cacheadmin.planner.plan import Verdict
-from cacheadmin.report.overview_text import overview_text
+from cacheadmin.report.overview.text import overview_text
 from cacheadmin.report.terminal import Style, Terminal, columns_of
 from cacheadmin.text.timestamps import rfc3339
 from tests.support.facts import NOW
