@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -266,7 +265,7 @@ def no_such_target(target: str, near: tuple[str, ...]) -> NotACache:
 
 def _write_new(folder_fd: int, content: bytes) -> str:
     """Write a file under a name that no user can guess; whole or not at all."""
-    name = f"{secrets.token_hex(8)}{SUFFIX}"
+    name = f"{os.urandom(8).hex()}{SUFFIX}"
     partial = f".{name}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(partial, flags, 0o644, dir_fd=folder_fd)

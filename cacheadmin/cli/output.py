@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,8 +46,12 @@ settings = Settings()
 
 def fit_terminal() -> None:
     """Fit tables and sentences on stdout to its width, if it is a terminal."""
-    width = shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
-    terminal_width.set(width)
+    if not sys.stdout.isatty():
+        terminal_width.set(None)
+        return
+    import shutil
+
+    terminal_width.set(shutil.get_terminal_size((80, 24)).columns)
 
 
 def change(**options: Any) -> None:

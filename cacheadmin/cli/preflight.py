@@ -10,7 +10,7 @@ from cacheadmin.cli.records import MetricsOption, recorded
 from cacheadmin.cli.results import heading, show, verdict_code
 from cacheadmin.errors import WrongUsage
 from cacheadmin.policy.loader import load_policy
-from cacheadmin.preflight.preflight import Preflight, run_preflight, run_preflight_for_release
+from cacheadmin.preflight.preflight import Preflight, run_preflight
 from cacheadmin.report.preflight import PreflightReport
 from cacheadmin.snapshot.snapshot import Snapshot, look_with
 
@@ -46,6 +46,8 @@ def preflight(
             if for_uv is None:
                 answer = run_preflight(snapshot)
             else:
+                from cacheadmin.preflight.for_release import run_preflight_for_release
+
                 answer = run_preflight_for_release(snapshot, for_uv)
             if account.wants_figures:
                 _note(account, snapshot, answer)

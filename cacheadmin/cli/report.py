@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +75,8 @@ def _look(policy: str | None, insecure_policy: bool) -> CacheReport:
 
 
 def _terminal() -> Terminal:
+    import shutil
+
     width = min(max(shutil.get_terminal_size((100, 40)).columns, 40), 120)
     return Terminal(width, utf8=_shows_utf8(), paint=view().paint)
 

@@ -15,7 +15,6 @@ other environment, version by version.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -86,6 +85,8 @@ def _toml(path: str, limits: WorkDone) -> dict[str, Any] | None:
         return None
     if len(content) + sum(content.count(sign) * cost for sign, cost in _COSTS) > _MAX_MEMORY:
         return None
+    import tomllib
+
     # A key never goes beyond its line.
     if sum(line.count(b".") ** 2 for line in content.splitlines()) > _MAX_OF_KEYS:
         return None

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -124,6 +123,8 @@ def own_storage(home: str, uid: int) -> OwnStorage:
         found = _root_file(file)
         if found is None:
             continue
+        import tomllib
+
         try:
             named = tomllib.loads(found.decode()).get("storage", {}).get("rootless_storage_path")
         except (ValueError, AttributeError):

@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from cacheadmin.evidence.idleness import dumps, loads, observed
+from cacheadmin.text.percent import percent_encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ def age_records(pins: Iterable[Pin], records: Mapping[str, str], now: HostTime) 
 
 def pin_key(pin: Pin) -> str:
     """Return what tells a pin from all others, also from a later one in a file of its name."""
-    file = quote(os.fsencode(pin.file))
+    file = percent_encoded(os.fsencode(pin.file))
     return f"{pin.uid}:{pin.created_ns}:{pin.expires_ns}:{file}"
 
 

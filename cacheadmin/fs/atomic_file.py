@@ -14,7 +14,6 @@ but a plain file is refused. ``/dev/stdout`` must not become a file.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 
 from cacheadmin.errors import CacheadminError, NoRoom, NotPermitted
@@ -59,7 +58,7 @@ def _require_plain_file(path: str, name: str, folder_fd: int) -> None:
 
 
 def _replace(name: str, content: bytes, mode: int, folder_fd: int) -> None:
-    new = f".cacheadmin-{secrets.token_hex(8)}.new"
+    new = f".cacheadmin-{os.urandom(8).hex()}.new"
     fd = os.open(new, _FLAGS, 0o600, dir_fd=folder_fd)
     try:
         with open(fd, "wb") as file:

@@ -31,7 +31,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from dataclasses import asdict
 from typing import Protocol
 
@@ -234,7 +233,7 @@ class FileLease:
 
     def _write(self) -> tuple[str, int]:
         """Write a file that says who we are; return its name and descriptor."""
-        name = f".lease.{secrets.token_hex(8)}"
+        name = f".lease.{os.urandom(8).hex()}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(name, flags, 0o600, dir_fd=self._folder_fd)
         try:

@@ -8,7 +8,6 @@ tells; where its lookups move none, silence of trials proves nothing.
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,7 @@ def _sprung(cache: OpenCache) -> tuple[str, ...]:
 
 def _clock_ahead(folder: TrialFolder) -> int:
     """Return by how much this host's clock is ahead of the filesystem's, in ns."""
-    name = f".clock-{secrets.token_hex(8)}"
+    name = f".clock-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(name, flags, 0o600, dir_fd=folder.fd)
     try:

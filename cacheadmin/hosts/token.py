@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import NotPermitted
@@ -53,7 +52,7 @@ def _read(folder: TrialFolder) -> str | None:
 
 def _write(folder: TrialFolder) -> str:
     """Write a token whole; of two hosts that do so at once the first wins."""
-    word, new = secrets.token_hex(16), f".token.{secrets.token_hex(8)}"
+    word, new = os.urandom(16).hex(), f".token.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(new, flags, 0o644, dir_fd=folder.fd)
     try:

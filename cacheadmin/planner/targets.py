@@ -7,7 +7,6 @@ at it, for the entry it lies in, and for every entry below it.
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from cacheadmin.inventory.entries import EntryKind, bucket_of
@@ -161,6 +160,8 @@ def near_names(text: str, inventory: Inventory, others: Iterable[str] = ()) -> t
         candidates = [*(entry.path for entry in entries), *others]
     else:
         candidates = [*packages, *inventory.archives, *(b.name for b in inventory.buckets)]
+    import difflib
+
     close = difflib.get_close_matches(text, sorted(candidates), n=_NEAR, cutoff=0.6)
     begun = [one for one in sorted(candidates) if text and one.startswith(text)]
     return tuple(dict.fromkeys([*begun[:_NEAR], *close]))

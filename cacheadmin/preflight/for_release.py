@@ -14,14 +14,36 @@ from cacheadmin.planner.bucket_needs import bucket_needs
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.planner.words import describe_user
 from cacheadmin.preflight.checks import Check, CheckStatus
+from cacheadmin.preflight.preflight import Preflight
+from cacheadmin.simulate.on_policy import simulate_in
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.simulate.on_policy import SimulationAnswer
+    from cacheadmin.snapshot.snapshot import Snapshot
 
 
-def release_checks(answer: SimulationAnswer) -> tuple[Verdict, tuple[Check, ...]]:
+def run_preflight_for_release(snapshot: Snapshot, uv: str) -> Preflight:
+    """Answer whether `uv cache prune` of a release (number or binary) may be run here.
+
+    Raises WrongUsage for a release nothing is known of.
+    """
+    answer = simulate_in(snapshot, uv)
+    verdict, checks = _checks(answer)
+    removals = len(answer.simulation.removals)
+    return Preflight(
+        verdict=verdict,
+        checks=checks,
+        removals={"entries": removals},
+        kept=0,
+        summary=f"{verdict.value}: `uv cache prune` of uv {answer.simulation.version} would "
+        f"remove {format_count(removals, 'entry', 'entries')} and break "
+        f"{format_count(len(answer.broken.environments), 'environment')}",
+    )
+
+
+def _checks(answer: SimulationAnswer) -> tuple[Verdict, tuple[Check, ...]]:
     """Return the verdict on a release's own prune, and the checks behind it."""
     checks = (
         *_environments(answer),

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
 from cacheadmin.preflight.checks import Check, PreflightInput, run_checks
-from cacheadmin.preflight.for_release import release_checks
 from cacheadmin.protect.protection import check_protection
 from cacheadmin.prune.room import room_for
-from cacheadmin.simulate.on_policy import simulate_in
 from cacheadmin.text.numbers import format_count
 from cacheadmin.trial.summary import trial_summary
 from cacheadmin.uv.cache_lock import why_no_cache_lock
@@ -69,27 +67,6 @@ def run_preflight(snapshot: Snapshot) -> Preflight:
         removals=dict(sorted(removals.items())),
         kept=len(plan.kept),
         summary=_summary(verdict.value, dict(removals), len(plan.kept)),
-    )
-
-
-def run_preflight_for_release(snapshot: Snapshot, uv: str) -> Preflight:
-    """Answer whether `uv cache prune` of a release (number or binary) may be run here.
-
-    Raises WrongUsage for a release nothing is known of.
-    """
-    # Only this question needs the simulation: the usual one is asked often.
-
-    answer = simulate_in(snapshot, uv)
-    verdict, checks = release_checks(answer)
-    removals = len(answer.simulation.removals)
-    return Preflight(
-        verdict=verdict,
-        checks=checks,
-        removals={"entries": removals},
-        kept=0,
-        summary=f"{verdict.value}: `uv cache prune` of uv {answer.simulation.version} would "
-        f"remove {format_count(removals, 'entry', 'entries')} and break "
-        f"{format_count(len(answer.broken.environments), 'environment')}",
     )
 
 

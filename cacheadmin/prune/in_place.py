@@ -17,7 +17,6 @@ deletes: there is no record, and nothing to put back.
 from __future__ import annotations
 
 import os
-import secrets
 import string
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -258,7 +257,7 @@ class _Aside:
     def set_aside(self, path: str) -> None:
         """Rename an entry within its bucket. Raises OSError."""
         bucket, _, rest = path.partition("/")
-        name = f".tmp{''.join(secrets.choice(_LETTERS) for _ in range(6))}"
+        name = f".tmp{''.join(_LETTERS[one % len(_LETTERS)] for one in os.urandom(6))}"
         target = f"{bucket}/{name}" if rest else name
         try:
             self._rename(path, target)

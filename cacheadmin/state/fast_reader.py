@@ -11,10 +11,10 @@ import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from cacheadmin.state.migrations import require_known
 from cacheadmin.state.tables import SCHEMA_NUMBER, ColumnKind, StateTable
+from cacheadmin.text.percent import percent_encoded
 
 _MISSING_TABLE = "no such table"
 _MISSING_COLUMN = "no such column"
@@ -59,7 +59,9 @@ def schema_number(connection: sqlite3.Connection) -> int:
 def _select(
     file: str, mode: str, table: StateTable, columns: Sequence[str], where: Mapping[str, object]
 ) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect(f"file:{quote(file)}?mode={mode}", uri=True, timeout=10)
+    connection = sqlite3.connect(
+        f"file:{percent_encoded(os.fsencode(file))}?mode={mode}", uri=True, timeout=10
+    )
     try:
         number = schema_number(connection)
         require_known(number)

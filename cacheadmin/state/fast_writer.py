@@ -12,11 +12,11 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
-from urllib.parse import quote
 
 from cacheadmin.state.fast_reader import schema_number
 from cacheadmin.state.migrations import require_known
 from cacheadmin.state.tables import SCHEMA, StateTable
+from cacheadmin.text.percent import percent_encoded
 
 # A look must not wait long for another one that writes.
 _TIMEOUT_SECONDS = 5
@@ -33,7 +33,7 @@ def write_rows(file: str, table: StateTable, rows: Sequence[tuple[Any, ...]]) ->
     marks = ", ".join("?" * len(table.columns))
     names = ", ".join(table.names)
     query = f"INSERT OR REPLACE INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608 constants
-    address = f"file:{quote(file)}?mode=rw"
+    address = f"file:{percent_encoded(os.fsencode(file))}?mode=rw"
     with closing(sqlite3.connect(address, uri=True, timeout=_TIMEOUT_SECONDS)) as connection:
         number = schema_number(connection)
         require_known(number)

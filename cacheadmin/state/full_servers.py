@@ -7,7 +7,7 @@ so who is turned away comes again.
 
 from __future__ import annotations
 
-import random
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -39,5 +39,5 @@ def _connect(dialect: Any, _record: Any, arguments: tuple[Any, ...], named: dict
             if not full or time.monotonic() > deadline:
                 raise
         # All were turned away at once, and must not all come again at once.
-        time.sleep(pause * random.random())  # noqa: S311
+        time.sleep(pause * os.urandom(1)[0] / 256)
         pause = min(pause * 2, _LONGEST_PAUSE)

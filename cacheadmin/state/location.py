@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from cacheadmin.policy.state_place import default_url, sqlite_path
+from cacheadmin.text.percent import percent_encoded
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
@@ -26,4 +26,4 @@ def cache_key(cache: CacheIdentity) -> str:
 
 def storable(path: str) -> str:
     """Return a path as text any database takes: bytes that are no UTF-8 as ``%XX``."""
-    return quote(os.fsencode(path), safe="/ !\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~")
+    return percent_encoded(os.fsencode(path), safe=b"/ !\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~")

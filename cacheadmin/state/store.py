@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
 
 from cacheadmin.errors import CacheadminError, NotPermitted, Refused
 from cacheadmin.evidence.facts import (
@@ -39,6 +38,7 @@ from cacheadmin.state.tables import (
     SCHEMA_NUMBER,
     StateTable,
 )
+from cacheadmin.text.percent import percent_decoded
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -471,7 +471,7 @@ def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:
 def _known(row: Row) -> KnownEnvironment:
     path, kind, uid, uv_version, fingerprint, seen_ns, registered = row
     return KnownEnvironment(
-        os.fsdecode(unquote_to_bytes(path)) if "%" in path else path,
+        os.fsdecode(percent_decoded(path)) if "%" in path else path,
         EnvironmentKind(kind),
         uid,
         uv_version,
@@ -484,7 +484,7 @@ def _known(row: Row) -> KnownEnvironment:
 def _remembered(row: Row) -> RememberedEnvironment:
     path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, _ = row
     return RememberedEnvironment(
-        path=os.fsdecode(unquote_to_bytes(path)),
+        path=os.fsdecode(percent_decoded(path)),
         kind=EnvironmentKind(kind),
         uid=uid,
         uv_version=uv_version,

@@ -7,8 +7,8 @@ bringing an entry back.
 
 from __future__ import annotations
 
+import base64
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -601,6 +601,6 @@ def nobody_named(_entries: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
 
 def _unguessable() -> str:
     while True:
-        name = secrets.token_urlsafe(32)[:_DECOY_LENGTH]
+        name = base64.urlsafe_b64encode(os.urandom(32)).decode()[:_DECOY_LENGTH]
         if not is_content_made_id(name):
             return name

@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from cacheadmin.text.percent import percent_decoded, percent_encoded
 
 # A key may hold dots (`1.0-cp311-manylinux_2_17.manylinux2014`), so only these
 # known endings may be cut off, never what follows the last dot.
@@ -113,7 +114,7 @@ def trial_name(entry: str) -> str | None:
         return None
     if "/" in name:
         return None
-    quoted = quote_from_bytes(os.fsencode(entry), safe="")
+    quoted = percent_encoded(os.fsencode(entry), safe=b"")
     return quoted if len(quoted) <= _LONGEST_TRIAL_NAME else None
 
 
@@ -123,7 +124,7 @@ def entry_on_trial(name: str) -> str | None:
         return None
     entry = f"{ARCHIVES}/{name}"
     if "%" in name:
-        entry = os.fsdecode(unquote_to_bytes(name))
+        entry = os.fsdecode(percent_decoded(name))
     return entry if trial_name(entry) == name else None
 
 
