@@ -89,6 +89,12 @@ def _annotations(cls: type) -> Iterable[tuple[str, str]]:
     return cls.__annotations__.items() if "_held" in cls.__dict__ else ()
 
 
+def names_of(cls: Any) -> tuple[str, ...] | None:
+    """Return the fields of a class of values, without asking `dataclasses`; None for another."""
+    held = getattr(cls, "_held", None) if isinstance(cls, type) else None
+    return None if held is None else tuple(held)
+
+
 def _compiled_when_called(cls: Any) -> Callable[..., None]:
     def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: N807
         cls.__init__ = _compiled_init(cls)

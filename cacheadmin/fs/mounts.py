@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 
 from cacheadmin.values import frozen
 
@@ -74,8 +75,12 @@ def read_mounts(process: int | str = "self") -> tuple[Mount, ...]:
         return tuple(parse_mount(line) for line in file)
 
 
+@lru_cache(4096)
 def parse_mount(line: bytes) -> Mount:
-    """Parse one line (see proc_pid_mountinfo(5)); names carry octal escapes."""
+    """Parse one line (see proc_pid_mountinfo(5)); names carry octal escapes.
+
+    The table is read twenty times in a run, and hardly a line of it changes.
+    """
     left, _, right = line.rstrip(b"\n").partition(b" - ")
     fields = left.split()
     major, _, minor = fields[2].partition(b":")
@@ -93,6 +98,8 @@ def parse_mount(line: bytes) -> Mount:
 
 
 def _text(field: bytes) -> str:
+    if b"\\" not in field:
+        return os.fsdecode(field)
     return os.fsdecode(_ESCAPE.sub(lambda found: bytes([int(found[1], 8)]), field))
 
 

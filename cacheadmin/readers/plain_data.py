@@ -17,6 +17,8 @@ from typing import Any
 
 import msgpack
 
+from cacheadmin.values import names_of
+
 _SCALARS = frozenset({bool, int, float, str, bytes})
 
 Decoder = Callable[[Any], Any]
@@ -58,10 +60,10 @@ def _one_to_plain(value: Any) -> Any:
 _ENCODERS: dict[type, Callable[[Any], Any]] = {}
 
 
-def _encoder(kind: type) -> Callable[[Any], Any]:
+def _encoder(kind: Any) -> Callable[[Any], Any]:
     if issubclass(kind, Enum):
         return operator.attrgetter("value")
-    if dataclasses.is_dataclass(kind):
+    if _is_record(kind):
         names = _names(kind)
         if len(names) < 2:
             return lambda value: [getattr(value, name) for name in names]
@@ -93,7 +95,12 @@ def decoder(shape: Any) -> Decoder:
 
 @cache
 def _names(shape: Any) -> tuple[str, ...]:
-    return tuple(one.name for one in dataclasses.fields(shape))
+    names = names_of(shape)
+    return tuple(one.name for one in dataclasses.fields(shape)) if names is None else names
+
+
+def _is_record(shape: Any) -> bool:
+    return names_of(shape) is not None or dataclasses.is_dataclass(shape)
 
 
 @cache
@@ -109,7 +116,7 @@ def _decoder(shape: Any) -> Decoder:
         return _anything
     if isinstance(shape, type) and issubclass(shape, Enum):
         return shape
-    return _record(shape) if dataclasses.is_dataclass(shape) else _collection(shape)
+    return _record(shape) if _is_record(shape) else _collection(shape)
 
 
 def _collection(shape: Any) -> Decoder:
