@@ -57,7 +57,7 @@ class Waiting:
 
     def __init__(self, pid: int) -> None:
         self._path = f"/proc/{pid}/schedstat"
-        self._since: tuple[float, float] | None = None
+        self._since: tuple[float, float, float] | None = None
 
     def begin(self) -> None:
         """Measure from the next question on."""
@@ -65,23 +65,26 @@ class Waiting:
 
     def is_most(self) -> bool | None:
         """Whether that is most of its time; None as long as it can't be told."""
-        busy = self._busy_seconds()
+        busy = _busy_seconds(self._path)
+        ours = _busy_seconds("/proc/self/schedstat")
         now = time.monotonic()
-        if busy is None:
+        if busy is None or ours is None:
             return None
         if self._since is None:
-            self._since = now, busy
+            self._since = now, busy, ours
             return None
-        passed = now - self._since[0]
+        # While this process runs, or waits for a processor, a reader may wait for it.
+        passed = now - self._since[0] - (ours - self._since[2])
         if passed < _MEASURED_SECONDS:
             return None
         return 1 - (busy - self._since[1]) / passed > _WAITING_SHARE
 
-    def _busy_seconds(self) -> float | None:
-        """Return for how long it has run or could have; None where the kernel does not tell."""
-        try:
-            with open(self._path, "rb", buffering=0) as file:
-                ran, queued = file.read(100).split()[:2]
-            return (int(ran) + int(queued)) / 1e9
-        except (OSError, ValueError):
-            return None
+
+def _busy_seconds(path: str) -> float | None:
+    """Return for how long a process has run or could have; None where the kernel does not tell."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            ran, queued = file.read(100).split()[:2]
+        return (int(ran) + int(queued)) / 1e9
+    except (OSError, ValueError):
+        return None

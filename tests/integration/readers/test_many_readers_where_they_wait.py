@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -95,16 +99,33 @@ def test_what_the_keys_mean(executor: str, workers: int | None, wanted: Strength
     assert strength_of(executor, workers) == wanted
 
 
+@contextmanager
+def _running(code: str) -> Iterator[Waiting]:
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"print(flush=True)\n{code}"], stdout=subprocess.PIPE
+    )
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        yield Waiting(child.pid)
+    finally:
+        child.kill()
+        child.communicate()
+
+
 def test_a_process_that_sleeps_waits_and_one_that_computes_does_not() -> None:
-    own = Waiting(os.getpid())
-    assert own.is_most() is None, "nothing was measured yet"
-    # What is measured: a share of real time.
-    time.sleep(0.3)
-    assert own.is_most() is True
-    own.begin()
-    own.is_most()
-    until = time.process_time() + 0.3
-    while time.process_time() < until:
-        pass
-    assert own.is_most() is False
+    with _running("import time; time.sleep(60)") as asleep, _running("while True: pass") as busy:
+        assert (asleep.is_most(), busy.is_most()) == (None, None), "nothing was measured yet"
+        # What is measured: a share of real time.
+        time.sleep(0.3)
+        assert (asleep.is_most(), busy.is_most()) == (True, False)
     assert Waiting(2**22 + 1).is_most() is None, "there is no such process"
+
+
+def test_a_reader_that_waits_for_the_process_that_asks_does_not_wait_for_storage() -> None:
+    with _running("import time; time.sleep(60)") as asleep:
+        asleep.is_most()
+        until = time.process_time() + 0.3
+        while time.process_time() < until:
+            pass
+        assert asleep.is_most() is not True
