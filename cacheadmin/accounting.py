@@ -258,6 +258,11 @@ class Measured(Mapping[G, Size], Generic[G]):
                 reclaimable += common.reclaimable
         return Size(logical, allocated, reclaimable, files)
 
+    def renamed(self, name_of: Callable[[G], H]) -> Measured[H]:
+        """Return the same by other names, a different one for each group."""
+        common = {frozenset(map(name_of, one)): shared for one, shared in self.common.items()}
+        return Measured({name_of(group): size for group, size in self.sizes.items()}, common)
+
     def regrouped(self, group_of: Callable[[G], H]) -> Measured[H]:
         """Return the same in larger groups: as if they had been measured as such."""
         target = {group: group_of(group) for group in self.sizes}

@@ -8,7 +8,9 @@ in parts; what could not be measured is named, and counts as nothing.
 from __future__ import annotations
 
 import os
+import stat
 import time
+from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +32,11 @@ _PART_NAMES = 50_000
 _PART_SECONDS = 2.0
 
 _TOGETHER = 32
+
+# So many links are one item of a question; what one counts as, in numbers.
+_LINKS = 1024
+_NUMBERS = "Q"
+_UNTOLD = (1 << 64) - 1
 
 
 @frozen
@@ -62,6 +69,16 @@ class Counted:
     """What could not be looked at; it is not in the tally."""
 
 
+@frozen
+class LinkBatch:
+    """Links of one account that are to be measured."""
+
+    uid: int
+    """The account."""
+    paths: tuple[str, ...]
+    """Their paths below the open folder."""
+
+
 class Measuring:
     """Measures entries below one open folder; readers must keep its descriptor."""
 
@@ -76,6 +93,56 @@ class Measuring:
             whose=lambda entry: owner_below(root_fd, entry.path),
             together=_TOGETHER,
         )
+        self._of_links: Question[LinkBatch, bytes] = Question(
+            self._measure_links,
+            bytes,
+            whose=lambda batch: batch.uid,
+            blame=lambda batch: batch.uid,
+            together=1,
+        )
+
+    def links(self, paths: Iterable[tuple[str, int]]) -> dict[str, Size]:
+        """Return the sizes of those paths that are links with one name; each with its owner.
+
+        What is anything else, or could not be looked at, is left out.
+        """
+        by_owner: dict[int, list[str]] = {}
+        for path, uid in paths:
+            by_owner.setdefault(uid, []).append(path)
+        batches = [
+            LinkBatch(uid, tuple(named[first : first + _LINKS]))
+            for uid, named in by_owner.items()
+            for first in range(0, len(named), _LINKS)
+        ]
+        sizes: dict[str, Size] = {}
+        for reply in self._readers.replies(self._of_links, batches) if batches else ():
+            for part in reply.parts:
+                numbers = array(_NUMBERS)
+                if len(part) != 2 * numbers.itemsize * len(reply.item.paths):
+                    continue
+                numbers.frombytes(part)
+                pairs = zip(reply.item.paths, numbers[::2], numbers[1::2], strict=True)
+                for path, logical, allocated in pairs:
+                    if logical != _UNTOLD:
+                        sizes[path] = Size(logical, allocated, allocated, 1)
+        return sizes
+
+    def _measure_links(self, batch: LinkBatch) -> bytes:
+        """Return two numbers a path, its length and what it takes; runs in a reader."""
+        numbers = array(_NUMBERS)
+        for path in batch.paths:
+            numbers.extend(self._of_link(path))
+        return numbers.tobytes()
+
+    def _of_link(self, path: str) -> tuple[int, int]:
+        try:
+            # At worst a link on the way, which no uv makes, shows another one: a wrong size.
+            status = os.stat(path, dir_fd=self._root_fd, follow_symlinks=False)
+        except (OSError, ValueError):
+            return _UNTOLD, 0
+        if not stat.S_ISLNK(status.st_mode) or status.st_nlink != 1:
+            return _UNTOLD, 0
+        return status.st_size, status.st_blocks * 512 + self._charges.inode_bytes
 
     def each(self, paths: Iterable[str]) -> dict[str, Size]:
         """Return the size of each entry by itself, zeros for one that is gone.

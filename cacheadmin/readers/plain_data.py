@@ -160,11 +160,24 @@ def _optional(inner: tuple[Any, ...]) -> Decoder:
 
 
 def _fixed(inner: tuple[Any, ...]) -> Decoder:
+    if _SCALARS.issuperset(inner):
+        return _scalars(list(inner))
     decoders = [_decoder(one) for one in inner]
 
     def decode(value: Any) -> Any:
         pairs = zip(decoders, _list(value), strict=True)
         return tuple(decoder(one) for decoder, one in pairs)
+
+    return decode
+
+
+def _scalars(kinds: list[type]) -> Decoder:
+    """Decode a tuple of scalars: without a call for each."""
+
+    def decode(value: Any) -> Any:
+        if list(map(type, _list(value))) != kinds:
+            raise NotThatShapeError("something else where scalars belong")
+        return tuple(value)
 
     return decode
 

@@ -7,19 +7,23 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cacheadmin.accounting import Measured
+from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.clones import extents_of_environments
 from cacheadmin.fs.charges import charges_of
 from cacheadmin.inventory.measurement import Measuring
+from cacheadmin.snapshot.archive_measurement import MeasuredArchive, measure_archives
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from cacheadmin.accounting import Ranges, Size
     from cacheadmin.evidence.facts import Environment
     from cacheadmin.fs.charges import FilesystemCosts
     from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.inventory.entries import ArchiveId, Inventory
     from cacheadmin.planner.plan import Plan
     from cacheadmin.readers import Readers
+    from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
 
 
 class Sizing:
@@ -31,15 +35,20 @@ class Sizing:
         filesystem_kind: str,
         environments: Collection[Environment],
         readers: Readers,
+        inventory: Inventory | None = None,
+        remembered: ArchiveSizes | None = None,
     ) -> None:
         """Take the cache, the kind of its filesystem, and who may share blocks with it.
 
         ``readers`` keep the cache's descriptor: what is measured is its members' to fill.
+        ``inventory``: what lies in it; ``remembered``: what its archives measured before.
         """
         self._cache = cache
         self._filesystem_kind = filesystem_kind
         self._environments = environments
         self._readers = readers
+        self._inventory = inventory
+        self._remembered = remembered
 
     def names(self) -> list[str]:
         """Return the names of the buckets and files of the cache."""
@@ -65,7 +74,45 @@ class Sizing:
 
     def of_each(self, paths: Iterable[str]) -> dict[str, Size]:
         """Return the size of each entry by itself; entries may lie in each other."""
-        return self._measuring.each(paths)
+        listed = list(paths)
+        sizes = self._of_many(frozenset(listed))
+        sizes.update(self._measuring.each(path for path in listed if path not in sizes))
+        return sizes
+
+    def _of_many(self, paths: Collection[str]) -> dict[str, Size]:
+        """Return the sizes of those of which there are very many: archives, links of pointers."""
+        inventory = self._inventory
+        if inventory is None:
+            return {}
+        archives = [one for one in inventory.archives.values() if one.path in paths]
+        known = {} if self._remembered is None else self._remembered.read()
+        measured = measure_archives(self._readers, self._cache.fd, archives, known, self.charges)
+        self._remember(
+            {archive: size for archive, size in known.items() if archive in inventory.archives},
+            measured,
+        )
+        sizes = {
+            one.archive.path: one.tally.alone()
+            for one in measured
+            # Files of several names, or of several users' blocks, count with all there are.
+            if one.tally.stands_alone and not one.failures
+        }
+        pointers = ((one.path, one.uid) for one in inventory.wheel_pointers if one.path in paths)
+        sizes.update(self._measuring.links(pointers))
+        return sizes
+
+    def _remember(
+        self, known: Mapping[ArchiveId, RememberedSize], measured: Iterable[MeasuredArchive]
+    ) -> None:
+        found = {**known, **{one.archive.id: one.remember for one in measured}}
+        kept = {archive: size for archive, size in found.items() if size is not None}
+        if self._remembered is None or kept == known:
+            return
+        try:
+            self._remembered.replace(kept)
+        except CacheadminError:
+            # Only the next time takes as long again.
+            return
 
     def of_plan(self, plan: Plan, *, kept: bool) -> Measured[str]:
         """Return the sizes of a plan's removals, alone and together, by path.

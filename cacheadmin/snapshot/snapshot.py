@@ -37,6 +37,7 @@ from cacheadmin.readers import Readers
 from cacheadmin.readers.strength import strength_of
 from cacheadmin.snapshot.budget import plan_within_limits
 from cacheadmin.snapshot.sizing import Sizing
+from cacheadmin.state.archive_sizes import open_archive_sizes
 from cacheadmin.state.memory_file import MemoryFile
 from cacheadmin.state.remembered_inventory import read_inventory_with_memory
 from cacheadmin.state.seen_environments import remember_environments
@@ -108,7 +109,14 @@ class Snapshot:
     def sizing(self) -> Sizing:
         """What measures entries of the cache."""
         kind = self.evidence.filesystem.kind
-        return Sizing(self.cache, kind, self.evidence.environments, self.readers)
+        return Sizing(
+            self.cache,
+            kind,
+            self.evidence.environments,
+            self.readers,
+            self.inventory,
+            open_archive_sizes(self.state),
+        )
 
     def plan(self) -> Plan:
         """Decide what may go; pure but for sizes that the policy asks for."""

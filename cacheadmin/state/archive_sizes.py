@@ -1,7 +1,7 @@
 """Remember what archives measured: they never change, and there are many files in each.
 
 Only archives that shared nothing with anything are remembered; whether one
-still does is for the reader to find out (``usage.archives``).
+still does is for the reader to find out (``snapshot.archive_measurement``).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import field
 from functools import cache as remembering
 from typing import TYPE_CHECKING
 
@@ -28,9 +29,9 @@ from cacheadmin.inventory.measurement import (
 from cacheadmin.planner.cached_environments import cached_names
 from cacheadmin.policy.teams import team_of
 from cacheadmin.readers import Question
+from cacheadmin.snapshot.archive_measurement import measure_archives
 from cacheadmin.state.archive_sizes import open_archive_sizes
 from cacheadmin.text.accounts import account_name
-from cacheadmin.usage.archives import measure_archives
 from cacheadmin.usage.groupings import By
 from cacheadmin.usage.groups import (
     Classifier,
@@ -91,8 +92,10 @@ class Piece:
 class MeasuredCache:
     """A cache that was measured once, for every grouping."""
 
-    pieces: Measured[Piece]
-    """The size of each smallest group, and what they share."""
+    pieces: Measured[int]
+    """The size of each smallest group, by its place in ``things``, and what they share."""
+    things: Sequence[Piece]
+    """What each of the smallest groups is."""
     total: Size
     """The size of the whole cache."""
     unread: tuple[ReadFailure, ...]
@@ -107,17 +110,33 @@ class MeasuredCache:
     """Absolute path of the cache."""
     user: Callable[[int], str]
     """Returns an account's name, by uid."""
+    _by: dict[By, Usage] = field(default_factory=dict, compare=False, repr=False)
 
     def by(self, by: By) -> Usage:
         """Return the usage in one grouping."""
+        known = self._by.get(by)
+        if known is None:
+            known = self._by[by] = self._grouped(by)
+        return known
+
+    def _grouped(self, by: By) -> Usage:
         grouping = _grouping(self.policy, self.root, self.user, by)
-        of_piece = {piece: grouping.group_of(piece.thing) for piece in self.pieces}
+        # There are very many pieces and few groups: each piece's group is hashed once.
+        numbers: dict[Group, int] = {}
+        of_piece = [
+            numbers.setdefault(grouping.group_of(piece.thing), len(numbers))
+            for piece in self.things
+        ]
+        groups = list(numbers)
+        archives = Counter(
+            number
+            for piece, number in zip(self.things, of_piece, strict=True)
+            if piece.archive is not None
+        )
         return Usage(
             by=by,
-            groups=self.pieces.regrouped(of_piece.__getitem__),
-            archives=Counter(
-                group for piece, group in of_piece.items() if piece.archive is not None
-            ),
+            groups=self.pieces.regrouped(of_piece.__getitem__).renamed(groups.__getitem__),
+            archives=Counter({groups[number]: count for number, count in archives.items()}),
             total=self.total,
             unread=self.unread,
             from_state=self.from_state,
@@ -126,12 +145,13 @@ class MeasuredCache:
 
     def archives(self) -> Measured[ArchiveId | None]:
         """Return the size of each archive; None stands for all the rest."""
-        return self.pieces.regrouped(lambda piece: piece.archive)
+        return self.pieces.regrouped(lambda number: self.things[number].archive)
 
 
 def measure_cache(snapshot: Snapshot) -> MeasuredCache:
     """Measure a cache for any grouping, and remember the sizes of its archives."""
-    accounting: Accounting[Piece] = Accounting()
+    accounting: Accounting[int] = Accounting()
+    things: list[Piece] = []
     store = open_archive_sizes(snapshot.state)
     known = store.read()
     archives = measure_archives(
@@ -143,8 +163,9 @@ def measure_cache(snapshot: Snapshot) -> MeasuredCache:
     )
     names = cached_names(snapshot.case)
     for one in archives:
-        accounting.add(Piece(thing_of_archive(one.archive, names), one.archive.id), one.tally)
-    others = _measure_others(snapshot, accounting, names)
+        accounting.add(len(things), one.tally)
+        things.append(Piece(thing_of_archive(one.archive, names), one.archive.id))
+    others = _measure_others(snapshot, accounting, things, names)
     unread = [*(problem for one in archives for problem in one.failures), *others]
     held: Ranges = ()
     if accounting.shares_among_itself():
@@ -160,6 +181,7 @@ def measure_cache(snapshot: Snapshot) -> MeasuredCache:
         warning = error.message
     return MeasuredCache(
         pieces=pieces,
+        things=things,
         total=pieces.together(pieces),
         unread=tuple({problem.path: problem for problem in unread}.values()),
         from_state=sum(one.from_state for one in archives),
@@ -179,7 +201,10 @@ def _grouping(policy: Policy, root: str, user: Callable[[int], str], by: By) -> 
 
 
 def _measure_others(
-    snapshot: Snapshot, accounting: Accounting[Piece], cached: Mapping[str, PackageVersion]
+    snapshot: Snapshot,
+    accounting: Accounting[int],
+    things: list[Piece],
+    cached: Mapping[str, PackageVersion],
 ) -> list[ReadFailure]:
     """Count everything but archives, the root folder itself included."""
     cache, inventory = snapshot.cache, snapshot.inventory
@@ -190,7 +215,15 @@ def _measure_others(
     root = os.fstat(cache.fd)
     tally = Tally()
     tally.add(root.st_size, root.st_blocks * 512 + snapshot.sizing.charges.inode_bytes)
-    accounting.add(Piece(Thing(None, Sort.OTHER, None, None, root.st_uid)), tally)
+    numbers: dict[Thing, int] = {}
+
+    def add(thing: Thing, counted: Tally) -> None:
+        number = numbers.setdefault(thing, len(things))
+        if number == len(things):
+            things.append(Piece(thing))
+        accounting.add(number, counted)
+
+    add(Thing(None, Sort.OTHER, None, None, root.st_uid), tally)
     others = _Others(
         cache.fd,
         snapshot.sizing.charges,
@@ -208,7 +241,7 @@ def _measure_others(
             for thing, sent in part.tallies:
                 found = Tally()
                 add_packed(sent, found, unread)
-                accounting.add(Piece(thing), found)
+                add(thing, found)
         if reply.failed is not None:
             unread.append(unmeasured(reply.item, reply.failed))
     return unread

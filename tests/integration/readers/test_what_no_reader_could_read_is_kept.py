@@ -60,6 +60,7 @@ from cacheadmin.readers.server import Reader
 from cacheadmin.registration import open_registry
 from cacheadmin.simulate.breakage import breakage
 from cacheadmin.simulate.on_policy import simulate_in
+from cacheadmin.snapshot import archive_measurement
 from cacheadmin.snapshot.snapshot import Snapshot, look_at
 from cacheadmin.trial.folder import trial_folder
 from cacheadmin.trial.kin import kin_of
@@ -395,11 +396,26 @@ class Asked:
 
 
 def size(asked: Asked) -> None:
-    path = f"archive-v0/{ARCHIVE}"
+    path = "archive-v0"
     whole = asked.look.sizing.of_each([path])[path]
     asked.fail()
     # What was counted before counts: never more than there is.
     assert asked.look.sizing.of_each([path])[path].reclaimable_bytes <= whole.reclaimable_bytes
+
+
+def size_of_links(asked: Asked) -> None:
+    folder = asked.site.cache / "wheels-v7" / "pypi" / "demo"
+    folder.mkdir(parents=True)
+    (folder / "1.0-py3-none-any").symlink_to(f"../../../archive-v0/{ARCHIVE}")
+    own(asked.site.cache / "wheels-v7", asked.site.eve)
+    look = look_again(asked)
+    paths = [one.path for one in look.inventory.wheel_pointers]
+    whole = look.sizing.of_each(paths)
+    asked.fail()
+    look.readers.close()
+    # Then they are measured one by one, as everything else.
+    assert look.sizing.of_each(paths) == whole
+    assert whole[paths[0]].files == 1
 
 
 def blocks(asked: Asked) -> None:
@@ -410,7 +426,18 @@ def blocks(asked: Asked) -> None:
     assert list(extents_of_environments([copied], path.stat().st_dev, asked.look.readers)) == []
 
 
+def usage_of_batches(asked: Asked) -> None:
+    whole = measure_usage(asked.look).total
+    asked.fail()
+    # Then archives are measured one by one.
+    found = measure_usage(asked.look)
+    assert (found.unread, found.total) == ((), whole)
+
+
 def usage_of_archives(asked: Asked) -> None:
+    patched = asked.stack.enter_context(pytest.MonkeyPatch.context())
+    # None is small enough for a batch.
+    patched.setattr(archive_measurement, "_MOST_NAMES", 0)
     asked.fail()
     (unread,) = measure_usage(asked.look).unread
     assert unread.path == f"archive-v0/{ARCHIVE}"
@@ -672,7 +699,9 @@ def look_again(asked: Asked) -> Snapshot:
 KINDS: dict[str, Callable[[Asked], None]] = {
     "inventory/measurement.py _measure": size,
     "evidence/clones.py read_extents": blocks,
-    "usage/archives.py look": usage_of_archives,
+    "inventory/measurement.py _measure_links": size_of_links,
+    "snapshot/archive_measurement.py look": usage_of_archives,
+    "snapshot/archive_measurement.py look_at_batch": usage_of_batches,
     "usage/measurement.py count": usage_of_the_rest,
     "audit/survey/walk.py look": survey,
     "dedupe/duplicates.py _files_in_parts": copies,
