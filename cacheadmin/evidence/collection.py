@@ -27,6 +27,7 @@ from cacheadmin.evidence.facts import (
     Unseen,
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
+from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
@@ -34,7 +35,7 @@ from cacheadmin.readers import Readers, Unreadable
 from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
-    from cacheadmin.evidence.environments import Candidate
+    from cacheadmin.evidence.environments import Candidate, Scanned
     from cacheadmin.evidence.look import Facts, Look, Source
 
 Progress = Callable[[str, int, int], None]
@@ -144,7 +145,7 @@ def scan_candidates(
         ScanTask(one, _options_for(one, found, look, options), found.identities.get(one.path))
         for one in readable
     ]
-    answers = ask(tasks)
+    answers = _asked_of_all(look, tasks, ask, tell)
     if not options.deep:
         # No account is looked at without end: the rest as if nothing were remembered.
         rest = [
@@ -174,6 +175,23 @@ def scan_candidates(
         beyond = format_count(number, "environment")
         reason = f"{beyond} beyond the {MAX_OF_ONE} that are looked at for one account"
         yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
+
+
+def _asked_of_all(
+    look: Look,
+    tasks: Sequence[ScanTask],
+    ask: Callable[[Sequence[ScanTask]], list[Scanned]],
+    tell: Callable[[int], None],
+) -> list[Scanned]:
+    """Return what workers of a cluster saw, and of what they did not see what readers did."""
+    if look.policy.scan.executor != "dask" or look.moment is not Moment.PLAN:
+        return ask(tasks)
+    from cacheadmin.evidence.cluster.asking import scan_on_cluster  # noqa: PLC0415  few use it
+
+    found = scan_on_cluster(look, tasks, tell)
+    rest = [number for number in range(len(tasks)) if number not in found]
+    found.update(zip(rest, ask([tasks[number] for number in rest]), strict=True))
+    return [found[number] for number in range(len(tasks))]
 
 
 def _divide(

@@ -85,6 +85,19 @@ def scan_environment(
     return scan.environment
 
 
+def scan_and_tell(
+    candidate: Candidate,
+    locator: CacheLocator,
+    inodes: ArchiveInodes,
+    options: ScanOptions,
+    allowance: Allowance | None = None,
+    identity: Identity | None = None,
+) -> tuple[Environment, Sightings]:
+    """Return what can be seen of one environment, and on what that rests."""
+    scan = _Scan(candidate, locator, inodes, options, allowance, identity=identity)
+    return scan.environment, scan.found
+
+
 @frozen
 class Scanned:
     """An environment that was scanned."""
@@ -128,7 +141,7 @@ class _Scan:
     ) -> None:
         begun = LookTime.now()
         self.stamp: Stamp | None = None
-        found = Sightings(locator, inodes.names, home=candidate.path)
+        self.found = found = Sightings(locator, inodes.names, home=candidate.path)
         with ExitStack() as stack:
             try:
                 status = _status_of(candidate.path, stack)

@@ -146,7 +146,10 @@ def _note_way(seen: Distribution, sightings: Sightings) -> None:
     """Note on what a probe's answer rests, beside the environment itself."""
     if seen.spelling:
         sightings.spellings.add(seen.spelling)
-    elif seen.mode is LinkMode.SYMLINK or seen.is_shared:
+        return
+    if seen.target:
+        sightings.note_outward(seen.target)
+    if seen.mode is LinkMode.SYMLINK or seen.is_shared:
         # A link that leads elsewhere first; an archive that is put back has that file, too.
         sightings.unsettled = True
 

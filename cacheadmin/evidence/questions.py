@@ -208,14 +208,7 @@ class Questions:
 
     def _scan(self, task: ScanTask) -> ScannedByNumber:
         scanned = self._seen(task)
-        environment = scanned.environment
-        rest = replace(environment, archives=frozenset(), hardlinked_archives=frozenset())
-        numbered = self.numbers.numbered
-        return ScannedByNumber(
-            replace(scanned, environment=rest),
-            numbered(environment.archives),
-            numbered(environment.hardlinked_archives),
-        )
+        return scanned_by_number(scanned.environment, scanned.stamp, self.numbers)
 
     def _seen(self, task: ScanTask) -> Scanned:
         candidate = task.candidate
@@ -309,14 +302,27 @@ def scan_all(
     """Return what readers saw of each environment; one they could not read is unreadable."""
     answers = readers.ask_all(questions.environment, tasks, **settings)
     return [
-        _by_name(task.candidate, answer, questions.numbers)
+        scanned_by_name(task.candidate, answer, questions.numbers)
         for task, answer in zip(tasks, answers, strict=True)
     ]
 
 
-def _by_name(
+def scanned_by_number(
+    environment: Environment, stamp: Stamp | None, numbers: ArchiveNumbers
+) -> ScannedByNumber:
+    """Return an environment that was scanned, with its archives as numbers."""
+    rest = replace(environment, archives=frozenset(), hardlinked_archives=frozenset())
+    return ScannedByNumber(
+        Scanned(rest, stamp),
+        numbers.numbered(environment.archives),
+        numbers.numbered(environment.hardlinked_archives),
+    )
+
+
+def scanned_by_name(
     candidate: Candidate, answer: ScannedByNumber | Unreadable, numbers: ArchiveNumbers
 ) -> Scanned:
+    """Return an environment that was scanned, with its archives by their ids."""
     if isinstance(answer, Unreadable):
         return Scanned(unread(candidate, answer), None)
     try:

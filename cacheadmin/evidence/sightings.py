@@ -13,6 +13,9 @@ from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import ArchiveId, archive_in
 
+# Real environments have the links to their Python, and hardly any other.
+MOST_OUTWARD = 64
+
 
 @dataclass(slots=True)
 class Sightings:
@@ -68,6 +71,8 @@ class Sightings:
     """How links spell the cache's buckets."""
     unsettled: bool = False
     """Whether the answer rests on what lies outside of the environment, and may change alone."""
+    outward: set[str] = field(default_factory=set)
+    """Texts of links that do not lead straight into the cache: `MOST_OUTWARD` and one at most."""
 
     def changed(self, moment_ns: int) -> None:
         """Note a time of change; the newest counts."""
@@ -89,7 +94,7 @@ class Sightings:
     def note_target(self, path: str, folder: str, target: str) -> Located:
         """Note where a link leads whose text was read already."""
         located = self.locator.follow(target, folder)
-        self.note_way(located)
+        self.note_way(located, target)
         if located.place is TargetPlace.FOREIGN:
             self.links += 1
             self.foreign += 1
@@ -108,7 +113,7 @@ class Sightings:
         except OSError:
             return None
         located = self.locator.follow(target, folder)
-        self.note_way(located)
+        self.note_way(located, target)
         entry = located.entry
         if entry is None:
             return located
@@ -120,7 +125,7 @@ class Sightings:
     def note_path(self, text: str, folder: str) -> Located:
         """Note a path that some file's text names, read in ``folder``."""
         located = self.locator.follow(text, folder)
-        self.note_way(located)
+        self.note_way(located, text)
         entry = located.entry
         if entry is not None:
             # A whole environment is one that the reader builds on, with all it links.
@@ -131,12 +136,19 @@ class Sightings:
                 self.entries.add(entry)
         return located
 
-    def note_way(self, located: Located) -> None:
-        """Note on what it rests that a link leads where it does."""
+    def note_way(self, located: Located, text: str) -> None:
+        """Note on what it rests that a link, or a path in a file, leads where it does."""
         if located.spelling:
             self.spellings.add(located.spelling)
-        elif located.place is not TargetPlace.ELSEWHERE:
+            return
+        self.note_outward(text)
+        if located.place is not TargetPlace.ELSEWHERE:
             self.unsettled = True
+
+    def note_outward(self, text: str) -> None:
+        """Note the text of a link that does not lead straight into the cache."""
+        if len(self.outward) <= MOST_OUTWARD:
+            self.outward.add(text)
 
     def note_folder_behind(self, folder: str) -> None:
         """Note a folder that a link leads to: one elsewhere has times of its own."""

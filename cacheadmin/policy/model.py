@@ -311,10 +311,19 @@ class ScanLimits(ScanLimitsMeaning, Section):
 class Scan(Section):
     """How environments are scanned."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"executor": {"const": "dask"}}, "required": ["executor"]},
+            "then": {"properties": {"address": {"type": "string"}}, "required": ["address"]},
+            "else": {"properties": {"address": {"type": "null"}}},
+        }
+    )
+
     executor: Literal["auto", "processes", "threads", "dask"] = Field(
         "auto",
         description="auto: few readers, and many where they are found to wait for storage; "
-        "processes: as many as workers says; threads: as auto",
+        "processes: as many as workers says; threads: as auto; dask: environments are read "
+        "by the workers of a cluster",
     )
     workers: int | None = Field(
         None,
@@ -323,13 +332,19 @@ class Scan(Section):
         description="how many readers, with auto at most; left out: 16 with auto, "
         "one a core with processes",
     )
-    address: str | None = Field(None, description="address of a dask scheduler")
+    address: str | None = Field(None, description="address of a dask scheduler, for executor: dask")
     full_every: Duration = Field(
         timedelta(days=7),
         description="how often an environment that looks unchanged is looked at file by file all "
         "the same; 0d: nothing is remembered, every look reads everything",
     )
     limits: ScanLimits = ScanLimits.model_construct()
+
+    @model_validator(mode="after")
+    def _address_of_a_cluster(self) -> Scan:
+        if (self.executor == "dask") != (self.address is not None):
+            raise ValueError("executor: dask and address belong together")
+        return self
 
 
 _SEVERITIES = ("error", "warning", "info", "off")

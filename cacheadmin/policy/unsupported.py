@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 _Used = Callable[["Policy"], bool]
 
 # The key, whether it is in use, and what its JSON Schema still allows.
-_UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = (
-    (
-        "scan.executor",
-        lambda policy: policy.scan.executor == "dask",
-        {"enum": ["auto", "processes", "threads"]},
-    ),
-    ("scan.address", lambda policy: policy.scan.address is not None, {"type": "null"}),
-)
+_UNSUPPORTED: tuple[tuple[str, _Used, dict[str, object]], ...] = ()
 
 
 def unsupported_keys(policy: Policy) -> Iterator[str]:

@@ -11,17 +11,21 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.bench.curves import plot_curves
 from tests.bench.farms import Farm
+from tests.bench.page import put_table
 from tests.support.cacheadmin_cli import Cacheadmin
 
 WHEELS = 150
 ARCHIVES = 5_000
 ENVIRONMENTS = (62, 250, 1_000)
-LARGE_ENVIRONMENTS = (250, 1_000, 4_000)
-CACHES = (2_500, 10_000, 50_000)
+# Each four times the one before.
+LARGE_ENVIRONMENTS = (62, 250, 1_000, 4_000)
+# Ten times and fifty times the first.
+CACHES = (1_000, 10_000, 50_000)
 
 
 class Cost:
@@ -45,18 +49,28 @@ def growing_environments(folder: Path, cacheadmin: Cacheadmin) -> None:
 
 
 def growing_environments_large(folder: Path, cacheadmin: Cacheadmin) -> None:
-    """As above, up to four thousand: minutes."""
-    _environments(folder, cacheadmin, LARGE_ENVIRONMENTS)
+    """As above, up to four thousand, into the page: minutes."""
+    _environments(folder, cacheadmin, LARGE_ENVIRONMENTS, "environments")
 
 
-def _environments(folder: Path, cacheadmin: Cacheadmin, sizes: Sequence[int]) -> None:
+def _environments(
+    folder: Path, cacheadmin: Cacheadmin, sizes: Sequence[int], page: str = ""
+) -> None:
     farm = Farm(folder)
     farm.grow_cache(ARCHIVES)
     print(f"\n{ARCHIVES} archives, environments of {WHEELS} wheels; CPU seconds and MiB")
-    columns = ("environments", "command", "first", "again", "first / again", "MiB", "find")
-    print(f"| {' | '.join(columns)} | first / find |")
-    print("|---" * (len(columns) + 1) + "|")
-    costs: dict[tuple[str, bool], list[float]] = {}
+    columns = (
+        "environments",
+        "command",
+        "first",
+        "again",
+        "first / again",
+        "MiB",
+        "find",
+        "first / find",
+    )
+    rows: list[tuple[str, ...]] = []
+    curves: dict[str, list[float]] = {}
     for size in sizes:
         farm.grow_environments(size, WHEELS)
         find = Cost(
@@ -66,25 +80,26 @@ def _environments(folder: Path, cacheadmin: Cacheadmin, sizes: Sequence[int]) ->
             policy = _policy(cacheadmin, farm, f"{command}-{size}")
             first, again = (_run(cacheadmin, command, policy) for _ in range(2))
             again = min(again, _run(cacheadmin, command, policy), key=lambda one: one.seconds)
-            for known, cost in ((False, first), (True, again)):
-                costs.setdefault((command, known), []).append(cost.seconds)
-            print(
-                f"| {size} | {command} | {first.seconds:.2f} | {again.seconds:.2f} "
-                f"| {first.seconds / again.seconds:.1f} | {again.mebibytes:.0f} "
-                f"| {find:.2f} | {first.seconds / find:.1f} |"
+            for when, cost in (("first", first), ("again", again)):
+                curves.setdefault(f"{command}, {when}", []).append(cost.seconds)
+            costs = (first.seconds, again.seconds)
+            row = (
+                f"{size} | {command} | {costs[0]:.2f} | {costs[1]:.2f} | {costs[0] / costs[1]:.1f} "
+                f"| {again.mebibytes:.0f} | {find:.2f} | {costs[0] / find:.1f}"
             )
-    for (command, known), seconds in costs.items():
-        print(f"exponent of {command} {'again' if known else 'first'}: {_exponent(sizes, seconds)}")
+            rows.append(tuple(row.split(" | ")))
+            print(f"| {row} |", flush=True)
+        curves.setdefault("find -type l -lname", []).append(find)
+    _show("environments", page, columns, rows, sizes, curves)
 
 
 def growing_caches(folder: Path, cacheadmin: Cacheadmin) -> None:
-    """Measure what reads a whole cache over growing numbers of archives: minutes."""
+    """Measure what reads a whole cache over growing numbers of archives, into the page: minutes."""
     farm = Farm(folder)
     commands = ("plan", "usage", "report", "doctor")
     print("\nno environments; CPU seconds and MiB, the second of two runs")
-    print("| archives | " + " | ".join(commands) + " | find -type f | du |")
-    print("|---" * (len(commands) + 3) + "|")
-    costs: dict[str, list[float]] = {}
+    rows: list[tuple[str, ...]] = []
+    curves: dict[str, list[float]] = {}
     for size in CACHES:
         farm.grow_cache(size)
         policy = _policy(cacheadmin, farm, f"cache-{size}")
@@ -92,13 +107,33 @@ def growing_caches(folder: Path, cacheadmin: Cacheadmin) -> None:
         for command in commands:
             _run(cacheadmin, command, policy)
             cost = _run(cacheadmin, command, policy)
-            costs.setdefault(command, []).append(cost.seconds)
+            curves.setdefault(command, []).append(cost.seconds)
             cells.append(f"{cost.seconds:.2f} ({cost.mebibytes:.0f})")
         find = Cost(["find", str(farm.cache), "-type", "f"]).seconds
         du = Cost(["du", "-s", str(farm.cache)]).seconds
-        print(f"| {size} | {' | '.join(cells)} | {find:.2f} | {du:.2f} |")
-    for command, seconds in costs.items():
-        print(f"exponent of {command}: {_exponent(CACHES, seconds)}")
+        curves.setdefault("du -s", []).append(du)
+        rows.append((str(size), *cells, f"{find:.2f}", f"{du:.2f}"))
+        print(f"| {' | '.join(rows[-1])} |", flush=True)
+    columns = ("archives", *commands, "find -type f", "du")
+    _show("archives", "archives", columns, rows, CACHES, curves)
+
+
+def _show(
+    grows: str,
+    page: str,
+    columns: Sequence[str],
+    rows: Sequence[tuple[str, ...]],
+    sizes: Sequence[int],
+    curves: Mapping[str, Sequence[float]],
+) -> None:
+    """Print exponents; put table and plot into the page, if it has a place for them."""
+    exponents = [(name, _exponent(sizes, seconds)) for name, seconds in curves.items()]
+    for name, exponent in exponents:
+        print(f"exponent of {name} in {grows}: {exponent}")
+    if page:
+        put_table(page, columns, rows)
+        put_table(f"exponents in {page}", ("what", "exponent"), exponents)
+        plot_curves(grows, sizes, curves)
 
 
 def _policy(cacheadmin: Cacheadmin, farm: Farm, name: str) -> str:

@@ -43,6 +43,8 @@ def accepted_by_check(text: str) -> bool:
         "audit: {suppress: [{rule: suppression-unused, reason: x, expires: 2027-01-01}]}",
         "hosts: {expect: node1}",
         "scan: {executor: dask}",
+        "scan: {executor: dask, address: null}",
+        "scan: {address: 'tcp://127.0.0.1:8786'}",
         "scan: {workers: 0}",
         "aliases: [relative]",
         "quarantine: {path: /srv/../x}",
