@@ -186,7 +186,7 @@ def _asked_of_all(
     """Return what workers of a cluster saw, and of what they did not see what readers did."""
     if look.policy.scan.executor != "dask" or look.moment is not Moment.PLAN:
         return ask(tasks)
-    from cacheadmin.evidence.cluster.asking import scan_on_cluster  # noqa: PLC0415  few use it
+    from cacheadmin.evidence.cluster.coordinator import scan_on_cluster  # noqa: PLC0415  few use it
 
     found = scan_on_cluster(look, tasks, tell)
     rest = [number for number in range(len(tasks)) if number not in found]

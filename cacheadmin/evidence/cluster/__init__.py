@@ -8,5 +8,5 @@ cluster: a worker that dies, or sees another disk, costs time.
 - ``work``: what is sent, and what comes back, as plain data.
 - ``task``: what runs in a worker: it starts ``worker``, in a process of its own.
 - ``client``: the process that speaks with the scheduler, without rights to write.
-- ``asking``: what starts that process, and takes its answers.
+- ``coordinator``: what starts that process, and takes its answers.
 """

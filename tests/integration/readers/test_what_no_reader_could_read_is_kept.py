@@ -830,8 +830,8 @@ def test_every_kind_of_question_is_among_these() -> None:
 OTHERS = {
     # By `test_what_can_not_be_checked_here_is_read_here`, and where workers of a cluster can't
     # read something, by `test_what_rests_on_more_than_an_environment_itself_is_not_answered`.
-    "evidence/cluster/asking.py _place",
-    "evidence/cluster/asking.py read",
+    "evidence/cluster/coordinator.py _place",
+    "evidence/cluster/coordinator.py read",
     "evidence/cluster/worker.py _scan",
     # By `test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep`.
     "evidence/questions.py _pointers",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,8 +13,8 @@ from typing import Any
 import pytest
 from distributed import Client, LocalCluster
 
-from cacheadmin.evidence.cluster.asking import scan_on_cluster
 from cacheadmin.evidence.cluster.client import answers
+from cacheadmin.evidence.cluster.coordinator import scan_on_cluster
 from cacheadmin.evidence.cluster.task import read_batch
 from cacheadmin.evidence.cluster.work import SharedTask, answers_of, packed, shared_look
 from cacheadmin.evidence.cluster.worker import BatchReader
@@ -30,6 +29,7 @@ from cacheadmin.snapshot.snapshot import look_at
 from tests.bench.farms import Farm
 from tests.support.cacheadmin_cli import Cacheadmin, Result
 from tests.support.uv_releases import REPOSITORY
+from tests.support.waiting import until
 
 ENVIRONMENTS, WHEELS = 300, 5
 ODD = 4
@@ -112,14 +112,13 @@ def test_a_worker_that_is_killed_in_the_middle_only_delays(
     policy = policy_of(cacheadmin, farm, "killed", cluster.scheduler_address)
     with Client(cluster) as client:
         running = cacheadmin.start("scan", policy, "--format", "json")
-        busy: dict[str, Any] = {}
-        until = time.monotonic() + 60
-        while not busy and time.monotonic() < until:
-            busy = {worker: keys for worker, keys in client.processing().items() if keys}
-            time.sleep(0.01)
-        assert busy, "no worker was given anything"
         pids = client.run(os.getpid)
-        os.kill(pids[next(iter(busy))], signal.SIGKILL)
+
+        def busy() -> list[str]:
+            return [worker for worker, keys in client.processing().items() if keys]
+
+        until(busy)
+        os.kill(pids[busy()[0]], signal.SIGKILL)
         assert running.wait(120) in (0, 4)
     result = Result.of(0, (cacheadmin.folder / "started.log").read_bytes(), b"")
     assert environments(result) == read_by_readers(cacheadmin, farm)
@@ -222,10 +221,10 @@ def test_what_can_not_be_checked_here_is_read_here(
 
         with monkeypatch.context() as patched:
             # Whether it is a link into the cache here can't be told.
-            patched.setattr("cacheadmin.evidence.cluster.asking._LeadsOut.read", die)
+            patched.setattr("cacheadmin.evidence.cluster.coordinator._LeadsOut.read", die)
             assert scan_on_cluster(look, tasks) == {}
         monkeypatch.setattr(
-            "cacheadmin.evidence.cluster.asking.PLACE", Question(die, bool, together=256)
+            "cacheadmin.evidence.cluster.coordinator.PLACE", Question(die, bool, together=256)
         )
         assert scan_on_cluster(look, tasks) == {}
 

@@ -34,6 +34,7 @@ from cacheadmin.readers import Question
 from cacheadmin.readers.frames import HEADER, MAX_FRAME
 from cacheadmin.readers.plain_data import NotThatShapeError, from_plain, unpack
 from cacheadmin.text.escapes import printable
+from cacheadmin.text.numbers import format_count, verb
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.look import Look
@@ -110,10 +111,11 @@ def scan_on_cluster(
 
 
 def _warn(address: str, why: str, left: int) -> None:
-    words = f"the cluster at {address} did not read all it was asked for ({why}); "
-    _log.warning(
-        "cacheadmin: warning: %s", printable(f"{words}{left} environments are read by this host")
+    words = (
+        f"the cluster at {address} did not read all it was asked for ({why}); "
+        f"{format_count(left, 'environment')} {verb(left, 'is', 'are')} read by this host"
     )
+    _log.warning("cacheadmin: warning: %s", printable(words))
 
 
 def _shared(look: Look, tasks: Sequence[ScanTask], chosen: Sequence[int]) -> dict[int, SharedTask]:
