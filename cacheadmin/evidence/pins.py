@@ -171,7 +171,12 @@ def _read_files(
     for name in _pin_names(fd):
         try:
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-        except OSError:
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            # Whose it is can't be seen either: it may be one of the site's own.
+            reason = failure(f"{folder}/{name}", error).reason
+            yield Unseen("pin", f"{folder}/{name}", reason, hides_archives=True)
             continue
         note_owner(status.st_uid)
         count[status.st_uid] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.targets import CacheLocator, Located, TargetPlace
 from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import failure
 from cacheadmin.inventory.entries import ArchiveId, archive_in
 
 # Real environments have the links to their Python, and hardly any other.
@@ -85,11 +87,24 @@ class Sightings:
 
     def note_link(self, path: str, folder: str) -> Located | None:
         """Note where a link leads, ``path`` in ``folder``; None for what is no link."""
-        try:
-            target = os.readlink(below_unfollowed(path))
-        except OSError:
+        target = self._text_of(path)
+        if target is None:
             return None
         return self.note_target(path, folder, target)
+
+    def _text_of(self, path: str) -> str | None:
+        """Return what a link says; None for what is none, or gone.
+
+        One that can't be read is a problem of its environment: it may lead anywhere.
+        """
+        try:
+            return os.readlink(below_unfollowed(path))
+        except OSError as error:
+            problem = failure(path, error)
+            # What is no link is EINVAL.
+            if error.errno != errno.EINVAL and not problem.missing:
+                self.problems.append(f"{path} can't be read: {problem.reason}")
+            return None
 
     def note_target(self, path: str, folder: str, target: str) -> Located:
         """Note where a link leads whose text was read already."""
@@ -108,9 +123,8 @@ class Sightings:
 
     def note_unexplained(self, path: str, folder: str) -> Located | None:
         """Note a link only if it leads into the cache, and not where metadata leads anyway."""
-        try:
-            target = os.readlink(below_unfollowed(path))
-        except OSError:
+        target = self._text_of(path)
+        if target is None:
             return None
         located = self.locator.follow(target, folder)
         self.note_way(located, target)

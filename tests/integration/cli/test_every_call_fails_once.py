@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.cli.app import run
+from cacheadmin.evidence.pins import SUFFIX
 from tests.faults.blinding import ERRORS, Blinding
 from tests.faults.commands import commands
-from tests.faults.small_site import SmallSite
+from tests.faults.small_site import KNOWN, UNUSED, SmallSite
 from tests.faults.trying import Faults
-from tests.support.supervised import is_possible
+from tests.support.supervised import Call, is_possible, supervised, unsupervised
 from tests.support.warm_start import import_everything
 
 pytestmark = [
@@ -91,6 +93,41 @@ def test_a_trial_whose_end_cant_be_looked_at_is_not_over(open_folder: Path) -> N
     ]
     assert len(looks) > 2
     assert [one for call in looks[:6] for one in faults.attempt(call, errno.EIO).wrong] == []
+
+
+def _prune_where_all_are_known(site: SmallSite, place: Path) -> None:
+    """Prune; every call that asks for a place fails, those of readers too."""
+    policy = Path(site.policy)
+    text = policy.read_text().replace("venvs: {", "venvs: {complete: true, ")
+    policy.write_text(text)
+
+    def decide(call: Call) -> int | None:
+        return errno.EIO if str(place) in call.paths else None
+
+    words = ["-q", "prune", site.policy]
+    done = supervised(lambda: run(words), [site.folder], decide, children=True)
+    assert done.code == 0, done.stderr
+    assert any(str(place) in call.paths for call in done.calls)
+
+
+def test_a_link_that_cant_be_read_may_lead_to_any_archive(open_folder: Path) -> None:
+    """The only link of an environment."""
+    import_everything()
+    site = SmallSite.build(open_folder)
+    (link,) = (path for path in (site.folder / "home").rglob("*.py") if path.is_symlink())
+    _prune_where_all_are_known(site, link)
+    assert site.standing(KNOWN) == ["place"]
+
+
+def test_a_pin_that_cant_be_read_may_name_any_archive(open_folder: Path) -> None:
+    import_everything()
+    site = SmallSite.build(open_folder)
+    name = UNUSED[0].rpartition("/")[2]
+    added = unsupervised(lambda: run(["pin", "add", site.policy, name, "--reason", "a test"]))
+    assert added.code == 0, added.stderr
+    (pin,) = site.folder.rglob(f"*{SUFFIX}")
+    _prune_where_all_are_known(site, pin)
+    assert site.standing(UNUSED[0]) == ["place"]
 
 
 @pytest.mark.long
