@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def of_snapshot(snapshot: Snapshot) -> Iterator[Sample]:
-    """Yield what a look at the cache says of its users."""
+    """Yield numbers of environments, their links, users of a uv without lock, and other hosts."""
     case = snapshot.case
     environments = case.outside_environments
     statuses = Counter(environment.status for environment in environments)
@@ -59,7 +59,7 @@ def _of_host(host: KnownHost) -> Iterator[Sample]:
 
 
 def of_verdict(verdict: Verdict, kept: int) -> Iterator[Sample]:
-    """Yield what a prune would come to."""
+    """Yield the verdict of a plan, and how many entries it keeps."""
     for possible in Verdict:
         labels = {"verdict": possible.value}
         yield Sample("cacheadmin_verdict", float(verdict is possible), labels)
@@ -67,7 +67,7 @@ def of_verdict(verdict: Verdict, kept: int) -> Iterator[Sample]:
 
 
 def of_prune(result: PruneResult, removed_bytes: int) -> Iterator[Sample]:
-    """Yield what a prune did; one that was undone has removed nothing."""
+    """Yield how long a prune waited for locks (s) and what it removed: 0 where it was undone."""
     undone = result.outcome in ("refused", "rolled_back")
     yield Sample("cacheadmin_lock_wait_seconds", round(result.wait_seconds, 6))
     yield Sample("cacheadmin_lock_held_seconds", round(result.held_seconds, 6))
@@ -78,7 +78,7 @@ def of_prune(result: PruneResult, removed_bytes: int) -> Iterator[Sample]:
 
 
 def of_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Sample]:
-    """Yield what lies in quarantine and what is on trial; nothing where that can't be seen."""
+    """Yield bytes and entries in quarantine and on trial; nothing where they can't be read."""
     try:
         with existing_quarantine(policy, cache) as quarantine:
             runs = [] if quarantine is None else [r for r in list_runs(quarantine) if r.holds]

@@ -1,6 +1,6 @@
 """Which archives are given up although pointers lead to them: unused for long, or over budget.
 
-Retiring takes pointer and archive together: an archive without its pointer is
+An eviction takes pointer and archive together: an archive without its pointer is
 of no use, a pointer without its archive a failure. *Unused* is more than "no
 link leads there": environments that hold a hardlink, a clone or a copy use the
 archive for the next installation, although losing it would not break them.
@@ -85,6 +85,6 @@ def _with_all_pointers(
         found = smaller
 
 
-def goes(archives: frozenset[ArchiveId], retiring: Mapping[ArchiveId, Why]) -> bool:
-    """Whether a pointer to these archives goes with them."""
-    return bool(archives) and archives <= retiring.keys()
+def goes(archives: frozenset[ArchiveId], evicted: Mapping[ArchiveId, Why]) -> bool:
+    """Whether a pointer to these archives is removed with them: only where all of them are."""
+    return bool(archives) and archives <= evicted.keys()

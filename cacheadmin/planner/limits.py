@@ -157,7 +157,7 @@ def _lock_free_uv(case: PlanInput) -> Iterator[Limit]:
             ]
         )
         effect = "no archive is removed"
-        if case.works_beside:
+        if case.prunes_concurrently:
             effect = "archives are removed in a later run, once these have ended"
         yield Limit(
             "processes.lock_free_uv",

@@ -37,7 +37,7 @@ from cacheadmin.planner.emptied_buckets import held_until_empty, is_being_emptie
 from cacheadmin.planner.evicted import evicted, goes, unused_archives
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
-from cacheadmin.planner.sources import retired_sources, unused_sources
+from cacheadmin.planner.sources import evicted_sources, unused_sources
 from cacheadmin.planner.users import (
     EntryUser,
     EnvironmentUser,
@@ -85,7 +85,7 @@ def mark(case: PlanInput, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     live.unused = tuple(unused_archives(case, live))
     live.unused_sources = frozenset(unused_sources(case, live))
     live.evicted = evicted(case, live)
-    live.retired_sources = retired_sources(case, live)
+    live.evicted_sources = evicted_sources(case, live)
     _mark_pointers(case, live)
     _follow_cached_environments(case, live)
     return live
@@ -237,7 +237,7 @@ def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
                 use = Use(reasons.ARCHIVE_GAP, HiddenUser(gap.subject), gap.detail)
                 live.hidden_uses.append(use)
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).
-    for process in () if case.works_beside else case.lock_free_uv:
+    for process in () if case.prunes_concurrently else case.lock_free_uv:
         release = f"uv {version}" if (version := uv_version(process)) else "a uv of unknown release"
         user = ProcessUser(process.pid, case.user(process.uid), process.command)
         live.hidden_uses.append(Use(reasons.ARCHIVE_LOCK_FREE_UV, user, release))

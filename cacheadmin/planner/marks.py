@@ -50,7 +50,7 @@ class Liveness:
     """Archives that are removed with their pointers, each with why."""
     unused_sources: frozenset[str] = frozenset()
     """Paths of revisions and git sources without a user, where that can be concluded."""
-    retired_sources: dict[str, Why] = field(default_factory=dict)
+    evicted_sources: dict[str, Why] = field(default_factory=dict)
     """Revisions, parts of them and git sources that are given up, by path, each with why."""
 
     occupied: frozenset[str] = frozenset()

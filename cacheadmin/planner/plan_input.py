@@ -149,7 +149,7 @@ class PlanInput:
         return tuple(p for p in self.evidence.processes if p.uv is not None and not p.uv.parked)
 
     @property
-    def works_beside(self) -> bool:
+    def prunes_concurrently(self) -> bool:
         """Whether a prune leaves to grace periods what a uv at work may know."""
         return self.policy.lock.busy == "concurrent"
 

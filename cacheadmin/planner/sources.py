@@ -115,7 +115,7 @@ def may_go(case: PlanInput, live: Liveness, revision: SourceRevision) -> bool:
     )
 
 
-def retired_sources(case: PlanInput, live: Liveness) -> dict[str, Why]:
+def evicted_sources(case: PlanInput, live: Liveness) -> dict[str, Why]:
     """Return what is given up, each path with why. ``live.evicted`` must be known."""
     found: dict[str, Why] = {}
     staying: list[SourceRevision] = []

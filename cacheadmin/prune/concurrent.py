@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cacheadmin.trial.trials import Trials
 
 
-def prune_beside(
+def prune_concurrently(
     snapshot: Snapshot,
     removals: Sequence[Decision],
     sizes: Measured[str],

@@ -54,7 +54,7 @@ class Needs:
     """Files, folders and links that it makes there."""
 
     def fit(self, folder_fd: int) -> bool:
-        """Whether there is room for it where an open folder lies; a file is tried there."""
+        """Whether the filesystem of an open folder has room for these; a file is tried there."""
         if not free_space(folder_fd).has(self.bytes, self.files):
             return False
         return can_write(folder_fd, self.bytes) is not False
@@ -99,7 +99,7 @@ def room_for(cache_fd: int, removals: Iterable[Decision]) -> RoomForRun:
 
 
 def room_json(room: RoomForRun) -> dict[str, Any]:
-    """Return it for a document; ``free_files`` null where files are made as they are needed."""
+    """Return the keys of a document; ``free_files`` null where inodes are made as needed."""
     return {
         "free_bytes": room.free.bytes,
         "free_files": room.free.files,
@@ -111,7 +111,7 @@ def room_json(room: RoomForRun) -> dict[str, Any]:
 
 
 def room_words(room: RoomForRun) -> str:
-    """Return it in a sentence."""
+    """Return what is free and what the run writes, in a sentence."""
     files = "" if room.free.files is None else f" and {format_count(room.free.files, 'file')}"
     by = " by quota" if room.free.by_quota else ""
     return (
@@ -121,7 +121,7 @@ def room_words(room: RoomForRun) -> str:
 
 
 def is_pressed(cache_fd: int, freed_bytes: int, freed_files: int) -> bool:
-    """Whether a filesystem that was full is so still, once this much is freed."""
+    """Whether a filesystem is nearly full even once so many bytes and inodes are freed."""
     space = free_space(cache_fd)
     if space.bytes + freed_bytes < _ENOUGH * space.filesystem_bytes:
         return True

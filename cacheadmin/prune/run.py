@@ -18,7 +18,7 @@ from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.planner.plan import Verdict
 from cacheadmin.policy.quarantine_place import choose_quarantine
-from cacheadmin.prune.concurrent import prune_beside
+from cacheadmin.prune.concurrent import prune_concurrently
 from cacheadmin.prune.execution import terminable, transact
 from cacheadmin.prune.journal import read_journal
 from cacheadmin.prune.quarantine import QuarantineFolder, existing_quarantine, open_quarantine
@@ -242,7 +242,7 @@ def _work(
         if not plan.removals:
             pass
         elif policy.lock.busy == "concurrent" and concurrent:
-            prune_beside(snapshot, plan.removals, sizes, quarantine, result, trials)
+            prune_concurrently(snapshot, plan.removals, sizes, quarantine, result, trials)
         else:
             timeout = 0.0 if policy.lock.busy == "skip" else _timeout(policy)
             transact(

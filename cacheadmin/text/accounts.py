@@ -1,4 +1,4 @@
-"""What people and groups are called."""
+"""Names of accounts and groups."""
 
 from __future__ import annotations
 

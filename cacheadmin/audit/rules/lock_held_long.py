@@ -52,7 +52,7 @@ class LockHeldLong(Rule):
             if holder.exclusive:
                 fix = "every uv command waits for it: end it"
                 yield replace(found, severity=Severity.ERROR, fix=fix)
-            elif case.works_beside:
+            elif case.prunes_concurrently:
                 fix = "nothing has to be done: lock.busy is concurrent"
                 yield replace(found, severity=Severity.INFO, fix=fix)
             else:

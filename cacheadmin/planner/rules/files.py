@@ -47,7 +47,7 @@ def _uses(case: PlanInput, live: Liveness, file: LooseFile) -> list[Use]:
     age = format_age(file.changed_ns, case.now_ns)
     if case.now_ns - file.changed_ns < nanoseconds(case.policy.prune.builds.after):
         uses.append(Use(reasons.FILE_RECENT, AccountUser(case.user(file.uid)), age))
-    if case.works_beside or case.lock_free_uv:
+    if case.prunes_concurrently or case.lock_free_uv:
         uses.append(Use(reasons.FILE_BESIDE, OtherUser.RUNNING_UV))
     if not case.lock_proves_absence:
         uses.append(Use(reasons.FILE_OTHER_HOSTS, OtherUser.OTHER_HOSTS))

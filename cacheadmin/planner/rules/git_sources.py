@@ -29,8 +29,8 @@ def git_sources(case: PlanInput, live: Liveness) -> Iterator[Decision]:
         if not live.buckets[source.bucket]:
             continue
         package, version = one_package(case.git_packages.get(source.path, ()))
-        if source.path in live.retired_sources:
-            reason, detail = live.retired_sources[source.path]
+        if source.path in live.evicted_sources:
+            reason, detail = live.evicted_sources[source.path]
             for path in (*source.files, source.path):
                 yield remove(
                     EntryKind.SOURCE, path, reason, detail, package=package, version=version

@@ -30,7 +30,7 @@ def revisions(case: PlanInput, live: Liveness) -> Iterator[Decision]:
     for revision in case.inventory.revisions:
         if not live.buckets[revision.bucket]:
             continue
-        if revision.path in live.retired_sources:
+        if revision.path in live.evicted_sources:
             yield from _whole(revision, live, named)
             continue
         yield from _parts(revision, live)
@@ -58,7 +58,7 @@ def _whole(revision: SourceRevision, live: Liveness, named: set[str]) -> Iterato
 
     ``named`` are the files removed so far: two revisions may share them.
     """
-    reason, detail = live.retired_sources[revision.path]
+    reason, detail = live.evicted_sources[revision.path]
     package, version = revision.package, revision.version
     for path in revision.file_paths:
         if path not in named:
@@ -73,8 +73,8 @@ def _parts(revision: SourceRevision, live: Liveness) -> Iterator[Decision]:
     """Remove parts of a revision that stays."""
     package, version = revision.package, revision.version
     for path in revision.parts:
-        if path in live.retired_sources:
-            reason, detail = live.retired_sources[path]
+        if path in live.evicted_sources:
+            reason, detail = live.evicted_sources[path]
             yield remove(EntryKind.SOURCE, path, reason, detail, package=package, version=version)
 
 
@@ -85,7 +85,7 @@ def _uses(case: PlanInput, live: Liveness, revision: SourceRevision) -> list[Use
         return live.within(revision.path) or [_why_current(revision)]
     if not case.policy.prune.revisions:
         return [Use(reasons.REVISION_POLICY, OtherUser.POLICY)]
-    if case.lock_free_uv and not case.works_beside:
+    if case.lock_free_uv and not case.prunes_concurrently:
         # A build that began before the newer revision came works on in here.
         process = case.lock_free_uv[0]
         user = ProcessUser(process.pid, case.user(process.uid))

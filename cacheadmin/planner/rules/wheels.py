@@ -40,7 +40,7 @@ def wheels(case: PlanInput, live: Liveness) -> Iterator[Decision]:
                 version=pointer.version,
             )
     for revision in case.inventory.revisions:
-        whole = revision.current is False or revision.path in live.retired_sources
+        whole = revision.current is False or revision.path in live.evicted_sources
         if live.buckets[revision.bucket] and not whole:
             yield from _built(revision, live)
 
