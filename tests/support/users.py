@@ -4,8 +4,10 @@
     subprocess.run(..., **ana.process_arguments())
 
 Users are unused uids without an account, all in one shared group, so that
-nothing on the machine is theirs. They can enter only folders that are open to
-everyone: pytest's ``tmp_path`` is not; use the ``open_folder`` fixture.
+nothing on the machine is theirs. Each worker of pytest has uids of its own: what
+is limited for each account, or blamed on one, is not that of another test. They
+can enter only folders that are open to everyone: pytest's ``tmp_path`` is not; use
+the ``open_folder`` fixture.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 
 SHARED_GROUP = 61000
 _FIRST_UID = 61001
+_UIDS_OF_A_WORKER = 250
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,18 @@ def me() -> User:
 def other_users(count: int, *, umask: int = 0o002) -> list[User]:
     """Return so many users who are nobody else, all in ``SHARED_GROUP``."""
     taken = {entry.pw_uid for entry in pwd.getpwall()}
-    free = [uid for uid in range(_FIRST_UID, _FIRST_UID + 1000) if uid not in taken]
+    first = _FIRST_UID + _UIDS_OF_A_WORKER * worker_number()
+    free = [uid for uid in range(first, first + _UIDS_OF_A_WORKER) if uid not in taken]
     names = ("ana", "ben", "eve", *(f"user{uid}" for uid in free[3:]))
     return [
         User(name, uid, SHARED_GROUP, (SHARED_GROUP,), umask)
         for name, uid in list(zip(names, free, strict=True))[:count]
     ]
+
+
+def worker_number() -> int:
+    """Return which of pytest's workers this process is, 0 for the only one."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def reachable_by_everyone(path: str | os.PathLike[str]) -> bool:
