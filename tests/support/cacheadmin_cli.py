@@ -153,12 +153,15 @@ class Cacheadmin:
         the state database lies in the runner's own folder. ``complete``: the
         test gives its word that every environment is known (``venvs.complete``),
         so that what it says of removals does not depend on who else is there.
-        Then one empty tree stands for the homes of this machine, too.
+        Then one empty tree stands for the homes of this machine, too. The lock may be
+        held for long, unless ``text`` says for how long: a busy machine is no fault.
         """
         if complete:
             nowhere = self.folder / "nowhere"
             nowhere.mkdir(exist_ok=True)
             text = _with_word(text, nowhere)
+        if "held_at_most" not in text:
+            text = _with_key(text, "lock", "held_at_most: 1m")
         folder = self.folder / "policies"
         folder.mkdir(exist_ok=True, mode=0o755)
         path = folder / f"{name}.yaml"
@@ -185,20 +188,23 @@ def _with_word(text: str, nowhere: Path) -> str:
     if "complete:" in text:
         return text
     if "discover:" not in text:
-        text = _with_key(text, f"discover: [{{root: {json.dumps(os.fspath(nowhere))}}}]")
-    return _with_key(text, word)
+        nowhere_alone = f"discover: [{{root: {json.dumps(os.fspath(nowhere))}}}]"
+        text = _with_key(text, "venvs", nowhere_alone)
+    return _with_key(text, "venvs", word)
 
 
-def _with_key(text: str, word: str) -> str:
+def _with_key(text: str, section: str, word: str) -> str:
+    """Return a policy's text with a key more in a section, whichever way that is written."""
     lines = f"\n{text}"
-    if "\nvenvs: {" in lines:
-        return lines.replace("\nvenvs: {", f"\nvenvs: {{{word}, ", 1)[1:]
-    if "\nvenvs:" in lines:
-        begin = lines.index("\nvenvs:") + len("\nvenvs:")
+    if f"\n{section}: {{" in lines:
+        return lines.replace(f"\n{section}: {{", f"\n{section}: {{{word}, ", 1)[1:]
+    if f"\n{section}:" in lines:
+        begin = lines.index(f"\n{section}:") + len(f"\n{section}:")
         following = lines[begin:].lstrip("\n")
         indent = " " * (len(following) - len(following.lstrip(" ")))
         return f"{lines[:begin]}\n{indent}{word}{lines[begin:]}"[1:]
-    return f"{text}venvs: {{{word}}}\n"
+    separator = "\n" if text and not text.endswith("\n") else ""
+    return f"{text}{separator}{section}: {{{word}}}\n"
 
 
 def _text(output: bytes) -> str:
