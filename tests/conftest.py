@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,9 +20,14 @@ from tests.support.filesystems import filesystem
 from tests.support.incident import Incident, build_incident
 from tests.support.packages import Index, serve_index
 from tests.support.shared_cache import SharedCache
+from tests.support.taking_turns import turn
 from tests.support.users import User, open_temporary_folder, other_users, python_for_everyone
 
 os.umask(0o022)
+
+# Who starts the tests in the background has it ignored, and so has every child.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long one example takes says how busy the machine is.
 settings.register_profile("cacheadmin", deadline=None)
@@ -38,6 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if reason and item.get_closest_marker("root"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that others would notice run alone."""
+    with turn(alone=item.get_closest_marker("alone") is not None):
+        return (yield)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -157,6 +157,8 @@ def process_of(user: User, **environment: str) -> Iterator[int]:
         process.wait()
 
 
+# Whoever plans on this machine meets that process, and waits for it.
+@pytest.mark.alone
 def test_a_process_that_hangs_whoever_looks_at_it_may_use_anything(
     cache: Path, hanging: Path, users: tuple[User, User], cacheadmin: Cacheadmin
 ) -> None:

@@ -307,18 +307,19 @@ def test_readers_end_with_who_asks(number: signal.Signals) -> None:
     asking = subprocess.Popen(
         [sys.executable, "-c", _ASKING],
         env={"PYTHONPATH": os.fspath(REPOSITORY), "PATH": "/usr/bin:/bin"},
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     readers: list[str] = []
 
     def are_started() -> bool:
+        assert asking.poll() is None, asking.communicate()[1]
         text = Path(f"/proc/{asking.pid}/task/{asking.pid}/children").read_text()
         readers[:] = [pid for pid in text.split() if _is_reader(pid)]
         return len(readers) >= min(2, os.cpu_count() or 1)
 
     until(are_started)
     asking.send_signal(number)
-    asking.wait(timeout=60)
+    asking.communicate(timeout=60)
     until(lambda: not any(map(_is_alive, readers)))
 
 
