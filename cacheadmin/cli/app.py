@@ -63,7 +63,7 @@ def run(arguments: list[str]) -> int:
         output.note("interrupted")
         return 130
     except BrokenPipeError:
-        # The reader left (`| head`): a complaint would reach no one.
+        # What typer itself printed: help.
         output.throw_away()
         return int(ExitCode.DONE)
     except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from itertools import groupby
 from typing import Annotated
 
@@ -90,7 +89,7 @@ def _write_scripts(target: str, snapshot: Snapshot, checkup: Checkup) -> int:
             )
         for text in scripts.values():
             # Names in it may be no UTF-8: their bytes, as they are on the disk.
-            sys.stdout.buffer.write(os.fsencode(text))
+            output.raw(os.fsencode(text))
         return 0
     if not scripts:
         output.note("nothing is broken: no script was written")

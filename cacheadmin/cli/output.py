@@ -86,9 +86,9 @@ def clear_progress() -> None:
 def data(text: str | Iterable[str], *, encoding: str | None = None) -> None:
     """Print a result to stdout: a text, or its pieces.
 
-    In the terminal's encoding, or in one that the text names itself.
-
-    Raises CacheadminError, and BrokenPipeError when the reader has left.
+    In the terminal's encoding, or in one that the text names itself. Where the reader has
+    left (`| head`) it is thrown away: a complaint would reach no one, and the command ends
+    with its own exit code. Raises CacheadminError.
     """
     clear_progress()
     with _told_when_lost():
@@ -100,6 +100,14 @@ def data(text: str | Iterable[str], *, encoding: str | None = None) -> None:
             sys.stdout.flush()
             sys.stdout.buffer.writelines(piece.encode(encoding) for piece in pieces)
             sys.stdout.buffer.write(b"\n")
+
+
+def raw(content: bytes) -> None:
+    """Print bytes to stdout as they are, with no newline after them. Raises as ``data`` does."""
+    clear_progress()
+    with _told_when_lost():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
 
 
 def finish() -> None:
@@ -118,7 +126,7 @@ def _told_when_lost() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise
+        throw_away()
     except OSError as error:
         throw_away()
         reason = error.strerror or type(error).__name__

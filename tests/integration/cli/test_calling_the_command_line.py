@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -269,3 +270,23 @@ def test_commands_that_are_printed_can_be_pasted(
             check=True,
         ).stdout.splitlines()
         assert cacheadmin(*words).code in (0, 4, 8), line
+
+
+@pytest.mark.parametrize("name", ["table", "json", "csv"])
+def test_a_reader_that_leaves_does_not_change_the_exit_code(
+    cacheadmin: Cacheadmin, policy: Path, name: str
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "cacheadmin", "preflight", policy, "--format", name],
+            env=cacheadmin.environment(),
+            cwd="/",
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (result.returncode, result.stderr) == (4, b"")
