@@ -15,7 +15,7 @@ from cacheadmin.cli.commands import function_of
 from cacheadmin.cli.disk_errors import explained
 from cacheadmin.cli.everywhere import global_options
 from cacheadmin.cli.plain_calls import read_plainly
-from cacheadmin.cli.program import build_program
+from cacheadmin.cli.program import run_program
 from cacheadmin.cli.unnamed import with_policies
 from cacheadmin.errors import CacheadminError, ExitCode, NotACache
 
@@ -78,7 +78,7 @@ def _run_by_typer(arguments: list[str]) -> object:
     # typer may carry its own copy of click: the class is reached through typer's name.
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]
     try:
-        return build_program()(arguments, prog_name="cacheadmin", standalone_mode=False)
+        return run_program(arguments)
     except usage_error as error:
         output.usage(error)
         return int(ExitCode.USAGE)

@@ -8,7 +8,7 @@ from cacheadmin.audit.rules import RULES
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.commands import SENTENCES, function_of
-from cacheadmin.cli.program import build_program
+from cacheadmin.cli.program import run_program
 from cacheadmin.errors import ExitCode, WrongUsage
 from cacheadmin.policy.keys import all_keys, key_words
 from cacheadmin.report.width import wrapped
@@ -47,7 +47,7 @@ def help(
 
     words = list(topic or ())
     if _is_call(words):
-        build_program()([*words, "--help"], prog_name="cacheadmin", standalone_mode=False)
+        run_program([*words, "--help"])
         if not words:
             output.data("\nOther topics: exit-codes, an audit rule, a key of the policy.")
         return

@@ -56,6 +56,20 @@ def build_program(*, whole: bool = False) -> Any:
     return program
 
 
+def run_program(arguments: list[str]) -> object:
+    """Let typer read and run a command line; return what the command does.
+
+    Raises BrokenPipeError where the reader of help has left: click ends with 1 then.
+    """
+    program = build_program()
+    try:
+        return program(arguments, prog_name="cacheadmin", standalone_mode=False)
+    except SystemExit as left:
+        if left.code != 1:
+            raise
+        raise BrokenPipeError from None
+
+
 def _nothing() -> None:
     """Stand for a command that is listed alone."""
 

@@ -272,15 +272,26 @@ def test_commands_that_are_printed_can_be_pasted(
         assert cacheadmin(*words).code in (0, 4, 8), line
 
 
-@pytest.mark.parametrize("name", ["table", "json", "csv"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("preflight", "POLICY"), 4),
+        (("preflight", "POLICY", "--format", "json"), 4),
+        (("preflight", "POLICY", "--format", "csv"), 4),
+        (("--help",), 0),
+        (("help",), 0),
+        (("help", "exit-codes"), 0),
+    ],
+)
 def test_a_reader_that_leaves_does_not_change_the_exit_code(
-    cacheadmin: Cacheadmin, policy: Path, name: str
+    cacheadmin: Cacheadmin, policy: Path, words: tuple[str, ...], code: int
 ) -> None:
+    named = [os.fspath(policy) if word == "POLICY" else word for word in words]
     reading, writing = os.pipe()
     os.close(reading)
     try:
         result = subprocess.run(
-            [sys.executable, "-m", "cacheadmin", "preflight", policy, "--format", name],
+            [sys.executable, "-m", "cacheadmin", *named],
             env=cacheadmin.environment(),
             cwd="/",
             stdout=writing,
@@ -289,4 +300,4 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(
         )
     finally:
         os.close(writing)
-    assert (result.returncode, result.stderr) == (4, b"")
+    assert (result.returncode, result.stderr) == (code, b"")
