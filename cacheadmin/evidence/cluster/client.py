@@ -91,7 +91,9 @@ def _say(answer: Answer) -> None:
 
 def _give_up_rights(libc: Any) -> None:
     checked(libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0))
-    if os.geteuid() == 0:
+    if 0 in os.getresuid():
+        # Where root acts as an account, its own ids are still at hand.
+        os.seteuid(0)
         checked(libc.prctl(_SET_KEEP_CAPABILITIES, 1, 0, 0, 0))
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)

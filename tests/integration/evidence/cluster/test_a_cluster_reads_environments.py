@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -233,3 +235,38 @@ def test_what_a_worker_makes_up_is_no_answer() -> None:
     for data in (b"", b"\x93\x01\x02\x03", packed(((1, 2),)), packed({"a": 1})):
         with pytest.raises(NotThatShapeError):
             answers_of(data)
+
+
+RIGHTS = """
+import os, sys
+from cacheadmin.evidence.cluster.client import _give_up_rights
+from cacheadmin.readers.confinement import load_system_calls
+os.setresuid(*map(int, sys.argv[1:4]))
+_give_up_rights(load_system_calls())
+print(*os.getresuid(), *os.getresgid(), os.getgroups())
+try:
+    os.setresuid(0, 0, 0)
+except PermissionError:
+    print("no way back")
+try:
+    with open(sys.argv[4], "w") as file:
+        file.write("x")
+except OSError:
+    print("nothing written")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("ids", [("0", "0", "0"), ("0", "61001", "0")])
+def test_what_speaks_with_the_scheduler_has_no_rights_of_root_s(
+    open_folder: Path, ids: tuple[str, str, str]
+) -> None:
+    file = open_folder / "file"
+    file.touch(mode=0o666)
+    file.chmod(0o666)
+    call = [sys.executable, "-c", RIGHTS, *ids, str(file)]
+    environment = {"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/bin:/bin"}
+    said = subprocess.run(call, env=environment, capture_output=True, text=True, check=True).stdout
+    nobody = " ".join(["65534"] * 6)
+    assert said.splitlines() == [f"{nobody} []", "no way back", "nothing written"]
+    assert file.read_text() == ""
