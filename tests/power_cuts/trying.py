@@ -30,6 +30,9 @@ _OPTIONS = {"ext4": "loop", "xfs": "loop,nouuid"}
 
 _UNCLEAR = ("unexpected", "Traceback")
 
+#: States of runs whose content is being deleted, or was to be.
+_GOING = frozenset({"purging", "purged"})
+
 
 @dataclass
 class Trial:
@@ -123,8 +126,16 @@ class Recording:
         told = runner("runs", "list", site.policy, "--format", "json")
         found += _misspoken("runs list", told)
         if told.code == 0:
-            known = {one["run_id"] for one in told.json["runs"] if one["restorable"]}
-            found += [f"what {one} moved can't be restored" for one in _holding(site) - known]
+            runs = told.json["runs"]
+            known = {one["run_id"] for one in runs if one["restorable"]}
+            # Noted before the first file goes: no user may put halves back.
+            purged = {one["run_id"] for one in runs if one["state"] in _GOING}
+            left = _holding(site) - known
+            found += [f"what {one} moved can't be restored" for one in left - purged]
+            if left & purged:
+                done = runner("-q", "runs", "purge", site.policy, "--all")
+                found += _misspoken("the next purge", done)
+                found += [f"the next purge leaves {one}" for one in _holding(site) & purged]
         return found
 
 
