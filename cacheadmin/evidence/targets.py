@@ -46,6 +46,9 @@ _SOURCES = SOURCE_KINDS | GIT_KINDS
 # The buckets that something outside can lead into.
 _KINDS = frozenset({"archive", "environments", "builds"}) | _SOURCES
 
+# Where a run puts what it moves: the kernel names what a program has open by that place then.
+_RUN_FOLDER = re.compile(r"/\d{8}T\d{6}Z-[0-9a-f]{6}/entries$", re.ASCII)
+
 _BUCKET = re.compile(rf"/((?:{'|'.join(sorted(_KINDS))})-v[0-9]{{1,6}})(?=/)")
 
 # How a process with other mounts is seen; its absolute links mean this root.
@@ -215,6 +218,9 @@ class CacheLocator:
             if bucket is not None:
                 return _inside(bucket, parts, spelling=prefix if absolute else "")
             root = prefix[: -len(found[1]) - 1].rstrip("/")
+            if _RUN_FOLDER.search(root):
+                # A program that began to use it a moment before it was moved (``prune.moves``).
+                return _inside(found[1], parts)
             if root in self._aliases:
                 return _inside(found[1], parts, by_alias=not self._exists(prefix))
             if self._may_be_ours(prefix, found[1], parts[0]):

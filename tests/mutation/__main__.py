@@ -43,6 +43,7 @@ _TRANSACTION = (
     "tests/integration/prune/test_interrupted_and_restored_runs.py",
     "tests/integration/prune/test_killed_at_every_step.py",
     "tests/integration/prune/test_last_look_under_the_lock.py",
+    "tests/scenarios/test_what_we_make_keeps_the_sites_rights.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
 )
 TESTS = {

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shared_cache import SharedCache, dangling_links, tree_snapshot
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST, REPOSITORY
+from tests.support.wheel_archives import empty_cache, write_archive
 
 # The fault: a planner that believes nobody uses anything. Everything after it
 # is the real thing, on a real cache with real links.
@@ -147,3 +149,51 @@ def test_what_uv_made_anew_is_merged_and_never_overwritten(cacheadmin, cache: Sh
     assert (stale / "pypi" / "six" / "old").read_text() == "old"
     assert (stale / "pypi" / "idna").is_dir()
     assert (stale / "both").read_text() == "new"
+
+
+# A use that begins between the moves and the look after them: a program whose working
+# folder is the entry, wherever that lies by then.
+USED_BY_THEN = """
+import glob, subprocess, sys
+import cacheadmin.prune.transaction as transaction
+real = transaction._came_alive
+def used_by_then(*arguments):
+    (folder,) = glob.glob({pattern!r})
+    words = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"]
+    user = subprocess.Popen(words, cwd=folder, stdout=subprocess.PIPE)
+    user.stdout.readline()
+    try:
+        return real(*arguments)
+    finally:
+        user.kill()
+        user.wait()
+transaction._came_alive = used_by_then
+from cacheadmin.cli.app import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def test_what_a_program_begins_to_use_after_the_moves_comes_back_alone(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    used, unused = (write_archive(cache, name, {f"{name}.py": b""}) for name in ("used", "other"))
+    age(cache, 40)
+    policy = cacheadmin.policy(cache, "hosts: {only: this}\n")
+    pattern = f"{open_folder}/cache.cacheadmin/quarantine/*/entries/archive-v0/{used.name}"
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", USED_BY_THEN.format(pattern=pattern)),
+            *("prune", str(policy), "--format", "json"),
+        ],
+        env={**cacheadmin.environment(None), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert used.is_dir()
+    assert not unused.exists()
+    said = json.loads(done.stdout)
+    assert [row["path"] for row in said["removals"]] == [f"archive-v0/{unused.name}"]
+    assert [row["path"] for row in said["dropped"]] == [f"archive-v0/{used.name}"]
