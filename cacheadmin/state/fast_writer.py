@@ -1,6 +1,6 @@
 """Write to SQLite, without SQLAlchemy, what every look remembers.
 
-As ``fast_reading``: importing SQLAlchemy takes longer than a whole preflight.
+As `fast_reader`: importing SQLAlchemy takes longer than a whole preflight.
 Tables are made, and brought up to date, by `migrations` alone; where that is still
 to be done, nothing is written here.
 """
