@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,7 @@ class Figures:
         """Return it for other programs."""
         content = {
             "seed": self.site.seed,
+            "until": time.strftime("%Y-%m-%d", time.gmtime()),
             "claims": dict(self.claims),
             "failures": self.site.failures,
             "leftovers": self.ending.leftovers,
