@@ -12,6 +12,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -249,6 +250,25 @@ def test_what_stayed_silent_is_gone_and_nothing_else_is_left(quick_folder: Path)
         # Decoys went with the last trial.
         assert left == {"cacheadmin.trial"}
         assert site.trials.entries() == []
+
+
+def test_in_a_sticky_bucket_every_user_may_go_through_a_tripwire(open_folder: Path) -> None:
+    """With fs.protected_symlinks a link there must be the user's, or the folder's owner's."""
+    lay_out(open_folder)
+    bucket = open_folder / "cache" / "archive-v0"
+    os.chown(bucket, USER, USER)
+    bucket.chmod(0o1777)
+    with opened_site(open_folder) as site:
+        site.put_on_trial()
+        assert (site.path / ENTRY).is_symlink()
+        # The kernel of this machine may not ask for it.
+        assert (site.path / ENTRY).lstat().st_uid == USER
+        file = next((open_folder / "env").rglob("*.py"))
+        for user in (USER, USER + 1):
+            rights = {"user": user, "group": user, "extra_groups": ()}
+            assert subprocess.run(["cat", file], check=False, **rights).returncode == 0
+        site.watch()
+        assert not (site.path / ENTRY).is_symlink()
 
 
 def test_no_name_goes_while_a_prune_of_uv_lists_them(quick_folder: Path) -> None:
