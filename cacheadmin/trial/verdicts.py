@@ -145,18 +145,16 @@ def paused(
 ) -> tuple[Trial, ...]:
     """Return the trials of entries without ``lost_ns`` of the time from ``since_ns`` to now.
 
-    One that began later has lost no more than its own time. A negative time sets
-    the clock of trials back, and takes nothing from them.
+    One that began later has lost no more than its own time. A clock that was set back
+    moves no trial: another host, or the next boot, may know the true time again, and that
+    must not end what began a moment ago.
     """
     found = []
     for entry in entries:
         trial = ledger.trials.get(entry)
         if trial is None:
             continue
-        if lost_ns < 0:
-            begun_ns, end_ns = trial.since_ns + lost_ns, trial.until_ns + lost_ns
-            found.append(replace(trial, since_ns=begun_ns, until_ns=end_ns))
-        elif (lost := min(lost_ns, now_ns - max(trial.since_ns, since_ns))) > 0:
+        if (lost := min(lost_ns, now_ns - max(trial.since_ns, since_ns))) > 0:
             later_ns, more_ns = trial.until_ns + lost, trial.discounted_ns + lost
             found.append(replace(trial, until_ns=later_ns, discounted_ns=more_ns))
     return tuple(found)

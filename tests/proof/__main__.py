@@ -97,6 +97,7 @@ def _of_soak(figures: dict[str, Any]) -> tuple[str, str]:
         f"clock, {figures.get('times that the disk was full', 0)} times a full disk"
     )
     wrong = len(figures["failures"]) + len(figures["leftovers"])
+    wrong += sum(not holds for holds in figures["claims"].values())
     share = figures["reclaimed share"]
     return often, f"{wrong}; {share:.0%} of what no user has was reclaimed"
 

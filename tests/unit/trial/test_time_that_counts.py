@@ -6,7 +6,7 @@ import pytest
 
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.trial.ledger import Ledger, Trial
-from cacheadmin.trial.verdicts import paused, uncounted_ns
+from cacheadmin.trial.verdicts import over, paused, uncounted_ns
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -67,4 +67,23 @@ def test_a_clock_of_another_host_that_was_ahead_ends_no_trial() -> None:
         )
     left_ns = ledger.trials[trial.entry].until_ns - moments[-1][0]
     # An hour or two have passed; a day counts at each look of a host that has just booted.
-    assert 26 * DAY < left_ns <= 29 * DAY
+    # What was given for a clock that was ahead is not taken back.
+    assert left_ns > 26 * DAY
+
+
+def test_a_clock_that_was_behind_for_one_look_ends_no_trial() -> None:
+    """Another host, which has run for long, knows the true time right afterwards."""
+    trial = Trial("archive-v0/a", "run", NOW, NOW + 12 * HOUR)
+    ledger = Ledger({trial.entry: trial}, looked_ns=NOW, looked_by=host("a", "1", DAY))
+    for now_ns, here in (
+        (NOW - 20 * HOUR, host("a", "1", DAY)),
+        (NOW, host("b", "1", 300 * DAY)),
+    ):
+        lost_ns = uncounted_ns(ledger, now_ns, here)
+        back = paused(ledger, [trial.entry], ledger.looked_ns or 0, lost_ns, now_ns)
+        ledger = Ledger(
+            trials={**ledger.trials, **{one.entry: one for one in back}},
+            looked_ns=now_ns,
+            looked_by=here,
+        )
+    assert over(ledger, [trial.entry], NOW) == ()
