@@ -33,6 +33,8 @@ _PLANNER = (
 _TRIAL = (
     "tests/integration/trial/test_tripwire_interleavings.py",
     "tests/property/trial/test_trial_properties.py",
+    "tests/unit/trial",
+    "tests/integration/state/test_what_other_releases_wrote.py",
     "tests/integration/trial/test_trials_of_environments_and_hosts.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
     "tests/scenarios/test_nobody_seen_goes_on_trial.py",
