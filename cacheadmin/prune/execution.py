@@ -153,7 +153,8 @@ def _prepare(
 ) -> tuple[tuple[Decision, ...], frozenset[str]]:
     """Make links and roots before the lock; return what goes, and which of it on trial."""
     rules = trial_rules(snapshot.policy, snapshot.cache.identity.path)
-    moment_ns = snapshot.now_ns
+    # By the clock that trials end by; where the two differ, the later one keeps more.
+    moment_ns = max(snapshot.now_ns, trials.moment(now_ns()))
     begun = new_trials(run_id, divided.removals, divided.on_trial, sizes, moment_ns, rules)
     try:
         failed = trials.prepare(begun, moment_ns)

@@ -36,6 +36,9 @@ _MAX_BYTES = 256 * 1024 * 1024
 # No more uses need to be remembered than a person can read.
 _MAX_USES = 100_000
 
+# A host that looked longer ago counts as one that never did.
+_MAX_HOSTS = 1000
+
 
 @frozen
 class Trial:
@@ -102,6 +105,17 @@ USES = frozenset({"sprung", "kin", "linked"})
 
 
 @frozen
+class HostLook:
+    """When a host looked at all tripwires, by its clock and by its kernel's count."""
+
+    at_ns: int
+    """Its time (ns since the epoch), without what its clock was set by since the look before."""
+
+    host: HostTime
+    """What its kernel had counted by then."""
+
+
+@frozen
 class Ledger:
     """All that is remembered of the trials of one cache."""
 
@@ -120,8 +134,8 @@ class Ledger:
     looked_ns: int | None = None
     """When all tripwires were last looked at (ns since the epoch); None: never."""
 
-    looked_by: HostTime | None = None
-    """The host that did, at that moment; None: never, or an older release did."""
+    looks: Mapping[str, HostLook] = field(default_factory=dict)
+    """The last look of each host, by its id; without those of older releases."""
 
     absent: Mapping[str, int] = field(default_factory=dict)
     """Places whose users can't come now (``absences``), each with since when (ns)."""
@@ -164,7 +178,7 @@ def read_ledger(folder: TrialFolder) -> Ledger:
             springs=tuple(map(_spring, document["springs"])),
             rooted=frozenset(map(str, document["rooted"])),
             looked_ns=document["looked_ns"] and int(document["looked_ns"]),
-            looked_by=_host(document.get("looked_by")),
+            looks={str(name): _look(name, row) for name, row in document.get("looks", {}).items()},
             absent={str(place): int(at) for place, at in document.get("absent", {}).items()},
             absent_since_ns=_number(document.get("absent_since_ns")),
         )
@@ -188,7 +202,7 @@ def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
     document = {
         "schema": _SCHEMA,
         "looked_ns": ledger.looked_ns,
-        "looked_by": ledger.looked_by and _host_row(ledger.looked_by),
+        "looks": {name: _look_row(one) for name, one in _newest(ledger.looks)},
         "absent": dict(ledger.absent),
         "absent_since_ns": ledger.absent_since_ns,
         "decoys": sorted(ledger.decoys),
@@ -255,21 +269,22 @@ def _spring(row: dict[str, Any]) -> Spring:
     )
 
 
-def _host_row(host: HostTime) -> dict[str, Any]:
+def _newest(looks: Mapping[str, HostLook]) -> list[tuple[str, HostLook]]:
+    return sorted(looks.items(), key=lambda one: -one[1].at_ns)[:_MAX_HOSTS]
+
+
+def _look_row(look: HostLook) -> dict[str, Any]:
     return {
-        "host": host.host,
-        "boot": host.boot,
-        "uptime_ns": host.uptime_ns,
-        "running_ns": host.running_ns,
+        "at_ns": look.at_ns,
+        "boot": look.host.boot,
+        "uptime_ns": look.host.uptime_ns,
+        "running_ns": look.host.running_ns,
     }
 
 
-def _host(row: dict[str, Any] | None) -> HostTime | None:
-    if row is None:
-        return None
-    return HostTime(
-        str(row["host"]), str(row["boot"]), int(row["uptime_ns"]), int(row["running_ns"])
-    )
+def _look(name: str, row: dict[str, Any]) -> HostLook:
+    counted = HostTime(name, str(row["boot"]), int(row["uptime_ns"]), int(row["running_ns"]))
+    return HostLook(int(row["at_ns"]), counted)
 
 
 def _number(value: Any) -> int | None:

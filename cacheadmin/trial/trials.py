@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
-from cacheadmin.evidence.steady_time import host_time, steady_moment
+from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.fs.removal import Removed
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.absences import with_absences
@@ -28,10 +28,10 @@ from cacheadmin.trial.folder import (
     trial_folder,
 )
 from cacheadmin.trial.kin import kin_of
-from cacheadmin.trial.ledger import Ledger, Spring, Trial, read_ledger, write_ledger
+from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.prune_exclusion import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
-from cacheadmin.trial.verdicts import judge, paused, prolonged, uncounted_ns
+from cacheadmin.trial.verdicts import judge, moment_of, paused, prolonged, uncounted_ns
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
@@ -187,7 +187,7 @@ class Trials:
         )
         if self.ledger.looked_ns is None:
             # The first time is counted from here.
-            self.ledger = replace(self.ledger, looked_ns=moment_ns, looked_by=self.here())
+            self.ledger = self._looked(moment_ns, self.here())
         self._write()
         return failed
 
@@ -274,7 +274,7 @@ class Trials:
         here = self.here()
 
         def now() -> int:
-            return self._moment(clock(), before, here)
+            return moment_of(before, clock(), here)
 
         seen = self.look()
         self._adopt(seen, now(), rules)
@@ -357,11 +357,11 @@ class Trials:
     # The end
 
     def moment(self, clock_ns: int) -> int:
-        """Return a time of the clock (ns), less by how far it was set forward since the last look.
+        """Return a time of the clock (ns), without what it was set by since this host's last look.
 
-        Trials are over by this time.
+        Trials begin and are over by this time.
         """
-        return self._moment(clock_ns, self.ledger, self.here())
+        return moment_of(self.ledger, clock_ns, self.here())
 
     def end(self, entries: Sequence[str], wait_seconds: float, lock_seconds: float = 0.0) -> Ended:
         """Delete entries for good, in two steps; what springs at the last moment comes back.
@@ -427,12 +427,9 @@ class Trials:
 
     # What these are made of
 
-    @staticmethod
-    def _moment(clock_ns: int, ledger: Ledger, here: HostTime) -> int:
-        anchor = None
-        if ledger.looked_ns is not None and ledger.looked_by is not None:
-            anchor = ledger.looked_by, ledger.looked_ns
-        return steady_moment(clock_ns, anchor, here)
+    def _looked(self, moment_ns: int, here: HostTime) -> Ledger:
+        looks = {**self.ledger.looks, here.host: HostLook(moment_ns, here)}
+        return replace(self.ledger, looked_ns=moment_ns, looks=looks)
 
     def _require_turn(self) -> None:
         if self.fence is not None:
@@ -535,7 +532,8 @@ class Trials:
         after = replace(self.ledger, springs=springs)
         stale = before.looked_ns is None or abs(moment_ns - before.looked_ns) > _NOTE_LOOKS_NS
         if after != before or stale:
-            self.ledger = replace(after, looked_ns=moment_ns, looked_by=here)
+            self.ledger = after
+            self.ledger = self._looked(moment_ns, here)
             self._try_write()
 
     def _write(self) -> None:

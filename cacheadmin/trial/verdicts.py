@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.steady_time import TOLERANCE_NS
 from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.trial.tripwires import SeenTripwire, TripwireStanding
 from cacheadmin.values import frozen
@@ -118,26 +119,35 @@ def prolonged(
     return tuple(found)
 
 
+def moment_of(ledger: Ledger, clock_ns: int, here: HostTime) -> int:
+    """Return the time (ns) of a look, by the clock and what the kernel has counted since the last.
+
+    Within one boot a clock that was set, forward or back, moves no trial.
+    """
+    own = ledger.looks.get(here.host)
+    if own is None or own.host.boot != here.boot:
+        return clock_ns
+    steady_ns = own.at_ns + here.uptime_ns - own.host.uptime_ns
+    return steady_ns if abs(clock_ns - steady_ns) > TOLERANCE_NS else clock_ns
+
+
 def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
     """Return how much of the time since the last look does not count (ns).
 
-    Negative where the clock was set back by more than has passed: counted is what the
-    kernel counted, whatever the clock says.
+    No more counts than this host ran since its own last look, whoever looked since: hosts'
+    clocks may differ by years. A host that never looked counts nothing yet.
     """
-    looked_ns, before = ledger.looked_ns, ledger.looked_by
+    looked_ns, own = ledger.looked_ns, ledger.looks.get(here.host)
     if looked_ns is None:
         looked_ns = min((one.since_ns for one in ledger.trials.values()), default=now_ns)
-    elapsed_ns = now_ns - looked_ns
-    same_host = before is not None and before.host == here.host
-    if before is not None and same_host and before.boot == here.boot:
-        ran_ns = max(0, here.running_ns - before.running_ns)
-    elif elapsed_ns < 0:
-        # All that this host ran since its boot came after its own last look, not after another's.
-        ran_ns = here.running_ns if same_host else 0
+    if own is None:
+        ran_ns = 0
+    elif own.host.boot == here.boot:
+        ran_ns = max(0, here.running_ns - own.host.running_ns)
     else:
-        ran_ns = min(elapsed_ns, here.running_ns + _UNKNOWN_RUN_NS)
-    lost_ns = elapsed_ns - ran_ns
-    return lost_ns if abs(lost_ns) > _DRIFT_NS else 0
+        ran_ns = here.running_ns + _UNKNOWN_RUN_NS
+    lost_ns = now_ns - looked_ns - ran_ns
+    return lost_ns if lost_ns > _DRIFT_NS else 0
 
 
 def paused(

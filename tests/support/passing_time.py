@@ -26,10 +26,12 @@ def let_days_pass(cache: Path, days: int, machine: Literal["ran", "slept", "was 
     for trial in document["trials"]:
         trial["since_ns"] -= passed_ns
         trial["until_ns"] -= passed_ns
-    if machine == "was off":
-        document["looked_by"]["boot"] = "an earlier boot"
-    else:
-        document["looked_by"]["uptime_ns"] -= passed_ns
-    if machine == "ran":
-        document["looked_by"]["running_ns"] -= passed_ns
+    for look in document["looks"].values():
+        look["at_ns"] -= passed_ns
+        if machine == "was off":
+            look["boot"] = "an earlier boot"
+        else:
+            look["uptime_ns"] -= passed_ns
+        if machine == "ran":
+            look["running_ns"] -= passed_ns
     ledger.write_text(json.dumps(document))

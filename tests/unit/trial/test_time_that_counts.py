@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cacheadmin.evidence.idleness import HostTime
-from cacheadmin.trial.ledger import Ledger, Trial
-from cacheadmin.trial.verdicts import over, paused, uncounted_ns
+from cacheadmin.trial.ledger import HostLook, Ledger, Trial
+from cacheadmin.trial.verdicts import moment_of, over, paused, uncounted_ns
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -17,8 +17,13 @@ def host(name: str, boot: str, running: int) -> HostTime:
     return HostTime(name, boot, running, running)
 
 
-def looked(ago: int, by: HostTime | None) -> Ledger:
-    return Ledger(looked_ns=NOW - ago, looked_by=by)
+def looked(ago: int, by: HostTime, *others: HostTime) -> Ledger:
+    """Looks of some hosts, the last of them so long ago by its clock."""
+    looks = {one.host: HostLook(NOW - ago, one) for one in (*others, by)}
+    return Ledger(looked_ns=NOW - ago, looks=looks)
+
+
+HOST_A = host("a", "1", DAY)
 
 
 @pytest.mark.parametrize(
@@ -30,15 +35,23 @@ def looked(ago: int, by: HostTime | None) -> Ledger:
         # After a boot: what it ran since, and a day.
         (looked(20 * HOUR, host("a", "1", DAY)), host("a", "2", HOUR), 0),
         (looked(50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), 49 * DAY - HOUR),
-        # Another host ran all the while, or has booted just now.
-        (looked(50 * DAY, host("a", "1", DAY)), host("b", "9", 60 * DAY), 0),
-        (looked(50 * DAY, host("a", "1", DAY)), host("b", "9", HOUR), 49 * DAY - HOUR),
-        # The clock was ahead at that look: nothing of what was counted is lost, nothing is won.
-        (looked(-50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), -50 * DAY - HOUR),
-        (looked(-50 * DAY, host("a", "1", DAY)), host("b", "9", 90 * DAY), -50 * DAY),
-        (looked(-50 * DAY, None), host("b", "9", 90 * DAY), -50 * DAY),
-        # An older release had looked, which did not note by which host.
-        (looked(50 * DAY, None), host("a", "2", HOUR), 49 * DAY - HOUR),
+        # Another host looked last; this one ran all the while, or was off.
+        (looked(DAY, host("a", "1", DAY), host("b", "9", DAY)), host("b", "9", 3 * DAY), 0),
+        (
+            looked(9 * DAY, host("a", "1", DAY), host("b", "9", DAY)),
+            host("b", "9", 2 * DAY),
+            8 * DAY,
+        ),
+        (
+            looked(9 * DAY, host("a", "1", DAY), host("b", "8", DAY)),
+            host("b", "9", HOUR),
+            8 * DAY - HOUR,
+        ),
+        # It has never looked: its clock may be anything.
+        (looked(50 * DAY, host("a", "1", DAY)), host("b", "9", 60 * DAY), 50 * DAY),
+        # A clock that was ahead at the last look.
+        (looked(-50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), 0),
+        (Ledger(looked_ns=NOW - DAY), host("a", "1", 9 * DAY), DAY),
         (Ledger(), host("a", "1", HOUR), 0),
     ],
 )
@@ -46,44 +59,54 @@ def test_what_does_not_count(ledger: Ledger, here: HostTime, lost: int) -> None:
     assert uncounted_ns(ledger, NOW, here) == lost
 
 
-def test_a_clock_of_another_host_that_was_ahead_ends_no_trial() -> None:
-    trial = Trial("archive-v0/a", "run", NOW - DAY, NOW + 29 * DAY)
-    ledger = Ledger(trials={trial.entry: trial}, looked_ns=NOW, looked_by=host("a", "1", DAY))
-    year = 365 * DAY
-    moments = [
-        (NOW + year, host("b", "1", HOUR)),
-        (NOW + HOUR, host("a", "1", DAY + HOUR)),
-        (NOW + year + HOUR, host("b", "1", 2 * HOUR)),
-        (NOW + 2 * HOUR, host("c", "1", 300 * DAY)),
+class Site:
+    """One trial, and hosts that look at it, each by its own clock."""
+
+    def __init__(self, lasts: int) -> None:
+        self.trial = Trial("archive-v0/a", "run", NOW, NOW + lasts)
+        first = host("a", "1", DAY)
+        self.ledger = Ledger(
+            {self.trial.entry: self.trial}, looked_ns=NOW, looks={"a": HostLook(NOW, first)}
+        )
+
+    def look(self, clock: int, here: HostTime) -> bool:
+        """Look from a host; return whether the trial is over there."""
+        now_ns = moment_of(self.ledger, clock, here)
+        lost_ns = uncounted_ns(self.ledger, now_ns, here)
+        back = paused(self.ledger, [self.trial.entry], self.ledger.looked_ns or 0, lost_ns, now_ns)
+        self.ledger = Ledger(
+            {**self.ledger.trials, **{one.entry: one for one in back}},
+            looked_ns=now_ns,
+            looks={**self.ledger.looks, here.host: HostLook(now_ns, here)},
+        )
+        return over(self.ledger, [self.trial.entry], now_ns) != ()
+
+
+@pytest.mark.parametrize("wrong", [-400 * DAY, -20 * HOUR, 20 * HOUR, 400 * DAY])
+def test_a_clock_that_is_wrong_for_a_while_neither_ends_a_trial_nor_holds_it_up(wrong: int) -> None:
+    site = Site(lasts=12 * HOUR)
+    assert not site.look(NOW + HOUR + wrong, host("a", "1", DAY + HOUR))
+    assert not site.look(NOW + 11 * HOUR, host("a", "1", DAY + 11 * HOUR))
+    assert site.look(NOW + 13 * HOUR, host("a", "1", DAY + 13 * HOUR))
+
+
+@pytest.mark.parametrize("wrong", [-400 * DAY, -20 * HOUR, 20 * HOUR, 400 * DAY])
+def test_a_clock_of_one_of_several_hosts_that_is_wrong_ends_no_trial(wrong: int) -> None:
+    site = Site(lasts=30 * DAY)
+    for hour in range(1, 24 * 29, 12):
+        passed = hour * HOUR
+        assert not site.look(NOW + passed + wrong, host("b", "1", 300 * DAY + passed))
+        assert not site.look(NOW + passed, host("a", "1", DAY + passed))
+        # It has booted just now, with its clock wrong.
+        assert not site.look(NOW + passed + wrong, host("c", f"{hour}", HOUR))
+
+
+def test_hosts_that_agree_end_a_trial_when_it_is_over() -> None:
+    site = Site(lasts=30 * DAY)
+    over_after = [
+        hour
+        for hour in range(12, 24 * 32, 12)
+        if site.look(NOW + hour * HOUR, host("ab"[hour % 24 // 12], "1", DAY + hour * HOUR))
     ]
-    for now_ns, here in moments:
-        lost_ns = uncounted_ns(ledger, now_ns, here)
-        since_ns = ledger.looked_ns or 0
-        back = paused(ledger, [trial.entry], since_ns, lost_ns, now_ns)
-        ledger = Ledger(
-            trials={**ledger.trials, **{one.entry: one for one in back}},
-            looked_ns=now_ns,
-            looked_by=here,
-        )
-    left_ns = ledger.trials[trial.entry].until_ns - moments[-1][0]
-    # An hour or two have passed; a day counts at each look of a host that has just booted.
-    # What was given for a clock that was ahead is not taken back.
-    assert left_ns > 26 * DAY
-
-
-def test_a_clock_that_was_behind_for_one_look_ends_no_trial() -> None:
-    """Another host, which has run for long, knows the true time right afterwards."""
-    trial = Trial("archive-v0/a", "run", NOW, NOW + 12 * HOUR)
-    ledger = Ledger({trial.entry: trial}, looked_ns=NOW, looked_by=host("a", "1", DAY))
-    for now_ns, here in (
-        (NOW - 20 * HOUR, host("a", "1", DAY)),
-        (NOW, host("b", "1", 300 * DAY)),
-    ):
-        lost_ns = uncounted_ns(ledger, now_ns, here)
-        back = paused(ledger, [trial.entry], ledger.looked_ns or 0, lost_ns, now_ns)
-        ledger = Ledger(
-            trials={**ledger.trials, **{one.entry: one for one in back}},
-            looked_ns=now_ns,
-            looked_by=here,
-        )
-    assert over(ledger, [trial.entry], NOW) == ()
+    # The first look of the other host counts nothing: half a day.
+    assert over_after[0] == 24 * 30 + 12
