@@ -20,14 +20,14 @@ import os
 import string
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheBusy
 from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.evidence.look import Moment
 from cacheadmin.fs.free_space import commit, is_full
-from cacheadmin.fs.removal import remove_tree
+from cacheadmin.fs.removal import Removed, remove_tree
 from cacheadmin.fs.rename import move_to_free_name
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.hosts.turns import Undisputed
@@ -48,7 +48,6 @@ from cacheadmin.uv.cache_lock import ExclusiveLock
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
-    from cacheadmin.fs.removal import Removed
     from cacheadmin.hosts.turns import Turn
     from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Decision, Plan
@@ -280,17 +279,24 @@ class _Aside:
         return False
 
     def put_back(self, paths: Iterable[str]) -> None:
-        """Give those that are set aside their names again. Raises OSError."""
+        """Give those that are set aside their names again. Raises OSError.
+
+        What a user's own prune has deleted meanwhile, with its bucket perhaps, is gone.
+        """
         for path in [path for path in self.names if path in frozenset(paths)]:
             if self.names[path] != path:
-                self._rename(self.names[path], path)
+                with suppress(FileNotFoundError):
+                    self._rename(self.names[path], path)
             del self.names[path]
 
     def delete(self, path: str, device: int) -> Removed:
-        """Delete what was set aside."""
+        """Delete what was set aside; nothing is left to do where a user's own prune has."""
         self.fence(batch=True)
         with Parents(self._cache_fd) as parents:
-            fd, name = parents.of(self.names.pop(path))
+            try:
+                fd, name = parents.of(self.names.pop(path))
+            except FileNotFoundError:
+                return Removed()
             return remove_tree(fd, name, device=device)
 
     def _rename(self, source: str, target: str) -> None:

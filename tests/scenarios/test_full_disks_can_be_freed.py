@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from cacheadmin.cli.app import run
+from cacheadmin.fs.removal import Removed
+from cacheadmin.hosts.turns import Undisputed
 from cacheadmin.prune import in_place
 from tests.support.cacheadmin_cli import Cacheadmin, Result
 from tests.support.filesystems import filesystem, fill, free_bytes, quota_on, use_up_inodes
@@ -297,6 +299,48 @@ def test_an_interrupt_while_room_is_made_leaves_entries_whole_or_gone(
         assert (disk.shared.path / "archive-v0" / "First_abcdefghij" / "19").exists()
         disk("prune", policy, code=0)
         assert not (disk.shared.path / "archive-v0" / "First_abcdefghij").exists()
+
+
+def test_what_users_remove_while_room_is_made_is_no_error(
+    open_folder: Path,
+    index: Index,
+    cacheadmin: Cacheadmin,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy()
+        fill(mounted)
+
+        def remove_what_is_set_aside(*_arguments: object) -> None:
+            (aside,) = (disk.shared.path / "archive-v0").glob(".tmp*")
+            shutil.rmtree(aside)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patched:
+            patched.setattr(in_place, "verify", remove_what_is_set_aside)
+            assert run(["-q", "prune", policy]) == 130
+        assert "unexpected error" not in capfd.readouterr().err
+        assert dangling_links(disk.environment) == {}
+        disk("prune", policy, code=0)
+
+
+def test_what_was_set_aside_in_a_bucket_that_users_remove_is_gone(tmp_path: Path) -> None:
+    for name in ("deleted", "put-back"):
+        (tmp_path / "sdists-v9" / name).mkdir(parents=True)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        aside = in_place._Aside(fd, set(), Undisputed())
+        aside.set_aside("sdists-v9/deleted")
+        aside.set_aside("sdists-v9/put-back")
+        assert {one.name[:4] for one in (tmp_path / "sdists-v9").iterdir()} == {".tmp"}
+        shutil.rmtree(tmp_path / "sdists-v9")
+        assert aside.delete("sdists-v9/deleted", tmp_path.stat().st_dev) == Removed()
+        aside.put_back(tuple(aside.names))
+        assert aside.names == {}
+    finally:
+        os.close(fd)
 
 
 def test_a_full_disk_of_the_state_alone_keeps_nothing_from_being_removed(
