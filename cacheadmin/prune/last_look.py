@@ -166,8 +166,10 @@ class LastLook:
         for candidate, scanned in scan_candidates(candidates, look, ScanOptions()):
             why = f"{candidate.path} uses it now"
             yield from self._used_by_environment(scanned, why, look)
-            if scanned.uv_version is not None:
-                # Made, or changed, since: with a release that no older trace may tell of.
+            uses = scanned.archives or scanned.entries or "process" not in candidate.sources
+            if uses and scanned.uv_version is not None:
+                # Made, or changed, since: with a release that no older trace may tell of. What a
+                # process runs from may have to do with another cache.
                 why = f"uv {scanned.uv_version} made {candidate.path}, which came since the plan"
                 yield from self._buckets_of(scanned.uv_version, scanned.uid, why)
 

@@ -65,7 +65,8 @@ def test_the_wheel_has_no_tests_in_it(wheel_names: list[str]) -> None:
 def test_every_import_is_of_a_declared_dependency() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
-    lines = project["dependencies"] + optional["postgresql"] + optional["notify"]
+    extras = [line for name in ("postgresql", "notify", "dask") for line in optional[name]]
+    lines = project["dependencies"] + extras
     declared = {Requirement(line).name.lower() for line in lines}
     providers = importlib.metadata.packages_distributions()
     for module, imported in sorted(imports_of(REPOSITORY / "cacheadmin")):
