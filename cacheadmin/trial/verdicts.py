@@ -134,8 +134,8 @@ def moment_of(ledger: Ledger, clock_ns: int, here: HostTime) -> int:
 def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
     """Return how much of the time since the last look does not count (ns).
 
-    No more counts than this host ran since its own last look, whoever looked since: hosts'
-    clocks may differ by years. A host that never looked counts nothing yet.
+    No more counts than this host ran since its own last look, though others have looked
+    since: hosts' clocks may differ by years. A host that never looked counts nothing yet.
     """
     looked_ns, own = ledger.looked_ns, ledger.looks.get(here.host)
     if looked_ns is None:
