@@ -199,6 +199,7 @@ def test_the_policy_may_keep_or_refuse_instead(own: Own, gaps: str, code: int) -
     assert "unseen.process" in {limit["id"] for limit in answer.json["limits"]}
 
 
+@pytest.mark.alone
 def test_a_uv_of_an_account_that_left_nothing_here_keeps_nothing(
     own: Own, open_folder: Path
 ) -> None:

@@ -222,6 +222,7 @@ def test_a_server_of_uvx_is_named_with_the_lock_it_holds(site: Site) -> None:
         assert site.findings("lock-held-long") == []
 
 
+@pytest.mark.alone
 def test_an_exclusive_lock_that_a_uv_holds_for_long_is_an_error(site: Site) -> None:
     at_once = "audit: {lock-held-long: {older_than: 0d}}\n"
     # No real prune takes long enough: flock(1), which is called uv.
