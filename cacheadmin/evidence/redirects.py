@@ -25,9 +25,10 @@ def redirected(file: str) -> str | ReadFailure | None:
 
     A file that rights or the disk keep from being read may name any environment: that is
     returned as a failure. What it names need not exist. Never raises: the file belongs to
-    any user, and may be a FIFO or a terabyte. A link is followed to a file that its owner
-    can read for sure, because it is the owner's or every account may read it. uv follows
-    it, too (run 0.13.9), and takes the path to be relative to the folder of the link.
+    any user, and may be a FIFO or a terabyte. A link is followed to a file that is its
+    owner's, or that every account may read by its mode; the folders on the way are not
+    asked. uv follows it, too (run 0.13.9), and takes the path to be relative to the folder
+    of the link.
     """
     content = _content(file)
     if isinstance(content, ReadFailure):

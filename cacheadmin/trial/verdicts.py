@@ -16,7 +16,8 @@
 - A machine that is switched off or asleep has no users. Of the time between two
   looks counts what it ran. How long it ran before its last boot is not known: a
   day of it counts, so that machines which are switched off every night end
-  their trials too.
+  their trials too. Where several hosts look, none counts more than it ran since
+  its own last look: the clock of any of them may be wrong.
 
 A trial is over when its silence has lasted until ``until_ns``; every stretch of
 time that does not count moves that moment by as much.
