@@ -195,11 +195,11 @@ def read_process(
     """
     before = None
     for _ in range(_LOOKS):
-        started = before is not None and _has_started(pid)
+        image = None if before is None else _image_of(pid)
         found = _look_at(pid, own_mounts, mapped)
         if found is None or found.denied or (found.command_line and found.environ):
             return found
-        if started:
+        if image is not None and image == _image_of(pid):
             # It really was started without, or keeps them where we can't look.
             return found
         before = found
@@ -207,14 +207,15 @@ def read_process(
     return before
 
 
-def _has_started(pid: int) -> bool:
-    """Whether the kernel has put arguments and environment into a process's memory.
+def _image_of(pid: int) -> tuple[bytes, ...] | None:
+    """Return where the kernel has put a process's arguments and environment.
 
-    Where they end is zero until then, and no process can make it so again
-    (``env_end``, field 51 of proc_pid_stat(5)).
+    None before it has, and when the process has ended: where they end is zero
+    then, and no process can make it so itself (``arg_start`` to ``env_end``,
+    fields 48 to 51 of proc_pid_stat(5)). Another ``execve`` puts them elsewhere.
     """
     fields = _stat_fields(pid)
-    return len(fields) > 48 and fields[48] != b"0"
+    return tuple(fields[45:49]) if len(fields) > 48 and fields[48] != b"0" else None
 
 
 def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> ProcessFiles | None:

@@ -176,7 +176,8 @@ class Cacheadmin:
     def _home_of(self, user: User | None) -> Path:
         home = self.home if not _somebody_else(user) else self.folder / f"home-{user.name}"
         if not home.exists():
-            home.mkdir(parents=True)
+            # Two calls may begin at once.
+            home.mkdir(parents=True, exist_ok=True)
             if user and os.geteuid() == 0:
                 os.chown(home, user.uid, user.gid)
         return home

@@ -10,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cacheadmin.evidence import proc_files
 from cacheadmin.evidence.facts import Process
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.proc_files import own_mount_namespace, read_process
@@ -283,6 +286,29 @@ def test_a_process_that_starts_is_seen_with_its_environment() -> None:
                 assert found.variable("UV_CACHE_DIR") == "/elsewhere"
                 assert not found.other_mounts
         os.waitpid(process, 0)
+
+
+def test_a_process_that_ends_during_a_look_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has lost its arguments when they are read, and is no program that had none."""
+    process = subprocess.Popen([sys.executable, "-I", "-c", SLEEP], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    looks = 0
+
+    def look_at_its_end(*arguments: Any) -> proc_files.ProcessFiles | None:
+        nonlocal looks
+        looks += 1
+        found = look(*arguments)
+        if looks == 2:
+            process.kill()
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        return found and replace(found, command_line=b"", environ=b"")
+
+    look = proc_files._look_at
+    monkeypatch.setattr(proc_files, "_look_at", look_at_its_end)
+    assert read_process(process.pid, own_mount_namespace()) is None
+    assert looks == 3
+    process.wait()
 
 
 def test_a_process_without_an_environment_is_seen(tmp_path: Path) -> None:
