@@ -151,7 +151,7 @@ def scan_candidates(
         rest = [
             number
             for number, (task, answer) in enumerate(zip(tasks, answers, strict=True))
-            if task.options.deep and OVER_ALLOWANCE in answer.environment.reason
+            if task.options.deep and answer.environment.is_too_much
         ]
         for number in rest:
             tasks[number] = replace(tasks[number], options=options)
@@ -268,7 +268,7 @@ def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]
 def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
     over: dict[int | None, list[str]] = {}
     for environment in environments:
-        if OVER_ALLOWANCE in environment.reason:
+        if environment.is_too_much:
             over.setdefault(environment.uid, []).append(environment.path)
         elif not environment.complete:
             what = "environment"

@@ -401,4 +401,5 @@ def _result(
         fingerprint=found.fingerprint(),
         complete=not found.problems,
         reason=reason,
+        is_too_much=OVER_ALLOWANCE in found.problems,
     )

@@ -130,6 +130,8 @@ class Environment:
     """Whether all of it could be read; if not, it may use any archive."""
     reason: str = ""
     """What could not be read, or is broken, in words; empty where neither is so."""
+    is_too_much: bool = False
+    """Whether the look at it ended where no more of one account is looked at."""
     tools: tuple[str, ...] = ()
     """Distributions that no other one in a cached environment requires, sorted.
 

@@ -25,6 +25,8 @@ class ReleaseTrace:
     """The oldest release that can have left the trace, where only that is known; else None."""
     is_program: bool = False
     """Whether the trace is an installed uv, which its user can run at any time."""
+    host: str | None = None
+    """The host that told of it; None for this one."""
 
 
 @frozen

@@ -45,9 +45,7 @@ def observe(
         version=__version__,
         reach=_reach(case.inventory.cache.path, evidence.filesystem),
         uses=(*_uses(evidence), *_unseen_uses(sight)),
-        releases=tuple(
-            release for release in evidence.releases if not release.path.startswith("host ")
-        ),
+        releases=tuple(release for release in evidence.releases if release.host is None),
         gaps=tuple(
             ObservedGap(gap.id, gap.subject, gap.detail, gap.uid)
             for gap in case.gaps

@@ -136,7 +136,7 @@ def tripwire_text(entry: str) -> str | None:
     name = trial_name(entry)
     if name is None:
         return None
-    if entry.startswith(f"{ARCHIVES}/"):
+    if entry.partition("/")[0] == ARCHIVES:
         return f"{TRIAL_FOLDER}/{name}"
     return f"../{ARCHIVES}/{TRIAL_FOLDER}/{name}"
 

@@ -82,8 +82,9 @@ def _uses(observation: Observation) -> Iterator[HostUse]:
 
 def _releases(observation: Observation) -> Iterator[ReleaseTrace]:
     for trace in observation.releases:
-        evidence = f"{trace.evidence} (on host {observation.host})"
-        yield replace(trace, evidence=evidence, path=f"host {observation.host}: {trace.path}")
+        host = observation.host
+        evidence = f"{trace.evidence} (on host {host})"
+        yield replace(trace, evidence=evidence, path=f"host {host}: {trace.path}", host=host)
 
 
 def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
