@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,8 @@ os.umask(0o022)
 # Who starts the tests in the background has it ignored, and so has every child.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
 
 # How long one example takes says how busy the machine is.
 settings.register_profile("cacheadmin", deadline=None)
@@ -58,6 +61,28 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = terminalreporter.getreports("failed") + terminalreporter.getreports("error")
     if file := write_failures(reports):
         terminalreporter.write_line(f"what failed is written down in {file}")
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Fail a test that leaves its worker in another state: tests after it would run in that."""
+    before = _state_of_worker()
+    yield
+    assert _state_of_worker() == before
+
+
+def _state_of_worker() -> dict[str, Any]:
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return {
+        "priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "umask": umask,
+        "folder": os.getcwd(),
+        "ids": (os.getresuid(), os.getresgid(), os.getgroups()),
+        "variables": {name: text for name, text in os.environ.items() if "PYTEST" not in name},
+        "handlers": {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)},
+        "limits": {name: resource.getrlimit(name) for name in _LIMITS},
+    }
 
 
 @pytest.fixture(scope="session")

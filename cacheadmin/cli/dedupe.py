@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from cacheadmin.cli import lazy_typer as typer
@@ -12,6 +13,9 @@ from cacheadmin.dedupe.run import dedupe as share
 from cacheadmin.errors import ExitCode
 from cacheadmin.report.duplicates import DuplicatesReport
 from cacheadmin.snapshot.snapshot import look_at
+
+# As a background job: users' installs come first.
+_NICE = 10
 
 
 def dedupe(
@@ -33,6 +37,7 @@ def dedupe(
     ):
         if not dry_run:
             snapshot.require_writable()
+            os.nice(_NICE)
         shared = share(snapshot, dry_run=dry_run, progress=progress)
         for path, why in shared.failed:
             output.note(f"not shared: {path}: {why}")

@@ -7,7 +7,6 @@ run that was interrupted is taken up by the next one where it ended.
 from __future__ import annotations
 
 import errno
-import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
     from cacheadmin.snapshot.snapshot import Progress, Snapshot
 
 _NO_EXTENTS = frozenset({errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS})
-
-# As a background job: users' installs come first.
-_NICE = 10
 
 # Files that readers are given before it is said how far it is.
 _BATCH = 256
@@ -115,7 +111,6 @@ def _readers(cache: OpenCache, readers: Readers, *, dry_run: bool) -> Iterator[R
     if dry_run:
         yield readers
         return
-    os.nice(_NICE)
     # One at a time: it is no help to read more from a disk that others work with.
     limits, keep = readers.limits, (cache.fd,)
     with Readers(limits, keep=keep, workers=1, shares=True) as sharing:

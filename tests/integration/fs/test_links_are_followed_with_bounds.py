@@ -34,6 +34,9 @@ def test_it_answers_as_realpath_wherever_the_kernel_gets_through(
     root = tmp_path_factory.mktemp("links")
     for way, absolute, text in links:
         place = root.joinpath(*way)
+        if not Path(os.path.realpath(place.parent)).is_relative_to(root):
+            # Through a link made before it would lie anywhere on this machine.
+            continue
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(f"{root}/{text}" if absolute else text or ".")
