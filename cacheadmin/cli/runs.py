@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
@@ -46,6 +46,11 @@ RunArgument = Annotated[
 ]
 
 
+
+class _NoRuns(NotACache):
+    """No prune has moved anything on this cache."""
+
+
 @contextmanager
 def _opened(
     policy: str | None, insecure: bool, account: Account | None = None
@@ -66,7 +71,7 @@ def _locked(
 ) -> Iterator[tuple[LoadedPolicy, OpenCache, QuarantineFolder]]:
     with _opened(policy, insecure, account) as (loaded, cache, quarantine):
         if quarantine is None:
-            raise NotACache("nothing was pruned on this cache yet, there are no runs")
+            raise _NoRuns("nothing was pruned on this cache yet, there are no runs")
         timeout = loaded.policy.lock.timeout.total_seconds()
         with run_lock(loaded.policy, cache, quarantine, timeout) as locked:
             yield loaded, cache, locked
@@ -176,24 +181,30 @@ def purge_command(
     except ValueError as error:
         raise WrongUsage(f"--older-than: {error}") from None
     failures: list[tuple[str, str]] = []
-    with recorded("runs purge", policy) as account:
+    purged: list[str] = []
+    chosen: tuple[str, ...] = () if run is None else (run,)
+    ended, words = 0, list[str]()
+    with recorded("runs purge", policy) as account, ExitStack() as locked:
         account.run_id = run
-        with _locked(policy, insecure_policy, account) as (loaded, cache, quarantine):
+        try:
+            loaded, cache, quarantine = locked.enter_context(
+                _locked(policy, insecure_policy, account)
+            )
+        except _NoRuns:
             if run is not None:
-                chosen: tuple[str, ...] = (run,)
-            elif age is not None:
+                raise
+        else:
+            if age is not None:
                 chosen = runs_due(quarantine, age, now_ns(), on_trial_too=now)
-            else:
+            elif every:
                 chosen = tuple(one.run_id for one in list_runs(quarantine))
-            purged = []
             for name in chosen:
                 failed = purge(quarantine, name).failures
                 failures += [(f"run {name}: {path}", why) for path, why in failed]
                 if not failed:
                     purged.append(name)
-            ended, words = (
-                end_now(loaded.policy, cache, chosen, quarantine.fence) if now else (0, [])
-            )
+            if now:
+                ended, words = end_now(loaded.policy, cache, chosen, quarantine.fence)
             if ended:
                 withdraw_dangling(cache)
         account.subject = ", ".join(chosen)

@@ -228,6 +228,15 @@ def test_a_half_purged_run_can_not_be_restored_and_is_purged_to_its_end(
     assert runs(cacheadmin, policy)[run]["state"] == "purged"
 
 
+def test_where_nothing_was_pruned_yet_a_purge_of_all_has_nothing_to_do(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    policy = cacheadmin.policy(cache)
+    for which in (["--all"], ["--older-than", "3d"], ["--all", "--now"]):
+        assert cacheadmin("-q", "runs", "purge", policy, *which, code=0).stderr == ""
+    assert "there are no runs" in cacheadmin("runs", "purge", policy, "20260101-1", code=66).stderr
+
+
 @pytest.mark.root
 def test_a_full_filesystem_is_freed_and_says_so_in_one_clear_line(
     cacheadmin, open_folder: Path
