@@ -110,7 +110,7 @@ class Faults:
         def do() -> int:
             return run(words) if work is None else work(self.site)
 
-        return supervised(do, [self.site.folder], decide)
+        return supervised(do, [self.site.folder], decide, once=True)
 
     def _misspoken(self, done: Done) -> list[str]:
         found = []

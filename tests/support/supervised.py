@@ -135,9 +135,17 @@ class Done:
 
 
 def supervised(
-    work: Callable[[], int], folders: Sequence[Path], decide: Decide, *, children: bool = False
+    work: Callable[[], int],
+    folders: Sequence[Path],
+    decide: Decide,
+    *,
+    children: bool = False,
+    once: bool = False,
 ) -> Done:
-    """Do ``work`` in a child, whose calls are decided upon; return what came of it."""
+    """Do ``work`` in a child, whose calls are decided upon; return what came of it.
+
+    ``once``: after the first fault no call is decided upon, or noted.
+    """
     ours, theirs = socket.socketpair()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
@@ -148,7 +156,7 @@ def supervised(
         ours.close()
         listener = array.array("i", parts[0][2])[0] if parts else -1
         prefixes = tuple(f"{folder}/" for folder in folders)
-        calls = _answer_all(listener, pid, prefixes, decide, children=children)
+        calls = _answer_all(listener, pid, prefixes, decide, children=children, once=once)
         _, status = os.waitpid(pid, 0)
         return _done(status, out, err, calls)
 
@@ -212,9 +220,16 @@ def _install() -> int:
 
 
 def _answer_all(
-    listener: int, pid: int, prefixes: tuple[str, ...], decide: Decide, *, children: bool
+    listener: int,
+    pid: int,
+    prefixes: tuple[str, ...],
+    decide: Decide,
+    *,
+    children: bool,
+    once: bool,
 ) -> list[Call]:
     calls: list[Call] = []
+    is_done = False
     with contextlib.suppress(OSError):
         fcntl.ioctl(listener, _SET_FLAGS, _WAKE_UP_AT_ONCE)
     try:
@@ -230,11 +245,12 @@ def _answer_all(
             asked, process, _ = struct.unpack_from("=QII", notice, 0)
             number, _, _, *arguments = struct.unpack_from("=iIQ6Q", notice, 16)
             decision = None
-            if children or process == pid:
+            if not is_done and (children or process == pid):
                 call = _understood(process, number, arguments, prefixes, len(calls) + 1)
                 if call is not None:
                     calls.append(call)
                     decision = decide(call)
+                    is_done = once and decision is not None
             if decision == KILL:
                 os.kill(pid, signal.SIGKILL)
                 continue
