@@ -51,8 +51,8 @@ format: dev ## let ruff rewrite what it can
 test: dev ## every test but the long ones
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not long and not nfs' $(ARGS)
 
-test-long: dev ## all tests on one machine, the long ones too (many generated cases)
-	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not nfs' $(ARGS)
+test-long: dev ## all tests on one machine, the long ones too (many generated cases, others each time)
+	$(PYTEST) --hypothesis-profile by-chance -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not nfs' $(ARGS)
 
 # A worker has three machines of its own, with one at work at a time: about a core.
 test-nfs: dev ## tests on virtual machines that share an NFS server (root; qemu, mmdebstrap)

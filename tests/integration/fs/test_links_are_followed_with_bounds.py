@@ -46,8 +46,10 @@ def test_it_answers_as_realpath_wherever_the_kernel_gets_through(
     try:
         os.stat(asked)
     except OSError as error:
-        # What is missing stays text; how a loop is spelt is nobody's business.
-        if error.errno == errno.ENOENT:
+        # What is missing stays text. How a loop is spelt is nobody's business; from what is
+        # missing a text leads back into one by `..` alone.
+        texts = [path, *(text for _, _, text in links)]
+        if error.errno == errno.ENOENT and not any(".." in text for text in texts):
             assert resolve(asked) == os.path.realpath(asked)
         return
     assert resolve(asked) == resolve(asked, strict=True) == os.path.realpath(asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import py_compile
@@ -141,13 +142,10 @@ def second_information(archive: Path) -> None:
 
 
 def deep_tree(archive: Path) -> None:
-    os.chdir(archive)
-    try:
+    with contextlib.chdir(archive):
         for _ in range(300):
             os.mkdir("d")
             os.chdir("d")
-    finally:
-        os.chdir("/")
 
 
 @pytest.mark.parametrize(
