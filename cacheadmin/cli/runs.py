@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
@@ -31,6 +32,7 @@ from cacheadmin.trial.trials import Trials, trials_or_none
 if TYPE_CHECKING:
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
+    from cacheadmin.policy.model import Policy
 
 runs_app = typer.Typer(
     help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
@@ -44,7 +46,6 @@ RunArgument = Annotated[
         show_default=False,
     ),
 ]
-
 
 
 class _NoRuns(NotACache):
@@ -180,10 +181,7 @@ def purge_command(
         age = parse_duration(older_than) if older_than is not None else None
     except ValueError as error:
         raise WrongUsage(f"--older-than: {error}") from None
-    failures: list[tuple[str, str]] = []
-    purged: list[str] = []
-    chosen: tuple[str, ...] = () if run is None else (run,)
-    ended, words = 0, list[str]()
+    purged = _Purged(() if run is None else (run,))
     with recorded("runs purge", policy) as account, ExitStack() as locked:
         account.run_id = run
         try:
@@ -195,33 +193,55 @@ def purge_command(
                 raise
         else:
             if age is not None:
-                chosen = runs_due(quarantine, age, now_ns(), on_trial_too=now)
+                purged.chosen = runs_due(quarantine, age, now_ns(), on_trial_too=now)
             elif every:
-                chosen = tuple(one.run_id for one in list_runs(quarantine))
-            for name in chosen:
-                failed = purge(quarantine, name).failures
-                failures += [(f"run {name}: {path}", why) for path, why in failed]
-                if not failed:
-                    purged.append(name)
-            if now:
-                ended, words = end_now(loaded.policy, cache, chosen, quarantine.fence)
-            if ended:
-                withdraw_dangling(cache)
-        account.subject = ", ".join(chosen)
-        account.exit_code = int(ExitCode.PARTIAL if failures else ExitCode.DONE)
+                purged.chosen = tuple(one.run_id for one in list_runs(quarantine))
+            purged.purge(loaded.policy, cache, quarantine, now=now)
+        account.subject = ", ".join(purged.chosen)
+        account.exit_code = int(ExitCode.PARTIAL if purged.failures else ExitCode.DONE)
         account.counts = {
-            "purged_runs": len(purged),
-            "failed_entries": len(failures),
-            "ended_trials": ended,
+            "purged_runs": purged.runs,
+            "failed_entries": len(purged.failures),
+            "ended_trials": purged.ended,
         }
-    for path, why in failures:
+    for path, why in purged.failures:
         output.warning(f"{path} could not be deleted: {why}")
-    for line in words:
+    for line in purged.words:
         output.warning(line)
-    output.note(f"{format_count(len(purged), 'run')} deleted for good")
+    output.note(f"{format_count(purged.runs, 'run')} deleted for good")
     if now:
-        output.note(f"{format_count(ended, 'trial')} ended: an environment that links there breaks")
+        ended = format_count(purged.ended, "trial")
+        output.note(f"{ended} ended: an environment that links there breaks")
     return account.exit_code
+
+
+@dataclass(slots=True)
+class _Purged:
+    """What became of runs that were to be deleted for good."""
+
+    chosen: tuple[str, ...]
+    """Their ids."""
+    runs: int = 0
+    """How many are deleted."""
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """What of them could not be, and why."""
+    ended: int = 0
+    """How many trials ended with them."""
+    words: list[str] = field(default_factory=list)
+    """What people should know of these."""
+
+    def purge(
+        self, policy: Policy, cache: OpenCache, quarantine: QuarantineFolder, *, now: bool
+    ) -> None:
+        """Delete them; with ``now`` end their trials, too."""
+        for name in self.chosen:
+            failed = purge(quarantine, name).failures
+            self.failures += [(f"run {name}: {path}", why) for path, why in failed]
+            self.runs += not failed
+        if now:
+            self.ended, self.words = end_now(policy, cache, self.chosen, quarantine.fence)
+        if self.ended:
+            withdraw_dangling(cache)
 
 
 def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, str | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -46,10 +46,32 @@ _DIST_INFO = ".dist-info"
 _MAX_NAMES = 100_000
 
 
+def archives_in(bucket_fd: int, bucket: str) -> tuple[list[str], list[str]]:
+    """Return the names in an archive bucket: of folders, and of everything else."""
+    ours = (TRIAL_FOLDER,) if bucket == ARCHIVES else ()
+    folders: list[str] = []
+    others: list[str] = []
+    with os.scandir(bucket_fd) as entries:
+        for entry in entries:
+            if entry.name not in ours:
+                (folders if entry.is_dir(follow_symlinks=False) else others).append(entry.name)
+    return folders, others
+
+
+def read_on_trial(bucket_fd: int, bucket: str) -> Iterator[OnTrial]:
+    """Yield what lies in our folder in an archive bucket, where it has one."""
+    if bucket == ARCHIVES:
+        yield from _read_on_trial(bucket_fd)
+
+
 def read_archives(
-    bucket_fd: int, bucket: str, memory: CacheMemory | None = None
+    bucket_fd: int,
+    bucket: str,
+    folders: Iterable[str],
+    others: Iterable[str] = (),
+    memory: CacheMemory | None = None,
 ) -> Iterator[Archive | OnTrial | Stray | UnreadEntry | ArchiveSeen | int]:
-    """Yield what one archive bucket holds.
+    """Yield what these names in one archive bucket are (``archives_in``).
 
     With a memory, an archive that is as it was is its number there, and one that
     can be remembered is followed by what tells so.
@@ -60,13 +82,9 @@ def read_archives(
     environments may still reach through it, so it is not for us to remove. A
     tripwire is a link of ours, and what it leads to is on trial.
     """
-    if bucket == ARCHIVES:
-        yield from _read_on_trial(bucket_fd)
-    else:
+    if bucket != ARCHIVES:
         memory = None
-    ours = (TRIAL_FOLDER,) if bucket == ARCHIVES else ()
-    with os.scandir(bucket_fd) as entries:
-        listed = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries if e.name not in ours]
+    listed = [*((name, True) for name in folders), *((name, False) for name in others)]
     for name, is_folder in listed:
         is_new = is_folder and (memory is None or not memory.knows_archive(name))
         try:

@@ -67,6 +67,8 @@ class EntriesByKind:
     """Of the archives, those that can be remembered."""
     folders_seen: list[FolderSeen] = field(default_factory=list)
     """Of the folders, those that can be remembered."""
+    left: list[str] = field(default_factory=list)
+    """Paths of archives, and of folders with pointers, that are left to other readers."""
     same_archives: list[int] = field(default_factory=list)
     """Numbers of remembered archives that are as they were, in place of these."""
     same_folders: list[int] = field(default_factory=list)

@@ -16,6 +16,7 @@ import re
 import stat
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from cacheadmin.fs.small_files import (
@@ -99,6 +100,12 @@ class FoldersTask:
     """Buckets, or folders in them."""
     skip: Container[str] = frozenset()
     """Folders below that need not be visited again."""
+    at_once: int | None = None
+    """So many folders are visited, and the paths of the others are told; None: all are visited."""
+    spent: frozenset[int] = frozenset()
+    """Accounts whose pointers are not read."""
+    share: float = 1.0
+    """How much of the processor time of an answer each account's pointers may take."""
 
 
 def read_pointer_folders(task: FoldersTask) -> Iterator[EntriesByKind]:
@@ -113,13 +120,16 @@ def pointer_folders(
     """Fill ``contents`` with what folders hold; yields after each step."""
     shared: _Shared = {}
     for folder in task.folders:
-        parsed = parse_bucket_name(folder.partition("/")[0])
-        kind = parsed[0] if parsed else ""
-        bucket = folder.partition("/")[0]
-        # Of sources and environments nothing is remembered.
-        known = memory if kind in WHEEL_KINDS else None
-        reader = _PointerReader(task.cache_fd, contents, bucket, kind, task.skip, shared, known)
+        reader = _PointerReader(task, contents, folder.partition("/")[0], shared, memory)
         yield from reader.visit_from(folder)
+
+
+def folders_of_bucket(
+    task: FoldersTask, contents: EntriesByKind, memory: CacheMemory | None = None
+) -> Iterator[None]:
+    """Fill ``contents`` with what folders in one bucket hold; yields after each step."""
+    reader = _PointerReader(task, contents, task.folders[0].partition("/")[0], {}, memory)
+    yield from reader.visit_each(task.folders)
 
 
 @dataclass(slots=True)
@@ -147,21 +157,22 @@ class _PointerListing:
 class _PointerReader:
     def __init__(
         self,
-        cache_fd: int,
+        task: FoldersTask,
         found: EntriesByKind,
         bucket: str,
-        kind: str,
-        skip: Container[str],
         shared: _Shared,
         memory: CacheMemory | None,
     ) -> None:
-        self.cache_fd = cache_fd
+        parsed = parse_bucket_name(bucket)
+        self.task = task
+        self.cache_fd = task.cache_fd
         self.found = found
         self.bucket = bucket
-        self.kind = kind
-        self.skip = skip
+        self.kind = parsed[0] if parsed else ""
         self.shared = shared
-        self.memory = memory
+        # Of sources and environments nothing is remembered.
+        self.memory = memory if self.kind in WHEEL_KINDS else None
+        self._visited = 0
         self._spent: set[int] = set()
 
     def visit_from(self, folder: str) -> Iterator[None]:
@@ -172,6 +183,23 @@ class _PointerReader:
             yield from self._visit_inside(number, folder, depth)
         else:
             yield from self._visit_by_path(folder, depth)
+
+    def visit_each(self, folders: Iterable[str]) -> Iterator[None]:
+        """Visit folders in the bucket; what they lie in is opened once for all beside each other.
+
+        Also without following a link on the way.
+        """
+        for parent, inside in groupby(folders, lambda path: path.rpartition("/")[0]):
+            try:
+                fd = open_directory_beneath(self.cache_fd, parent)
+            except OSError as error:
+                self._unreadable(parent, error)
+                continue
+            try:
+                for path in inside:
+                    yield from self._visit(fd, path.rpartition("/")[2], path, path.count("/"))
+            finally:
+                os.close(fd)
 
     def _visit_by_path(self, path: str, depth: int) -> Iterator[None]:
         try:
@@ -193,14 +221,24 @@ class _PointerReader:
         yield
         for name in () if self.memory is None else self.memory.folders_in(number):
             inner = f"{path}/{name}"
+            if self._is_left(inner):
+                continue
             same = self._same(inner)
             if same is None:
                 yield from self._visit_by_path(inner, depth + 1)
             else:
                 yield from self._visit_inside(same, inner, depth + 1)
 
+    def _is_left(self, path: str) -> bool:
+        """Whether a folder is left to another reader; it is noted then."""
+        self._visited += 1
+        if self.task.at_once is None or self._visited <= self.task.at_once:
+            return False
+        self.found.left.append(path)
+        return True
+
     def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> Iterator[None]:
-        if path in self.skip:
+        if path in self.task.skip or self._is_left(path):
             return
         number = self._same(path)
         if number is not None:
@@ -409,7 +447,7 @@ class _PointerReader:
         file, status = opened
         try:
             self._note_file(name, status, listing)
-            if not note_owner(status.st_uid):
+            if status.st_uid in self.task.spent or not note_owner(status.st_uid, self.task.share):
                 self._over_time(path, status.st_uid)
                 return None
             # uv never gives one file two names. Who does, a thousand times, has it read once.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.fs.precise_times import LookTime
 from cacheadmin.fs.small_files import ReadFailure, failure, open_directory
 from cacheadmin.fs.walk import files_below
-from cacheadmin.inventory.archives import read_archives
+from cacheadmin.inventory.archives import archives_in, read_archives, read_on_trial
 from cacheadmin.inventory.builds import read_build
 from cacheadmin.inventory.cache_folder import OpenCache, open_cache
-from cacheadmin.inventory.contents import EntriesByKind, in_parts
+from cacheadmin.inventory.contents import OVER_TIME, EntriesByKind, in_parts
 from cacheadmin.inventory.entries import (
     Archive,
     Bucket,
@@ -39,10 +40,10 @@ from cacheadmin.inventory.interpreter_records import (
     InterpreterEntries,
     interpreter_prefixes,
 )
-from cacheadmin.inventory.pointer_folders import FoldersTask, pointer_folders
-from cacheadmin.inventory.root import METADATA_DEPTH, EntryTask, list_root, readers_for
+from cacheadmin.inventory.pointer_folders import FoldersTask, folders_of_bucket, pointer_folders
+from cacheadmin.inventory.root import AT_ONCE, METADATA_DEPTH, EntryTask, list_root, readers_for
 from cacheadmin.inventory.seen import ArchiveSeen
-from cacheadmin.readers import Question, Readers, note_owner
+from cacheadmin.readers import Question, Readers, Reply, note_owner
 from cacheadmin.readers import Unreadable as Failed
 from cacheadmin.uv.layout import (
     CONTENT_KINDS,
@@ -75,6 +76,9 @@ _POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
 
 # What lies in these tells who uses an archive.
 _TELLING_KINDS = _POINTER_KINDS | {"builds", "archive"}
+
+# So many parts of buckets are asked for at once: then it is seen whose take too much time.
+_WAVE = 64
 
 
 def read_inventory(cache: OpenCache, readers: Readers | None = None) -> Inventory:
@@ -112,12 +116,47 @@ def _read(
     names = sorted(name for name in list_root(cache) if name not in ROOT_NAMES)
     contents = EntriesByKind()
     with readers_for(cache, readers) as pool:
-        for reply in pool.replies(question, [EntryTask(cache.fd, name) for name in names]):
-            for part in reply.parts:
-                contents.add(part)
-            if reply.failed is not None:
-                _add_unread(contents, reply.item.name, reply.failed)
+        tasks = [EntryTask(cache.fd, name) for name in names]
+        unread = _add_read(contents, pool.replies(question, tasks))
+        parts = deque(_parts_left(cache, contents.left))
+        while parts:
+            spent = _spent(contents)
+            tasks = [replace(parts.popleft(), spent=spent) for _ in range(min(_WAVE, len(parts)))]
+            unread |= _add_read(contents, pool.replies(question, tasks))
+            # All of such a bucket is kept, whatever else it holds.
+            parts = deque(task for task in parts if task.name not in unread)
     return contents
+
+
+def _add_read(
+    contents: EntriesByKind, replies: Iterable[Reply[EntryTask, EntriesByKind]]
+) -> set[str]:
+    """Put together what readers answered; return the names of what no reader read to its end."""
+    unread = set()
+    for reply in replies:
+        for part in reply.parts:
+            contents.add(part)
+        if reply.failed is not None:
+            _add_unread(contents, reply.item.name, reply.failed)
+            unread.add(reply.item.name)
+    return unread
+
+
+def _parts_left(cache: OpenCache, left: Iterable[str]) -> Iterator[EntryTask]:
+    """Yield what readers left to others, in parts of a bucket."""
+    buckets: dict[str, list[str]] = {}
+    for path in left:
+        buckets.setdefault(path.partition("/")[0], []).append(path)
+    for bucket, paths in buckets.items():
+        for first in range(0, len(paths), AT_ONCE):
+            yield EntryTask(cache.fd, bucket, tuple(paths[first : first + AT_ONCE]))
+
+
+def _spent(contents: EntriesByKind) -> frozenset[int]:
+    """Return the accounts whose pointers took too much time: none of theirs is read any more."""
+    return frozenset(
+        one.uid for one in contents.unreadable if one.uid is not None and one.reason == OVER_TIME
+    )
 
 
 def _add_unread(contents: EntriesByKind, name: str, failed: Failed) -> None:
@@ -134,7 +173,8 @@ def _add_unread(contents: EntriesByKind, name: str, failed: Failed) -> None:
 def read_entry(task: EntryTask, memory: CacheMemory | None = None) -> Iterator[EntriesByKind]:
     """Yield what a name in the root is, and holds, in parts. Runs in a reader."""
     reading = _EntryReader(task.cache_fd, memory)
-    return in_parts(reading.found, reading.read(task.name))
+    steps = reading.read_part(task) if task.part else reading.read(task.name)
+    return in_parts(reading.found, steps)
 
 
 class _Remembering:
@@ -171,6 +211,20 @@ class _EntryReader:
         except FileNotFoundError:
             return
         yield from self._read_root_entry(name, status)
+
+    def read_part(self, task: EntryTask) -> Iterator[None]:
+        """Read what another reader left of a bucket; yields after each step. Raises OSError."""
+        parsed = parse_bucket_name(task.name)
+        if parsed is not None and parsed[0] == "archive":
+            fd = open_directory(task.name, self.cache_fd)
+            try:
+                folders = [path.removeprefix(f"{task.name}/") for path in task.part]
+                yield from self._archives(read_archives(fd, task.name, folders, (), self.memory))
+            finally:
+                os.close(fd)
+            return
+        inside = FoldersTask(self.cache_fd, task.part, spent=task.spent, share=1 / _WAVE)
+        yield from folders_of_bucket(inside, self.found, self.memory)
 
     def _read_root_entry(self, name: str, status: os.stat_result) -> Iterator[None]:
         parsed = parse_bucket_name(name)
@@ -215,7 +269,7 @@ class _EntryReader:
 
     def _read_bucket(self, name: str, kind: str) -> Iterator[None]:
         if kind in _POINTER_KINDS:
-            task = FoldersTask(self.cache_fd, (name,))
+            task = FoldersTask(self.cache_fd, (name,), at_once=AT_ONCE)
             yield from pointer_folders(task, self.found, self.memory)
             return
         try:
@@ -241,7 +295,16 @@ class _EntryReader:
             os.close(fd)
 
     def _read_archives(self, fd: int, bucket: str) -> Iterator[None]:
-        for one in read_archives(fd, bucket, self.memory):
+        yield from self._archives(read_on_trial(fd, bucket))
+        folders, others = archives_in(fd, bucket)
+        now, later = folders[:AT_ONCE], folders[AT_ONCE:]
+        self.found.left += [f"{bucket}/{name}" for name in later]
+        yield from self._archives(read_archives(fd, bucket, now, others, self.memory))
+
+    def _archives(
+        self, read: Iterable[Archive | OnTrial | Stray | UnreadEntry | ArchiveSeen | int]
+    ) -> Iterator[None]:
+        for one in read:
             if isinstance(one, int):
                 self.found.same_archives.append(one)
             elif isinstance(one, Archive):

@@ -17,15 +17,26 @@ if TYPE_CHECKING:
 # Metadata lies this many folders below its bucket.
 METADATA_DEPTH = 3
 
+# So many archives, or folders of pointers, of a bucket are read in one answer: what is left is
+# read by any other reader. Fewer would cost more than they share out.
+AT_ONCE = 128
+
 
 @frozen
 class EntryTask:
-    """A name in the root of an open cache, to be read with all below."""
+    """A name in the root of an open cache, to be read with all below; or a part of a bucket."""
 
     cache_fd: int
     """The open cache; the readers must have been told to keep it."""
     name: str
     """The name."""
+    part: tuple[str, ...] = ()
+    """Paths of archives, or of folders with pointers, in that bucket: these alone.
+
+    Empty: all, but what is beyond ``AT_ONCE``.
+    """
+    spent: frozenset[int] = frozenset()
+    """Accounts whose pointers took another reader too much time: none of theirs is read."""
 
 
 @contextmanager

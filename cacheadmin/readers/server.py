@@ -47,29 +47,29 @@ class _AtWork:
         self._allowed_at = now
         allow_cpu_time(self._cpu_seconds)
 
-    def note(self, uid: int) -> bool:
+    def note(self, uid: int, share: float) -> bool:
         now = time.process_time()
         if self._uid is not None:
             self._spent[self._uid] = self._spent.get(self._uid, 0.0) + now - self._since
         if uid != self._uid:
             self.position.note(self._number, uid)
         self._uid, self._since = uid, now
-        return self._spent.get(uid, 0.0) < self._cpu_seconds
+        return self._spent.get(uid, 0.0) < self._cpu_seconds * share
 
 
 # Set in a reader while it reads.
 _at_work: list[_AtWork] = []
 
 
-def note_owner(uid: int) -> bool:
+def note_owner(uid: int, share: float = 1.0) -> bool:
     """Note in a reader, while it reads one item, whose part of it comes next.
 
     A folder that many write to is one item; what can't be read in it is one
     account's doing, and should be told of that account. Returns whether this
-    account's parts may take more CPU time: as much as one answer may, in all.
-    Elsewhere than in a reader: True.
+    account's parts may take more CPU time: as much as one answer may, in all, or that
+    ``share`` of it where the item is a part of something. Elsewhere than in a reader: True.
     """
-    return _at_work[0].note(uid) if _at_work else True
+    return _at_work[0].note(uid, share) if _at_work else True
 
 
 def note_step() -> None:

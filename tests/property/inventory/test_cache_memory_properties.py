@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cacheadmin.inventory import reader
 from cacheadmin.inventory.entries import Inventory
 from tests.support.small_farm import DAY_NS, SmallFarm
 from tests.support.waiting import let_clocks_tick
 
 ARCHIVES = 4
+
+
+@pytest.fixture(scope="module", params=[reader.AT_ONCE, 2], autouse=True)
+def at_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Buckets that one answer holds, and buckets that take several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "AT_ONCE", request.param)
+        yield
+
 
 Change = Callable[[SmallFarm, int, int], None]
 
