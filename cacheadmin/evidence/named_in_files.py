@@ -5,8 +5,9 @@ that runs once a month: no process and perhaps no environment that any user
 knows, and yet a file says which Python they will start. That costs next to
 nothing to read. What such a file does not say proves nothing.
 
-The files are their owners' to write: they are read within bounds, never run,
-and no link is followed but those that root made.
+The files are their owners' to write: they are read within bounds, never run. A link
+of a user is followed where its owner may read what it leads to: people keep such
+files with others of theirs, and link them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
+from cacheadmin.evidence.files_behind_links import read_behind
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.resolution import resolve
@@ -231,6 +233,11 @@ def _read(
             return None
         content = read_linked_file(path, _MAX_BYTES)
         return content if isinstance(content, ReadFailure) else (content, 0)
+    if stat.S_ISLNK(status.st_mode):
+        content = read_behind(path, _MAX_BYTES)
+        if isinstance(content, ReadFailure):
+            return content if content.blocked else None
+        return content, status.st_uid
     return None
 
 

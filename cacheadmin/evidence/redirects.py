@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 
+from cacheadmin.evidence.files_behind_links import read_behind
 from cacheadmin.fs.held_folder import below, below_unfollowed
-from cacheadmin.fs.small_files import ReadFailure, failure, read_opened
+from cacheadmin.fs.small_files import ReadFailure, failure, read_file
 
 #: Names under which uv looks for a project's environment, or for a file that names it.
 NAMES = frozenset({".venv", "venv"})
@@ -26,9 +27,9 @@ def redirected(file: str) -> str | ReadFailure | None:
     A file that rights or the disk keep from being read may name any environment: that is
     returned as a failure. What it names need not exist. Never raises: the file belongs to
     any user, and may be a FIFO or a terabyte. A link is followed to a file that is its
-    owner's, or that every account may read by its mode; the folders on the way are not
-    asked. uv follows it, too (run 0.13.9), and takes the path to be relative to the folder
-    of the link.
+    owner's, or that every account may read by its mode, through folders that its owner may
+    enter by theirs. uv follows it, too (run 0.13.9), and takes the path to be relative to
+    the folder of the link.
     """
     content = _content(file)
     if isinstance(content, ReadFailure):
@@ -47,26 +48,11 @@ def redirected(file: str) -> str | ReadFailure | None:
 
 
 def _content(file: str) -> bytes | ReadFailure:
-    place = -1
     try:
-        owner = os.lstat(below_unfollowed(file)).st_uid
-        # Looked at before it is opened: the owner of a link chooses what it leads to.
-        place = os.open(below(file), os.O_PATH | os.O_CLOEXEC)
-        status = os.fstat(place)
-        if not stat.S_ISREG(status.st_mode) or not (
-            status.st_uid == owner or status.st_mode & stat.S_IROTH
-        ):
-            return ReadFailure(file, "it names no environment")
-        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            return read_opened(file, fd, status, _MAX_BYTES)
-        finally:
-            os.close(fd)
+        is_link = stat.S_ISLNK(os.lstat(below_unfollowed(file)).st_mode)
     except OSError as error:
         return failure(file, error)
-    finally:
-        if place >= 0:
-            os.close(place)
+    return read_behind(file, _MAX_BYTES) if is_link else read_file(file, _MAX_BYTES)
 
 
 def _tidy(path: str) -> str:

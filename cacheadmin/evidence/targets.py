@@ -358,6 +358,12 @@ def lies_in_another_root(path: str) -> bool:
     return _OTHER_ROOT.match(path) is not None
 
 
+def root_of(path: str) -> str:
+    """Return ``/proc/PID/root`` for a path that is seen through that; empty for any other."""
+    root = _OTHER_ROOT.match(path)
+    return root[0] if root else ""
+
+
 def _read_in(folder: str, target: str) -> str:
     """Return the path that a link's text in ``folder`` means, links left as they are."""
     if not target.startswith("/"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from cacheadmin.evidence.named_in_files import (
 from cacheadmin.evidence.questions import locator_for
 from cacheadmin.evidence.redirects import redirected
 from cacheadmin.evidence.targets import CacheLocator
+from cacheadmin.fs.small_files import ReadFailure
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
 from tests.support.shared_cache import SharedCache, age, dangling_links
@@ -130,6 +133,56 @@ def test_what_is_no_such_file_names_no_environment(
     assert redirected(f"{open_folder}/absent/.venv") is None
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_link_has_nothing_read_that_its_owner_may_not_reach(
+    open_folder: Path, relative: bool
+) -> None:
+    """A report would show its first line, as the path of an environment that is not there."""
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "token").write_text("secret\n")
+    (closed / "token").chmod(0o644)
+    link = open_folder / ".venv"
+    link.symlink_to("closed/token" if relative else closed / "token")
+    os.chown(link, 61001, 61001, follow_symlinks=False)
+    found = redirected(str(link))
+    assert isinstance(found, ReadFailure) and found.blocked
+    closed.chmod(0o711)
+    assert redirected(str(link)) == f"{open_folder}/secret"
+    closed.chmod(0o700)
+    os.chown(closed, 61001, 61001)
+    assert redirected(str(link)) == f"{open_folder}/secret"
+
+
+@pytest.mark.root
+def test_a_link_in_another_root_leads_to_what_is_there(open_folder: Path) -> None:
+    """Its absolute path means that root; this one's file of the same name is another one."""
+    root = open_folder / "root"
+    project = root / "project"
+    there = root / str(open_folder).lstrip("/")
+    project.mkdir(parents=True)
+    there.mkdir(parents=True)
+    (open_folder / "named").write_text("ours\n")
+    (there / "named").write_text("theirs\n")
+    (project / ".venv").symlink_to(open_folder / "named")
+    (project / "venv").symlink_to(".venv")
+    program = (
+        f"import os, sys; os.chroot({str(root)!r}); os.chdir('/'); print(1, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        seen = f"/proc/{process.pid}/root/project"
+        assert redirected(f"{seen}/.venv") == f"{seen}/theirs"
+        # One link behind another is not followed there: it may name any environment.
+        behind = redirected(f"{seen}/venv")
+        assert isinstance(behind, ReadFailure) and behind.blocked
+        process.communicate(b"\n")
+
+
 @pytest.fixture
 def tool(shared: SharedCache) -> str:
     """The entry of a cached environment."""
@@ -219,18 +272,31 @@ def test_hostile_files_in_these_places_end_nothing(shared: SharedCache, tool: st
     assert not any(one.hides_archives for one in unseen)
 
 
-def test_only_links_that_root_made_are_followed(shared: SharedCache, tool: str) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root: changes owners")
-    outside = shared.home() / "app.service"
+@pytest.mark.root
+def test_links_are_followed_as_far_as_their_owner_may_read(shared: SharedCache, tool: str) -> None:
+    """People keep their units with other such files, and link them."""
+    outside = shared.home() / "kept" / "app.service"
+    outside.parent.mkdir(mode=0o755)
     outside.write_text(f"ExecStart={shared.path}/{tool}/bin/python\n")
     folder = shared.home() / "units"
     folder.mkdir()
     link = folder / "app.service"
     link.symlink_to(outside)
-    assert {entry for entry, _, _ in read(shared, PlaceOfFiles(str(folder)))[0]} == {tool}
+
+    def found() -> tuple[set[str], list[str]]:
+        entries, _, unseen = read(shared, PlaceOfFiles(str(folder)))
+        return {entry for entry, _, _ in entries}, [Path(one.path).name for one in unseen]
+
+    assert found() == ({tool}, [])
     os.chown(link, 61001, 61001, follow_symlinks=False)
-    assert read(shared, PlaceOfFiles(str(folder))) == (set(), set(), [])
+    assert found() == ({tool}, [])
+    outside.chmod(0o600)
+    assert found() == (set(), [])
+    os.chown(outside, 61001, 61001)
+    assert found() == ({tool}, [])
+    outside.parent.chmod(0o700)
+    # What its owner may not reach may be theirs to reach by a group: it is told.
+    assert found() == (set(), ["app.service"])
 
 
 @pytest.mark.root

@@ -1,0 +1,93 @@
+"""Files that links of users lead to, read only where the owner of the link may read them.
+
+A process with root's rights that follows any link reads to an account what is closed
+to it: the first line of a file, shown as a path in a report, is enough.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from cacheadmin.evidence.targets import root_of
+from cacheadmin.fs.held_folder import below_unfollowed
+from cacheadmin.fs.resolution import resolve
+from cacheadmin.fs.small_files import ReadFailure, failure, read_opened
+
+_PLACE = os.O_PATH | os.O_CLOEXEC
+_FURTHER = "it leads through a link that is not followed"
+
+
+def read_behind(link: str, limit: int) -> bytes | ReadFailure:
+    """Return the content of the regular file that a link leads to, of at most ``limit`` bytes.
+
+    It must be that of the link's owner, or one that every account may read by its mode;
+    where it lies behind folders that the owner may not enter by theirs, the failure is
+    ``blocked``.
+    """
+    place = -1
+    try:
+        owner = os.lstat(below_unfollowed(link)).st_uid
+        # Looked at before it is opened: the owner of a link chooses what it leads to.
+        place = _place_behind(link, owner)
+        status = os.fstat(place)
+        if not stat.S_ISREG(status.st_mode) or not (
+            status.st_uid == owner or status.st_mode & stat.S_IROTH
+        ):
+            return ReadFailure(link, "it leads to no file that its owner may read")
+        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            return read_opened(link, fd, status, limit)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return failure(link, error)
+    finally:
+        if place >= 0:
+            os.close(place)
+
+
+def _place_behind(link: str, owner: int) -> int:
+    """Return a descriptor (O_PATH) of what a link leads to, if its owner may go there.
+
+    Raises OSError, also where a link has come into the way meanwhile: else an account could
+    have a file read to it that lies in a folder closed to it.
+    """
+    root = root_of(link)
+    if root:
+        # Absolute links mean that root there; those behind the first are not followed.
+        text = os.readlink(below_unfollowed(link))
+        way = f"{root}{text}" if text.startswith("/") else f"{os.path.dirname(link)}/{text}"
+        way = os.path.normpath(way)
+        if not way.startswith(f"{root}/"):
+            raise PermissionError(errno.EACCES, "it leads out of its root")
+    else:
+        way = resolve(link)
+    *folders, name = way.removeprefix(f"{root}/").split("/")
+    fd = os.open(f"{root}/", _PLACE | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            inner = os.open(folder, _PLACE | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+            _require_entry(os.fstat(fd), owner)
+        file = os.open(name, _PLACE | os.O_NOFOLLOW, dir_fd=fd)
+    finally:
+        os.close(fd)
+    if stat.S_ISLNK(os.fstat(file).st_mode):
+        os.close(file)
+        raise PermissionError(errno.EACCES, _FURTHER)
+    return file
+
+
+def _require_entry(folder: os.stat_result, owner: int) -> None:
+    """Raise PermissionError where an account may not enter a folder by its mode.
+
+    Of a folder that is open to its group alone it is not known: neither may it.
+    """
+    if stat.S_ISLNK(folder.st_mode):
+        raise PermissionError(errno.EACCES, _FURTHER)
+    right = stat.S_IXUSR if folder.st_uid == owner else stat.S_IXOTH
+    if owner != 0 and not folder.st_mode & right:
+        raise PermissionError(errno.EACCES, "it leads through a folder that is closed to its owner")
