@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
-from cacheadmin.evidence.files_behind_links import read_behind
+from cacheadmin.evidence.files_behind_links import open_folder_of, read_behind
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.resolution import resolve
@@ -197,7 +197,10 @@ def _files(place: PlaceOfFiles) -> Iterator[tuple[str, int, str, os.stat_result 
     """Yield (path, folder's descriptor, name, status) of files; a reason in place of a status."""
     folder, _, name = place.path.rpartition("/")
     try:
-        parent = open_directory(folder or "/", follow=True)
+        if place.home is None:
+            parent = open_directory(folder or "/", follow=True)
+        else:
+            parent = open_folder_of(folder, place.home)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -300,6 +300,26 @@ def test_links_are_followed_as_far_as_their_owner_may_read(shared: SharedCache, 
 
 
 @pytest.mark.root
+def test_a_linked_folder_of_units_is_read_as_far_as_its_owner_may_go(
+    shared: SharedCache, tool: str, open_folder: Path
+) -> None:
+    kept = open_folder / "kept"
+    (kept / "user").mkdir(parents=True)
+    (kept / "user" / "app.service").write_text(f"ExecStart={shared.path}/{tool}/bin/python\n")
+    home = open_folder / "ana"
+    (home / ".config").mkdir(parents=True)
+    for folder in (home, home / ".config"):
+        os.chown(folder, 61001, 61001)
+    (home / ".config" / "systemd").symlink_to(kept)
+    (place,) = [one for one in unit_places([str(home)]) if one.path.startswith(str(home))]
+    assert {entry for entry, _, _ in read(shared, place)[0]} == {tool}
+    kept.chmod(0o700)
+    entries, _, unseen = read(shared, place)
+    assert entries == set()
+    assert [one.path for one in unseen] == [str(home / ".config" / "systemd")]
+
+
+@pytest.mark.root
 def test_a_prune_keeps_what_only_a_crontab_names(
     shared: SharedCache, cacheadmin: Cacheadmin, tool: str
 ) -> None:
