@@ -222,6 +222,7 @@ class _PointerReader:
         for name in () if self.memory is None else self.memory.folders_in(number):
             inner = f"{path}/{name}"
             if self._is_left(inner):
+                yield
                 continue
             same = self._same(inner)
             if same is None:
@@ -238,7 +239,10 @@ class _PointerReader:
         return True
 
     def _visit(self, parent_fd: int, name: str, path: str, depth: int) -> Iterator[None]:
-        if path in self.task.skip or self._is_left(path):
+        if path in self.task.skip:
+            return
+        if self._is_left(path):
+            yield
             return
         number = self._same(path)
         if number is not None:

@@ -298,7 +298,10 @@ class _EntryReader:
         yield from self._archives(read_on_trial(fd, bucket))
         folders, others = archives_in(fd, bucket)
         now, later = folders[:AT_ONCE], folders[AT_ONCE:]
-        self.found.left += [f"{bucket}/{name}" for name in later]
+        # In steps: a million of long names would be no answer, but too much for one.
+        for first in range(0, len(later), AT_ONCE):
+            self.found.left += [f"{bucket}/{name}" for name in later[first : first + AT_ONCE]]
+            yield
         yield from self._archives(read_archives(fd, bucket, now, others, self.memory))
 
     def _archives(

@@ -78,6 +78,21 @@ def count(counter: mmap.mmap, more: int = 0) -> int:
     return int(number)
 
 
+def test_what_is_left_is_told_in_parts_however_much_it_is(tmp_path: Path) -> None:
+    """Who makes many folders of long names must not make their bucket unreadable."""
+    farm = SmallFarm(tmp_path, 1)
+    for number in range(40_000):
+        (farm.cache / "archive-v0" / f"{number:0250d}").mkdir()
+        (farm.cache / "wheels-v7" / "pypi" / f"{number:0250d}").mkdir()
+    with open_cache(str(farm.cache)) as cache:
+        for bucket in ("archive-v0", "wheels-v7"):
+            task = reader.EntryTask(cache.fd, bucket)
+            left = [len(part.left) for part in reader.read_entry(task)]
+            assert sum(left) >= 40_000 - reader.AT_ONCE
+            # 64 MiB are the most that a part may be, a path here takes a quarter of a KiB.
+            assert max(left) <= 256 * reader.AT_ONCE
+
+
 def test_a_part_that_no_reader_can_read_keeps_its_bucket_and_costs_no_more_of_them(
     farm: SmallFarm, counter: mmap.mmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
