@@ -48,11 +48,10 @@ from cacheadmin.readers import Unreadable as Failed
 from cacheadmin.uv.layout import (
     CONTENT_KINDS,
     GIT_KINDS,
+    POINTER_KINDS,
     ROOT_NAMES,
     ROOTS_FOLDER,
     ROOTS_KINDS,
-    SOURCE_KINDS,
-    WHEEL_KINDS,
     is_stored_file,
     is_temporary,
     parse_bucket_name,
@@ -72,10 +71,8 @@ __all__ = [
     "read_inventory_again",
 ]
 
-_POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
-
 # What lies in these tells who uses an archive.
-_TELLING_KINDS = _POINTER_KINDS | {"builds", "archive"}
+_TELLING_KINDS = POINTER_KINDS | {"builds", "archive"}
 
 # So many parts of buckets are asked for at once: then it is seen whose take too much time.
 _WAVE = 64
@@ -268,7 +265,7 @@ class _EntryReader:
             os.close(fd)
 
     def _read_bucket(self, name: str, kind: str) -> Iterator[None]:
-        if kind in _POINTER_KINDS:
+        if kind in POINTER_KINDS:
             task = FoldersTask(self.cache_fd, (name,), at_once=AT_ONCE)
             yield from pointer_folders(task, self.found, self.memory)
             return

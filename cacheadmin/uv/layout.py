@@ -50,6 +50,7 @@ CONTENT_KINDS = frozenset({"files"})
 # Buckets with archive pointers, by kind.
 WHEEL_KINDS = frozenset({"wheels"})
 SOURCE_KINDS = frozenset({"sdists", "built-wheels"})
+POINTER_KINDS = WHEEL_KINDS | SOURCE_KINDS | {"environments"}
 
 # The unpacked source archive in a revision: ``src``, before 0.5 ``source``.
 UNPACKED_SOURCES = frozenset({"src", "source"})

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cacheadmin.evidence.facts import Unseen
+from cacheadmin.evidence.environments import Candidate
+from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.inventory.contents import EntriesByKind
 from cacheadmin.inventory.entries import (
+    CachedEnvironment,
     EntryPath,
     Inventory,
     UnreadEntry,
@@ -21,6 +23,12 @@ from cacheadmin.inventory.entries import (
     lies_in,
 )
 from cacheadmin.inventory.pointer_folders import FoldersTask
+from cacheadmin.inventory.root import list_root
+from cacheadmin.uv.layout import POINTER_KINDS, parse_bucket_name
+
+# So many new environments are looked at, also while uv's lock is held: of more it is not asked
+# which releases made them.
+_MOST_MADE = 16
 
 
 class Pointers:
@@ -36,8 +44,11 @@ class Pointers:
         return Facts()
 
     def changed(self, look: Look, before: Facts) -> Facts:
-        """Return the entries that came alive, each with what leads to it."""
-        folders = look.changed_folders(_leads_to_archives)
+        """Return the entries that came alive, each with what leads to it; new environments, too.
+
+        Who made one of what the cache held has left no other trace of their release.
+        """
+        folders = [*look.changed_folders(_leads_to_archives), *_new_buckets(look)]
         if look.moment is not Moment.UNDER_LOCK:
             # While the lock is held there is no time to go through all.
             self._planned = _Planned(look.inventory)
@@ -60,7 +71,16 @@ class Pointers:
             reason = f"what was written there could not be read: {reply.failed.reason}"
             unseen.append(Unseen("cache", folders[0], reason, True, reply.failed.uid))
             written += _all_below(look.inventory, frozenset(folders), reason)
-        return Facts(written=tuple(written), unseen=tuple(unseen))
+        made = [one.path for one in found.environments if _is_new(one, planned)]
+        if len(made) > _MOST_MADE:
+            why = f"{len(made)} cached environments were made since the plan, of any release"
+            written += [(bucket.name, why) for bucket in look.inventory.buckets]
+            made = []
+        candidates = (
+            Candidate(f"{look.cache.identity.path}/{path}", EnvironmentKind.CACHED, ("cache",))
+            for path in made
+        )
+        return Facts(candidates=tuple(candidates), written=tuple(written), unseen=tuple(unseen))
 
 
 class _Planned:
@@ -72,6 +92,18 @@ class _Planned:
         self.revisions = {one.path: (one.archives, one.current) for one in inventory.revisions}
         self.environments = {(one.path, one.archive) for one in inventory.environments}
         self.unreadable = {one.path for one in inventory.unreadable}
+
+
+def _new_buckets(look: Look) -> list[str]:
+    """Return buckets that were made since the inventory, by a release that had none here."""
+    known = {bucket.name for bucket in look.inventory.buckets}
+    # What could not be read then keeps all already; a bucket of planted roots is none to a plan.
+    known |= look.inventory.watched.keys()
+    return [
+        name
+        for name in list_root(look.cache)
+        if name not in known and (parse_bucket_name(name) or ("", 0))[0] in POINTER_KINDS
+    ]
 
 
 def _leads_to_archives(folder: str) -> bool:
@@ -102,6 +134,10 @@ def _all_below(
             yield environment.path, reason
 
 
+def _is_new(environment: CachedEnvironment, planned: _Planned) -> bool:
+    return (environment.path, environment.archive) not in planned.environments
+
+
 def _written(planned: _Planned, found: EntriesByKind) -> Iterator[tuple[str, str]]:
     for pointer in found.wheel_pointers:
         if planned.pointers.get(pointer.path) == pointer.archives:
@@ -120,7 +156,7 @@ def _written(planned: _Planned, found: EntriesByKind) -> Iterator[tuple[str, str
             for archive in revision.archives:
                 yield archive_path(archive), f"{revision.path} points to it now"
     for environment in found.environments:
-        if (environment.path, environment.archive) not in planned.environments:
+        if _is_new(environment, planned):
             yield environment.path, "it was made since the plan"
             yield environment.bucket, "an environment was made in it since the plan"
             if environment.archive is not None:

@@ -117,6 +117,41 @@ def test_buckets_of_a_release_whose_user_comes_back_meanwhile_stay(
     assert kept["wheels-v5"] == f"uv {OLD} made {late}, which came since the plan"
 
 
+def test_buckets_of_a_tool_that_ran_from_the_cache_meanwhile_stay(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    """Nothing but its cached environment tells of it: it is over, and made none elsewhere."""
+    shared.remove_environment(shared.environment("old", OLD, "six==1.16.0", "cowsay==6.1"))
+    age(shared.path, 40)
+    shared.environment("new", NEWEST, "idna==3.7")
+    policy = cacheadmin.policy(shared.path, f"venvs: {{discover: [{{root: {shared.homes}}}]}}\n")
+    theirs = (buckets_of(OLD) or frozenset()) - (buckets_of(NEWEST) or frozenset())
+    run = ("tool", "run", "--offline", "cowsay", "-t", "x")
+    with between(policy) as (planned, last):
+        going = theirs & planned
+        assert going >= {"wheels-v5", "simple-v16"}
+        shared.uv(OLD, *run)
+        kept = dropped(last.look())
+    assert set(kept) >= going
+    assert kept["simple-v16"].startswith(f"uv {OLD} made {shared.path}/environments-v2/")
+
+
+def test_where_many_tools_were_made_meanwhile_all_buckets_stay(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.uv(OLD, "tool", "run", "cowsay", "-t", "x")
+    (made,) = [one for one in (shared.path / "environments-v2").glob("*/*") if one.is_symlink()]
+    shared.remove_environment(shared.environment("old", OLD, "six==1.16.0"))
+    age(shared.path, 40)
+    shared.environment("new", NEWEST, "idna==3.7")
+    with between(cacheadmin.policy(shared.path)) as (planned, last):
+        assert "wheels-v5" in planned
+        for number in range(17):
+            made.with_name(f"{number:016x}").symlink_to(os.readlink(made))
+        kept = dropped(last.look())
+    assert kept["wheels-v5"] == "17 cached environments were made since the plan, of any release"
+
+
 def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
     shared, cacheadmin, orphans
 ) -> None:
