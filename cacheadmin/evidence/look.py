@@ -19,6 +19,7 @@ from cacheadmin.evidence.observations import KeptObservations, NoObservations, O
 from cacheadmin.evidence.questions import Questions, aliases_of, inodes_for, locator_for
 from cacheadmin.evidence.uv_binaries import UvBinaries
 from cacheadmin.fs.mounts import mount_of
+from cacheadmin.inventory.root import list_root
 from cacheadmin.readers import Readers
 from cacheadmin.values import frozen
 
@@ -163,16 +164,24 @@ class Look:
     def changed_folders(self, is_meant: Callable[[str], bool]) -> list[str]:
         """Return the folders, of those that the inventory watches, that may have changed.
 
+        And the buckets that have come since: a release that had none here has made them.
         Under the lock those that changed since ``watch`` was made; what changed
         before, the look before the lock has seen. Then no other is even thought of:
         there may be very many.
         """
+        new = [name for name in self._new_buckets() if is_meant(name)]
         if self.moment is Moment.UNDER_LOCK and self.watch is not None:
             changed = self.watch.changed()
             if changed is not None:
-                return [one for one in sorted(changed) if is_meant(one) and self._is_there(one)]
+                seen = [one for one in sorted(changed) if is_meant(one) and self._is_there(one)]
+                return seen + new
         watched = self.inventory.watched
-        return [one for one in watched if is_meant(one) and self.folder_changed(one)]
+        return [one for one in watched if is_meant(one) and self.folder_changed(one)] + new
+
+    def _new_buckets(self) -> list[str]:
+        # A bucket of planted roots alone is none to the inventory, and is watched.
+        known = {bucket.name for bucket in self.inventory.buckets} | self.inventory.watched.keys()
+        return [name for name in list_root(self.cache) if name not in known]
 
     def _is_there(self, folder: str) -> bool:
         try:

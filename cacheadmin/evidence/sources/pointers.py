@@ -23,8 +23,7 @@ from cacheadmin.inventory.entries import (
     lies_in,
 )
 from cacheadmin.inventory.pointer_folders import FoldersTask
-from cacheadmin.inventory.root import list_root
-from cacheadmin.uv.layout import POINTER_KINDS, parse_bucket_name
+from cacheadmin.uv.layout import POINTER_KINDS
 
 # So many new environments are looked at, also while uv's lock is held: of more it is not asked
 # which releases made them.
@@ -48,7 +47,7 @@ class Pointers:
 
         Who made one of what the cache held has left no other trace of their release.
         """
-        folders = [*look.changed_folders(_leads_to_archives), *_new_buckets(look)]
+        folders = look.changed_folders(_leads_to_archives)
         if look.moment is not Moment.UNDER_LOCK:
             # While the lock is held there is no time to go through all.
             self._planned = _Planned(look.inventory)
@@ -94,20 +93,8 @@ class _Planned:
         self.unreadable = {one.path for one in inventory.unreadable}
 
 
-def _new_buckets(look: Look) -> list[str]:
-    """Return buckets that were made since the inventory, by a release that had none here."""
-    known = {bucket.name for bucket in look.inventory.buckets}
-    # What could not be read then keeps all already; a bucket of planted roots is none to a plan.
-    known |= look.inventory.watched.keys()
-    return [
-        name
-        for name in list_root(look.cache)
-        if name not in known and (parse_bucket_name(name) or ("", 0))[0] in POINTER_KINDS
-    ]
-
-
 def _leads_to_archives(folder: str) -> bool:
-    return EntryPath.of(folder).kind != "interpreter"
+    return EntryPath.of(folder).kind in POINTER_KINDS
 
 
 def _unseen(one: UnreadEntry) -> Unseen:

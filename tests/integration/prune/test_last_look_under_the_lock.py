@@ -136,21 +136,34 @@ def test_buckets_of_a_tool_that_ran_from_the_cache_meanwhile_stay(
     assert kept["simple-v16"].startswith(f"uv {OLD} made {shared.path}/environments-v2/")
 
 
-@pytest.mark.parametrize("again", [False, True])
 def test_a_bucket_that_comes_meanwhile_keeps_what_it_leads_to(
-    shared: SharedCache, cacheadmin: Cacheadmin, orphans: tuple[Path, set[str]], again: bool
+    shared: SharedCache, cacheadmin: Cacheadmin, orphans: tuple[Path, set[str]]
 ) -> None:
-    """A release that had no bucket here has made one; ``again``: as late as under the lock."""
+    """A release that had no bucket here has made one."""
     archive = min(orphans[1])
     with between(cacheadmin.policy(shared.path)) as (planned, last):
         assert archive in planned
-        if again:
-            last.look()
         folder = shared.path / "wheels-v5/pypi/six"
         folder.mkdir(parents=True)
         (folder / "1.16.0-py2.py3-none-any").symlink_to(f"../../../{archive}")
         kept = dropped(last.look())
     assert kept[archive] == "wheels-v5/pypi/six/1.16.0-py2.py3-none-any points to it now"
+
+
+def test_an_interpreter_bucket_that_comes_meanwhile_is_asked_for_environments(
+    shared: SharedCache, cacheadmin: Cacheadmin, orphans: tuple[Path, set[str]]
+) -> None:
+    environment, archives = orphans
+    nothing = cacheadmin.folder / "nothing"
+    nothing.mkdir()
+    policy = cacheadmin.policy(shared.path, f"venvs: {{discover: [{{root: {nothing}}}]}}\n")
+    with between(policy) as (planned, last):
+        assert planned >= archives
+        shared.uv(OLD, "pip", "list", "--python", environment / "bin" / "python")
+        assert (shared.path / "interpreter-v4").is_dir()
+        kept = dropped(last.look())
+    assert set(kept) >= archives
+    assert kept[min(archives)] == f"{environment} uses it now"
 
 
 def test_where_many_tools_were_made_meanwhile_all_buckets_stay(
