@@ -17,6 +17,7 @@ from cacheadmin.findings import Severity
 from tests.support.auditing import ARCHIVE, Audited, make_cache, mounted, own
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.users import SHARED_GROUP, User, other_users
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -230,6 +231,17 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
         "    os.rename(place, aside); os.rename(link, place)\n"
         "    os.rename(place, link); os.rename(aside, place)\n"
     )
+    examples: set[str] = set()
+    unread: set[str] = set()
+
+    def seen_both() -> bool:
+        for _ in range(50):
+            tallies = AuditTarget(snapshot).survey.tallies
+            examples.update(one for count in tallies.counts.values() for one in count.examples)
+            unread.update(failure.path for failure in tallies.unread)
+        found = any(example.endswith("inner/own") for example in examples)
+        return found and "wheels-v6/swapped" in unread
+
     with (
         audit.look() as snapshot,
         subprocess.Popen(
@@ -239,13 +251,11 @@ def test_a_folder_that_is_swapped_for_a_link_is_never_followed(
         try:
             assert swapping.stdout is not None
             assert swapping.stdout.readline() == "ready\n"
-            surveys = [AuditTarget(snapshot).survey for _ in range(100)]
+            # Until both were met, the folder and the link in its place.
+            until(seen_both)
         finally:
             swapping.kill()
-    examples = {e for s in surveys for count in s.tallies.counts.values() for e in count.examples}
-    assert any(example.endswith("inner/own") for example in examples)
     assert not any("secret" in example for example in examples)
-    assert any(failure.path == "wheels-v6/swapped" for s in surveys for failure in s.tallies.unread)
 
 
 @pytest.mark.root
