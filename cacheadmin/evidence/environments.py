@@ -318,7 +318,11 @@ def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) ->
     for path in dict.fromkeys(paths):
         try:
             status = os.stat(below(path))
-        except (OSError, ValueError):
+        except OSError as error:
+            if (problem := failure(path, error)).blocked:
+                found.problems.append(f"{path} can't be read: {problem.reason}")
+            continue
+        except ValueError:
             continue
         identity = (status.st_dev, status.st_ino)
         if identity in seen or not stat.S_ISDIR(status.st_mode):

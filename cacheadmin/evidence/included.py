@@ -14,6 +14,7 @@ from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import is_closed, kind_of
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
 from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
@@ -45,7 +46,7 @@ def read_included(included: Included) -> tuple[Candidate, ...]:
         return () if named is None else (Candidate(named, EnvironmentKind.VENV, (SOURCE,)),)
     if kind is None and included.by_pattern and not (os.path.islink(path) or is_closed(path)):
         # `/srv/*` names folders that are no environments, too; those with packages are scanned.
-        if not os.path.isdir(path):
+        if not may_be_folder(path):
             return ()
         kind = EnvironmentKind.FOLDER
     return (Candidate(path, kind or EnvironmentKind.VENV, (SOURCE,)),)

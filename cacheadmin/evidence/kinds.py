@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.fs.small_files import failure
 from cacheadmin.readers import Question
@@ -47,8 +48,11 @@ def folder_identity(named: NamedFolder) -> tuple[int, int] | None:
 
 
 def own_place(named: NamedFolder) -> str | None:
-    """Return where a folder really is, without links on the way; None where there is none."""
-    return resolve(named.path) if os.path.isdir(named.path) else None
+    """Return where a folder really is, without links on the way; None where there is none.
+
+    One that can't be looked at is searched, and fails.
+    """
+    return resolve(named.path) if may_be_folder(named.path) else None
 
 
 def who_names(named: NamedFolder) -> int | None:

@@ -25,6 +25,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
 from cacheadmin.evidence.files_behind_links import open_folder_of, read_behind
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
+from cacheadmin.fs.presence import may_be_there
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.fs.small_files import (
     ReadFailure,
@@ -283,10 +284,10 @@ def _environments(path: str) -> Iterator[str]:
     """Yield the environment that a path is, lies in ``bin`` of, or keeps as its ``.venv``."""
     outer = path.rpartition("/bin/")[0]
     for folder in (path.rstrip("/"), outer):
-        if folder and os.path.lexists(f"{folder}/pyvenv.cfg"):
+        if folder and may_be_there(f"{folder}/pyvenv.cfg"):
             yield folder
     project = f"{path.rstrip('/')}/.venv"
-    if os.path.lexists(project):
+    if may_be_there(project):
         yield project
 
 

@@ -22,6 +22,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.fs.mounts import read_mounts
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure, failure
 from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.values import frozen
@@ -218,8 +219,7 @@ def _tools_in(
         return
     into.watch(folder, mtime_ns)
     for name in names:
-        if os.path.isdir(f"{folder}/{name}"):
-            path = f"{folder}/{name}"
+        if may_be_folder(path := f"{folder}/{name}"):
             into.candidates.append(Candidate(path, EnvironmentKind.TOOL, (source,), uid))
 
 

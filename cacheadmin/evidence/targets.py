@@ -23,6 +23,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from cacheadmin.fs.held_folder import below, below_unfollowed
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import EntryPath
 from cacheadmin.uv.layout import (
@@ -252,7 +253,8 @@ class CacheLocator:
     def folder_behind(self, link: str) -> str | None:
         """Return a path of the folder that a link leads to; None when it leads to none.
 
-        For links that do not lead into the cache: what lies behind them may.
+        For links that do not lead into the cache: what lies behind them may. One that can't be
+        looked at counts as a folder: listing it fails, and says so.
         """
         path = link
         for _ in range(_MAX_LINKS if lies_in_another_root(link) else 0):
@@ -263,7 +265,7 @@ class CacheLocator:
             except OSError:
                 break
         try:
-            return path if os.path.isdir(below(path)) else None
+            return path if may_be_folder(below(path)) else None
         except ValueError:
             return None
 

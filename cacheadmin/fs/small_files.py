@@ -14,7 +14,14 @@ import stat
 from cacheadmin.fs.held_folder import below, below_unfollowed
 from cacheadmin.values import frozen
 
-_BLOCKING = frozenset({errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT})
+# These say that nothing is there, or nothing that could be read. Every other error may pass, or
+# is one of this account's: a FUSE server that is gone (ENOTCONN), a full table of files.
+_TELLING = frozenset(
+    {
+        *(errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+        *(errno.EINVAL, errno.EISDIR, errno.ENXIO, errno.ENODEV),
+    }
+)
 _BASE_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
 
 
@@ -29,7 +36,7 @@ class ReadFailure:
     missing: bool = False
     """Whether it is not there."""
     blocked: bool = False
-    """Whether rights, or the disk, keep it from being read: it may be what it should be."""
+    """Whether something keeps it from being read, such as rights: it may be what it should be."""
 
 
 def read_file(name: str, limit: int, dir_fd: int | None = None) -> bytes | ReadFailure:
@@ -179,7 +186,7 @@ def failure(name: str, error: OSError) -> ReadFailure:
     if error.errno == errno.ELOOP:
         return ReadFailure(name, "it is a link, and links are not followed here")
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
-    blocked = error.errno in _BLOCKING
+    blocked = error.errno not in _TELLING
     return ReadFailure(name, error.strerror or type(error).__name__, missing, blocked)
 
 

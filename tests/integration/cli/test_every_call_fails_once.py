@@ -131,8 +131,8 @@ def test_a_pin_that_cant_be_read_may_name_any_archive(open_folder: Path) -> None
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("error", ERRORS)
-@pytest.mark.parametrize("place", ["tree/project-e2/.venv"])
+@pytest.mark.parametrize("error", (*ERRORS, errno.ENOTCONN))
+@pytest.mark.parametrize("place", ["tree/project-e2/.venv", "disk/libraries-5", "cache/tools"])
 def test_what_an_unreadable_place_could_name_is_kept(
     open_folder: Path, place: str, error: int
 ) -> None:
