@@ -39,8 +39,9 @@ def built_links(cache: Path) -> list[Path]:
 
 
 def observe(cacheadmin: Cacheadmin, policy: Path) -> None:
-    """Let a run see what is used, and enough time pass."""
-    cacheadmin("prune", policy, code=0)
+    """Let a run see what is used, and enough time pass; print what kept it, for a failure."""
+    said = cacheadmin("prune", policy, "--format", "json", code=0).json
+    print(said["limits"], [row for row in said["kept"] if row["kind"] == "archive"])
     # prune.unused.after is a second of real time, told in whole ones.
     time.sleep(2.1)
 

@@ -74,7 +74,14 @@ def lead_to(environment: Path, cache: Path, seen_at: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [_READ_ONLY, _OVERLAY], ids=["read-only", "overlay"])
-@pytest.mark.parametrize("everywhere", [True, False], ids=["of-all", "of-one-service"])
+@pytest.mark.parametrize(
+    "everywhere",
+    [
+        # Mounts of all are copied to every namespace that a test beside this one makes meanwhile.
+        pytest.param(True, id="of-all", marks=pytest.mark.alone),
+        pytest.param(False, id="of-one-service"),
+    ],
+)
 def test_no_trial_ends_while_a_mount_hides_lookups(
     cacheadmin: Cacheadmin, shared: SharedCache, open_folder: Path, words: str, everywhere: bool
 ) -> None:
