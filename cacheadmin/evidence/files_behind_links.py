@@ -13,7 +13,7 @@ import stat
 from cacheadmin.evidence.targets import root_of
 from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.resolution import resolve
-from cacheadmin.fs.small_files import ReadFailure, failure, open_directory, read_opened
+from cacheadmin.fs.small_files import ReadFailure, failure, open_directory, read_place
 
 _PLACE = os.O_PATH | os.O_CLOEXEC
 _FURTHER = "it leads through a link that is not followed"
@@ -36,11 +36,7 @@ def read_behind(link: str, limit: int) -> bytes | ReadFailure:
             status.st_uid == owner or status.st_mode & stat.S_IROTH
         ):
             return ReadFailure(link, "it leads to no file that its owner may read")
-        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            return read_opened(link, fd, status, limit)
-        finally:
-            os.close(fd)
+        return read_place(link, place, status, limit)
     except OSError as error:
         return failure(link, error)
     finally:

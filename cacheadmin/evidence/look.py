@@ -179,9 +179,12 @@ class Look:
         return [one for one in watched if is_meant(one) and self.folder_changed(one)] + new
 
     def _new_buckets(self) -> list[str]:
-        # A bucket of planted roots alone is none to the inventory, and is watched.
-        known = {bucket.name for bucket in self.inventory.buckets} | self.inventory.watched.keys()
-        return [name for name in list_root(self.cache) if name not in known]
+        # A bucket of planted roots alone is none to the inventory, and is watched. Not put together
+        # with the buckets: there may be very many.
+        watched = self.inventory.watched
+        buckets = {bucket.name for bucket in self.inventory.buckets}
+        names = list_root(self.cache)
+        return [name for name in names if name not in buckets and name not in watched]
 
     def _is_there(self, folder: str) -> bool:
         try:

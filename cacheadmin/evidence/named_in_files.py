@@ -198,10 +198,11 @@ def _files(place: PlaceOfFiles) -> Iterator[tuple[str, int, str, os.stat_result 
     """Yield (path, folder's descriptor, name, status) of files; a reason in place of a status."""
     folder, _, name = place.path.rpartition("/")
     try:
-        if place.home is None:
-            parent = open_directory(folder or "/", follow=True)
-        else:
+        if place.home is not None and folder.startswith(f"{place.home}/"):
             parent = open_folder_of(folder, place.home)
+        else:
+            # The system's: what leads there is root's, whether or not root has a home.
+            parent = open_directory(folder or "/", follow=True)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -95,6 +95,18 @@ def read_opened(name: str, fd: int, status: os.stat_result, limit: int) -> bytes
         return failure(name, error)
 
 
+def read_place(name: str, place: int, status: os.stat_result, limit: int) -> bytes | ReadFailure:
+    """Return the content of the regular file at a descriptor that names it alone (O_PATH).
+
+    ``status`` is that file's. Raises OSError where it can't be opened.
+    """
+    fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        return read_opened(name, fd, status, limit)
+    finally:
+        os.close(fd)
+
+
 def read_link_and_status(name: str, dir_fd: int) -> tuple[str, os.stat_result]:
     """Return what a link says, and its own status, of that very link. Raises OSError."""
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
@@ -116,13 +128,7 @@ def read_linked_file(name: str, limit: int) -> bytes | ReadFailure:
         status = os.fstat(place)
         if not stat.S_ISREG(status.st_mode):
             return ReadFailure(name, f"not a regular file but {kind_words(status.st_mode)}")
-        if status.st_size > limit:
-            return ReadFailure(name, f"larger than {limit} bytes")
-        fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            return _read_at_most(fd, name, status.st_size, limit)
-        finally:
-            os.close(fd)
+        return read_place(name, place, status, limit)
     except OSError as error:
         return failure(name, error)
     finally:

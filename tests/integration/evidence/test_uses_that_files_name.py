@@ -299,6 +299,16 @@ def test_links_are_followed_as_far_as_their_owner_may_read(shared: SharedCache, 
     assert found() == (set(), ["app.service"])
 
 
+def test_units_of_the_system_are_read_where_root_has_no_home(
+    shared: SharedCache, tool: str, open_folder: Path
+) -> None:
+    folder = open_folder / "system"
+    folder.mkdir()
+    (folder / "app.service").write_text(f"ExecStart={shared.path}/{tool}/bin/python\n")
+    place = PlaceOfFiles(str(folder), home=str(open_folder / "root"))
+    assert {entry for entry, _, _ in read(shared, place)[0]} == {tool}
+
+
 @pytest.mark.root
 def test_a_linked_folder_of_units_is_read_as_far_as_its_owner_may_go(
     shared: SharedCache, tool: str, open_folder: Path
