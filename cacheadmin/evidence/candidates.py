@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.redirects import NAMES, redirected
-from cacheadmin.evidence.targets import TargetPlace, lies_in_another_root
+from cacheadmin.evidence.targets import TargetPlace, lies_in_another_root, root_of
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Unreadable
 from cacheadmin.uv.layout import parse_bucket_name
@@ -32,6 +32,8 @@ class FolderAt:
     """Device and inode of the folder; None for a link, and for what is not there."""
     in_bucket: bool
     """Whether it lies in a bucket of the cache."""
+    view: str = ""
+    """What its links are read in: "" for this process's own root and mounts, else which others."""
     is_unchanged: bool = False
     """Whether it is an environment that is as it was when it was last looked at."""
 
@@ -51,7 +53,8 @@ def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = 
         named = redirected(own)
         if isinstance(named, str):
             own, known = _own_place(named), None
-    return FolderAt(own, _identity(own, known), _lies_in_a_bucket(own, locator))
+    in_bucket = _lies_in_a_bucket(own, locator)
+    return FolderAt(own, _identity(own, known), in_bucket, _view_of(own))
 
 
 class DistinctCandidates:
@@ -65,6 +68,9 @@ class DistinctCandidates:
     So links on the way are resolved here, once, and what is looked at from now
     on is the folder's own place. Else a stranger's way could take the place of
     an owner's, and the environment would be judged by what the stranger shows.
+
+    The same folder seen in other mounts is a candidate of its own: its links may lead
+    elsewhere there, and any account can make such mounts (``unshare --user --mount``).
 
     ``places`` resolves: in readers, since what is on the way is its owner's to choose.
     """
@@ -118,7 +124,7 @@ class DistinctCandidates:
     def _add(self, candidate: Candidate, place: FolderAt) -> None:
         # A link to an environment is a use of its own: it may be a project's
         # `.venv` that leads into the cache.
-        identity = place.identity or place.path
+        identity = (place.view, place.identity or place.path)
         if place.identity is not None:
             self.identities[place.path] = place.identity
             if place.is_unchanged:
@@ -162,6 +168,22 @@ def _own_place(path: str) -> str:
         return os.path.join(resolve(folder or "/"), name)
     except (OSError, ValueError):
         return path
+
+
+def _view_of(path: str) -> str:
+    """Return what tells apart where the links in a folder are read; "" for our own root.
+
+    Processes of one container share it: they have the same mounts and the same root.
+    """
+    root = root_of(path)
+    if not root:
+        return ""
+    try:
+        status = os.stat(f"{root}/")
+        mounts = os.readlink(f"{os.path.dirname(root)}/ns/mnt")
+    except OSError:
+        return root
+    return f"{mounts} {status.st_dev}:{status.st_ino}"
 
 
 def _identity(path: str, status: os.stat_result | None) -> tuple[int, int] | None:

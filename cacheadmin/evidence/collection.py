@@ -31,12 +31,14 @@ from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
+from cacheadmin.evidence.targets import lies_in_another_root
 from cacheadmin.readers import Readers, Unreadable
 from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate, Scanned
     from cacheadmin.evidence.look import Facts, Look, Source
+    from cacheadmin.fs.linked_tree import Identity
 
 Progress = Callable[[str, int, int], None]
 
@@ -86,7 +88,7 @@ def collect_evidence(
         if environment.status is not EnvironmentStatus.MISSING or candidate.path not in elsewhere
     )
     scanned = tuple(environment for _, environment in pairs)
-    environments = tuple(_worth_telling(scanned))
+    environments = tuple(_worth_telling(_told_once(scanned)))
     everything = tuple(answers.values())
     recorded = {path: names for facts in everything for path, names in facts.recorded.items()}
     inventory = look.inventory
@@ -161,7 +163,7 @@ def scan_candidates(
     for task, answer in zip(tasks, answers, strict=True):
         path = task.candidate.path
         scanned[path] = answer.environment
-        identity = found.identities.get(path)
+        identity = _remembered_as(task.candidate, found)
         if look.memory is not None and identity is not None:
             look.memory.note(identity, answer, is_full=task.options.deep)
     for candidate in listed:
@@ -225,11 +227,21 @@ def _recalled(
     if memory is None:
         return
     for candidate in candidates:
-        identity = found.identities.get(candidate.path)
+        identity = _remembered_as(candidate, found)
         if identity is not None and identity in found.unchanged:
             environment = memory.recall(candidate, identity, options)
             if environment is not None:
                 yield candidate.path, environment
+
+
+def _remembered_as(candidate: Candidate, found: DistinctCandidates) -> Identity | None:
+    """Return by what the memory knows an environment; None for what it does not know.
+
+    A folder that is seen in other mounts has the identity that it has here, and other links.
+    """
+    if lies_in_another_root(candidate.path):
+        return None
+    return found.identities.get(candidate.path)
 
 
 def _options_for(
@@ -240,9 +252,40 @@ def _options_for(
     Few change from look to look, and a distribution that is linked in part is seen only so.
     """
     memory = look.memory
-    if memory is not None and memory.knows(found.identities.get(candidate.path)):
+    if memory is not None and memory.knows(_remembered_as(candidate, found)):
         return replace(options, deep=True)
     return options
+
+
+def _told_once(environments: Sequence[Environment]) -> Iterator[Environment]:
+    """Leave out what a process in other mounts sees, where it is what is seen from here.
+
+    Services have mounts of their own, and what they run from lies where all see it.
+    """
+    by_identity: dict[Identity | None, Environment] = {
+        one.identity: one
+        for one in environments
+        if one.identity is not None and not lies_in_another_root(one.path)
+    }
+    also: dict[str, list[str]] = {}
+    elsewhere: set[str] = set()
+    for one in environments:
+        here = by_identity.get(one.identity) if lies_in_another_root(one.path) else None
+        if here is not None and _uses(one) == _uses(here):
+            elsewhere.add(one.path)
+            also.setdefault(here.path, []).extend(one.sources)
+    for one in environments:
+        if one.path in also:
+            sources = tuple(dict.fromkeys((*one.sources, *also[one.path])))
+            yield replace(one, sources=sources)
+        elif one.path not in elsewhere:
+            yield one
+
+
+def _uses(environment: Environment) -> tuple[object, ...]:
+    """Return what an environment uses of the cache, and whether all of it was seen."""
+    seen = (environment.status, environment.complete)
+    return (*seen, environment.archives, environment.hardlinked_archives, environment.entries)
 
 
 def _worth_telling(environments: Iterable[Environment]) -> Iterator[Environment]:

@@ -242,7 +242,7 @@ class Questions:
         # There are very many, and what was asked for the owner's sake need not be asked again.
         status = self._status
         found = folder_at(named.path, self.locator, status)
-        if found.identity is None or self._memory is None:
+        if found.identity is None or found.view or self._memory is None:
             return found
         unchanged = self._unchanged.get(found.identity)
         if unchanged is None:

@@ -9,6 +9,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.installed_packages import ScanOptions
 from cacheadmin.evidence.questions import ScannedByNumber
+from cacheadmin.evidence.targets import lies_in_another_root
 from cacheadmin.fs.same_place import Place, place_of
 from cacheadmin.readers.plain_data import from_plain, pack, unpack
 from cacheadmin.values import frozen
@@ -116,5 +117,9 @@ def answers_of(data: bytes) -> Answers:
 
 
 def may_be_shared(candidate: Candidate) -> bool:
-    """Whether a worker may read an environment: one of a user's own, in its own folder."""
-    return candidate.kind in (EnvironmentKind.VENV, EnvironmentKind.TOOL)
+    """Whether a worker may read an environment: one of a user's own, in its own folder.
+
+    What is seen through a process of this host no other host can see.
+    """
+    kinds = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
+    return candidate.kind in kinds and not lies_in_another_root(candidate.path)

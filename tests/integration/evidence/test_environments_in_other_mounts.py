@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
-from tests.support.shared_cache import SharedCache, copy_of
+from tests.support.shared_cache import SharedCache, copy_of, dangling_links
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -98,3 +98,66 @@ def test_our_cache_at_another_path_is_ours_and_what_it_lost_is_named(
         assert (finding["rule"], finding["severity"]) == ("environment-unreadable", "warning")
         assert "six" in finding["detail"]
         assert "container" in finding["fix"]
+
+
+@contextmanager
+def program_beside(mounting: str, environment: Path, account: int) -> Iterator[None]:
+    """Run a program of an account from an environment, in mounts that it made itself."""
+    script = f"{mounting} && echo up && exec env VIRTUAL_ENV={environment} sleep 300"
+    process = subprocess.Popen(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        user=account,
+        group=account,
+        extra_groups=[],
+        cwd="/",
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != b"up\n":
+            pytest.skip("accounts may make no namespaces here")
+        yield
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+def test_what_another_account_mounts_for_itself_hides_no_environment(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    """A stranger mounted a cache of his own where ours lies, and ran from a user's environment.
+
+    That has the same inode in his mounts, and its links lead into his cache there.
+    """
+    stranger = 41_007
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    (archive,) = (shared.path / "archive-v0").iterdir()
+    theirs = copy_of(shared.path)
+    for folder, _, _ in os.walk(theirs):
+        os.chown(folder, stranger, stranger)
+    policy = cacheadmin.policy(shared.path)
+    # The wheel's pointer is gone, as with `uv cache clean six`: what keeps it is the environment.
+    for bucket in shared.path.glob("wheels-v*"):
+        shutil.rmtree(bucket)
+    with program_beside(f"mount --rbind {theirs} {shared.path}", environment, stranger):
+        plan = cacheadmin("plan", policy, "--format", "json").json
+        assert plan["totals"]["removals"] == 0, "not even planned: the last look is no excuse"
+        cacheadmin("prune", policy, code=0)
+    assert archive.is_dir()
+    assert not dangling_links(environment)
+
+
+def test_what_a_service_sees_as_we_do_is_told_once(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path)
+    with program_beside("true", environment, 41_007):
+        rows = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+        (row,) = [row for row in rows if row["path"].endswith(os.fspath(environment))]
+        assert row["path"] == os.fspath(environment)
+        assert "process" in row["sources"]
+    # Nothing is remembered by the path of a process that has ended.
+    rows = cacheadmin("audit", policy, "--format", "json").json["findings"]
+    assert not [row for row in rows if row["subject"].startswith("/proc/")]
