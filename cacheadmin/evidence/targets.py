@@ -281,7 +281,7 @@ class CacheLocator:
         # A folder that resolves, but is not ours, is another cache.
         if not is_archive_id(name.replace(".", "")) or self._exists(prefix):
             return False
-        if bucket.startswith("archive-"):
+        if EntryPath.of(bucket).kind == "archive":
             return name in self._archives
         # Names of cached environments end in a digest: as good as an id.
         return os.path.lexists(f"{self.identity.path}/{bucket}/{name}")
@@ -422,20 +422,15 @@ def _inside(
             bucket, *first_parts = entry.split("/")
             parts = [*first_parts, *parts[2:]]
     path = "/".join((bucket, *parts))
-    if lies_in_sources(path):
-        return Located(TargetPlace.INSIDE, path, path, by_alias, spelling)
-    first, second = parts[0], parts[1] if len(parts) > 1 else None
-    return Located(TargetPlace.INSIDE, _entry(bucket, first, second), path, by_alias, spelling)
+    kind = EntryPath.of(path).kind
+    entry = path if kind in _SOURCES else f"{bucket}/{parts[0]}"
+    if kind == "environments" and len(parts) > 1 and is_digest(parts[0]) and is_digest(parts[1]):
+        # `environments-v2/<interpreter digest>/<digest>` are links, two levels
+        # down; a real environment there is one level down, with files below.
+        entry = f"{bucket}/{parts[0]}/{parts[1]}"
+    return Located(TargetPlace.INSIDE, entry, path, by_alias, spelling)
 
 
 def lies_in_sources(entry: str) -> bool:
     """Whether an entry of a cache lies in a bucket of what wheels are built from."""
     return EntryPath.of(entry).kind in _SOURCES
-
-
-def _entry(bucket: str, first: str, second: str | None) -> str:
-    # `environments-v2/<interpreter digest>/<digest>` are links, two levels
-    # down; a real environment there is one level down, with files below.
-    if bucket.startswith("environments-") and second and is_digest(first) and is_digest(second):
-        return f"{bucket}/{first}/{second}"
-    return f"{bucket}/{first}"
