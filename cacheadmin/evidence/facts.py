@@ -320,6 +320,10 @@ class GapKind(StrEnum):
     RIGHTS = "rights"
 
 
+UNSEEN = "unseen."
+"""How the ids of gaps and limits begin that stand for an `Unseen`; what it is follows."""
+
+
 @frozen
 class Gap:
     """A place where a user of this cache may be, and that was not looked at."""
@@ -338,6 +342,11 @@ class Gap:
     """The account that may use the cache from there; None where unknown."""
     host: str = ""
     """The host or container that may; empty for this host."""
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it stands for what was found and could not be read (`Unseen`)."""
+        return self.id.startswith(UNSEEN)
 
 
 @frozen

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import Gap, GapKind, Unseen
+from cacheadmin.evidence.facts import UNSEEN, Gap, GapKind, Unseen
 from cacheadmin.inventory.entries import EntryKind, EntryPath
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def open_gaps(policy: Policy, evidence: Evidence) -> tuple[Gap, ...]:
 
 def _unread(unseen: Unseen) -> Gap:
     return Gap(
-        f"unseen.{unseen.what}",
+        f"{UNSEEN}{unseen.what}",
         GapKind.RIGHTS,
         unseen.path,
         f"{unseen.what} {unseen.path} could not be looked at: {unseen.reason}",

@@ -45,7 +45,7 @@ def archives_in_use(case: PlanInput) -> ArchivesInUse:
         first = places[0]
         note = f"every archive counts as used: {first.path} could not be read ({first.reason})"
         return ArchivesInUse(frozenset(case.inventory.archives), note)
-    gaps = [gap for gap in case.gaps if not gap.id.startswith("unseen.")]
+    gaps = [gap for gap in case.gaps if not gap.is_unseen]
     if gaps:
         # An environment that was not looked at may link to any of them.
         note = f"every archive counts as used: {gaps[0].detail}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import uv_version
+from cacheadmin.evidence.facts import UNSEEN, uv_version
 from cacheadmin.planner import reasons
 from cacheadmin.planner.gaps import READ_IT
 from cacheadmin.planner.plan import Limit, Verdict
@@ -88,7 +88,7 @@ def _unseen(case: PlanInput) -> Iterator[Limit]:
         elif unseen.hides_archives:
             kept = "; what it could use goes on trial: it goes on working, and shows who uses it"
         yield Limit(
-            f"unseen.{unseen.what}",
+            f"{UNSEEN}{unseen.what}",
             Verdict.REFUSED if refused else Verdict.LIMITED,
             f"{unseen.what} {unseen.path}{owner} could not be looked at: {unseen.reason}{kept}",
             unseen.fix or READ_IT,
@@ -102,7 +102,7 @@ def _gaps(case: PlanInput) -> Iterator[Limit]:
     by_id: dict[str, list[Gap]] = {}
     for gap in case.gaps:
         # What could not be read has limits of its own; a refusal names it too.
-        if refused or not gap.id.startswith("unseen."):
+        if refused or not gap.is_unseen:
             by_id.setdefault(gap.id, []).append(gap)
     for name, gaps in by_id.items():
         first, *others = gaps

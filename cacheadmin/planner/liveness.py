@@ -233,7 +233,7 @@ def _mark_hidden_uses(case: PlanInput, live: Liveness) -> None:
             live.hidden_uses.append(use)
     if case.gaps_keep:
         for gap in case.gaps:
-            if not gap.id.startswith("unseen."):
+            if not gap.is_unseen:
                 use = Use(reasons.ARCHIVE_GAP, HiddenUser(gap.subject), gap.detail)
                 live.hidden_uses.append(use)
     # Beside a uv at work, what it may know waits for its end (`planner.grace`).

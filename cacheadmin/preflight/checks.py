@@ -12,7 +12,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
+from cacheadmin.evidence.facts import UNSEEN, EnvironmentKind, EnvironmentStatus, LinkMode
 from cacheadmin.evidence.lock_holders import describe_holder
 from cacheadmin.inventory.entries import EntryKind
 from cacheadmin.planner.bucket_needs import is_active
@@ -232,7 +232,7 @@ def _environments(subject: PreflightInput) -> Iterator[Check]:
     found = [
         limit
         for limit in subject.plan.limits
-        if limit.id.startswith(("unseen", "environments")) and not _is_gap(limit.id, gaps)
+        if limit.id.startswith((UNSEEN, "environments")) and not _is_gap(limit.id, gaps)
     ]
     for limit in found:
         yield Check(limit.id, _STATUS[limit.verdict], title, limit.detail, limit.fix)
@@ -265,7 +265,7 @@ def _environments(subject: PreflightInput) -> Iterator[Check]:
 
 
 def _is_gap(limit: str, gaps: set[str]) -> bool:
-    return limit in gaps and not limit.startswith("unseen")
+    return limit in gaps and not limit.startswith(UNSEEN)
 
 
 def _processes(subject: PreflightInput) -> Iterator[Check]:
