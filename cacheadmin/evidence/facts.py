@@ -517,7 +517,7 @@ class Evidence:
     never observed. Empty where the policy does not ask for it.
     """
     clock_ahead_ns: int = 0
-    """How far (ns) the clock was set forward since the last run."""
+    """How much (ns) the clock says has passed in which this host is not known to have run."""
     gaps: tuple[Gap, ...] = ()
     """Places that no source looked at, whatever the policy says of them."""
     named: tuple[NamedEntry, ...] = ()

@@ -10,6 +10,16 @@ from cacheadmin.evidence.idleness import HostTime
 # NTP moves a clock by seconds; more than this is a clock that was set.
 TOLERANCE_NS = 15 * 60 * 1_000_000_000
 
+# What passed between the last run and this boot no kernel counted: the machine was off, or its
+# clock came up wrong. So much of it is believed, as sites prune at least once a week.
+_MOST_UNCOUNTED_NS = 7 * 86_400 * 1_000_000_000
+
+# 2026-01-01: no run of a release that notes times was before. A clock that says so was not set yet.
+_EARLIEST_NS = 1_767_225_600 * 1_000_000_000
+
+# After its boot a machine without a battery for its clock asks for the time.
+_SETTLED_NS = 3600 * 1_000_000_000
+
 
 def host_time() -> HostTime:
     """Return this host, its boot, and the ns since then."""
@@ -28,16 +38,40 @@ def boot_id() -> str:
 
 
 def steady_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> int:
-    """Return the wall clock (ns), less by how far it was set forward since ``anchor``.
+    """Return the time (ns) by which ages are judged: what the wall clock says, if that has passed.
 
-    ``anchor`` is (host time, wall clock then). A clock that was set back makes
-    everything look younger, which only keeps more; after a reboot nothing can
-    be compared.
+    ``anchor`` is (host time, this moment then) of this host's last run. A clock that was set
+    forward, and weeks in which the machine was off and no user could use anything, make
+    no environment and no user older: what is told beyond the time that the kernel has counted
+    passes at double speed until it is caught up with. A clock that was set back makes
+    everything look younger, which only keeps more.
     """
-    if anchor is None or (anchor[0].host, anchor[0].boot) != (now.host, now.boot):
+    if anchor is None or anchor[1] < _EARLIEST_NS:
         return wall_ns
-    steady_ns = anchor[1] + now.uptime_ns - anchor[0].uptime_ns
-    return steady_ns if wall_ns > steady_ns + TOLERANCE_NS else wall_ns
+    ran_ns, steady_ns = _counted(wall_ns, anchor, now)
+    return wall_ns if wall_ns <= steady_ns + TOLERANCE_NS else min(wall_ns, steady_ns + ran_ns)
+
+
+def is_to_be_noted(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> bool:
+    """Whether a run's time is to be the next anchor.
+
+    Not a clock that has gone back right after a boot: it will be set soon, and what it says then
+    would look like a leap forward.
+    """
+    if anchor is None or now.uptime_ns >= _SETTLED_NS:
+        return True
+    return wall_ns >= _counted(wall_ns, anchor, now)[1] - TOLERANCE_NS
+
+
+def _counted(wall_ns: int, anchor: tuple[HostTime, int], now: HostTime) -> tuple[int, int]:
+    """Return how long the host ran since (ns, as far as known), and what time it is by that."""
+    then, moment_ns = anchor
+    if then.boot == now.boot:
+        ran_ns = now.uptime_ns - then.uptime_ns
+        return ran_ns, moment_ns + ran_ns
+    before_boot_ns = wall_ns - now.uptime_ns - moment_ns
+    between_ns = min(max(before_boot_ns, 0), _MOST_UNCOUNTED_NS)
+    return now.uptime_ns, moment_ns + between_ns + now.uptime_ns
 
 
 def _host() -> str:

@@ -237,9 +237,10 @@ def _clock(case: PlanInput) -> Iterator[Limit]:
         yield Limit(
             "clock.set",
             Verdict.LIMITED,
-            f"the clock of this host was set forward by {ahead} since the last run: ages are "
-            "counted as if it had not been, until it is set back or the host is restarted",
-            "check the clock of this host",
+            f"by its clock {ahead} have passed that this host is not known to have run: the clock "
+            "was set forward, or the host was off for more than a week. Ages are counted without "
+            "that, until it has run for as long",
+            "check the clock of this host; if it is right, nothing is to be done",
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.last_use import observed_entries, observes_use, record_uses
 from cacheadmin.evidence.pin_ages import age_records
+from cacheadmin.evidence.steady_time import is_to_be_noted
 from cacheadmin.planner.planner import unused_entries
 from cacheadmin.state.store import StateFull
 from cacheadmin.text.numbers import format_count
@@ -33,7 +34,7 @@ def remember_run(snapshot: Snapshot) -> list[str]:
     state, evidence, here = snapshot.state, snapshot.evidence, snapshot.host_time
     try:
         state.remember(evidence.environments, snapshot.now_ns)
-        _record_clock(state, here, snapshot.now_ns)
+        _record_clock(state, here, snapshot.now_ns, evidence.clock_ahead_ns)
         _record_pin_ages(state, evidence.pins, here)
         warning = _record_uses(snapshot)
     except StateFull as error:
@@ -41,14 +42,16 @@ def remember_run(snapshot: Snapshot) -> list[str]:
     return [warning] if warning else []
 
 
-def _record_clock(state: State, here: HostTime, now_ns: int) -> None:
+def _record_clock(state: State, here: HostTime, now_ns: int, ahead_ns: int) -> None:
     """Remember what this host's clock says, once an hour: later runs are held against it."""
     anchor = state.clock(here.host)
     if anchor is not None and anchor[0].boot == here.boot:
         passed_ns = here.uptime_ns - anchor[0].uptime_ns
         if 0 <= passed_ns < 3600 * NANOSECONDS:
             return
-    state.note_clock(here, now_ns)
+    wall_ns = now_ns + ahead_ns
+    if is_to_be_noted(wall_ns, anchor, here):
+        state.note_clock(here, wall_ns, now_ns)
 
 
 def _record_uses(snapshot: Snapshot) -> str:

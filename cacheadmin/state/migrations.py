@@ -42,6 +42,7 @@ MIGRATIONS = (
         "what other hosts told, whose turn it is, messages that were sent, and what learned "
         "releases say of their prune",
     ),
+    Migration(3, "by which moment a host judged ages at its last run"),
 )
 
 

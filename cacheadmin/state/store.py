@@ -243,19 +243,22 @@ class State:
         self._replace(PIN_AGE, [(self._key, *record) for record in records.items()])
 
     def clock(self, host: str) -> tuple[HostTime, int] | None:
-        """Return host time and wall clock (ns) of a host's last run; None before the first."""
-        rows = self._read(CLOCK, ("boot", "uptime_ns", "wall_ns"), host=host)
-        for boot, uptime_ns, wall_ns in rows:
-            return HostTime(host, boot, uptime_ns), wall_ns
+        """Return host time and steady moment (ns) of a host's last run; None before the first."""
+        rows = self._read(CLOCK, ("boot", "uptime_ns", "wall_ns", "steady_ns"), host=host)
+        for boot, uptime_ns, wall_ns, steady_ns in rows:
+            return HostTime(host, boot, uptime_ns), wall_ns if steady_ns is None else steady_ns
         return None
 
     def clocks(self) -> dict[str, int]:
         """Return what each host's wall clock (ns) said at its last run."""
         return dict(self._read(CLOCK, ("host", "wall_ns")))
 
-    def note_clock(self, now: HostTime, wall_ns: int) -> None:
-        """Remember what this host's clock says."""
-        self._put(CLOCK, [(now.host, now.boot, now.uptime_ns, wall_ns)])
+    def note_clock(self, now: HostTime, wall_ns: int, steady_ns: int | None = None) -> None:
+        """Remember what this host's clock says; ``steady_ns``: by what it judges ages, if not that.
+
+        See `evidence.steady_time`.
+        """
+        self._put(CLOCK, [(now.host, now.boot, now.uptime_ns, wall_ns, steady_ns)])
 
     def observations(self, cache: str) -> list[tuple[str, int, str]]:
         """Return (host, uid, document) of everything that hosts told of the cache of this token."""

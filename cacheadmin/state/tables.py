@@ -19,7 +19,7 @@ from enum import StrEnum
 from cacheadmin.values import frozen
 
 #: The number of today's tables; see ``migrations``.
-SCHEMA = 2
+SCHEMA = 3
 
 
 class ColumnKind(StrEnum):
@@ -131,12 +131,14 @@ PIN_AGE = _record(
 
 CLOCK = StateTable(
     "clock",
-    "What a host's clock said at its last run, and what the kernel had counted since boot.",
+    "What a host's clock said at its last run, what the kernel had counted since boot, and by "
+    "which moment ages were judged (`evidence.steady_time`).",
     (
         *_key("host"),
         Column("boot"),
         Column("uptime_ns", ColumnKind.INTEGER),
         Column("wall_ns", ColumnKind.INTEGER),
+        Column("steady_ns", ColumnKind.INTEGER, optional=True, since=3),
     ),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_a_lost_record_keeps_more(shared: SharedCache, cacheadmin: Cacheadmin, l
     assert unused() == set()
     observe(cacheadmin, policy)
     assert unused() == {"six"}
+
+
+def test_weeks_in_which_a_host_was_off_make_no_user_inactive(
+    shared: SharedCache, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its release's buckets stay; a mount that comes up late keeps its environments' archives."""
+    shared.environment("old", "0.5.10", "six==1.16.0", link_mode="copy")
+    shared.environment("gone", NEWEST, "idna==3.7")
+    file = cacheadmin.policy(shared.path)
+    policy = load_policy(os.fspath(file))
+    cacheadmin("prune", file, code=0)
+    shutil.rmtree(shared.home() / "gone")
+
+    def look() -> tuple[set[str], set[str]]:
+        with look_with(policy) as snapshot:
+            plan = snapshot.plan()
+            return {one.path for one in plan.removals}, {one.id for one in plan.limits}
+
+    before, limits = look()
+    assert "clock.set" not in limits
+    now, here = situation_module.now_ns, situation_module.host_time()
+    monkeypatch.setattr(situation_module, "now_ns", lambda: now() + YEAR_NS // 9)
+    booted = replace(here, boot="the next", uptime_ns=60 * 10**9)
+    monkeypatch.setattr(situation_module, "host_time", lambda: booted)
+    after, limits = look()
+    assert after <= before
+    assert "clock.set" in limits
 
 
 @pytest.mark.parametrize("years", [-1, 1])

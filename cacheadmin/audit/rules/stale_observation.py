@@ -42,6 +42,7 @@ class StaleObservation(Rule):
         snapshot = subject.snapshot
         oldest_ns = nanoseconds(thresholds["max_age"] + thresholds["slack"])
         moments = snapshot.state.clocks()
+        now_ns = snapshot.now_ns + subject.case.evidence.clock_ahead_ns
         if not moments and self._age_of_cache_ns(subject) > oldest_ns:
             never = self.finding(
                 subject.cache_path,
@@ -50,12 +51,12 @@ class StaleObservation(Rule):
             )
             yield replace(never, severity=Severity.INFO)
         for host, wall_ns in sorted(moments.items()):
-            if snapshot.now_ns - wall_ns > oldest_ns:
+            if now_ns - wall_ns > oldest_ns:
                 here = host == snapshot.host_time.host
                 name = os.uname().nodename if here else host
                 yield self.finding(
                     name,
-                    f"the last prune on host {name} was {format_age(wall_ns, snapshot.now_ns)} ago",
+                    f"the last prune on host {name} was {format_age(wall_ns, now_ns)} ago",
                     fix=subject.command("prune") if here else "",
                 )
 

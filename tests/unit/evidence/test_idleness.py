@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, observed
-from cacheadmin.evidence.steady_time import steady_moment
+from cacheadmin.evidence.steady_time import is_to_be_noted, steady_moment
 
 HOUR = 3600 * 10**9
-YEAR = 365 * 24 * HOUR
+# A moment in 2027.
+THEN = 500_000 * HOUR
 
 
 def at(hours: int, boot: str = "first", host: str = "ana") -> HostTime:
@@ -66,11 +67,47 @@ def test_what_is_no_record_is_none() -> None:
         assert loads(text) is None
 
 
-def test_a_clock_set_forward_is_not_believed_within_a_boot() -> None:
-    anchor = (at(10), 1_000 * HOUR)
-    assert steady_moment(1_002 * HOUR, anchor, at(12)) == 1_002 * HOUR
-    assert steady_moment(1_002 * HOUR + YEAR, anchor, at(12)) == 1_002 * HOUR
+def told(hours: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> int:
+    """Return the steady moment, in hours since `THEN`, for a wall clock that says ``hours``."""
+    return (steady_moment(THEN + hours * HOUR, anchor, now) - THEN) // HOUR
+
+
+def test_a_clock_that_passes_with_the_kernel_is_believed() -> None:
+    anchor = (at(10), THEN)
+    assert told(2, anchor, at(12)) == 2
+    assert told(60, anchor, at(1, "second")) == 60
+    assert told(500, None, at(1)) == 500
     # Set back: everything looks younger, which only keeps more.
-    assert steady_moment(1_002 * HOUR - YEAR, anchor, at(12)) == 1_002 * HOUR - YEAR
-    assert steady_moment(1_500 * HOUR, anchor, at(1, "second")) == 1_500 * HOUR
-    assert steady_moment(1_500 * HOUR, None, at(1)) == 1_500 * HOUR
+    assert told(-8760, anchor, at(12)) == told(-8760, anchor, at(12, "second")) == -8760
+
+
+def test_a_clock_set_forward_passes_at_double_speed() -> None:
+    anchor = (at(10), THEN)
+    assert told(2 + 8760, anchor, at(12)) == 4
+    # Until it is caught up with.
+    moment, hours, days = THEN, 10, 0
+    while moment < (wall := THEN + (hours - 10 + 30 * 24) * HOUR):
+        hours, days = hours + 24, days + 1
+        before = (at(hours - 24), moment)
+        moment = steady_moment(wall + 24 * HOUR, before, at(hours))
+    assert days == 30
+
+
+def test_weeks_in_which_a_host_was_off_make_nothing_older() -> None:
+    anchor = (at(10), THEN)
+    week = 7 * 24
+    assert told(5 * week + 3, anchor, at(3, "second")) == week + 3 + 3
+    # A clock that came up wrong is no different.
+    assert told(8760, anchor, at(1, "second")) == week + 1 + 1
+    assert told(week + 3, anchor, at(3, "second")) == week + 3
+
+
+def test_a_clock_that_was_never_set_is_no_anchor() -> None:
+    assert told(0, (at(1), HOUR), at(2)) == 0
+    anchor = (at(900), THEN)
+    unset = 1000 * HOUR
+    assert not is_to_be_noted(unset, anchor, HostTime("ana", "second", HOUR // 60))
+    assert is_to_be_noted(THEN + 10 * HOUR, anchor, HostTime("ana", "second", HOUR // 60))
+    # It stays so: that is the time there.
+    assert is_to_be_noted(unset, anchor, at(2, "second"))
+    assert is_to_be_noted(unset, None, HostTime("ana", "second", 0))
