@@ -33,7 +33,7 @@ class HostTime:
     """Here and now: a host and the time that its kernel counts."""
 
     host: str
-    """The host's machine id; its name where it has none."""
+    """The host's name and machine id; nodes that boot from one image have one id."""
     boot: str
     """The kernel's random id of this boot."""
     uptime_ns: int

@@ -75,8 +75,10 @@ def _counted(wall_ns: int, anchor: tuple[HostTime, int], now: HostTime) -> tuple
 
 
 def _host() -> str:
+    """Return the host's name and machine id: each alone may be that of several hosts."""
+    name = os.uname().nodename
     try:
         with open("/etc/machine-id", encoding="ascii") as file:
-            return file.read(64).strip() or os.uname().nodename
+            return f"{name} {file.read(64).strip()}".strip()
     except (OSError, UnicodeDecodeError):
-        return os.uname().nodename
+        return name

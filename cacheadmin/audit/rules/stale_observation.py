@@ -50,10 +50,12 @@ class StaleObservation(Rule):
                 fix=subject.command("prune"),
             )
             yield replace(never, severity=Severity.INFO)
+        # Releases before schema 3 knew a host by its machine id alone.
+        former = {host.partition(" ")[2] for host in moments}
         for host, wall_ns in sorted(moments.items()):
-            if now_ns - wall_ns > oldest_ns:
+            if host not in former and now_ns - wall_ns > oldest_ns:
                 here = host == snapshot.host_time.host
-                name = os.uname().nodename if here else host
+                name = os.uname().nodename if here else host.partition(" ")[0]
                 yield self.finding(
                     name,
                     f"the last prune on host {name} was {format_age(wall_ns, now_ns)} ago",

@@ -354,6 +354,9 @@ def test_a_host_that_stopped_looking_is_named(cacheadmin: Cacheadmin, cache: Pat
         moment = snapshot.now_ns - 3 * DAY
         snapshot.state.note_clock(HostTime("node7", "boot", 1), moment)
         snapshot.state.note_clock(HostTime("node8", "boot", 1), snapshot.now_ns + DAY)
+        # As a release before schema 3 knew node8.
+        snapshot.state.note_clock(HostTime("0123abcd", "boot", 1), moment)
+        snapshot.state.note_clock(HostTime("node8 0123abcd", "boot", 1), snapshot.now_ns)
     (finding,) = observations(policy)
     assert (finding.severity, finding.subject) == (Severity.WARNING, "node7")
     assert "3 d ago" in finding.detail

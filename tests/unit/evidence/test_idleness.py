@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
+
+from cacheadmin.evidence import steady_time
 from cacheadmin.evidence.idleness import HostTime, UseRecord, dumps, loads, observed
-from cacheadmin.evidence.steady_time import is_to_be_noted, steady_moment
+from cacheadmin.evidence.steady_time import host_time, is_to_be_noted, steady_moment
 
 HOUR = 3600 * 10**9
 # A moment in 2027.
@@ -42,6 +47,19 @@ def test_a_use_that_any_host_sees_ends_all_counters() -> None:
 def test_two_hosts_do_not_count_the_same_hours_twice() -> None:
     record = unused(None, at(1), at(1, host="ben"), at(5), at(5, host="ben"))
     assert record.idle_ns == 4 * HOUR
+
+
+def test_nodes_that_boot_from_one_image_are_two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have one machine id. Each other's boots would look like their own after a reboot."""
+    names = []
+    for name in ("node1", "node2"):
+        told = SimpleNamespace(nodename=name)
+        monkeypatch.setattr(steady_time.os, "uname", lambda told=told: told)
+        names.append(host_time().host)
+    one, two = names
+    assert one != two
+    record = unused(None, at(900, host=one), at(900, "other", host=two), at(901, host=one))
+    assert record.idle_ns == HOUR
 
 
 def test_a_record_survives_writing_and_never_grows_by_it() -> None:
