@@ -126,7 +126,9 @@ class Look:
     told: Observations = field(default_factory=Observations)
     """What they had told when the look began."""
     now_ns: int = 0
-    """The moment of the plan's look."""
+    """The moment of the plan's look, as far as it is known to have passed (`steady_time`)."""
+    clock_ahead_ns: int = 0
+    """How much (ns) this host's clock told beyond that: other hosts go by their clocks."""
     moment: Moment = Moment.PLAN
     """When this look is taken."""
     found: tuple[Candidate, ...] = ()

@@ -40,7 +40,7 @@ def observe(
     return Observation(
         host=host_name(),
         boot=here.boot,
-        at_ns=case.now_ns,
+        at_ns=case.now_ns + evidence.clock_ahead_ns,
         uid=os.geteuid(),
         version=__version__,
         reach=_reach(case.inventory.cache.path, evidence.filesystem),

@@ -102,7 +102,7 @@ def bring_back_used(
         return []
     springs, stuck = trials.bring_back(
         dict.fromkeys(used, "linked"),
-        snapshot.now_ns,
+        max(snapshot.now_ns, trials.moment(now_ns())),
         lambda entries: {entry: (used[entry],) for entry in entries},
     )
     result.linked += [spring.entry for spring in springs]

@@ -217,6 +217,7 @@ def look_with(
                 observed=store,
                 told=told,
                 now_ns=moment,
+                clock_ahead_ns=wall_ns - moment,
                 readers=readers,
                 memory=memory,
             ),

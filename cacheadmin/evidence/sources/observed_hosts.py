@@ -116,7 +116,8 @@ def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
 
 
 def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> Iterator[Gap]:
-    age_ns = look.now_ns - newest.at_ns
+    clock_ns = look.now_ns + look.clock_ahead_ns
+    age_ns = clock_ns - newest.at_ns
     if age_ns < -_AHEAD_NS:
         yield Gap(
             "hosts.clock",
@@ -132,7 +133,7 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
             "hosts.stale",
             GapKind.HOSTS,
             host,
-            f"host {host} told of itself {format_age(newest.at_ns, look.now_ns)} ago, longer than "
+            f"host {host} told of itself {format_age(newest.at_ns, clock_ns)} ago, longer than "
             "hosts.max_age: what it used then is kept",
             f"{_OBSERVE}; or, if it is gone for good: "
             f"`cacheadmin observe --forget {shell_word(host)}`",
