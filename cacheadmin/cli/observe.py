@@ -11,6 +11,7 @@ from cacheadmin.cli.records import recorded
 from cacheadmin.cli.results import progress_bar, show
 from cacheadmin.errors import NotACache, WrongUsage
 from cacheadmin.evidence.mount_map import shared_mounts
+from cacheadmin.evidence.this_host import this_host
 from cacheadmin.hosts.observation import observe as seen_here
 from cacheadmin.hosts.observation_store import ObservationStore, observation_store
 from cacheadmin.hosts.sight import sight_of
@@ -71,8 +72,8 @@ def _observe(account: Account, loaded: LoadedPolicy, output_format: str) -> int:
             look.questions,
         )
         sight = sight_of(snapshot.cache)
-        observation = seen_here(snapshot.case, snapshot.host_time, mounts, sight)
         store = _store(loaded, snapshot.cache)
+        observation = seen_here(snapshot.case, this_host(), store.read(), mounts, sight)
         store.write(observation)
     account.counts = {"uses": len(observation.uses), "environments": observation.environments}
     first = Heading(header("observe", loaded, cache))

@@ -126,6 +126,8 @@ class Observation:
     """The filesystems on which the cache and environments lie there, the cache's first."""
     sight: Sight | None = None
     """How it sees the cache; None: that release did not tell."""
+    machine: str = ""
+    """Its machine id; empty where it has none, or that release did not tell."""
 
 
 @frozen

@@ -76,9 +76,13 @@ def _counted(wall_ns: int, anchor: tuple[HostTime, int], now: HostTime) -> tuple
 
 def _host() -> str:
     """Return the host's name and machine id: each alone may be that of several hosts."""
-    name = os.uname().nodename
+    return f"{os.uname().nodename} {machine_id()}".strip()
+
+
+def machine_id() -> str:
+    """Return the machine id; empty where there is none. Nodes that boot from one image share it."""
     try:
         with open("/etc/machine-id", encoding="ascii") as file:
-            return f"{name} {file.read(64).strip()}".strip()
+            return file.read(64).strip()
     except (OSError, UnicodeDecodeError):
-        return name
+        return ""

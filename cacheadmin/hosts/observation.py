@@ -10,35 +10,36 @@ from cacheadmin import __version__
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.evidence.observations import (
     Observation,
+    Observations,
     ObservedGap,
     ObservedUse,
     Reach,
     SharedMount,
     Sight,
-    host_name,
 )
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.unreferenced import unreferenced_archives
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence, Filesystem
-    from cacheadmin.evidence.idleness import HostTime
+    from cacheadmin.evidence.this_host import ThisHost
     from cacheadmin.planner.plan_input import PlanInput
 
 
 def observe(
     case: PlanInput,
-    here: HostTime,
+    here: ThisHost,
+    told: Observations,
     mounts: tuple[SharedMount, ...] = (),
     sight: Sight | None = None,
 ) -> Observation:
     """Return what this host sees of a cache, as of when its look began.
 
-    Other hosts tell of their own gaps.
+    Other hosts tell of their own gaps. ``told``: what is kept of all of them.
     """
     evidence = case.evidence
     return Observation(
-        host=host_name(),
+        host=here.name_among(told.known),
         boot=here.boot,
         at_ns=case.now_ns + evidence.clock_ahead_ns,
         uid=os.geteuid(),
@@ -55,6 +56,7 @@ def observe(
         unreferenced=unreferenced_archives(case),
         mounts=mounts,
         sight=sight,
+        machine=here.machine,
     )
 
 

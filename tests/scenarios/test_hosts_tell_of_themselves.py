@@ -77,6 +77,28 @@ def test_what_an_observed_host_uses_stays_and_the_rest_goes(site: Hosts, release
     assert two.imports(environment, "six")
 
 
+def test_two_hosts_of_one_name_are_two(site: Hosts) -> None:
+    """Each took what the other told for its own word, and replaced it."""
+    expect = "hosts: {expect: [web1], max_age: 1h}\n"
+    hosts = [site.host("web1", machine=letter * 32) for letter in "ab"]
+    environments = [
+        host.environment("proj", NEWEST, one)
+        for host, one in zip(hosts, ("six==1.16.0", "idna==3.7"), strict=True)
+    ]
+    assert len(without_pointers(hosts[0])) == 2
+    names = []
+    for host in (*hosts, *hosts):
+        told = host.cacheadmin("observe", host.policy(expect), "--format", "json", code=0).json
+        names.append(told["observation"]["host"])
+    assert names == 2 * ["web1", "web1.bbbbbbbb"]
+    for host in hosts:
+        document = prune(host, host.policy(expect))
+        assert set(gaps(document)) == {"hosts.name"}
+        assert gone(document) == set()
+        for each, environment in zip(hosts, environments, strict=True):
+            assert each.dangling(environment) == []
+
+
 def test_a_silent_host_is_named_and_nothing_of_it_is_lost(site: Hosts) -> None:
     one, two = site.host("node1"), site.host("node2")
     environment = two.environment("proj", OLD, "six==1.16.0")

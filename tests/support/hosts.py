@@ -31,7 +31,8 @@ mount --bind "$1" "$2"
 mount -o "remount,bind,$6" "$2"
 mount --bind "$3" "$4"
 mount -t tmpfs tmpfs "$5"
-shift 6
+test -z "$7" || mount --bind "$7" /etc/machine-id
+shift 7
 exec "$@"
 """
 _SPACES = ("--mount", "--uts", "--propagation", "private")
@@ -49,14 +50,20 @@ class Hosts:
         for path in (self.shared, self.own, self.disks, self.shared / "cache"):
             path.mkdir()
 
-    def host(self, name: str, options: str = "rw") -> Host:
-        """Return a host of that name, with an empty disk; ``options``: how it mounts the share."""
-        mounted = self.folder / f"mounted-on-{name}"
-        disk = self.disks / name
+    def host(self, name: str, options: str = "rw", machine: str = "") -> Host:
+        """Return a host of that name, with an empty disk; ``options``: how it mounts the share.
+
+        ``machine`` is its machine id; without one it has that of the machine it runs on.
+        """
+        place = f"{name}-{machine}" if machine else name
+        mounted = self.folder / f"mounted-on-{place}"
+        disk = self.disks / place
         for path in (mounted, disk, disk / "home"):
             path.mkdir()
-        runner = Cacheadmin(self.folder / f"cacheadmin-{name}")
+        runner = Cacheadmin(self.folder / f"cacheadmin-{place}")
         runner.folder.mkdir()
+        if machine:
+            (runner.folder / "machine-id").write_text(f"{machine}\n")
         return Host(self, name, mounted, disk, runner, options)
 
 
@@ -80,7 +87,9 @@ class Host:
         """Return the command line that runs a command on this host."""
         site = self.site
         places = (site.shared, self.mounted, self.disk, site.own, site.disks, self.options)
+        machine = self.runner.folder / "machine-id"
         inside = ["sh", "-c", _INSIDE, self.name, *map(str, places)]
+        inside.append(str(machine) if machine.exists() else "")
         return ["unshare", *_SPACES, *inside, *map(os.fspath, words)]
 
     def run(

@@ -13,9 +13,9 @@ from cacheadmin.evidence.look import Facts, Look, Moment
 from cacheadmin.evidence.observations import (
     Observation,
     Observations,
-    host_name,
     of_hosts,
 )
+from cacheadmin.evidence.this_host import ThisHost, this_host
 from cacheadmin.policy.host_names import expected_hosts
 from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.timestamps import format_age, nanoseconds
@@ -38,18 +38,19 @@ class ObservedHosts:
 
     def collect(self, look: Look) -> Facts:
         """Return what all other hosts use, and where they could not look."""
+        here = this_host()
         seen = look.told if look.moment is Moment.PLAN else look.observed.read()
         others = tuple(
             # A plain user's word says nothing of the others there.
             one if _is_whole(one, look) else replace(one, unreferenced=())
             for one in seen.known
-            if one.host != host_name()
+            if not here.has_told(one)
         )
         return Facts(
             hosts=others,
             host_uses=tuple(use for one in others for use in _uses(one)),
             releases=tuple(trace for one in others for trace in _releases(one)),
-            gaps=tuple(_gaps(look, Observations(others, seen.problems))),
+            gaps=tuple(_gaps(look, here, Observations(others, seen.problems))),
         )
 
     def changed(self, look: Look, before: Facts) -> Facts:
@@ -87,7 +88,7 @@ def _releases(observation: Observation) -> Iterator[ReleaseTrace]:
         yield replace(trace, evidence=evidence, path=f"host {host}: {trace.path}", host=host)
 
 
-def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
+def _gaps(look: Look, here: ThisHost, seen: Observations) -> Iterator[Gap]:
     expect = look.policy.hosts.expect
     expected, problems = expected_hosts(expect)
     for problem in problems:
@@ -102,7 +103,7 @@ def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
         )
     told = of_hosts([one for one in seen.known if _is_whole(one, look)])
     for name in expected:
-        if not is_named(host_name(), name) and not any(is_named(host, name) for host in told):
+        if not is_named(here.name, name) and not any(is_named(host, name) for host in told):
             yield Gap(
                 "hosts.missing",
                 GapKind.HOSTS,
@@ -110,6 +111,17 @@ def _gaps(look: Look, seen: Observations) -> Iterator[Gap]:
                 f"host {name} is expected to use the cache, and has told nothing of itself",
                 _OBSERVE,
                 host=name,
+            )
+    for one in seen.known:
+        if here.is_called_like(one):
+            yield Gap(
+                "hosts.name",
+                GapKind.HOSTS,
+                one.host,
+                f"another machine that uses the cache calls itself {here.name}, too: whether each "
+                "of them has told of itself can't be checked",
+                "give each host that uses the cache a name of its own",
+                host=one.host,
             )
     for host, observations in told.items():
         yield from _of_one(look, host, observations[0], expected=bool(expect))

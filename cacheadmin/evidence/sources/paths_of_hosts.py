@@ -11,7 +11,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.mount_map import MountMap, shared_mounts
-from cacheadmin.evidence.observations import host_name
+from cacheadmin.evidence.this_host import this_host
 from cacheadmin.readers import Unreadable
 
 
@@ -22,12 +22,13 @@ class PathsOfHosts:
 
     def collect(self, look: Look) -> Facts:
         """Return what is there by its path of this host."""
-        others = [one for one in look.told.known if one.host != host_name()]
+        here = this_host()
+        others = [one for one in look.told.known if not here.has_told(one)]
         if not others or look.moment is Moment.UNDER_LOCK:
             return Facts()
         paths = [one.path for one in look.found]
-        here = shared_mounts(look.inventory.cache.path, paths, look.readers, look.questions)
-        known = MountMap(others, look.inventory.cache.path, here)
+        mounts = shared_mounts(look.inventory.cache.path, paths, look.readers, look.questions)
+        known = MountMap(others, look.inventory.cache.path, mounts)
         if known.is_empty:
             return Facts()
         named = {local: one for one in look.found for local in known.local(one.path)}
