@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from cacheadmin.evidence.owners import owner_by_name
-from cacheadmin.fs.mounts import is_mount_point
+from cacheadmin.fs.encryption import is_locked
+from cacheadmin.fs.mounts import is_mount_point, mount_of
 from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
@@ -31,11 +32,13 @@ class Absent:
     """The newest moment at which it was there; 0 where unknown."""
     uid: int | None = None
     """The account that named it; None where unknown."""
+    mount_point: str = ""
+    """Where what it lay on was mounted when it was there; "" for the root, or unknown."""
 
 
 def read_absent(absent: Absent) -> str:
     """Return why it may be there again, as ``away_because`` does; for readers to be asked."""
-    return away_because(absent.path, absent.seen_ns)
+    return away_because(absent.path, absent.seen_ns, absent.mount_point)
 
 
 def _owner(absent: Absent) -> int | None:
@@ -50,25 +53,34 @@ def _closed(absent: Absent, parts: Sequence[str]) -> Iterable[str]:
 AWAY: Question[Absent, str] = Question(read_absent, str, blame=_owner, together=32, closed=_closed)
 
 
-def away_because(path: str, seen_ns: int = 0) -> str:
+def away_because(path: str, seen_ns: int = 0, mount_point: str = "") -> str:
     """Return why a path that is not there may be there again; empty for one that is gone.
 
     A clause: ``its first folder /scratch is absent too``. ``seen_ns`` is the newest
     moment at which it was there: an empty folder that was changed after that
-    is no mount point: a user emptied it.
+    is no mount point: a user emptied it. ``mount_point``: where its filesystem was mounted then.
     """
+    return next(_reasons(path, seen_ns, mount_point), "")
+
+
+def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
+    if mount_point and _lies_in(path, mount_point) and not is_mount_point(mount_point):
+        yield f"nothing is mounted on {mount_point}, where the filesystem was that it lay on"
     there = _nearest(path)
     if there == "/":
-        return f"its first folder /{path.split('/')[1]} is absent too"
+        yield f"its first folder /{path.split('/')[1]} is absent too"
     for point in _mount_points():
         if _lies_in(path, point) and not is_mount_point(point):
-            return f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
+            yield f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
     for home in _homes():
         if _lies_in(path, home) and not os.path.isdir(home):
-            return f"the home {home} is absent too"
+            yield f"the home {home} is absent too"
+    if mount_of(there).kind == "autofs":
+        yield f"an automounter has nothing mounted below {there} where it lay"
+    if is_locked(there):
+        yield f"{there} is encrypted, and its key is not there"
     if _is_empty(there) and not _changed_since(there, seen_ns):
-        return f"{there} is empty, as a mount point is on which nothing is mounted"
-    return ""
+        yield f"{there} is empty, as a mount point is on which nothing is mounted"
 
 
 def _nearest(path: str) -> str:
@@ -100,7 +112,7 @@ def _changed_since(folder: str, seen_ns: int) -> bool:
 
 
 def _mount_points() -> tuple[str, ...]:
-    """Return where /etc/fstab or an automounter has a filesystem."""
+    """Return where /etc/fstab has a filesystem."""
     content = read_file("/etc/fstab", _FSTAB_BYTES)
     lines = [] if isinstance(content, ReadFailure) else os.fsdecode(content).splitlines()
     fields = (line.split() for line in lines if not line.lstrip().startswith("#"))

@@ -138,7 +138,11 @@ class DistinctCandidates:
         registrant = known.registrant if known.registrant is not None else candidate.registrant
         seen_ns = max(known.seen_ns, candidate.seen_ns)
         self._by_identity[identity] = replace(
-            known, sources=sources, registrant=registrant, seen_ns=seen_ns
+            known,
+            sources=sources,
+            registrant=registrant,
+            seen_ns=seen_ns,
+            mount_point=known.mount_point or candidate.mount_point,
         )
 
     def candidates(self) -> tuple[Candidate, ...]:

@@ -109,7 +109,7 @@ def collect_evidence(
         pins=tuple(one for facts in everything for one in facts.pins),
         gaps=(
             *(one for facts in everything for one in facts.gaps),
-            *_away(environments, {one.path: one.seen_ns for one, _ in pairs}, look.readers),
+            *_away(environments, {one.path: one for one, _ in pairs}, look.readers),
         ),
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,
@@ -326,14 +326,17 @@ def _unread(environments: Iterable[Environment]) -> Iterator[Unseen]:
 
 
 def _away(
-    environments: Iterable[Environment], seen_ns: Mapping[str, int], readers: Readers
+    environments: Iterable[Environment], found: Mapping[str, Candidate], readers: Readers
 ) -> Iterator[Gap]:
     """Yield environments that are named and not there, where more than they is not there.
 
     A home that is not mounted tonight has its environments again tomorrow.
     """
     missing = [one for one in environments if one.status is EnvironmentStatus.MISSING]
-    absent = [Absent(one.path, seen_ns[one.path], one.uid) for one in missing]
+    absent = [
+        Absent(one.path, found[one.path].seen_ns, one.uid, found[one.path].mount_point)
+        for one in missing
+    ]
     answers = readers.ask_all(AWAY, absent)
     for environment, answer in zip(missing, answers, strict=True):
         why = answer

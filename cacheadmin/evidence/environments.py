@@ -68,6 +68,8 @@ class Candidate:
     """The account that names it: owner of a registry link, a home, a process; None without one."""
     seen_ns: int = 0
     """The newest moment at which it was surely there, in ns since the epoch; 0: unknown."""
+    mount_point: str = ""
+    """Where what it lay on was mounted then; "" for the root, or where it is not known."""
 
 
 def scan_environment(

@@ -179,6 +179,8 @@ class KnownEnvironment:
     """When it was recorded last: at most an hour before it was seen last."""
     registered: bool
     """Whether a user added it by hand (`cacheadmin venv add`)."""
+    mount_point: str = ""
+    """Where what it lay on was mounted on this host; "" for the root, or where it is not known."""
 
 
 @frozen

@@ -141,6 +141,19 @@ def mount_id(fd: int) -> int | None:
     return int(found[1]) if found else None
 
 
+def mount_points() -> frozenset[str]:
+    """Return where anything is mounted now."""
+    return frozenset(mount.mount_point for mount in read_mounts())
+
+
+def mount_point_above(path: str, points: frozenset[str]) -> str:
+    """Return the mount point, of these, that a resolved absolute path lies below; "/" for none."""
+    folder = os.path.dirname(path)
+    while folder not in points and folder not in ("", "/"):
+        folder = os.path.dirname(folder)
+    return folder or "/"
+
+
 def is_mount_point(path: str) -> bool:
     """Whether something, a bind mount included, is mounted on a resolved path."""
     return path == "/" or mount_of(path).mount_point == path.rstrip("/")

@@ -19,7 +19,7 @@ from cacheadmin.evidence.facts import (
 )
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.free_space import free_space, is_full
-from cacheadmin.fs.mounts import mount_of
+from cacheadmin.fs.mounts import mount_of, mount_point_above, mount_points
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.fast_reader import read_rows
@@ -45,7 +45,10 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 
-_KNOWN = ("path", "kind", "uid", "uv_version", "fingerprint", "seen_ns", "registered")
+_KNOWN = (
+    *("path", "kind", "uid", "uv_version", "fingerprint", "seen_ns", "registered"),
+    *("host", "mount_point"),
+)
 
 # So many environments are asked for one by one; of more, all are read.
 _ONE_BY_ONE = 16
@@ -175,8 +178,10 @@ class State:
                 if before.get(path) != (environment.archives, environment.entries)
             ]
         registered = {one.path for one in known.values() if one.registered}
+        points = mount_points() if changed else frozenset()
         rows = [
-            (self._key, *_values(one, now_ns, registered=one.path in registered)) for one in changed
+            (self._key, *_values(one, now_ns, points, registered=one.path in registered))
+            for one in changed
         ]
         if rows and not self._put_quickly(ENVIRONMENT, rows):
             self._put(ENVIRONMENT, rows)
@@ -276,7 +281,8 @@ class State:
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""
         environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
-        self._put(ENVIRONMENT, [(self._key, *_values(environment, now_ns, registered=True))])
+        values = _values(environment, now_ns, mount_points(), registered=True)
+        self._put(ENVIRONMENT, [(self._key, *values)])
 
     def forget(self, path: str) -> bool:
         """Drop what is remembered of an environment; False when nothing was."""
@@ -457,7 +463,9 @@ def _upsert(connection: Connection, table: StateTable, rows: Sequence[Row]) -> N
     connection.execute(query, [dict(zip(table.names, row, strict=True)) for row in rows])
 
 
-def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:
+def _values(
+    environment: Environment, now_ns: int, points: frozenset[str], *, registered: bool
+) -> Row:
     return (
         storable(environment.path),
         environment.kind.value,
@@ -468,26 +476,34 @@ def _values(environment: Environment, now_ns: int, *, registered: bool) -> Row:
         environment.fingerprint,
         now_ns,
         registered,
+        os.uname().nodename,
+        storable(mount_point_above(environment.path, points).rstrip("/")),
     )
 
 
 def _known(row: Row) -> KnownEnvironment:
-    path, kind, uid, uv_version, fingerprint, seen_ns, registered = row
+    path, kind, uid, uv_version, fingerprint, seen_ns, registered, host, mount_point = row
+    here = host == os.uname().nodename
     return KnownEnvironment(
-        os.fsdecode(percent_decoded(path)) if "%" in path else path,
+        _path(path),
         EnvironmentKind(kind),
         uid,
         uv_version,
         fingerprint,
         seen_ns,
         registered,
+        _path(mount_point) if here and mount_point else "",
     )
 
 
+def _path(stored: str) -> str:
+    return os.fsdecode(percent_decoded(stored)) if "%" in stored else stored
+
+
 def _remembered(row: Row) -> RememberedEnvironment:
-    path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, _ = row
+    path, kind, uid, uv_version, archives, entries, fingerprint, seen_ns, *_ = row
     return RememberedEnvironment(
-        path=os.fsdecode(percent_decoded(path)),
+        path=_path(path),
         kind=EnvironmentKind(kind),
         uid=uid,
         uv_version=uv_version,

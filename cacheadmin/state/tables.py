@@ -107,7 +107,8 @@ LEARNED_PRUNE = StateTable(
 ENVIRONMENT = StateTable(
     "environment",
     "What was last seen of one environment. `archives` and `entries` are JSON lists; `registered` "
-    "says that a user added it by `cacheadmin venv add`.",
+    "says that a user added it by `cacheadmin venv add`; `mount_point` is where the filesystem "
+    "that it lay on was mounted on `host` (empty: the root).",
     (
         *_key("cache", "path"),
         Column("kind"),
@@ -118,6 +119,8 @@ ENVIRONMENT = StateTable(
         Column("fingerprint"),
         Column("seen_ns", ColumnKind.INTEGER),
         Column("registered", ColumnKind.BOOLEAN),
+        Column("host", optional=True, since=3),
+        Column("mount_point", optional=True, since=3),
     ),
 )
 

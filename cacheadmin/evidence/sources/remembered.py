@@ -16,7 +16,14 @@ class Remembered:
         """Return all of them."""
         return Facts(
             candidates=tuple(
-                Candidate(memory.path, memory.kind, (self.id,), memory.uid, memory.seen_ns)
+                Candidate(
+                    memory.path,
+                    memory.kind,
+                    (self.id,),
+                    memory.uid,
+                    memory.seen_ns,
+                    memory.mount_point,
+                )
                 for memory in look.known
                 if not stands_on_trial(look.cache, memory.path)
             )

@@ -19,7 +19,10 @@ from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook
 from cacheadmin.snapshot.snapshot import Snapshot, look_with
+from tests.support.automounter import automounter
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.encryption import Encrypted
+from tests.support.filesystems import filesystem
 from tests.support.long_running import working_uv
 from tests.support.running_uv import binary_for
 from tests.support.shared_cache import SharedCache, age, dangling_links
@@ -116,16 +119,26 @@ def test_a_pid_namespace_of_its_own_hides_processes(
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("named", ["included", "remembered"])
 def test_a_home_that_is_not_mounted_tonight_is_away_and_keeps_what_it_linked(
-    shared: SharedCache, cacheadmin: Cacheadmin
+    shared: SharedCache, cacheadmin: Cacheadmin, named: str
 ) -> None:
     home = shared.home() / "zoe"
     home.mkdir()
+    if named == "remembered":
+        # What lies below a mount is seen when nothing is mounted: the folder is not even empty.
+        (home / "README.txt").write_text("log in first\n")
     with mounted_tmpfs(home):
         environment = shared.environment("zoe/.venv", OLD, "six==1.16.0")
+        included = f"venvs: {{include: ['{environment}']}}\n" if named == "included" else ""
+        policy = cacheadmin.policy(shared.path, included)
+        if named == "remembered":
+            # As long as it was there, uv's record named it; a prune of another release took that.
+            assert gaps_and_removed(cacheadmin, policy) == (set(), set())
+            for bucket in shared.path.glob("interpreter-v*"):
+                shutil.rmtree(bucket)
         age(shared.path, days=40)
         shared.environment("new", NEWEST, "cowsay==6.0", link_mode="copy")
-        policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{environment}']}}\n")
         gaps, _ = gaps_and_removed(cacheadmin, policy)
         assert gaps == set()
         assert dangling_links(environment) == {}
@@ -134,6 +147,53 @@ def test_a_home_that_is_not_mounted_tonight_is_away_and_keeps_what_it_linked(
             assert gaps == {"environments.away"}
             assert removed == set()
         assert dangling_links(environment) == {}
+
+
+@pytest.mark.root
+def test_a_folder_that_an_automounter_can_not_mount_tonight_is_away(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path
+) -> None:
+    """Its server is down, others are mounted: the kernel says that there is no such name."""
+    projects = open_folder / "projects"
+    projects.mkdir()
+    environment = projects / "zoe" / ".venv"
+    policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{environment}']}}\n")
+    with automounter(projects):
+        assert os.listdir(projects) == ["other"]
+        assert not environment.exists()
+        gaps, removed = gaps_and_removed(cacheadmin, policy)
+        assert gaps == {"environments.away"}
+        assert removed == set()
+    assert dangling_links(hidden) == {}
+
+
+@pytest.mark.root
+def test_a_home_whose_user_has_logged_out_is_encrypted_and_away(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    """Nothing in it can be found by its name, and there is something."""
+    with filesystem("ext4", open_folder, 64, make=["-O", "encrypt"]) as mounted:
+        home = mounted / "zoe"
+        home.mkdir()
+        encrypted = Encrypted(home)
+        (home / "work").mkdir()
+        (home / "work" / "notes").write_text("mine\n")
+        made = shared.environment("made", OLD, "six==1.16.0")
+        environment = home / "work" / "proj"
+        shutil.copytree(made, environment, symlinks=True)
+        shutil.rmtree(made)
+        policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{environment}']}}\n")
+        age(shared.path, days=40)
+        with encrypted.locked():
+            assert os.listdir(home)
+            assert not environment.exists()
+            gaps, removed = gaps_and_removed(cacheadmin, policy)
+            assert gaps == {"environments.away"}
+            assert removed == set()
+        assert dangling_links(environment) == {}
+        # With its key there, what is not there is gone.
+        shutil.rmtree(environment)
+        assert gaps_and_removed(cacheadmin, policy)[0] == set()
 
 
 @contextmanager
