@@ -21,6 +21,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure, failure
@@ -139,6 +140,8 @@ class SearchPart:
     """The folder at which the search ended because of its bounds."""
     left: int = 0
     """How many folders were not searched then."""
+    locked: tuple[str, ...] = ()
+    """Folders that are encrypted without their key: no name in them can be told."""
 
 
 def search(task: SearchTask) -> Iterator[SearchPart]:
@@ -181,6 +184,7 @@ class _Findings:
     unseen: list[Unseen] = field(default_factory=list)
     watched: list[tuple[str, int]] = field(default_factory=list)
     below: list[Below] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
     in_all: int = 0
 
     def watch(self, folder: str, mtime_ns: int) -> None:
@@ -196,8 +200,9 @@ class _Findings:
             tuple(self.watched),
             self.in_all > _MOST_WATCHED,
             tuple(self.below),
+            locked=tuple(self.locked),
         )
-        for told in (self.candidates, self.unseen, self.watched, self.below):
+        for told in (self.candidates, self.unseen, self.watched, self.below, self.locked):
             told.clear()
         return part
 
@@ -245,6 +250,7 @@ class _Tree:
         self.waiting: list[tuple[str, int]] = [(base, 0) for base in reversed(task.bases)]
         self.first_too_deep: str | None = None
         self.deeper = 0
+        self.locks = LockedFolders()
 
     def walk(self) -> Iterator[SearchPart]:
         """Search, and tell what was found and where that ended."""
@@ -281,7 +287,10 @@ class _Tree:
         listed = _Listing()
         try:
             # Before the listing: what changes during it must look changed later.
-            mtime_ns = os.stat(folder).st_mtime_ns
+            status = os.stat(folder)
+            if self.locks.holds(folder, status.st_dev):
+                self.into.locked.append(folder)
+                return listed
             with os.scandir(folder) as entries:
                 for entry in entries:
                     listed.names[entry.name] = entry
@@ -294,7 +303,7 @@ class _Tree:
             if not problem.missing or (self.task.is_top and level == 0):
                 self._unseen(problem)
             return _Listing()
-        self.into.watch(folder, mtime_ns)
+        self.into.watch(folder, status.st_mtime_ns)
         return listed
 
     def _unseen(self, problem: ReadFailure, what: str = "") -> None:

@@ -28,7 +28,7 @@ from cacheadmin.evidence.search import (
 )
 from cacheadmin.readers import Question, Readers, Reply, Unreadable
 from cacheadmin.text.accounts import account_name
-from cacheadmin.text.numbers import format_count
+from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -292,6 +292,9 @@ def _note(
             left = format_count(part.left, "folder")
             where = f"took too long and ended at {part.cut_at}, with {left}"
             found.gaps.append(_limit(work, where))
+    locked = [folder for part in reply.parts for folder in part.locked]
+    if locked:
+        found.gaps.append(_locked(work, locked))
     if reply.failed is not None:
         where = f"was not finished: {reply.failed.reason}, with folders"
         found.gaps.append(_limit(work, where))
@@ -310,6 +313,20 @@ def _limit(work: _Work, where: str) -> Gap:
         f"the search of {work.top}{work.whose} {where} and all below them not searched",
         "name the trees where environments lie in venvs.discover, or leave large ones out by "
         "exclude",
+        work.task.uid,
+    )
+
+
+def _locked(work: _Work, folders: list[str]) -> Gap:
+    count = len(folders)
+    others = f" and {format_count(count - 1, 'other folder')}" if count > 1 else ""
+    return Gap(
+        "search.away",
+        GapKind.SEARCH,
+        folders[0],
+        f"{folders[0]}{others}{work.whose} {verb(count, 'is', 'are')} encrypted, and the key is "
+        "not there: environments in there can't be found",
+        "unlock it, as its user does by logging in; or give your word: venvs.complete: true",
         work.task.uid,
     )
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _SILENT_HOSTS = frozenset({"hosts.missing", "hosts.stale", "hosts.clock"})
 
+# A place whose users may be back, although the site's word closes it.
+_AWAY = frozenset({"homes.away", "search.away"})
+
 # So many places are remembered one by one; one account can name a million.
 _REMEMBERED = 1000
 
@@ -59,7 +62,7 @@ def absences_of(
     found = []
     for gap in gaps:
         host = gap.id in _SILENT_HOSTS
-        if not (host or gap.kind is GapKind.AWAY or gap.id == "homes.away"):
+        if not (host or gap.kind is GapKind.AWAY or gap.id in _AWAY):
             continue
         # A host that never told: never since the trials began.
         since_ns = told.get(gap.host, 0) if host else now_ns

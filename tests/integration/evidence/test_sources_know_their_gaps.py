@@ -184,11 +184,18 @@ def test_a_home_whose_user_has_logged_out_is_encrypted_and_away(
         shutil.rmtree(made)
         policy = cacheadmin.policy(shared.path, f"venvs: {{include: ['{environment}']}}\n")
         age(shared.path, days=40)
+        tree = f"venvs: {{discover: [{{root: '{mounted}'}}]}}\n"
+        searched = cacheadmin.policy(shared.path, tree, name="searched", complete=False)
         with encrypted.locked():
             assert os.listdir(home)
             assert not environment.exists()
             gaps, removed = gaps_and_removed(cacheadmin, policy)
             assert gaps == {"environments.away"}
+            assert removed == set()
+            # What no record names can't be found in there, either.
+            cacheadmin("venv", "remove", policy, environment)
+            gaps, removed = gaps_and_removed(cacheadmin, searched)
+            assert "search.away" in gaps
             assert removed == set()
         assert dangling_links(environment) == {}
         # With its key there, what is not there is gone.
