@@ -33,9 +33,20 @@ def looking_elsewhere(shared: SharedCache) -> str:
 @pytest.fixture
 def hidden(shared: SharedCache) -> Path:
     """An environment that nobody will find, whose archives no pointer names."""
-    environment = shared.environment("hidden", NEWEST, "six==1.16.0", "cowsay==6.0")
+    return moved_out_of_sight(shared, "six==1.16.0", "cowsay==6.0")
+
+
+def moved_out_of_sight(shared: SharedCache, *requirements: str) -> Path:
+    """Return an environment of which no pointer, no record and no other test knows.
+
+    Another test's look may have met the programs that made it, and may still be reading what
+    it links when that goes on trial: so it is made under another name.
+    """
+    hidden = shared.home() / "hidden"
+    shared.environment("made", NEWEST, *requirements).rename(hidden)
+    shared.environments[-1] = hidden
     unpoint(shared)
-    return environment
+    return hidden
 
 
 def unpoint(shared: SharedCache) -> None:

@@ -18,9 +18,9 @@ from tests.scenarios.test_hosts_tell_of_themselves import without_pointers
 from tests.scenarios.test_nobody_seen_goes_on_trial import (
     archives_of,
     looking_elsewhere,
+    moved_out_of_sight,
     prune,
     run_python,
-    unpoint,
 )
 from tests.soak.adversity import compiled_clock
 from tests.support.cacheadmin_cli import Cacheadmin
@@ -36,9 +36,7 @@ HOSTS = "hosts: {expect: [node1, node2], max_age: 1h}\n"
 @pytest.fixture
 def hidden(shared: SharedCache) -> Path:
     """An environment that no source knows, whose archives no pointer names."""
-    environment = shared.environment("hidden", NEWEST, "six==1.16.0")
-    unpoint(shared)
-    return environment
+    return moved_out_of_sight(shared, "six==1.16.0")
 
 
 def comes_back(cacheadmin: Cacheadmin, policy: Path, environment: Path) -> bool:

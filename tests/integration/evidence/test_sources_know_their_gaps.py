@@ -50,6 +50,7 @@ def hidden(shared: SharedCache) -> Path:
 def gaps_and_removed(cacheadmin: Cacheadmin, policy: Path) -> tuple[set[str], set[str]]:
     """Return the gaps of a prune, and the archives that it took for unused by proof."""
     document = cacheadmin("prune", policy, "--format", "json", code=0).json
+    print(document["gaps"])
     rows = [row for row in document["removals"] if row["kind"] == "archive"]
     removed = {row["path"] for row in rows if row["rests_on"] == "proof"}
     return {gap["id"] for gap in document["gaps"]}, removed
