@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,6 +171,11 @@ def test_a_container_without_a_way_to_the_cache(machine: Path, mounting: str) ->
         assert can_not_reach(pid, f"{machine}/srv/cache")
 
 
+def reaching_all(mounting: str) -> Any:
+    """Return mounts by which a container may reach every cache, also that of the test next door."""
+    return pytest.param(mounting, marks=pytest.mark.alone)
+
+
 @pytest.mark.parametrize(
     "mounting",
     [
@@ -180,9 +186,9 @@ def test_a_container_without_a_way_to_the_cache(machine: Path, mounting: str) ->
         "mount --bind .. mnt",
         # As a layer of an overlay, named here or from a folder that nobody knows.
         "mount -t overlay -o lowerdir=$PWD/../srv:$PWD/../layer none mnt",
-        "cd ..; mount -t overlay -o lowerdir=home:layer none root/mnt; cd root",
+        reaching_all("cd ..; mount -t overlay -o lowerdir=home:layer none root/mnt; cd root"),
         # Through the roots of other processes.
-        "mount --rbind /proc proc",
+        reaching_all("mount --rbind /proc proc"),
     ],
 )
 def test_a_container_with_a_way_to_the_cache(machine: Path, mounting: str) -> None:
@@ -190,6 +196,7 @@ def test_a_container_with_a_way_to_the_cache(machine: Path, mounting: str) -> No
         assert not can_not_reach(pid, f"{machine}/srv/cache")
 
 
+@pytest.mark.alone
 def test_a_container_that_sees_our_processes_may_reach_all_they_do(machine: Path) -> None:
     with in_container(machine / "root", "mount -t proc proc proc") as pid:
         assert not can_not_reach(pid, f"{machine}/srv/cache")
@@ -200,6 +207,7 @@ def test_a_chroot_that_is_no_mount_tells_nothing(machine: Path) -> None:
         assert not can_not_reach(pid, f"{machine}/srv/cache")
 
 
+@pytest.mark.alone
 def test_what_fuse_shows_is_not_known(machine: Path) -> None:
     if shutil.which("bindfs") is None:
         pytest.skip("bindfs is not installed")
