@@ -42,10 +42,8 @@ MIGRATIONS = (
         "what other hosts told, whose turn it is, messages that were sent, and what learned "
         "releases say of their prune",
     ),
-    Migration(
-        3,
-        "by which moment a host judged ages at its last run, and on what mount an environment lay",
-    ),
+    Migration(3, "by which moment a host judged ages at its last run"),
+    Migration(4, "on what mount an environment lay"),
 )
 
 

@@ -19,7 +19,7 @@ from enum import StrEnum
 from cacheadmin.values import frozen
 
 #: The number of today's tables; see ``migrations``.
-SCHEMA = 3
+SCHEMA = 4
 
 
 class ColumnKind(StrEnum):
@@ -119,8 +119,8 @@ ENVIRONMENT = StateTable(
         Column("fingerprint"),
         Column("seen_ns", ColumnKind.INTEGER),
         Column("registered", ColumnKind.BOOLEAN),
-        Column("host", optional=True, since=3),
-        Column("mount_point", optional=True, since=3),
+        Column("host", optional=True, since=4),
+        Column("mount_point", optional=True, since=4),
     ),
 )
 
