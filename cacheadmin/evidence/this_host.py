@@ -7,6 +7,7 @@ of the other's, nor be passed over there as its own.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 
@@ -16,6 +17,7 @@ from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.values import frozen
 
 _DIGITS = 8
+_ID = re.compile(rf"[0-9a-f]{{{_DIGITS}}}")
 
 # Clocks are set by so much right after a boot.
 _SLACK_NS = 5 * 60 * NANOSECONDS
@@ -55,7 +57,7 @@ class ThisHost:
     def is_called_like(self, one: Observation) -> bool:
         """Whether an observation is of another host that calls itself as this one does."""
         name, _, rest = one.host.rpartition(".")
-        alike = one.host == self.name or (name == self.name and len(rest) == _DIGITS)
+        alike = one.host == self.name or (name == self.name and _ID.fullmatch(rest) is not None)
         return alike and not self.has_told(one)
 
     def name_among(self, known: Iterable[Observation]) -> str:

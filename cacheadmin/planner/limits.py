@@ -238,8 +238,8 @@ def _clock(case: PlanInput) -> Iterator[Limit]:
             "clock.set",
             Verdict.LIMITED,
             f"by its clock {ahead} have passed that this host is not known to have run: the clock "
-            "was set forward, or the host was off for more than a week. Ages are counted without "
-            "that, until it has run for as long",
+            "was set forward, or for more than a week before its boot the host was off, or no "
+            "prune ran. Ages are counted without that, until it has run for as long",
             "check the clock of this host; if it is right, nothing is to be done",
         )
 

@@ -36,7 +36,8 @@ def test_another_machine_of_that_name_is_none() -> None:
         assert not HERE.has_told(one)
         assert HERE.is_called_like(one)
         assert HERE.name_among([one]) == "web1.aaaaaaaa"
-    assert not HERE.is_called_like(told_by(OTHER, BOOTED, "web2"))
+    for name in ("web2", "web1.internal", "web1.example.org"):
+        assert not HERE.is_called_like(told_by(OTHER, BOOTED, name))
 
 
 def test_a_node_of_the_same_image_is_known_by_its_boot() -> None:
