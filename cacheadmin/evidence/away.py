@@ -11,10 +11,12 @@ import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import chain
 
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.encryption import is_locked
 from cacheadmin.fs.mounts import is_mount_point, mount_of
+from cacheadmin.fs.resolution import resolve
 from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
@@ -60,11 +62,15 @@ def away_because(path: str, seen_ns: int = 0, mount_point: str = "") -> str:
     moment at which it was there: an empty folder that was changed after that
     is no mount point: a user emptied it. ``mount_point``: where its filesystem was mounted then.
     """
-    return next(_reasons(path, seen_ns, mount_point), "")
+    reasons = _reasons(path, seen_ns, mount_point)
+    if os.path.islink(path) and (target := resolve(path)) != path:
+        # A project's `.venv` that leads to a scratch disk.
+        reasons = chain(reasons, _reasons(target, seen_ns, ""))
+    return next(reasons, "")
 
 
 def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
-    if mount_point and _lies_in(path, mount_point) and not is_mount_point(mount_point):
+    if mount_point and not is_mount_point(mount_point):
         yield f"nothing is mounted on {mount_point}, where the filesystem was that it lay on"
     there = _nearest(path)
     if there == "/":

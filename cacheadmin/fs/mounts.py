@@ -141,17 +141,25 @@ def mount_id(fd: int) -> int | None:
     return int(found[1]) if found else None
 
 
-def mount_points() -> frozenset[str]:
-    """Return where anything is mounted now."""
-    return frozenset(mount.mount_point for mount in read_mounts())
+class MountPoints:
+    """Where anything is mounted now; made once for many folders."""
 
+    def __init__(self) -> None:
+        self._devices = {mount.mount_point: mount.device for mount in read_mounts()}
+        self._points = {device: point for point, device in self._devices.items()}
 
-def mount_point_above(path: str, points: frozenset[str]) -> str:
-    """Return the mount point, of these, that a resolved absolute path lies below; "/" for none."""
-    folder = os.path.dirname(path)
-    while folder not in points and folder not in ("", "/"):
-        folder = os.path.dirname(folder)
-    return folder or "/"
+    def of(self, path: str, device: int | None = None) -> str:
+        """Return where the filesystem is mounted that a folder lies on, "/" where that is unknown.
+
+        ``path`` is absolute; where it is a link, the folder's ``device`` tells (as ``stat`` does).
+        """
+        folder = os.path.dirname(path)
+        while folder not in self._devices and folder not in ("", "/"):
+            folder = os.path.dirname(folder)
+        if device is None or self._devices.get(folder) == device:
+            return folder or "/"
+        # btrfs tells another device of its folders than of its mounts.
+        return self._points.get(device, folder or "/")
 
 
 def is_mount_point(path: str) -> bool:

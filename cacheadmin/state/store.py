@@ -19,7 +19,7 @@ from cacheadmin.evidence.facts import (
 )
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.fs.free_space import free_space, is_full
-from cacheadmin.fs.mounts import mount_of, mount_point_above, mount_points
+from cacheadmin.fs.mounts import MountPoints, mount_of
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.fast_reader import read_rows
@@ -178,7 +178,7 @@ class State:
                 if before.get(path) != (environment.archives, environment.entries)
             ]
         registered = {one.path for one in known.values() if one.registered}
-        points = mount_points() if changed else frozenset()
+        points = MountPoints() if changed else None
         rows = [
             (self._key, *_values(one, now_ns, points, registered=one.path in registered))
             for one in changed
@@ -281,7 +281,7 @@ class State:
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""
         environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
-        values = _values(environment, now_ns, mount_points(), registered=True)
+        values = _values(environment, now_ns, None, registered=True)
         self._put(ENVIRONMENT, [(self._key, *values)])
 
     def forget(self, path: str) -> bool:
@@ -464,8 +464,12 @@ def _upsert(connection: Connection, table: StateTable, rows: Sequence[Row]) -> N
 
 
 def _values(
-    environment: Environment, now_ns: int, points: frozenset[str], *, registered: bool
+    environment: Environment, now_ns: int, points: MountPoints | None, *, registered: bool
 ) -> Row:
+    mount_point = None
+    if points is not None:
+        device = None if environment.identity is None else environment.identity[0]
+        mount_point = storable(points.of(environment.path, device).rstrip("/"))
     return (
         storable(environment.path),
         environment.kind.value,
@@ -477,7 +481,7 @@ def _values(
         now_ns,
         registered,
         os.uname().nodename,
-        storable(mount_point_above(environment.path, points).rstrip("/")),
+        mount_point,
     )
 
 

@@ -120,24 +120,32 @@ def test_a_pid_namespace_of_its_own_hides_processes(
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("named", ["included", "remembered"])
+@pytest.mark.parametrize("named", ["included", "remembered", "linked"])
 def test_a_home_that_is_not_mounted_tonight_is_away_and_keeps_what_it_linked(
     shared: SharedCache, cacheadmin: Cacheadmin, named: str
 ) -> None:
     home = shared.home() / "zoe"
     home.mkdir()
-    if named == "remembered":
+    if named != "included":
         # What lies below a mount is seen when nothing is mounted: the folder is not even empty.
         (home / "README.txt").write_text("log in first\n")
     with mounted_tmpfs(home):
         environment = shared.environment("zoe/.venv", OLD, "six==1.16.0")
-        included = f"venvs: {{include: ['{environment}']}}\n" if named == "included" else ""
+        project = shared.home() / "project"
+        project.mkdir()
+        (project / ".venv").symlink_to(environment)
+        included = {
+            "included": f"venvs: {{include: ['{environment}']}}\n",
+            "linked": f"venvs: {{include: ['{project}/.venv']}}\n",
+        }.get(named, "")
         policy = cacheadmin.policy(shared.path, included)
-        if named == "remembered":
+        if named != "included":
             # As long as it was there, uv's record named it; a prune of another release took that.
             assert gaps_and_removed(cacheadmin, policy) == (set(), set())
             for bucket in shared.path.glob("interpreter-v*"):
                 shutil.rmtree(bucket)
+        if named == "linked":
+            cacheadmin("venv", "remove", policy, environment, code=0)
         age(shared.path, days=40)
         shared.environment("new", NEWEST, "cowsay==6.0", link_mode="copy")
         gaps, _ = gaps_and_removed(cacheadmin, policy)
