@@ -339,8 +339,7 @@ def test_an_installation_made_beside_the_roots_is_seen(own: Protected) -> None:
         home=own.shared.home(),
         index=own.shared.index,
     )
-    buckets = plans(own)[2]
-    assert ("sdists-v5", "needed") in buckets
+    assert ("bucket", "sdists-v5", "needed") in plans(own)
 
 
 def protection_check(protected: Protected) -> dict:

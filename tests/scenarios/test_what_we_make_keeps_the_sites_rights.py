@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,9 @@ def test_what_the_guard_gives_back_is_what_was_there_and_serves_both_members(
     sources = shared.path / "sdists-v9"
     before = rights_of(sources, shared.path / "sdists-v7")
     inode = sources.stat().st_ino
-    with guarding(cacheadmin, policy):
+    with ExitStack() as held, guarding(cacheadmin, policy):
+        # Held open, so that no other folder gets its number.
+        held.callback(os.close, os.open(sources, os.O_RDONLY | os.O_DIRECTORY))
         until((shared.path.with_name("cache.cacheadmin") / "quarantine").exists)
         # Another release's prune deletes the bucket; what is there then is the guard's.
         shared.uv(NEWEST, "cache", "prune", user=ana)
