@@ -24,7 +24,7 @@ _SETTLED_NS = 3600 * 1_000_000_000
 def host_time() -> HostTime:
     """Return this host, its boot, and the ns since then."""
     return HostTime(
-        _host(),
+        host_key(),
         boot_id(),
         time.clock_gettime_ns(time.CLOCK_BOOTTIME),
         time.clock_gettime_ns(time.CLOCK_MONOTONIC),
@@ -74,8 +74,11 @@ def _counted(wall_ns: int, anchor: tuple[HostTime, int], now: HostTime) -> tuple
     return now.uptime_ns, moment_ns + between_ns + now.uptime_ns
 
 
-def _host() -> str:
-    """Return the host's name and machine id: each alone may be that of several hosts."""
+def host_key() -> str:
+    """Return what tells this host from others in records: its name and its machine id.
+
+    Each alone may be that of several hosts.
+    """
     return f"{os.uname().nodename} {machine_id()}".strip()
 
 

@@ -146,7 +146,10 @@ class MountPoints:
 
     def __init__(self) -> None:
         self._devices = {mount.mount_point: mount.device for mount in read_mounts()}
-        self._points = {device: point for point, device in self._devices.items()}
+        self._points: dict[int, str] = {}
+        for point, device in self._devices.items():
+            # What was mounted first is there to stay; bind mounts of it come and go.
+            self._points.setdefault(device, point)
 
     def of(self, path: str, device: int | None = None) -> str:
         """Return where the filesystem is mounted that a folder lies on, "/" where that is unknown.

@@ -18,6 +18,7 @@ from cacheadmin.evidence.facts import (
     RememberedEnvironment,
 )
 from cacheadmin.evidence.idleness import HostTime
+from cacheadmin.evidence.steady_time import host_key
 from cacheadmin.fs.free_space import free_space, is_full
 from cacheadmin.fs.mounts import MountPoints, mount_of
 from cacheadmin.fs.resolution import resolve
@@ -122,7 +123,8 @@ class State:
     def known_environments(self) -> tuple[KnownEnvironment, ...]:
         """Return the environments that earlier runs recorded, without what they led to."""
         rows = self._read(ENVIRONMENT, _KNOWN, cache=self._key)
-        return tuple(_known(row) for row in rows)
+        here = host_key()
+        return tuple(_known(row, here) for row in rows)
 
     def remembered_environments(
         self, paths: Collection[str] | None = None
@@ -177,13 +179,15 @@ class State:
                 for path, environment in doubtful.items()
                 if before.get(path) != (environment.archives, environment.entries)
             ]
+        if not changed:
+            return 0
         registered = {one.path for one in known.values() if one.registered}
-        points = MountPoints() if changed else None
+        points, host = MountPoints(), host_key()
         rows = [
-            (self._key, *_values(one, now_ns, points, registered=one.path in registered))
+            (self._key, *_values(one, now_ns, points, host, registered=one.path in registered))
             for one in changed
         ]
-        if rows and not self._put_quickly(ENVIRONMENT, rows):
+        if not self._put_quickly(ENVIRONMENT, rows):
             self._put(ENVIRONMENT, rows)
         return len(changed)
 
@@ -281,7 +285,7 @@ class State:
     def register(self, path: str, kind: EnvironmentKind, uid: int, now_ns: int) -> None:
         """Add an environment by hand."""
         environment = Environment(path, kind, EnvironmentStatus.OK, uid=uid)
-        values = _values(environment, now_ns, None, registered=True)
+        values = _values(environment, now_ns, MountPoints(), host_key(), registered=True)
         self._put(ENVIRONMENT, [(self._key, *values)])
 
     def forget(self, path: str) -> bool:
@@ -464,12 +468,9 @@ def _upsert(connection: Connection, table: StateTable, rows: Sequence[Row]) -> N
 
 
 def _values(
-    environment: Environment, now_ns: int, points: MountPoints | None, *, registered: bool
+    environment: Environment, now_ns: int, points: MountPoints, host: str, *, registered: bool
 ) -> Row:
-    mount_point = None
-    if points is not None:
-        device = None if environment.identity is None else environment.identity[0]
-        mount_point = storable(points.of(environment.path, device).rstrip("/"))
+    device = None if environment.identity is None else environment.identity[0]
     return (
         storable(environment.path),
         environment.kind.value,
@@ -480,14 +481,13 @@ def _values(
         environment.fingerprint,
         now_ns,
         registered,
-        os.uname().nodename,
-        mount_point,
+        host,
+        storable(points.of(environment.path, device).rstrip("/")),
     )
 
 
-def _known(row: Row) -> KnownEnvironment:
+def _known(row: Row, here: str) -> KnownEnvironment:
     path, kind, uid, uv_version, fingerprint, seen_ns, registered, host, mount_point = row
-    here = host == os.uname().nodename
     return KnownEnvironment(
         _path(path),
         EnvironmentKind(kind),
@@ -496,7 +496,7 @@ def _known(row: Row) -> KnownEnvironment:
         fingerprint,
         seen_ns,
         registered,
-        _path(mount_point) if here and mount_point else "",
+        _path(mount_point) if host == here and mount_point else "",
     )
 
 
