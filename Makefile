@@ -10,6 +10,8 @@ WORKERS ?= 2
 # Set it where a wheel of pyxattr is at hand, and no compiler is needed.
 NO_CHECK ?=
 PYTEST := $(BIN)/python -m pytest
+# What fails beside others is asked again alone (tests/support/again_alone.py); a fault of many isn't.
+AGAIN := --reruns 1 --max-suite-reruns 5
 CHECKED := cacheadmin tests docs/operations/debian docs/operations/rpm docs/operations/release
 
 .DEFAULT_GOAL := help
@@ -49,7 +51,7 @@ format: dev ## let ruff rewrite what it can
 	$(BIN)/ruff format $(CHECKED)
 
 test: dev ## every test but the long ones
-	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not long and not nfs' $(ARGS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(AGAIN) -m 'not long and not nfs' $(ARGS)
 
 test-long: dev ## all tests on one machine, the long ones too (many generated cases, others each time)
 	$(PYTEST) --hypothesis-profile by-chance -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not nfs' $(ARGS)

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support import again_alone
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.failures import write_failures
 from tests.support.filesystems import filesystem
 from tests.support.incident import Incident, build_incident
 from tests.support.packages import Index, serve_index
 from tests.support.shared_cache import SharedCache
-from tests.support.taking_turns import turn
 from tests.support.users import User, open_temporary_folder, other_users, python_for_everyone
 
 os.umask(0o022)
@@ -39,6 +39,11 @@ settings.register_profile("by-chance", deadline=None)
 settings.load_profile("cacheadmin")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have tests take turns."""
+    config.pluginmanager.register(again_alone)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs root, and say why."""
     reason = ""
@@ -51,18 +56,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let a test that others would notice run alone."""
-    with turn(alone=item.get_closest_marker("alone") is not None):
-        return (yield)
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Leave what failed in a file, and say where."""
-    reports = terminalreporter.getreports("failed") + terminalreporter.getreports("error")
-    if file := write_failures(reports):
+    """Leave what failed in a file, and say where; name what failed beside others alone."""
+    kinds = ("failed", "error", "rerun")
+    reports = {kind: terminalreporter.getreports(kind) for kind in kinds}
+    if file := write_failures([one for kind in kinds for one in reports[kind]]):
         terminalreporter.write_line(f"what failed is written down in {file}")
+    for report in reports["rerun"]:
+        terminalreporter.write_line(f"failed beside others, asked again alone: {report.nodeid}")
 
 
 @pytest.fixture(autouse=True)

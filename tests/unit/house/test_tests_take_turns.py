@@ -55,3 +55,42 @@ def test_one_that_is_alone_has_no_other_beside_it(tmp_path: Path) -> None:
     alone.communicate("\n")
     assert has_begun(later)
     later.communicate("\n")
+
+
+# Fails while it has others beside it; the lock of the turns says which.
+_BESIDE = """
+import fcntl, pathlib, tempfile
+
+def others_may_run():
+    (file,) = pathlib.Path(tempfile.gettempdir()).glob("cacheadmin-tests-of-*.tests")
+    with file.open() as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+def test_that_others_disturb():
+    assert not others_may_run()
+
+def test_that_is_wrong_alone_too():
+    assert others_may_run() and False
+"""
+
+
+def test_what_fails_beside_others_is_asked_again_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_asked.py").write_text(_BESIDE)
+    command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir", os.fspath(tmp_path)]
+    command += ["-p", "tests.support.again_alone", "-p", "no:cacheprovider"]
+    command += ["--reruns", "1", "--max-suite-reruns", "5", "-rA", "test_asked.py"]
+    asked = subprocess.run(
+        command,
+        check=False,
+        env=os.environ | {"TMPDIR": os.fspath(tmp_path), "PYTHONPATH": os.fspath(REPOSITORY)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert asked.returncode == 1, asked.stdout
+    assert "1 failed, 1 passed, 2 rerun" in asked.stdout
+    assert "PASSED test_asked.py::test_that_others_disturb" in asked.stdout
