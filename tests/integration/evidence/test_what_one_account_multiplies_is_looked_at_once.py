@@ -496,11 +496,12 @@ def test_pointers_that_take_long_cost_their_account_its_time_and_nobody_elses_po
     folder = cache / "wheels-v7" / "pypi" / "demo"
     folder.mkdir(parents=True)
     rows = b"\xc1" * 4 + b"x" * 60
-    for number in range(200):
+    # A quick machine reads a hundred in a millisecond.
+    for number in range(2_000):
         pointer = folder / f"demo-{number}-py3-none-any.http"
         pointer.write_bytes(rows)
         os.chown(pointer, eve.uid, eve.gid)
-    hers = folder / "demo-999-py3-none-any.http"
+    hers = folder / "demo-9999-py3-none-any.http"
     hers.write_bytes(msgpack.packb([ARCHIVE, [], "demo", 0, None]))
     os.chown(hers, ana.uid, ana.gid)
     with (
