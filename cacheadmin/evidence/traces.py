@@ -22,6 +22,7 @@ _SUBUID_BYTES = 1024 * 1024
 def accounts_with_traces(look: Look) -> frozenset[int]:
     """Return the uids that own archives, pointers, records, or temporary folders.
 
+    What is on trial counts: else the home of its owner would not be looked for any more.
     So do those that registered an environment, run a program from the cache, or
     had an environment when it was last seen. A program that runs from an
     environment without an owner knows of no cache: what that links to tells. Files
@@ -29,6 +30,7 @@ def accounts_with_traces(look: Look) -> frozenset[int]:
     """
     inventory = look.inventory
     uids = {archive.uid for archive in inventory.archives.values()}
+    uids |= {one.uid for one in inventory.on_trial.values()}
     uids |= {write.uid for bucket in inventory.buckets for write in bucket.writes}
     uids |= {build.uid for build in inventory.builds}
     uids |= {environment.uid for environment in inventory.environments}

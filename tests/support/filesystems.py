@@ -47,6 +47,30 @@ def memory(folder: Path, size_mib: int) -> Iterator[Path]:
 
 
 @contextmanager
+def mounted_tmpfs(folder: Path) -> Iterator[None]:
+    """Mount a filesystem on a folder, which does not reach other mount namespaces."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
+def moved_away(mounted: Path) -> Iterator[None]:
+    """Have a filesystem mounted elsewhere for a while, as a home that is not there tonight."""
+    other = mounted.with_name("elsewhere")
+    other.mkdir()
+    subprocess.run(["mount", "--move", mounted, other], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["mount", "--move", other, mounted], check=True)
+        other.rmdir()
+
+
+@contextmanager
 def filesystem(
     kind: str,
     folder: Path,

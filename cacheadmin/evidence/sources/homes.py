@@ -2,7 +2,8 @@
 
 Where the policy names no trees, these are searched: who wrote to the cache
 keeps environments somewhere, and most people keep them at home. Where it does
-name trees, a home outside them is a gap. So is an account without a home.
+name trees, a home outside them is a gap. So is an account without a home, and a home that
+shows nothing but the place where it is mounted or decrypted when its user logs in.
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import Gap, GapKind
-from cacheadmin.evidence.kinds import NamedFolder
+from cacheadmin.evidence.kinds import NamedFolder, probably_names, who_names
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import holders_of_traces
 from cacheadmin.evidence.tree_searches import search_trees
-from cacheadmin.readers import Unreadable
+from cacheadmin.readers import Question, Unreadable
 from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
@@ -30,6 +32,34 @@ _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev"
 
 _FIX = "name the trees where their environments lie in venvs.discover, or give your word: "
 _WORD = "venvs.complete: true"
+
+
+# All that stands in a home that eCryptfs encrypts, while it is not mounted.
+# Source: ecryptfs-setup-private(1) of ecryptfs-utils, which makes these.
+_ENCRYPTED = ".Private"
+_BESIDE_ENCRYPTED = {_ENCRYPTED, ".ecryptfs", "README.txt", "Access-Your-Private-Data.desktop"}
+
+
+def why_nothing_shows(home: NamedFolder) -> str:
+    """Return why what is in a home may not be there now, "" where it is; for readers to be asked.
+
+    One that can't be listed is searched, and fails.
+    """
+    try:
+        with os.scandir(home.path) as entries:
+            names = {entry.name for entry in islice(entries, len(_BESIDE_ENCRYPTED) + 1)}
+    except OSError:
+        return ""
+    if not names:
+        return "is empty, as one is that is mounted or decrypted when its user logs in"
+    if _ENCRYPTED in names and names <= _BESIDE_ENCRYPTED:
+        return "is encrypted by eCryptfs, and not mounted"
+    return ""
+
+
+NOTHING_SHOWS: Question[NamedFolder, str] = Question(
+    why_nothing_shows, str, whose=who_names, blame=probably_names, together=64
+)
 
 
 class Homes:
@@ -101,7 +131,13 @@ def _homes(look: Look, gaps: list[Gap]) -> Iterator[tuple[int, str]]:
         elif isinstance(place, Unreadable):
             gaps.append(_unreadable(one.uid, one.path, place))
         else:
-            gaps.append(_home_away(one.uid, account_name(one.uid), one.path))
+            gaps.append(_home_away(one.uid, one.path, "is not there now"))
+    there = [NamedFolder(home, uid) for home, uid in homes]
+    answers = look.readers.ask_all(NOTHING_SHOWS, there)
+    for one, why in zip(there, answers, strict=True):
+        # One that could not be looked at is searched all the same, and that says why.
+        if why and isinstance(why, str) and one.uid is not None:
+            gaps.append(_home_away(one.uid, one.path, why))
     # An outer home first: one search serves those within it.
     for home, uid in sorted(homes):
         yield uid, home
@@ -172,12 +208,12 @@ def _unreadable(uid: int, home: str, failed: Unreadable) -> Gap:
     )
 
 
-def _home_away(uid: int, name: str, home: str) -> Gap:
+def _home_away(uid: int, home: str, why: str) -> Gap:
     return Gap(
         "homes.away",
         GapKind.SEARCH,
         home,
-        f"{name} left traces in the cache, and their home {home} is not there now",
+        f"{account_name(uid)} left traces in the cache, and their home {home} {why}",
         f"mount it, or give your word: {_WORD}",
         uid,
     )

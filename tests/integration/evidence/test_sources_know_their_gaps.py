@@ -22,7 +22,7 @@ from cacheadmin.snapshot.snapshot import Snapshot, look_with
 from tests.support.automounter import automounter
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.encryption import Encrypted
-from tests.support.filesystems import filesystem
+from tests.support.filesystems import filesystem, mounted_tmpfs, moved_away
 from tests.support.long_running import working_uv
 from tests.support.running_uv import binary_for
 from tests.support.shared_cache import SharedCache, age, dangling_links
@@ -210,29 +210,6 @@ def test_a_home_whose_user_has_logged_out_is_encrypted_and_away(
         # With its key there, what is not there is gone.
         shutil.rmtree(environment)
         assert gaps_and_removed(cacheadmin, policy)[0] == set()
-
-
-@contextmanager
-def mounted_tmpfs(folder: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
-    try:
-        subprocess.run(["mount", "--make-private", folder], check=True)
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
-@contextmanager
-def moved_away(mounted: Path) -> Iterator[None]:
-    """Have a filesystem mounted elsewhere for a while, as a home that is not there tonight."""
-    other = mounted.with_name("elsewhere")
-    other.mkdir()
-    subprocess.run(["mount", "--move", mounted, other], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["mount", "--move", other, mounted], check=True)
-        other.rmdir()
 
 
 @pytest.mark.root
