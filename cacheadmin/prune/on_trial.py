@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.facts import EnvironmentKind
 from cacheadmin.inventory.entries import EntryKind, archive_path, bucket_of, lies_in
-from cacheadmin.packages.names import normalized
+from cacheadmin.packages.names import matches, normalized
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Evidence
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Policy
     from cacheadmin.trial.trials import Trials, Watched
 
@@ -144,19 +146,18 @@ def new_trials(
     return found
 
 
-def used_on_trial(
-    inventory: Inventory, evidence: Evidence, removals: Iterable[Decision]
-) -> dict[str, str]:
+def used_on_trial(case: PlanInput, removals: Iterable[Decision]) -> dict[str, str]:
     """Return the entries on trial that this look found to be used, each with who uses it.
 
     A pointer that leads to one counts too: an install through it would fail at
-    the tripwire.
+    the tripwire. So does a policy that keeps by now what an earlier one removed.
     """
-    on_trial = inventory.on_trial
+    on_trial = case.inventory.on_trial
     if not on_trial:
         return {}
     found: dict[str, str] = {}
-    for entry, who in _uses(inventory, evidence, {decision.path for decision in removals}):
+    going = {decision.path for decision in removals}
+    for entry, who in chain(_uses(case.inventory, case.evidence, going), _kept_by_policy(case)):
         if entry in on_trial:
             found.setdefault(entry, who)
     return found
@@ -188,6 +189,22 @@ def _pointed_at(inventory: Inventory) -> Iterator[tuple[str, str]]:
     for cached in inventory.environments:
         if cached.archive is not None:
             yield archive_path(cached.archive), cached.path
+
+
+def _kept_by_policy(case: PlanInput) -> Iterator[tuple[str, str]]:
+    rules = case.policy.prune
+    gap = next(iter(case.gaps), None) if case.gaps_keep else None
+    for one in case.inventory.on_trial.values():
+        pattern = matches(rules.keep, one.package, one.version)
+        never = rules.environments == "never"
+        if bucket_of(one.entry) == ARCHIVES:
+            never = not rules.archives
+        if pattern is not None:
+            yield one.entry, f"prune.keep names {pattern}"
+        elif never:
+            yield one.entry, "the policy removes none of its kind"
+        elif gap is not None:
+            yield one.entry, f"the policy keeps what gaps may hide: {gap.detail}"
 
 
 def _pinned(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:

@@ -97,7 +97,8 @@ def bring_back_used(
     snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
 ) -> list[str]:
     """Put back what this look found to be used; return what could not be, in words."""
-    used = used_on_trial(snapshot.inventory, snapshot.evidence, plan.removals)
+    found = used_on_trial(snapshot.case, plan.removals)
+    used = {entry: who for entry, who in found.items() if entry not in trials.ledger.decoys}
     if not used:
         return []
     springs, stuck = trials.bring_back(
