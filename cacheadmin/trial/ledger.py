@@ -157,6 +157,21 @@ class Ledger:
         """Return what sprang since a moment, by entry: a user who was not seen uses it."""
         return {one.entry: one for one in self.springs if one.is_use and one.at_ns >= moment_ns}
 
+    def used_again(self, uses: Mapping[str, int]) -> Ledger:
+        """Return the ledger with later uses of entries that came back: entry to when (ns)."""
+        if not uses:
+            return self
+        last = {one.entry: number for number, one in enumerate(self.springs) if one.is_use}
+        springs = list(self.springs)
+        for entry, at_ns in uses.items():
+            number = last.get(entry)
+            if number is None:
+                springs.append(Spring(entry, "", at_ns, "sprung"))
+            else:
+                spring = springs[number]
+                springs[number] = replace(spring, at_ns=max(spring.at_ns, at_ns))
+        return replace(self, springs=tuple(springs))
+
 
 def read_ledger(folder: TrialFolder) -> Ledger:
     """Return what is remembered; an empty ledger where nothing can be read.
