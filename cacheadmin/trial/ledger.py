@@ -143,6 +143,9 @@ class Ledger:
     absent_since_ns: int | None = None
     """Since when silence has not counted for their sake (ns since the epoch); None: it counts."""
 
+    blind: bool = False
+    """Whether lookups could go unseen at the last look (``blindness``)."""
+
     def with_trials(self, trials: Iterable[Trial]) -> Ledger:
         """Return the ledger with these trials, in place of older ones of their entries."""
         return replace(self, trials={**self.trials, **{one.entry: one for one in trials}})
@@ -196,6 +199,7 @@ def read_ledger(folder: TrialFolder) -> Ledger:
             looks={str(name): _look(name, row) for name, row in document.get("looks", {}).items()},
             absent={str(place): int(at) for place, at in document.get("absent", {}).items()},
             absent_since_ns=_number(document.get("absent_since_ns")),
+            blind=bool(document.get("blind", False)),
         )
     except DAMAGE:
         return Ledger()
@@ -220,6 +224,7 @@ def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
         "looks": {name: _look_row(one) for name, one in _newest(ledger.looks)},
         "absent": dict(ledger.absent),
         "absent_since_ns": ledger.absent_since_ns,
+        "blind": ledger.blind,
         "decoys": sorted(ledger.decoys),
         "rooted": sorted(ledger.rooted),
         "trials": [_trial_row(one) for _, one in sorted(ledger.trials.items())],

@@ -164,6 +164,10 @@ class Trials:
 
         Raises OSError where nothing can be written at all.
         """
+        if not self.entries():
+            # Else the look before this has told.
+            hidden = bool(blindness(self.folder, self.cache.identity))
+            self.ledger = replace(self.ledger, blind=hidden)
         self._plant_decoys(moment_ns)
         ready: list[Trial] = []
         failed: dict[str, str] = {}
@@ -291,8 +295,10 @@ class Trials:
         blind = ""
         if self.entries():
             blind = blindness(self.folder, self.cache.identity)
-            if blind and not rules.complete:
+            # What hid lookups at the last look did so for some time after it, too.
+            if (blind or before.blind) and not rules.complete:
                 uncounted.update(self.entries())
+        self.ledger = replace(self.ledger, blind=bool(blind))
         moment_ns = now()
         counted = set(self.entries()) - uncounted
         lost_ns = uncounted_ns(before, moment_ns, here)
