@@ -124,7 +124,7 @@ if TYPE_CHECKING:
 # The access time of one that was set back, after a walk or at the end: it is silent since, but a
 # process may have gone through it before.
 _SET_BACK_NS = PAST_NS + NANOSECONDS
-_SILENT = frozenset({PAST_NS, _SET_BACK_NS})
+SILENT_NS = frozenset({PAST_NS, _SET_BACK_NS})
 
 # Names of our own records in the folder; entries never begin with a dot.
 _PREPARED = ".new-"
@@ -239,7 +239,7 @@ class Tripwires:
             return SeenTripwire(entry, TripwireStanding.TAKEN)
         if not self._is_ours(entry, status):
             return SeenTripwire(entry, TripwireStanding.FOREIGN, what=_words(status))
-        sprung = status.st_atime_ns not in _SILENT
+        sprung = status.st_atime_ns not in SILENT_NS
         return SeenTripwire(
             entry,
             TripwireStanding.SPRUNG if sprung else TripwireStanding.SILENT,
@@ -465,7 +465,7 @@ class Tripwires:
             status = os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False)
         except OSError:
             return False
-        return status.st_atime_ns in _SILENT
+        return status.st_atime_ns in SILENT_NS
 
     def condemn(self, entry: str) -> None:
         """Second step: what is left has a name that nothing leads to. Raises OSError."""
