@@ -138,7 +138,7 @@ class Ledger:
     """The last look of each host, by its id; without those of older releases."""
 
     absent: Mapping[str, int] = field(default_factory=dict)
-    """Places whose users can't come now (``absences``), each with since when (ns)."""
+    """Places whose users can't come now (``absences``), by who found so, with since when (ns)."""
 
     absent_since_ns: int | None = None
     """Since when silence has not counted for their sake (ns since the epoch); None: it counts."""

@@ -331,13 +331,15 @@ class Trials:
             uses[entry] = min(last.get(entry, moment_ns) + passed_ns, moment_ns)
         self.ledger = self.ledger.used_again(uses)
 
-    def note_absences(self, absences: Iterable[Absence], now_ns: int, lasts_ns: int) -> str:
+    def note_absences(
+        self, absences: Iterable[Absence], now_ns: int, lasts_ns: int, by: str
+    ) -> str:
         """Remember whose users can't come now; return why no trial ends for their sake, or nothing.
 
-        ``lasts_ns``: how long a trial lasts.
+        ``lasts_ns``: how long a trial lasts. ``by``: who looks, as ``policy ml-team of node1``.
         """
         before = self.ledger
-        self.ledger, why = with_absences(before, absences, now_ns, lasts_ns)
+        self.ledger, why = with_absences(before, absences, now_ns, lasts_ns, by)
         if self.ledger != before:
             self._try_write()
         return why

@@ -172,6 +172,28 @@ def test_no_trial_ends_while_a_disk_with_environments_is_away(
     assert set(prune(cacheadmin, policy)["trial"]["ended"]) == used
 
 
+def test_a_policy_that_knows_nothing_of_a_disk_ends_no_trial_while_another_waits_for_it(
+    cacheadmin: Cacheadmin, shared: SharedCache, disk: AwayDisk, hidden: Path
+) -> None:
+    """Two hosts prune one cache, each with its own policy and state."""
+    mine = searching(cacheadmin, shared, disk)
+    other = cacheadmin.policy(shared.path, looking_elsewhere(shared), "other", complete=False)
+    used = archives_of(hidden)
+    assert set(prune(cacheadmin, mine)["trial"]["planted"]) == used
+    let_days_pass(shared.path, 15, "ran")
+    disk.leaves()
+    prune(cacheadmin, mine)
+    assert prune(cacheadmin, other)["trial"]["ended"] == []
+    let_days_pass(shared.path, 20, "ran")
+    done = cacheadmin("prune", other, code=0)
+    assert f"{disk.place / 'other'} was away when policy test" in done.stderr
+    disk.returns()
+    prune(cacheadmin, mine)
+    assert prune(cacheadmin, other)["trial"]["ended"] == []
+    let_days_pass(shared.path, 16, "ran")
+    assert set(prune(cacheadmin, other)["trial"]["ended"]) == used
+
+
 def test_a_disk_that_stays_away_for_as_long_as_a_trial_holds_none_up(
     cacheadmin: Cacheadmin, shared: SharedCache, disk: AwayDisk, hidden: Path
 ) -> None:
