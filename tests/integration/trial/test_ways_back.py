@@ -59,6 +59,11 @@ def test_on_trial_again_and_back_again_the_path_holds(tmp_path: Path, exchanges:
             assert [one.why for one in site.watch().springs] == ["sprung"]
             assert path.is_file()
             site.watch()
+        site.put_on_trial()
+        # As each run does at its end: what tells of walks goes with the last way back.
+        site.trials.note_roots()
+        names = os.listdir(site.path / "archive-v0" / "cacheadmin.trial")
+        assert not any(name.startswith(".walk-") for name in names)
 
 
 def test_a_walk_through_our_folder_is_no_use_and_no_time_passes_with_it(tmp_path: Path) -> None:
