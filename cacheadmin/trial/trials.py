@@ -32,7 +32,7 @@ from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger
 from cacheadmin.trial.prune_exclusion import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
 from cacheadmin.trial.verdicts import judge, moment_of, paused, prolonged, uncounted_ns
-from cacheadmin.trial.ways_back import look_at_ways_back, mend_ways_back
+from cacheadmin.trial.ways_back import look_at_ways_back
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
@@ -367,7 +367,7 @@ class Trials:
         """
         with suppress(OSError):
             # Of what this run has removed, or put on trial again.
-            mend_ways_back(self.folder)
+            self.tripwires.mend_ways_back()
         entries = self.tripwires.entries()
         if not entries and not self.ledger.springs:
             with prunes_kept_out(self.cache, 0.0) as alone, suppress(OSError):

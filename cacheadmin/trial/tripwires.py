@@ -106,6 +106,7 @@ from cacheadmin.trial.ways_back import (
     discard_ready,
     has_way_back,
     is_used_by_its_way_back,
+    make_decoy_of_ways_back,
     make_way_back,
     mend_ways_back,
     place_way_back,
@@ -183,6 +184,7 @@ class Tripwires:
         self._buckets: dict[str, int] = {}
         self._exchanges: bool | None = None
         self._sees: bool | None = None
+        self._has_decoy_of_ways_back = False
 
     def __enter__(self) -> Tripwires:
         return self
@@ -382,7 +384,7 @@ class Tripwires:
                 return f"{_words(status)} stands in its place"
             known = used or status is None or status.st_atime_ns != PAST_NS or not self.sees
             if known:
-                make_way_back(self.folder, entry)
+                self._make_way_back(entry)
             if status is not None:
                 if self.exchanges:
                     return self._exchange_back(entry, place, known=known)
@@ -398,11 +400,17 @@ class Tripwires:
             self._discard_link(f"{prefix}{place}")
         return ""
 
+    def _make_way_back(self, entry: str) -> None:
+        if not self._has_decoy_of_ways_back:
+            make_decoy_of_ways_back(self.folder)
+            self._has_decoy_of_ways_back = True
+        make_way_back(self.folder, entry)
+
     def _learn_of_use(self, entry: str, link: str, *, known: bool) -> None:
         """Get a way back ready where a process came through a link right before it was moved."""
         status = os.stat(link, dir_fd=self.folder.fd, follow_symlinks=False)
         if not known and status.st_atime_ns != PAST_NS:
-            make_way_back(self.folder, entry)
+            self._make_way_back(entry)
 
     def _exchange_back(self, entry: str, place: str, *, known: bool) -> str:
         bucket_fd, name = self._bucket(entry), _name(entry)
@@ -497,6 +505,11 @@ class Tripwires:
             entry = entry_on_trial(name)
             if leftover or (entry is not None and not has_way_back(self.folder, entry)):
                 self._discard_link(name)
+        self.mend_ways_back()
+
+    def mend_ways_back(self) -> None:
+        """Finish ways back that a kill left half done; remove those to what is gone."""
+        self._has_decoy_of_ways_back = False
         mend_ways_back(self.folder)
 
     # What the moves are made of

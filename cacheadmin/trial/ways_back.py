@@ -50,14 +50,19 @@ class SeenWaysBack:
     """Entries of which that is not known: something walked through our folder."""
 
 
+def make_decoy_of_ways_back(folder: TrialFolder) -> None:
+    """Make the link that tells of walks, where there is none; before the first way back."""
+    with suppress(OSError):
+        if not any(name.startswith(_DECOY) for name in os.listdir(folder.fd)):
+            _make_link(folder, os.pardir, f"{_DECOY}{os.urandom(16).hex()}")
+
+
 def make_way_back(folder: TrialFolder, entry: str) -> None:
     """Get an entry's way back ready. Where there is no room for it, there will be none."""
     text = way_back_text(entry)
     if text is None:
         return
     with suppress(OSError):
-        if not any(name.startswith(_DECOY) for name in os.listdir(folder.fd)):
-            _make_link(folder, os.pardir, f"{_DECOY}{os.urandom(16).hex()}")
         discard_ready(folder, entry)
         _make_link(folder, text, f"{_READY}{trial_name(entry)}")
 
@@ -86,8 +91,8 @@ def has_way_back(folder: TrialFolder, entry: str) -> bool:
 
 def is_used_by_its_way_back(folder: TrialFolder, entry: str) -> bool:
     """Whether an entry has a way back that was looked through since the last look at all."""
-    status = _way_back(folder, entry)
-    return status is not None and status.st_atime_ns != PAST_NS
+    status = _way_back(folder, entry, ask=True)
+    return status is not None and _is_touched(status)
 
 
 def ways_back(folder: TrialFolder) -> list[str]:
@@ -136,18 +141,22 @@ def mend_ways_back(folder: TrialFolder) -> None:
 def _ways_back(folder: TrialFolder) -> Iterator[tuple[str, os.stat_result]]:
     for name in sorted(os.listdir(folder.fd)):
         entry = entry_on_trial(name)
-        status = None if entry is None else _way_back(folder, entry)
+        status = None if entry is None else _way_back(folder, entry, ask=True)
         if entry is not None and status is not None:
             yield entry, status
 
 
-def _way_back(folder: TrialFolder, entry: str) -> os.stat_result | None:
-    """Return the status of an entry's way back; by its size, since to read it would be a use."""
+def _way_back(folder: TrialFolder, entry: str, *, ask: bool = False) -> os.stat_result | None:
+    """Return the status of an entry's way back; by its size, since to read it would be a use.
+
+    ``ask``: also when it was looked through on another host.
+    """
     name, text = trial_name(entry), way_back_text(entry)
     if name is None or text is None:
         return None
     try:
-        ask_server(name, folder.fd)
+        if ask:
+            ask_server(name, folder.fd)
         status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
     except FileNotFoundError:
         return None
