@@ -6,7 +6,9 @@ the kernel has counted since boot. A record holds one counter a host: how long
 that host has seen the archive unused, of time that certainly passed:
 
 - within one boot, the difference of the kernel's own count;
-- after a reboot, the time since that boot: the run before lies further back.
+- after a reboot, the time since that boot: the run before lies further back;
+- under another name in the same boot, as a job in a container has it, the same kernel
+  counts on.
 
 Seen in use by any host, all counters go. The longest counter is a lower bound
 of the time since the last use; hosts are never added up, for they count the
@@ -73,6 +75,10 @@ def observed(record: UseRecord | None, now: HostTime, *, used: bool) -> UseRecor
         return UseRecord()
     counters = dict(record.counters) if record is not None else {}
     before = counters.get(now.host)
+    if before is None:
+        # A job in a container has another name each night; its kernel counts on.
+        same = [host for host, counter in counters.items() if counter.boot == now.boot]
+        before = counters.pop(same[0]) if same else None
     passed = 0
     if before is not None:
         passed = before.idle_ns + now.uptime_ns

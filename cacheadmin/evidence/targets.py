@@ -412,6 +412,11 @@ def _at(way: str) -> Located:
     return _inside(bucket, parts) if parts else _ELSEWHERE
 
 
+def entry_at(way: str) -> str | None:
+    """Return the entry that a path relative to the cache is, or lies in; on trial or not."""
+    return _at(way).entry
+
+
 def _inside(
     bucket: str, parts: list[str], *, by_alias: bool = False, spelling: str = ""
 ) -> Located:

@@ -162,7 +162,8 @@ PROCESS_RUNNING = _keeps(
 )
 ENTRY_NAMED = _keeps(
     "entry.named",
-    "A file outside of the cache names it: a kernel, a unit, a crontab or a path file.",
+    "A file outside of the cache names it: a kernel, a unit, a crontab or a path file; or a table "
+    "of mounts, since a mount shows it by itself.",
     "a file outside the cache names it",
     "{who} would have to name it no more",
 )

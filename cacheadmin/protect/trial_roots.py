@@ -22,6 +22,7 @@ from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.trial.folder import existing_trial_folder
 from cacheadmin.trial.trials import trials_or_none
 from cacheadmin.trial.tripwires import Tripwires
+from cacheadmin.trial.ways_back import ways_back
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.cache_folder import OpenCache
@@ -36,7 +37,9 @@ def on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
             if folder is None:
                 return frozenset()
             with Tripwires(folder) as tripwires:
-                return _ids(tripwires.entries())
+                ids = _ids(tripwires.entries())
+            # Ways back lie there, too.
+            return ids or (frozenset({TRIALS}) if ways_back(folder) else ids)
     except Refused:
         return frozenset()
 

@@ -19,6 +19,7 @@ from cacheadmin.prune.trial_upkeep import watch
 from cacheadmin.text.numbers import format_count
 from cacheadmin.trial.summary import trial_warnings
 from cacheadmin.trial.trials import trials_or_none
+from cacheadmin.trial.ways_back import ways_back
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.cache_folder import OpenCache
@@ -42,7 +43,9 @@ class TrialWatch:
         self.next_at = time.monotonic() + _EVERY_SECONDS
         try:
             with trials_or_none(cache) as trials:
-                if trials is None or not trials.tripwires.entries():
+                if trials is None:
+                    return False
+                if not (trials.tripwires.entries() or ways_back(trials.folder)):
                     return False
             # Only now: a guard of a cache without trials stays small.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
+from cacheadmin.evidence.observations import host_name
 from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
@@ -123,7 +124,8 @@ def end_trials(
     gaps = snapshot.case.gaps
     absent = absences_of(gaps, snapshot.evidence.hosts, snapshot.now_ns)
     moment_ns = min(snapshot.now_ns, trials.moment(now_ns()))
-    away = trials.note_absences(absent, moment_ns, rules.lasts_ns)
+    by = f"policy {policy.name} of {host_name()}"
+    away = trials.note_absences(absent, moment_ns, rules.lasts_ns, by)
     begun = frozenset(result.planted)
     silent = [
         one.entry

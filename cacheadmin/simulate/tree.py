@@ -151,7 +151,9 @@ class Tree:
         if link.startswith(self._prefix):
             entry = link.removeprefix(self._prefix)
             name, text = trial_name(entry), tripwire_text(entry)
-            if name and text and os.path.isdir(f"{self._prefix}{ARCHIVES}/{TRIAL_FOLDER}/{name}"):
+            place = f"{self._prefix}{ARCHIVES}/{TRIAL_FOLDER}/{name}"
+            # A way back lies there where the entry is not on trial any more.
+            if name and text and os.path.isdir(place) and not os.path.islink(place):
                 return text
         return os.readlink(link)
 

@@ -5,6 +5,9 @@ weeks. No user there can spring a tripwire, so no trial ends meanwhile, and that
 time does not count. A host counts until it tells, or is forgotten. A
 home or an environment that was away for as long as a trial lasts is taken for
 gone: else one old record would keep all trials from ending.
+
+Several policies, and hosts with a state of their own, may prune one cache, and not each
+knows of each place. What one of them waits for, none of them ends.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ _AWAY = frozenset({"homes.away", "search.away"})
 
 # So many places are remembered one by one; one account can name a million.
 _REMEMBERED = 1000
+_REMEMBERED_OF_OTHERS = 10_000
+
+# Between who looked, and the place.
+_OF = "\t"
 
 
 @frozen
@@ -72,24 +79,59 @@ def absences_of(
 
 
 def with_absences(
-    ledger: Ledger, absences: Iterable[Absence], now_ns: int, trial_ns: int
+    ledger: Ledger, absences: Iterable[Absence], now_ns: int, trial_ns: int, by: str = ""
 ) -> tuple[Ledger, str]:
     """Return what is remembered after a look, and why silence does not count now (or nothing).
 
-    When the last of them is back, the time that they were away is added to all trials.
+    ``by`` is who looks. What another one found absent stays so until that one finds it back, or
+    has not looked for as long as a trial lasts: a policy that knows nothing of a place does not
+    find it there. When the last of them is back, the time that they were away is added to all
+    trials.
     """
     there = sorted(absences, key=lambda one: (not one.returns, one.place))[:_REMEMBERED]
-    absent = {
-        one.place: min(ledger.absent.get(one.place, now_ns), one.since_ns, now_ns) for one in there
+    known = ledger.absent
+    mine = {
+        one: min(known.get(f"{by}{_OF}{one.place}", now_ns), one.since_ns, now_ns) for one in there
     }
-    awaited = [one for one in there if one.returns or now_ns - absent[one.place] < trial_ns]
+    others = _of_others(ledger, by, now_ns - trial_ns)
+    awaited = [
+        (one.words, at_ns)
+        for one, at_ns in mine.items()
+        if one.returns or now_ns - at_ns < trial_ns
+    ]
+    awaited += [
+        (words, at_ns)
+        for returns, words, at_ns in map(_described, others.items())
+        if returns or (words and now_ns - at_ns < trial_ns)
+    ]
     since_ns = ledger.absent_since_ns
     trials = ledger.trials
     if awaited:
-        first_ns = min(absent[one.place] for one in awaited)
+        first_ns = min(at_ns for _, at_ns in awaited)
         since_ns = first_ns if since_ns is None else min(since_ns, first_ns)
     elif since_ns is not None:
         back = paused(ledger, ledger.trials, since_ns, now_ns - since_ns, now_ns)
         trials, since_ns = ledger.with_trials(back).trials, None
+    absent = {**others, **{f"{by}{_OF}{one.place}": at_ns for one, at_ns in mine.items()}}
+    if mine:
+        # When this one looked last.
+        absent[f"{by}{_OF}"] = now_ns
     after = replace(ledger, trials=trials, absent=absent, absent_since_ns=since_ns)
-    return after, awaited[0].words if awaited else ""
+    return after, awaited[0][0] if awaited else ""
+
+
+def _of_others(ledger: Ledger, by: str, oldest_ns: int) -> dict[str, int]:
+    """Return what others remember, of those who looked since ``oldest_ns``."""
+    looked = {key.partition(_OF)[0] for key, at in ledger.absent.items() if key.endswith(_OF)}
+    recent = {one for one in looked if ledger.absent[f"{one}{_OF}"] > oldest_ns} - {by}
+    found = [one for one in ledger.absent.items() if one[0].partition(_OF)[0] in recent]
+    return dict(found[:_REMEMBERED_OF_OTHERS])
+
+
+def _described(remembered: tuple[str, int]) -> tuple[bool, str, int]:
+    """Return whether a place is waited for without end, words for it, and since when (ns)."""
+    key, at_ns = remembered
+    by, _, place = key.partition(_OF)
+    gap, _, subject = place.partition(" ")
+    words = f"{subject} was away when {by} looked last" if place else ""
+    return gap in _SILENT_HOSTS, words, at_ns

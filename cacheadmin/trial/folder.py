@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import Refused
 from cacheadmin.fs.mounts import mount_id
 from cacheadmin.fs.small_files import failure, kind_words, open_directory
+from cacheadmin.text.timestamps import NANOSECONDS
 from cacheadmin.uv.layout import ARCHIVES, TRIAL_FOLDER
 from cacheadmin.values import frozen
 
@@ -34,6 +35,10 @@ LEDGER = ".ledger.json"
 NEW_LEDGER = ".ledger.json.new"
 RECORDS = frozenset({MARKER, LEDGER, NEW_LEDGER})
 PLACE = f"{ARCHIVES}/{TRIAL_FOLDER}"
+
+# The access time of a link that no process looked through: a whole second, which
+# every filesystem can keep, and older than any link, so that relatime moves it.
+PAST_NS = 1_000_000_000 * NANOSECONDS
 
 _MODE = 0o711
 _OTHERS_WRITE = 0o022

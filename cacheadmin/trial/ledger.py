@@ -138,10 +138,13 @@ class Ledger:
     """The last look of each host, by its id; without those of older releases."""
 
     absent: Mapping[str, int] = field(default_factory=dict)
-    """Places whose users can't come now (``absences``), each with since when (ns)."""
+    """Places whose users can't come now (``absences``), by who found so, with since when (ns)."""
 
     absent_since_ns: int | None = None
     """Since when silence has not counted for their sake (ns since the epoch); None: it counts."""
+
+    blind: bool = False
+    """Whether lookups could go unseen at the last look (``blindness``)."""
 
     def with_trials(self, trials: Iterable[Trial]) -> Ledger:
         """Return the ledger with these trials, in place of older ones of their entries."""
@@ -156,6 +159,21 @@ class Ledger:
     def uses_since(self, moment_ns: int) -> dict[str, Spring]:
         """Return what sprang since a moment, by entry: a user who was not seen uses it."""
         return {one.entry: one for one in self.springs if one.is_use and one.at_ns >= moment_ns}
+
+    def used_again(self, uses: Mapping[str, int]) -> Ledger:
+        """Return the ledger with later uses of entries that came back: entry to when (ns)."""
+        if not uses:
+            return self
+        last = {one.entry: number for number, one in enumerate(self.springs) if one.is_use}
+        springs = list(self.springs)
+        for entry, at_ns in uses.items():
+            number = last.get(entry)
+            if number is None:
+                springs.append(Spring(entry, "", at_ns, "sprung"))
+            else:
+                spring = springs[number]
+                springs[number] = replace(spring, at_ns=max(spring.at_ns, at_ns))
+        return replace(self, springs=tuple(springs))
 
 
 def read_ledger(folder: TrialFolder) -> Ledger:
@@ -181,6 +199,7 @@ def read_ledger(folder: TrialFolder) -> Ledger:
             looks={str(name): _look(name, row) for name, row in document.get("looks", {}).items()},
             absent={str(place): int(at) for place, at in document.get("absent", {}).items()},
             absent_since_ns=_number(document.get("absent_since_ns")),
+            blind=bool(document.get("blind", False)),
         )
     except DAMAGE:
         return Ledger()
@@ -205,6 +224,7 @@ def write_ledger(folder: TrialFolder, ledger: Ledger) -> None:
         "looks": {name: _look_row(one) for name, one in _newest(ledger.looks)},
         "absent": dict(ledger.absent),
         "absent_since_ns": ledger.absent_since_ns,
+        "blind": ledger.blind,
         "decoys": sorted(ledger.decoys),
         "rooted": sorted(ledger.rooted),
         "trials": [_trial_row(one) for _, one in sorted(ledger.trials.items())],

@@ -32,6 +32,7 @@ from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger
 from cacheadmin.trial.prune_exclusion import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
 from cacheadmin.trial.verdicts import judge, moment_of, paused, prolonged, uncounted_ns
+from cacheadmin.trial.ways_back import look_at_ways_back
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
@@ -163,6 +164,10 @@ class Trials:
 
         Raises OSError where nothing can be written at all.
         """
+        if not self.entries():
+            # Else the look before this has told.
+            hidden = bool(blindness(self.folder, self.cache.identity))
+            self.ledger = replace(self.ledger, blind=hidden)
         self._plant_decoys(moment_ns)
         ready: list[Trial] = []
         failed: dict[str, str] = {}
@@ -208,17 +213,18 @@ class Trials:
     # Back
 
     def put_back(
-        self, entries: Iterable[str], *, drop_decoys: bool = True
+        self, entries: Iterable[str], *, drop_decoys: bool = True, used: bool = False
     ) -> list[tuple[str, str]]:
         """Put entries back in their places, as if nothing had been; return (entry, why not).
 
         What is not in our folder needs nothing. With ``drop_decoys``, which only who holds the
-        cache's lock asks for, decoys go with the last entry; else with the next look.
+        cache's lock asks for, decoys go with the last entry; else with the next look. Of what is
+        ``used`` a process may know the place on trial, which goes on leading to it.
         """
         stuck, back = [], []
         for entry in entries:
             self._require_turn()
-            problem = self.tripwires.put_back(entry)
+            problem = self.tripwires.put_back(entry, used=used)
             if problem:
                 stuck.append((entry, problem))
             else:
@@ -252,7 +258,7 @@ class Trials:
             at_ns = min(at_ns, moment_ns) if why == "sprung" else moment_ns
             springs.append(Spring(entry, trial.run_id if trial else "", at_ns, why, names))
         there = set(on_trial)
-        stuck = self.put_back(list(words), drop_decoys=False)
+        stuck = self.put_back(list(words), drop_decoys=False, used=True)
         kept = {entry for entry, _ in stuck}
         back = tuple(
             spring
@@ -284,12 +290,15 @@ class Trials:
         springs, stuck = self.bring_back(judgement.used, now(), who)
         for entry in judgement.doubtful:
             self.tripwires.set_back(entry)
+        self._note_ways_back(before, now())
         uncounted = set(judgement.doubtful)
         blind = ""
         if self.entries():
             blind = blindness(self.folder, self.cache.identity)
-            if blind and not rules.complete:
+            # What hid lookups at the last look did so for some time after it, too.
+            if (blind or before.blind) and not rules.complete:
                 uncounted.update(self.entries())
+        self.ledger = replace(self.ledger, blind=bool(blind))
         moment_ns = now()
         counted = set(self.entries()) - uncounted
         lost_ns = uncounted_ns(before, moment_ns, here)
@@ -311,13 +320,26 @@ class Trials:
             blind,
         )
 
-    def note_absences(self, absences: Iterable[Absence], now_ns: int, lasts_ns: int) -> str:
+    def _note_ways_back(self, before: Ledger, moment_ns: int) -> None:
+        """Remember what was used by its place on trial since the last look."""
+        seen = look_at_ways_back(self.folder)
+        uses = {entry: min(at_ns, moment_ns) for entry, at_ns in seen.used.items()}
+        last = {one.entry: one.at_ns for one in before.springs if one.is_use}
+        # Whether there was a use is not known: until now no time has passed.
+        passed_ns = max(0, moment_ns - (before.looked_ns or 0))
+        for entry in seen.doubtful:
+            uses[entry] = min(last.get(entry, moment_ns) + passed_ns, moment_ns)
+        self.ledger = self.ledger.used_again(uses)
+
+    def note_absences(
+        self, absences: Iterable[Absence], now_ns: int, lasts_ns: int, by: str
+    ) -> str:
         """Remember whose users can't come now; return why no trial ends for their sake, or nothing.
 
-        ``lasts_ns``: how long a trial lasts.
+        ``lasts_ns``: how long a trial lasts. ``by``: who looks, as ``policy ml-team of node1``.
         """
         before = self.ledger
-        self.ledger, why = with_absences(before, absences, now_ns, lasts_ns)
+        self.ledger, why = with_absences(before, absences, now_ns, lasts_ns, by)
         if self.ledger != before:
             self._try_write()
         return why
@@ -343,6 +365,9 @@ class Trials:
 
         Where nothing is on trial, and nothing to be remembered, our folder goes.
         """
+        with suppress(OSError):
+            # Of what this run has removed, or put on trial again.
+            self.tripwires.mend_ways_back()
         entries = self.tripwires.entries()
         if not entries and not self.ledger.springs:
             with prunes_kept_out(self.cache, 0.0) as alone, suppress(OSError):

@@ -20,6 +20,8 @@ O                     P                   means
 ====================  ==================  =========================================
 the entry             nothing             not on trial
 the entry             a link of ours      prepared, or put back a moment ago
+the entry             a way back          not on trial; it was, and may be known by that
+                                          path (``ways_back``)
 a link of ours        the entry           on trial; silent, or sprung
 nothing               the entry           the tripwire was taken, or a kill between
                                           two steps: the entry is put back
@@ -45,8 +47,9 @@ Why no user is harmed, step by step:
   to P. A lookup that got through before our ``lstat`` is seen by it, one that comes
   later by the next.
 - *Springs.* The entry is put back by exchange: again no moment without O, and
-  what is inside stays inside. Then the link, now at P, is unlinked; a kill
-  before that leaves the entry at O and a link at P, which means nothing.
+  what is inside stays inside. Then the link, now at P, is replaced by a way back,
+  for who has resolved the path meanwhile, or is unlinked; a kill before that leaves the
+  entry at O and a link at P, which means nothing, and the way back ready.
 - *Setting back* (after a walk through the whole folder, which proves nothing)
   could hide a lookup between our ``lstat`` and the setting. So the time from
   the last look to *after* the setting counts as not watched at all, and
@@ -98,6 +101,16 @@ from cacheadmin.fs.server_questions import ask_server
 from cacheadmin.fs.small_files import kind_words, open_directory, open_directory_beneath
 from cacheadmin.inventory.entries import bucket_of
 from cacheadmin.text.timestamps import NANOSECONDS
+from cacheadmin.trial.folder import PAST_NS
+from cacheadmin.trial.ways_back import (
+    discard_ready,
+    has_way_back,
+    is_used_by_its_way_back,
+    make_decoy_of_ways_back,
+    make_way_back,
+    mend_ways_back,
+    place_way_back,
+)
 from cacheadmin.uv.layout import (
     entry_on_trial,
     parse_bucket_name,
@@ -109,9 +122,10 @@ from cacheadmin.values import frozen
 if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
 
-# The access time of a tripwire that no process looked through: a whole second, which
-# every filesystem can keep, and older than any link, so that relatime moves it.
-PAST_NS = 1_000_000_000 * NANOSECONDS
+# The access time of one that was set back, after a walk or at the end: it is silent since, but a
+# process may have gone through it before.
+_SET_BACK_NS = PAST_NS + NANOSECONDS
+SILENT_NS = frozenset({PAST_NS, _SET_BACK_NS})
 
 # Names of our own records in the folder; entries never begin with a dot.
 _PREPARED = ".new-"
@@ -169,6 +183,8 @@ class Tripwires:
         self.folder = folder
         self._buckets: dict[str, int] = {}
         self._exchanges: bool | None = None
+        self._sees: bool | None = None
+        self._has_decoy_of_ways_back = False
 
     def __enter__(self) -> Tripwires:
         return self
@@ -188,6 +204,16 @@ class Tripwires:
         if self._exchanges is None:
             self._exchanges = self._try_exchange()
         return self._exchanges
+
+    @property
+    def sees(self) -> bool:
+        """Whether a lookup moves a link's access time on this filesystem; tried once."""
+        if self._sees is None:
+            try:
+                self._sees = access_is_seen(self.folder)
+            except OSError:
+                return False
+        return self._sees
 
     # Looking: nothing here moves an access time
 
@@ -215,7 +241,7 @@ class Tripwires:
             return SeenTripwire(entry, TripwireStanding.TAKEN)
         if not self._is_ours(entry, status):
             return SeenTripwire(entry, TripwireStanding.FOREIGN, what=_words(status))
-        sprung = status.st_atime_ns != PAST_NS
+        sprung = status.st_atime_ns not in SILENT_NS
         return SeenTripwire(
             entry,
             TripwireStanding.SPRUNG if sprung else TripwireStanding.SILENT,
@@ -245,8 +271,10 @@ class Tripwires:
         """Make the link that will stand in an entry's place; return its inode.
 
         ``moment_ns`` becomes its modification time. Before uv's lock is taken:
-        this is what costs. Raises OSError.
+        this is what costs. Raises OSError, also for what is used by its way back.
         """
+        if is_used_by_its_way_back(self.folder, entry):
+            raise OSError(errno.EBUSY, "it is used by the path that it had on trial", entry)
         return self._make_link(entry, self._prepared_name(entry), moment_ns)
 
     def _make_link(self, entry: str, name: str, moment_ns: int) -> int:
@@ -270,6 +298,8 @@ class Tripwires:
         if not _is_folder(bucket_fd, name):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), entry)
         if not self.exchanges:
+            if has_way_back(self.folder, entry):
+                self._discard_link(place)
             move_to_free_name(name, bucket_fd, place, self.folder.fd)
             try:
                 move_to_free_name(self._prepared_name(entry), self.folder.fd, name, bucket_fd)
@@ -279,6 +309,8 @@ class Tripwires:
                     move_to_free_name(place, self.folder.fd, name, bucket_fd)
                 raise
             return
+        if (prepared := self._prepared_name(entry)) != place:
+            os.rename(prepared, place, src_dir_fd=self.folder.fd, dst_dir_fd=self.folder.fd)
         exchange(name, bucket_fd, place, self.folder.fd)
         if not _is_folder(self.folder.fd, place):
             # Another process put something in its place as we looked.
@@ -297,7 +329,7 @@ class Tripwires:
             status = os.fstat(fd)
             if not self._is_ours(entry, status):
                 return False
-            os.utime(f"/proc/self/fd/{fd}", ns=(PAST_NS, status.st_mtime_ns))
+            os.utime(f"/proc/self/fd/{fd}", ns=(_SET_BACK_NS, status.st_mtime_ns))
         finally:
             os.close(fd)
         return True
@@ -335,11 +367,12 @@ class Tripwires:
 
     # Putting back
 
-    def put_back(self, entry: str) -> str:
+    def put_back(self, entry: str, *, used: bool = False) -> str:
         """Put an entry back in its place; return what keeps it from it, or "".
 
         Whatever a kill or a user left is mended on the way. Something foreign in
-        its place is never replaced.
+        its place is never replaced. Where a process may have learned its place on trial,
+        as of what is ``used``, a way back is left there (``ways_back``).
         """
         place = trial_name(entry)
         if place is None or not _is_folder(self.folder.fd, place):
@@ -347,29 +380,49 @@ class Tripwires:
             return ""
         try:
             status = self._at_origin(entry)
+            if status is not None and not self._is_ours(entry, status):
+                return f"{_words(status)} stands in its place"
+            known = used or status is None or status.st_atime_ns != PAST_NS or not self.sees
+            if known:
+                self._make_way_back(entry)
             if status is not None:
-                if not self._is_ours(entry, status):
-                    return f"{_words(status)} stands in its place"
                 if self.exchanges:
-                    return self._exchange_back(entry, place)
+                    return self._exchange_back(entry, place, known=known)
                 self._move_link_away(entry, f"{_OLD}{place}")
+                self._learn_of_use(entry, f"{_OLD}{place}", known=known)
             move_to_free_name(place, self.folder.fd, _name(entry), self._bucket(entry, make=True))
         except FileExistsError:
             return "something else stands in its place"
         except OSError as error:
             return error.strerror or type(error).__name__
+        place_way_back(self.folder, entry)
         for prefix in (_OLD, _ENDING, _PREPARED):
             self._discard_link(f"{prefix}{place}")
         return ""
 
-    def _exchange_back(self, entry: str, place: str) -> str:
+    def _make_way_back(self, entry: str) -> None:
+        if not self._has_decoy_of_ways_back:
+            make_decoy_of_ways_back(self.folder)
+            self._has_decoy_of_ways_back = True
+        make_way_back(self.folder, entry)
+
+    def _learn_of_use(self, entry: str, link: str, *, known: bool) -> None:
+        """Get a way back ready where a process came through a link right before it was moved."""
+        status = os.stat(link, dir_fd=self.folder.fd, follow_symlinks=False)
+        if not known and status.st_atime_ns != PAST_NS:
+            self._make_way_back(entry)
+
+    def _exchange_back(self, entry: str, place: str, *, known: bool) -> str:
         bucket_fd, name = self._bucket(entry), _name(entry)
         exchange(name, bucket_fd, place, self.folder.fd)
         status = os.stat(place, dir_fd=self.folder.fd, follow_symlinks=False)
         if not self._is_ours(entry, status):
             exchange(name, bucket_fd, place, self.folder.fd)
+            discard_ready(self.folder, entry)
             return f"{_words(status)} stands in its place"
-        os.unlink(place, dir_fd=self.folder.fd)
+        self._learn_of_use(entry, place, known=known)
+        if not place_way_back(self.folder, entry):
+            os.unlink(place, dir_fd=self.folder.fd)
         return ""
 
     def _clear_remains(self, entry: str) -> None:
@@ -378,7 +431,8 @@ class Tripwires:
         if place is None:
             return
         for prefix in ("", _OLD, _ENDING, _PREPARED):
-            self._discard_link(f"{prefix}{place}")
+            if prefix or not has_way_back(self.folder, entry):
+                self._discard_link(f"{prefix}{place}")
         status = self._at_origin(entry)
         if status is None or not stat.S_ISLNK(status.st_mode):
             return
@@ -419,7 +473,7 @@ class Tripwires:
             status = os.stat(name, dir_fd=self.folder.fd, follow_symlinks=False)
         except OSError:
             return False
-        return status.st_atime_ns == PAST_NS
+        return status.st_atime_ns in SILENT_NS
 
     def condemn(self, entry: str) -> None:
         """Second step: what is left has a name that nothing leads to. Raises OSError."""
@@ -448,8 +502,15 @@ class Tripwires:
                 # Putting that entry back ends it.
                 continue
             leftover = ended or name.startswith((_PREPARED, _TRIED, _OLD))
-            if leftover or entry_on_trial(name) is not None:
+            entry = entry_on_trial(name)
+            if leftover or (entry is not None and not has_way_back(self.folder, entry)):
                 self._discard_link(name)
+        self.mend_ways_back()
+
+    def mend_ways_back(self) -> None:
+        """Finish ways back that a kill left half done; remove those to what is gone."""
+        self._has_decoy_of_ways_back = False
+        mend_ways_back(self.folder)
 
     # What the moves are made of
 
@@ -535,7 +596,9 @@ class Tripwires:
 
     def _prepared_name(self, entry: str) -> str:
         place = self._place(entry)
-        return place if self.exchanges else f"{_PREPARED}{place}"
+        # A way back leads on until the entry is there itself.
+        direct = self.exchanges and not has_way_back(self.folder, entry)
+        return place if direct else f"{_PREPARED}{place}"
 
     def _place(self, entry: str) -> str:
         name = trial_name(entry)

@@ -11,8 +11,9 @@
   it takes; people are told.
 - Silence counts only where, and for as long as, the kernel could have told: not
   on a filesystem that keeps no access times, nor while a process sees the cache
-  through a mount that keeps none. That time does not count either; where the
-  site vouches that every user is known (``venvs.complete``), it does.
+  through a mount that keeps none. That time does not count either, from the look before
+  it was found so to the look after; where the site vouches that every user is known
+  (``venvs.complete``), it does.
 - A machine that is switched off or asleep has no users. Of the time between two
   looks counts what it ran. How long it ran before its last boot is not known: a
   day of it counts, so that machines which are switched off every night end
@@ -36,7 +37,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.idleness import HostTime
-    from cacheadmin.trial.ledger import Ledger, Trial
+    from cacheadmin.trial.ledger import HostLook, Ledger, Trial
 
 # So much of the time between a look and the boot after it counts.
 _UNKNOWN_RUN_NS = 86_400 * NANOSECONDS
@@ -137,8 +138,9 @@ def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
 
     No more counts than this host ran since its own last look, though others have looked
     since: hosts' clocks may differ by years. A host that never looked counts nothing yet.
+    A job in a container has another name each night; its kernel tells that it is this machine.
     """
-    looked_ns, own = ledger.looked_ns, ledger.looks.get(here.host)
+    looked_ns, own = ledger.looked_ns, _own_look(ledger, here)
     if looked_ns is None:
         looked_ns = min((one.since_ns for one in ledger.trials.values()), default=now_ns)
     if own is None:
@@ -149,6 +151,15 @@ def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
         ran_ns = here.running_ns + _UNKNOWN_RUN_NS
     lost_ns = now_ns - looked_ns - ran_ns
     return lost_ns if lost_ns > _DRIFT_NS else 0
+
+
+def _own_look(ledger: Ledger, here: HostTime) -> HostLook | None:
+    """Return this machine's last look: by its name, or else by this boot of it."""
+    own = ledger.looks.get(here.host)
+    if own is not None and own.host.boot == here.boot:
+        return own
+    same = [one for one in ledger.looks.values() if one.host.boot == here.boot]
+    return max(same, key=lambda one: one.host.running_ns, default=own)
 
 
 def paused(

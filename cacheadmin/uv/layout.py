@@ -142,6 +142,17 @@ def tripwire_text(entry: str) -> str | None:
     return f"../{ARCHIVES}/{TRIAL_FOLDER}/{name}"
 
 
+def way_back_text(entry: str) -> str | None:
+    """Return what the link says that leads from an entry's place on trial to its own place.
+
+    None: it can't be on trial. Relative, as what ``tripwire_text`` returns.
+    """
+    if trial_name(entry) is None:
+        return None
+    bucket, _, name = entry.partition("/")
+    return f"../{name}" if bucket == ARCHIVES else f"../../{entry}"
+
+
 def is_digest(name: str) -> bool:
     """Whether a name could be a digest of uv's, as of an interpreter or a tool's requirements."""
     return len(name) == 16 and all(character in "0123456789abcdef" for character in name)

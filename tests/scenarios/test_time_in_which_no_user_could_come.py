@@ -7,8 +7,10 @@ prune comes first.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +75,30 @@ def test_what_no_user_touched_while_the_machine_ran_is_gone(
     assert prune(cacheadmin, policy)["trial"]["ended"] == []
     let_days_pass(shared.path, 9, "ran")
     assert set(prune(cacheadmin, policy)["trial"]["ended"]) == used
+
+
+@pytest.mark.root
+def test_a_job_in_a_container_has_another_name_each_night_and_ends_trials_all_the_same(
+    cacheadmin: Cacheadmin, shared: SharedCache, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, looking_elsewhere(shared), complete=False)
+    used = archives_of(hidden)
+
+    def job(name: str) -> dict:
+        command = cacheadmin.command("prune", policy, "--format", "json")
+        renamed = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name, *command]
+        done = subprocess.run(
+            renamed, env=cacheadmin.environment(), stdout=subprocess.PIPE, check=True
+        )
+        return json.loads(done.stdout)["trial"]
+
+    assert set(job("cacheadmin-1-abcde")["planted"]) == used
+    let_days_pass(shared.path, 20, "ran")
+    assert job("cacheadmin-2-fghij")["ended"] == []
+    let_days_pass(shared.path, 20, "slept")
+    assert job("cacheadmin-3-klmno")["ended"] == []
+    let_days_pass(shared.path, 11, "ran")
+    assert set(job("cacheadmin-4-pqrst")["ended"]) == used
 
 
 def test_a_clock_that_is_wrong_ends_no_trial_whatever_is_lost(
@@ -144,6 +170,28 @@ def test_no_trial_ends_while_a_disk_with_environments_is_away(
     assert prune(cacheadmin, policy)["trial"]["ended"] == []
     let_days_pass(shared.path, 2, "ran")
     assert set(prune(cacheadmin, policy)["trial"]["ended"]) == used
+
+
+def test_a_policy_that_knows_nothing_of_a_disk_ends_no_trial_while_another_waits_for_it(
+    cacheadmin: Cacheadmin, shared: SharedCache, disk: AwayDisk, hidden: Path
+) -> None:
+    """Two hosts prune one cache, each with its own policy and state."""
+    mine = searching(cacheadmin, shared, disk)
+    other = cacheadmin.policy(shared.path, looking_elsewhere(shared), "other", complete=False)
+    used = archives_of(hidden)
+    assert set(prune(cacheadmin, mine)["trial"]["planted"]) == used
+    let_days_pass(shared.path, 15, "ran")
+    disk.leaves()
+    prune(cacheadmin, mine)
+    assert prune(cacheadmin, other)["trial"]["ended"] == []
+    let_days_pass(shared.path, 20, "ran")
+    done = cacheadmin("prune", other, code=0)
+    assert f"{disk.place / 'other'} was away when policy test" in done.stderr
+    disk.returns()
+    prune(cacheadmin, mine)
+    assert prune(cacheadmin, other)["trial"]["ended"] == []
+    let_days_pass(shared.path, 16, "ran")
+    assert set(prune(cacheadmin, other)["trial"]["ended"]) == used
 
 
 def test_a_disk_that_stays_away_for_as_long_as_a_trial_holds_none_up(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.passing_time import let_days_pass
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.uv_releases import NEWEST
 
@@ -116,3 +117,37 @@ def test_no_trial_ends_while_a_mount_hides_lookups(
     after = [prune() for _ in range(3)]
     assert any(told["trial"]["ended"] for told in after), [one["warnings"] for one in after]
     assert dangling_links(hidden)
+
+
+def test_the_time_until_a_mount_went_is_no_silence(
+    cacheadmin: Cacheadmin, shared: SharedCache, open_folder: Path
+) -> None:
+    seen_at, work = open_folder / "seen", open_folder / "work"
+    seen_at.mkdir()
+    work.mkdir()
+    hidden = shared.environment("hidden", NEWEST, "six==1.16.0")
+    lead_to(hidden, shared.path, seen_at)
+    for bucket in (*shared.path.glob("wheels-v*"), *shared.path.glob("interpreter-v*")):
+        subprocess.run(["rm", "-r", bucket], check=True)
+    elsewhere = open_folder / "elsewhere"
+    elsewhere.mkdir()
+    text = f"venvs: {{discover: [{{root: {elsewhere}}}]}}\n"
+    policy = cacheadmin.policy(shared.path, text, complete=False)
+
+    def prune() -> dict:
+        return cacheadmin("prune", policy, "--format", "json", code=0).json
+
+    with mounted_there(_READ_ONLY, shared.path, seen_at, work) as pid:
+        # The run that begins the trial looks as well.
+        assert prune()["trial"]["planted"]
+        let_days_pass(shared.path, 31, "ran")
+        program = [hidden / "bin" / "python", "-c", "import six"]
+        subprocess.run(["nsenter", "--target", str(pid), "--mount", *program], check=True)
+    assert prune()["trial"]["ended"] == []
+    with mounted_there(_READ_ONLY, shared.path, seen_at, work):
+        assert prune()["trial"]["ended"] == []
+        let_days_pass(shared.path, 31, "ran")
+    # It went an hour ago, say: its users were at work until then.
+    assert prune()["trial"]["ended"] == []
+    let_days_pass(shared.path, 31, "ran")
+    assert prune()["trial"]["ended"]

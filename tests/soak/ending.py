@@ -73,7 +73,8 @@ class Ending:
         """Take protection away; nothing of ours may be left in the cache, or running."""
         self.administrators._ask("protect", "--remove", codes=(DONE,))
         cache = self.site.shared.path
-        if not self._on_trial():
+        # What came back may be known by its path on trial: a link leads on from there, with roots.
+        if not self._on_trial() and not self._on_trial(back=True):
             names = [one for one in cache.rglob("cacheadmin*") if not _is_history(one)]
             self.leftovers += [f"in the cache: {path.relative_to(cache)}" for path in names]
         for entries in Path(f"{cache}.cacheadmin").glob("quarantine/*/entries"):
@@ -115,12 +116,14 @@ class Ending:
         cache = self.site.shared.path
         return size_of(cache) + size_of(Path(f"{cache}.cacheadmin"))
 
-    def _on_trial(self) -> list[str]:
+    def _on_trial(self, *, back: bool = False) -> list[str]:
+        """Return what is on trial; or what has come ``back``, and left a link there."""
         place = self.site.shared.path / "archive-v0" / "cacheadmin.trial"
         try:
-            return [name for name in os.listdir(place) if not name.startswith(".")]
+            names = [name for name in os.listdir(place) if not name.startswith(".")]
         except FileNotFoundError:
             return []
+        return [name for name in names if (place / name).is_symlink() == back]
 
     def _processes(self) -> list[str]:
         found = []

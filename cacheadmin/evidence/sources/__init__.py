@@ -17,6 +17,7 @@ from cacheadmin.evidence.sources.homes import Homes
 from cacheadmin.evidence.sources.include import Include
 from cacheadmin.evidence.sources.interpreter_records import InterpreterRecords
 from cacheadmin.evidence.sources.lock_holders import LockHolders
+from cacheadmin.evidence.sources.mounts import Mounts
 from cacheadmin.evidence.sources.named_in_files import NamedInFiles
 from cacheadmin.evidence.sources.observed_hosts import ObservedHosts
 from cacheadmin.evidence.sources.other_hosts import OtherHosts
@@ -44,6 +45,7 @@ SOURCES: tuple[Source, ...] = (
     Homes(),
     Tools(),
     NamedInFiles(),
+    Mounts(),
     BelowCache(),
     InterpreterRecords(),
     Remembered(),

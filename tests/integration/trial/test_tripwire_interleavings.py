@@ -83,11 +83,11 @@ def end(site: TrialSite) -> None:
 
 
 def use(site: TrialSite) -> None:
-    """Use it as the environment does; remember when that went through a tripwire."""
+    """Use it as the environment does; remember when that went through a tripwire, and to where."""
     through = (site.path / ENTRY).is_symlink()
     site.use()
     if through:
-        (site.folder / "through").touch()
+        (site.folder / "through").write_text(os.path.realpath(site.link))
 
 
 def walk(site: TrialSite) -> None:
@@ -233,9 +233,14 @@ def check(folder: Path, move: str, act: str, *, missed: bool, exchanges: bool) -
         if act == "use" and (folder / "through").exists() and move != "watch what was walked":
             # Whoever came through is the reason to bring it back.
             assert at_home
+            # Its path as it was then holds: a program that has resolved it goes on.
+            assert Path((folder / "through").read_text()).is_file()
         if (folder / "replaced").exists() and move != "end":
             assert at_home or ENTRY in found.foreign
         names = {name for name in os.listdir(place.parent) if name.startswith(".")}
+        if place.is_symlink():
+            assert whole(place)
+            names = {name for name in names if not name.startswith(".walk-")}
         assert names <= {".cacheadmin", ".ledger.json", ".ledger.json.new"}
 
 

@@ -39,13 +39,22 @@ def test_after_a_reboot_only_the_time_since_counts() -> None:
 
 
 def test_a_use_that_any_host_sees_ends_all_counters() -> None:
-    record = unused(None, at(1), at(9), at(1, host="ben"), at(4, host="ben"))
+    ben = "of ben"
+    record = unused(None, at(1), at(9), at(1, ben, "ben"), at(4, ben, "ben"))
     assert record.idle_ns == 8 * HOUR
-    assert observed(record, at(5, host="ben"), used=True).idle_ns == 0
+    assert observed(record, at(5, ben, "ben"), used=True).idle_ns == 0
+
+
+def test_a_job_with_another_name_each_night_counts_on_and_leaves_one_counter() -> None:
+    record = unused(None, *(at(24 * night, host=f"job-{night}") for night in range(30)))
+    assert record.idle_ns == 29 * 24 * HOUR
+    assert len(record.counters) == 1
+    # On another node, or after a reboot, it begins again there.
+    assert unused(record, at(900, "second", "job-31")).idle_ns == record.idle_ns
 
 
 def test_two_hosts_do_not_count_the_same_hours_twice() -> None:
-    record = unused(None, at(1), at(1, host="ben"), at(5), at(5, host="ben"))
+    record = unused(None, at(1), at(1, "of ben", "ben"), at(5), at(5, "of ben", "ben"))
     assert record.idle_ns == 4 * HOUR
 
 

@@ -38,7 +38,8 @@ def test_a_home_is_waited_for_as_long_as_a_trial_lasts_and_counts_anew_when_it_w
     ledger, why = with_absences(ledger, [home(31 * DAY)], 31 * DAY, LASTS)
     assert why == ""
     assert until(ledger) == LASTS + 30 * DAY
-    assert with_absences(ledger, [home(59 * DAY)], 59 * DAY, LASTS) == (ledger, "")
+    ledger, why = with_absences(ledger, [home(59 * DAY)], 59 * DAY, LASTS)
+    assert (until(ledger), why) == (LASTS + 30 * DAY, "")
     ledger, _ = with_absences(ledger, [], 59 * DAY, LASTS)
     assert with_absences(ledger, [home(59 * DAY)], 59 * DAY, LASTS)[1] == "/home/ana is away"
 
@@ -58,3 +59,30 @@ def test_a_trial_that_began_meanwhile_has_lost_its_own_time_alone() -> None:
     ledger, _ = with_absences(ledger.with_trials([late]), [], 11 * DAY, LASTS)
     assert until(ledger) == LASTS + 10 * DAY
     assert ledger.trials["archive-v0/b"].until_ns == 41 * DAY
+
+
+def test_what_one_policy_waits_for_another_does_not_end() -> None:
+    ledger, _ = with_absences(BEGUN, [home(DAY), HOST], 5 * DAY, LASTS, "policy a of x")
+    for day in range(6, 20):
+        ledger, why = with_absences(ledger, [], day * DAY, LASTS, "policy b of y")
+        assert why.endswith("was away when policy a of x looked last")
+    # It is back for who knew of it; that counts for all.
+    ledger, why = with_absences(ledger, [], 20 * DAY, LASTS, "policy a of x")
+    assert (until(ledger), why) == (LASTS + 19 * DAY, "")
+    assert with_absences(ledger, [], 21 * DAY, LASTS, "policy b of y") == (ledger, "")
+
+
+def test_a_policy_that_looks_no_more_holds_no_trial_up_for_good() -> None:
+    ledger, _ = with_absences(BEGUN, [home(DAY), HOST], 5 * DAY, LASTS, "policy a of x")
+    assert with_absences(ledger, [], 34 * DAY, LASTS, "policy b of y")[1]
+    ledger, why = with_absences(ledger, [], 36 * DAY, LASTS, "policy b of y")
+    assert (ledger.absent, why) == ({}, "")
+
+
+def test_a_place_that_stays_away_is_taken_for_gone_whoever_looks_in_between() -> None:
+    ledger = BEGUN
+    for day in range(1, 40):
+        ledger, why = with_absences(ledger, [home(day * DAY)], day * DAY, LASTS, "policy a of x")
+        _, other = with_absences(ledger, [], day * DAY, LASTS, "policy b of y")
+        assert bool(why) == bool(other) == (day < 31)
+        ledger, _ = with_absences(ledger, [], day * DAY, LASTS, "policy b of y")

@@ -49,6 +49,11 @@ HOST_A = host("a", "1", DAY)
         ),
         # It has never looked: its clock may be anything.
         (looked(50 * DAY, host("a", "1", DAY)), host("b", "9", 60 * DAY), 50 * DAY),
+        # It has another name, as a job in a container has each night: its kernel is the same.
+        (looked(3 * DAY, host("a", "1", DAY)), host("pod-2", "1", 4 * DAY), 0),
+        (looked(9 * DAY, host("a", "1", DAY)), host("pod-2", "1", 4 * DAY), 6 * DAY),
+        (looked(DAY, host("p", "1", 3 * DAY), host("q", "1", DAY)), host("r", "1", 4 * DAY), 0),
+        (looked(9 * DAY, host("a", "1", DAY)), host("pod-2", "2", HOUR), 9 * DAY),
         # A clock that was ahead at the last look.
         (looked(-50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), 0),
         (Ledger(looked_ns=NOW - DAY), host("a", "1", 9 * DAY), DAY),
@@ -95,18 +100,19 @@ def test_a_clock_of_one_of_several_hosts_that_is_wrong_ends_no_trial(wrong: int)
     site = Site(lasts=30 * DAY)
     for hour in range(1, 24 * 29, 12):
         passed = hour * HOUR
-        assert not site.look(NOW + passed + wrong, host("b", "1", 300 * DAY + passed))
+        assert not site.look(NOW + passed + wrong, host("b", "9", 300 * DAY + passed))
         assert not site.look(NOW + passed, host("a", "1", DAY + passed))
         # It has booted just now, with its clock wrong.
-        assert not site.look(NOW + passed + wrong, host("c", f"{hour}", HOUR))
+        assert not site.look(NOW + passed + wrong, host("c", f"c{hour}", HOUR))
 
 
 def test_hosts_that_agree_end_a_trial_when_it_is_over() -> None:
     site = Site(lasts=30 * DAY)
+    hosts = [("a", "1"), ("b", "9")]
     over_after = [
         hour
         for hour in range(12, 24 * 32, 12)
-        if site.look(NOW + hour * HOUR, host("ab"[hour % 24 // 12], "1", DAY + hour * HOUR))
+        if site.look(NOW + hour * HOUR, host(*hosts[hour % 24 // 12], DAY + hour * HOUR))
     ]
     # The first look of the other host counts nothing: half a day.
     assert over_after[0] == 24 * 30 + 12
