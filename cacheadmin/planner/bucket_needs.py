@@ -92,7 +92,7 @@ def is_active(case: PlanInput, trace: ReleaseTrace) -> bool:
 def has_upgraded(case: PlanInput, trace: ReleaseTrace) -> bool:
     """Whether a trace's user has since replaced the release that left it.
 
-    So it is when they have uv executables, none of them, nor one for
+    So it is when they have uv executables on that host, none of them, nor one for
     every user, is a release that could have left the trace, and the newest
     of theirs came after it. A release they have elsewhere all the same
     downloads again, and leaves a new trace; no environment depends on buckets.
@@ -101,7 +101,13 @@ def has_upgraded(case: PlanInput, trace: ReleaseTrace) -> bool:
     """
     if trace.is_program or trace.uid is None or trace.bucket is not None:
         return False
-    programs = [*case.programs.get(trace.uid, ()), *case.programs.get(None, ())]
+    # Of that host: another has other programs, and its account of this number may be another's.
+    programs = [
+        program
+        for uid in (trace.uid, None)
+        for program in case.programs.get(uid, ())
+        if program.host == trace.host
+    ]
     own = [program for program in programs if program.uid == trace.uid]
     if not own or max(program.seen_ns for program in own) <= trace.seen_ns:
         return False
