@@ -15,6 +15,7 @@ import errno
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ from cacheadmin.doctor.limits import Work, WorkDone
 from cacheadmin.doctor.records import RecordReader
 from cacheadmin.evidence.facts import EnvironmentKind, LinkMode
 from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.redirects import redirected
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.targets import TargetPlace
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.fs.small_files import (
     ReadFailure,
@@ -89,6 +92,8 @@ def examine(
     if _is_none(environment):
         # Any user may register `/`. The audit says that it is no environment.
         return None
+    if stat.S_ISREG(status.st_mode) and environment.entries:
+        return _named_by_file(environment, locator)
     limits = limits or WorkDone()
     path = resolve(environment.path)
     folders = find_package_folders(path, target=environment.kind is EnvironmentKind.TARGET)
@@ -140,6 +145,23 @@ def _dangling(
         return None
     path = os.path.join(folder, os.path.basename(environment.path))
     return Examination(environment, path, uid, (), LinkMode.SYMLINK, dangling_target=located.entry)
+
+
+def _named_by_file(environment: Environment, locator: CacheLocator) -> Examination | None:
+    """Return the examination of a ``.venv`` file that names a cached environment.
+
+    None where that is there: it is examined itself.
+    """
+    named = redirected(environment.path)
+    if not isinstance(named, str):
+        return None
+    located = locator.follow(named, os.path.dirname(environment.path))
+    entry = located.entry
+    if entry is None or may_be_folder(f"{locator.identity.path}/{entry}"):
+        return None
+    uid = os.stat(environment.path).st_uid
+    path = resolve(environment.path)
+    return Examination(environment, path, uid, (), LinkMode.SYMLINK, dangling_target=entry)
 
 
 def _is_none(environment: Environment) -> bool:

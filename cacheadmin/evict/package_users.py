@@ -76,7 +76,7 @@ def processes_of(
     processes = list(processes)
     named = {one.environment.path: one.environment.uid for one in holding}
     if named:
-        named |= {path: one.uid for one in processes for path in one.environments}
+        named |= {place.path: one.uid for one in processes for place in one.environments}
     folders = [NamedFolder(path, uid) for path, uid in named.items()]
     known: dict[str, object] = {}
     answers = readers.ask_all(IDENTITY, folders)
@@ -93,7 +93,7 @@ def processes_of(
         process
         for process in processes
         if any(lies_in(use.entry, entries) for use in process.uses)
-        or any(known.get(path) in places for path in process.environments)
+        or any(known.get(place.path) in places for place in process.environments)
     ]
 
 

@@ -29,7 +29,7 @@ class FolderAt:
     path: str
     """The folder's own place: no link is on the way, but the last name may be one."""
     identity: tuple[int, int] | None
-    """Device and inode of the folder; None for a link, and for what is not there."""
+    """Device and inode of the folder; None for a link, a file, and what is not there."""
     in_bucket: bool
     """Whether it lies in a bucket of the cache."""
     view: str = ""
@@ -44,7 +44,8 @@ Places = Callable[[Sequence[NamedFolder]], Sequence[FolderAt | Unreadable]]
 def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = None) -> FolderAt:
     """Return which folder a path leads to; ``status``: what ``lstat`` said of that path.
 
-    A ``.venv`` that is a file leads to the environment that it names.
+    A ``.venv`` that is a file leads to the environment that it names; one that names a cached
+    environment is a use of that, as a link there is, and leads nowhere else.
     """
     own = _own_place(path)
     known = status if own == path else None
@@ -52,7 +53,10 @@ def folder_at(path: str, locator: CacheLocator, status: os.stat_result | None = 
     if not is_folder and os.path.basename(own) in NAMES and os.path.isfile(own):
         named = redirected(own)
         if isinstance(named, str):
-            own, known = _own_place(named), None
+            place = _own_place(named)
+            if _lies_in_a_bucket(place, locator):
+                return FolderAt(own, None, in_bucket=False, view=_view_of(own))
+            own, known = place, None
     in_bucket = _lies_in_a_bucket(own, locator)
     return FolderAt(own, _identity(own, known), in_bucket, _view_of(own))
 
@@ -122,8 +126,8 @@ class DistinctCandidates:
         return [best[one.path] for one in named]
 
     def _add(self, candidate: Candidate, place: FolderAt) -> None:
-        # A link to an environment is a use of its own: it may be a project's
-        # `.venv` that leads into the cache.
+        # A link to an environment is a use of its own, and so is a file that names one: it may
+        # be a project's `.venv` that leads into the cache.
         identity = (place.view, place.identity or place.path)
         if place.identity is not None:
             self.identities[place.path] = place.identity

@@ -29,6 +29,7 @@ from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, Identity, LinkedTree
 from cacheadmin.fs.precise_times import Devices, LookTime
+from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure, failure, read_file
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.uv.environment_config import (
@@ -192,7 +193,10 @@ def _scan(
     path = candidate.path
     found.entries.update(_entry_of_link(path, locator))
     is_redirect = stat.S_ISREG(status.st_mode) and os.path.basename(path) in NAMES
-    if is_redirect and redirected(path) is not None:
+    named = redirected(path) if is_redirect else None
+    if isinstance(named, str) and _note_cached_environment(named, path, found):
+        return _result(candidate, EnvironmentConfig(), found, status.st_uid, "")
+    if named is not None:
         # One that could be read in time was followed.
         found.problems.append("it is a file that may name any environment, and could not be read")
     if not stat.S_ISDIR(status.st_mode):
@@ -214,16 +218,16 @@ def _scan(
     found.watched.update(folders.watched)
     for link in folders.links:
         found.note_link(link, os.path.dirname(link))
-    named: list[str] = []
+    borrowed: list[str] = []
     for folder in folders.paths:
-        named += scan_packages(folder, inodes, options, found)
+        borrowed += scan_packages(folder, inodes, options, found)
     if not options.deep:
         _look_at_programs(path, found)
     roots = [path] if options.deep or found.look_further else []
     if roots:
         # Counted again, link by link.
         found.links = found.broken = found.foreign = 0
-    roots += _scan_borrowed(named, inodes, found)
+    roots += _scan_borrowed(borrowed, inodes, found)
     uid = status.st_uid if candidate.registrant is None else candidate.registrant
     _look_at_every_link(roots, found, allowance, uid)
     reason = "; ".join(found.problems)
@@ -271,6 +275,20 @@ def _entry_of_link(path: str, locator: CacheLocator) -> set[str]:
         return set()
     located = locator.follow(target, os.path.dirname(path))
     return {located.entry} if located.entry is not None else set()
+
+
+def _note_cached_environment(named: str, file: str, found: Sightings) -> bool:
+    """Note the cached environment that a ``.venv`` file names; False where that is another one."""
+    located = found.locator.follow(named, os.path.dirname(file))
+    if located.entry is None:
+        return False
+    found.entries.add(located.entry)
+    found.links += 1
+    # By the name that the cache has on another host, or in a container, nothing is there.
+    by_other_name = f"{found.locator.identity.path}/{located.path}"
+    if not (may_be_folder(named) or may_be_folder(by_other_name)):
+        found.broken += 1
+    return True
 
 
 def _read_config(path: str, found: Sightings, *, required: bool) -> EnvironmentConfig:

@@ -216,6 +216,16 @@ class UseOfEntry:
 
 
 @frozen
+class RunsFrom:
+    """A folder that a process has packages from."""
+
+    path: str
+    """Its absolute path; in a container it begins with ``/proc/PID/root``."""
+    kind: EnvironmentKind
+    """An environment, or a folder of packages (``target``)."""
+
+
+@frozen
 class UvProcess:
     """What is known of a process as a uv.
 
@@ -252,10 +262,10 @@ class Process:
     """The entries of this cache that it uses."""
     uv: UvProcess | None = None
     """What is known of it as a uv that can reach this cache; None for any other program."""
-    environments: tuple[str, ...] = ()
-    """Absolute paths of the environments it runs from, registered or not.
+    environments: tuple[RunsFrom, ...] = ()
+    """The environments it runs from, registered or not, as far as it shows them.
 
-    By its ``VIRTUAL_ENV`` and the folder of its interpreter.
+    By its ``VIRTUAL_ENV`` and ``PYTHONPATH``, its interpreter, and how that was called.
     """
     start_ticks: int = 0
     """When it started, in clock ticks since boot: setting the clock does not move it."""

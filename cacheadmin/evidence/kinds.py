@@ -17,7 +17,7 @@ from cacheadmin.values import frozen
 _LIBRARIES = ("lib", "lib64", "local/lib")
 _PYTHONS = ("python", "pypy", "graalpy")
 
-INTO_A_CACHE = re.compile(r"/archive-v[0-9]+/[^/]")
+INTO_A_CACHE = re.compile(r"/(?:archive|environments|builds)-v[0-9]+/[^/]")
 
 # Entries looked at for a link into a cache.
 _MAX_ENTRIES = 5_000

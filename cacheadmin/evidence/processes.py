@@ -34,6 +34,7 @@ from cacheadmin.evidence.proc_files import (
     start_of,
 )
 from cacheadmin.evidence.reach import can_not_reach
+from cacheadmin.evidence.running_from import PackagePlaces
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.evidence.uv_binaries import ReadBinary, UvBinaries
 from cacheadmin.evidence.uv_processes import (
@@ -86,7 +87,8 @@ class ProcessReader:
     def _machine(self) -> _Machine:
         locator = self._locator()
         mapped = mapped_files(device_in_maps(locator.identity.path))
-        return _Machine(_Uses(locator), boot_ns(), own_mount_namespace(), mapped)
+        places = PackagePlaces(locator.identity.path)
+        return _Machine(_Uses(locator), places, boot_ns(), own_mount_namespace(), mapped)
 
     def forget(self) -> None:
         """Drop what was noted from one process to the next."""
@@ -99,7 +101,7 @@ class ProcessReader:
         if found is None:
             return SeenProcess()
         before = self._binaries.passed_over[found.uid]
-        process = _process(found, machine.uses, machine.boot, self._binaries)
+        process = _process(found, machine, self._binaries)
         return SeenProcess(
             process,
             # Some machines shield their init even from root: it runs from no environment.
@@ -114,6 +116,7 @@ class _Machine:
     """What all processes of one look have in common."""
 
     uses: _Uses
+    places: PackagePlaces
     boot: int
     own_mounts: str
     mapped: re.Pattern[bytes]
@@ -238,16 +241,16 @@ def known_processes() -> frozenset[tuple[int, int]]:
     )
 
 
-def _process(found: ProcessFiles, uses: _Uses, boot: int, binaries: UvBinaries) -> Process | None:
-    used = uses.of(found)
-    cache = uses.locator.identity
+def _process(found: ProcessFiles, machine: _Machine, binaries: UvBinaries) -> Process | None:
+    used = machine.uses.of(found)
+    cache = machine.uses.locator.identity
     version = release_of(found, binaries)
     is_uv = (
         (version is not None or is_called_uv(found))
         and not names_another_cache(found, (cache.device, cache.inode))
         and not (found.root_for_itself and can_not_reach(found.pid, cache.path))
     )
-    environments = _environments(found)
+    environments = machine.places.of(found)
     if not used and not is_uv and not environments:
         return None
     started = start_of(found.pid)
@@ -260,7 +263,7 @@ def _process(found: ProcessFiles, uses: _Uses, boot: int, binaries: UvBinaries) 
     return Process(
         pid=found.pid,
         uid=found.uid,
-        started_ns=started_ns(started[1], boot),
+        started_ns=started_ns(started[1], machine.boot),
         command=found.command or found.executable,
         uses=tuple(UseOfEntry(entry, through) for entry, through in sorted(used.items())),
         uv=uv,
@@ -341,24 +344,6 @@ def _named_by_itself(found: ProcessFiles) -> Iterator[tuple[str, str]]:
 
 def _marked(text: bytes) -> bool:
     return any(mark in text for mark in _MARKS)
-
-
-def _environments(found: ProcessFiles) -> tuple[str, ...]:
-    """Return folders with a ``pyvenv.cfg`` that a process runs from."""
-    # Seen through the process's own root, a container's names resolve.
-    active = found.variable("VIRTUAL_ENV")
-    places = [found.place_of(active)] if active.startswith("/") else []
-    interpreter = os.fsdecode(found.command_line.partition(b"\0")[0])
-    if "/bin/" in interpreter:
-        root, path = found.place_of(interpreter)
-        places.append((root, os.path.dirname(os.path.dirname(path))))
-    return tuple(
-        dict.fromkeys(
-            root + os.path.normpath(path)
-            for root, path in places
-            if path.startswith("/") and os.path.lexists(f"{root}{path}/pyvenv.cfg")
-        )
-    )
 
 
 def _unseen(denied: Mapping[int, int]) -> Iterator[Unseen]:

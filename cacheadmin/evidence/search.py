@@ -11,11 +11,11 @@ searched is a gap, never silence.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from itertools import islice
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
@@ -25,7 +25,8 @@ from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure, failure
-from cacheadmin.uv.layout import parse_bucket_name
+from cacheadmin.uv.layout import ROOT_NAMES, parse_bucket_name
+from cacheadmin.uv.releases import known_kinds
 from cacheadmin.values import frozen
 
 _WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
@@ -39,17 +40,18 @@ _PACKAGES = frozenset({"site-packages", "dist-packages"})
 # Where uv puts tools, from a home folder down, part by part.
 _TOOL_FOLDERS = (".local", "share", "uv", "tools")
 
-# uv links all files of a package alike; by hand a user may have made one among others.
-_LINKS_LOOKED_AT = 20
-
-# What the kernel makes up: no user keeps an environment there, and it never ends.
+# What the kernel makes up: no user keeps an environment there, and it never ends. Not autofs:
+# what an automounter serves is people's, and it mounts what is opened.
 _MADE_UP = frozenset(
     {
         *("proc", "sysfs", "devpts", "cgroup", "cgroup2", "securityfs", "debugfs", "tracefs"),
         *("bpf", "pstore", "configfs", "fusectl", "mqueue", "hugetlbfs", "efivarfs", "nsfs"),
-        *("binfmt_misc", "selinuxfs", "rpc_pipefs", "nfsd", "autofs"),
+        *("binfmt_misc", "selinuxfs", "rpc_pipefs", "nfsd"),
     }
 )
+
+# What uv calls a folder that it has not finished, exactly.
+_UNFINISHED = re.compile(r"\.tmp[A-Za-z0-9]{6}", re.ASCII)
 
 # Of one account in one tree: where a folder has us look for so long, something is wrong with it.
 _MOST_FOLDERS = 2_000_000
@@ -106,6 +108,8 @@ class SearchTask:
     """Mount points of filesystems that the kernel makes up, such as ``/proc``."""
     is_top: bool = False
     """Whether the policy, or a record, names them: what can't be listed there is told."""
+    is_again: bool = False
+    """Whether they were searched before, and have changed since."""
 
 
 @frozen
@@ -147,7 +151,8 @@ class SearchPart:
 def search(task: SearchTask) -> Iterator[SearchPart]:
     """Search folders, and yield what is found, part by part. For readers to be asked.
 
-    A uv cache that lies below is no place for any user's environments, and is left out.
+    The buckets of a uv cache that lies below are no place for any user's environments, and are
+    left out. What else lies in that folder is searched: any folder can be a cache's as well.
     """
     yield from _Tree(task).walk()
 
@@ -279,8 +284,10 @@ class _Tree:
         elif _links_into_a_cache(listed.links):
             # A folder that lost what marks it, or links that were made by hand.
             self._add(folder, EnvironmentKind.FOLDER)
-        elif not is_top and _is_a_uv_cache(listed.names):
-            return
+        elif (not is_top or self.task.is_again) and _is_a_uv_cache(listed.names):
+            # Who made it one (`--cache-dir .`) may keep projects in it, and so may others: a tag
+            # and a folder's name must hide nobody's environments.
+            listed.folders = [one for one in listed.folders if not _belongs_to_a_cache(one.name)]
         self._visit(listed, kind, level)
 
     def _list(self, folder: str, level: int) -> _Listing:
@@ -302,11 +309,16 @@ class _Tree:
             problem = failure(folder, error)
             if not problem.missing or (self.task.is_top and level == 0):
                 self._unseen(problem)
+            elif os.path.lexists(folder):
+                # The kernel says so of what an automounter has a name for, and can't mount.
+                reason = "an automounter did not mount it"
+                fix = "see that its server answers, or leave it out by exclude"
+                self._unseen(ReadFailure(folder, reason), fix=fix)
             return _Listing()
         self.into.watch(folder, status.st_mtime_ns)
         return listed
 
-    def _unseen(self, problem: ReadFailure, what: str = "") -> None:
+    def _unseen(self, problem: ReadFailure, what: str = "", fix: str = "") -> None:
         self.into.unseen.append(
             Unseen(
                 "discover",
@@ -315,6 +327,7 @@ class _Tree:
                 True,
                 self.task.registrant,
                 self.task.trial_suffices,
+                fix,
             )
         )
 
@@ -352,7 +365,9 @@ class _Tree:
         if isinstance(path, ReadFailure):
             self._unseen(path, "it may name an environment, and can't be read: ")
         elif path is not None:
-            self._add(path, EnvironmentKind.VENV)
+            # One in a cache is a cached environment: the file is what shows that it is used.
+            in_cache = INTO_A_CACHE.search(path) is not None
+            self._add(entry.path if in_cache else path, EnvironmentKind.VENV)
 
     def _note_depth(self, folder: str) -> None:
         """Note a folder below the depth; where uv puts tools is looked at anyway."""
@@ -406,8 +421,11 @@ def _kind_by_names(names: Mapping[str, object]) -> EnvironmentKind | None:
 
 
 def _links_into_a_cache(links: Iterable[os.DirEntry[str]]) -> bool:
-    """Whether one of the first links in a folder names an archive of some uv cache."""
-    for entry in islice(links, _LINKS_LOOKED_AT):
+    """Whether a link in a folder names an archive, or an environment, of some uv cache.
+
+    uv links all files of a package alike; by hand a user may have made one among others.
+    """
+    for entry in links:
         try:
             if INTO_A_CACHE.search(os.readlink(entry.path)):
                 return True
@@ -430,6 +448,13 @@ def _is_a_uv_cache(names: Mapping[str, object]) -> bool:
     return "archive" in buckets
 
 
+def _belongs_to_a_cache(name: str) -> bool:
+    """Whether uv, or this program, makes what has this name in the root of a cache."""
+    parsed = parse_bucket_name(name)
+    is_bucket = parsed is not None and parsed[0] in known_kinds()
+    return is_bucket or name in ROOT_NAMES or _UNFINISHED.fullmatch(name) is not None
+
+
 def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
     return bool(exclude) and any(
         fnmatch(entry.name, part) or fnmatch(entry.path, part) for part in exclude
@@ -437,8 +462,13 @@ def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
 
 
 def made_up_places() -> frozenset[str]:
-    """Return where filesystems like ``/proc`` are mounted, which hold no user's files."""
+    """Return where filesystems like ``/proc`` are mounted, which hold no user's files.
+
+    Not where anything else is mounted in the same place, above or below.
+    """
     try:
-        return frozenset(mount.mount_point for mount in read_mounts() if mount.kind in _MADE_UP)
+        mounts = read_mounts()
     except (OSError, ValueError, IndexError):
         return frozenset()
+    others = {mount.mount_point for mount in mounts if mount.kind not in _MADE_UP}
+    return frozenset(one.mount_point for one in mounts if one.kind in _MADE_UP) - others

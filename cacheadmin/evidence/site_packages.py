@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
 # The last one: where Debian's own Python, whose prefix is /usr, installs.
 _LIBRARIES = ("lib", "lib64", "local/lib", "local/lib64")
-_PYTHONS = ("python", "pypy", "graalpy")
-_PACKAGES = ("site-packages", "dist-packages")
+
+#: How names of Pythons begin, and what the folders of their packages are called.
+PYTHONS = ("python", "pypy", "graalpy")
+PACKAGES = ("site-packages", "dist-packages")
+
 _DIST_INFO = ".dist-info"
 
 
@@ -84,11 +87,11 @@ class _Search:
             return
         self.found.libraries.append(library)
         for name in names:
-            if not name.startswith(_PYTHONS):
+            if not name.startswith(PYTHONS):
                 continue
             version = self._behind(f"{base}/{name}")
             self.found.libraries.append(f"{library}/{name}")
-            for packages in _PACKAGES:
+            for packages in PACKAGES:
                 words = f"{library}/{name}/{packages}"
                 folder = self._enter(f"{version}/{packages}", words, watch=False)
                 if folder is not None:

@@ -9,7 +9,9 @@ that leads on into this one) the target is resolved, and its parents compared.
 
 What cannot be resolved on this host still counts when it names an archive that
 exists here (an id is random; a chance match is out of the question) or starts
-with an alias of the policy: unknown is alive. Targets are their owners' to
+with an alias of the policy: unknown is alive. So it does where another cache has
+that name on this host, and lacks the archive: in a container the shared one is
+often called what the private one of root is called here. Targets are their owners' to
 write, so neither the folders looked at for one nor the answers kept for all
 may grow without bound.
 """
@@ -132,6 +134,7 @@ class CacheLocator:
         self._entries: dict[tuple[int, int], str] | None = None
         self._spellings: dict[str, str | None] = {}
         self._folders: dict[str, bool] = {}
+        self._others: dict[str, bool] = {}
         self._parents: dict[str, str] = {}
         self._ways: dict[str, str | None] = {}
         self._targets: dict[str, Located] = {}
@@ -278,13 +281,23 @@ class CacheLocator:
         return answer
 
     def _may_be_ours(self, prefix: str, bucket: str, name: str) -> bool:
-        # A folder that resolves, but is not ours, is another cache.
-        if not is_archive_id(name.replace(".", "")) or self._exists(prefix):
+        if not is_archive_id(name.replace(".", "")):
             return False
         if EntryPath.of(bucket).kind == "archive":
-            return name in self._archives
-        # Names of cached environments end in a digest: as good as an id.
-        return os.path.lexists(f"{self.identity.path}/{bucket}/{name}")
+            is_here = name in self._archives
+        else:
+            # Names of cached environments end in a digest: as good as an id.
+            is_here = os.path.lexists(f"{self.identity.path}/{bucket}/{name}")
+        # A folder that resolves, but is not ours, is another cache. One by the name that ours has
+        # in a container, or on another host, lacks what is meant.
+        return is_here and not (self._exists(prefix) and self._is_there(f"{prefix}/{name}"))
+
+    def _is_there(self, entry: str) -> bool:
+        answer = self._others.get(entry)
+        if answer is None:
+            answer = os.path.lexists(below_unfollowed(entry))
+            _remember(self._others, entry, answer)
+        return answer
 
     def _exists(self, prefix: str) -> bool:
         answer = self._folders.get(prefix)

@@ -206,6 +206,7 @@ def search_again(
                 trial_suffices=trial_suffices,
                 made_up=made_up,
                 is_top=True,
+                is_again=True,
             ),
             folder,
             None,

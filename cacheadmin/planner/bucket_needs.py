@@ -7,7 +7,8 @@ others, older and newer (facts section 0, rule 2). Here a bucket stays while
 A bucket is needed when
 - a release in use within ``uv.active_within``, or named in ``uv.keep``, has it;
 - a process wrote to it within that time (this alone names the bucket, whatever
-  the release was);
+  the release was), or to another bucket that no release has without this one: who
+  downloads wheels each day may have built from source a month ago;
 - it is the newest of its kind in this cache: a quiet month must not empty a
   cache that no user has moved away from;
 - a release in use is newer than the release table: what it needs is unknown,
@@ -91,7 +92,7 @@ def is_active(case: PlanInput, trace: ReleaseTrace) -> bool:
 def has_upgraded(case: PlanInput, trace: ReleaseTrace) -> bool:
     """Whether a trace's user has since replaced the release that left it.
 
-    So it is when they have uv executables, none of them, nor one for
+    So it is when they have uv executables on that host, none of them, nor one for
     every user, is a release that could have left the trace, and the newest
     of theirs came after it. A release they have elsewhere all the same
     downloads again, and leaves a new trace; no environment depends on buckets.
@@ -100,7 +101,13 @@ def has_upgraded(case: PlanInput, trace: ReleaseTrace) -> bool:
     """
     if trace.is_program or trace.uid is None or trace.bucket is not None:
         return False
-    programs = [*case.programs.get(trace.uid, ()), *case.programs.get(None, ())]
+    # Of that host: another has other programs, and its account of this number may be another's.
+    programs = [
+        program
+        for uid in (trace.uid, None)
+        for program in case.programs.get(uid, ())
+        if program.host == trace.host
+    ]
     own = [program for program in programs if program.uid == trace.uid]
     if not own or max(program.seen_ns for program in own) <= trace.seen_ns:
         return False
@@ -124,6 +131,9 @@ def _all_needs(case: PlanInput) -> Iterator[tuple[frozenset[str], Need]]:
             yield _buckets(case, trace.version, trace.uid), Need(user, why)
         elif trace.bucket is not None:
             yield frozenset({trace.bucket}), Need(user, f"wrote to it {age} ago")
+            beside = case.used_together_with(trace.bucket) - {trace.bucket}
+            why = f"wrote to {trace.bucket} {age} ago, which no release has without it"
+            yield beside, Need(user, why)
     for process in case.evidence.processes:
         # A stranger's may be of any release, and most likely needs none of these.
         unknown = process.uv is not None and process.uv.version is None

@@ -10,7 +10,13 @@ from cacheadmin.evidence.facts import EnvironmentKind, GapKind
 from cacheadmin.inventory.entries import ArchiveId, EntryPath, archive_path
 from cacheadmin.planner.gaps import open_gaps
 from cacheadmin.planner.git_packages import git_packages
-from cacheadmin.uv.releases import buckets_of, known_kinds, newest_known, parse_release
+from cacheadmin.uv.releases import (
+    buckets_of,
+    known_kinds,
+    newest_known,
+    parse_release,
+    used_together_with,
+)
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Environment, Evidence, Gap, Process, Unseen
@@ -188,6 +194,14 @@ class PlanInput:
             ]
             known = frozenset().union(*own) if own else None
         return known
+
+    def used_together_with(self, bucket: str) -> frozenset[str]:
+        """Return the buckets that each release has which has this one, by the table or as learned.
+
+        The table comes first: of a release that is newer it can't tell that it wrote there.
+        """
+        having = [names for names in self._learned.values() if bucket in names]
+        return used_together_with(bucket) or frozenset().union(*having[:1]).intersection(*having)
 
     @cached_property
     def _learned(self) -> dict[str, frozenset[str]]:

@@ -141,7 +141,9 @@ class LastLook:
             yield from self._resting_on_absence(crowded)
 
     def _alive_by(self, facts: Facts, look: Look) -> Iterator[_Use]:
-        yield from facts.written
+        for entry, why in facts.written:
+            yield entry, why
+            yield from self._used_together_with(entry, why)
         for process in facts.processes:
             yield from self._used_by_process(process, look)
         yield from self._used_by_environments(facts.candidates, look)
@@ -266,6 +268,13 @@ class LastLook:
         buckets = None if version is None else self._snapshot.case.buckets_of(version, uid)
         for decision in self._removals:
             if decision.kind is EntryKind.BUCKET and (buckets is None or decision.path in buckets):
+                yield decision.path, why
+
+    def _used_together_with(self, bucket: str, why: str) -> Iterator[_Use]:
+        """Yield the buckets that go, and that no release lacks which has the one written to."""
+        beside = frozenset() if "/" in bucket else self._snapshot.case.used_together_with(bucket)
+        for decision in self._removals if beside else ():
+            if decision.kind is EntryKind.BUCKET and decision.path in beside:
                 yield decision.path, why
 
     def _resting_on_absence(self, why: str) -> Iterator[_Use]:

@@ -118,6 +118,16 @@ def release_range(bucket: str) -> ReleaseRange | None:
     return _ranges().get(bucket)
 
 
+@cache
+def used_together_with(bucket: str) -> frozenset[str]:
+    """Return the buckets that each release has which has this one; none for one the table lacks.
+
+    Who wrote to it uses a release that has these, whichever it is.
+    """
+    having = [change.buckets for change in _changes() if bucket in change.buckets]
+    return frozenset.intersection(*having) if having else frozenset()
+
+
 def writers_take_lock(bucket: str) -> bool | None:
     """Return whether all releases that use a bucket take the cache's lock, or none; None: some."""
     releases = release_range(bucket)

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from cacheadmin.uv.releases import buckets_of
+from tests.support.projects import project_in, sync
 from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.uv_releases import NEWEST, uv_binary
 
@@ -87,3 +88,24 @@ def test_falling_silent_does_the_same(shared: SharedCache, cacheadmin) -> None:
     cacheadmin("prune", cacheadmin.policy(shared.path), code=0)
     assert linked <= archives(shared)
     assert dangling_links(linking) == {}
+
+
+def test_who_downloads_wheels_keeps_what_was_built_with_that_release(
+    shared: SharedCache, cacheadmin, open_folder: Path
+) -> None:
+    """A job installs wheels each day, and built one package from its source a month ago."""
+    job = project_in(open_folder / "job", "docopt==0.6.2")
+    shutil.rmtree(sync(shared, job, "0.8.5"))
+    age(shared.path, days=40)
+    shared.environment("new", NEWEST, "cowsay==6.0", link_mode="copy")
+    shutil.rmtree(sync(shared, project_in(open_folder / "other", "six==1.16.0"), "0.8.5"))
+    policy = cacheadmin.policy(shared.path)
+
+    cacheadmin("prune", policy, code=0)
+
+    # From the cache alone: without the built wheel it would be built once more, which takes tools.
+    environment = sync(shared, job, "0.8.5", "--offline")
+    assert dangling_links(environment) == {}
+    age(shared.path, days=40)
+    shared.environment("newer", NEWEST, "pytz", link_mode="copy")
+    assert "sdists-v9" in removals(cacheadmin, policy)

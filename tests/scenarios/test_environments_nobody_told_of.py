@@ -220,6 +220,41 @@ def test_a_venv_that_is_a_file_is_followed(
     imports(real, "import six")
 
 
+def test_a_venv_that_is_a_file_keeps_the_cached_environment_that_it_names(
+    shared: SharedCache, cacheadmin: Cacheadmin, elsewhere: Path
+) -> None:
+    """uv keeps projects' environments in the cache (preview), and goes where such a file leads."""
+    central = {"UV_PREVIEW_FEATURES": "centralized-project-envs"}
+    environments = []
+    for name in ("a", "b"):
+        venv = sync(shared, project_in(elsewhere / name, "six==1.16.0"), NEWEST, more=central)
+        environment = Path(os.path.realpath(venv))
+        venv.unlink()
+        venv.write_text(f"{environment}\n")
+        age(environment, days=20)
+        environments.append(environment)
+    uv_in(shared, elsewhere / "a", NEWEST, "sync", "--check")
+    places = f"venvs:\n  discover: [{{root: '{elsewhere}'}}]\n"
+    policy = cacheadmin.policy(shared.path, places)
+
+    result = prune(cacheadmin, policy)
+
+    for environment in environments:
+        imports(environment, "import six")
+    rows = {row["path"]: row for row in result["kept"] if row["kind"] == "environment"}
+    users = {user.split(" (")[0] for row in rows.values() for user in row["used_by"]}
+    assert {f"{elsewhere}/a/.venv", f"{elsewhere}/b/.venv"} <= users
+    # One that leads nowhere is broken, and said so.
+    shutil.rmtree(environments[0])
+    scanned = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+    status = {one["path"]: one["status"] for one in scanned}
+    assert status[f"{elsewhere}/a/.venv"] == "broken"
+    assert status[f"{elsewhere}/b/.venv"] == "ok"
+    checkup = cacheadmin("doctor", policy, "--format", "json", code=8).json
+    (finding,) = checkup["findings"]
+    assert finding["subject"] == f"{elsewhere}/a/.venv"
+
+
 def test_another_uv_cache_below_a_searched_tree_is_no_place_of_environments(
     shared: SharedCache, cacheadmin: Cacheadmin, elsewhere: Path
 ) -> None:

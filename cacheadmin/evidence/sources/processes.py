@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentKind, Process, Unseen
+from cacheadmin.evidence.facts import Process, Unseen
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.processes import ask_for_processes, known_processes, program_of
 from cacheadmin.evidence.traces import accounts_with_traces
@@ -70,9 +70,9 @@ class Processes:
             deadline_seconds=look.deadline_seconds,
         )
         candidates = tuple(
-            Candidate(path, EnvironmentKind.VENV, (self.id,), process.uid)
+            Candidate(place.path, place.kind, (self.id,), process.uid)
             for process in processes
-            for path in process.environments
+            for place in process.environments
         )
         return Facts(
             candidates=candidates,

@@ -11,8 +11,10 @@ import pytest
 
 from cacheadmin.evidence.facts import EnvironmentKind, EnvironmentStatus, LinkMode
 from cacheadmin.evidence.tools import tools_of
+from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
-from tests.support.shared_cache import SharedCache, links_of
+from tests.support.projects import uv_in
+from tests.support.shared_cache import SharedCache, age, dangling_links, links_of
 from tests.support.uv_releases import NEWEST
 
 PACKAGES = {"six", "idna"}
@@ -103,6 +105,34 @@ def test_links_into_a_copy_of_the_cache_are_foreign(shared: SharedCache) -> None
         seen = look.scan(environment)
     assert seen.archives == frozenset()
     assert seen.status is EnvironmentStatus.FOREIGN
+
+
+def test_where_this_host_has_another_cache_under_the_same_name_archives_tell_which_is_meant(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    """A container has the shared cache at /root/.cache/uv, and so has root a private one here."""
+    name = open_folder / "root" / ".cache" / "uv"
+    name.parent.mkdir(parents=True)
+    name.symlink_to(shared.path)
+    environment = install(shared, "proj", cache=name)
+    name.unlink()
+    uv_in(shared, open_folder, NEWEST, "--cache-dir", name, "pip", "install", "-t", "t", "pytz")
+    texts = [text for text in links_of(environment).values() if "/uv/" in text]
+    assert texts and not any(map(os.path.exists, texts))
+    age(shared.path, days=40)
+    for bucket in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(bucket):
+            shutil.rmtree(folder)
+    places = f"venvs:\n  discover: [{{root: '{shared.homes}'}}]\n"
+
+    cacheadmin("prune", cacheadmin.policy(shared.path, places), code=0)
+
+    shutil.rmtree(name)
+    name.symlink_to(shared.path)
+    assert dangling_links(environment) == {}
+    with looking_at(shared.path) as look:
+        # Whichever name it goes by: what is there is meant.
+        assert look.packages(look.scan(environment)) == PACKAGES
 
 
 def test_relative_links_dots_and_shortcuts_into_an_archive(shared: SharedCache) -> None:

@@ -42,7 +42,7 @@ from tests.support.facts import (
     policy,
     trace,
 )
-from tests.support.uv_releases import newest_bucket
+from tests.support.uv_releases import NEWEST, newest_bucket
 
 
 def removed(plan: Plan) -> dict[str, str]:
@@ -108,6 +108,32 @@ def test_a_bucket_stays_while_anybody_needs_it(traces: tuple, stays: bool) -> No
         expected = {"wheels-v3": "bucket.unneeded", "archive-v0/a": "archive.pointers_gone"}
         assert removed(plan) == expected
         assert [d.path for d in plan.removals] == ["wheels-v3", "archive-v0/a"]
+
+
+def test_what_an_account_has_on_one_host_says_nothing_of_that_number_on_another() -> None:
+    """Without a directory service the first account of each host is uid 1000."""
+    stored = inventory(buckets=["archive-v0", "wheels-v3", newest_bucket("wheels")])
+    here = replace(trace(NEWEST), is_program=True, seen_ns=NOW - DAY)
+    there = replace(trace("0.5.10", age=5 * DAY), host="b")
+    plan = make_plan(policy(), stored, evidence(releases=(here, there)), NOW)
+    assert removed(plan) == {}
+    upgraded = replace(here, host="b")
+    plan = make_plan(policy(), stored, evidence(releases=(here, upgraded, there)), NOW)
+    assert removed(plan) == {"wheels-v3": "bucket.unneeded"}
+
+
+def test_who_writes_to_one_bucket_needs_those_that_no_release_has_it_without() -> None:
+    """simple-v16 is of 0.7.5 to 0.8.14: each of these has sdists-v9, and none has sdists-v8."""
+    newest = [newest_bucket("wheels"), newest_bucket("sdists")]
+    stored = inventory(buckets=["archive-v0", "wheels-v5", "sdists-v8", "sdists-v9", *newest])
+    facts = evidence(releases=(trace(bucket="simple-v16"), trace(NEWEST)))
+    plan = make_plan(policy(), stored, facts, NOW)
+    assert set(removed(plan)) == {"sdists-v8"}
+    (row,) = [one for one in plan.kept if one.path == "sdists-v9"]
+    assert "simple-v16" in row.reason
+    silent = evidence(releases=(trace(bucket="simple-v16", age=40 * DAY), trace(NEWEST)))
+    plan = make_plan(policy(), stored, silent, NOW)
+    assert set(removed(plan)) == {"wheels-v5", "sdists-v8", "sdists-v9"}
 
 
 def test_uv_keep_holds_a_bucket_that_nobody_uses() -> None:

@@ -1,0 +1,142 @@
+"""No folder of a searched tree is passed over in silence: what hides there keeps what it links.
+
+Each environment here links an archive that nothing else keeps, and the site gives its word
+that the trees it names hold all environments.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.automounter import automounter
+from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.projects import uv_in
+from tests.support.shared_cache import SharedCache, dangling_links
+
+OLD = "0.8.5"
+
+
+@pytest.fixture
+def hidden(shared: SharedCache) -> Path:
+    """An environment that links an archive which nothing else keeps: neither pointer nor record."""
+    environment = shared.environment("hidden", OLD, "six==1.16.0")
+    for pattern in ("wheels-v*", "interpreter-v*"):
+        for folder in shared.path.glob(pattern):
+            shutil.rmtree(folder)
+    return environment
+
+
+@pytest.fixture
+def tree(open_folder: Path) -> Path:
+    """The only tree that the policy names."""
+    folder = open_folder / "tree"
+    folder.mkdir()
+    return folder
+
+
+def pruned(cacheadmin: Cacheadmin, shared: SharedCache, tree: Path) -> dict:
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  discover: [{{root: '{tree}'}}]\n")
+    return cacheadmin("prune", policy, "--format", "json", code=0).json
+
+
+def test_projects_in_a_folder_that_is_a_uv_cache_as_well_are_found(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    """As after `uv --cache-dir .`, or with a cache in a scratch folder that holds projects too."""
+    scratch = tree / "ana"
+    scratch.mkdir()
+    uv_in(shared, scratch, OLD, "--cache-dir", scratch, "pip", "install", "--target", "t", "idna")
+    assert {"CACHEDIR.TAG", "archive-v0"} <= set(os.listdir(scratch))
+    project = scratch / "project"
+    project.mkdir()
+    hidden.rename(project / ".venv")
+
+    pruned(cacheadmin, shared, tree)
+
+    assert dangling_links(project) == {}
+
+
+def test_one_link_by_hand_among_many_is_found(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    programs = tree / "bin"
+    programs.mkdir()
+    for number in range(300):
+        (programs / f"program{number}").symlink_to("/bin/true")
+    module = os.path.realpath(next(hidden.glob("lib/*/site-packages/six.py")))
+    (programs / "six.py").symlink_to(module)
+    shutil.rmtree(hidden)
+
+    pruned(cacheadmin, shared, tree)
+
+    assert dangling_links(programs) == {}
+
+
+def test_a_link_to_a_cached_environment_is_found_whatever_it_is_called(
+    shared: SharedCache, cacheadmin: Cacheadmin, tree: Path
+) -> None:
+    script = tree.parent / "script.py"
+    script.write_text('# /// script\n# dependencies = ["six==1.16.0"]\n# ///\nimport six\n')
+    uv_in(shared, tree.parent, OLD, "run", "--quiet", "--script", script)
+    (environment,) = (shared.path / "environments-v2").glob("script-*")
+    (tree / "of-the-script").symlink_to(environment)
+    idle = "prune: {environments: {idle: 0s, keep_latest: false}}\n"
+    places = f"venvs:\n  discover: [{{root: '{tree}'}}]\n"
+
+    cacheadmin("prune", cacheadmin.policy(shared.path, idle + places), code=0)
+
+    python = tree / "of-the-script" / "bin" / "python"
+    subprocess.run([python, "-c", "import six"], check=True)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("where", ["in its place", "below"])
+def test_what_an_automounter_has_mounted_is_searched(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path, where: str
+) -> None:
+    """`x-systemd.automount` in /etc/fstab leaves two mounts in one place."""
+    projects = tree / "projects"
+    projects.mkdir()
+    with automounter(projects):
+        place = projects if where == "in its place" else projects / "other"
+        with mounted(place):
+            environment = place / "environment"
+            shutil.copytree(hidden, environment, symlinks=True)
+            shutil.rmtree(hidden)
+
+            pruned(cacheadmin, shared, tree)
+
+            assert dangling_links(environment) == {}
+
+
+@pytest.mark.root
+def test_what_an_automounter_can_not_mount_is_told_and_keeps_what_it_may_link(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    projects = tree / "projects"
+    projects.mkdir()
+    with automounter(projects):
+        assert os.listdir(projects) == ["other"]
+
+        result = pruned(cacheadmin, shared, tree)
+
+    assert dangling_links(hidden) == {}
+    (gap,) = result["gaps"]
+    assert gap["subject"] == f"{projects}/other"
+    assert "automounter" in gap["detail"]
