@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
-from cacheadmin.evidence.pins import MAX_REASON, SUFFIX, own_folder, pin_document, read_pins
+from cacheadmin.evidence.pins import (
+    MAX_REASON,
+    MOST_NS,
+    SUFFIX,
+    own_folder,
+    pin_document,
+    read_pins,
+)
 from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights
@@ -235,8 +242,20 @@ class PinStore:
 def expiry_ns(text: str, created_ns: int) -> int:
     """Return when a pin made at ``created_ns`` ends: after a duration, or on a date.
 
-    A date without time is the beginning of that day, UTC. Raises WrongUsage.
+    A date without time is the beginning of that day, UTC. Raises WrongUsage for what
+    is neither, has passed, or is too late for a pin to name.
     """
+    expires_ns = _moment_ns(text, created_ns)
+    if expires_ns <= created_ns:
+        raise WrongUsage(f"{text} has passed")
+    if expires_ns > MOST_NS:
+        raise WrongUsage(
+            f"{text} is too far away", hint="leave --expires out: a pin then never ends"
+        )
+    return expires_ns
+
+
+def _moment_ns(text: str, created_ns: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -248,10 +267,7 @@ def expiry_ns(text: str, created_ns: int) -> int:
             ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    expires_ns = int(moment.timestamp()) * 10**9
-    if expires_ns <= created_ns:
-        raise WrongUsage(f"{text} has passed")
-    return expires_ns
+    return int(moment.timestamp()) * 10**9
 
 
 def no_such_target(target: str, near: tuple[str, ...]) -> NotACache:
