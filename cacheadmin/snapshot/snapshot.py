@@ -203,7 +203,7 @@ def look_with(
         inventory = read_inventory_with_memory(
             cache, readers, state.url, now_ns=moment, every_ns=full_every_ns
         )
-        store = observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)
+        store = observation_store(state, cache, choose_quarantine(loaded.policy, cache))
         told = store.read()
         memory_file = MemoryFile(state.url, inventory, aliases_of(loaded.policy, told))
         memory = None
