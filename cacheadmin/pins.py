@@ -27,6 +27,7 @@ from cacheadmin.evidence.pins import (
     read_pins,
 )
 from cacheadmin.evidence.steady_time import host_time
+from cacheadmin.fs.free_space import is_full, not_written
 from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights
 from cacheadmin.fs.small_files import open_directory
@@ -97,7 +98,8 @@ class PinStore:
     def add(self, target: str, reason: str, expires: str | None) -> Added:
         """Pin what a target names; a pin of the caller on the same target is replaced.
 
-        Raises NotACache when the target names nothing here, WrongUsage, NotPermitted.
+        Raises NotACache when the target names nothing here, WrongUsage, NotPermitted,
+        NoRoom.
         """
         if len(reason) > MAX_REASON:
             raise WrongUsage(f"the reason is longer than {MAX_REASON} characters")
@@ -191,7 +193,7 @@ class PinStore:
 
     def _write(self, content: bytes) -> str:
         """Write a new file where the caller's rights allow; return its path."""
-        problems = []
+        problems: dict[str, OSError] = {}
         for folder, open_folder in (
             (own_folder(self._identity), self._open_own),
             (self._loaded.policy.venvs.registry, self._open_registry),
@@ -205,8 +207,12 @@ class PinStore:
                 finally:
                     os.close(fd)
             except OSError as error:
-                problems.append(f"{folder}: {error.strerror}")
-        raise NotPermitted("nowhere to write the pin", details=tuple(problems), hint=_HINTS)
+                problems[folder] = error
+        for folder, problem in problems.items():
+            if is_full(problem):
+                raise not_written(f"the pin can't be written to {folder}", problem)
+        details = tuple(f"{folder}: {one.strerror}" for folder, one in problems.items())
+        raise NotPermitted("nowhere to write the pin", details=details, hint=_HINTS)
 
     def _open_own(self, folder: str) -> int:
         if os.geteuid() in (0, self._owner):
@@ -288,7 +294,9 @@ def _write_new(folder_fd: int, content: bytes) -> str:
     try:
         # Whatever the umask: nothing in it is secret, and every host must read it.
         os.fchmod(fd, 0o644)
-        os.write(fd, content)
+        # On a disk that fills up just now a write may be cut short, without an error.
+        while content:
+            content = content[os.write(fd, content) :]
         os.fsync(fd)
         os.rename(partial, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         os.fsync(folder_fd)
