@@ -18,8 +18,16 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin.errors import NotACache, NotPermitted, WrongUsage
 from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
-from cacheadmin.evidence.pins import MAX_REASON, SUFFIX, own_folder, pin_document, read_pins
+from cacheadmin.evidence.pins import (
+    MAX_REASON,
+    MOST_NS,
+    SUFFIX,
+    own_folder,
+    pin_document,
+    read_pins,
+)
 from cacheadmin.evidence.steady_time import host_time
+from cacheadmin.fs.free_space import is_full, not_written
 from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights
 from cacheadmin.fs.small_files import open_directory
@@ -90,7 +98,8 @@ class PinStore:
     def add(self, target: str, reason: str, expires: str | None) -> Added:
         """Pin what a target names; a pin of the caller on the same target is replaced.
 
-        Raises NotACache when the target names nothing here, WrongUsage, NotPermitted.
+        Raises NotACache when the target names nothing here, WrongUsage, NotPermitted,
+        NoRoom.
         """
         if len(reason) > MAX_REASON:
             raise WrongUsage(f"the reason is longer than {MAX_REASON} characters")
@@ -184,7 +193,7 @@ class PinStore:
 
     def _write(self, content: bytes) -> str:
         """Write a new file where the caller's rights allow; return its path."""
-        problems = []
+        problems: dict[str, OSError] = {}
         for folder, open_folder in (
             (own_folder(self._identity), self._open_own),
             (self._loaded.policy.venvs.registry, self._open_registry),
@@ -198,8 +207,12 @@ class PinStore:
                 finally:
                     os.close(fd)
             except OSError as error:
-                problems.append(f"{folder}: {error.strerror}")
-        raise NotPermitted("nowhere to write the pin", details=tuple(problems), hint=_HINTS)
+                problems[folder] = error
+        for folder, problem in problems.items():
+            if is_full(problem):
+                raise not_written(f"the pin can't be written to {folder}", problem)
+        details = tuple(f"{folder}: {one.strerror}" for folder, one in problems.items())
+        raise NotPermitted("nowhere to write the pin", details=details, hint=_HINTS)
 
     def _open_own(self, folder: str) -> int:
         if os.geteuid() in (0, self._owner):
@@ -235,8 +248,20 @@ class PinStore:
 def expiry_ns(text: str, created_ns: int) -> int:
     """Return when a pin made at ``created_ns`` ends: after a duration, or on a date.
 
-    A date without time is the beginning of that day, UTC. Raises WrongUsage.
+    A date without time is the beginning of that day, UTC. Raises WrongUsage for what
+    is neither, has passed, or is too late for a pin to name.
     """
+    expires_ns = _moment_ns(text, created_ns)
+    if expires_ns <= created_ns:
+        raise WrongUsage(f"{text} has passed")
+    if expires_ns > MOST_NS:
+        raise WrongUsage(
+            f"{text} is too far away", hint="leave --expires out: a pin then never ends"
+        )
+    return expires_ns
+
+
+def _moment_ns(text: str, created_ns: int) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -248,10 +273,7 @@ def expiry_ns(text: str, created_ns: int) -> int:
             ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    expires_ns = int(moment.timestamp()) * 10**9
-    if expires_ns <= created_ns:
-        raise WrongUsage(f"{text} has passed")
-    return expires_ns
+    return int(moment.timestamp()) * 10**9
 
 
 def no_such_target(target: str, near: tuple[str, ...]) -> NotACache:
@@ -272,7 +294,9 @@ def _write_new(folder_fd: int, content: bytes) -> str:
     try:
         # Whatever the umask: nothing in it is secret, and every host must read it.
         os.fchmod(fd, 0o644)
-        os.write(fd, content)
+        # On a disk that fills up just now a write may be cut short, without an error.
+        while content:
+            content = content[os.write(fd, content) :]
         os.fsync(fd)
         os.rename(partial, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         os.fsync(folder_fd)

@@ -101,4 +101,4 @@ def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
 
 def _store(loaded: LoadedPolicy, cache: OpenCache) -> ObservationStore:
     state = open_state(loaded.policy.state, cache=cache.identity)
-    return observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)
+    return observation_store(state, cache, choose_quarantine(loaded.policy, cache))

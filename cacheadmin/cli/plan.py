@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.results import heading, progress_bar, show, verdict_code
-from cacheadmin.errors import ExitCode
+from cacheadmin.errors import ExitCode, WrongUsage
 from cacheadmin.planner.reasons import REASONS
 from cacheadmin.prune.room import room_for
 from cacheadmin.report.plan_rules import PlanRulesReport
@@ -44,6 +44,8 @@ def plan(
     because of links, processes or missing evidence, 5 when refused.
     """
     if list_rules:
+        if out is not None:
+            raise WrongUsage("--list-rules and --out don't go together")
         return _list_rules(output_format)
 
     with (

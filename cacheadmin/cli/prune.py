@@ -41,6 +41,8 @@ from cacheadmin.trial.summary import trial_warnings
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cacheadmin.accounting import Measured
     from cacheadmin.inventory.entries import ArchiveId
     from cacheadmin.operations.account import Account
@@ -152,6 +154,7 @@ def _look_and_prune(
             before = replace(before, dropped=dropped)
         sizes = snapshot.sizing.of_plan(made, kept=call.output_format != "table")
         if call.dry_run:
+            _note_not_removed(before.dropped)
             return show_plan("prune", snapshot, made, sizes, call.output_format)
         known = before.room
         if known is None:
@@ -229,8 +232,7 @@ def _show(
     code = CODES[result.outcome]
     for warning in (*result.warnings, *trial_warnings(result.trial.watched)):
         output.warning(warning)
-    for path, why in (*result.dropped, *result.failed):
-        output.note(f"not removed: {path}: {why}")
+    _note_not_removed((*result.dropped, *result.failed))
     for bucket, problem in protection.problems if protection is not None else ():
         output.warning(f"{bucket} could not be protected: {problem}")
     undone = result.outcome in ("refused", "rolled_back")
@@ -240,6 +242,11 @@ def _show(
     report = PruneReport(first, plan, sizes, result, loaded, protection)
     show(report, output_format, is_well=code is ExitCode.DONE)
     return int(code)
+
+
+def _note_not_removed(entries: Iterable[tuple[str, str]]) -> None:
+    for path, why in entries:
+        output.note(f"not removed: {path}: {why}")
 
 
 def failure(plan: Plan, result: PruneResult) -> CacheadminError:

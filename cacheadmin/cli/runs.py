@@ -13,23 +13,28 @@ from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArg
 from cacheadmin.cli.records import recorded
 from cacheadmin.cli.results import show
 from cacheadmin.errors import ExitCode, NotACache, WrongUsage
+from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.inventory.cache_folder import OpenCache, open_cache
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.policy.quantities import parse_duration
 from cacheadmin.protect.lock_hold import guard_stands_aside
 from cacheadmin.protect.protection import withdraw_dangling, withdraw_of_trials
+from cacheadmin.prune.journal import SETTLED, RunState
 from cacheadmin.prune.quarantine import QuarantineFolder, existing_quarantine, is_run_id
 from cacheadmin.prune.run import restore_run
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import Run, find_run, list_runs, purge, runs_due
 from cacheadmin.prune.trial_upkeep import end_now
 from cacheadmin.report.runs import RunReport, RunsReport
+from cacheadmin.snapshot.moment import steady_now
+from cacheadmin.state.store import open_state
 from cacheadmin.text.documents import Heading, header
 from cacheadmin.text.numbers import format_count
 from cacheadmin.text.timestamps import now_ns
 from cacheadmin.trial.trials import Trials, trials_or_none
 
 if TYPE_CHECKING:
+    from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
     from cacheadmin.policy.model import Policy
@@ -89,7 +94,7 @@ def list_command(
         _opened(policy, insecure_policy) as (loaded, cache, quarantine),
         trials_or_none(cache) as trials,
     ):
-        found = [] if quarantine is None else list(list_runs(quarantine, trials))
+        found = [] if quarantine is None else list(list_runs(quarantine, cache.identity, trials))
         first = Heading(header("runs", loaded, cache.identity))
         show(RunsReport(first, found), output_format)
 
@@ -107,7 +112,7 @@ def show_command(
         _opened(policy, insecure_policy) as (loaded, cache, quarantine),
         trials_or_none(cache) as trials,
     ):
-        found = _find(quarantine, run, trials)
+        found = _find(quarantine, cache, run, trials)
         first = Heading(header("runs", loaded, cache.identity))
         show(RunReport(first, found), output_format)
 
@@ -126,7 +131,7 @@ def restore_command(
             _locked(policy, insecure_policy, account) as (loaded, cache, quarantine),
             guard_stands_aside(loaded.policy, cache),
         ):
-            run = account.run_id = run or _find(quarantine, None, None).run_id
+            run = account.run_id = run or _find(quarantine, cache, None, None).run_id
             restored = restore_run(loaded.policy, cache, quarantine, run)
             try:
                 withdraw_of_trials(loaded.policy, cache)
@@ -192,10 +197,13 @@ def purge_command(
             if run is not None:
                 raise
         else:
+            identity = cache.identity
             if age is not None:
-                purged.chosen = runs_due(quarantine, age, now_ns(), on_trial_too=now)
+                state = open_state(loaded.policy.state, cache=identity)
+                moment_ns = steady_now(state, host_time(), now_ns())
+                purged.chosen = runs_due(quarantine, identity, age, moment_ns, on_trial_too=now)
             elif every:
-                purged.chosen = tuple(one.run_id for one in list_runs(quarantine))
+                purged.choose_all(quarantine, identity)
             purged.purge(loaded.policy, cache, quarantine, now=now)
         account.subject = ", ".join(purged.chosen)
         account.exit_code = int(ExitCode.PARTIAL if purged.failures else ExitCode.DONE)
@@ -230,14 +238,22 @@ class _Purged:
     words: list[str] = field(default_factory=list)
     """What people should know of these."""
 
+    def choose_all(self, quarantine: QuarantineFolder, cache: CacheIdentity) -> None:
+        """Choose every run of a cache but those that did not come to their end."""
+        runs = list(list_runs(quarantine, cache))
+        self.chosen = tuple(run.run_id for run in runs if run.state in SETTLED)
+        why = "it did not come to its end; the next `cacheadmin prune` puts it back"
+        self.failures += [(f"run {run.run_id}", why) for run in runs if run.state not in SETTLED]
+
     def purge(
         self, policy: Policy, cache: OpenCache, quarantine: QuarantineFolder, *, now: bool
     ) -> None:
         """Delete them; with ``now`` end their trials, too."""
         for name in self.chosen:
-            failed = purge(quarantine, name).failures
-            self.failures += [(f"run {name}: {path}", why) for path, why in failed]
-            self.runs += not failed
+            removed = purge(quarantine, cache.identity, name)
+            self.failures += [(f"run {name}: {path}", why) for path, why in removed.failures]
+            # Of one that was deleted before nothing is left.
+            self.runs += bool(removed.files and not removed.failures)
         if now:
             self.ended, self.words = end_now(policy, cache, self.chosen, quarantine.fence)
         if self.ended:
@@ -251,13 +267,16 @@ def _policy_and_run(policy: str | None, run: str | None) -> tuple[str | None, st
     return policy, run
 
 
-def _find(quarantine: QuarantineFolder | None, run_id: str | None, trials: Trials | None) -> Run:
+def _find(
+    quarantine: QuarantineFolder | None, cache: OpenCache, run_id: str | None, trials: Trials | None
+) -> Run:
     """Return the run of an id; without one the last that moved anything."""
     if quarantine is None:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     if run_id is not None:
         return find_run(quarantine, run_id, trials)
-    moved = [run for run in list_runs(quarantine, trials) if run.state.value != "rolled_back"]
+    runs = list_runs(quarantine, cache.identity, trials)
+    moved = [run for run in runs if run.state is not RunState.ROLLED_BACK]
     if not moved:
         raise NotACache("nothing was pruned on this cache yet, there are no runs")
     return moved[-1]

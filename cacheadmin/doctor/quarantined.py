@@ -51,7 +51,7 @@ def holdings(
             if quarantine is None:
                 return (), ""
             with trials_or_none(cache) as trials:
-                runs = list(list_runs(quarantine, trials))
+                runs = list(list_runs(quarantine, cache.identity, trials))
             for run in runs:
                 if not run.restorable:
                     continue

@@ -65,6 +65,8 @@ class Eviction:
     """Whether archives or environments are removed although they are used."""
     warnings: tuple[str, ...]
     """What a new install may still find all the same, a sentence each."""
+    absent: tuple[Wanted, ...]
+    """What was to be evicted, and is neither in this cache nor in any environment."""
 
 
 def plan_eviction(
@@ -131,7 +133,23 @@ def plan_eviction(
     )
     plan = Plan(Verdict.LIMITED, tuple(removals), tuple(kept), (), base.live, base.gaps)
     breaks = even_in_use and any(one.kind is EntryKind.ARCHIVE for one in removals)
-    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), breaks, warnings)
+    absent = _absent(wanted, inventory, plan, holding)
+    return Eviction(tuple(wanted), plan, tuple(holding), tuple(users), breaks, warnings, absent)
+
+
+def _absent(
+    wanted: Collection[Wanted],
+    inventory: Inventory,
+    plan: Plan,
+    holding: Collection[PackageUser],
+) -> tuple[Wanted, ...]:
+    """Return what is neither in the cache, on trial there, nor in any environment."""
+    found = {(one.package, one.version) for one in (*plan.removals, *plan.kept)}
+    found |= {(one.package, one.version) for one in inventory.on_trial.values()}
+    for one in holding:
+        pairs = (text.partition("==") for text in one.packages)
+        found |= {(name, version or None) for name, _, version in pairs}
+    return tuple(one for one in wanted if not any(one.names(*pair) for pair in found))
 
 
 def _pointers(

@@ -57,7 +57,8 @@ _PINS_A_PART = 64
 _NAMED = 5
 
 _FORMAT = 1
-_MOST_NS = 2**63 - 1
+# The last moment that a pin can name, by the state's numbers: in the year 2262.
+MOST_NS = 2**63 - 1
 
 
 class NotAPin(ValueError):
@@ -294,6 +295,6 @@ def _number(document: dict[str, Any], key: str) -> int | None:
     value = document.get(key)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_NS:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MOST_NS:
         raise NotAPin(f"its {key} is no number of nanoseconds")
     return value

@@ -26,7 +26,7 @@ _OTHERS_WRITE = 0o022
 
 
 class HostsFolder:
-    """A folder ``hosts`` beside the quarantine, with ``HOST.json`` of each host."""
+    """A folder beside the quarantine, with ``HOST.json`` of each host."""
 
     def __init__(self, path: str, cache: OpenCache) -> None:
         self.path = path

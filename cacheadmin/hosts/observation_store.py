@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Protocol
 
 from cacheadmin.errors import CacheadminError
@@ -14,6 +13,7 @@ from cacheadmin.state.location import sqlite_path
 
 if TYPE_CHECKING:
     from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.policy.quarantine_place import QuarantinePlace
     from cacheadmin.state.store import State
 
 
@@ -33,14 +33,16 @@ class ObservationStore(Protocol):
         """Drop what a host told; False when it told nothing."""
 
 
-def observation_store(state: State, cache: OpenCache, quarantine_path: str) -> ObservationStore:
+def observation_store(
+    state: State, cache: OpenCache, quarantine: QuarantinePlace
+) -> ObservationStore:
     """Return where this cache's observations are kept.
 
     An SQLite file serves one host, so then they lie beside the quarantine.
     """
     if sqlite_path(state.url) is None:
         return HostsTable(state, cache)
-    return HostsFolder(f"{os.path.dirname(quarantine_path)}/hosts", cache)
+    return HostsFolder(quarantine.observations, cache)
 
 
 class HostsTable:

@@ -81,7 +81,8 @@ def of_quarantine(policy: Policy, cache: OpenCache) -> Iterator[Sample]:
     """Yield bytes and entries in quarantine and on trial; nothing where they can't be read."""
     try:
         with existing_quarantine(policy, cache) as quarantine:
-            runs = [] if quarantine is None else [r for r in list_runs(quarantine) if r.holds]
+            found = () if quarantine is None else list_runs(quarantine, cache.identity)
+            runs = [run for run in found if run.holds]
     except (CacheadminError, OSError):
         return
     yield Sample("cacheadmin_quarantine_runs", len(runs))

@@ -23,7 +23,7 @@ def quarantine_of(policy: Policy, cache: OpenCache) -> PastPrunes:
     keep_ns = nanoseconds(policy.quarantine.keep)
     try:
         with existing_quarantine(policy, cache) as quarantine:
-            runs = [] if quarantine is None else list(list_runs(quarantine))
+            runs = [] if quarantine is None else list(list_runs(quarantine, cache.identity))
     except CacheadminError as error:
         return PastPrunes(path, (), unread=error.message)
     except OSError as error:

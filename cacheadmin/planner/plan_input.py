@@ -62,9 +62,11 @@ class PlanInput:
 
     @cached_property
     def gaps_keep(self) -> bool:
-        """Whether open gaps keep what rests on absence of evidence: it can't go on trial."""
-        what = self.policy.venvs.gaps
-        return what == "keep" or (what == "trial" and self.policy.prune.trial == "never")
+        """Whether open gaps keep what rests on absence of evidence: it can't go on trial.
+
+        Where gaps refuse a prune, an eviction is made all the same.
+        """
+        return self.policy.venvs.gaps == "keep" or self.policy.prune.trial == "never"
 
     def keeps_everything(self, unseen: Unseen) -> bool:
         """Whether what could not be looked at keeps every archive and cached environment.

@@ -13,6 +13,9 @@ from cacheadmin.readers.questions import ReaderLimits
 if TYPE_CHECKING:
     from datetime import timedelta
 
+# The kernel counts 292 years; a year is for ever.
+_LONGEST_WAIT_SECONDS = 365 * 86_400.0
+
 
 class BudgetMeaning:
     """Of ``prune.budget``."""
@@ -73,4 +76,5 @@ class ScanLimitsMeaning:
     @property
     def of_readers(self) -> ReaderLimits:
         """The same, as readers take it."""
-        return ReaderLimits(self.memory, self.cpu.total_seconds(), self.deadline.total_seconds())
+        deadline_seconds = min(self.deadline.total_seconds(), _LONGEST_WAIT_SECONDS)
+        return ReaderLimits(self.memory, self.cpu.total_seconds(), deadline_seconds)

@@ -21,12 +21,19 @@ class QuarantinePlace:
     """Absolute path of the folder; it may not exist yet."""
     warning: str = ""
     """Why a prune may not be undone, for every report; empty where it can."""
+    is_named: bool = False
+    """Whether the policy names it: then what lies beside it may be another cache's."""
+
+    @property
+    def observations(self) -> str:
+        """The folder for what hosts tell of this cache, where no database keeps it."""
+        return f"{self.path}.hosts" if self.is_named else f"{os.path.dirname(self.path)}/hosts"
 
 
 def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
     """Return where removals of this cache go, without making or opening anything."""
     if policy.quarantine.path is not None:
-        return QuarantinePlace(policy.quarantine.path)
+        return QuarantinePlace(policy.quarantine.path, is_named=True)
     path = cache.identity.path
     if is_mount_point(path):
         why = "the cache is a mount point"

@@ -447,7 +447,7 @@ class _Guard:
         self._stock = None
         try:
             quarantine = self._quarantine.enter_context(open_quarantine(self._policy, cache))
-            stock = Stock(quarantine)
+            stock = Stock(quarantine, cache.identity)
         except (CacheadminError, OSError) as error:
             self._tell(f"no stock of roots: {error}")
             return

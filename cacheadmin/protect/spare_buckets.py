@@ -9,7 +9,8 @@ one rename takes microseconds, for 50,000 roots too, while a prune of another
 release may be just about to count them.
 
 Elsewhere is the quarantine folder, on the cache's filesystem, where no user
-else can write.
+else can write. Guards of several caches may have one quarantine: each has a folder
+of its own there, called by the inode of its cache.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from cacheadmin.protect.roots import ROOTS_FOLDER, WantedRoots
 
 if TYPE_CHECKING:
     from cacheadmin.fs.rights import Rights
+    from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.prune.quarantine import QuarantineFolder
 
 _STOCK = "guard.roots"
@@ -37,17 +39,18 @@ _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 
 class Stock:
-    """One complete bucket of each name, in a folder of quarantine. Raises OSError."""
+    """One complete bucket of each name for a cache, in quarantine. Raises OSError."""
 
-    def __init__(self, quarantine: QuarantineFolder) -> None:
+    def __init__(self, quarantine: QuarantineFolder, cache: CacheIdentity) -> None:
         self._quarantine_fd = os.dup(quarantine.fd)
         self._device = quarantine.device
         self._trusted = frozenset({0, os.geteuid()})
+        self._name = str(cache.inode)
+        stocks_fd = _made(_STOCK, self._quarantine_fd)
         try:
-            os.mkdir(_STOCK, 0o700, dir_fd=self._quarantine_fd)
-        except FileExistsError:
-            pass
-        self._fd = open_directory(_STOCK, self._quarantine_fd)
+            self._fd = _made(self._name, stocks_fd)
+        finally:
+            os.close(stocks_fd)
         self._ready: dict[str, tuple[WantedRoots, Rights, Rights]] = {}
 
     @property
@@ -58,7 +61,16 @@ class Stock:
     def close(self) -> None:
         """Remove it."""
         os.close(self._fd)
-        remove_tree(self._quarantine_fd, _STOCK, device=self._device)
+        try:
+            stocks_fd = open_directory(_STOCK, self._quarantine_fd)
+            try:
+                remove_tree(stocks_fd, self._name, device=self._device)
+            finally:
+                os.close(stocks_fd)
+            os.rmdir(_STOCK, dir_fd=self._quarantine_fd)
+        except OSError:
+            # Gone, or guards of other caches have theirs there.
+            pass
         os.close(self._quarantine_fd)
 
     def lacks(
@@ -119,6 +131,15 @@ class Stock:
         finally:
             os.close(bucket_fd)
         return PlantedBucket(bucket, None, 0, planted=total)
+
+
+def _made(name: str, folder_fd: int) -> int:
+    """Open a folder for us alone, made where it is missing."""
+    try:
+        os.mkdir(name, 0o700, dir_fd=folder_fd)
+    except FileExistsError:
+        pass
+    return open_directory(name, folder_fd)
 
 
 def _words(error: OSError) -> str:

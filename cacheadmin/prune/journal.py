@@ -95,13 +95,14 @@ class Journal:
     def is_of(self, cache: CacheIdentity) -> bool:
         """Whether the run was made on this cache.
 
-        Network filesystems, btrfs and loop mounts get another device number
-        at each mount: then the path must be the same.
+        A run lies on the filesystem of its cache, so the inode tells. Device numbers change
+        with each mount (network filesystems, btrfs, loop mounts), paths from host to host.
         """
-        made_on = self.run.get("cache", {})
-        if made_on.get("inode") != cache.inode:
-            return False
-        return bool(made_on.get("device") == cache.device or made_on.get("path") == cache.path)
+        return bool(self.run.get("cache", {}).get("inode") == cache.inode)
+
+    def concerns(self, cache: CacheIdentity) -> bool:
+        """Whether the run was made on this cache, or on one that was at its path before."""
+        return self.is_of(cache) or self.run.get("cache", {}).get("path") == cache.path
 
 
 class JournalWriter:

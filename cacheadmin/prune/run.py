@@ -38,6 +38,7 @@ from cacheadmin.uv.cache_lock import SharedLock
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
     from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.planner.plan import Plan
     from cacheadmin.policy.model import Policy
     from cacheadmin.prune.restoration import PutBack
@@ -204,7 +205,7 @@ def run_prune(
                 concurrent=concurrent,
             )
             if (at_once or room is not None) and result.run_id is not None:
-                _delete(quarantine, result.run_id, result)
+                _delete(quarantine, cache.identity, result.run_id, result)
         return result
     with existing_quarantine(policy, cache) as found:
         if found is not None:
@@ -217,9 +218,11 @@ def run_prune(
     return result
 
 
-def _delete(quarantine: QuarantineFolder, run_id: str, result: PruneResult) -> None:
+def _delete(
+    quarantine: QuarantineFolder, cache: CacheIdentity, run_id: str, result: PruneResult
+) -> None:
     """Delete at once what a run moved; what is on trial stays so."""
-    removed = purge(quarantine, run_id)
+    removed = purge(quarantine, cache, run_id)
     result.deleted_bytes = removed.allocated_bytes
     result.warnings += [f"{path} could not be deleted: {why}" for path, why in removed.failures]
 
@@ -294,7 +297,7 @@ def _purge_due(
     seconds = policy.prune.limits.seconds
     with trials_or_none(cache) as trials:
         result.purged, left = purge_due(
-            quarantine, policy.quarantine.keep, now_ns, seconds, trials=trials
+            quarantine, cache.identity, policy.quarantine.keep, now_ns, seconds, trials=trials
         )
     result.warnings += [f"{path} could not be deleted: {why}" for path, why in left]
 

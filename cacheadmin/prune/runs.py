@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from cacheadmin.inventory.cache_folder import OpenCache
+    from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.prune.quarantine import QuarantineFolder
     from cacheadmin.trial.ledger import Spring, Trial
     from cacheadmin.trial.trials import Trials
@@ -80,14 +81,30 @@ class Run:
         return sum(entry.get("bytes") or 0 for entry in self.entries if not entry.get("trial"))
 
 
-def list_runs(quarantine: QuarantineFolder, trials: Trials | None = None) -> Iterator[Run]:
-    """Yield the runs of a quarantine, oldest first; ``trials`` tell what of them is on trial."""
+def list_runs(
+    quarantine: QuarantineFolder, cache: CacheIdentity, trials: Trials | None = None
+) -> Iterator[Run]:
+    """Yield the runs of a cache, oldest first; ``trials`` tell what of them is on trial.
+
+    Several caches may share one quarantine: runs of others are none of this policy's.
+    """
     for run_id in quarantine.run_ids():
         run_fd = quarantine.open_run(run_id)
         try:
             journal = read_journal(run_fd)
-            if journal is not None:
+            if journal is not None and journal.concerns(cache):
                 yield _run(run_id, journal, _holds(run_fd, journal), trials)
+        finally:
+            os.close(run_fd)
+
+
+def unreadable_runs(quarantine: QuarantineFolder) -> Iterator[str]:
+    """Yield the runs whose journal can't be read; of which cache they are can't be told."""
+    for run_id in quarantine.run_ids():
+        run_fd = quarantine.open_run(run_id)
+        try:
+            if read_journal(run_fd) is None:
+                yield run_id
         finally:
             os.close(run_fd)
 
@@ -194,19 +211,24 @@ def _journal_to_restore(
     if not (held or (on_trial and journal.state in SETTLED)):
         raise Refused(f"run {run_id} can't be restored: it is {journal.state.value}")
     if not journal.is_of(cache.identity):
-        raise Refused(
-            f"run {run_id} was made on another cache: {journal.run.get('cache', {}).get('path')}",
-            hint="name the policy of that cache",
-        )
+        raise _of_another_cache(run_id, journal)
     return journal
 
 
-def purge(quarantine: QuarantineFolder, run_id: str) -> Removed:
+def _of_another_cache(run_id: str, journal: Journal) -> Refused:
+    return Refused(
+        f"run {run_id} was made on another cache: {journal.run.get('cache', {}).get('path')}",
+        hint="name the policy of that cache",
+    )
+
+
+def purge(quarantine: QuarantineFolder, cache: CacheIdentity, run_id: str) -> Removed:
     """Delete for good what a run moved; its journal stays as a record.
 
     It is called purged before the first file goes: a purge that is killed
     leaves halves, which no user must put back. What a process of this host has
-    open stays on NFS, and is among the failures; a later purge goes on.
+    open stays on NFS, and is among the failures; a later purge goes on. Raises Refused
+    for a run that did not come to its end, and for one of another cache.
     """
     run_fd = quarantine.open_run(run_id)
     try:
@@ -215,6 +237,8 @@ def purge(quarantine: QuarantineFolder, run_id: str) -> Removed:
             # It may be one that did not come to its end: what it moved may be in use.
             why = "it can't be read, so nothing of the run is deleted"
             return Removed(failures=[("its journal", why)])
+        if journal is not None and not journal.concerns(cache):
+            raise _of_another_cache(run_id, journal)
         if journal is not None and journal.state not in SETTLED:
             raise Refused(
                 f"run {run_id} did not come to its end",
@@ -258,6 +282,7 @@ def _note_purged(run_fd: int) -> bool:
 
 def purge_due(
     quarantine: QuarantineFolder,
+    cache: CacheIdentity,
     keep: timedelta,
     moment_ns: int,
     seconds: float | None = None,
@@ -273,7 +298,7 @@ def purge_due(
     purged: list[str] = []
     left: list[tuple[str, str]] = []
     begun = time.monotonic()
-    for run in list(list_runs(quarantine, trials)):
+    for run in list(list_runs(quarantine, cache, trials)):
         if seconds is not None and time.monotonic() - begun > seconds:
             break
         begun_ns = parse_rfc3339(run.begun_at)
@@ -282,7 +307,7 @@ def purge_due(
             continue
         age_ns = moment_ns - begun_ns
         if run.state in SETTLED and run.holds and age_ns > nanoseconds(keep):
-            failures = purge(quarantine, run.run_id).failures
+            failures = purge(quarantine, cache, run.run_id).failures
             left += [(f"run {run.run_id}: {path}", why) for path, why in failures]
             if not failures:
                 purged.append(run.run_id)
@@ -292,11 +317,19 @@ def purge_due(
 
 
 def runs_due(
-    quarantine: QuarantineFolder, age: timedelta, moment_ns: int, *, on_trial_too: bool = False
+    quarantine: QuarantineFolder,
+    cache: CacheIdentity,
+    age: timedelta,
+    moment_ns: int,
+    *,
+    on_trial_too: bool = False,
 ) -> tuple[str, ...]:
-    """Return the settled runs older than ``age`` that hold something; or all, ``on_trial_too``."""
+    """Return the settled runs older than ``age`` that hold something; or all, ``on_trial_too``.
+
+    ``moment_ns`` is now, by a clock that can't be set forward.
+    """
     found = []
-    for run in list_runs(quarantine):
+    for run in list_runs(quarantine, cache):
         begun_ns = parse_rfc3339(run.begun_at)
         old = begun_ns is not None and moment_ns - begun_ns > nanoseconds(age)
         if run.state in SETTLED and old and (run.holds or on_trial_too):

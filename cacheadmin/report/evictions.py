@@ -14,7 +14,7 @@ from cacheadmin.text.numbers import format_count
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from cacheadmin.accounting import Measured
     from cacheadmin.evict.plan import Eviction
@@ -74,6 +74,7 @@ def eviction_json(
     """Return the part of the document that tells of the eviction itself."""
     return {
         "packages": [one.text for one in eviction.wanted],
+        "not_found": [one.text for one in eviction.absent],
         "removals": decisions_json(removals, sizes),
         "kept": decisions_json(eviction.plan.kept, sizes),
         "holders": [
@@ -96,14 +97,22 @@ def eviction_json(
     }
 
 
+def _in_short(eviction: Eviction, number: int, verb: str) -> Iterator[str]:
+    """Yield how many entries went, and each package of which there is nothing."""
+    names = [one.text for one in eviction.wanted if one not in eviction.absent]
+    if names:
+        count = format_count(number, "entry", "entries") if number else "nothing"
+        yield f"{', '.join(names)}: {verb} {count}"
+    for one in eviction.absent:
+        yield f"{one.text}: nothing of it in this cache"
+
+
 def eviction_text(
     eviction: Eviction, removals: Sequence[Decision], user: User, *, done: bool
 ) -> str:
     """Return an eviction for people: what went, what stays in use, whom to tell what."""
-    names = ", ".join(one.text for one in eviction.wanted)
     verb = "removed" if done else "would remove"
-    number = format_count(len(removals), "entry", "entries")
-    parts = [f"{names}: {verb} {number}" if removals else f"{names}: nothing of it in this cache"]
+    parts = ["\n".join(_in_short(eviction, len(removals), verb))]
     if removals:
         rows = [(one.kind.value, one.path, one.reason) for one in removals]
         parts.append(table((verb, "path", "because"), rows))

@@ -26,7 +26,7 @@ from cacheadmin.evidence.memory import Memory
 from cacheadmin.evidence.pin_ages import with_known_ages
 from cacheadmin.evidence.questions import aliases_of
 from cacheadmin.evidence.seen_releases import read_seen_releases
-from cacheadmin.evidence.steady_time import host_time, steady_moment
+from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.hosts.observation_store import observation_store
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.planner.plan_input import PlanInput
@@ -36,6 +36,7 @@ from cacheadmin.policy.teams import team_of
 from cacheadmin.readers import Readers
 from cacheadmin.readers.strength import strength_of
 from cacheadmin.snapshot.budget import plan_within_limits
+from cacheadmin.snapshot.moment import steady_now
 from cacheadmin.snapshot.sizing import Sizing
 from cacheadmin.state.archive_sizes import open_archive_sizes
 from cacheadmin.state.memory_file import MemoryFile
@@ -197,12 +198,12 @@ def look_with(
         state = open_state(loaded.policy.state, cache=cache.identity)
         here = host_time()
         wall_ns = now_ns()
-        moment = steady_moment(wall_ns, state.clock(here.host), here)
+        moment = steady_now(state, here, wall_ns)
         full_every_ns = 0 if afresh else nanoseconds(loaded.policy.scan.full_every)
         inventory = read_inventory_with_memory(
             cache, readers, state.url, now_ns=moment, every_ns=full_every_ns
         )
-        store = observation_store(state, cache, choose_quarantine(loaded.policy, cache).path)
+        store = observation_store(state, cache, choose_quarantine(loaded.policy, cache))
         told = store.read()
         memory_file = MemoryFile(state.url, inventory, aliases_of(loaded.policy, told))
         memory = None

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.errors import CacheadminError, NotPermitted, Refused
+from cacheadmin.errors import CacheadminError, ExitCode, NotPermitted, Refused
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -61,6 +61,9 @@ _HINT = "set `state` in the policy to a place you may write, such as sqlite:////
 _NOT_OPENED = "unable to open database file"
 _SMALLEST_BYTES = 64 * 1024
 
+# What it says where the file is another account's.
+_READ_ONLY = "readonly database"
+
 # The advisory lock of PostgreSQL under which tables are made: "cacheadm" in ASCII.
 _TABLES_KEY = 0x636163686561646D
 
@@ -71,6 +74,9 @@ class StateUnusable(CacheadminError):
 
 class StateFull(StateUnusable):
     """Nothing can be written to the state: its disk, or a quota, is full."""
+
+    exit_code = ExitCode.PARTIAL
+    label = "no room"
 
 
 class StateIsNewer(Refused):
@@ -384,7 +390,7 @@ class State:
                 hint="upgrade cacheadmin on this host; nothing was changed",
             ) from None
         except sqlite3.Error as error:
-            self._raise_if_full(str(error))
+            self._raise_if_known(str(error))
             raise StateUnusable(
                 f"the state {self.shown()} can't be read: {error}", hint=_HINT
             ) from None
@@ -404,21 +410,25 @@ class State:
             if not type(error).__module__.startswith("sqlalchemy"):
                 raise
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            self._raise_if_full(reason)
+            self._raise_if_known(reason)
             raise StateUnusable(
                 f"the state {self.shown()} can't be used: {reason}", hint=_HINT
             ) from None
 
-    def _raise_if_full(self, reason: str) -> None:
-        """Raise StateFull where SQLite failed for want of room.
+    def _raise_if_known(self, reason: str) -> None:
+        """Raise StateFull where SQLite failed for want of room, NotPermitted for want of rights.
 
         Without an inode for its journal it only says that a file can't be opened.
         """
         if "disk is full" in reason or (_NOT_OPENED in reason and self._lacks_room()):
             raise self._full(reason)
+        if _READ_ONLY in reason:
+            raise NotPermitted(f"the state {self.shown()} can't be written: {reason}", hint=_HINT)
 
     def _full(self, reason: str) -> StateFull:
-        return StateFull(f"the state {self.shown()} can't be written: {reason}", hint=_HINT)
+        return StateFull(
+            f"the state {self.shown()} can't be written: {reason}", hint="free some room there"
+        )
 
     def _lacks_room(self) -> bool:
         folder = os.path.dirname(sqlite_path(self.url) or "")

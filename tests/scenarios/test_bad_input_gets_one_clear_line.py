@@ -60,6 +60,23 @@ def test_a_wrong_policy(cacheadmin: Cacheadmin, text: str, said: str) -> None:
     assert "wrong.yaml" in result.stderr
 
 
+def test_the_longest_durations_are_taken(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
+    """A thousand years are allowed, and more than the kernel can wait."""
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    ever = "360000d"
+    policy = cacheadmin.policy(
+        shared.path,
+        f"uv: {{active_within: {ever}}}\nhosts: {{max_age: {ever}}}\n"
+        f"venvs: {{keep_missing: {ever}}}\nquarantine: {{keep: {ever}}}\n"
+        f"prune: {{unused: {{after: {ever}}}, builds: {{after: {ever}}}, trial: {{for: {ever}}}}}\n"
+        f"lock: {{timeout: {ever}, held_at_most: {ever}}}\n"
+        f"scan: {{full_every: {ever}, limits: {{deadline: {ever}, cpu: {ever}}}}}\n",
+    )
+    for command in ("prune", "doctor", "observe", "status", "audit"):
+        result = cacheadmin(command, policy)
+        assert result.code in (0, 4, 8), result
+
+
 def test_a_yaml_bomb_is_refused_at_once(cacheadmin: Cacheadmin) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -145,6 +146,44 @@ def test_a_package_with_all_its_versions_and_sources(
         assert cacheadmin("evict", policy, wrong, code=2).stderr
     none = cacheadmin("evict", policy, "nothing-of-that-name", code=0).stdout
     assert "nothing of it in this cache" in none
+
+
+def test_of_several_packages_those_of_which_there_is_nothing_are_named(
+    infected: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    policy = policy_of(infected, cacheadmin)
+    words = ("evict", policy, "six==1.16.0", "sixx", "idna==9.9")
+    dry = cacheadmin(*words, "--dry-run", "--format", "json", code=0).json
+    assert dry["not_found"] == ["sixx", "idna==9.9"]
+    first, second, third, *_ = cacheadmin(*words, code=0).stdout.splitlines()
+    assert first.startswith("six==1.16.0: removed ")
+    assert second == "sixx: nothing of it in this cache"
+    assert third == "idna==9.9: nothing of it in this cache"
+    # What environments use is still there, and can't be called nothing.
+    again = cacheadmin("evict", policy, "six==1.16.0", code=0).stdout
+    assert "stays in use" in again
+    assert "nothing of it in this cache" not in again
+    assert again.startswith("six==1.16.0: removed nothing\n")
+
+
+@pytest.mark.parametrize("gaps", ["trial", "keep", "refuse"])
+def test_without_trials_an_environment_that_no_source_knows_keeps_its_package(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, gaps: str
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    shared.remove_environment(shared.environment("other", NEWEST, "idna==3.7"))
+    for bucket in shared.path.glob("interpreter-v*"):
+        shutil.rmtree(bucket)
+    (open_folder / "empty").mkdir()
+    policy = cacheadmin.policy(
+        shared.path,
+        f"venvs: {{gaps: {gaps}, discover: [{{root: {open_folder / 'empty'}}}]}}\n"
+        "prune: {trial: never}\n",
+        complete=False,
+    )
+    said = cacheadmin("evict", policy, "six", "--format", "json", code=0).json
+    assert {row["kind"] for row in said["removals"]} == {"wheel"}
+    assert dangling_links(environment) == {}
 
 
 def test_an_environment_that_nobody_knows_goes_on_working(

@@ -388,6 +388,24 @@ def test_an_observation_that_has_no_room_is_no_matter_of_rights(
         assert "run it as root" not in said
 
 
+@pytest.mark.parametrize(
+    "words", [("pin", "add"), ("venv", "add"), ("venv", "remove"), ("venv", "discover")]
+)
+def test_what_can_not_be_noted_for_want_of_room_is_no_matter_of_rights_either(
+    open_folder: Path, index: Index, cacheadmin: Cacheadmin, words: tuple[str, ...]
+) -> None:
+    with filesystem("tmpfs", open_folder, 32) as mounted:
+        disk = small_disk(mounted, index, cacheadmin)
+        policy = disk.policy("venvs: {complete: false}\n")
+        disk("venv", "add", policy, str(disk.environment), code=0)
+        fill(mounted)
+        what = {"pin": "six", "venv": str(disk.environment)}[words[0]]
+        rest = ("--register",) if words[1] == "discover" else (what,)
+        said = disk(*words, policy, *rest, code=7).stderr
+        assert said.startswith("cacheadmin: no room: ")
+        assert said.splitlines()[1:] == ["  free some room there"]
+
+
 def small_disk(folder: Path, index: Index, command_line: Cacheadmin) -> FullDisk:
     """Make a cache with much that nobody needs, on a disk that is not full yet."""
     (folder / "state").mkdir()

@@ -18,6 +18,7 @@ import pytest
 from cacheadmin.protect.roots import root_buckets
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.guards import Guard, guarding
+from tests.support.packages import Index
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import (
     SharedCache,
@@ -382,3 +383,36 @@ def test_a_policy_that_changes_is_followed_without_a_new_start(
         assert not (quarantine_of(shared) / "guard.roots").exists()
         cacheadmin("prune", policy, code=0)
     assert dangling(shared) == 0
+
+
+def test_guards_of_two_caches_with_one_quarantine_give_back_to_each_what_is_its_own(
+    shared: SharedCache, cacheadmin: Cacheadmin, index: Index, open_folder: Path
+) -> None:
+    (open_folder / "more").mkdir()
+    other = SharedCache.create(open_folder / "more", index)
+    shared.environment("project", NEWEST, "six==1.16.0")
+    other.environment("project", NEWEST, "idna==3.7")
+    place = f"quarantine: {{path: '{open_folder / 'both'}'}}\n"
+    runner = Cacheadmin(open_folder / "other-cacheadmin")
+    runner.folder.mkdir()
+    one, two = policy_for(shared, cacheadmin, place), policy_for(other, runner, place)
+    with guarding(cacheadmin, one), guarding(runner, two):
+        until(lambda: is_protected(cacheadmin, one) and is_protected(runner, two))
+        # Of each bucket one is in stock, and each of its archives has a root there.
+        buckets = {path.parent.name for path in shared.path.glob("*/cacheadmin")}
+        until(lambda: all(stocked(open_folder / "both", bucket) == 2 for bucket in buckets))
+        for bucket in buckets:
+            shutil.rmtree(shared.path / bucket)
+        until(lambda: is_protected(cacheadmin, one))
+        assert [path for path in shared.path.rglob("*") if is_dangling(path)] == []
+    assert "guard.roots" not in os.listdir(open_folder / "both")
+
+
+def stocked(quarantine: Path, bucket: str) -> int:
+    """Return how many roots of this name are in stock, for any cache."""
+    found = quarantine.rglob(f"{bucket}/cacheadmin/*")
+    return len([path for path in found if path.is_symlink()])
+
+
+def is_dangling(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()

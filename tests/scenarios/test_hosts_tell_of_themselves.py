@@ -77,6 +77,30 @@ def test_what_an_observed_host_uses_stays_and_the_rest_goes(site: Hosts, release
     assert two.imports(environment, "six")
 
 
+def test_what_a_host_tells_of_one_cache_takes_no_other_caches_place(site: Hosts) -> None:
+    """Their quarantines lay beside each other, and what was told last was taken for all."""
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", NEWEST, "six==1.16.0")
+    without_pointers(one)
+    caches = ("cache", "second", "third")
+    for name in caches[1:]:
+        (site.shared / name / "archive-v0").mkdir(parents=True)
+        (site.shared / name / "CACHEDIR.TAG").touch()
+
+    def policy(host: Host, name: str) -> Path:
+        venvs = f"venvs: {{complete: true, discover: [{{root: '{site.own}'}}]}}\n"
+        place = f"quarantine: {{path: '{host.mounted}/quarantine/{name}'}}\n"
+        text = f"{venvs}{EXPECT}{place}prune: {{trial: never}}\n"
+        return host.runner.policy(host.mounted / name, text, name=name, complete=False)
+
+    for name in caches:
+        two.cacheadmin("observe", policy(two, name), code=0)
+    document = prune(one, policy(one, "cache"))
+    assert gaps(document) == {}
+    assert gone(document) == set()
+    assert two.dangling(environment) == []
+
+
 def test_two_hosts_of_one_name_are_two(site: Hosts) -> None:
     """Each took what the other told for its own word, and replaced it."""
     expect = "hosts: {expect: [web1], max_age: 1h}\n"

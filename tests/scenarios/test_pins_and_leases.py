@@ -146,6 +146,11 @@ def test_wrong_targets_and_times_are_told_with_what_may_have_been_meant(
     assert "idna==3.7" in cacheadmin("pin", "add", policy, "idna==9", code=66).stderr
     cacheadmin("pin", "add", policy, "six", "--expires", "soon", code=2)
     cacheadmin("pin", "add", policy, "six", "--expires", "2020-01-01", code=2)
+    cacheadmin("pin", "add", policy, "six", "--expires", "0s", code=2)
+    # Written down, no run could read it: it would keep everything, and be no pin of six.
+    for late in ("9999-12-31", "300000d"):
+        said = cacheadmin("pin", "add", policy, "six", "--expires", late, code=2).stderr
+        assert f"{late} is too far away" in said
     assert "nothing is pinned" in cacheadmin("pin", "list", policy, code=0).stdout
 
 

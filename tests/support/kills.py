@@ -61,6 +61,6 @@ def put_back_all_runs(policy: Path) -> None:
         open_quarantine(rules, cache) as found,
         run_lock(rules, cache, found, 10) as quarantine,
     ):
-        for run in reversed(list(list_runs(quarantine))):
+        for run in reversed(list(list_runs(quarantine, cache.identity))):
             if run.state == "committed" and run.restorable:
                 assert restore_run(rules, cache, quarantine, run.run_id).left == []

@@ -13,7 +13,7 @@ from cacheadmin.findings import Finding, Severity
 from cacheadmin.policy.quantities import duration_words
 from cacheadmin.prune.journal import SETTLED
 from cacheadmin.prune.quarantine import existing_quarantine
-from cacheadmin.prune.runs import list_runs
+from cacheadmin.prune.runs import list_runs, unreadable_runs
 from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
@@ -62,12 +62,12 @@ class QuarantineOverdue(Rule):
     ) -> Iterator[Finding]:
         now_ns = subject.snapshot.now_ns
         keep_ns = nanoseconds(subject.policy.quarantine.keep + thresholds["slack"])
-        ids = quarantine.run_ids()
-        runs = {run.run_id: run for run in list_runs(quarantine)}
+        identity = subject.snapshot.cache.identity
+        runs: dict[str, Run | None] = dict.fromkeys(unreadable_runs(quarantine))
+        runs |= {run.run_id: run for run in list_runs(quarantine, identity)}
         overdue = []
-        for run_id in ids:
+        for run_id, run in sorted(runs.items()):
             begun_ns = _begun_ns(run_id)
-            run = runs.get(run_id)
             if run is None or run.state not in SETTLED:
                 if now_ns - begun_ns > nanoseconds(thresholds["unfinished_after"]):
                     yield self._unfinished(subject, quarantine, run_id, run, begun_ns)

@@ -264,6 +264,7 @@ DOCUMENTS: dict[str, tuple[str, Shape]] = {
                     {
                         **outcome,
                         "packages": TEXTS,
+                        "not_found": TEXTS,
                         "removals": several(REMOVAL),
                         "kept": several(KEPT),
                         "holders": several(

@@ -144,6 +144,15 @@ def test_a_wrong_value_is_told_in_plain_words(
     assert f"cacheadmin: Invalid value for {said}" in cacheadmin(*words, code=2).stderr
 
 
+def test_a_list_of_rules_is_no_plan_that_could_be_saved(
+    cacheadmin: Cacheadmin, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.plan"
+    said = cacheadmin("plan", "--list-rules", "--out", saved, code=2).stderr
+    assert said == "cacheadmin: --list-rules and --out don't go together\n"
+    assert not saved.exists()
+
+
 def test_a_run_left_out_is_the_last_one_and_never_an_older(
     cacheadmin: Cacheadmin, policy: Path, incident: Incident
 ) -> None:

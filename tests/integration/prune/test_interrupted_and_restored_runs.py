@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.soak.adversity import compiled_clock
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.filesystems import filesystem
 from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST
 
@@ -83,6 +86,88 @@ def test_a_killed_run_of_another_cache_in_the_same_quarantine_is_left_to_that_ca
     assert result["recovered"] == [killed]
     cacheadmin("runs", "restore", theirs, result["run_id"], code=0)
     assert (other / RUBBISH[0] / "file").read_text() == f"other {RUBBISH[0]}"
+
+
+def test_runs_of_another_cache_in_the_same_quarantine_keep_their_own_time_and_are_not_listed(
+    cacheadmin: Cacheadmin, cache: Path, open_folder: Path
+) -> None:
+    other = small_cache(open_folder / "other")
+    before = tree_snapshot(other)
+    quarantine = open_folder / "both" / "quarantine"
+    quarantine.parent.mkdir()
+    ours = cacheadmin.policy(cache, f"quarantine: {{path: {quarantine}, keep: 0d}}\n")
+    theirs = cacheadmin.policy(
+        other, f"quarantine: {{path: {quarantine}, keep: 30d}}\n", name="other"
+    )
+    kept = pruned(cacheadmin, theirs)
+    run = pruned(cacheadmin, ours)
+    assert list(runs(cacheadmin, ours)) == [run]
+    assert list(runs(cacheadmin, theirs)) == [kept]
+    # The next run deletes what is over, by the policy of its cache.
+    cacheadmin("prune", ours, code=0)
+    cacheadmin("runs", "purge", ours, "--all", code=0)
+    cacheadmin("runs", "purge", ours, "--older-than", "0s", "--now", code=0)
+    refused = cacheadmin("runs", "purge", ours, kept, code=5).stderr
+    assert f"run {kept} was made on another cache: {other}" in refused
+    # Without a run the last of this cache is meant, whichever the last of all is.
+    cacheadmin("runs", "restore", ours, code=5)
+    assert kept in cacheadmin("runs", "restore", theirs, code=0).stderr
+    assert tree_snapshot(other) == before
+
+
+@pytest.mark.root
+def test_a_killed_run_is_put_back_where_the_cache_is_mounted_elsewhere_meanwhile(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    """So do hosts that mount a share at paths of their own, each with device numbers of its own."""
+    copy, second = open_folder / "copy.img", open_folder / "second"
+    second.mkdir()
+    with filesystem("ext4", open_folder, 64) as made:
+        killed = pruned(cacheadmin, cacheadmin.policy(small_cache(made / "cache")))
+        as_if_killed(made / "cache.cacheadmin" / "quarantine", killed)
+        os.sync()
+        shutil.copy(open_folder / "ext4.img", copy)
+        with mounted(second, "-o", "loop", str(copy)):
+            assert second.stat().st_dev != made.stat().st_dev
+            policy = cacheadmin.policy(second / "cache")
+            said = cacheadmin("prune", policy, "--format", "json", code=0).json
+            assert said["recovered"] == [killed]
+            cacheadmin("runs", "restore", policy, code=0)
+            assert there(second / "cache")
+
+
+def test_deleting_all_runs_leaves_one_that_did_not_come_to_its_end_and_says_so(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    policy = cacheadmin.policy(cache)
+    killed = pruned(cacheadmin, policy)
+    small_cache(cache.with_name("more"))
+    for name in RUBBISH:
+        cache.with_name("more").joinpath(name).rename(cache / f"{name}again")
+    done = pruned(cacheadmin, policy)
+    # The first of the two: the other one is deleted all the same.
+    as_if_killed(cache.with_name("cache.cacheadmin") / "quarantine", killed)
+    said = cacheadmin("runs", "purge", policy, "--all", code=7).stderr
+    assert f"run {killed} could not be deleted: it did not come to its end" in said
+    assert "1 run deleted for good" in said
+    assert runs(cacheadmin, policy)[done]["state"] == "purged"
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["recovered"] == [killed]
+    # Deleted once, it is not deleted again.
+    assert "0 runs deleted for good" in cacheadmin("runs", "purge", policy, done, code=0).stderr
+
+
+def test_a_clock_that_was_set_forward_makes_no_run_older(
+    cacheadmin: Cacheadmin, cache: Path, tmp_path: Path
+) -> None:
+    before = tree_snapshot(cache)
+    policy = cacheadmin.policy(cache)
+    run = pruned(cacheadmin, policy)
+    years = str(12 * 365 * 86_400)
+    wrong = {"LD_PRELOAD": str(compiled_clock(tmp_path)), "ANOTHER_CLOCK": years}
+    words = ("runs", "purge", policy, "--older-than", "7d", "--now")
+    assert "0 runs deleted for good" in cacheadmin(*words, code=0, environment=wrong).stderr
+    cacheadmin("runs", "restore", policy, run, code=0)
+    assert tree_snapshot(cache) == before
 
 
 def test_a_journal_torn_in_the_middle_of_a_line_is_continued_on_a_new_one(

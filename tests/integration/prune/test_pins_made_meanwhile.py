@@ -67,6 +67,8 @@ def test_a_whole_prune_keeps_what_a_user_pins_at_any_time_before_it(
     saved = open_folder / "saved.plan"
     cacheadmin("plan", policy, "--out", saved)
     cacheadmin("pin", "add", policy, "six", code=0)
-    cacheadmin("prune", policy, "--plan", saved, code=0)
+    for words in (("--dry-run",), ()):
+        said = cacheadmin("prune", policy, "--plan", saved, *words, code=0).stderr
+        assert f"not removed: {orphans['six']}: " in said
     assert (shared.path / orphans["six"]).is_dir()
     assert not (shared.path / orphans["idna"]).exists()

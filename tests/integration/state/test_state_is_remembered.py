@@ -23,9 +23,11 @@ from cacheadmin.state.location import storable
 from cacheadmin.state.size_history import SizeHistory, SizeRecord
 from cacheadmin.state.store import State, open_state
 from cacheadmin.state.tables import SCHEMA_NUMBER, TABLES, ColumnKind
+from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.facts import DAY, HOUR, NOW, environment
 from tests.support.postgresql import binaries, running_postgresql
 from tests.support.shared_cache import SharedCache
+from tests.support.users import User
 from tests.support.uv_releases import NEWEST, REPOSITORY
 
 CACHE = CacheIdentity("/srv/uv", 1, 2)
@@ -352,3 +354,17 @@ def test_the_registry_folder_is_the_users_own(shared: SharedCache, cacheadmin) -
     assert list(registry.iterdir()) == []
     cacheadmin("venv", "remove", policy, environment, code=66)
     assert "is not an environment" in cacheadmin("venv", "add", policy, registry, code=2).stderr
+
+
+@pytest.mark.root
+def test_a_state_that_is_not_ones_own_to_write_is_a_matter_of_rights(
+    shared: SharedCache, cacheadmin: Cacheadmin, three_users: list[User]
+) -> None:
+    policy = cacheadmin.policy(shared.path)
+    environment = shared.environment("proj", NEWEST)
+    cacheadmin("venv", "add", policy, environment, code=0)
+    for words in (("add", environment), ("remove", environment), ("discover", "--register")):
+        said = cacheadmin("venv", words[0], policy, words[1], user=three_users[0], code=77).stderr
+        assert "can't be written" in said
+    listed = cacheadmin("venv", "list", policy, "--format", "json", code=0).json["registrations"]
+    assert [row["how"] for row in listed] == ["added"]
