@@ -90,11 +90,20 @@ def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
 
 
 def _nearest(path: str) -> str:
-    """Return the innermost folder on the way to a path that is there."""
-    folder = os.path.dirname(path.rstrip("/"))
-    while folder != "/" and not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    return folder
+    """Return the innermost folder on the way to a path that is there.
+
+    Looked for by halves: a name may have two thousand folders on its way, and its owner
+    ten thousand such names.
+    """
+    names = os.path.dirname(path.rstrip("/")).split("/")
+    there, absent = 1, len(names) + 1
+    while absent - there > 1:
+        middle = (there + absent) // 2
+        if os.path.isdir("/".join(names[:middle])):
+            there = middle
+        else:
+            absent = middle
+    return "/".join(names[:there]) or "/"
 
 
 def _lies_in(path: str, folder: str) -> bool:

@@ -195,7 +195,10 @@ def _read_files(
         elif _concerns(found[1], names, inode):
             yield found[0]
     if sum(count.values()) >= _MAX_FILES:
-        yield Unseen("pin", folder, f"more than {_MAX_FILES} pins", hides_archives=True)
+        # Most of them are of the account that fills the folder.
+        ((most, _),) = count.most_common(1)
+        reason = f"more than {_MAX_FILES} pins"
+        yield Unseen("pin", folder, reason, hides_archives=True, uid=most)
 
 
 def _pin_names(fd: int) -> list[str]:
@@ -288,6 +291,11 @@ def _text(document: dict[str, Any], key: str, longest: int) -> str | None:
         if value == "" and key == "reason":
             return ""
         raise NotAPin(f"its {key} is no text of 1 to {longest} characters")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        # No path, and nothing that can be stored or told: it would cost all pins of its folder.
+        raise NotAPin(f"its {key} holds half a character") from None
     return value
 
 

@@ -63,6 +63,11 @@ def _working_in(fd: int, path: str) -> Iterator[None]:
         os.close(before)
 
 
+def holds_folder() -> bool:
+    """Whether this process holds a folder: what is in it is there, wherever its path leads."""
+    return _held[0] is not _NONE
+
+
 def below(path: str) -> str:
     """Return what to hand to a call that follows links, for a path."""
     held = _held[0]

@@ -83,7 +83,9 @@ def _unseen(case: PlanInput) -> Iterator[Limit]:
         refused = unseen.what == "environment" and case.policy.venvs.unreadable == "refuse"
         owner = f" of {case.user(unseen.uid)}" if unseen.uid is not None else ""
         kept = ""
-        if case.keeps_everything(unseen):
+        if unseen in case.unread_pins:
+            kept = "; it may name anything, so everything is kept"
+        elif case.keeps_everything(unseen):
             kept = "; every archive it could use is kept"
         elif unseen.hides_archives:
             kept = "; what it could use goes on trial: it goes on working, and shows who uses it"

@@ -38,6 +38,7 @@ from cacheadmin.planner.evicted import evicted, goes, unused_archives
 from cacheadmin.planner.marks import Liveness, Use
 from cacheadmin.planner.pins import pin_words, pinned_packages, pinned_paths
 from cacheadmin.planner.sources import evicted_sources, unused_sources
+from cacheadmin.planner.targets import all_entries
 from cacheadmin.planner.users import (
     EntryUser,
     EnvironmentUser,
@@ -67,6 +68,8 @@ YOUNG_NS = 3600 * NANOSECONDS
 # Buckets whose unread parts could point to any archive.
 _POINTING = frozenset({"wheels", "sdists", "built-wheels", "environments", "builds", "archive"})
 
+_UNREAD_PINS = frozenset(reasons.PIN_UNREAD.values())
+
 # Ways in which a user or admin names an environment on purpose.
 _CLAIMS = frozenset({"registry", "include", "remembered"})
 
@@ -74,6 +77,7 @@ _CLAIMS = frozenset({"registry", "include", "remembered"})
 def mark(case: PlanInput, needs: Mapping[str, tuple[Need, ...]]) -> Liveness:
     """Return everything that is alive, with the reasons."""
     live = mark_uses(case)
+    _mark_for_unread_pins(case, live)
     _mark_hidden_uses(case, live)
     _mark_buckets(case, needs, live)
     _mark_pinned_pointers(case, live)
@@ -118,6 +122,14 @@ def _mark_pins(case: PlanInput, live: Liveness) -> None:
     for entry, pin in pinned_packages(case):
         if entry.kind is EntryKind.ARCHIVE:
             _mark_pinned(case, live, entry, pin)
+
+
+def _mark_for_unread_pins(case: PlanInput, live: Liveness) -> None:
+    """Mark everything where a pin can't be read: it may name any entry, of whatever kind."""
+    for unread in case.unread_pins:
+        for entry in all_entries(case.inventory):
+            use = Use(reasons.PIN_UNREAD[entry.kind], HiddenUser(unread.path), unread.reason)
+            live.mark(entry.path, use)
 
 
 def _mark_pinned_pointers(case: PlanInput, live: Liveness) -> None:
@@ -258,7 +270,7 @@ def _mark_buckets(case: PlanInput, needs: Mapping[str, tuple[Need, ...]], live: 
     in_use = {
         bucket_of(entry)
         for entry, uses in live.entries.items()
-        if not all(isinstance(use.user, PinUser) for use in uses)
+        if not all(isinstance(use.user, PinUser) or use.reason in _UNREAD_PINS for use in uses)
     }
     unread = _unread_parts(case)
     for bucket in case.inventory.buckets:

@@ -23,7 +23,7 @@ from cacheadmin.text.timestamps import rfc3339
 from cacheadmin.uv.layout import WHEEL_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from cacheadmin.evidence.facts import Pin
     from cacheadmin.planner.plan_input import PlanInput
@@ -61,9 +61,10 @@ def pinned_paths(case: PlanInput) -> Iterator[tuple[CacheEntry, Pin]]:
             by_path[pin.path].append(pin)
     if not by_path:
         return
-    above = _above(by_path)
+    entries = tuple(all_entries(case.inventory))
+    above = _above(by_path, entries)
     buckets = {b.name: CacheEntry(EntryKind.BUCKET, b.name) for b in case.inventory.buckets}
-    for entry in all_entries(case.inventory):
+    for entry in entries:
         found = list(above.get(entry.path, ()))
         for prefix in islice(with_folders_above(entry.path), 1, None):
             found.extend(by_path.get(prefix, ()))
@@ -74,12 +75,18 @@ def pinned_paths(case: PlanInput) -> Iterator[tuple[CacheEntry, Pin]]:
                 yield bucket, pin
 
 
-def _above(by_path: Mapping[str, list[Pin]]) -> Mapping[str, list[Pin]]:
-    """Return the pins of each path and of everything in it: who pins a file keeps its entry."""
+def _above(
+    by_path: Mapping[str, list[Pin]], entries: Iterable[CacheEntry]
+) -> Mapping[str, list[Pin]]:
+    """Return the pins of each entry, and of everything in it: who pins a file keeps its entry."""
     above: dict[str, list[Pin]] = defaultdict(list)
+    paths = {entry.path for entry in entries}
+    # No entry lies deeper: of a path with two thousand folders, all of them would be
+    # gigabytes for the pins of one account.
+    deepest = max((path.count("/") for path in paths), default=0) + 1
     for path, pins in by_path.items():
-        for prefix in with_folders_above(path):
-            if len(above[prefix]) < _ENOUGH:
+        for prefix in with_folders_above("/".join(path.split("/")[:deepest])):
+            if prefix in paths and len(above[prefix]) < _ENOUGH:
                 above[prefix].extend(pins)
         # uv keeps a wheel pointer in several files; the entry is all of them.
         for suffix in WHEEL_SUFFIXES:

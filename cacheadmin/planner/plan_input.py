@@ -77,6 +77,15 @@ class PlanInput:
         return unseen.hides_archives and not (unseen.trial_suffices and not self.gaps_keep)
 
     @cached_property
+    def unread_pins(self) -> tuple[Unseen, ...]:
+        """Pins of an administrator, and folders of pins, that can't be read.
+
+        What they name may be any entry of the cache, of whatever kind.
+        """
+        unseen = self.evidence.unseen
+        return tuple(one for one in unseen if one.what == "pin" and one.hides_archives)
+
+    @cached_property
     def absence_is_proof(self) -> bool:
         """Whether the site vouches for its sources, and no gap is left: absence is proof then."""
         return self.policy.venvs.complete and not self.gaps

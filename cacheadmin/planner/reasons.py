@@ -414,6 +414,15 @@ PINNED: Final = {
     )
     for kind in EntryKind
 }
+PIN_UNREAD: Final = {
+    kind: _keeps(
+        f"{kind.value}.pin_unread",
+        "A pin of an administrator, or a folder of pins, can't be read: it may name anything.",
+        "the pin {who} can't be read ({detail}) and may name it",
+        "{who} has to be readable, or `cacheadmin pin remove` for it",
+    )
+    for kind in EntryKind
+}
 
 # What goes
 

@@ -159,6 +159,9 @@ class LastLook:
             # use goes on trial already.
             if self._snapshot.case.keeps_everything(unseen):
                 why = f"{unseen.path} can't be looked at any more: {unseen.reason}"
+                if unseen.what == "pin":
+                    # It may name what is removed on proof, too.
+                    yield from ((decision.path, why) for decision in self._removals)
                 yield from self._resting_on_absence(why)
         for gap in facts.gaps:
             yield from self._resting_on_absence(f"{gap.detail}, since the plan")

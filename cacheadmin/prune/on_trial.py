@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.facts import EnvironmentKind
-from cacheadmin.inventory.entries import EntryKind, archive_path, bucket_of, lies_in
+from cacheadmin.inventory.entries import (
+    EntryKind,
+    archive_path,
+    bucket_of,
+    lies_in,
+    with_folders_above,
+)
 from cacheadmin.packages.names import matches, normalized
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.text.timestamps import nanoseconds
@@ -208,14 +214,30 @@ def _kept_by_policy(case: PlanInput) -> Iterator[tuple[str, str]]:
 
 
 def _pinned(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
+    by_path: dict[str, str] = {}
     for pin in evidence.pins:
         if pin.path is not None:
-            yield pin.path, f"pin {pin.file}"
+            by_path[pin.path] = f"pin {pin.file}"
             continue
         for one in inventory.on_trial.values():
             same = one.package == normalized(pin.package or "")
             if same and pin.version in (None, one.version):
                 yield one.entry, f"pin {pin.file}"
+    # A folder that an entry lies in keeps it as well, and so does a file in it.
+    for entry in inventory.on_trial if by_path else ():
+        for above in with_folders_above(entry):
+            if above in by_path:
+                yield entry, by_path[above]
+    for path, who in by_path.items():
+        for entry in _entries_around(path):
+            yield entry, who
+
+
+def _entries_around(path: str) -> Iterator[str]:
+    """Yield what may go on trial around a path: a folder in a bucket, however deep the path is."""
+    bucket, _, inside = path.partition("/")
+    if inside:
+        yield f"{bucket}/{inside.partition('/')[0]}"
 
 
 def put_back_trials(

@@ -142,6 +142,9 @@ def end_trials(
         early = ended_early(others, moment_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
+    unread = snapshot.case.unread_pins
+    if unread:
+        return [f"no trial ends: the pin {unread[0].path} can't be read ({unread[0].reason})"]
     blind = away
     if not blind and not policy.venvs.complete:
         blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(

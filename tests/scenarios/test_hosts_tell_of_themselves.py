@@ -101,6 +101,26 @@ def test_what_a_host_tells_of_one_cache_takes_no_other_caches_place(site: Hosts)
     assert two.dangling(environment) == []
 
 
+def test_a_name_that_is_no_text_silences_no_host(site: Hosts) -> None:
+    one, two = site.host("node1"), site.host("node2")
+    environment = two.environment("proj", OLD, "six==1.16.0")
+    # Any account may call a folder so.
+    odd = os.fsencode(two.disk) + b"/50%41 \xff\xfe"
+    os.rename(two.disk / environment.name, odd)
+    archives = without_pointers(one)
+    told = two.cacheadmin("observe", two.policy(EXPECT), "--format", "json", code=0)
+    names = {
+        os.fsencode(use["who"]).rpartition(b"/")[2] for use in told.json["observation"]["uses"]
+    }
+    assert b"50%41 \xff\xfe" in names
+
+    document = prune(one, one.policy(EXPECT))
+    assert archives
+    assert gone(document) == set()
+    users = [os.fsencode(user) for row in document["kept"] for user in row["used_by"]]
+    assert any(b"/50%41 \xff\xfe on host node2" in user for user in users)
+
+
 def test_two_hosts_of_one_name_are_two(site: Hosts) -> None:
     """Each took what the other told for its own word, and replaced it."""
     expect = "hosts: {expect: [web1], max_age: 1h}\n"

@@ -77,6 +77,25 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     assert cacheadmin("pin", "remove", policy, "--", archive_id).code == 66
 
 
+@pytest.mark.parametrize("below", ["", "/six.py", None])
+def test_a_pin_of_a_folder_or_a_file_brings_back_what_is_on_trial_there(
+    shared: SharedCache, cacheadmin: Cacheadmin, below: str | None
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path, complete=False)
+    cacheadmin("prune", policy, code=0)
+    six = shared.path / archives["six"]
+    assert six.is_symlink()
+    cacheadmin("pin", "add", policy, "idna", code=0)
+    (file,) = Path(f"{shared.path}.pins").iterdir()
+    target = "archive-v0" if below is None else archives["six"] + below
+    # As an administrator who writes the file by hand, or pinned before the trial began.
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"path": target, "package": None}))
+    cacheadmin("prune", policy, code=0)
+    assert not six.is_symlink()
+    assert six.is_dir()
+
+
 def test_what_is_on_trial_can_be_pinned_and_comes_back(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
@@ -248,6 +267,7 @@ def test_hostile_files_in_the_registry_keep_nothing_and_stop_nobody(
         "deep.pin": b"[" * 30_000,
         "away.pin": json.dumps(document | {"path": "../../etc", "package": None}).encode(),
         "claims.pin": json.dumps(document | {"uid": 0, "package": "nothing"}).encode(),
+        "half.pin": json.dumps(document | {"reason": "\ud800", "package": "nothing"}).encode(),
         "\x1b[31mred\n.pin": b"{}",
         "other-cache.pin": json.dumps(
             document | {"cache": "/srv/other", "inode": 1, "package": "idna"}
@@ -290,6 +310,25 @@ def test_hostile_files_in_the_registry_keep_nothing_and_stop_nobody(
 
 
 @pytest.mark.root
+def test_one_users_file_costs_no_other_user_a_pin(
+    leased: Leased, cacheadmin: Cacheadmin, registry: Path
+) -> None:
+    shared, archives, policy = leased
+    ana, _, eve = shared.users
+    cacheadmin("pin", "add", policy, "six", user=ana, code=0)
+    (own,) = registry.iterdir()
+    half = registry / "half.pin"
+    half.write_text(json.dumps(json.loads(own.read_text()) | {"reason": "\ud800"}))
+    os.chown(half, eve.uid, eve.gid)
+    # JSON may hold half a character, which no file and no message can. All pins of the
+    # registry were lost by it, and all archives kept.
+    assert removals(cacheadmin, policy) == {archives["idna"], archives["cowsay"]}
+    listed = cacheadmin("pin", "list", policy, "--format", "json", code=0)
+    assert [row["uid"] for row in listed.json["pins"]] == [ana.uid]
+    assert str(half) in listed.stderr
+
+
+@pytest.mark.root
 def test_a_pin_folder_that_others_could_empty_is_not_used(
     shared: SharedCache, cacheadmin: Cacheadmin, three_users: list[User]
 ) -> None:
@@ -316,4 +355,6 @@ def test_an_unreadable_pin_of_an_administrator_keeps_everything(
     (file,) = Path(f"{shared.path}.pins").iterdir()
     file.write_text("damaged by the disk")
     assert removals(cacheadmin, policy) == set()
-    assert str(file) in cacheadmin("plan", policy, code=4).stdout
+    plan = cacheadmin("plan", policy, code=4).stdout
+    assert str(file) in plan
+    assert "everything is kept" in plan

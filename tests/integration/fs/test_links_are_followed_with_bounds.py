@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cacheadmin.evidence.away import away_because
 from cacheadmin.fs.resolution import MAX_LINKS, resolve
 from tests.support.shared_cache import SharedCache
 from tests.support.uv_releases import NEWEST
@@ -101,3 +102,38 @@ def test_a_chain_of_1100_links_ends_no_command(shared: SharedCache, cacheadmin, 
         assert "Error" not in result.stderr
     for command in ("schemas", "usage", "report"):
         cacheadmin(command, policy, code=0)
+
+
+def test_below_what_is_not_there_nothing_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "link").symlink_to("end")
+    looked_at = []
+    real = os.lstat
+
+    def counted(path: str) -> os.stat_result:
+        looked_at.append(path)
+        return real(path)
+
+    monkeypatch.setattr(os, "lstat", counted)
+    # Ten thousand such links of one account kept every command busy for minutes.
+    text = f"{tmp_path}/away{'/x' * 2000}"
+    assert resolve(text) == text
+    assert len(looked_at) < 100
+    # Back from there it goes on.
+    assert resolve(f"{tmp_path}/away/x/../../real/link") == f"{tmp_path}/real/end"
+    looked_at.clear()
+    assert away_because(text, 0) == ""
+    assert len(looked_at) < 100
+
+
+def test_of_a_path_that_is_not_there_the_nearest_folder_counts(tmp_path: Path) -> None:
+    nowhere = f"/nowhere-{os.getpid()}"
+    assert "first folder" in away_because(f"{nowhere}{'/x' * 1900}/env", 0)
+    (tmp_path / "mount").mkdir()
+    assert f"{tmp_path}/mount is empty" in away_because(f"{tmp_path}/mount/a/b/env", 0)
+    (tmp_path / "mount" / "a").mkdir()
+    (tmp_path / "mount" / "note").touch()
+    assert f"{tmp_path}/mount/a is empty" in away_because(f"{tmp_path}/mount/a/b/env", 0)
+    assert away_because(f"{tmp_path}/mount/c/env", 0) == ""

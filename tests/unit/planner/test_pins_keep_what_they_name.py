@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
-from cacheadmin.evidence.facts import Evidence, Pin
+from cacheadmin.evidence.facts import Evidence, Pin, Unseen
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.evidence.pin_ages import age_records, with_known_ages
 from cacheadmin.evidence.pins import MAX_REASON, NotAPin, parse_pin, pin_document
@@ -115,6 +116,30 @@ def test_a_pinned_path_stays_with_its_bucket_and_what_it_leads_to(
     path: str, kept: set[str]
 ) -> None:
     assert EVERYTHING - gone(pin(path)) == kept
+
+
+def test_a_pin_that_cannot_be_read_may_name_anything_so_everything_stays() -> None:
+    unread = Unseen("pin", "/srv/cache.pins/1.pin", "it is not JSON", hides_archives=True)
+    assert gone(unseen=(unread,)) == set()
+    plan = plan_of(evidence(releases=RELEASES, unseen=(unread,)))
+    (limit,) = (one for one in plan.limits if one.id == "unseen.pin")
+    assert "everything is kept" in limit.detail
+    # A user's own file that is no pin keeps nothing, and stops no other user's.
+    wrong = Unseen("pin", "/srv/registry/x.pin", "it is not JSON", hides_archives=False, uid=1000)
+    assert gone(unseen=(wrong,)) == EVERYTHING
+
+
+def test_pins_of_thousands_of_folders_cost_no_memory_for_each_of_them() -> None:
+    deep = [pin(f"archive-v0/x{number}/" + "/".join("a" * 2000)) for number in range(200)]
+    pins = [*deep, pin("archive-v0/numpy/" + "/".join("a" * 2000))]
+    tracemalloc.start()
+    try:
+        left = gone(*pins)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert EVERYTHING - left == {"archive-v0/numpy"}
+    assert peak < 20 * 1024 * 1024
 
 
 def test_a_pinned_package_keeps_its_archives_but_no_bucket_that_nobody_needs() -> None:
@@ -250,6 +275,9 @@ def test_a_pin_reads_back_as_it_was_written() -> None:
         {"expires_ns": 10**30},
         {"created_ns": "1"},
         {"created_ns": True},
+        {"reason": "half of a character: \ud800"},
+        {"cache": "/srv/\udfff"},
+        {"path": "archive-v0/\ud83d"},
     ],
 )
 def test_what_is_no_pin_is_refused(change) -> None:
