@@ -25,7 +25,12 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.facts import EnvironmentKind, RunsFrom
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.reach import can_not_reach
-from cacheadmin.evidence.site_packages import PACKAGES, PYTHONS, find_package_folders
+from cacheadmin.evidence.site_packages import (
+    PACKAGES,
+    PYTHONS,
+    find_package_folders,
+    prefix_of,
+)
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.proc_files import ProcessFiles
@@ -115,10 +120,8 @@ def _packages_at(path: str) -> Iterator[RunsFrom]:
     if kind_of(path) is not EnvironmentKind.TARGET:
         # Most are people's own sources.
         return
-    prefix = path
-    for _ in range(3):
-        prefix = os.path.dirname(prefix)
-    if os.path.basename(path) in PACKAGES and os.path.lexists(f"{prefix}/pyvenv.cfg"):
+    prefix = prefix_of(path)
+    if prefix is not None and os.path.lexists(f"{prefix}/pyvenv.cfg"):
         yield RunsFrom(prefix, EnvironmentKind.VENV)
     else:
         yield RunsFrom(path, EnvironmentKind.TARGET)

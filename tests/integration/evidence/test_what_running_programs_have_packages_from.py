@@ -88,13 +88,17 @@ def test_a_program_that_was_called_by_a_relative_path_keeps_its_environment(
     assert dangling_links(hidden) == {}
 
 
-@pytest.mark.parametrize("where", ["of its own", "of an environment"])
+@pytest.mark.parametrize("where", ["of its own", "of an environment", "below an environment"])
 def test_a_program_keeps_what_pythonpath_names(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path, where: str
 ) -> None:
     packages = next(hidden.glob("lib/*/site-packages"))
     if where == "of its own":
         packages = packages.rename(open_folder / "vendor")
+    elif where == "below an environment":
+        own = hidden / "my" / "app" / "site-packages"
+        own.parent.mkdir(parents=True)
+        packages = packages.rename(own)
     python = Path(sys.base_prefix) / "bin" / "python3"
     variables = {"PYTHONPATH": f"{open_folder}:{packages}"}
     with running(str(python), variables, program=python, folder=open_folder):
