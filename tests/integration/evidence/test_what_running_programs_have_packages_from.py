@@ -37,10 +37,15 @@ def hidden(shared: SharedCache) -> Path:
 
 @contextmanager
 def running(
-    called: str, variables: Mapping[str, str], *, program: Path, folder: Path
+    called: str,
+    variables: Mapping[str, str],
+    *more: str,
+    program: Path,
+    folder: Path,
+    code: str = _PROGRAM,
 ) -> Iterator[None]:
     process = subprocess.Popen(
-        [called, "-c", _PROGRAM],
+        [called, "-c", code, *more],
         executable=program,
         env={"PATH": "/usr/bin:/bin", **variables},
         cwd=folder,
@@ -104,6 +109,19 @@ def test_a_program_keeps_what_pythonpath_names(
     with running(str(python), variables, program=python, folder=open_folder):
         prune(cacheadmin, shared)
     assert dangling_links(packages) == {}
+
+
+@pytest.mark.parametrize("option", ["--virtualenv={}", "{}", "--python={}/bin/python"])
+def test_a_server_keeps_the_environment_that_it_was_told_of(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, option: str
+) -> None:
+    """As `uwsgi --virtualenv` is: a program of the system's that takes packages from there."""
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    code = "import sys; print('up', flush=True); sys.stdin.read()"
+    told = option.format(hidden)
+    with running(str(python), {}, told, program=python, folder=hidden, code=code):
+        prune(cacheadmin, shared)
+    assert dangling_links(hidden) == {}
 
 
 def test_a_python_that_runs_keeps_what_was_installed_into_it(
