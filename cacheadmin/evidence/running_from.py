@@ -9,7 +9,8 @@ No table of the kernel tells ``sys.prefix``. These do:
   (``ENV PATH="/app/.venv/bin:$PATH"``, ``CMD ["python", "-m", "app"]``);
 - the executable, where that is a Python with packages of its own
   (``uv pip install --system``);
-- ``PYTHONPATH`` (``uv pip install --target``).
+- ``PYTHONPATH`` (``uv pip install --target``);
+- its arguments, where a server is told of an environment (``uwsgi --virtualenv``).
 
 The variables are those it was started with, and their owner's to write: who names
 another's environment keeps what that links to, and nothing else.
@@ -19,16 +20,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import EnvironmentKind, RunsFrom
 from cacheadmin.evidence.kinds import kind_of
 from cacheadmin.evidence.reach import can_not_reach
-from cacheadmin.evidence.site_packages import PACKAGES, PYTHONS, find_package_folders
+from cacheadmin.evidence.site_packages import (
+    PACKAGES,
+    PYTHONS,
+    find_package_folders,
+    prefix_of,
+)
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.proc_files import ProcessFiles
+
+# What a server is told stands among the first; others are given whole lists of files.
+_MOST_ARGUMENTS = 100
 
 # How a process sees a path: what to put before it, and the path.
 _Place = tuple[str, str]
@@ -79,6 +88,11 @@ def _prefixes(found: ProcessFiles) -> Iterator[_Place]:
     for root, program in _called_as(found):
         if "/bin/" in program:
             yield root, os.path.dirname(os.path.dirname(program))
+    for argument in islice(found.arguments, 1, _MOST_ARGUMENTS):
+        if "/" in argument:
+            path = argument[argument.index("/") :]
+            yield found.root_for_itself, path
+            yield found.root_for_itself, path.rpartition("/bin/")[0]
 
 
 def _called_as(found: ProcessFiles) -> Iterator[_Place]:
@@ -115,10 +129,8 @@ def _packages_at(path: str) -> Iterator[RunsFrom]:
     if kind_of(path) is not EnvironmentKind.TARGET:
         # Most are people's own sources.
         return
-    prefix = path
-    for _ in range(3):
-        prefix = os.path.dirname(prefix)
-    if os.path.basename(path) in PACKAGES and os.path.lexists(f"{prefix}/pyvenv.cfg"):
+    prefix = prefix_of(path)
+    if prefix is not None and os.path.lexists(f"{prefix}/pyvenv.cfg"):
         yield RunsFrom(prefix, EnvironmentKind.VENV)
     else:
         yield RunsFrom(path, EnvironmentKind.TARGET)

@@ -21,6 +21,7 @@ from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.evidence.site_packages import PACKAGES, prefix_of
 from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.presence import may_be_folder
@@ -33,9 +34,6 @@ _WITH_LIB = (EnvironmentKind.VENV, EnvironmentKind.TOOL)
 
 # Folders of an environment's own, where no user keeps another one.
 _OWN = frozenset({"bin", "include", "lib", "lib64", "share"})
-
-# Where an installation keeps its packages: PREFIX/lib/pythonX.Y/site-packages.
-_PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 # Where uv puts tools, from a home folder down, part by part.
 _TOOL_FOLDERS = (".local", "share", "uv", "tools")
@@ -277,7 +275,7 @@ class _Tree:
         listed = self._list(folder, level)
         kind = _kind_by_names(listed.names)
         is_top = self.task.is_top and level == 0
-        if kind is EnvironmentKind.TARGET and os.path.basename(folder) in _PACKAGES:
+        if kind is EnvironmentKind.TARGET and os.path.basename(folder) in PACKAGES:
             self._add_installation(folder)
         elif kind is not None:
             self._add(folder, kind)
@@ -384,11 +382,9 @@ class _Tree:
 
     def _add_installation(self, packages: str) -> None:
         """Add the Python, or the ``--prefix`` folder, that a folder of packages belongs to."""
-        prefix = packages
-        for _ in range(3):
-            prefix = os.path.dirname(prefix)
-        kind = kind_of(prefix)
-        if kind in (EnvironmentKind.PYTHON, EnvironmentKind.PREFIX):
+        prefix = prefix_of(packages)
+        kind = None if prefix is None else kind_of(prefix)
+        if prefix is not None and kind in (EnvironmentKind.PYTHON, EnvironmentKind.PREFIX):
             self._add(prefix, kind)
         else:
             self._add(packages, EnvironmentKind.TARGET)

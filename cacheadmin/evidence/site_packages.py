@@ -24,6 +24,19 @@ PACKAGES = ("site-packages", "dist-packages")
 _DIST_INFO = ".dist-info"
 
 
+def prefix_of(packages: str) -> str | None:
+    """Return the prefix that a folder of packages lies in, by the names on the way; None for none.
+
+    ``PREFIX/lib/python3.12/site-packages``. A folder that is only called so (``--target
+    /opt/app/site-packages``) is no part of what lies three folders above.
+    """
+    python, _, name = packages.rpartition("/")
+    library, _, version = python.rpartition("/")
+    prefix, _, word = library.rpartition("/")
+    is_one = name in PACKAGES and version.startswith(PYTHONS) and word in ("lib", "lib64")
+    return (prefix or "/") if is_one else None
+
+
 @dataclass(slots=True)
 class PackageFolders:
     """What was found below one environment."""

@@ -96,6 +96,25 @@ def test_a_link_to_a_cached_environment_is_found_whatever_it_is_called(
     subprocess.run([python, "-c", "import six"], check=True)
 
 
+def test_a_target_folder_called_site_packages_is_no_part_of_what_lies_above(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    """`--target /opt/app/site-packages`: three folders up, `/` has `lib/python3` of the system."""
+    packages = tree / "opt" / "app" / "site-packages"
+    packages.parent.mkdir(parents=True)
+    next(hidden.glob("lib/*/site-packages")).rename(packages)
+    (tree / "lib" / "python3" / "dist-packages").mkdir(parents=True)
+    policy = cacheadmin.policy(shared.path, f"venvs:\n  discover: [{{root: '{tree}'}}]\n")
+
+    scanned = cacheadmin("scan", policy, "--format", "json", code=0).json["venvs"]
+
+    kinds = {one["path"]: one["kind"] for one in scanned}
+    assert kinds[str(packages)] == "target"
+    assert str(tree) not in kinds
+    pruned(cacheadmin, shared, tree)
+    assert dangling_links(packages) == {}
+
+
 @contextmanager
 def mounted(folder: Path) -> Iterator[None]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder], check=True)

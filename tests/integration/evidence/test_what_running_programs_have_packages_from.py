@@ -37,10 +37,15 @@ def hidden(shared: SharedCache) -> Path:
 
 @contextmanager
 def running(
-    called: str, variables: Mapping[str, str], *, program: Path, folder: Path
+    called: str,
+    variables: Mapping[str, str],
+    *more: str,
+    program: Path,
+    folder: Path,
+    code: str = _PROGRAM,
 ) -> Iterator[None]:
     process = subprocess.Popen(
-        [called, "-c", _PROGRAM],
+        [called, "-c", code, *more],
         executable=program,
         env={"PATH": "/usr/bin:/bin", **variables},
         cwd=folder,
@@ -88,18 +93,35 @@ def test_a_program_that_was_called_by_a_relative_path_keeps_its_environment(
     assert dangling_links(hidden) == {}
 
 
-@pytest.mark.parametrize("where", ["of its own", "of an environment"])
+@pytest.mark.parametrize("where", ["of its own", "of an environment", "below an environment"])
 def test_a_program_keeps_what_pythonpath_names(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, open_folder: Path, where: str
 ) -> None:
     packages = next(hidden.glob("lib/*/site-packages"))
     if where == "of its own":
         packages = packages.rename(open_folder / "vendor")
+    elif where == "below an environment":
+        own = hidden / "my" / "app" / "site-packages"
+        own.parent.mkdir(parents=True)
+        packages = packages.rename(own)
     python = Path(sys.base_prefix) / "bin" / "python3"
     variables = {"PYTHONPATH": f"{open_folder}:{packages}"}
     with running(str(python), variables, program=python, folder=open_folder):
         prune(cacheadmin, shared)
     assert dangling_links(packages) == {}
+
+
+@pytest.mark.parametrize("option", ["--virtualenv={}", "{}", "--python={}/bin/python"])
+def test_a_server_keeps_the_environment_that_it_was_told_of(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, option: str
+) -> None:
+    """As `uwsgi --virtualenv` is: a program of the system's that takes packages from there."""
+    python = Path(sys.base_prefix) / "bin" / "python3"
+    code = "import sys; print('up', flush=True); sys.stdin.read()"
+    told = option.format(hidden)
+    with running(str(python), {}, told, program=python, folder=hidden, code=code):
+        prune(cacheadmin, shared)
+    assert dangling_links(hidden) == {}
 
 
 def test_a_python_that_runs_keeps_what_was_installed_into_it(
