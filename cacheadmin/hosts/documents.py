@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.observations import Observation
+from cacheadmin.hosts.told_together import accounts_by_size, told_together
 from cacheadmin.text.percent import percent_decoded
 from cacheadmin.values import names_of
 
@@ -28,8 +29,19 @@ class Unbelievable(ValueError):
 
 
 def encode(observation: Observation) -> bytes:
-    """Return an observation as JSON."""
-    return _adapter().dump_json(_with_texts(observation, _storable))
+    """Return an observation as JSON.
+
+    One that is larger than others believe is told in less words: of the account with
+    most of it what is used, but not each environment, until it is small enough. What one
+    account multiplies must not silence the host for all others.
+    """
+    document = _adapter().dump_json(_with_texts(observation, _storable))
+    for uid in accounts_by_size(observation):
+        if len(document) <= MOST_BYTES:
+            break
+        observation = told_together(observation, uid)
+        document = _adapter().dump_json(_with_texts(observation, _storable))
+    return document
 
 
 def decode(document: bytes | str) -> Observation:

@@ -54,6 +54,10 @@ _KNOWN = (
 # So many environments are asked for one by one; of more, all are read.
 _ONE_BY_ONE = 16
 
+# So many environments of one account are remembered that are not there any more, half of those
+# that are looked at for one account.
+MOST_GONE_OF_ONE = 10_000
+
 _HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
 
 
@@ -163,6 +167,8 @@ class State:
         to be as they were at a look, by path, with the moment of that look.
         """
         known = {one.path: one for one in self.known_environments()}
+        environments = tuple(environments)
+        self._forget_the_oldest(len(known), {one.path for one in environments if _is_seen(one)})
         changed = []
         doubtful: dict[str, Environment] = {}
         for environment in environments:
@@ -196,6 +202,32 @@ class State:
         if not self._put_quickly(ENVIRONMENT, rows):
             self._put(ENVIRONMENT, rows)
         return len(changed)
+
+    def _forget_the_oldest(self, known: int, seen: Collection[str]) -> None:
+        """Drop what was on this host and was not seen for longest, of an account with too much.
+
+        A machine that makes a thousand environments a day, or an account that renames
+        twenty thousand each night, would fill the disk, and then every look's allowance
+        for that account with what is long gone. ``known``: how many are recorded.
+        """
+        if known - len(seen) <= MOST_GONE_OF_ONE:
+            return
+        columns = ("path", "uid", "seen_ns", "registered", "host")
+        here = host_key()
+        gone: dict[int, list[tuple[int, str]]] = {}
+        for stored, uid, seen_ns, registered, host in self._read(
+            ENVIRONMENT, columns, cache=self._key
+        ):
+            # What other hosts have on their own disks is for them to see.
+            if uid is not None and not registered and host == here and _path(stored) not in seen:
+                gone.setdefault(uid, []).append((seen_ns, stored))
+        oldest = [
+            stored
+            for of_one in gone.values()
+            for _, stored in sorted(of_one, reverse=True)[MOST_GONE_OF_ONE:]
+        ]
+        if oldest:
+            self._delete_stored(ENVIRONMENT, oldest)
 
     def learned_releases(self) -> dict[str, frozenset[str]]:
         """Return the bucket names of releases that were learned, by version.
@@ -353,6 +385,17 @@ class State:
         gone = made.delete().where(*(made.c[name] == value for name, value in where.items()))
         with self._transaction() as connection:
             return connection.execute(gone).rowcount
+
+    def _delete_stored(self, table: StateTable, paths: Iterable[str]) -> None:
+        """Drop the rows of this cache that have these paths as stored, in one transaction."""
+        from sqlalchemy import bindparam
+
+        from cacheadmin.state.models import table_of
+
+        made = table_of(table)
+        gone = made.delete().where(made.c.cache == self._key, made.c.path == bindparam("gone"))
+        with self._transaction() as connection:
+            connection.execute(gone, [{"gone": path} for path in paths])
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -526,6 +569,11 @@ def _remembered(row: Row) -> RememberedEnvironment:
         fingerprint=fingerprint,
         seen_ns=seen_ns,
     )
+
+
+def _is_seen(environment: Environment) -> bool:
+    """Whether an environment is there, readable or not."""
+    return environment.status is not EnvironmentStatus.MISSING
 
 
 def _worth_remembering(environment: Environment) -> bool:

@@ -21,7 +21,7 @@ from cacheadmin.inventory.entries import ArchiveId, CacheIdentity
 from cacheadmin.state.archive_sizes import ArchiveSizes, RememberedSize
 from cacheadmin.state.location import storable
 from cacheadmin.state.size_history import SizeHistory, SizeRecord
-from cacheadmin.state.store import State, open_state
+from cacheadmin.state.store import MOST_GONE_OF_ONE, State, open_state
 from cacheadmin.state.tables import SCHEMA_NUMBER, TABLES, ColumnKind
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.facts import DAY, HOUR, NOW, environment
@@ -55,6 +55,24 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def a_state(url: str, name: str) -> State:
     return open_state(url, cache=CacheIdentity(f"/srv/{name}", 1, 2))
+
+
+def test_what_is_long_gone_of_one_account_is_forgotten_beyond_a_limit(url: str) -> None:
+    state = a_state(url, "gone")
+    theirs = environment("/home/ben/proj", "a", uid=1001)
+    state.remember([theirs], NOW - DAY)
+    state.register("/home/eve/named", EnvironmentKind.VENV, 1002, NOW - DAY)
+    most = MOST_GONE_OF_ONE
+    old = [environment(f"/home/eve/{n}%\udcff", uid=1002) for n in range(5)]
+    state.remember(old, NOW - HOUR)
+    state.remember([environment(f"/home/eve/new{n}", uid=1002) for n in range(most)], NOW)
+    # All of these are gone but one; the oldest of that account are forgotten, and only of it.
+    here = [environment("/home/eve/now", uid=1002), old[0]]
+    state.remember(here, NOW + HOUR)
+    paths = {one.path for one in state.known_environments()}
+    assert {"/home/ben/proj", "/home/eve/named", "/home/eve/now", old[0].path} <= paths
+    assert not {one.path for one in old[1:]} & paths
+    assert len(paths) == most + 4
 
 
 def test_what_was_seen_comes_back_and_only_changes_are_written(url: str) -> None:
