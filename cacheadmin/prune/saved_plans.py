@@ -123,6 +123,6 @@ def _read(path: str) -> _SavedPlan:
         ) from None
     if saved.schema_id != _SCHEMA:
         raise WrongUsage(
-            f"{path} is not a saved plan: its schema is {saved.schema_id}, not {_SCHEMA}"
+            f"{path} is not a saved plan: its schema is {saved.schema_id!r}, not {_SCHEMA}"
         )
     return saved
