@@ -19,7 +19,9 @@ another's environment keeps what that links to, and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
@@ -32,12 +34,17 @@ from cacheadmin.evidence.site_packages import (
     find_package_folders,
     prefix_of,
 )
+from cacheadmin.fs.mounts import mount_of, read_mounts
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.proc_files import ProcessFiles
+    from cacheadmin.fs.mounts import Mount
 
 # What a server is told stands among the first; others are given whole lists of files.
 _MOST_ARGUMENTS = 100
+
+# What an environment is called, or the way to its Python.
+_ENVIRONMENT = re.compile(r"venv|/bin/python", re.IGNORECASE)
 
 # How a process sees a path: what to put before it, and the path.
 _Place = tuple[str, str]
@@ -49,10 +56,12 @@ class PackagePlaces:
     def __init__(self, cache: str) -> None:
         self._cache = cache
         self._of_pythons: dict[str, tuple[str, ...]] = {}
+        self._mounts: tuple[str, tuple[Mount, ...]] | None = None
 
     def of(self, found: ProcessFiles) -> tuple[RunsFrom, ...]:
         """Return the environments, and folders of packages, that a process runs from."""
-        venvs = (_place(prefix) for prefix in _prefixes(found) if _is_venv(prefix))
+        prefixes = _prefixes(found, partial(self._may_hang, found))
+        venvs = (_place(prefix) for prefix in prefixes if _is_venv(prefix))
         places = [RunsFrom(path, EnvironmentKind.VENV) for path in venvs]
         named = [path for path in found.variable("PYTHONPATH").split(":") if path.startswith("/")]
         executable = found.executable
@@ -69,6 +78,17 @@ class PackagePlaces:
                 places += [RunsFrom(path, EnvironmentKind.TARGET) for path in own]
         return tuple(dict.fromkeys(places))
 
+    def _may_hang(self, found: ProcessFiles, path: str) -> bool:
+        """Whether a path of a process lies on what another machine, or a program, serves."""
+        process = str(found.pid) if found.root_for_itself else "self"
+        try:
+            if self._mounts is None or self._mounts[0] != process:
+                self._mounts = process, read_mounts(process)
+            return mount_of(os.path.normpath(path), self._mounts[1]).is_network
+        except (OSError, ValueError, IndexError):
+            # It has ended.
+            return True
+
     def _packages_of(self, prefix: str) -> tuple[str, ...]:
         """Return the folders of packages that a Python has below its prefix."""
         known = self._of_pythons.get(prefix)
@@ -80,8 +100,11 @@ class PackagePlaces:
         return known
 
 
-def _prefixes(found: ProcessFiles) -> Iterator[_Place]:
-    """Yield what may be the prefix of the Python that a process is, as it names it."""
+def _prefixes(found: ProcessFiles, may_hang: Callable[[str], bool]) -> Iterator[_Place]:
+    """Yield what may be the prefix of the Python that a process is, as it names it.
+
+    ``may_hang`` tells of a path whether it lies on what a server serves.
+    """
     active = found.variable("VIRTUAL_ENV")
     if active.startswith("/"):
         yield found.place_of(active)
@@ -89,8 +112,11 @@ def _prefixes(found: ProcessFiles) -> Iterator[_Place]:
         if "/bin/" in program:
             yield root, os.path.dirname(os.path.dirname(program))
     for argument in islice(found.arguments, 1, _MOST_ARGUMENTS):
-        if "/" in argument:
-            path = argument[argument.index("/") :]
+        if "/" not in argument:
+            continue
+        path = argument[argument.index("/") :]
+        # Who serves a mount, or works there, waits when that hangs; so would who looks there.
+        if _ENVIRONMENT.search(path) or not may_hang(path):
             yield found.root_for_itself, path
             yield found.root_for_itself, path.rpartition("/bin/")[0]
 

@@ -375,6 +375,19 @@ def test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep(
     assert "its reader was ended by SIGKILL" in dropped[entry]
 
 
+def test_mounts_that_no_reader_could_look_at_keep_what_they_may_show(
+    site: Site, cacheadmin: Cacheadmin, failing: Callable[..., None]
+) -> None:
+    policy = cacheadmin.policy(site.cache, "venvs: {registry: null}\n")
+    failing("evidence/mounted_entries.py read_mounted_entries", "dies")
+    with look_at(str(policy)) as snapshot:
+        plan = snapshot.plan()
+    assert f"archive-v0/{ARCHIVE}" not in {decision.path for decision in plan.removals}
+    said = " ".join(limit.detail for limit in plan.limits)
+    assert "/proc/self/mountinfo" in said
+    assert "its reader was ended by SIGKILL" in said
+
+
 # Every other kind of question: who asks it takes the worst for granted, and says so.
 
 
@@ -833,6 +846,10 @@ OTHERS = {
     "evidence/cluster/coordinator.py _place",
     "evidence/cluster/coordinator.py read",
     "evidence/cluster/worker.py _scan",
+    # By `test_mounts_that_no_reader_could_look_at_keep_what_they_may_show`.
+    "evidence/mounted_entries.py read_mounted_entries",
+    # One that gives no answer is searched, which says why it can't be.
+    "evidence/sources/homes.py why_nothing_shows",
     # By `test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep`.
     "evidence/questions.py _pointers",
     # Asked again in an owner's name; without that, what was closed to root stays closed.
