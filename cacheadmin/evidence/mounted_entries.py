@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.facts import NamedEntry
 from cacheadmin.evidence.owners import owner_of_process
-from cacheadmin.evidence.proc_files import own_mount_namespace, process_ids
+from cacheadmin.evidence.proc_files import in_other_mounts
 from cacheadmin.evidence.targets import entry_at
 from cacheadmin.fs.mounted_places import MountedPlace, UnknownPlaceError, layers_of, place_of
 from cacheadmin.fs.mounts import read_mounts
@@ -48,16 +48,8 @@ class MountTable:
 def mount_tables(cache: str) -> Iterator[MountTable]:
     """Yield the table of each mount namespace, this one's first."""
     yield MountTable("self", cache)
-    seen = {own_mount_namespace()}
-    for pid in process_ids():
-        try:
-            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
-        except OSError:
-            # Gone; or another's, whose processes are told as unseen.
-            continue
-        if namespace not in seen:
-            seen.add(namespace)
-            yield MountTable(str(pid), cache)
+    for pid in in_other_mounts():
+        yield MountTable(str(pid), cache)
 
 
 def read_mounted_entries(table: MountTable) -> tuple[NamedEntry, ...]:

@@ -13,8 +13,12 @@ import re
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cacheadmin.fs.small_files import ReadFailure, open_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # The kernel caps arguments and environment at a few MiB (ARG_MAX).
 _MAX_TEXT = 4 * 1024 * 1024
@@ -110,6 +114,23 @@ def own_mount_namespace() -> str:
 def process_ids() -> list[int]:
     """Return the pids that exist now."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def in_other_mounts() -> Iterator[int]:
+    """Yield one process of each mount namespace but our own.
+
+    Those that the caller may not look at are left out: they are told as unseen processes.
+    """
+    seen = {own_mount_namespace()}
+    for pid in process_ids():
+        try:
+            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
+        except OSError:
+            # Gone, or another's.
+            continue
+        if namespace not in seen:
+            seen.add(namespace)
+            yield pid
 
 
 def start_of(pid: int) -> tuple[int, int] | None:

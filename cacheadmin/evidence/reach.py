@@ -15,15 +15,13 @@ import os
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.owners import owner_of_process
-from cacheadmin.evidence.proc_files import own_mount_namespace, process_ids, read_process
+from cacheadmin.evidence.proc_files import in_other_mounts, own_mount_namespace, read_process
 from cacheadmin.fs.mounted_places import MountedPlace, UnknownPlaceError, layers_of, place_of
 from cacheadmin.fs.mounts import mount_of, read_mounts
 from cacheadmin.readers import Question, Readers, Unreadable
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cacheadmin.fs.mounts import Mount
 
 # Filesystems that show what lies on their own device, and nothing else.
@@ -115,7 +113,7 @@ def containers_that_reach(cache: str, readers: Readers | None = None) -> tuple[C
     if readers is None:
         with Readers() as own:
             return containers_that_reach(cache, own)
-    spaces = list(_other_namespaces(cache))
+    spaces = [Namespace(pid, cache) for pid in in_other_mounts()]
     answers = readers.ask_all(CONTAINER, spaces)
     return tuple(
         container
@@ -127,18 +125,6 @@ def containers_that_reach(cache: str, readers: Readers | None = None) -> tuple[C
 def _unread(space: Namespace, failed: Unreadable) -> Container:
     uid = -1 if failed.uid is None else failed.uid
     return Container(space.pid, uid, f"it could not be read: {failed.reason}", "")
-
-
-def _other_namespaces(cache: str) -> Iterator[Namespace]:
-    seen = {own_mount_namespace()}
-    for pid in process_ids():
-        try:
-            namespace = os.readlink(f"/proc/{pid}/ns/mnt")
-        except OSError:
-            continue
-        if namespace not in seen:
-            seen.add(namespace)
-            yield Namespace(pid, cache)
 
 
 def read_container(space: Namespace) -> tuple[Container, ...]:

@@ -56,6 +56,7 @@ class PackagePlaces:
     def __init__(self, cache: str) -> None:
         self._cache = cache
         self._of_pythons: dict[str, tuple[str, ...]] = {}
+        # Whose mounts were read last, and these; none where no other machine or program serves one.
         self._mounts: tuple[str, tuple[Mount, ...]] | None = None
 
     def of(self, found: ProcessFiles) -> tuple[RunsFrom, ...]:
@@ -83,8 +84,11 @@ class PackagePlaces:
         process = str(found.pid) if found.root_for_itself else "self"
         try:
             if self._mounts is None or self._mounts[0] != process:
-                self._mounts = process, read_mounts(process)
-            return mount_of(os.path.normpath(path), self._mounts[1]).is_network
+                mounts = read_mounts(process)
+                served = any(mount.is_network for mount in mounts)
+                self._mounts = process, mounts if served else ()
+            mounts = self._mounts[1]
+            return bool(mounts) and mount_of(os.path.normpath(path), mounts).is_network
         except (OSError, ValueError, IndexError):
             # It has ended.
             return True

@@ -101,3 +101,15 @@ def python_for_everyone() -> str | None:
         if Path(candidate).exists() and reachable_by_everyone(candidate):
             return candidate
     return None
+
+
+def with_account(name: str, home: Path, uid: int, folder: Path) -> list[str]:
+    """Return the words that run a command where an account of that number has that home.
+
+    The list of accounts that it sees is written to ``folder``. Needs root.
+    """
+    accounts = folder / "passwd"
+    lines = Path("/etc/passwd").read_text().splitlines()
+    accounts.write_text("\n".join([*lines, f"{name}:x:{uid}:{uid}::{home}:/bin/sh"]) + "\n")
+    inside = 'mount --bind "$0" /etc/passwd && exec "$@"'
+    return ["unshare", "--mount", "sh", "-ec", inside, str(accounts)]

@@ -33,7 +33,6 @@ _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev"
 _FIX = "name the trees where their environments lie in venvs.discover, or give your word: "
 _WORD = "venvs.complete: true"
 
-
 # All that stands in a home that eCryptfs encrypts, while it is not mounted.
 # Source: ecryptfs-setup-private(1) of ecryptfs-utils, which makes these.
 _ENCRYPTED = ".Private"

@@ -15,6 +15,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.filesystems import mounted_tmpfs, moved_away
 from tests.support.passing_time import let_days_pass
 from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.users import with_account
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -29,9 +30,7 @@ class Zoe:
         self._shared, self._cacheadmin = shared, cacheadmin
         self.home = shared.home() / "zoe"
         self.home.mkdir()
-        self._accounts = folder / "passwd"
-        listed = Path("/etc/passwd").read_text()
-        self._accounts.write_text(f"{listed}zoe:x:{UID}:{UID}::{self.home}:/bin/sh\n")
+        self._with_account = with_account("zoe", self.home, UID, folder)
         self.policy = cacheadmin.policy(shared.path, complete=False)
 
     def environment(self, name: str) -> tuple[Path, list[str]]:
@@ -45,10 +44,9 @@ class Zoe:
 
     def prune(self) -> Any:
         """Prune where she has an account; return the document."""
-        inside = 'mount --bind "$0" /etc/passwd && exec "$@"'
         words = self._cacheadmin.command("prune", self.policy, "--format", "json")
         done = subprocess.run(
-            ["unshare", "--mount", "sh", "-ec", inside, str(self._accounts), *words],
+            [*self._with_account, *words],
             env=self._cacheadmin.environment(),
             capture_output=True,
             text=True,

@@ -24,16 +24,6 @@ OLD = "0.8.5"
 
 
 @pytest.fixture
-def hidden(shared: SharedCache) -> Path:
-    """An environment that links an archive which nothing else keeps: neither pointer nor record."""
-    environment = shared.environment("hidden", OLD, "six==1.16.0")
-    for pattern in ("wheels-v*", "interpreter-v*"):
-        for folder in shared.path.glob(pattern):
-            shutil.rmtree(folder)
-    return environment
-
-
-@pytest.fixture
 def tree(open_folder: Path) -> Path:
     """The only tree that the policy names."""
     folder = open_folder / "tree"

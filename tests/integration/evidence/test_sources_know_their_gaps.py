@@ -37,16 +37,6 @@ def looking(policy: Path) -> Iterator[Snapshot]:
         yield snapshot
 
 
-@pytest.fixture
-def hidden(shared: SharedCache) -> Path:
-    """An environment that links archives which nothing else keeps: neither pointer nor record."""
-    environment = shared.environment("hidden", OLD, "six==1.16.0")
-    for pattern in ("wheels-v*", "interpreter-v*"):
-        for folder in shared.path.glob(pattern):
-            shutil.rmtree(folder)
-    return environment
-
-
 def gaps_and_removed(cacheadmin: Cacheadmin, policy: Path) -> tuple[set[str], set[str]]:
     """Return the gaps of a prune, and the archives that it took for unused by proof."""
     document = cacheadmin("prune", policy, "--format", "json", code=0).json

@@ -14,7 +14,7 @@ import pytest
 from cacheadmin.evidence import containers as containers_kept
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, links_of
-from tests.support.users import User
+from tests.support.users import User, with_account
 from tests.support.uv_releases import NEWEST
 
 pytestmark = pytest.mark.root
@@ -191,15 +191,6 @@ def own_podman(home: Path, cache: Path, uid: int, sources: list[str]) -> Path:
     return layer
 
 
-def has_account(home: Path, uid: int, folder: Path) -> list[str]:
-    """Return the words that run a command where an account of that number has that home."""
-    accounts = folder / "passwd"
-    lines = Path("/etc/passwd").read_text().splitlines()
-    accounts.write_text("\n".join([*lines, f"ana:x:{uid}:{uid}::{home}:/bin/sh"]) + "\n")
-    inside = 'mount --bind "$0" /etc/passwd && exec "$@"'
-    return ["unshare", "--mount", "sh", "-ec", inside, str(accounts)]
-
-
 def test_what_the_stopped_container_of_an_account_links_to_is_kept(
     shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path, three_users: list[User]
 ) -> None:
@@ -222,7 +213,7 @@ def test_what_the_stopped_container_of_an_account_links_to_is_kept(
     def asked(*words: str) -> Any:
         done = subprocess.run(
             [
-                *has_account(home, ana.uid, open_folder),
+                *with_account("ana", home, ana.uid, open_folder),
                 *cacheadmin.command(*words, policy, "--format", "json"),
             ],
             env=cacheadmin.environment(),
@@ -302,7 +293,7 @@ def test_numbers_of_an_accounts_containers_are_traces_of_the_account(
         words = ["sh", "-ec", 'touch /etc/subuid; mount --bind "$0" /etc/subuid; exec "$@"']
         done = subprocess.run(
             [
-                *has_account(home, ana.uid, open_folder),
+                *with_account("ana", home, ana.uid, open_folder),
                 *words,
                 str(subuid),
                 *cacheadmin.command("plan", policy, "--format", "json"),

@@ -25,16 +25,6 @@ OLD = "0.8.5"
 _PROGRAM = "import os, six, sys; os.chdir('/'); print('up', flush=True); sys.stdin.read()"
 
 
-@pytest.fixture
-def hidden(shared: SharedCache) -> Path:
-    """An environment that links an archive which nothing else keeps: neither pointer nor record."""
-    environment = shared.environment("hidden", OLD, "six==1.16.0")
-    for pattern in ("wheels-v*", "interpreter-v*"):
-        for folder in shared.path.glob(pattern):
-            shutil.rmtree(folder)
-    return environment
-
-
 @contextmanager
 def running(
     called: str,
