@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cacheadmin.evidence.memory import Memory
     from cacheadmin.evidence.observations import Observation
     from cacheadmin.evidence.release_trace import ReleaseTrace
+    from cacheadmin.evidence.searched_folders import SearchMemory
     from cacheadmin.evidence.targets import CacheLocator
     from cacheadmin.fs.folder_watch import FolderWatch
     from cacheadmin.inventory.cache_folder import OpenCache
@@ -143,6 +144,8 @@ class Look:
     """The questions that readers know; None: made when they are first asked."""
     memory: Memory | None = None
     """What earlier looks saw of environments; only the plan's look asks it."""
+    searched: SearchMemory | None = None
+    """What earlier looks saw of the trees that are searched; only the plan's look asks it."""
     watch: FolderWatch | None = None
     """What tells, while the lock is held, which of the inventory's folders have changed."""
 
@@ -215,7 +218,7 @@ class Look:
     def later(self, moment: Moment) -> Look:
         """Return another look, taken later: readers look at everything again."""
         self.readers.renew()
-        return replace(self, moment=moment, asked=self.questions, memory=None)
+        return replace(self, moment=moment, asked=self.questions, memory=None, searched=None)
 
     @property
     def deadline_seconds(self) -> float:

@@ -16,14 +16,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from functools import cache
 
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.evidence.searched_folders import Recall, SeenFolders
 from cacheadmin.evidence.site_packages import PACKAGES, prefix_of
 from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
+from cacheadmin.fs.precise_times import Devices
 from cacheadmin.fs.presence import may_be_folder
 from cacheadmin.fs.small_files import ReadFailure, failure
 from cacheadmin.uv.layout import ROOT_NAMES, parse_bucket_name
@@ -108,6 +111,8 @@ class SearchTask:
     """Whether the policy, or a record, names them: what can't be listed there is told."""
     is_again: bool = False
     """Whether they were searched before, and have changed since."""
+    before: SeenFolders | None = None
+    """What earlier searches saw there; None: nothing is remembered, neither of this search."""
 
 
 @frozen
@@ -144,6 +149,8 @@ class SearchPart:
     """How many folders were not searched then."""
     locked: tuple[str, ...] = ()
     """Folders that are encrypted without their key: no name in them can be told."""
+    seen: SeenFolders = SeenFolders()
+    """Folders that were listed and may be remembered."""
 
 
 def search(task: SearchTask) -> Iterator[SearchPart]:
@@ -242,6 +249,11 @@ class _Listing:
     links: list[os.DirEntry[str]] = field(default_factory=list)
     """The symbolic links among them."""
 
+    def named_as_environments(self) -> list[os.DirEntry[str]]:
+        """Return the links and files that are called as a project's environment is."""
+        named = [self.names[name] for name in NAMES & self.names.keys()]
+        return [one for one in named if not one.is_dir(follow_symlinks=False)]
+
 
 class _Tree:
     """Folders that are searched."""
@@ -254,6 +266,8 @@ class _Tree:
         self.first_too_deep: str | None = None
         self.deeper = 0
         self.locks = LockedFolders()
+        before = None if task.only_list else task.before
+        self.recall = None if before is None else Recall(before, _devices())
 
     def walk(self) -> Iterator[SearchPart]:
         """Search, and tell what was found and where that ended."""
@@ -261,18 +275,45 @@ class _Tree:
         while self.waiting:
             folder, level = self.waiting.pop()
             if self.bounds.spent():
-                yield replace(self.into.part(), cut_at=folder, left=len(self.waiting))
+                yield replace(self._part(), cut_at=folder, left=len(self.waiting))
                 break
             self._look_at(folder, level)
             recent = len(self.into.watched) < _PART_FOLDERS
             if not recent or time.monotonic() - told_at > _PART_SECONDS:
-                yield self.into.part()
+                yield self._part()
                 told_at = time.monotonic()
         too_deep = () if self.first_too_deep is None else (self.first_too_deep,)
-        yield replace(self.into.part(), too_deep=too_deep, deeper=self.deeper)
+        yield replace(self._part(), too_deep=too_deep, deeper=self.deeper)
+
+    def _part(self) -> SearchPart:
+        part = self.into.part()
+        return part if self.recall is None else replace(part, seen=self.recall.noted())
 
     def _look_at(self, folder: str, level: int) -> None:
+        try:
+            # Before the listing: what changes during it must look changed later.
+            status = os.stat(folder)
+        except OSError as error:
+            self._not_listed(folder, level, error)
+            return
+        if self.locks.holds(folder, status.st_dev):
+            self.into.locked.append(folder)
+            return
+        names = None if self.recall is None else self.recall.folders_in(status)
+        if names is None:
+            self._look_into(folder, level, status)
+            return
+        self.into.watch(folder, status.st_mtime_ns)
+        for name in names:
+            self._go_on(name, _in_folder(folder, name), level)
+
+    def _look_into(self, folder: str, level: int, status: os.stat_result) -> None:
+        """List a folder, and tell what it is and holds."""
         listed = self._list(folder, level)
+        if listed is None:
+            return
+        self.into.watch(folder, status.st_mtime_ns)
+        projects = listed.named_as_environments()
         kind = _kind_by_names(listed.names)
         is_top = self.task.is_top and level == 0
         if kind is EnvironmentKind.TARGET and os.path.basename(folder) in PACKAGES:
@@ -286,16 +327,20 @@ class _Tree:
             # Who made it one (`--cache-dir .`) may keep projects in it, and so may others: a tag
             # and a folder's name must hide nobody's environments.
             listed.folders = [one for one in listed.folders if not _belongs_to_a_cache(one.name)]
-        self._visit(listed, kind, level)
+        elif self.recall is not None and not projects:
+            self.recall.note(folder, status, [one.name for one in listed.folders])
+        for entry in projects:
+            if not _excluded(entry.name, entry.path, self.task.exclude):
+                self._project_environment(entry)
+        for entry in listed.folders:
+            # An environment may lie beside a decoy, never in another's `lib`.
+            if not (kind in _WITH_LIB and entry.name in _OWN):
+                self._go_on(entry.name, entry.path, level)
 
-    def _list(self, folder: str, level: int) -> _Listing:
+    def _list(self, folder: str, level: int) -> _Listing | None:
+        """Return what a folder lists; None where that can't be had, which is told."""
         listed = _Listing()
         try:
-            # Before the listing: what changes during it must look changed later.
-            status = os.stat(folder)
-            if self.locks.holds(folder, status.st_dev):
-                self.into.locked.append(folder)
-                return listed
             with os.scandir(folder) as entries:
                 for entry in entries:
                     listed.names[entry.name] = entry
@@ -304,17 +349,19 @@ class _Tree:
                     elif entry.is_symlink():
                         listed.links.append(entry)
         except OSError as error:
-            problem = failure(folder, error)
-            if not problem.missing or (self.task.is_top and level == 0):
-                self._unseen(problem)
-            elif os.path.lexists(folder):
-                # The kernel says so of what an automounter has a name for, and can't mount.
-                reason = "an automounter did not mount it"
-                fix = "see that its server answers, or leave it out by exclude"
-                self._unseen(ReadFailure(folder, reason), fix=fix)
-            return _Listing()
-        self.into.watch(folder, status.st_mtime_ns)
+            self._not_listed(folder, level, error)
+            return None
         return listed
+
+    def _not_listed(self, folder: str, level: int, error: OSError) -> None:
+        problem = failure(folder, error)
+        if not problem.missing or (self.task.is_top and level == 0):
+            self._unseen(problem)
+        elif os.path.lexists(folder):
+            # The kernel says so of what an automounter has a name for, and can't mount.
+            reason = "an automounter did not mount it"
+            fix = "see that its server answers, or leave it out by exclude"
+            self._unseen(ReadFailure(folder, reason), fix=fix)
 
     def _unseen(self, problem: ReadFailure, what: str = "", fix: str = "") -> None:
         self.into.unseen.append(
@@ -329,32 +376,25 @@ class _Tree:
             )
         )
 
-    def _visit(self, listed: _Listing, kind: EnvironmentKind | None, level: int) -> None:
-        exclude, depth = self.task.exclude, self.task.depth
-        for name in NAMES & listed.names.keys():
-            entry = listed.names[name]
-            if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, exclude):
-                self._project_environment(entry)
-        for entry in listed.folders:
-            if _excluded(entry, exclude) or (kind in _WITH_LIB and entry.name in _OWN):
-                # An environment may lie beside a decoy, never in another's `lib`.
-                continue
-            if entry.path in self.task.made_up:
-                continue
-            if depth is not None and level >= depth:
-                self._note_depth(entry.path)
-            elif self.task.only_list:
-                self._note_below(entry)
-            else:
-                self.waiting.append((entry.path, level + 1))
+    def _go_on(self, name: str, path: str, level: int) -> None:
+        """Search a folder in one at that level, unless the task leaves it out."""
+        depth = self.task.depth
+        if _excluded(name, path, self.task.exclude) or path in self.task.made_up:
+            return
+        if depth is not None and level >= depth:
+            self._note_depth(path)
+        elif self.task.only_list:
+            self._note_below(path)
+        else:
+            self.waiting.append((path, level + 1))
 
-    def _note_below(self, entry: os.DirEntry[str]) -> None:
+    def _note_below(self, path: str) -> None:
         try:
-            uid = entry.stat(follow_symlinks=False).st_uid
+            uid = os.lstat(path).st_uid
         except OSError:
             # It went meanwhile, or is closed: the search will tell.
             uid = 0
-        self.into.below.append(Below(entry.path, uid))
+        self.into.below.append(Below(path, uid))
 
     def _project_environment(self, entry: os.DirEntry[str]) -> None:
         # uv's centralised environments: `.venv` is a link (facts section 7).
@@ -451,10 +491,23 @@ def _belongs_to_a_cache(name: str) -> bool:
     return is_bucket or name in ROOT_NAMES or _UNFINISHED.fullmatch(name) is not None
 
 
-def _excluded(entry: os.DirEntry[str], exclude: tuple[str, ...]) -> bool:
-    return bool(exclude) and any(
-        fnmatch(entry.name, part) or fnmatch(entry.path, part) for part in exclude
-    )
+def _excluded(name: str, path: str, exclude: tuple[str, ...]) -> bool:
+    return bool(exclude) and any(fnmatch(name, part) or fnmatch(path, part) for part in exclude)
+
+
+def _in_folder(folder: str, name: str) -> str:
+    return f"{folder}{name}" if folder.endswith("/") else f"{folder}/{name}"
+
+
+@cache
+def _devices() -> Devices:
+    """Return what the filesystems are; once a look (`forget_devices`)."""
+    return Devices()
+
+
+def forget_devices() -> None:
+    """Read the mounts again at the next search."""
+    _devices.cache_clear()
 
 
 def made_up_places() -> frozenset[str]:

@@ -22,6 +22,7 @@ from cacheadmin.evidence.search import (
     SearchPart,
     SearchTask,
     ToolFolder,
+    forget_devices,
     made_up_places,
     search,
     search_tools,
@@ -33,6 +34,7 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.environments import Candidate
+    from cacheadmin.evidence.searched_folders import SearchMemory, TreeKey
 
 # Folders of root's are listed one by one so deep, and so many of them: /srv/teams/red.
 _LISTED_DEEP = 3
@@ -116,6 +118,7 @@ SEARCH: Question[SearchTask, SearchPart] = Question(
     SearchPart,
     in_parts=True,
     blame=_owner,
+    forget=forget_devices,
     together=4,
     closed=_closed,
     merged=_all_parts,
@@ -148,10 +151,13 @@ TOOLS: Question[ToolFolder, SearchPart] = Question(
 )
 
 
-def search_trees(tasks: Iterable[SearchTask], readers: Readers) -> Search:
+def search_trees(
+    tasks: Iterable[SearchTask], readers: Readers, memory: SearchMemory | None = None
+) -> Search:
     """Search trees, each named by a task of one folder, and return what they hold.
 
-    One whose account is known is that account's as a whole, as a home is.
+    One whose account is known is that account's as a whole, as a home is. What is in
+    ``memory`` is not listed again, and what may be remembered is noted there.
     """
     found = Search()
     too_deep: dict[str, tuple[str, int, int | None]] = {}
@@ -175,8 +181,14 @@ def search_trees(tasks: Iterable[SearchTask], readers: Readers) -> Search:
         searching += [one for one in below if not (split and one.task.uid == _ROOT)]
         if not listing:
             break
-    for work, reply in _replies(list(_together(searching)), readers):
+    together = list(_together(searching))
+    if memory is not None:
+        together = [_with_memory(work, memory) for work in together]
+    for work, reply in _replies(together, readers):
         _note(work, reply, found, too_deep)
+        if memory is not None:
+            met = sum(len(part.watched) for part in reply.parts)
+            memory.note(_tree_key(work), [part.seen for part in reply.parts], met)
     found.gaps += [_ended(top, *where) for top, where in too_deep.items()]
     if len(found.watched) > _MOST_WATCHED:
         found.watched.clear()
@@ -276,6 +288,16 @@ def _together(works: list[_Work]) -> Iterator[_Work]:
     for same in accounts.values():
         bases = tuple(base for work in same for base in work.task.bases)
         yield replace(same[0], task=replace(same[0].task, bases=bases))
+
+
+def _with_memory(work: _Work, memory: SearchMemory) -> _Work:
+    return replace(work, task=replace(work.task, before=memory.before(_tree_key(work))))
+
+
+def _tree_key(work: _Work) -> TreeKey:
+    """Return what a search is remembered by; a folder of root's is searched by itself."""
+    uid = work.task.uid
+    return work.top, -1 if uid is None else uid, work.task.bases[0] if uid == _ROOT else ""
 
 
 def _note(

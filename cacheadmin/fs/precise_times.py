@@ -6,8 +6,9 @@ sets access and modification times alone, and moves the change time to now. It
 goes back only with the clock, which is root's to set. Still:
 - a time as young as the look may hide a second change in the same tick of the
   filesystem's clock: only what is older than the look's begin is remembered;
-- networks and FUSE tell late, some filesystems in whole seconds, and
-  ``lazytime`` may lose times in a crash: there nothing is remembered;
+- some filesystems tell in whole seconds: there it has to be older by two;
+- networks and FUSE tell late, and ``lazytime`` may lose times in a crash: there
+  nothing is remembered;
 - a clock that was set during a look spoils what that look saw.
 """
 
@@ -26,6 +27,7 @@ _WITHOUT_CLONES = frozenset({"ext4", "f2fs", "tmpfs"})
 
 # Filesystems' clocks tick every few milliseconds.
 _GRAIN_NS = 20_000_000
+_COARSE_GRAIN_NS = 2_000_000_000
 _SECOND_NS = 1_000_000_000
 
 
@@ -51,8 +53,9 @@ class LookTime:
 
     def tells(self, changed_ns: int) -> bool:
         """Whether a change time, read since, would be another after any later change."""
-        # One of whole seconds comes from a filesystem that has no finer ones.
-        return changed_ns < self.wall_ns - _GRAIN_NS and changed_ns % _SECOND_NS != 0
+        # One of whole seconds may come from a filesystem that has no finer ones.
+        grain_ns = _GRAIN_NS if changed_ns % _SECOND_NS else _COARSE_GRAIN_NS
+        return changed_ns < self.wall_ns - grain_ns
 
 
 class Devices:

@@ -25,6 +25,7 @@ from cacheadmin.evidence.look import Look
 from cacheadmin.evidence.memory import Memory
 from cacheadmin.evidence.pin_ages import with_known_ages
 from cacheadmin.evidence.questions import aliases_of
+from cacheadmin.evidence.searched_folders import SearchMemory
 from cacheadmin.evidence.seen_releases import read_seen_releases
 from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.hosts.observation_store import observation_store
@@ -39,7 +40,7 @@ from cacheadmin.snapshot.budget import plan_within_limits
 from cacheadmin.snapshot.moment import steady_now
 from cacheadmin.snapshot.sizing import Sizing
 from cacheadmin.state.archive_sizes import open_archive_sizes
-from cacheadmin.state.memory_file import MemoryFile
+from cacheadmin.state.memory_file import MemoryFile, SearchMemoryFile
 from cacheadmin.state.remembered_inventory import read_inventory_with_memory
 from cacheadmin.state.seen_environments import remember_environments
 from cacheadmin.state.store import open_state
@@ -206,9 +207,13 @@ def look_with(
         store = observation_store(state, cache, choose_quarantine(loaded.policy, cache))
         told = store.read()
         memory_file = MemoryFile(state.url, inventory, aliases_of(loaded.policy, told))
-        memory = None
+        searches_file = SearchMemoryFile(state.url, cache.identity)
+        memory = searched = None
         if full_every_ns:
             memory = Memory(memory_file.read(), inventory, now_ns=moment, every_ns=full_every_ns)
+            searched = SearchMemory(
+                searches_file.read_plain(), now_ns=moment, every_ns=full_every_ns
+            )
         collected = collect_evidence(
             Look(
                 loaded.policy,
@@ -221,6 +226,7 @@ def look_with(
                 clock_ahead_ns=wall_ns - moment,
                 readers=readers,
                 memory=memory,
+                searched=searched,
             ),
             now_ns=moment,
             options=ScanOptions(
@@ -232,6 +238,9 @@ def look_with(
         kept = None if memory is None else memory.written()
         if kept is not None:
             memory_file.write(kept)
+        searches = None if searched is None else searched.written()
+        if searches is not None:
+            searches_file.write_plain(searches)
         evidence = collected.evidence
         learned = state.learned_releases()
         evidence = replace(

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgpack
 
+from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError
 from cacheadmin.evidence.memory import Written, context, from_plain, to_plain
+from cacheadmin.evidence.searched_folders import about_searches
 from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.state.location import default_url, sqlite_path
 
 if TYPE_CHECKING:
-    from cacheadmin.inventory.entries import Inventory
+    from cacheadmin.inventory.entries import CacheIdentity, Inventory
 
 _MAGIC = b"cacheadmin memory\n"
 _SUM_BYTES = 16
@@ -109,6 +111,15 @@ class MemoryFile(CheckedFile):
     def write(self, written: Written) -> bool:
         """Replace it; False where it can't be written, which costs the next look time."""
         return self.write_plain(to_plain(written, self.about))
+
+
+class SearchMemoryFile(CheckedFile):
+    """What is remembered of the trees that are searched for the environments of one cache."""
+
+    def __init__(self, url: str, cache: CacheIdentity) -> None:
+        identity = [cache.path, cache.device, cache.inode]
+        about = ["search", __version__, about_searches(), identity]
+        super().__init__(url, f"{name_of(identity)}-searches", about)
 
 
 def name_of(key: Any) -> str:

@@ -37,7 +37,7 @@ class BelowCache:
             for one, folder in zip(strays, folders, strict=True)
             if folder is not None
         ]
-        return facts_of(search_trees(tasks, look.readers))
+        return facts_of(search_trees(tasks, look.readers, look.searched))
 
     def changed(self, look: Look, before: Facts) -> Facts:
         """Return environments made there since."""

@@ -30,7 +30,7 @@ class Discover:
                 SearchTask((base,), self.id, root.depth, tuple(root.exclude))
                 for base in bases or ([] if closed else [root.root])
             ]
-        found = search_trees(tasks, look.readers)
+        found = search_trees(tasks, look.readers, look.searched)
         found.unseen += unseen
         return facts_of(found)
 

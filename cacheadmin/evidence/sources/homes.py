@@ -81,7 +81,7 @@ class Homes:
                 done.append(home)
         if not (look.policy.venvs.discover or look.policy.venvs.include):
             gaps.append(_no_sources(look))
-        found = search_trees(tasks, look.readers)
+        found = search_trees(tasks, look.readers, look.searched)
         found.gaps += gaps
         return facts_of(found)
 

@@ -57,7 +57,7 @@ class StoppedContainers:
         gaps += [_of_containerd(name) for name in nerdctl_containers()]
         if not tasks:
             return Facts(gaps=tuple(gaps))
-        found = search_trees(tasks, look.readers)
+        found = search_trees(tasks, look.readers, look.searched)
         found.gaps += gaps
         return facts_of(found)
 

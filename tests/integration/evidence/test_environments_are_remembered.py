@@ -104,6 +104,14 @@ def test_what_is_younger_than_a_tick_is_not_remembered(farm: SmallFarm) -> None:
     assert stamp(30_000_000, 3_600 * 10**9) is None
 
 
+@pytest.mark.parametrize(("age_ns", "tells"), [(1_500_000_000, False), (2_500_000_000, True)])
+def test_a_time_of_whole_seconds_tells_when_it_is_older(age_ns: int, tells: bool) -> None:
+    """A filesystem that knows only seconds hides a second change in the same one."""
+    whole_ns = 1_700_000_000 * 10**9
+    assert LookTime(whole_ns + age_ns, 0).tells(whole_ns) is tells
+    assert LookTime(whole_ns + age_ns, 0).tells(whole_ns + 1)
+
+
 def test_an_edit_in_place_is_seen_when_a_full_look_is_due(farm: SmallFarm) -> None:
     inner = farm.packages("one") / "tool"
     inner.mkdir()
