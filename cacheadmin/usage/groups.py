@@ -120,12 +120,14 @@ def thing_of_archive(archive: Archive, names: Mapping[str, PackageVersion] | Non
 
 
 def packages_of_paths(inventory: Inventory) -> Mapping[str, PackageVersion]:
-    """Return the package of each pointer file, and of each folder of a package's own."""
+    """Return the package of each pointer, and of each folder of a package's own.
+
+    A pointer's files have its path and a suffix: one text for each would be six for a pointer.
+    """
     found: dict[str, PackageVersion] = {}
     for pointer in inventory.wheel_pointers:
         found[pointer.path.rpartition("/")[0]] = (pointer.package, None)
-        for suffix in ("", *POINTER_SUFFIXES, *OTHER_SUFFIXES):
-            found[pointer.path + suffix] = (pointer.package, pointer.version)
+        found[pointer.path] = (pointer.package, pointer.version)
     for revision in inventory.revisions:
         if revision.package is not None:
             package = (revision.package, revision.version)
@@ -162,10 +164,20 @@ class Classifier:
             return Thing(bucket, Sort.PROTECTION, None, None, uid)
         if bucket == ARCHIVES and rest.partition("/")[0] == TRIAL_FOLDER:
             return Thing(bucket, Sort.TRIAL, None, None, uid)
-        package = self._packages.get(path) or self._inherited.get(path.rpartition("/")[0])
+        package = self._packages.get(path)
+        if package is None and kind == "wheels" and not is_folder:
+            package = self._of_pointer_file(path)
+        if package is None:
+            package = self._inherited.get(path.rpartition("/")[0])
         if package is None:
             return Thing(bucket, _SORT_OF_KIND.get(kind, Sort.METADATA), None, None, uid)
         if is_folder:
             self._inherited[path] = package
         sort = Sort.ENVIRONMENT if kind == "environments" else Sort.PACKAGE
         return Thing(bucket, sort, *package, uid)
+
+    def _of_pointer_file(self, path: str) -> PackageVersion | None:
+        for suffix in (*POINTER_SUFFIXES, *OTHER_SUFFIXES):
+            if path.endswith(suffix):
+                return self._packages.get(path.removesuffix(suffix))
+        return None

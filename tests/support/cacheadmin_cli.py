@@ -5,7 +5,8 @@
 
 Each runner has its own state folder and home; nothing of the caller's
 environment reaches the child. ``user`` runs it as somebody else (needs root).
-A call as oneself starts warm (``warm_start``).
+A call as oneself starts warm, and finds no other home in the list of accounts
+(``warm_start``).
 """
 
 from __future__ import annotations
@@ -178,6 +179,8 @@ class Cacheadmin:
         if not home.exists():
             # Two calls may begin at once.
             home.mkdir(parents=True, exist_ok=True)
+            # An empty home could be one that is mounted when its user logs in.
+            (home / ".profile").touch()
             if user and os.geteuid() == 0:
                 os.chown(home, user.uid, user.gid)
         return home
