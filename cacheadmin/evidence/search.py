@@ -299,7 +299,7 @@ class _Tree:
         if self.locks.holds(folder, status.st_dev):
             self.into.locked.append(folder)
             return
-        names = None if self.recall is None else self.recall.folders_in(status)
+        names = None if self.recall is None else self.recall.folders_in(folder, status)
         if names is None:
             self._look_into(folder, level, status)
             return

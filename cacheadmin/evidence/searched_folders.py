@@ -5,8 +5,9 @@ yesterday. What is remembered of one is the names of the folders in it, and only
 one in which there is nothing else that a search would tell of: no environment,
 no link into a cache, no ``.venv`` that leads elsewhere. A folder's change time moves
 with each name that comes, goes or is replaced in it, and no user can set it
-(``fs.precise_times``). So where device, inode and change time are as they were,
-what is remembered is what listing would show, and one ``stat`` tells it.
+(``fs.precise_times``). So where path, device, inode and change time are as they were,
+what is remembered is what listing would show, and one ``stat`` tells it. The path is
+compared because inodes of overlays and numbers of devices alone may be had twice.
 
 All the same everything is listed again every ``scan.full_every``, and the looks
 after the plan's never ask this memory. Losing it costs time, nothing else.
@@ -43,7 +44,7 @@ _FEW = 1_000
 _SPREAD = 4
 
 _NUMBERS = "Q"
-_COLUMNS = 3
+_COLUMNS = 4
 _BETWEEN_FOLDERS = "\0"
 _BETWEEN_NAMES = "/"
 
@@ -56,7 +57,7 @@ class SeenFolders:
     """Folders that hold nothing but folders, each with the names of these."""
 
     rows: bytes = b""
-    """Device, inode and change time (ns) of each, 64 bits each."""
+    """Checksum of the path, device, inode and change time (ns) of each, 64 bits each."""
     names: str = ""
     """For each, in the same order: names with "/" between them; NUL between folders."""
 
@@ -70,8 +71,8 @@ class SeenFolders:
         whole = len(self.rows) == self.count * _COLUMNS * array(_NUMBERS).itemsize
         return whole and len(self._texts()) == self.count
 
-    def by_status(self) -> dict[tuple[int, int, int], str]:
-        """Return the names in each folder, by device, inode and change time (ns)."""
+    def by_status(self) -> dict[tuple[int, int, int, int], str]:
+        """Return the names in each folder, by what a row has of it."""
         numbers = array(_NUMBERS, self.rows)
         columns = (numbers[start::_COLUMNS] for start in range(_COLUMNS))
         return dict(zip(zip(*columns, strict=True), self._texts(), strict=True))
@@ -90,12 +91,12 @@ class Recall:
         self._numbers = array(_NUMBERS)
         self._texts: list[str] = []
 
-    def folders_in(self, status: os.stat_result) -> list[str] | None:
+    def folders_in(self, path: str, status: os.stat_result) -> list[str] | None:
         """Return the names of the folders in a folder that is as it was; None for any other.
 
         ``status``: what ``stat`` just said of it.
         """
-        text = self._known.get((status.st_dev, status.st_ino, status.st_ctime_ns))
+        text = self._known.get(_row(path, status))
         if text is None:
             return None
         return text.split(_BETWEEN_NAMES) if text else []
@@ -109,7 +110,7 @@ class Recall:
         if changed_ns > 0 and self._begun.tells(changed_ns):
             if not self._devices.is_precise(status.st_dev, path):
                 return
-            self._numbers.extend((status.st_dev, status.st_ino, changed_ns))
+            self._numbers.extend(_row(path, status))
             self._texts.append(_BETWEEN_NAMES.join(names))
 
     def noted(self) -> SeenFolders:
@@ -117,6 +118,11 @@ class Recall:
         seen = SeenFolders(self._numbers.tobytes(), _BETWEEN_FOLDERS.join(self._texts))
         self._numbers, self._texts = array(_NUMBERS), []
         return SeenFolders() if self._begun.was_set() else seen
+
+
+def _row(path: str, status: os.stat_result) -> tuple[int, int, int, int]:
+    checksum = crc32(path.encode("utf-8", "surrogateescape"))
+    return checksum, status.st_dev, status.st_ino, status.st_ctime_ns
 
 
 @frozen

@@ -226,7 +226,7 @@ def test_what_is_gone_is_forgotten_in_time(tmp_path: Path) -> None:
     [
         lambda tree: tree.pop(),
         lambda tree: tree.__setitem__(5, tree[5][:-1]),
-        lambda tree: tree.__setitem__(5, tree[5][:-24]),
+        lambda tree: tree.__setitem__(5, tree[5][:-32]),
         lambda tree: tree.__setitem__(6, tree[6] + "\0more"),
         lambda tree: tree.__setitem__(1, "0"),
         lambda tree: tree.__setitem__(6, None),
