@@ -15,8 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.away import AWAY, Absent
-from cacheadmin.evidence.candidates import DistinctCandidates
-from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, ScanOptions
+from cacheadmin.evidence.candidates import DistinctCandidates, FolderAt
+from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, REPLACED, ScanOptions
 from cacheadmin.evidence.facts import (
     Environment,
     EnvironmentKind,
@@ -27,6 +27,7 @@ from cacheadmin.evidence.facts import (
     Unseen,
 )
 from cacheadmin.evidence.filesystem import describe_filesystem
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
@@ -159,12 +160,17 @@ def scan_candidates(
             tasks[number] = replace(tasks[number], options=options)
         for number, answer in zip(rest, ask([tasks[number] for number in rest]), strict=True):
             answers[number] = answer
+    replaced = _replaced(tasks, answers)
+    if replaced:
+        retried = _resolved_again([tasks[number] for number in replaced], look)
+        for number, answer in zip(replaced, ask(retried), strict=True):
+            answers[number] = answer
     scanned = {}
-    for task, answer in zip(tasks, answers, strict=True):
+    for number, (task, answer) in enumerate(zip(tasks, answers, strict=True)):
         path = task.candidate.path
         scanned[path] = answer.environment
         identity = _remembered_as(task.candidate, found)
-        if look.memory is not None and identity is not None:
+        if look.memory is not None and identity is not None and number not in replaced:
             look.memory.note(identity, answer, is_full=task.options.deep)
     for candidate in listed:
         path = candidate.path
@@ -177,6 +183,30 @@ def scan_candidates(
         beyond = format_count(number, "environment")
         reason = f"{beyond} beyond the {MAX_OF_ONE} that are looked at for one account"
         yield candidate, unread(candidate, Unreadable(reason, owner_of(candidate)))
+
+
+def _replaced(tasks: Sequence[ScanTask], answers: Sequence[Scanned]) -> list[int]:
+    """Return which environments were made again while they were looked for, by their numbers."""
+    return [
+        number
+        for number, (task, answer) in enumerate(zip(tasks, answers, strict=True))
+        if task.identity is not None and answer.environment.reason == REPLACED
+    ]
+
+
+def _resolved_again(tasks: Sequence[ScanTask], look: Look) -> list[ScanTask]:
+    """Return tasks with the folders that their paths lead to now, where these are their own."""
+    look.readers.renew()
+    named = [NamedFolder(task.candidate.path, task.candidate.registrant) for task in tasks]
+    places = look.readers.ask_all(
+        look.questions.folder, named, deadline_seconds=look.deadline_seconds
+    )
+    return [
+        replace(task, identity=place.identity)
+        if isinstance(place, FolderAt) and place.path == task.candidate.path and not place.in_bucket
+        else task
+        for task, place in zip(tasks, places, strict=True)
+    ]
 
 
 def _asked_of_all(

@@ -9,6 +9,7 @@ another user: nothing here is run, and every file may be a FIFO or a terabyte.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import ExitStack
@@ -26,7 +27,7 @@ from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
-from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder
+from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder, holds_folder
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, Identity, LinkedTree
 from cacheadmin.fs.precise_times import Devices, LookTime
 from cacheadmin.fs.presence import may_be_folder
@@ -49,6 +50,9 @@ _MAX_BORROWED = 256
 
 
 # Why an environment was not looked at to its end: one reason for all that an account has.
+#: Why an environment is unreadable whose path has come to lead elsewhere since it was resolved.
+REPLACED = "another folder has taken its place while it was looked for"
+
 OVER_ALLOWANCE = f"more than {MAX_ENTRIES_OF_ONE} entries are looked at for no account"
 
 # Of one account. The largest site has 10,000 in its registry, of all accounts.
@@ -155,6 +159,9 @@ class _Scan:
                 self.environment = _replaced(candidate)
                 return
             scanned = _scan(candidate, locator, inodes, options, found, allowance, status)
+            if found.problems and _is_removed(candidate.path):
+                self.environment = _absent(candidate, _removed(), locator)
+                return
             self.environment = replace(scanned, identity=(status.st_dev, status.st_ino))
             is_whole = scanned.status is EnvironmentStatus.OK
             if devices is not None and is_whole and not os.path.islink(candidate.path):
@@ -169,6 +176,18 @@ def _status_of(path: str, stack: ExitStack) -> os.stat_result:
         return os.stat(path)
 
 
+def _is_removed(path: str) -> bool:
+    """Whether the folder that is held was removed, not only moved; where that can't be told: no."""
+    try:
+        return holds_folder() and os.stat(below(path)).st_nlink == 0
+    except OSError:
+        return False
+
+
+def _removed() -> OSError:
+    return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
 def _replaced(candidate: Candidate) -> Environment:
     return Environment(
         candidate.path,
@@ -177,7 +196,7 @@ def _replaced(candidate: Candidate) -> Environment:
         candidate.sources,
         candidate.registrant,
         complete=False,
-        reason="another folder has taken its place while it was looked for",
+        reason=REPLACED,
     )
 
 
@@ -379,6 +398,10 @@ def _look_at_every_link(
                     found.note_folder_behind(inner)
                     tree.follow(inner)
         found.problems += tree.problems
+        if tree.vanished:
+            # What came in its place may have been passed by: later looks take it for changed.
+            found.unsettled = True
+            found.watched[root] = 0
         if tree.is_too_much:
             found.problems.append(OVER_ALLOWANCE)
             return

@@ -141,4 +141,8 @@ class _Search:
         return self._locator.folder_behind(path) or path
 
     def _note(self, words: str, path: str, error: OSError) -> None:
-        self.found.problems.append(f"{words} can't be read: {failure(path, error).reason}")
+        problem = failure(path, error)
+        # One that was there a moment ago, and is removed, holds nothing.
+        gone = problem.missing and not os.path.lexists(below_unfollowed(path))
+        if not (gone and os.path.lexists(below_unfollowed(self._path))):
+            self.found.problems.append(f"{words} can't be read: {problem.reason}")

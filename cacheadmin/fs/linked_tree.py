@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 
+from cacheadmin.fs.held_folder import below_unfollowed
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.small_files import failure, open_directory
 
@@ -71,11 +72,15 @@ class LinkedTree:
     ) -> None:
         self.problems: list[str] = []
         self._seen: set[Identity] = set() if seen is None else seen
-        self._waiting = [(top, 0, True)]
+        # Each with its depth, and the folder that its visit began with.
+        self._waiting = [(top, 0, top)]
         self._followed = 0
         self._entries = 0
         self._allowance = allowance
         self._uid = uid
+        self.vanished = False
+        """Whether a folder that was listed is gone, as while its user removes or installs: what
+        comes in its place is for a later look."""
         self.is_too_much = False
         """Whether it ended because more is looked at for no account."""
 
@@ -88,18 +93,18 @@ class LinkedTree:
             if self._allowance is not None and self._allowance.left(self._uid) <= 0:
                 self.is_too_much = True
                 return
-            folder, depth, linked = self._waiting.pop()
+            folder, depth, first = self._waiting.pop()
             try:
-                fd = open_directory(folder, follow=linked)
+                fd = open_directory(folder, follow=folder == first)
             except OSError as error:
-                self._note(folder, error)
+                self._note(folder, first, error)
                 continue
             try:
-                names = self._links_in(folder, fd, depth)
+                names = self._links_in(folder, fd, depth, first)
                 if names:
                     yield folder, fd, names
             except OSError as error:
-                self._note(folder, error)
+                self._note(folder, first, error)
             finally:
                 os.close(fd)
             if self._entries > MAX_ENTRIES:
@@ -112,9 +117,9 @@ class LinkedTree:
         if self._followed == MAX_FOLLOWED + 1:
             self.problems.append(f"it has more than {MAX_FOLLOWED} links to folders")
         if self._followed <= MAX_FOLLOWED:
-            self._waiting.append((path, 0, True))
+            self._waiting.append((path, 0, path))
 
-    def _links_in(self, folder: str, fd: int, depth: int) -> list[str]:
+    def _links_in(self, folder: str, fd: int, depth: int, first: str) -> list[str]:
         status = os.fstat(fd)
         identity = (status.st_dev, status.st_ino)
         if identity in self._seen or status.st_dev in made_up_devices():
@@ -129,7 +134,7 @@ class LinkedTree:
                     links.append(entry.name)
                 elif entry.is_dir(follow_symlinks=False):
                     if depth < MAX_DEPTH:
-                        self._waiting.append((f"{folder}/{entry.name}", depth + 1, False))
+                        self._waiting.append((f"{folder}/{entry.name}", depth + 1, first))
                     else:
                         where = f"{folder}/{entry.name} is deeper than {MAX_DEPTH} folders"
                         self.problems.append(f"{where} and was not looked into")
@@ -137,8 +142,17 @@ class LinkedTree:
             self._allowance.spend(self._uid, self._entries - before)
         return links
 
-    def _note(self, folder: str, error: OSError) -> None:
-        self.problems.append(f"{folder} can't be read: {failure(folder, error).reason}")
+    def _note(self, folder: str, first: str, error: OSError) -> None:
+        """Note what could not be listed; not what is gone while all that it lay in is there."""
+        problem = failure(folder, error)
+        if problem.missing and _is_there(first) and not _is_there(folder):
+            self.vanished = True
+        else:
+            self.problems.append(f"{folder} can't be read: {problem.reason}")
+
+
+def _is_there(path: str) -> bool:
+    return os.path.lexists(below_unfollowed(path))
 
 
 @cache

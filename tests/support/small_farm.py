@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,20 @@ class InThisProcess:
 
     limits = ReaderLimits()
 
-    def __init__(self) -> None:
+    def __init__(self, before_scan: Callable[[], None] | None = None) -> None:
         self.scanned: list[str] = []
         """Paths of environments that were scanned, in order."""
+        self._before_scan = before_scan
+
+    def renew(self) -> None:
+        """Forget nothing: each question looks."""
 
     def ask_all(
         self, question: Question[Any, Any], items: Iterable[Any], **settings: Any
     ) -> list[Any]:
         listed = list(items)
+        if self._before_scan is not None and any(hasattr(item, "candidate") for item in listed):
+            self._before_scan()
         self.scanned += [item.candidate.path for item in listed if hasattr(item, "candidate")]
         return [question.read(item) for item in listed]
 
@@ -132,9 +138,13 @@ class SmallFarm:
         deep: bool = True,
         kind: EnvironmentKind = EnvironmentKind.VENV,
         report_clones: bool = False,
+        before_scan: Callable[[], None] | None = None,
     ) -> tuple[list[Environment], list[str]]:
-        """Look at every environment; return what was seen, and the paths that were scanned."""
-        readers = InThisProcess()
+        """Look at every environment; return what was seen, and the paths that were scanned.
+
+        ``before_scan`` is done after they were found, each time before some are scanned.
+        """
+        readers = InThisProcess(before_scan)
         with open_cache(str(self.cache)) as cache:
             inventory = self._read(cache, remembering=remembering)
             file = MemoryFile(self.state, inventory, self.policy.aliases)
