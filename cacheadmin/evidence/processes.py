@@ -37,6 +37,7 @@ from cacheadmin.evidence.reach import can_not_reach
 from cacheadmin.evidence.running_from import PackagePlaces
 from cacheadmin.evidence.site_packages import PYTHONS
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
+from cacheadmin.evidence.unknown_environments import MAPPED
 from cacheadmin.evidence.uv_binaries import ReadBinary, UvBinaries
 from cacheadmin.evidence.uv_processes import (
     is_called_uv,
@@ -307,7 +308,7 @@ class _Uses:
         # Hundreds of libraries a process, the same ones in most of them.
         for mapped in found.mapped if root else found.mapped - self._mapped_elsewhere:
             path = os.fsdecode(mapped).removesuffix(DELETED)
-            if not self._note(path, root, "mapped file", uses) and not root:
+            if not self._note(path, root, MAPPED, uses) and not root:
                 self._mapped_elsewhere.add(mapped)
         root = found.root_for_itself
         for path, through in _named_by_itself(found):
