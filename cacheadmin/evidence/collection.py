@@ -33,6 +33,7 @@ from cacheadmin.evidence.questions import ScanTask, owner_of, scan_all, unread
 from cacheadmin.evidence.releases import collect_releases
 from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.evidence.targets import lies_in_another_root
+from cacheadmin.evidence.unknown_environments import unknown_environments
 from cacheadmin.readers import Readers, Unreadable
 from cacheadmin.text.numbers import format_count
 
@@ -111,6 +112,7 @@ def collect_evidence(
         gaps=(
             *(one for facts in everything for one in facts.gaps),
             *_away(environments, {one.path: one for one, _ in pairs}, look.readers),
+            *unknown_environments(look.processes, scanned, inventory.archives),
         ),
         named=tuple(one for facts in everything for one in facts.named),
         recorded=recorded,

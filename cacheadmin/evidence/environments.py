@@ -26,6 +26,7 @@ from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.evidence.sightings import Sightings
 from cacheadmin.evidence.site_packages import find_package_folders
 from cacheadmin.evidence.stamps import Stamp, stamp_of, stamped_folders
+from cacheadmin.evidence.system_packages import system_packages
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.held_folder import below, below_unfollowed, hold_folder, holds_folder
 from cacheadmin.fs.linked_tree import MAX_ENTRIES_OF_ONE, Allowance, Identity, LinkedTree
@@ -240,6 +241,7 @@ def _scan(
     borrowed: list[str] = []
     for folder in folders.paths:
         borrowed += scan_packages(folder, inodes, options, found)
+    borrowed += system_packages(config, path, found)
     if not options.deep:
         _look_at_programs(path, found)
     roots = [path] if options.deep or found.look_further else []

@@ -85,6 +85,18 @@ def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sighti
     _look_at_packages(listed, distributions, sightings, borrowed=True)
 
 
+def named_in_path_files(folder: str, sightings: Sightings) -> list[str]:
+    """Return the folders elsewhere that path files in a package folder name.
+
+    A folder that is no environment's own: what it may not be listed for is told as it is scanned.
+    """
+    try:
+        listed = list_folder(folder)
+    except OSError:
+        return []
+    return _read_path_files(listed, sightings)
+
+
 def _look_at_packages(
     listed: Listing,
     distributions: list[Distribution],

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.executed_path import executed_path, is_overwritten
 from cacheadmin.fs.small_files import ReadFailure, open_file
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ class ProcessFiles:
     """Paths of mapped files on the cache's filesystem; empty where they were not asked for."""
     descriptors: tuple[str, ...] = ()
     """Absolute paths of the files and folders it has open."""
+    started_as: str = ""
+    """What was executed, as its parent named it, where arguments or variables are overwritten.
+
+    Empty where they are not, and where that is closed to us.
+    """
     other_mounts: bool = False
     """Whether it is in another mount namespace than we are, or that is closed to us."""
     other_root: bool = False
@@ -87,6 +93,15 @@ class ProcessFiles:
         if named.startswith("/"):
             return self.root_for_itself, named
         return self.root_for_kernel, f"{self.folder}/{named}"
+
+    @cached_property
+    def has_overwritten(self) -> bool:
+        """Whether it has written something else over the variables it was started with.
+
+        Programs show a title there (``setproctitle``: gunicorn, celery, ray), and leave zeros
+        in the place of the rest.
+        """
+        return is_overwritten(self.environ)
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -267,15 +282,19 @@ def _look_at(pid: int, own_mounts: str, mapped: re.Pattern[bytes] | None) -> Pro
         return None
     except OSError:
         other_mounts = True
+    command_line = _read(f"{base}/cmdline", _MAX_TEXT) or b""
+    # A short title leaves the variables alone; zeros fill what the arguments took.
+    overwritten = command_line.endswith(b"\0\0") or is_overwritten(environ)
     return ProcessFiles(
         pid,
         uid,
-        _read(f"{base}/cmdline", _MAX_TEXT) or b"",
+        command_line,
         executable=executable.removesuffix(DELETED),
         folder=_link(f"{base}/cwd"),
         environ=environ,
         mapped=frozenset() if mapped is None else _mapped(base, mapped),
         descriptors=_descriptors(base),
+        started_as=executed_path(base) if overwritten else "",
         other_mounts=other_mounts,
         other_root=_link(f"{base}/root") not in ("/", ""),
     )

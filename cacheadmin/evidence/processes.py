@@ -35,7 +35,9 @@ from cacheadmin.evidence.proc_files import (
 )
 from cacheadmin.evidence.reach import can_not_reach
 from cacheadmin.evidence.running_from import PackagePlaces
+from cacheadmin.evidence.site_packages import PYTHONS
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
+from cacheadmin.evidence.unknown_environments import MAPPED
 from cacheadmin.evidence.uv_binaries import ReadBinary, UvBinaries
 from cacheadmin.evidence.uv_processes import (
     is_called_uv,
@@ -74,6 +76,8 @@ class SeenProcess:
     """The account of a process whose program was one too many to be read; else None."""
     binaries: tuple[ReadBinary, ...] = ()
     """What was read of programs, for later looks to know."""
+    untold: int | None = None
+    """The account of a Python that does not show what it was started as; else None."""
 
 
 class ProcessReader:
@@ -108,6 +112,7 @@ class ProcessReader:
             found.uid if found.denied and not (pid == 1 and is_called_by_root()) else None,
             found.uid if self._binaries.passed_over[found.uid] > before else None,
             self._binaries.take_new(),
+            found.uid if _hides_its_start(found) else None,
         )
 
 
@@ -173,6 +178,7 @@ def ask_for_processes(
     answers = readers.ask_all(question, pids, deadline_seconds=deadline_seconds)
     processes = []
     denied: Counter[int] = Counter()
+    untold: Counter[int] = Counter()
     unread: list[Unseen] = []
     for pid, answer in zip(pids, answers, strict=True):
         if isinstance(answer, Unreadable):
@@ -182,6 +188,8 @@ def ask_for_processes(
         binaries.learn(answer.binaries)
         if answer.denied is not None:
             denied[answer.denied] += 1
+        if answer.untold is not None:
+            untold[answer.untold] += 1
         if answer.passed_over is not None:
             binaries.passed_over[answer.passed_over] += 1
         if answer.process is not None:
@@ -189,7 +197,7 @@ def ask_for_processes(
             stranger = uid is not None and with_traces is not None and uid not in with_traces
             processes.append(replace(answer.process, is_stranger=stranger))
     processes += _possible_uv(unread)
-    return tuple(processes), (*_unseen(denied), *_passed_over(binaries), *unread)
+    return tuple(processes), (*_unseen(denied), *_untold(untold), *_passed_over(binaries), *unread)
 
 
 def _possible_uv(unseen: Iterable[Unseen]) -> Iterator[Process]:
@@ -272,6 +280,12 @@ def _process(found: ProcessFiles, machine: _Machine, binaries: UvBinaries) -> Pr
     )
 
 
+def _hides_its_start(found: ProcessFiles) -> bool:
+    """Whether a Python has overwritten what it was started with, and all that would tell of it."""
+    is_python = os.path.basename(found.executable).startswith(PYTHONS)
+    return is_python and found.has_overwritten and not found.started_as.startswith("/")
+
+
 def _children(pid: int) -> list[ProcessFiles]:
     found = (read_process(child, "") for child in children_of(pid))
     return [child for child in found if child is not None]
@@ -294,7 +308,7 @@ class _Uses:
         # Hundreds of libraries a process, the same ones in most of them.
         for mapped in found.mapped if root else found.mapped - self._mapped_elsewhere:
             path = os.fsdecode(mapped).removesuffix(DELETED)
-            if not self._note(path, root, "mapped file", uses) and not root:
+            if not self._note(path, root, MAPPED, uses) and not root:
                 self._mapped_elsewhere.add(mapped)
         root = found.root_for_itself
         for path, through in _named_by_itself(found):
@@ -331,6 +345,8 @@ def _named_by_kernel(found: ProcessFiles) -> Iterator[tuple[str, str]]:
 
 def _named_by_itself(found: ProcessFiles) -> Iterator[tuple[str, str]]:
     """Yield paths that a process was told, and which could lie in a cache."""
+    if found.started_as.startswith("/") and _marked(os.fsencode(found.started_as)):
+        yield found.started_as, "program"
     if _marked(found.command_line):
         for argument in found.arguments:
             if "/" in argument and _marked(os.fsencode(argument)):
@@ -350,6 +366,14 @@ def _unseen(denied: Mapping[int, int]) -> Iterator[Unseen]:
     for uid, count in sorted(denied.items()):
         reason = f"{count} of {account_name(uid)}'s processes may only be looked at by root"
         yield Unseen("process", "/proc", reason, True, uid, trial_suffices=True)
+
+
+def _untold(untold: Mapping[int, int]) -> Iterator[Unseen]:
+    for uid, count in sorted(untold.items()):
+        programs = f"{format_count(count, 'Python program')} of {account_name(uid)}"
+        reason = f"{programs} {verb(count, 'shows', 'show')} a title, and no path of an environment"
+        fix = "run cacheadmin as root; or have the program started by its whole path"
+        yield Unseen("process", "/proc", reason, True, uid, trial_suffices=True, fix=fix)
 
 
 def _passed_over(binaries: UvBinaries) -> Iterator[Unseen]:

@@ -7,6 +7,8 @@ No table of the kernel tells ``sys.prefix``. These do:
   relative to a working directory that the process has left since, or a bare name
   that ``PATH`` leads to, as in uv's own recipe for containers
   (``ENV PATH="/app/.venv/bin:$PATH"``, ``CMD ["python", "-m", "app"]``);
+- what was executed, by the kernel's own copy, where the program has written a title
+  over its arguments and variables (``setproctitle``);
 - the executable, where that is a Python with packages of its own
   (``uv pip install --system``);
 - ``PYTHONPATH`` (``uv pip install --target``);
@@ -127,6 +129,8 @@ def _prefixes(found: ProcessFiles, may_hang: Callable[[str], bool]) -> Iterator[
 
 def _called_as(found: ProcessFiles) -> Iterator[_Place]:
     """Yield the paths that may be meant by the name under which a process was called."""
+    if found.started_as:
+        yield found.place_of(found.started_as)
     called = os.fsdecode(found.command_line.partition(b"\0")[0])
     if not called:
         return

@@ -4,7 +4,9 @@ A host that tells nothing may be switched off, a home or a disk may be away for
 weeks. No user there can spring a tripwire, so no trial ends meanwhile, and that
 time does not count. A host counts until it tells, or is forgotten. A
 home or an environment that was away for as long as a trial lasts is taken for
-gone: else one old record would keep all trials from ending.
+gone: else one old record would keep all trials from ending. A program that runs from
+an environment which no source knows has looked up long ago what it needs: while it runs its
+silence proves nothing, however long that is.
 
 Several policies, and hosts with a state of their own, may prune one cache, and not each
 knows of each place. What one of them waits for, none of them ends.
@@ -12,7 +14,7 @@ knows of each place. What one of them waits for, none of them ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from cacheadmin.trial.ledger import Ledger
 
 _SILENT_HOSTS = frozenset({"hosts.missing", "hosts.stale", "hosts.clock"})
+
+# What is waited for without end: it is there, and known to be.
+_WITHOUT_END = _SILENT_HOSTS | {"environments.unknown"}
 
 # A place whose users may be back, although the site's word closes it.
 _AWAY = frozenset({"homes.away", "search.away"})
@@ -52,7 +57,10 @@ class Absence:
     """Since when (ns since the epoch), as far as it is known."""
 
     returns: bool
-    """Whether it is waited for without end: a host; else it is taken for gone in the end."""
+    """Whether it is waited for without end: a host, a program that runs.
+
+    Else it is taken for gone in the end.
+    """
 
 
 def absences_of(
@@ -64,18 +72,29 @@ def absences_of(
     such records every day.
     """
     told: dict[str, int] = {}
+    hosts = tuple(hosts)
     for one in hosts:
         told[one.host] = max(one.at_ns, told.get(one.host, 0))
     found = []
     for gap in gaps:
-        host = gap.id in _SILENT_HOSTS
-        if not (host or gap.kind is GapKind.AWAY or gap.id in _AWAY):
+        host, returns = gap.id in _SILENT_HOSTS, gap.id in _WITHOUT_END
+        if not (returns or gap.kind is GapKind.AWAY or gap.id in _AWAY):
             continue
         # A host that never told: never since the trials began.
         since_ns = told.get(gap.host, 0) if host else now_ns
         words = f"{gap.detail} ({gap.fix})"
-        found.append(Absence(f"{gap.id} {gap.subject}", words, since_ns, returns=host))
+        found.append(Absence(f"{gap.id} {gap.subject}", words, since_ns, returns=returns))
+    found += (one for host in hosts if host.at_ns == told[host.host] for one in _there(host))
     return tuple(found)
+
+
+def _there(host: Observation) -> Iterator[Absence]:
+    """Yield whose users can't come on another host, as that host told it."""
+    for gap in host.gaps:
+        returns = gap.id in _WITHOUT_END
+        if returns or gap.id in _AWAY:
+            place = f"{gap.id} {host.host}: {gap.subject}"
+            yield Absence(place, f"on host {host.host} {gap.detail}", host.at_ns, returns)
 
 
 def with_absences(
@@ -134,4 +153,4 @@ def _described(remembered: tuple[str, int]) -> tuple[bool, str, int]:
     by, _, place = key.partition(_OF)
     gap, _, subject = place.partition(" ")
     words = f"{subject} was away when {by} looked last" if place else ""
-    return gap in _SILENT_HOSTS, words, at_ns
+    return gap in _WITHOUT_END, words, at_ns

@@ -1,6 +1,9 @@
-"""What ``pyvenv.cfg`` says: which uv made an environment, what it extends. Pure."""
+"""What ``pyvenv.cfg`` says: which uv made an environment, what it extends or includes. Pure."""
 
 from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
 
 from cacheadmin.values import frozen
 
@@ -19,6 +22,11 @@ class EnvironmentConfig:
     """
     extends_environment: str | None = None
     """Path of the parent of a `uv run --with` overlay (since 0.7.9); None without the key."""
+    system_prefixes: tuple[str, ...] = ()
+    """Where the Python lies whose own packages are included (``--system-site-packages``).
+
+    Absolute paths of what may be its prefix: none where these packages are not included.
+    """
 
 
 def config_values(content: bytes) -> dict[str, str]:
@@ -37,7 +45,22 @@ def parse_environment_config(content: bytes) -> EnvironmentConfig:
     return EnvironmentConfig(
         uv_version=_version(values.get("uv", "")),
         extends_environment=values.get("extends-environment") or None,
+        system_prefixes=tuple(dict.fromkeys(_system_prefixes(values))),
     )
+
+
+def _system_prefixes(values: Mapping[str, str]) -> Iterator[str]:
+    """Yield what may be the prefix of the Python that an environment was made from.
+
+    uv writes ``home`` alone, `venv` of the standard library ``executable`` too, virtualenv all.
+    """
+    if values.get("include-system-site-packages", "").lower() != "true":
+        return
+    programs = (values.get("executable", ""), values.get("base-executable", ""))
+    folders = (values.get("home", ""), *map(posixpath.dirname, programs))
+    for prefix in (values.get("base-prefix", ""), *map(posixpath.dirname, folders)):
+        if prefix.startswith("/") and "\0" not in prefix:
+            yield prefix
 
 
 def _version(text: str) -> str | None:

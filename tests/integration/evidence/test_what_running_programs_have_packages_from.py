@@ -18,6 +18,7 @@ import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, dangling_links
+from tests.support.titles import overwriting
 
 OLD = "0.8.5"
 
@@ -140,3 +141,29 @@ def a_python(prefix: Path) -> Path:
         if one.name not in ("site-packages", "dist-packages"):
             (library / one.name).symlink_to(one)
     return prefix
+
+
+@pytest.mark.parametrize("title", ["gunicorn: worker [app]", "ray::IDLE " + "=" * 300])
+def test_a_program_that_shows_a_title_keeps_its_environment(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, title: str
+) -> None:
+    """As gunicorn, celery and ray do where `setproctitle` is installed."""
+    python = str(hidden / "bin" / "python")
+    variables = {"VIRTUAL_ENV": str(hidden)}
+    code = f"{overwriting(title)}; {_PROGRAM}"
+    with running(python, variables, program=hidden / "bin" / "python", folder=hidden, code=code):
+        prune(cacheadmin, shared)
+    assert dangling_links(hidden) == {}
+
+
+def test_a_program_that_shows_a_title_and_nothing_else_may_run_from_anywhere(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path
+) -> None:
+    """Called by a relative path; that it left, with all else that tells of it, is overwritten."""
+    relative = Path("bin/python")
+    code = f"{overwriting('worker')}; {_PROGRAM}"
+    with running("bin/python", {"PWD": str(hidden)}, program=relative, folder=hidden, code=code):
+        result = prune(cacheadmin, shared)
+        assert dangling_links(hidden) == {}
+    assert {gap["id"] for gap in result["gaps"]} == {"unseen.process"}
+    assert len(result["trial"]["planted"]) == 1

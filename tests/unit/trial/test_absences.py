@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from cacheadmin.trial.absences import Absence, with_absences
+from dataclasses import replace
+
+import pytest
+
+from cacheadmin.evidence.observations import ObservedGap
+from cacheadmin.trial.absences import Absence, absences_of, with_absences
 from cacheadmin.trial.ledger import Ledger, Trial
+from tests.support.fleets import observation
 
 DAY = 86_400 * 10**9
 LASTS = 30 * DAY
@@ -86,3 +92,19 @@ def test_a_place_that_stays_away_is_taken_for_gone_whoever_looks_in_between() ->
         _, other = with_absences(ledger, [], day * DAY, LASTS, "policy b of y")
         assert bool(why) == bool(other) == (day < 31)
         ledger, _ = with_absences(ledger, [], day * DAY, LASTS, "policy b of y")
+
+
+@pytest.mark.parametrize(
+    ("gap", "returns"), [("environments.unknown", True), ("homes.away", False)]
+)
+def test_what_another_host_tells_of_is_waited_for_as_if_it_were_here(
+    gap: str, returns: bool
+) -> None:
+    told = observation(1, [], 0)
+    away = replace(told, gaps=(ObservedGap(gap, "/home/ana", "/home/ana is away", 1000),))
+    (found,) = absences_of((), [away], told.at_ns + DAY)
+    assert (found.returns, found.since_ns) == (returns, told.at_ns)
+    assert told.host in found.words
+    # What it told before does not count.
+    now = replace(told, at_ns=told.at_ns + 1)
+    assert absences_of((), [away, now], told.at_ns + DAY) == ()
