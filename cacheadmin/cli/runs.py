@@ -147,7 +147,7 @@ def restore_command(
     for path, why in restored.left:
         output.warning(f"{path} stays in quarantine: {why}")
     for path in restored.absent:
-        output.warning(f"{path} is not in quarantine any more")
+        output.warning(f"{path} is gone: it is neither in quarantine nor on trial any more")
     output.note(f"run {run}: {format_count(len(restored.moved), 'entry', 'entries')} put back")
     return account.exit_code
 

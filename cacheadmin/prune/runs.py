@@ -134,7 +134,8 @@ def restore(
 
     What uv made again meanwhile stays; the older is in ``conflicts`` and waits
     in quarantine: restoring again brings it back once the way is free. So do pointers
-    to archives that are gone for good. Raises
+    to archives that are gone for good. What the run put on trial, and is nowhere any more,
+    is ``absent``. Raises
     Refused when the run was purged, undone, or made on another cache.
     """
     run_fd = quarantine.open_run(run_id)
@@ -167,6 +168,9 @@ def restore(
             )
         finally:
             os.close(entries_fd)
+        # What of it was on trial and is not: back in its place, by a use, or gone for good.
+        over = [entry["path"] for entry in journal.moved_entries if entry.get("trial")]
+        result.absent += [path for path in over if path not in mine]
         # An earlier restore that was interrupted, or met conflicts, had these.
         result.absent = [path for path in result.absent if not _exists(cache.fd, path)]
         if not result.failed:
@@ -209,7 +213,10 @@ def _journal_to_restore(
         raise Refused(f"run {run_id} can't be restored: its journal can't be read")
     held = journal.state in _RESTORABLE and _holds(run_fd, journal)
     if not (held or (on_trial and journal.state in SETTLED)):
-        raise Refused(f"run {run_id} can't be restored: it is {journal.state.value}")
+        why = f"it is {journal.state.value}"
+        if journal.state is RunState.COMMITTED:
+            why = "nothing of it is in quarantine or on trial any more"
+        raise Refused(f"run {run_id} can't be restored: {why}")
     if not journal.is_of(cache.identity):
         raise _of_another_cache(run_id, journal)
     return journal
