@@ -156,6 +156,41 @@ def test_deleting_all_runs_leaves_one_that_did_not_come_to_its_end_and_says_so(
     assert "0 runs deleted for good" in cacheadmin("runs", "purge", policy, done, code=0).stderr
 
 
+def test_a_killed_run_of_a_cache_that_is_gone_says_what_becomes_of_it(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    quick = "audit: {quarantine-overdue: {unfinished_after: 0s}}\n"
+    policy = cacheadmin.policy(cache, quick)
+    quarantine = cache.with_name("cache.cacheadmin") / "quarantine"
+    settled = pruned(cacheadmin, policy)
+    for name in RUBBISH:
+        (cache / name).mkdir()
+    age(cache, 60)
+    killed = pruned(cacheadmin, policy)
+    as_if_killed(quarantine, killed)
+    # As `uv cache clean` and the next install do; the old one is aside, not gone.
+    cache.rename(cache.with_name("aside"))
+    small_cache(cache)
+
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["recovered"] == []
+    refused = cacheadmin("runs", "restore", policy, settled, code=5).stderr
+    assert f"on the cache that was at {cache} before" in refused
+    refused = cacheadmin("runs", "restore", policy, killed, code=5).stderr
+    assert f"on the cache that was at {cache} before" in refused
+    refused = cacheadmin("runs", "purge", policy, killed, code=5).stderr
+    assert "remove the run's folder from quarantine" in refused
+    said = cacheadmin("runs", "purge", policy, "--all", code=7).stderr
+    assert "remove the run's folder from quarantine" in said
+    findings = cacheadmin("audit", policy, "--format", "json").json["findings"]
+    (fix,) = (one["fix"] for one in findings if one["rule"] == "quarantine-overdue")
+    assert fix == f"if that cache is gone for good: rm -r -- {quarantine / killed}"
+
+    # Where the old one is back, the run ends as ever.
+    cache.rename(cache.with_name("new"))
+    cache.with_name("aside").rename(cache)
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["recovered"] == [killed]
+
+
 def test_a_clock_that_was_set_forward_makes_no_run_older(
     cacheadmin: Cacheadmin, cache: Path, tmp_path: Path
 ) -> None:
