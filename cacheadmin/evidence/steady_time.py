@@ -52,6 +52,17 @@ def steady_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTi
     return wall_ns if wall_ns <= steady_ns + TOLERANCE_NS else min(wall_ns, steady_ns + ran_ns)
 
 
+def moment_of_beginning(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> int:
+    """Return the time (ns) from which something that begins now is to be aged.
+
+    ``anchor`` as for ``steady_moment``. A clock that is behind for this moment would make it old
+    as soon as the clock is right again: it is no earlier than this host has counted.
+    """
+    if anchor is None or anchor[1] < _EARLIEST_NS:
+        return wall_ns
+    return max(wall_ns, _counted(wall_ns, anchor, now)[1])
+
+
 def is_to_be_noted(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> bool:
     """Whether a run's time is to be the next anchor.
 

@@ -205,6 +205,26 @@ def test_a_clock_that_was_set_forward_makes_no_run_older(
     assert tree_snapshot(cache) == before
 
 
+def test_a_clock_that_was_behind_for_one_prune_makes_it_no_older_once_it_is_right(
+    cacheadmin: Cacheadmin, cache: Path, tmp_path: Path
+) -> None:
+    policy = cacheadmin.policy(cache)
+    pruned(cacheadmin, policy)
+    for name in RUBBISH:
+        (cache / name).mkdir()
+        (cache / name / "file").write_text("more")
+    age(cache, 200)
+    weeks = str(-60 * 86_400)
+    wrong = {"LD_PRELOAD": str(compiled_clock(tmp_path)), "ANOTHER_CLOCK": weeks}
+    run = cacheadmin("prune", policy, "--format", "json", code=0, environment=wrong).json["run_id"]
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["purged"] == []
+    words = ("runs", "purge", policy, "--older-than", "7d")
+    assert "0 runs deleted for good" in cacheadmin(*words, code=0).stderr
+    # It is the last one, too.
+    assert f"run {run}: " in cacheadmin("runs", "restore", policy, code=0).stderr
+    assert (cache / RUBBISH[0] / "file").read_text() == "more"
+
+
 def test_a_journal_torn_in_the_middle_of_a_line_is_continued_on_a_new_one(
     cacheadmin, cache: Path
 ) -> None:
