@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import describe_holders
-from cacheadmin.evidence.steady_time import host_time, moment_of_beginning
+from cacheadmin.evidence.steady_time import host_time, recorded_moment
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.inventory.entries import lies_in
@@ -209,7 +209,7 @@ def _unwritable(quarantine: QuarantineFolder, error: OSError) -> CacheadminError
 def _begun_ns(snapshot: Snapshot) -> int:
     """Return when a run begins (ns): what it moves is deleted so long afterwards."""
     here = host_time()
-    return moment_of_beginning(now_ns(), snapshot.state.clock(here.host), here)
+    return recorded_moment(now_ns(), snapshot.state.clock(here.host), here)
 
 
 def _header(policy: Policy, cache: OpenCache, run_id: str, begun_ns: int) -> dict[str, Any]:
