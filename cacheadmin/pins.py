@@ -28,6 +28,7 @@ from cacheadmin.evidence.pins import (
 )
 from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.fs.free_space import is_full, not_written
+from cacheadmin.fs.mounts import is_mount_point
 from cacheadmin.fs.new_folders import make_folder
 from cacheadmin.fs.rights import Rights
 from cacheadmin.fs.small_files import open_directory
@@ -124,7 +125,8 @@ class PinStore:
         pin = replace(pin, file=self._write(pin_document(pin, self._identity)))
         for old in before:
             _unlink(old)
-        return Added(pin, len(found.entries), self._note_age(pin), len(waiting))
+        warnings = (self._unseen_elsewhere(pin), self._note_age(pin))
+        return Added(pin, len(found.entries), "; ".join(filter(None, warnings)), len(waiting))
 
     def remove(self, target: str) -> tuple[Pin, ...]:
         """Take back the pins on a target that are the caller's (all of them, for root).
@@ -179,6 +181,16 @@ class PinStore:
         found = resolve_target(target, read_inventory(self._cache), self._loaded.policy.aliases)
         resolved = Pin("", 0, found.path, found.package, found.version).target
         return {target, resolved, f"archive-v0/{target}"}
+
+    def _unseen_elsewhere(self, pin: Pin) -> str:
+        """Return that who has only the cache mounted does not see a pin, where that may be so."""
+        folder = os.path.dirname(pin.file)
+        if folder != own_folder(self._identity) or not is_mount_point(self._identity.path):
+            return ""
+        return (
+            f"the cache is a mount point here, and {folder} lies beside it: hosts and containers "
+            "that have the cache at another place do not see this pin; pin it there, too"
+        )
 
     def _note_age(self, pin: Pin) -> str:
         """Begin to count the pin's age; return a warning where that must wait for a prune."""

@@ -16,6 +16,7 @@ from cacheadmin.errors import CacheadminError, NotACache, NotPermitted, WrongUsa
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.kinds import PRESENT, NamedFolder, kind_of
 from cacheadmin.evidence.registry import ReaderEyes, entry_name, old_entry_name, registered
+from cacheadmin.evidence.steady_time import host_time, recorded_moment
 from cacheadmin.fs.free_space import not_written
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.readers import Readers
@@ -68,7 +69,9 @@ class Registrations:
                 f"{path} is not an environment: no pyvenv.cfg, no uv-receipt.toml, no *.dist-info"
             )
         if self._folder is None:
-            self._state.register(path, kind, os.stat(path).st_uid, now_ns())
+            here = host_time()
+            moment_ns = recorded_moment(now_ns(), self._state.clock(here.host), here)
+            self._state.register(path, kind, os.stat(path).st_uid, moment_ns)
             return
         uid = os.geteuid()
         # Made by an earlier version: it serves as well.

@@ -93,6 +93,6 @@ def _counts(protection: Protection) -> dict[str, int]:
 
 
 def _code(protection: Protection, *, check: bool) -> ExitCode:
-    if check:
-        return ExitCode.LIMITED if protection.missing else ExitCode.DONE
-    return ExitCode.PARTIAL if protection.missing or protection.problems else ExitCode.DONE
+    if not (protection.missing or protection.problems):
+        return ExitCode.DONE
+    return ExitCode.LIMITED if check else ExitCode.PARTIAL

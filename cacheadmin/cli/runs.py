@@ -147,7 +147,7 @@ def restore_command(
     for path, why in restored.left:
         output.warning(f"{path} stays in quarantine: {why}")
     for path in restored.absent:
-        output.warning(f"{path} is not in quarantine any more")
+        output.warning(f"{path} is gone: it is neither in quarantine nor on trial any more")
     output.note(f"run {run}: {format_count(len(restored.moved), 'entry', 'entries')} put back")
     return account.exit_code
 
@@ -242,8 +242,7 @@ class _Purged:
         """Choose every run of a cache but those that did not come to their end."""
         runs = list(list_runs(quarantine, cache))
         self.chosen = tuple(run.run_id for run in runs if run.state in SETTLED)
-        why = "it did not come to its end; the next `cacheadmin prune` puts it back"
-        self.failures += [(f"run {run.run_id}", why) for run in runs if run.state not in SETTLED]
+        self.failures += [(f"run {run.run_id}", run.unfinished) for run in runs if run.unfinished]
 
     def purge(
         self, policy: Policy, cache: OpenCache, quarantine: QuarantineFolder, *, now: bool

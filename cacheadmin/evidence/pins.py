@@ -1,7 +1,8 @@
 """Pins and leases: files that ask for something in the cache to be kept.
 
 A pin is a small JSON file in one of two folders. ``CACHE.pins``, beside the
-cache, is its administrators'. The registry (``venvs.registry``), sticky and
+cache, is its administrators'; where the cache is mounted at several paths of this host
+there may be one beside each, and all count. The registry (``venvs.registry``), sticky and
 world-writable, is every user's: a pin there is a *lease*, which any user may take
 out. The owner of a file is the author of its pin, whatever the file claims.
 
@@ -27,6 +28,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cacheadmin.evidence.facts import Pin, Unseen
+from cacheadmin.fs.mounted_places import other_paths_of
+from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.small_files import (
     ReadFailure,
     failure,
@@ -67,7 +70,21 @@ class NotAPin(ValueError):
 
 def own_folder(cache: CacheIdentity) -> str:
     """Return the folder of the administrators' pins: beside the cache, where no uv deletes it."""
-    return f"{cache.path}.pins"
+    return _beside(cache.path)
+
+
+def own_folders(cache: CacheIdentity) -> tuple[str, ...]:
+    """Return every folder on this host that may hold pins of the administrators, ours first.
+
+    Another policy may reach the same cache by a bind mount, and has pinned beside that: what is
+    not beside our own path is then no sign that nothing is pinned.
+    """
+    others = other_paths_of(cache.path, read_mounts())
+    return tuple(dict.fromkeys((own_folder(cache), *map(_beside, others))))
+
+
+def _beside(path: str) -> str:
+    return f"{path}.pins"
 
 
 @frozen
@@ -116,7 +133,7 @@ def read_pins(
     can't be read may pin anything. Without ``readers``, some are started.
     """
     names = frozenset({cache.path, *aliases})
-    folders = [own_folder(cache), *([registry] if registry else [])]
+    folders = [*own_folders(cache), *([registry] if registry else [])]
     tasks = [PinFolder(folder, names, cache.inode, trusted) for folder in folders]
     found = PinsThere()
     with nullcontext(readers) if readers is not None else Readers() as pool:

@@ -52,6 +52,18 @@ def steady_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTi
     return wall_ns if wall_ns <= steady_ns + TOLERANCE_NS else min(wall_ns, steady_ns + ran_ns)
 
 
+def recorded_moment(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> int:
+    """Return the time (ns) to write down for what is seen, or begins, now.
+
+    ``anchor`` as for ``steady_moment``. What is written down under a clock that is behind would
+    be old as soon as the clock is right again: the time is no earlier than this host has counted.
+    Nothing is judged by it now, as a clock that was ahead before would make all else older.
+    """
+    if anchor is None or anchor[1] < _EARLIEST_NS:
+        return wall_ns
+    return max(wall_ns, _counted(wall_ns, anchor, now)[1])
+
+
 def is_to_be_noted(wall_ns: int, anchor: tuple[HostTime, int] | None, now: HostTime) -> bool:
     """Whether a run's time is to be the next anchor.
 

@@ -51,6 +51,24 @@ def place_of(path: str, mounts: tuple[Mount, ...]) -> MountedPlace:
     return MountedPlace(mount.device, os.path.normpath(f"{mount.root.rstrip('/')}/{below}"))
 
 
+def other_paths_of(path: str, mounts: tuple[Mount, ...]) -> Iterator[str]:
+    """Yield the other paths by which mounts of a table show the folder at a resolved one.
+
+    Nothing is opened there: another mount may hide the folder by now.
+    """
+    try:
+        place = place_of(path, mounts)
+    except (UnknownPlaceError, OSError):
+        return
+    for mount in mounts:
+        root = mount.root.rstrip("/")
+        if mount.device != place.device or not f"{place.path}/".startswith(f"{root}/"):
+            continue
+        other = os.path.normpath(f"{mount.mount_point}/{place.path[len(root) :]}")
+        if other != path:
+            yield other
+
+
 def layers_of(overlay: Mount, which: tuple[str, ...] = _ALL_LAYERS) -> Iterator[str]:
     """Yield the folders an overlay shows, resolved, as they were named when it was mounted.
 

@@ -58,7 +58,7 @@ def write_starter(path: str, text: str) -> None:
 
     What is made here no other user can write to, whatever the umask: such a
     policy would be refused. Raises WrongUsage for a file that exists,
-    NotPermitted.
+    NotPermitted and NoRoom; then there is no file.
     """
     folder = os.path.dirname(os.path.abspath(path))
     try:
@@ -69,8 +69,13 @@ def write_starter(path: str, text: str) -> None:
         raise WrongUsage(f"{path} exists already; it is not overwritten") from None
     except OSError as error:
         raise not_written(f"can't write {path}", error) from None
-    with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(text)
+    except OSError as error:
+        # A part of a policy is another policy, and the next attempt would call it one that exists.
+        os.unlink(path)
+        raise not_written(f"can't write {path}", error) from None
 
 
 def _missing_folders(folder: str) -> list[str]:

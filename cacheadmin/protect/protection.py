@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.inventory.entries import archive_path
 from cacheadmin.planner.in_use import archives_in_use
+from cacheadmin.protect.folders import Obstacle
 from cacheadmin.protect.planted_roots import (
     PlantedBucket,
     examine,
@@ -22,7 +23,7 @@ from cacheadmin.protect.planted_roots import (
     planted_archives,
     withdraw,
 )
-from cacheadmin.protect.roots import TRIALS, WantedRoots, root_buckets
+from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
 from cacheadmin.protect.trial_roots import (
     note_trial_roots,
     on_trial,
@@ -105,7 +106,17 @@ def check_protection(snapshot: Snapshot) -> Protection:
     wanted, note = wanted_roots(snapshot)
     in_use = len(wanted.archives - on_trial(snapshot.cache))
     unclaimed = unclaimed_releases(snapshot.evidence)
-    return Protection(in_use, examine(snapshot.cache.fd, wanted), note, unclaimed)
+    planted = examine(snapshot.cache.fd, wanted)
+    try:
+        leading_somewhere(snapshot.cache.fd, wanted)
+    except Obstacle as obstacle:
+        planted = (_in_place_of_archives(obstacle, wanted), *planted)
+    return Protection(in_use, planted, note, unclaimed)
+
+
+def _in_place_of_archives(obstacle: Obstacle, wanted: WantedRoots) -> PlantedBucket:
+    """Return what is said where the archives can't be listed, and so none is protected."""
+    return PlantedBucket(ARCHIVES, None, len(wanted.archives), problem=str(obstacle.strerror))
 
 
 def protect(snapshot: Snapshot, before: Collection[ArchiveId]) -> Protection:
@@ -217,9 +228,14 @@ def _plant(
     quarantine: QuarantineFolder | None,
     bucket_rights: Mapping[str, Rights],
 ) -> tuple[PlantedBucket, ...]:
+    try:
+        there = leading_somewhere(cache.fd, with_trials(cache, wanted))
+    except Obstacle as obstacle:
+        # A member can have put it there, and keeps roots from being planted; no more than that.
+        return (_in_place_of_archives(obstacle, wanted),)
     planted = plant(
         cache.fd,
-        leading_somewhere(cache.fd, with_trials(cache, wanted)),
+        there,
         removable=removable,
         workshop_fd=None if quarantine is None else quarantine.fd,
         bucket_rights=bucket_rights,
@@ -245,7 +261,11 @@ def withdraw_dangling(cache: OpenCache) -> None:
     Call it under the run lock. Raises OSError.
     """
     planted, needed = planted_archives(cache.fd), on_trial(cache)
-    there = leading_somewhere(cache.fd, WantedRoots((), planted)).archives
+    try:
+        there = leading_somewhere(cache.fd, WantedRoots((), planted)).archives
+    except Obstacle:
+        # Which of them lead nowhere can't be told: all stay.
+        return
     if not needed:
         # Our folder goes with the last trial.
         there -= {TRIALS}

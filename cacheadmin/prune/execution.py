@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cacheadmin import __version__
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import describe_holders
+from cacheadmin.evidence.steady_time import host_time, recorded_moment
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.inventory.entries import lies_in
@@ -58,7 +59,8 @@ def transact(
     the shared one, what ``planner.grace`` allows. What is removed even in use breaks
     links, and that is no reason to put it back. Raises CacheBusy, Refused.
     """
-    run_id = new_run_id(now_ns())
+    begun_ns = _begun_ns(snapshot)
+    run_id = new_run_id(begun_ns)
     divided = divide_removals(snapshot.policy, snapshot.inventory, removals)
     result.dropped += divided.staying
     removals = divided.removals
@@ -105,7 +107,7 @@ def transact(
     try:
         done = carry_out(
             run_id,
-            _header(snapshot.policy, snapshot.cache, run_id),
+            _header(snapshot.policy, snapshot.cache, run_id, begun_ns),
             paired,
             snapshot.cache,
             quarantine,
@@ -204,14 +206,20 @@ def _unwritable(quarantine: QuarantineFolder, error: OSError) -> CacheadminError
     return CacheadminError(f"{what}: {error.strerror}", details=("nothing was removed",))
 
 
-def _header(policy: Policy, cache: OpenCache, run_id: str) -> dict[str, Any]:
+def _begun_ns(snapshot: Snapshot) -> int:
+    """Return when a run begins (ns): what it moves is deleted so long afterwards."""
+    here = host_time()
+    return recorded_moment(now_ns(), snapshot.state.clock(here.host), here)
+
+
+def _header(policy: Policy, cache: OpenCache, run_id: str, begun_ns: int) -> dict[str, Any]:
     identity = cache.identity
     return {
         "run_id": run_id,
         "version": __version__,
         "host": socket.gethostname(),
         "policy": policy.name,
-        "begun_at": rfc3339(now_ns()),
+        "begun_at": rfc3339(begun_ns),
         "cache": {"path": identity.path, "device": identity.device, "inode": identity.inode},
     }
 

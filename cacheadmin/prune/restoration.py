@@ -52,7 +52,7 @@ class PutBack:
     moved: list[str] = field(default_factory=list)
     """What is at its place again."""
     absent: list[str] = field(default_factory=list)
-    """What was not in quarantine."""
+    """What was not in quarantine, nor on trial."""
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     """What waits because something newer has its place: (path, why)."""
     failed: list[tuple[str, str]] = field(default_factory=list)

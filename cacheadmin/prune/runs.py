@@ -69,6 +69,13 @@ class Run:
     """Entries of it that are on trial now."""
     came_back: tuple[Spring, ...] = ()
     """Entries of it that came back from trial, and why."""
+    of_earlier_cache: bool = False
+    """Whether it was made on a cache that was at the path of this one before."""
+
+    @property
+    def unfinished(self) -> str:
+        """Return that it has not come to its end, and what ends it; empty where it has."""
+        return "" if self.state in SETTLED else _unfinished(earlier=self.of_earlier_cache)
 
     @property
     def bytes(self) -> int:
@@ -93,7 +100,7 @@ def list_runs(
         try:
             journal = read_journal(run_fd)
             if journal is not None and journal.concerns(cache):
-                yield _run(run_id, journal, _holds(run_fd, journal), trials)
+                yield _run(run_id, journal, _holds(run_fd, journal), trials, cache)
         finally:
             os.close(run_fd)
 
@@ -116,7 +123,7 @@ def find_run(quarantine: QuarantineFolder, run_id: str, trials: Trials | None = 
         journal = read_journal(run_fd)
         if journal is None:
             raise Refused(f"the journal of run {run_id} in {quarantine.path} can't be read")
-        return _run(run_id, journal, _holds(run_fd, journal), trials)
+        return _run(run_id, journal, _holds(run_fd, journal), trials, None)
     finally:
         os.close(run_fd)
 
@@ -134,7 +141,8 @@ def restore(
 
     What uv made again meanwhile stays; the older is in ``conflicts`` and waits
     in quarantine: restoring again brings it back once the way is free. So do pointers
-    to archives that are gone for good. Raises
+    to archives that are gone for good. What the run put on trial, and is nowhere any more,
+    is ``absent``. Raises
     Refused when the run was purged, undone, or made on another cache.
     """
     run_fd = quarantine.open_run(run_id)
@@ -167,6 +175,9 @@ def restore(
             )
         finally:
             os.close(entries_fd)
+        # What of it was on trial and is not: back in its place, by a use, or gone for good.
+        over = [entry["path"] for entry in journal.moved_entries if entry.get("trial")]
+        result.absent += [path for path in over if path not in mine]
         # An earlier restore that was interrupted, or met conflicts, had these.
         result.absent = [path for path in result.absent if not _exists(cache.fd, path)]
         if not result.failed:
@@ -207,18 +218,39 @@ def _journal_to_restore(
     journal = read_journal(run_fd)
     if journal is None:
         raise Refused(f"run {run_id} can't be restored: its journal can't be read")
+    if not journal.is_of(cache.identity):
+        raise _of_another_cache(run_id, journal, cache.identity)
     held = journal.state in _RESTORABLE and _holds(run_fd, journal)
     if not (held or (on_trial and journal.state in SETTLED)):
-        raise Refused(f"run {run_id} can't be restored: it is {journal.state.value}")
-    if not journal.is_of(cache.identity):
-        raise _of_another_cache(run_id, journal)
+        why = f"it is {journal.state.value}"
+        if journal.state is RunState.COMMITTED:
+            why = "nothing of it is in quarantine or on trial any more"
+        if journal.state not in SETTLED:
+            why = _unfinished(earlier=False)
+        raise Refused(f"run {run_id} can't be restored: {why}")
     return journal
 
 
-def _of_another_cache(run_id: str, journal: Journal) -> Refused:
+def _of_another_cache(run_id: str, journal: Journal, cache: CacheIdentity) -> Refused:
+    if journal.concerns(cache):
+        return Refused(
+            f"run {run_id} was made on the cache that was at {cache.path} before",
+            hint="nothing of it belongs into the one that is there now; `cacheadmin runs purge` "
+            "deletes it",
+        )
     return Refused(
         f"run {run_id} was made on another cache: {journal.run.get('cache', {}).get('path')}",
         hint="name the policy of that cache",
+    )
+
+
+def _unfinished(*, earlier: bool) -> str:
+    if not earlier:
+        return "it did not come to its end; the next `cacheadmin prune` puts it back"
+    # That cache may be back tomorrow: a disk that is not mounted, a folder that was moved aside.
+    return (
+        "it did not come to its end, on a cache that was at this path before; where that is gone "
+        "for good, remove the run's folder from quarantine"
     )
 
 
@@ -238,11 +270,11 @@ def purge(quarantine: QuarantineFolder, cache: CacheIdentity, run_id: str) -> Re
             why = "it can't be read, so nothing of the run is deleted"
             return Removed(failures=[("its journal", why)])
         if journal is not None and not journal.concerns(cache):
-            raise _of_another_cache(run_id, journal)
+            raise _of_another_cache(run_id, journal, cache)
         if journal is not None and journal.state not in SETTLED:
             raise Refused(
-                f"run {run_id} did not come to its end",
-                hint="the next `cacheadmin prune` puts it back",
+                f"run {run_id} in {quarantine.path} can't be deleted: "
+                + _unfinished(earlier=not journal.is_of(cache))
             )
         quarantine.fence(batch=True)
         tells = journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal)
@@ -414,7 +446,13 @@ def _on_trial(run_id: str, trials: Trials | None) -> tuple[Trial, ...]:
     return tuple(trial for trial in trials.current() if trial.run_id == run_id)
 
 
-def _run(run_id: str, journal: Journal, holds: bool, trials: Trials | None) -> Run:
+def _run(
+    run_id: str,
+    journal: Journal,
+    holds: bool,
+    trials: Trials | None,
+    cache: CacheIdentity | None,
+) -> Run:
     on_trial = _on_trial(run_id, trials)
     springs = () if trials is None else trials.ledger.springs
     halfway = journal.state is RunState.PURGED and holds
@@ -430,4 +468,5 @@ def _run(run_id: str, journal: Journal, holds: bool, trials: Trials | None) -> R
         holds=holds,
         on_trial=on_trial,
         came_back=tuple(spring for spring in springs if spring.run_id == run_id),
+        of_earlier_cache=cache is not None and not journal.is_of(cache),
     )

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cacheadmin.accounting import Measured
 from cacheadmin.errors import NotACache, Refused, WrongUsage
-from cacheadmin.fs.free_space import not_written
+from cacheadmin.fs.atomic_file import write_atomically
 from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.planner.consistency import without_dangling
 from cacheadmin.prune.plan_rows import plan_json
@@ -58,17 +58,22 @@ class _SavedPlan(BaseModel):
 def save_plan(path: str | os.PathLike[str], snapshot: Snapshot, plan: Plan) -> None:
     """Write a plan to a new or existing file, for ``prune --plan``.
 
-    Raises NotPermitted when the file cannot be written.
+    Whole or not at all, and through no link: often root saves it, and others may write to the
+    folder. Raises what ``write_atomically`` raises.
     """
     content = {
         **header("plan", snapshot.loaded, snapshot.cache.identity),
         **plan_json(plan, Measured({})),
     }
-    try:
-        with as_caller(), open(path, "w", encoding="ascii") as file:
-            file.write(dumps(content) + "\n")
-    except OSError as error:
-        raise not_written(f"cannot save the plan to {path}", error) from None
+    with as_caller():
+        write_atomically(os.fspath(path), f"{dumps(content)}\n".encode("ascii"), 0o666 & ~_umask())
+
+
+def _umask() -> int:
+    """Return the caller's umask: a plan names users and packages, and may be meant for few."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def narrow(

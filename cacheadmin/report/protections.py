@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.protect.roots import releases_of
+from cacheadmin.protect.roots import ARCHIVES, releases_of
 from cacheadmin.report.formats import Report, Rows, View, rows_of
 from cacheadmin.report.tables import table
 from cacheadmin.text.escapes import printable
@@ -116,6 +116,9 @@ def protection_words(protection: Protection) -> str:
         done.append(f"{protection.removed} removed")
     change = f" ({', '.join(done)})" if done else ""
     number = format_count(protection.archives, "archive")
+    obstacle = next((one.problem for one in protection.buckets if one.name == ARCHIVES), "")
+    if obstacle:
+        return f"no archive can be protected: {ARCHIVES}: {obstacle}{change}"
     if not protection.archives:
         return f"no archive is in use, so none needs protection{change}"
     if protection.missing:

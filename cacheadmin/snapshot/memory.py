@@ -33,7 +33,7 @@ def remember_run(snapshot: Snapshot) -> list[str]:
     """
     state, evidence, here = snapshot.state, snapshot.evidence, snapshot.host_time
     try:
-        state.remember(evidence.environments, snapshot.now_ns)
+        state.remember(evidence.environments, snapshot.recorded_ns)
         _record_clock(state, here, snapshot.now_ns, evidence.clock_ahead_ns)
         _record_pin_ages(state, evidence.pins, here)
         warning = _record_uses(snapshot)

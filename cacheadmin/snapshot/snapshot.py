@@ -27,7 +27,7 @@ from cacheadmin.evidence.pin_ages import with_known_ages
 from cacheadmin.evidence.questions import aliases_of
 from cacheadmin.evidence.searched_folders import SearchMemory
 from cacheadmin.evidence.seen_releases import read_seen_releases
-from cacheadmin.evidence.steady_time import host_time
+from cacheadmin.evidence.steady_time import host_time, recorded_moment
 from cacheadmin.hosts.observation_store import observation_store
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.planner.plan_input import PlanInput
@@ -85,6 +85,9 @@ class Snapshot:
     """This host, its boot and the time since then."""
     collected: Collected
     """What each source of evidence answered, and the look to ask again with."""
+    recorded_ns: int
+    """The time to write down for what was seen (ns since the epoch); later than ``now_ns``
+    where the clock is behind what the host has counted."""
 
     @property
     def policy(self) -> Policy:
@@ -200,6 +203,7 @@ def look_with(
         here = host_time()
         wall_ns = now_ns()
         moment = steady_now(state, here, wall_ns)
+        recorded_ns = recorded_moment(moment, state.clock(here.host), here)
         full_every_ns = 0 if afresh else nanoseconds(loaded.policy.scan.full_every)
         inventory = read_inventory_with_memory(
             cache, readers, state.url, now_ns=moment, every_ns=full_every_ns
@@ -265,8 +269,10 @@ def look_with(
             idle = idle_times(cache, inventory, uses, here, readers, attributes=attributes)
             evidence = replace(evidence, idle=idle)
         looked_ns = {} if memory is None else memory.looked_ns
-        remember_environments(state, evidence.environments, moment, looked_ns)
-        yield Snapshot(loaded, cache, inventory, evidence, state, moment, here, collected)
+        remember_environments(state, evidence.environments, recorded_ns, looked_ns)
+        yield Snapshot(
+            loaded, cache, inventory, evidence, state, moment, here, collected, recorded_ns
+        )
 
 
 def _not_seen_now(state: State, collected: Collected) -> tuple[RememberedEnvironment, ...]:

@@ -366,6 +366,10 @@ def test_a_file_that_has_no_room_is_named(
         fill(mounted)
         saved = f"{mounted}/saved.plan"
         assert saved in disk("plan", policy, "--out", saved, code=7).stderr
+        assert not os.path.exists(saved)
+        begun = f"{mounted}/begun.yaml"
+        assert begun in disk("policy", "init", begun, code=7).stderr
+        assert not os.path.exists(begun)
         for command in (
             ("pin", "add", policy, "six"),
             ("protect", policy),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -75,6 +76,62 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     cacheadmin("pin", "remove", policy, "--", archive_id, code=0)
     assert removals(cacheadmin, policy) == {archives["six"]}
     assert cacheadmin("pin", "remove", policy, "--", archive_id).code == 66
+
+
+@pytest.mark.root
+def test_a_pin_keeps_whichever_mount_of_the_cache_a_policy_names(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    elsewhere = shared.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    here = cacheadmin.policy(shared.path, name="here")
+    there = cacheadmin.policy(elsewhere, name="there")
+    mounting = subprocess.run(["mount", "--bind", shared.path, elsewhere], check=False)
+    if mounting.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        assert not cacheadmin("pin", "add", here, "six", code=0).stderr.count("warning")
+        # Beside a mount point: who has the cache elsewhere does not look there.
+        said = cacheadmin("pin", "add", there, "idna", code=0).stderr
+        assert f"{elsewhere}.pins lies beside it" in said
+        for policy in (here, there):
+            assert statuses(cacheadmin, policy) == {"six": "active", "idna": "active"}
+            assert removals(cacheadmin, policy) == {archives["cowsay"]}
+        cacheadmin("prune", there, code=0)
+        assert (shared.path / archives["six"]).is_dir()
+        assert (shared.path / archives["idna"]).is_dir()
+        cacheadmin("pin", "remove", there, "six", code=0)
+        assert removals(cacheadmin, here) == {archives["six"]}
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+
+
+@pytest.mark.root
+def test_a_pin_beside_another_mount_that_comes_while_a_prune_waits_is_seen(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    elsewhere = shared.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    here = cacheadmin.policy(shared.path, name="here")
+    there = cacheadmin.policy(elsewhere, name="there")
+    mounting = subprocess.run(["mount", "--bind", shared.path, elsewhere], check=False)
+    if mounting.returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        with open(shared.path / ".lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            pruning = cacheadmin.start("prune", here)
+            quarantine = Path(f"{shared.path}.cacheadmin/quarantine")
+            # Its journal is there before it asks for the lock.
+            until(lambda: list(quarantine.glob("*/journal*")) or pruning.poll() is not None)
+            cacheadmin("pin", "add", there, "six", code=0)
+        assert pruning.wait(timeout=60) == 0
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+    assert (shared.path / archives["six"]).is_dir()
+    assert not (shared.path / archives["cowsay"]).exists()
 
 
 @pytest.mark.parametrize("below", ["", "/six.py", None])

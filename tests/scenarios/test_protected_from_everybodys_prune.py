@@ -20,6 +20,7 @@ from tests.support.packages import Index
 from tests.support.running_uv import install
 from tests.support.shared_cache import (
     SharedCache,
+    age,
     copy_in_place_of,
     dangling_links,
     names_in,
@@ -222,6 +223,30 @@ def test_removing_it_leaves_no_trace(own: Protected) -> None:
     own.protect()
     own.protect("--remove")
     assert names_in(own.shared.path) == before
+
+
+def test_a_link_in_place_of_the_archives_is_told_by_what_would_protect_them(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    """Uv follows it, so that every environment works; any member can put one there."""
+    environment = shared.environment("proj", NEWEST, "six==1.16.0")
+    rubbish = shared.path / "archive-v0" / ".tmpAbCdEf"
+    rubbish.mkdir()
+    archives = shared.path / "archive-v0"
+    elsewhere = archives.rename(shared.path.with_name("elsewhere"))
+    archives.symlink_to(elsewhere)
+    (shared.path / "wheels-v3").mkdir()
+    age(shared.path / "wheels-v3", 60)
+    policy = cacheadmin.policy(shared.path, "protect: {enabled: true}\n")
+
+    for words, code in ((("protect", policy, "--check"), 4), (("protect", policy), 7)):
+        said = cacheadmin(*words, code=code).stdout
+        assert "no archive can be protected: archive-v0: it is a link, not a folder" in said
+    pruned = cacheadmin("prune", policy, code=0)
+    assert "archive-v0 could not be protected: it is a link, not a folder" in pruned.stderr
+    assert not (shared.path / "wheels-v3").exists()
+    assert dangling_links(environment) == {}
+    assert (elsewhere / rubbish.name).is_dir()
 
 
 def plans(protected: Protected) -> set[tuple[object, ...]]:

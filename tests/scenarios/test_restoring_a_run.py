@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.faults.small_site import end_trials_now
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
-from tests.support.shared_cache import SharedCache, age, tree_snapshot
+from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST
 
 OLD = "0.2.37"
@@ -77,6 +77,41 @@ def test_a_pointer_whose_archive_is_gone_for_good_stays_in_quarantine(
     # Asked again, it says so again, and takes nothing that is new.
     cacheadmin("runs", "restore", policy, done["run_id"], code=7)
     shared.environment("more", OLD, "six==1.16.0", "idna==3.7")
+
+
+def test_what_ended_its_trial_is_named_when_the_rest_of_its_run_comes_back(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    shared.remove_environment(shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7"))
+    for pointer in shared.path.glob("wheels-v*/*/*/*/*"):
+        pointer.unlink()
+    policy = cacheadmin.policy(shared.path, complete=False)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    one, other = sorted(done["trial"]["planted"])
+    end_trials_now(shared.path, one)
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["ended"] == [one]
+
+    restored = cacheadmin("runs", "restore", policy, done["run_id"], code=7)
+    assert f"{one} is gone" in restored.stderr
+    assert f"{other} is gone" not in restored.stderr
+    assert (shared.path / other).is_dir()
+
+
+def test_what_uses_brought_back_is_not_called_gone(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7")
+    hidden = environment.rename(environment.with_name("hidden"))
+    for pointer in shared.path.glob("wheels-v*/*/*/*/*"):
+        pointer.unlink()
+    policy = cacheadmin.policy(shared.path, complete=False)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert len(done["trial"]["planted"]) == 2
+    assert next(hidden.glob("lib/python*/site-packages/six.py")).exists()
+    cacheadmin("prune", policy, code=0)
+    refused = cacheadmin("runs", "restore", policy, done["run_id"], code=5)
+    assert "nothing of it is in quarantine or on trial any more" in refused.stderr
+    assert dangling_links(hidden) == {}
 
 
 def test_a_prune_prints_the_command_that_undoes_it(

@@ -14,6 +14,7 @@ from cacheadmin.policy.quantities import duration_words
 from cacheadmin.prune.journal import SETTLED
 from cacheadmin.prune.quarantine import existing_quarantine
 from cacheadmin.prune.runs import list_runs, unreadable_runs
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.numbers import format_count
 from cacheadmin.text.sizes import format_size
 from cacheadmin.text.timestamps import NANOSECONDS, format_age, nanoseconds
@@ -102,10 +103,12 @@ class QuarantineOverdue(Rule):
     ) -> Finding:
         state = "its journal can't be read" if run is None else f"it is {run.state.value}"
         age = format_age(begun_ns, subject.snapshot.now_ns)
+        place, fix = f"{quarantine.path}/{run_id}", subject.command("prune")
+        if run is not None and run.of_earlier_cache:
+            state = f"{state}, on a cache that was at {subject.cache_path} before"
+            fix = f"if that cache is gone for good: rm -r -- {shell_word(place)}"
         return self.finding(
-            f"{quarantine.path}/{run_id}",
-            f"run {run_id} of {age} ago did not come to its end: {state}",
-            fix=subject.command("prune"),
+            place, f"run {run_id} of {age} ago did not come to its end: {state}", fix=fix
         )
 
 

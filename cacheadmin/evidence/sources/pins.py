@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.pins import own_folder, read_pins
-from cacheadmin.fs.mounts import mount_of
+from cacheadmin.evidence.pins import own_folders, read_pins
+from cacheadmin.fs.mounts import mount_of, read_mounts
 
 # In the place of the time of a folder that is not there.
 _ABSENT = -1
@@ -20,7 +21,7 @@ class Pins:
     def collect(self, look: Look) -> Facts:
         """Return every pin; the age of none is known here (``evidence.pin_ages``)."""
         # From before they are listed: what comes meanwhile moves them again.
-        times = {folder: _time_of(folder) for folder in _folders(look)}
+        times = _times(look)
         trusted = frozenset({0, os.geteuid(), os.fstat(look.cache.fd).st_uid})
         policy = look.policy
         pins, unseen = read_pins(
@@ -45,19 +46,30 @@ class Pins:
         )
 
 
-def _folders(look: Look) -> tuple[str, ...]:
+def _times(look: Look) -> dict[str, int | None]:
+    """Return the modification time (ns) of each folder of pins; None where it can't be told."""
     registry = look.policy.venvs.registry
-    return (own_folder(look.cache.identity), *((registry,) if registry else ()))
+    own = own_folders(look.cache.identity)
+    named = {own[0], registry}
+    mounts = read_mounts()
+    folders = (*own, *((registry,) if registry else ()))
+    return {
+        # What lies beside another mount of the cache may be any user's, and lead anywhere.
+        folder: None
+        if mount_of(folder, mounts).is_network
+        else _time_of(folder, follow=folder in named)
+        for folder in folders
+    }
 
 
-def _time_of(folder: str) -> int | None:
-    """Return a folder's modification time in ns; None where it can't be told."""
+def _time_of(folder: str, *, follow: bool) -> int | None:
     try:
-        return os.stat(folder).st_mtime_ns
+        status = os.stat(folder, follow_symlinks=follow)
     except FileNotFoundError:
         return _ABSENT
     except OSError:
         return None
+    return None if stat.S_ISLNK(status.st_mode) else status.st_mtime_ns
 
 
 def _are_as_they_were(look: Look, before: Facts) -> bool:
@@ -65,9 +77,9 @@ def _are_as_they_were(look: Look, before: Facts) -> bool:
 
     Any account can fill the registry: what did not change is not listed under the lock.
     """
-    for folder in _folders(look):
-        seen_ns, now_ns = before.watched.get(folder), _time_of(folder)
-        if seen_ns is None or now_ns is None or mount_of(folder).is_network:
+    for folder, now_ns in _times(look).items():
+        seen_ns = before.watched.get(folder)
+        if seen_ns is None or now_ns is None:
             return False
         if _ABSENT in (seen_ns, now_ns):
             if seen_ns != now_ns:

@@ -153,6 +153,22 @@ def test_a_list_of_rules_is_no_plan_that_could_be_saved(
     assert not saved.exists()
 
 
+@pytest.mark.parametrize("kind", ["a link", "a FIFO"])
+def test_a_plan_is_saved_through_nothing_that_others_prepared(
+    shared: SharedCache, cacheadmin: Cacheadmin, tmp_path: Path, kind: str
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    saved, victim = tmp_path / "saved.plan", tmp_path / "precious"
+    victim.write_text("precious")
+    if kind == "a FIFO":
+        os.mkfifo(saved)
+    else:
+        saved.symlink_to(victim)
+    said = cacheadmin("plan", cacheadmin.policy(shared.path), "--out", saved, code=1).stderr
+    assert f"{saved} is {kind}: only a plain file is replaced" in said
+    assert victim.read_text() == "precious"
+
+
 def test_a_run_left_out_is_the_last_one_and_never_an_older(
     cacheadmin: Cacheadmin, policy: Path, incident: Incident
 ) -> None:

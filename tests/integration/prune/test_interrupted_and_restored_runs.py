@@ -156,6 +156,41 @@ def test_deleting_all_runs_leaves_one_that_did_not_come_to_its_end_and_says_so(
     assert "0 runs deleted for good" in cacheadmin("runs", "purge", policy, done, code=0).stderr
 
 
+def test_a_killed_run_of_a_cache_that_is_gone_says_what_becomes_of_it(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    quick = "audit: {quarantine-overdue: {unfinished_after: 0s}}\n"
+    policy = cacheadmin.policy(cache, quick)
+    quarantine = cache.with_name("cache.cacheadmin") / "quarantine"
+    settled = pruned(cacheadmin, policy)
+    for name in RUBBISH:
+        (cache / name).mkdir()
+    age(cache, 60)
+    killed = pruned(cacheadmin, policy)
+    as_if_killed(quarantine, killed)
+    # As `uv cache clean` and the next install do; the old one is aside, not gone.
+    cache.rename(cache.with_name("aside"))
+    small_cache(cache)
+
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["recovered"] == []
+    refused = cacheadmin("runs", "restore", policy, settled, code=5).stderr
+    assert f"on the cache that was at {cache} before" in refused
+    refused = cacheadmin("runs", "restore", policy, killed, code=5).stderr
+    assert f"on the cache that was at {cache} before" in refused
+    refused = cacheadmin("runs", "purge", policy, killed, code=5).stderr
+    assert "remove the run's folder from quarantine" in refused
+    said = cacheadmin("runs", "purge", policy, "--all", code=7).stderr
+    assert "remove the run's folder from quarantine" in said
+    findings = cacheadmin("audit", policy, "--format", "json").json["findings"]
+    (fix,) = (one["fix"] for one in findings if one["rule"] == "quarantine-overdue")
+    assert fix == f"if that cache is gone for good: rm -r -- {quarantine / killed}"
+
+    # Where the old one is back, the run ends as ever.
+    cache.rename(cache.with_name("new"))
+    cache.with_name("aside").rename(cache)
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["recovered"] == [killed]
+
+
 def test_a_clock_that_was_set_forward_makes_no_run_older(
     cacheadmin: Cacheadmin, cache: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +203,26 @@ def test_a_clock_that_was_set_forward_makes_no_run_older(
     assert "0 runs deleted for good" in cacheadmin(*words, code=0, environment=wrong).stderr
     cacheadmin("runs", "restore", policy, run, code=0)
     assert tree_snapshot(cache) == before
+
+
+def test_a_clock_that_was_behind_for_one_prune_makes_it_no_older_once_it_is_right(
+    cacheadmin: Cacheadmin, cache: Path, tmp_path: Path
+) -> None:
+    policy = cacheadmin.policy(cache)
+    pruned(cacheadmin, policy)
+    for name in RUBBISH:
+        (cache / name).mkdir()
+        (cache / name / "file").write_text("more")
+    age(cache, 200)
+    weeks = str(-60 * 86_400)
+    wrong = {"LD_PRELOAD": str(compiled_clock(tmp_path)), "ANOTHER_CLOCK": weeks}
+    run = cacheadmin("prune", policy, "--format", "json", code=0, environment=wrong).json["run_id"]
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["purged"] == []
+    words = ("runs", "purge", policy, "--older-than", "7d")
+    assert "0 runs deleted for good" in cacheadmin(*words, code=0).stderr
+    # It is the last one, too.
+    assert f"run {run}: " in cacheadmin("runs", "restore", policy, code=0).stderr
+    assert (cache / RUBBISH[0] / "file").read_text() == "more"
 
 
 def test_a_journal_torn_in_the_middle_of_a_line_is_continued_on_a_new_one(
