@@ -310,7 +310,10 @@ class _Tree:
             elif os.path.lexists(folder):
                 # The kernel says so of what an automounter has a name for, and can't mount.
                 reason = "an automounter did not mount it"
-                fix = "see that its server answers, or leave it out by exclude"
+                fix = (
+                    "see that its server answers; leave it out by exclude only if no environment "
+                    "lies there"
+                )
                 self._unseen(ReadFailure(folder, reason), fix=fix)
             return _Listing()
         self.into.watch(folder, status.st_mtime_ns)

@@ -121,7 +121,10 @@ class Snapshot:
 
     def plan(self) -> Plan:
         """Decide what may go; pure but for sizes that the policy asks for."""
-        return plan_within_limits(self.case, self.sizing)
+        plan = plan_within_limits(self.case, self.sizing)
+        named = self.loaded.named
+        limits = tuple(replace(limit, fix=named(limit.fix)) for limit in plan.limits)
+        return replace(plan, limits=limits)
 
     def require_writable(self) -> None:
         """Refuse what ends in a prune on a cache that can't be changed from here.
@@ -232,7 +235,7 @@ def look_with(
         kept = None if memory is None else memory.written()
         if kept is not None:
             memory_file.write(kept)
-        evidence = collected.evidence
+        evidence = _with_policy(loaded, collected.evidence)
         learned = state.learned_releases()
         evidence = replace(
             evidence,
@@ -258,6 +261,15 @@ def look_with(
         looked_ns = {} if memory is None else memory.looked_ns
         remember_environments(state, evidence.environments, moment, looked_ns)
         yield Snapshot(loaded, cache, inventory, evidence, state, moment, here, collected)
+
+
+def _with_policy(loaded: LoadedPolicy, evidence: Evidence) -> Evidence:
+    """Return evidence whose advice names the policy: it is printed to be run as it is."""
+    return replace(
+        evidence,
+        gaps=tuple(replace(gap, fix=loaded.named(gap.fix)) for gap in evidence.gaps),
+        unseen=tuple(replace(one, fix=loaded.named(one.fix)) for one in evidence.unseen),
+    )
 
 
 def _not_seen_now(state: State, collected: Collected) -> tuple[RememberedEnvironment, ...]:
