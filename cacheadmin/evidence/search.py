@@ -305,8 +305,10 @@ class _Tree:
                         listed.links.append(entry)
         except OSError as error:
             problem = failure(folder, error)
-            if not problem.missing or (self.task.is_top and level == 0):
+            if not problem.missing:
                 self._unseen(problem)
+            elif self.task.is_top and level == 0:
+                self._unseen(problem, fix="mount it, or correct the place in the policy")
             elif os.path.lexists(folder):
                 # The kernel says so of what an automounter has a name for, and can't mount.
                 reason = "an automounter did not mount it"
