@@ -312,6 +312,22 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(
     assert (result.returncode, result.stderr) == (code, b"")
 
 
+def test_an_interrupt_while_modules_are_loaded_is_one_line() -> None:
+    # As Ctrl-C in the first tenth of a second.
+    interrupted = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'cacheadmin.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.argv = ['cacheadmin', 'plan']\n"
+        "from cacheadmin.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"cacheadmin: interrupted\n")
+
+
 @pytest.mark.parametrize("gone", ["a full disk", "a reader that has left"])
 @pytest.mark.parametrize(
     ("words", "code"),
