@@ -93,6 +93,18 @@ def own_folder(cache: CacheIdentity) -> str:
     return f"{cache.path}.pins"
 
 
+def pin_folders(
+    cache: CacheIdentity, registry: str | None, aliases: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the folders that pins of a cache lie in: beside each of its names, and the registry.
+
+    Another policy names the cache by another path, or this one did before its disk was
+    mounted elsewhere: what was pinned by then is pinned.
+    """
+    beside = [own_folder(cache), *(f"{alias.rstrip('/')}.pins" for alias in aliases)]
+    return tuple(dict.fromkeys([*beside, *([registry] if registry else [])]))
+
+
 @frozen
 class PinFolder:
     """A folder of pins, and what makes one of them this cache's."""
@@ -139,7 +151,7 @@ def read_pins(
     can't be read may pin anything. Without ``readers``, some are started.
     """
     names = frozenset({cache.path, *aliases})
-    folders = [own_folder(cache), *([registry] if registry else [])]
+    folders = pin_folders(cache, registry, aliases)
     tasks = [PinFolder(folder, names, cache.inode, trusted) for folder in folders]
     found = PinsThere()
     with nullcontext(readers) if readers is not None else Readers() as pool:

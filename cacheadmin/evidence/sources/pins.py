@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.pins import own_folder, read_pins
+from cacheadmin.evidence.pins import pin_folders, read_pins
 from cacheadmin.fs.mounts import mount_of
 
 # In the place of the time of a folder that is not there.
@@ -46,8 +46,8 @@ class Pins:
 
 
 def _folders(look: Look) -> tuple[str, ...]:
-    registry = look.policy.venvs.registry
-    return (own_folder(look.cache.identity), *((registry,) if registry else ()))
+    policy = look.policy
+    return pin_folders(look.cache.identity, policy.venvs.registry, policy.aliases)
 
 
 def _time_of(folder: str) -> int | None:
