@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
@@ -24,10 +25,20 @@ def main() -> None:
             pass
         else:
             return
-    _start_quickly()
-    from cacheadmin.cli.app import run  # noqa: PLC0415  --version was answered without it
+    sys.exit(_run())
 
-    sys.exit(run(sys.argv[1:]))
+
+def _run() -> int:
+    try:
+        _start_quickly()
+        from cacheadmin.cli.app import run  # noqa: PLC0415  --version was answered without it
+
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # While modules were loaded, or something was printed; at work `run` says so itself.
+        with suppress(OSError):
+            sys.stderr.write("cacheadmin: interrupted\n")
+        return 130
 
 
 def _open_closed_streams() -> None:

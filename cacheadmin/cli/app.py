@@ -45,7 +45,14 @@ def _failed(error: Exception) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line; return its exit code."""
+    """Run one command line; return its exit code, whatever becomes of what it says."""
+    try:
+        return _run(arguments)
+    finally:
+        output.let_go()
+
+
+def _run(arguments: list[str]) -> int:
     output.settings = output.Settings()
     output.fit_terminal()
     if sys.stdout.isatty() and _names_nothing(arguments):

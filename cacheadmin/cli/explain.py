@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from cacheadmin.cli import lazy_typer as typer
+from cacheadmin.cli import output
 from cacheadmin.cli.options import (
     FormatOption,
     InsecurePolicyOption,
@@ -15,15 +16,20 @@ from cacheadmin.cli.options import (
     policy_and,
 )
 from cacheadmin.cli.results import heading, progress_bar, show
+from cacheadmin.errors import NotACache
 from cacheadmin.pins import no_such_target
 from cacheadmin.planner import explanation
 from cacheadmin.planner.explanation import Explanation, known_names
-from cacheadmin.planner.targets import near_names
+from cacheadmin.planner.targets import near_names, on_trial_of, resolve_target
 from cacheadmin.report.explanations import ExplanationReport
 from cacheadmin.snapshot.snapshot import Snapshot, look_at
+from cacheadmin.text.lists import join_some
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cacheadmin.accounting import Measured
+    from cacheadmin.inventory.entries import OnTrial
     from cacheadmin.planner.plan import Plan
 
 
@@ -55,11 +61,26 @@ def explain(
             host=socket.gethostname(),
             replan=lambda evidence: replace(snapshot, evidence=evidence).plan(),
         )
+        waiting = on_trial_of(
+            resolve_target(target, snapshot.inventory, snapshot.policy.aliases), snapshot.inventory
+        )
         if not found.entries and not found.environments:
-            raise _nothing(snapshot, target)
+            raise _on_trial(snapshot, target, waiting) if waiting else _nothing(snapshot, target)
+        if waiting:
+            named = ", ".join(join_some([one.entry for one in waiting]))
+            output.warning(f"on trial, where a use or a pin brings it back: {named}")
         sizes = _sizes(snapshot, plan, found)
         first = heading("explain", snapshot)
         show(ExplanationReport(first, target, found, snapshot.case, sizes), output_format)
+
+
+def _on_trial(snapshot: Snapshot, target: str, waiting: Sequence[OnTrial]) -> Exception:
+    return NotACache(
+        f"{target} is on trial: it was removed since no use of it was seen, and goes on working",
+        details=tuple(join_some([one.entry for one in waiting])),
+        hint=f"a use brings it back, and so does `{snapshot.loaded.command('pin add', target)}` "
+        "with the next prune",
+    )
 
 
 def _nothing(snapshot: Snapshot, target: str) -> Exception:

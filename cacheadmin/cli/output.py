@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.errors import CacheadminError
@@ -62,6 +62,18 @@ def change(**options: Any) -> None:
         terminal_width.set(None)
 
 
+def _say(text: str) -> None:
+    """Write to stderr, where that is possible.
+
+    A log on a full disk, a reader that has left or a terminal that was closed stops no
+    command, and changes no exit code: what was done, or refused, is the same. Where the
+    disk has room again the stream itself tries once more what it could not write.
+    """
+    with suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
 # Whether a line of progress stands on the terminal, which any other line has to replace.
 _progress_is_shown = False
 
@@ -70,8 +82,7 @@ def show_progress(text: str) -> None:
     """Draw a line of progress on stderr, over the last one."""
     global _progress_is_shown  # noqa: PLW0603
     _progress_is_shown = True
-    sys.stderr.write(f"\r\x1b[K{text}")
-    sys.stderr.flush()
+    _say(f"\r\x1b[K{text}")
 
 
 def clear_progress() -> None:
@@ -79,8 +90,7 @@ def clear_progress() -> None:
     global _progress_is_shown  # noqa: PLW0603
     if _progress_is_shown:
         _progress_is_shown = False
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+        _say("\r\x1b[K")
 
 
 def data(text: str | Iterable[str], *, encoding: str | None = None) -> None:
@@ -117,8 +127,24 @@ def finish() -> None:
 
 
 def throw_away() -> None:
-    """Keep Python from writing once more, as it ends, what could not be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Keep Python from writing once more, as it ends, what could not be written to stdout."""
+    _throw_away(sys.stdout)
+
+
+def let_go() -> None:
+    """Write out what both streams still hold, where that is possible, and throw the rest away.
+
+    Python would complain of it as it ends, and leave with a code of its own.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _throw_away(stream)
+
+
+def _throw_away(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -140,13 +166,13 @@ def note(message: str) -> None:
     """Print a remark to stderr; nothing with ``--quiet``."""
     if not settings.quiet:
         clear_progress()
-        sys.stderr.write(f"cacheadmin: {printable(message)}\n")
+        _say(f"cacheadmin: {printable(message)}\n")
 
 
 def warning(message: str) -> None:
     """Print a warning to stderr, with ``--quiet`` too: not all is well."""
     clear_progress()
-    sys.stderr.write(f"cacheadmin: {_coloured('warning', 'yellow')}: {printable(message)}\n")
+    _say(f"cacheadmin: {_coloured('warning', 'yellow')}: {printable(message)}\n")
 
 
 def failure(error: CacheadminError) -> None:
@@ -157,7 +183,7 @@ def failure(error: CacheadminError) -> None:
     lines += [f"  {printable(detail)}" for detail in error.details]
     if error.hint:
         lines.append(f"  {printable(error.hint)}")
-    sys.stderr.write("\n".join(lines) + "\n")
+    _say("\n".join(lines) + "\n")
 
 
 _PLAIN = {
@@ -180,7 +206,7 @@ def usage(error: Exception) -> None:
         message = message.replace(theirs, plain)
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "cacheadmin"
-    sys.stderr.write(f"cacheadmin: {printable(message)} (see `{printable(command)} --help`)\n")
+    _say(f"cacheadmin: {printable(message)} (see `{printable(command)} --help`)\n")
 
 
 def unexpected(error: Exception) -> None:
@@ -188,9 +214,9 @@ def unexpected(error: Exception) -> None:
     if settings.verbose:
         import traceback  # noqa: PLC0415  hardly any call fails so
 
-        sys.stderr.write("".join(traceback.format_exception(error)))
+        _say("".join(traceback.format_exception(error)))
     kind = type(error).__name__
-    sys.stderr.write(
+    _say(
         f"cacheadmin: unexpected error: {kind}: {printable(str(error))}\n"
         "  please report it with the output of the same command under --verbose\n"
     )

@@ -99,7 +99,7 @@ def list_command(
     with _pins(policy, insecure_policy) as pins:
         rows = [(row.pin, row.author, row.status) for row in pins.rows()]
         header, unread = pins.header(), pins.unread()
-    show(PinsReport(header, rows), output_format)
+    show(PinsReport(header, rows, unread=len(unread)), output_format)
     for problem in unread:
         output.warning(f"no pin that can be read: {problem}")
 

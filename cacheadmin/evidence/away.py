@@ -15,13 +15,11 @@ from itertools import chain
 
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.encryption import is_locked
+from cacheadmin.fs.fstab import fstab_mount_points
 from cacheadmin.fs.mounts import is_mount_point, mount_of
 from cacheadmin.fs.resolution import resolve
-from cacheadmin.fs.small_files import ReadFailure, read_file
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
-
-_FSTAB_BYTES = 1024 * 1024
 
 
 @frozen
@@ -75,7 +73,7 @@ def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
     there = _nearest(path)
     if there == "/":
         yield f"its first folder /{path.split('/')[1]} is absent too"
-    for point in _mount_points():
+    for point, _ in fstab_mount_points():
         if _lies_in(path, point) and not is_mount_point(point):
             yield f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
     for home in _homes():
@@ -124,17 +122,6 @@ def _changed_since(folder: str, seen_ns: int) -> bool:
         return 0 < seen_ns < os.stat(folder).st_mtime_ns
     except OSError:
         return False
-
-
-def _mount_points() -> tuple[str, ...]:
-    """Return where /etc/fstab has a filesystem."""
-    content = read_file("/etc/fstab", _FSTAB_BYTES)
-    lines = [] if isinstance(content, ReadFailure) else os.fsdecode(content).splitlines()
-    fields = (line.split() for line in lines if not line.lstrip().startswith("#"))
-    points = [
-        found[1].replace("\\040", " ") for found in fields if len(found) > 2 and found[1] != "/"
-    ]
-    return tuple(point for point in points if point.startswith("/"))
 
 
 @cache

@@ -18,6 +18,7 @@ from cacheadmin.evidence.away import AWAY, Absent
 from cacheadmin.evidence.candidates import DistinctCandidates, FolderAt
 from cacheadmin.evidence.environments import MAX_OF_ONE, OVER_ALLOWANCE, REPLACED, ScanOptions
 from cacheadmin.evidence.facts import (
+    IF_ALL_ARE_FOUND,
     Environment,
     EnvironmentKind,
     EnvironmentStatus,
@@ -35,6 +36,7 @@ from cacheadmin.evidence.sources import SOURCES
 from cacheadmin.evidence.targets import lies_in_another_root
 from cacheadmin.evidence.unknown_environments import unknown_environments
 from cacheadmin.readers import Readers, Unreadable
+from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.numbers import format_count
 
 if TYPE_CHECKING:
@@ -384,7 +386,18 @@ def _away(
             environment.path,
             f"{environment.path} is named ({', '.join(environment.sources)}) and not found, and "
             f"{why}: it may be back tomorrow",
-            "mount it; or, if it is gone for good: `cacheadmin venv remove "
-            f"{environment.path}`" + ("" if known else ", or give your word: venvs.complete: true"),
+            _what_brings_back(environment.path, known),
             environment.uid,
         )
+
+
+def _what_brings_back(path: str, known: set[str]) -> str:
+    """Return what closes the gap of an environment that is away; ``known``: by what it is known."""
+    if not known:
+        return f"mount it; {IF_ALL_ARE_FOUND}"
+    if known & {"registry", "remembered"}:
+        forget = f"`cacheadmin venv remove POLICY {shell_word(path)}`"
+        return f"mount it; or, if it is gone for good: {forget}"
+    if "include" in known:
+        return "mount it; or, if it is gone for good, take it out of venvs.include"
+    return "mount it"

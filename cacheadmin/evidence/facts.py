@@ -315,6 +315,11 @@ class Unseen:
     """
     fix: str = ""
     """What lets it be seen; empty where more rights would."""
+    damaged: bool = False
+    """Whether it was read and means nothing, so that it may be removed.
+
+    False for what could not be read: it may be whole, and removing it loses what it says.
+    """
 
 
 class GapKind(StrEnum):
@@ -330,6 +335,14 @@ class GapKind(StrEnum):
     HOSTS = "hosts"
     AWAY = "away"
     RIGHTS = "rights"
+
+
+# Followed literally by a tired person, a word must not be given where it is not true.
+IF_ALL_ARE_FOUND = (
+    "only if you know that every environment that uses this cache is found, say so: "
+    "venvs.complete: true"
+)
+"""How advice ends where the site's word closes a gap of searching."""
 
 
 UNSEEN = "unseen."

@@ -59,6 +59,13 @@ _PINS_A_PART = 64
 # So many unreadable files of one user are named: a report must stay readable.
 _NAMED = 5
 
+_TORN = "ask its author what it should keep, pin that, and then remove the file"
+_NEWER = (
+    "upgrade cacheadmin on this host, where a newer one wrote it; else ask its author what it "
+    "should keep, pin that, and then remove the file"
+)
+_TOO_MANY = "have their author take back what is not needed any more: `cacheadmin pin remove`"
+
 _FORMAT = 1
 # The last moment that a pin can name, by the state's numbers: in the year 2262.
 MOST_NS = 2**63 - 1
@@ -66,6 +73,22 @@ MOST_NS = 2**63 - 1
 
 class NotAPin(ValueError):
     """A file's content is no pin: why, in words."""
+
+
+class _OtherFormat(NotAPin):
+    """It may be a pin of a newer release."""
+
+
+@frozen
+class _Damaged:
+    """What is called as a pin, was looked at, and is none."""
+
+    reason: str
+    """Why, in words."""
+    fix: str
+    """What has to be done."""
+    is_damaged: bool
+    """Whether no release can read it."""
 
 
 def own_folder(cache: CacheIdentity) -> str:
@@ -85,6 +108,18 @@ def own_folders(cache: CacheIdentity) -> tuple[str, ...]:
 
 def _beside(path: str) -> str:
     return f"{path}.pins"
+
+
+def pin_folders(
+    cache: CacheIdentity, registry: str | None, aliases: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the folders that pins of a cache lie in: beside each of its names, and the registry.
+
+    Another policy names the cache by another path, or this one did before its disk was
+    mounted elsewhere: what was pinned by then is pinned.
+    """
+    beside = [*own_folders(cache), *(_beside(alias.rstrip("/")) for alias in aliases)]
+    return tuple(dict.fromkeys([*beside, *([registry] if registry else [])]))
 
 
 @frozen
@@ -133,7 +168,7 @@ def read_pins(
     can't be read may pin anything. Without ``readers``, some are started.
     """
     names = frozenset({cache.path, *aliases})
-    folders = [*own_folders(cache), *([registry] if registry else [])]
+    folders = pin_folders(cache, registry, aliases)
     tasks = [PinFolder(folder, names, cache.inode, trusted) for folder in folders]
     found = PinsThere()
     with nullcontext(readers) if readers is not None else Readers() as pool:
@@ -201,21 +236,28 @@ def _read_files(
         if count[status.st_uid] > MAX_OF_ONE and status.st_uid not in trusted:
             if count[status.st_uid] == MAX_OF_ONE + 1:
                 reason = f"more than {MAX_OF_ONE} pins of one user"
-                yield Unseen("pin", folder, reason, hides_archives=False, uid=status.st_uid)
+                yield Unseen("pin", folder, reason, False, uid=status.st_uid, fix=_TOO_MANY)
             continue
         found = _read_one(fd, name, folder, status)
-        if isinstance(found, ReadFailure):
-            bad[status.st_uid] += not found.missing
-            if not found.missing and bad[status.st_uid] <= _NAMED:
-                hides = status.st_uid in trusted
-                yield Unseen("pin", found.path, found.reason, hides, uid=status.st_uid)
+        if isinstance(found, ReadFailure) and found.missing:
+            continue
+        if isinstance(found, ReadFailure | _Damaged):
+            bad[status.st_uid] += 1
+            if bad[status.st_uid] <= _NAMED:
+                yield _unread(f"{folder}/{name}", found, status.st_uid, trusted)
         elif _concerns(found[1], names, inode):
             yield found[0]
     if sum(count.values()) >= _MAX_FILES:
         # Most of them are of the account that fills the folder.
         ((most, _),) = count.most_common(1)
         reason = f"more than {_MAX_FILES} pins"
-        yield Unseen("pin", folder, reason, hides_archives=True, uid=most)
+        yield Unseen("pin", folder, reason, hides_archives=True, uid=most, fix=_TOO_MANY)
+
+
+def _unread(path: str, found: ReadFailure | _Damaged, uid: int, trusted: frozenset[int]) -> Unseen:
+    fix = found.fix if isinstance(found, _Damaged) else ""
+    damaged = isinstance(found, _Damaged) and found.is_damaged
+    return Unseen("pin", path, found.reason, uid in trusted, uid=uid, fix=fix, damaged=damaged)
 
 
 def _pin_names(fd: int) -> list[str]:
@@ -231,18 +273,22 @@ def _pin_names(fd: int) -> list[str]:
 
 def _read_one(
     fd: int, name: str, folder: str, seen: os.stat_result
-) -> tuple[Pin, dict[str, Any]] | ReadFailure:
+) -> tuple[Pin, dict[str, Any]] | ReadFailure | _Damaged:
     path = f"{folder}/{name}"
     if not stat.S_ISREG(seen.st_mode):
-        return ReadFailure(path, f"not a regular file but {kind_words(seen.st_mode)}")
+        return _Damaged(f"not a regular file but {kind_words(seen.st_mode)}", _TORN, True)
     found = read_file_and_status(name, MAX_BYTES, fd)
     if isinstance(found, ReadFailure):
-        return ReadFailure(path, found.reason, found.missing, found.blocked)
+        if found.missing or found.blocked:
+            return found
+        return _Damaged(found.reason, _TORN, True)
     content, status = found
     try:
         return parse_pin(content, path, status.st_uid)
+    except _OtherFormat as error:
+        return _Damaged(str(error), _NEWER, False)
     except NotAPin as error:
-        return ReadFailure(path, str(error))
+        return _Damaged(str(error), _TORN, True)
 
 
 def _concerns(claims: dict[str, Any], names: frozenset[str], inode: int) -> bool:
@@ -256,8 +302,10 @@ def parse_pin(content: bytes, file: str, uid: int) -> tuple[Pin, dict[str, Any]]
         document = json.loads(content)
     except (ValueError, RecursionError):
         raise NotAPin("it is not JSON") from None
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
-        raise NotAPin("it is no pin of a format that is known here")
+    if not isinstance(document, dict):
+        raise NotAPin("it is no pin")
+    if document.get("format") != _FORMAT:
+        raise _OtherFormat("it is no pin of a format that is known here")
     path, package = _text(document, "path", 4096), _text(document, "package", 300)
     if (path is None) == (package is None):
         raise NotAPin("it names neither an entry nor a package, or both")

@@ -355,12 +355,17 @@ class _Tree:
 
     def _not_listed(self, folder: str, level: int, error: OSError) -> None:
         problem = failure(folder, error)
-        if not problem.missing or (self.task.is_top and level == 0):
+        if not problem.missing:
             self._unseen(problem)
+        elif self.task.is_top and level == 0:
+            self._unseen(problem, fix="mount it, or correct the place in the policy")
         elif os.path.lexists(folder):
             # The kernel says so of what an automounter has a name for, and can't mount.
             reason = "an automounter did not mount it"
-            fix = "see that its server answers, or leave it out by exclude"
+            fix = (
+                "see that its server answers; leave it out by exclude only if no environment "
+                "lies there"
+            )
             self._unseen(ReadFailure(folder, reason), fix=fix)
 
     def _unseen(self, problem: ReadFailure, what: str = "", fix: str = "") -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import Gap, GapKind, Unseen
+from cacheadmin.evidence.facts import IF_ALL_ARE_FOUND, Gap, GapKind, Unseen
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.evidence.search import (
     Below,
@@ -334,8 +334,8 @@ def _limit(work: _Work, where: str) -> Gap:
         GapKind.RIGHTS,
         work.top,
         f"the search of {work.top}{work.whose} {where} and all below them not searched",
-        "name the trees where environments lie in venvs.discover, or leave large ones out by "
-        "exclude",
+        "name the trees where environments lie in venvs.discover; or leave out by exclude those in "
+        "which no environment lies",
         work.task.uid,
     )
 
@@ -349,7 +349,7 @@ def _locked(work: _Work, folders: list[str]) -> Gap:
         folders[0],
         f"{folders[0]}{others}{work.whose} {verb(count, 'is', 'are')} encrypted, and the key is "
         "not there: environments in there can't be found",
-        "unlock it, as its user does by logging in; or give your word: venvs.complete: true",
+        f"unlock it, as its user does by logging in; {IF_ALL_ARE_FOUND}",
         work.task.uid,
     )
 
@@ -373,7 +373,7 @@ def _ended(top: str, first: str, count: int, depth: int | None) -> Gap:
         GapKind.SEARCH,
         top,
         f"the search of {top} ended at depth {depth}, before {first}{others}",
-        "leave out depth in venvs.discover, or raise it; or give your word: venvs.complete: true",
+        f"leave out depth in venvs.discover, or raise it; {IF_ALL_ARE_FOUND}",
     )
 
 

@@ -133,7 +133,8 @@ def _remembered(case: PlanInput, live: Liveness) -> Iterator[Limit]:
             Verdict.LIMITED,
             f"{format_count(len(users), 'environment')} {verb(len(users), 'is', 'are')} not to be "
             f"found on this host, what they linked is kept: {named}",
-            "if they are gone for good: `cacheadmin venv remove`, or lower venvs.keep_missing",
+            "for each that is gone for good: `cacheadmin venv remove POLICY PATH`; those that are "
+            "only away need what they link",
         )
 
 
@@ -200,7 +201,7 @@ def _other_hosts(case: PlanInput) -> Iterator[Limit]:
             Verdict.LIMITED,
             f"the cache is on {filesystem.kind}: processes and local environments of other hosts "
             "can't be seen from here",
-            "name them in hosts.expect, and run `cacheadmin observe` on each",
+            "name them in hosts.expect, and run `cacheadmin observe POLICY` on each",
         )
     if filesystem.locks_reach_other_hosts is not True:
         yield Limit(
@@ -259,5 +260,5 @@ def _retention(case: PlanInput) -> Iterator[Limit]:
             "budget.unmet",
             Verdict.LIMITED,
             f"prune.budget can't be met: {case.budget_unmet}",
-            "see `cacheadmin usage`, or raise the budget",
+            "see `cacheadmin usage POLICY`, or raise the budget",
         )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from cacheadmin.text.escapes import shell_command
+from cacheadmin.text.escapes import shell_command, shell_word
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.policy.model import Policy
+
+
+# A command of ours in advice, up to the policy that it needs: `cacheadmin venv remove POLICY`.
+_POLICY = re.compile(r"(`cacheadmin [a-z]+(?: [a-z]+)?) POLICY\b")
 
 
 @frozen
@@ -33,6 +38,14 @@ class LoadedPolicy:
         """
         policy = [self.path] if self.path else []
         return shell_command(["cacheadmin", *words.split(), *policy, *arguments])
+
+    def named(self, advice: str) -> str:
+        """Return advice with this policy in the place of ``POLICY`` in commands of ours.
+
+        Without it a command is about the caller's own cache.
+        """
+        policy = f" {shell_word(self.path)}" if self.path else ""
+        return _POLICY.sub(lambda found: f"{found[1]}{policy}", advice)
 
 
 def origins_of(path: str, positions: Mapping[str, tuple[int, int]]) -> dict[str, str]:

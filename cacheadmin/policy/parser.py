@@ -17,6 +17,7 @@ from cacheadmin.policy.loaded import LoadedPolicy, origins_of
 from cacheadmin.policy.messages import describe, without_urls
 from cacheadmin.policy.model import Policy
 from cacheadmin.policy.positions import Key, Positioned, read_yaml
+from cacheadmin.policy.state_place import state_problem
 from cacheadmin.policy.unsupported import unsupported_keys
 
 
@@ -34,7 +35,13 @@ def parse_policy(content: bytes, path: str) -> LoadedPolicy:
         policy = Policy.model_validate(_lists_to_tuples(document.value))
     except ValidationError as error:
         raise invalid(path, sorted(_problems(error, document))) from None
-    problems = sorted((*_semantic(policy, document), *_unsupported(policy, document)))
+    problems = sorted(
+        (
+            *_semantic(policy, document),
+            *_state(policy, document),
+            *_unsupported(policy, document),
+        )
+    )
     if problems:
         raise invalid(path, problems)
     positions = {
@@ -148,6 +155,13 @@ def _semantic(policy: Policy, document: Positioned) -> Iterator[Problem]:
             yield (*where, f"quarantine.path: {quarantine} {problem}")
         if policy.cache.startswith(quarantine.rstrip("/") + "/"):
             yield (*where, f"quarantine.path: {quarantine} holds the cache itself")
+
+
+def _state(policy: Policy, document: Positioned) -> Iterator[Problem]:
+    if policy.state is not None and (problem := state_problem(policy.state, policy.cache)):
+        # A URL of a database may hold a password.
+        named = policy.state if policy.state.startswith("sqlite") else policy.state.split(":")[0]
+        yield (*document.position(("state",)), f"state: {named!r} {problem}")
 
 
 def _unsupported(policy: Policy, document: Positioned) -> Iterator[Problem]:

@@ -250,7 +250,8 @@ def _environments(subject: PreflightInput) -> Iterator[Check]:
             title,
             f"{len(broken)} already {verb(len(broken), 'has', 'have')} links into this cache "
             "that lead nowhere: " + ", ".join(named),
-            "`cacheadmin doctor` prints the command that repairs each and changes nothing else",
+            "`cacheadmin doctor POLICY` prints the command that repairs each and changes nothing "
+            "else",
         )
     if not found:
         number = len(missing)
@@ -409,7 +410,7 @@ def _protection(subject: PreflightInput) -> Iterator[Check]:
     title = "Protection from uv's own prune"
     protection = subject.protection
     total = protection.archives
-    fix = "run `cacheadmin protect`, and `cacheadmin guard` to keep it so"
+    fix = "run `cacheadmin protect POLICY`, and `cacheadmin guard POLICY` to keep it so"
     if not protection.is_there:
         status = CheckStatus.WARN if subject.case.policy.protect.enabled else CheckStatus.SKIP
         archives = format_count(total, "archive")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.planner.plan import Verdict
@@ -58,7 +59,8 @@ def run_preflight(snapshot: Snapshot) -> Preflight:
         room_for(snapshot.cache.fd, plan.removals),
         problem,
     )
-    checks = run_checks(subject)
+    named = snapshot.loaded.named
+    checks = tuple(replace(check, fix=named(check.fix)) for check in run_checks(subject))
     removals = Counter(decision.kind.value for decision in plan.removals)
     verdict = Verdict.REFUSED if problem else plan.verdict
     return Preflight(

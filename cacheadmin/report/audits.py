@@ -148,7 +148,10 @@ def closing_line(audits: Sequence[Audit], *, several: bool) -> str:
     suppressed = sum(len(audit.suppressed) for audit in audits)
     line += f"; {format_count(suppressed, 'finding')} suppressed" if suppressed else ""
     unseen = unseen_words(sum(len(audit.gaps) for audit in audits))
-    return line + (f"; {unseen}: `cacheadmin scan` names them" if unseen else "")
+    first = next((one.loaded for one in audits if one.gaps and one.loaded is not None), None)
+    if unseen and first is not None:
+        line += f"; {unseen}: `{first.command('scan')}` names them"
+    return line
 
 
 def _suppressed_text(suppressed: Sequence[Suppressed]) -> str:

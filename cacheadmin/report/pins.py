@@ -43,6 +43,8 @@ class PinsReport(Report):
     """How the document begins."""
     pins: Sequence[tuple[Pin, str, str]]
     """(the pin, its author's account, its status) of each."""
+    unread: int = 0
+    """How many pins, or folders of pins, could not be read."""
 
     def document(self) -> Document:
         """Return the document of ``pin list``."""
@@ -66,7 +68,9 @@ class PinsReport(Report):
     def text(self, view: View) -> str:
         """Return the table of them."""
         rows = self.rows()
-        return table(rows.columns, rows.cells) if rows.cells else "nothing is pinned"
+        if rows.cells:
+            return table(rows.columns, rows.cells)
+        return "no pin could be read" if self.unread else "nothing is pinned"
 
     def _records(self) -> list[dict[str, Any]]:
         return [pin_json(*one) for one in self.pins]

@@ -266,6 +266,7 @@ def _one_text(one: CacheStatus, mark: Mark) -> str:
         ends = standing.trial.ends_ns
         line("on trial", trial + (f", the first until {rfc3339(ends)}" if ends else ""))
     gaps = ", ".join(dict.fromkeys(gap.id for gap in standing.gaps))
-    line("gaps", f"{len(standing.gaps)} ({gaps}): see `cacheadmin scan`" if gaps else "none")
+    see = "cacheadmin scan" if one.loaded is None else one.loaded.command("scan")
+    line("gaps", f"{len(standing.gaps)} ({gaps}): see `{see}`" if gaps else "none")
     line("findings", _finding_words(standing))
     return "\n".join(lines)

@@ -125,7 +125,10 @@ class Snapshot:
 
     def plan(self) -> Plan:
         """Decide what may go; pure but for sizes that the policy asks for."""
-        return plan_within_limits(self.case, self.sizing)
+        plan = plan_within_limits(self.case, self.sizing)
+        named = self.loaded.named
+        limits = tuple(replace(limit, fix=named(limit.fix)) for limit in plan.limits)
+        return replace(plan, limits=limits)
 
     def require_writable(self) -> None:
         """Refuse what ends in a prune on a cache that can't be changed from here.
@@ -245,7 +248,7 @@ def look_with(
         searches = None if searched is None else searched.written()
         if searches is not None:
             searches_file.write_plain(searches)
-        evidence = collected.evidence
+        evidence = _with_policy(loaded, collected.evidence)
         learned = state.learned_releases()
         evidence = replace(
             evidence,
@@ -273,6 +276,15 @@ def look_with(
         yield Snapshot(
             loaded, cache, inventory, evidence, state, moment, here, collected, recorded_ns
         )
+
+
+def _with_policy(loaded: LoadedPolicy, evidence: Evidence) -> Evidence:
+    """Return evidence whose advice names the policy: it is printed to be run as it is."""
+    return replace(
+        evidence,
+        gaps=tuple(replace(gap, fix=loaded.named(gap.fix)) for gap in evidence.gaps),
+        unseen=tuple(replace(one, fix=loaded.named(one.fix)) for one in evidence.unseen),
+    )
 
 
 def _not_seen_now(state: State, collected: Collected) -> tuple[RememberedEnvironment, ...]:

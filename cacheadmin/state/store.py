@@ -449,6 +449,12 @@ class State:
             ) from None
         except CacheadminError:
             raise
+        except ModuleNotFoundError as error:
+            raise StateUnusable(
+                f"the state {self.shown()} needs the Python package {error.name}",
+                hint="install it beside cacheadmin: pip install 'cacheadmin[postgresql]', or "
+                "python3-psycopg of the system, for state: postgresql+psycopg://...",
+            ) from None
         except Exception as error:
             if not type(error).__module__.startswith("sqlalchemy"):
                 raise

@@ -415,3 +415,19 @@ def test_an_unreadable_pin_of_an_administrator_keeps_everything(
     plan = cacheadmin("plan", policy, code=4).stdout
     assert str(file) in plan
     assert "everything is kept" in plan
+
+
+def test_a_cache_that_is_reached_by_another_path_has_its_pins(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    archives = abandon_everything(shared)
+    before = cacheadmin.policy(shared.path, name="before")
+    cacheadmin("pin", "add", before, "six", "--reason", "the paper", code=0)
+    # Its disk is mounted elsewhere from now on.
+    moved = shared.path.with_name("moved")
+    shared.path.rename(moved)
+    after = cacheadmin.policy(moved, f"aliases: ['{shared.path}/']\n", name="after")
+    assert statuses(cacheadmin, after) == {"six": "active"}
+    assert removals(cacheadmin, after) == set(archives.values()) - {archives["six"]}
+    cacheadmin("pin", "remove", after, "six", code=0)
+    assert removals(cacheadmin, after) == set(archives.values())

@@ -151,7 +151,9 @@ def test_an_unknown_release_is_learned_from_its_binary(machine: Machine, tmp_pat
 
 
 @pytest.mark.parametrize("owner", ["root", "ana"])
-def test_an_unreadable_pin_is_removed_by_its_owner(machine: Machine, owner: str) -> None:
+def test_a_torn_pin_is_removed_by_its_owner_once_what_it_kept_is_pinned(
+    machine: Machine, owner: str
+) -> None:
     registry = "/srv/registry"
     machine.must(f"install -d -m 1777 {registry}; mkdir -p {CACHE}.pins")
     machine.must(
@@ -162,8 +164,10 @@ def test_an_unreadable_pin_is_removed_by_its_owner(machine: Machine, owner: str)
         machine.must(f"printf '{{' > '{place}/torn one.pin'", user=owner)
         printed = fixes(machine, owner, "pins-broken")
         who = "" if owner == "root" else f"as {owner}: "
-        assert printed["pins-broken"].startswith(f"{who}rm -r -- '{place}/torn one.pin'; pin again")
-        run_as_printed(machine, printed["pins-broken"])
+        fix = printed["pins-broken"]
+        assert fix.startswith(f"{who}pin again what it should keep: cacheadmin pin add ")
+        assert fix.endswith(f"; and only then rm -r -- '{place}/torn one.pin'")
+        run_as_printed(machine, who + fix.rpartition("only then ")[2])
         assert fixes(machine, owner, "pins-broken") == {}
     finally:
         machine.must(f"sed -i 's|registry: {registry}, ||' /etc/cacheadmin/policies.d/ml-team.yaml")

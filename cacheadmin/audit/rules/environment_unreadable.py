@@ -62,5 +62,6 @@ _WORDS = {
 # One that no policy names.
 _A_HOME = "a folder in a home"
 _FIX = {
-    "interpreter-entry": "remove the record: uv asks that interpreter again when it needs it",
+    "interpreter-entry": "run cacheadmin as root, or see that the disk answers; do not remove it: "
+    "an environment that nothing else names would lose what it links",
 }

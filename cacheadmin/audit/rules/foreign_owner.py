@@ -30,7 +30,11 @@ class ForeignOwner(Rule):
         "Their owner can change what every user installs, whatever the group's rights. A number "
         "without an account may be given to a new user, together with these files."
     )
-    fix = "name them in the rule's allow_users, or give their entries to a member"
+    fix = (
+        "name them in the rule's allow_users; or give their entries to a member, once the trees "
+        "where their environments lie are named in venvs.discover: these entries are what their "
+        "homes are found by"
+    )
     thresholds: ClassVar[Mapping[str, Any]] = {"allow_users": ()}
 
     def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from cacheadmin.audit.rule import Rule
 from cacheadmin.evidence.kinds import PRESENT, NamedFolder
-from cacheadmin.evidence.pins import SUFFIX
 from cacheadmin.findings import Finding, Severity
 from cacheadmin.inventory.entries import EntryKind
+from cacheadmin.packages.names import normalized
 from cacheadmin.planner.pins import is_expired, pinned_packages, pinned_paths
+from cacheadmin.planner.targets import Target, on_trial_of
 from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.lists import join_some
 from cacheadmin.text.numbers import format_count
@@ -19,6 +20,12 @@ from cacheadmin.text.numbers import format_count
 if TYPE_CHECKING:
     from cacheadmin.audit.target import AuditTarget
     from cacheadmin.evidence.facts import Pin, Unseen
+
+
+_LET_IT_BE_READ = (
+    "let it be read, and do not remove it: what it pins would not be kept any more (run the audit "
+    "as root; if it was, see that the disk answers)"
+)
 
 
 class PinsBroken(Rule):
@@ -31,7 +38,7 @@ class PinsBroken(Rule):
         "Its author believes something to be kept. One of an administrator's that can't be read "
         "might pin anything, so then nothing is pruned at all."
     )
-    fix = "cacheadmin pin list POLICY shows them; remove it, or pin what was meant"
+    fix = "let it be read; of a damaged one pin what was meant, and then remove it"
 
     def check(self, subject: AuditTarget, thresholds: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield one finding an unreadable file, and one an author for pins of nothing."""
@@ -58,22 +65,24 @@ class PinsBroken(Rule):
         effect = "; it could pin anything, so nothing is pruned" if unseen.hides_archives else ""
         return self.finding(
             unseen.path,
-            f"can't be understood as a pin: {unseen.reason}{effect}",
+            f"can't be {'understood' if unseen.fix else 'read'} as a pin: {unseen.reason}{effect}",
             owner=None if unseen.uid is None else subject.case.user(unseen.uid),
             fix=_removal(subject, unseen),
         )
 
 
 def _removal(subject: AuditTarget, unseen: Unseen) -> str:
-    """Return what takes an unreadable pin away; what it should keep only its author knows."""
-    if not unseen.path.endswith(SUFFIX) or unseen.uid is None:
-        # A whole folder: which pins are too many, or in the way, the list says.
-        return f"{subject.command('pin list')} says which pins are read; remove the others"
+    """Return what takes a damaged pin away; what it should keep only its author knows.
+
+    One that could not be read, or that a newer release wrote, may be whole: it stays.
+    """
+    if not unseen.damaged or unseen.uid is None:
+        return unseen.fix or _LET_IT_BE_READ
     # A folder may have the name, too.
     remove = f"rm -r -- {shell_word(unseen.path)}"
     again = subject.command("pin add", "WHAT", "--reason", "WHY")
     who = "" if unseen.uid == 0 else f"as {subject.case.user(unseen.uid)}: "
-    return f"{who}{remove}; pin again what it should keep: {again}"
+    return f"{who}pin again what it should keep: {again}; and only then {remove}"
 
 
 def _pins_of_nothing(subject: AuditTarget) -> Iterator[Pin]:
@@ -92,5 +101,9 @@ def _pins_of_nothing(subject: AuditTarget) -> Iterator[Pin]:
     # What no reader could look at may be there.
     there = {path for path, answer in zip(named, answers, strict=True) if answer is not False}
     for pin in case.evidence.pins:
-        if pin.path not in there and pin.target not in kept and not is_expired(pin, case.now_ns):
+        if pin.path in there or pin.target in kept or is_expired(pin, case.now_ns):
+            continue
+        # It brings that back with the next prune: without the pin its trial would end.
+        package = None if pin.package is None else normalized(pin.package)
+        if not on_trial_of(Target(pin.path, package, pin.version, ()), case.inventory):
             yield pin

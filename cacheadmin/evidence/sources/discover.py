@@ -8,6 +8,7 @@ from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.tree_searches import Search, moments, search_again, search_trees
+from cacheadmin.evidence.unmounted import unmounted_places
 
 if TYPE_CHECKING:
     from cacheadmin.evidence.facts import Unseen
@@ -32,6 +33,8 @@ class Discover:
             ]
         found = search_trees(tasks, look.readers, look.searched)
         found.unseen += unseen
+        for root in look.policy.venvs.discover:
+            found.gaps += unmounted_places(root.root, tuple(root.exclude))
         return facts_of(found)
 
     def changed(self, look: Look, before: Facts) -> Facts:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from cacheadmin.evidence.facts import Gap, GapKind
+from cacheadmin.evidence.facts import IF_ALL_ARE_FOUND, Gap, GapKind
 from cacheadmin.evidence.kinds import NamedFolder, probably_names, who_names
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.search import SearchTask
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 # "Homes" of accounts that have none.
 _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev", "/bin", "/sbin"})
 
-_FIX = "name the trees where their environments lie in venvs.discover, or give your word: "
-_WORD = "venvs.complete: true"
+_FIX = f"name the trees where their environments lie in venvs.discover; {IF_ALL_ARE_FOUND}"
 
 # All that stands in a home that eCryptfs encrypts, while it is not mounted.
 # Source: ecryptfs-setup-private(1) of ecryptfs-utils, which makes these.
@@ -154,7 +153,7 @@ def _no_sources(look: Look) -> Gap:
         "the policy names no place where environments lie (venvs.discover or venvs.include): only "
         "homes of accounts that left traces in the cache, the cache itself and uv's tool folders "
         "were searched" + (", and the registry" if look.policy.venvs.registry else ""),
-        _FIX + _WORD,
+        _FIX,
     )
 
 
@@ -165,7 +164,7 @@ def _unsearched(uid: int, home: str) -> Gap:
         home,
         f"{account_name(uid)} left traces in the cache, and their home {home} lies under no tree "
         "of venvs.discover",
-        _FIX + _WORD,
+        _FIX,
         uid,
     )
 
@@ -177,7 +176,7 @@ def _without_account(uid: int) -> Gap:
         f"uid {uid}",
         f"uid {uid} left traces in the cache and has no account on this host: where its "
         "environments lie is not known",
-        _FIX + _WORD,
+        _FIX,
         uid,
     )
 
@@ -189,7 +188,7 @@ def _without_home(uid: int, name: str) -> Gap:
         name,
         f"{name} left traces in the cache and has no home folder: where its environments lie is "
         "not known",
-        _FIX + _WORD,
+        _FIX,
         uid,
     )
 
@@ -213,6 +212,6 @@ def _home_away(uid: int, home: str, why: str) -> Gap:
         GapKind.SEARCH,
         home,
         f"{account_name(uid)} left traces in the cache, and their home {home} {why}",
-        f"mount it, or give your word: {_WORD}",
+        f"mount it; {IF_ALL_ARE_FOUND}",
         uid,
     )

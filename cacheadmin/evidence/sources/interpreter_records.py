@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.environments import Candidate
-from cacheadmin.evidence.facts import EnvironmentKind, Gap, GapKind, Unseen
+from cacheadmin.evidence.facts import IF_ALL_ARE_FOUND, EnvironmentKind, Gap, GapKind, Unseen
 from cacheadmin.evidence.kinds import KIND, NamedFolder
 from cacheadmin.evidence.look import Facts, Look, Moment, new_candidates
 from cacheadmin.inventory.archives import stands_on_trial
@@ -90,7 +90,6 @@ def _damaged(entries: InterpreterEntries) -> tuple[Gap, ...]:
             first.path,
             f"{len(entries.damaged)} interpreter records could not be understood "
             f"({first.path}: {first.reason}): they may name environments that nothing else names",
-            "name the trees where environments lie in venvs.discover, and give your word: "
-            "venvs.complete: true",
+            f"name the trees where environments lie in venvs.discover; {IF_ALL_ARE_FOUND}",
         ),
     )

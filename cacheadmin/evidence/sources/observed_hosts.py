@@ -28,7 +28,7 @@ _AHEAD_NS = 5 * 60 * 10**9
 
 _READ_IT = "run it as root, or as a user who may read it"
 _DENIED = os.strerror(errno.EACCES)
-_OBSERVE = "run `cacheadmin observe` there, as root, from cron or a timer"
+_OBSERVE = "run `cacheadmin observe POLICY` there, as root, from cron or a timer"
 
 
 class ObservedHosts:
@@ -148,7 +148,7 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
             f"host {host} told of itself {format_age(newest.at_ns, clock_ns)} ago, longer than "
             "hosts.max_age: what it used then is kept",
             f"{_OBSERVE}; or, if it is gone for good: "
-            f"`cacheadmin observe --forget {shell_word(host)}`",
+            f"`cacheadmin observe POLICY --forget {shell_word(host)}`",
             host=host,
         )
     if expected:
@@ -158,7 +158,7 @@ def _of_one(look: Look, host: str, newest: Observation, *, expected: bool) -> It
                 GapKind.HOSTS,
                 f"{host}: {gap.subject}",
                 f"host {host} could not look everywhere: {gap.detail}",
-                f"close it there: `cacheadmin preflight` on {host} says how",
+                f"close it there: `cacheadmin preflight POLICY` on {host} says how",
                 gap.uid,
                 host,
             )

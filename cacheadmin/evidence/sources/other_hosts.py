@@ -19,8 +19,13 @@ from cacheadmin.evidence.reach import containers_that_reach
 if TYPE_CHECKING:
     from cacheadmin.readers import Readers
 
-_WORD = "if no other host or container uses it, give your word: hosts: {only: this}"
-_EXPECT = f"name the hosts that use it in hosts.expect, `cacheadmin observe` on each; {_WORD}"
+_WORD = (
+    "only if you know that neither another host nor a container uses it, say so: "
+    "hosts: {only: this}"
+)
+_EXPECT = (
+    f"name the hosts that use it in hosts.expect, `cacheadmin observe POLICY` on each; {_WORD}"
+)
 
 
 class OtherHosts:

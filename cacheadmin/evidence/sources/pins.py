@@ -6,7 +6,7 @@ import os
 import stat
 
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.pins import own_folders, read_pins
+from cacheadmin.evidence.pins import own_folders, pin_folders, read_pins
 from cacheadmin.fs.mounts import mount_of, read_mounts
 
 # In the place of the time of a folder that is not there.
@@ -48,17 +48,15 @@ class Pins:
 
 def _times(look: Look) -> dict[str, int | None]:
     """Return the modification time (ns) of each folder of pins; None where it can't be told."""
-    registry = look.policy.venvs.registry
-    own = own_folders(look.cache.identity)
-    named = {own[0], registry}
+    policy, cache = look.policy, look.cache.identity
+    beside_others = set(own_folders(cache)[1:])
     mounts = read_mounts()
-    folders = (*own, *((registry,) if registry else ()))
     return {
         # What lies beside another mount of the cache may be any user's, and lead anywhere.
         folder: None
         if mount_of(folder, mounts).is_network
-        else _time_of(folder, follow=folder in named)
-        for folder in folders
+        else _time_of(folder, follow=folder not in beside_others)
+        for folder in pin_folders(cache, policy.venvs.registry, policy.aliases)
     }
 
 

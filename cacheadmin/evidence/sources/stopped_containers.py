@@ -31,7 +31,10 @@ from cacheadmin.readers import Unreadable
 if TYPE_CHECKING:
     from cacheadmin.evidence.look import Look
 
-_WORD = "remove that container, or give your word: hosts: {only: this}"
+_WORD = (
+    "remove that container, if it is not needed any more; only if you know that neither a "
+    "container nor another host uses the cache, say so: hosts: {only: this}"
+)
 
 
 class StoppedContainers:
@@ -144,6 +147,7 @@ def _unlisted(one: Unlisted) -> Gap:
         one.folder,
         f"what {one.runtime} keeps of containers can't be read ({one.folder}: {one.reason}): one "
         "that is stopped may mount the cache",
-        "run it as root; or, if no container uses the cache: hosts: {only: this}",
+        "run it as root; only if you know that neither a container nor another host uses the "
+        "cache, say so: hosts: {only: this}",
         one.uid or None,
     )

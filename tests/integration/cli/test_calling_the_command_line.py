@@ -326,3 +326,56 @@ def test_a_reader_that_leaves_does_not_change_the_exit_code(
     finally:
         os.close(writing)
     assert (result.returncode, result.stderr) == (code, b"")
+
+
+def test_an_interrupt_while_modules_are_loaded_is_one_line() -> None:
+    # As Ctrl-C in the first tenth of a second.
+    interrupted = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'cacheadmin.cli.app': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.argv = ['cacheadmin', 'plan']\n"
+        "from cacheadmin.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"cacheadmin: interrupted\n")
+
+
+@pytest.mark.parametrize("gone", ["a full disk", "a reader that has left"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("preflight", "no-such-policy"), 66),
+        (("no-such-command",), 2),
+        # A warning, once the work is done.
+        (("prune", "POLICY", "--metrics", "/proc/no-such.prom"), 0),
+        (("runs", "restore", "POLICY"), 66),
+    ],
+)
+def test_errors_that_cant_be_written_change_neither_work_nor_exit_code(
+    cacheadmin: Cacheadmin, policy: Path, words: tuple[str, ...], code: int, gone: str
+) -> None:
+    named = [os.fspath(policy) if word == "POLICY" else word for word in words]
+    if gone == "a full disk":
+        writing = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reading, writing = os.pipe()
+        os.close(reading)
+    try:
+        result = subprocess.run(
+            [sys.executable, "-m", "cacheadmin", *named],
+            env=cacheadmin.environment(),
+            cwd="/",
+            stdout=subprocess.PIPE,
+            stderr=writing,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert result.returncode == code
+    if code == 0:
+        listed = cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"]
+        assert [run["state"] for run in listed] == ["committed"]
