@@ -304,7 +304,7 @@ class Trials:
         lost_ns = uncounted_ns(before, moment_ns, here)
         self.ledger = self.ledger.with_trials(
             (
-                *paused(self.ledger, counted, before.looked_ns or 0, lost_ns, moment_ns),
+                *paused(self.ledger, counted, lost_ns, moment_ns),
                 *prolonged(self.ledger, uncounted, moment_ns + rules.unseen_ns, rules.lasts_ns),
             )
         )
