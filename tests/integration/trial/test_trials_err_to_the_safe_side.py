@@ -18,7 +18,6 @@ import pytest
 
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.idleness import HostTime
-from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.trials import Rules, nobody_named
 from tests.support.filesystems import mounted_tmpfs
@@ -121,11 +120,7 @@ def test_uses_are_remembered_for_a_year(tmp_path: Path) -> None:
         site.use()
         site.watch()
         for days, known in ((300, True), (400, False)):
-            later = time.time_ns() + days * DAY_NS
-            now = host_time()
-            ran = now.uptime_ns + days * DAY_NS
-            site.trials.here = lambda now=now, ran=ran: replace(now, uptime_ns=ran, running_ns=ran)
-            site.trials.watch(lambda later=later: later, RULES, nobody_named)
+            site.watch_after(days)
             assert (ENTRY in site.trials.ledger.uses_since(0)) == known
 
 
@@ -147,6 +142,68 @@ def test_what_a_disk_can_not_read_is_no_decoy(
         (site.path / ENTRY).unlink()
         assert [one.entry for one in site.watch().springs] == [ENTRY]
         site.use()
+
+
+def test_an_entry_that_can_not_be_condemned_is_back_at_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its link was taken away in the first step: until it is back, nothing leads to it."""
+    with trial_site(tmp_path) as site:
+        site.put_on_trial(since_ns=time.time_ns() - 31 * DAY_NS)
+
+        def fails(*_: object) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(site.trials.tripwires, "condemn", fails)
+        ended = site.trials.end([ENTRY], 0.0)
+        assert ended.deleted == []
+        assert ended.stuck == [(ENTRY, "Input/output error")]
+        assert not (site.path / ENTRY).is_symlink()
+        site.use()
+
+
+def test_with_what_springs_at_the_last_moment_its_kin_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program imports a part of what it has installed; the rest is of the same trial's end."""
+    with trial_site(tmp_path) as site:
+        add_archive(site.path, other(1), "same")
+        stranger = add_archive(site.path, other(2), "stranger")
+        os.utime(stranger, (0, 0))
+        entries = (ENTRY, other(1), other(2))
+        site.put_on_trial(*entries, since_ns=time.time_ns() - 31 * DAY_NS)
+        take_away = site.trials.tripwires.take_away
+
+        def used_before(entry: str) -> str:
+            if entry == ENTRY:
+                site.use()
+            return take_away(entry)
+
+        monkeypatch.setattr(site.trials.tripwires, "take_away", used_before)
+        ended = site.trials.end(entries, 0.0)
+        assert [one.entry for one in ended.deleted] == [other(2)]
+        assert set(ended.came_back) == {ENTRY, other(1)}
+        assert (site.path / other(1) / "same").is_dir()
+        assert not (site.path / other(1)).is_symlink()
+
+
+def test_an_end_that_is_interrupted_gives_back_what_had_sprung_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trial_site(tmp_path) as site:
+        add_archive(site.path, other(1), "stranger")
+        os.utime(site.path / other(1), (0, 0))
+        site.put_on_trial(ENTRY, other(1), since_ns=time.time_ns() - 31 * DAY_NS)
+        site.use()
+
+        def interrupted(_: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(site.trials.tripwires, "condemn", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            site.trials.end([ENTRY, other(1)], 0.0)
+        site.use()
+        assert (site.path / other(1) / "stranger").is_dir()
 
 
 @pytest.mark.root
