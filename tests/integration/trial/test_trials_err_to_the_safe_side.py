@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.idleness import HostTime
+from cacheadmin.trial import tripwires
 from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger, write_ledger
 from cacheadmin.trial.trials import Rules, nobody_named
 from tests.support.filesystems import mounted_tmpfs
@@ -336,3 +339,61 @@ def test_of_very_many_the_newest_are_remembered(tmp_path: Path) -> None:
         again = read_ledger(site.trials.folder)
         assert "1199" in again.looks
         assert again.springs[-1] == springs[-1]
+
+
+@pytest.mark.parametrize("exchanges", [True, False], ids=["exchange", "two renames"])
+@pytest.mark.parametrize("moment", ["before", "as it goes"])
+def test_what_a_user_puts_in_its_place_stays_there_and_goes_on_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool, moment: str
+) -> None:
+    with trial_site(tmp_path) as site:
+        site.trials.tripwires._exchanges = exchanges
+        now = time.time_ns()
+        assert site.trials.prepare([Trial(ENTRY, "run", now, now + DAY_NS)], now) == {}
+        origin, elsewhere = site.path / ENTRY, tmp_path / "moved"
+
+        def users_link() -> None:
+            origin.rename(elsewhere)
+            origin.symlink_to(elsewhere)
+
+        if moment == "before":
+            users_link()
+        else:
+            move = "exchange" if exchanges else "move_to_free_name"
+            real = getattr(tripwires, move)
+
+            def late(*arguments: Any) -> Any:
+                if not origin.is_symlink() and not elsewhere.exists():
+                    users_link()
+                return real(*arguments)
+
+            monkeypatch.setattr(tripwires, move, late)
+        with pytest.raises(OSError, match=r".*"):
+            site.trials.plant(ENTRY)
+        site.trials.unprepare([ENTRY])
+        assert os.readlink(origin) == str(elsewhere)
+        assert site.trials.entries() == []
+        site.use()
+
+
+def test_what_has_the_place_of_a_decoy_and_is_not_ours_stays(open_folder: Path) -> None:
+    with trial_site(open_folder) as site:
+        site.put_on_trial()
+        decoy = site.path / min(site.trials.ledger.decoys)
+        decoy.unlink()
+        decoy.write_text("of a user")
+        assert site.trials.put_back([ENTRY]) == []
+        assert decoy.read_text() == "of a user"
+
+
+def test_a_link_that_is_as_long_as_a_tripwire_is_none(tmp_path: Path) -> None:
+    """The administrator's own, in the place of an entry that a user deleted on trial."""
+    with trial_site(tmp_path) as site:
+        site.put_on_trial()
+        origin = site.path / ENTRY
+        text = "x" * len(os.readlink(origin))
+        origin.unlink()
+        shutil.rmtree(place_of(site, ENTRY))
+        origin.symlink_to(text)
+        site.watch()
+        assert os.readlink(origin) == text
