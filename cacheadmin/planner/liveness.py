@@ -108,7 +108,7 @@ def mark_uses(
     """
     live = Liveness()
     _mark_outside_environments(case, live, with_users=with_users)
-    for entry, use in (*_outside_roots(case), *also):
+    for entry, use in (*outside_roots(case), *also):
         live.mark(entry, use)
     _mark_pins(case, live)
     _follow_cached_environments(case, live)
@@ -168,7 +168,11 @@ def _mark_outside_environments(case: PlanInput, live: Liveness, *, with_users: b
             live.mark(entry, Use(reasons.ENVIRONMENT_LINKED, user))
 
 
-def _outside_roots(case: PlanInput) -> Iterator[tuple[str, Use]]:
+def outside_roots(case: PlanInput) -> Iterator[tuple[str, Use]]:
+    """Yield what is used from outside the cache, but for links of environments and pins.
+
+    What is on trial may be among it, and comes back by this list (``prune.on_trial``).
+    """
     for path, environment in case.cached_environments.items():
         claims = tuple(sorted(_CLAIMS.intersection(environment.sources)))
         if claims:

@@ -24,6 +24,8 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.packages.names import matches, normalized
 from cacheadmin.planner.gaps import PROOF
+from cacheadmin.planner.liveness import outside_roots
+from cacheadmin.planner.words import describe_user
 from cacheadmin.text.timestamps import nanoseconds
 from cacheadmin.trial.ledger import Trial
 from cacheadmin.trial.trials import Rules
@@ -163,24 +165,24 @@ def used_on_trial(case: PlanInput, removals: Iterable[Decision]) -> dict[str, st
         return {}
     found: dict[str, str] = {}
     going = {decision.path for decision in removals}
-    for entry, who in chain(_uses(case.inventory, case.evidence, going), _kept_by_policy(case)):
+    for entry, who in chain(_uses(case, going), _kept_by_policy(case)):
         if entry in on_trial:
             found.setdefault(entry, who)
     return found
 
 
-def _uses(inventory: Inventory, evidence: Evidence, going: set[str]) -> Iterator[tuple[str, str]]:
+def _uses(case: PlanInput, going: set[str]) -> Iterator[tuple[str, str]]:
+    inventory, evidence = case.inventory, case.evidence
     for environment in evidence.environments:
         inside = environment.entry_in(inventory.cache)
         if environment.kind is EnvironmentKind.CACHED and inside and lies_in(inside, going):
             continue
         for entry in environment.led_to:
             yield entry, environment.path
-    for process in evidence.processes:
-        for use in process.uses:
-            yield use.entry, f"process {process.pid} ({process.command})"
-    for named in evidence.named:
-        yield named.entry, named.file
+    # The planner's own list: what keeps an entry at its place brings it back to it.
+    for path, use in outside_roots(case):
+        for entry in _entries_around(path):
+            yield entry, describe_user(use.user)
     yield from _pointed_at(inventory)
     yield from _pinned(inventory, evidence)
 

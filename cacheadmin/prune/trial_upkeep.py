@@ -27,6 +27,7 @@ from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.absences import absences_of
 from cacheadmin.trial.blindness import blindness
+from cacheadmin.trial.kin import kin_of
 from cacheadmin.trial.trials import Ended, Trials, existing_trials, open_trials
 from cacheadmin.trial.tripwires import TripwireStanding, has_orphans
 from cacheadmin.trial.verdicts import ended_early, over
@@ -127,11 +128,7 @@ def end_trials(
     by = f"policy {policy.name} of {host_name()}"
     away = trials.note_absences(absent, moment_ns, rules.lasts_ns, by)
     begun = frozenset(result.planted)
-    silent = [
-        one.entry
-        for one in trials.look()
-        if one.standing is TripwireStanding.SILENT and one.entry not in begun
-    ]
+    silent = _silent(trials, begun)
     due = over(trials.ledger, silent, moment_ns)
     early: tuple[Trial, ...] = ()
     trial = policy.prune.trial
@@ -165,6 +162,22 @@ def end_trials(
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
     return words + _undeleted(done.removed)
+
+
+def _silent(trials: Trials, begun: Collection[str]) -> list[str]:
+    """Return the entries on trial that no process uses, by what is seen now; none of ``begun``.
+
+    What has sprung since the run's first look comes back with the next one: with its kin.
+    """
+    seen = {one.entry: one.standing for one in trials.look()}
+    silent = [entry for entry, standing in seen.items() if standing is TripwireStanding.SILENT]
+    sprung = [
+        entry
+        for entry, standing in seen.items()
+        if standing is TripwireStanding.SPRUNG and entry not in trials.ledger.decoys
+    ]
+    kin = kin_of(trials.folder, sprung, silent)
+    return [entry for entry in silent if entry not in begun and entry not in kin]
 
 
 def end_now(

@@ -129,7 +129,7 @@ def with_absences(
         first_ns = min(at_ns for _, at_ns in awaited)
         since_ns = first_ns if since_ns is None else min(since_ns, first_ns)
     elif since_ns is not None:
-        back = paused(ledger, ledger.trials, since_ns, now_ns - since_ns, now_ns)
+        back = paused(ledger, ledger.trials, now_ns - since_ns, now_ns)
         trials, since_ns = ledger.with_trials(back).trials, None
     absent = {**others, **{f"{by}{_OF}{one.place}": at_ns for one, at_ns in mine.items()}}
     if mine:

@@ -8,6 +8,9 @@ nowhere; three things tell it well enough, and err to the safe side:
   all archives of the cache, on trial or not;
 - what the same owner unpacked within the same minutes: one ``uv sync`` does that;
 - for a cached environment, every archive that its links name.
+
+Who is known is seen as a whole, but for what lies in an entry on trial: no look goes
+there. So of what comes back for the sake of a user who is known, the last holds too.
 """
 
 from __future__ import annotations
@@ -41,35 +44,42 @@ _DIST_INFO = ".dist-info"
 _LINKED = re.compile(r"/archive-v0/(?:cacheadmin\.trial/)?([A-Za-z0-9_-]{1,64})/")
 
 
-def kin_of(folder: TrialFolder, used: Collection[str], on_trial: Collection[str]) -> dict[str, str]:
+def kin_of(
+    folder: TrialFolder,
+    used: Collection[str],
+    on_trial: Collection[str],
+    known: Collection[str] = (),
+) -> dict[str, str]:
     """Return which entries on trial come back with those that were used, each with why.
 
-    ``on_trial`` are all entries on trial; none of ``used`` is in the answer. A reader
-    looks: the user who unpacked an archive can write in it. Where none can, all come back.
+    ``on_trial`` are all entries on trial; none of ``used`` is in the answer. ``known`` come
+    back for a user who is known, and so with what they link. A reader looks: the user who
+    unpacked an archive can write in it. Where none can, all come back.
     """
-    others = frozenset(on_trial).difference(used)
-    if not others:
+    others = frozenset(on_trial).difference(used, known)
+    if not others or not (used or known):
         return {}
     question: Question[frozenset[str], dict[str, str]] = Question(
-        partial(_kin_among, folder, tuple(used)), dict[str, str]
+        partial(_kin_among, folder, tuple(used), tuple(known)), dict[str, str]
     )
     with Readers(keep=(folder.cache_fd, folder.fd)) as readers:
         answer = readers.ask(question, others)
     if isinstance(answer, Unreadable):
-        why = f"what belongs to {next(iter(used))} could not be told: {answer.reason}"
+        first = next(iter((*used, *known)))
+        why = f"what belongs to {first} could not be told: {answer.reason}"
         return dict.fromkeys(others, why)
     # Of what was asked for, whatever a reader says.
     return {entry: why for entry, why in answer.items() if entry in others}
 
 
 def _kin_among(
-    folder: TrialFolder, used: Collection[str], others: Collection[str]
+    folder: TrialFolder, used: Collection[str], known: Collection[str], others: Collection[str]
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry, why in (
         *_unpacked_together(folder, used, others),
         *_required(folder, used, others),
-        *_linked(folder, used, others),
+        *_linked(folder, (*used, *known), others),
     ):
         found.setdefault(entry, why)
     return found

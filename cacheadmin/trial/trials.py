@@ -245,7 +245,8 @@ class Trials:
         on_trial = self.entries()
         # A user who is known is seen as a whole; of a stranger only a part is.
         used = [entry for entry, why in entries.items() if why == "sprung"]
-        kin = kin_of(self.folder, used, on_trial) if used else {}
+        known_users = [entry for entry in entries if entry not in set(used)]
+        kin = kin_of(self.folder, used, on_trial, known_users)
         words = {**dict.fromkeys(kin, "kin"), **entries}
         known = who(list(entries)) if entries else {}
         springs = []
@@ -304,7 +305,7 @@ class Trials:
         lost_ns = uncounted_ns(before, moment_ns, here)
         self.ledger = self.ledger.with_trials(
             (
-                *paused(self.ledger, counted, before.looked_ns or 0, lost_ns, moment_ns),
+                *paused(self.ledger, counted, lost_ns, moment_ns),
                 *prolonged(self.ledger, uncounted, moment_ns + rules.unseen_ns, rules.lasts_ns),
             )
         )
@@ -395,7 +396,8 @@ class Trials:
         waited for; while it goes on, nothing ends.
         """
         done = Ended()
-        left: list[str] = []
+        # What has nothing at its place now.
+        left: dict[str, None] = {}
         try:
             with prunes_kept_out(self.cache, lock_seconds) as alone:
                 if not alone:
@@ -404,14 +406,24 @@ class Trials:
                     return done
                 for entry in entries:
                     self._require_turn()
-                    left.append(entry)
+                    left[entry] = None
                     if problem := self.tripwires.take_away(entry):
-                        done.stuck.append((left.pop(), problem))
+                        del left[entry]
+                        done.stuck.append((entry, problem))
             if left:
                 time.sleep(wait_seconds)
-            while left:
-                self._end_one(left[0], done)
-                del left[0]
+            sprung = [entry for entry in left if not self.tripwires.stayed_silent(entry)]
+            # Of a stranger's environment, in which one of them is, none may go.
+            kin = kin_of(self.folder, sprung, left)
+            for entry in [one for one in left if one not in kin]:
+                if self._end_one(entry, done):
+                    del left[entry]
+            self.ledger = self.ledger.without([one.entry for one in done.deleted])
+            if done.came_back:
+                self._bring_back_sprung(done)
+            for entry in kin:
+                # It has come back with them, if what is kin has not changed meanwhile.
+                self.tripwires.restore_way(entry)
         except BaseException:
             # Nothing leads to these, and it may be long until the next look. Whose turn is over
             # may not touch them, and raises that.
@@ -420,14 +432,6 @@ class Trials:
             for entry in left:
                 self.tripwires.restore_way(entry)
             raise
-        self.ledger = self.ledger.without([one.entry for one in done.deleted])
-        if done.came_back:
-            moment_ns = time.time_ns()
-            springs, stuck = self.bring_back(
-                dict.fromkeys(done.came_back, "sprung"), moment_ns, lambda _: {}
-            )
-            done.came_back = [spring.entry for spring in springs]
-            done.stuck += stuck
         with prunes_kept_out(self.cache, 0.0) as alone:
             if alone:
                 # Else the next look drops them.
@@ -436,11 +440,11 @@ class Trials:
         done.removed = self.tripwires.delete_condemned()
         return done
 
-    def _end_one(self, entry: str, done: Ended) -> None:
-        """Take the second step of the end of one entry."""
+    def _end_one(self, entry: str, done: Ended) -> bool:
+        """Take the second step of the end of one entry; False where it has to come back."""
         if not self.tripwires.stayed_silent(entry):
             done.came_back.append(entry)
-            return
+            return False
         self._require_turn()
         try:
             self.tripwires.condemn(entry)
@@ -449,6 +453,15 @@ class Trials:
             self.tripwires.put_back(entry)
         else:
             done.deleted.append(self.ledger.trials.get(entry, Trial(entry, "", 0, 0)))
+        return True
+
+    def _bring_back_sprung(self, done: Ended) -> None:
+        """Put back what sprang at the last moment, with its kin."""
+        springs, stuck = self.bring_back(
+            dict.fromkeys(done.came_back, "sprung"), time.time_ns(), nobody_named
+        )
+        done.came_back = [spring.entry for spring in springs]
+        done.stuck += stuck
 
     # What these are made of
 

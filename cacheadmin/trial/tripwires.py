@@ -302,6 +302,7 @@ class Tripwires:
                 self._discard_link(place)
             move_to_free_name(name, bucket_fd, place, self.folder.fd)
             try:
+                self._require_entry(entry)
                 move_to_free_name(self._prepared_name(entry), self.folder.fd, name, bucket_fd)
             except BaseException:
                 # Without its link an entry on trial is one that is gone.
@@ -312,9 +313,15 @@ class Tripwires:
         if (prepared := self._prepared_name(entry)) != place:
             os.rename(prepared, place, src_dir_fd=self.folder.fd, dst_dir_fd=self.folder.fd)
         exchange(name, bucket_fd, place, self.folder.fd)
-        if not _is_folder(self.folder.fd, place):
-            # Another process put something in its place as we looked.
+        try:
+            self._require_entry(entry)
+        except OSError:
             exchange(name, bucket_fd, place, self.folder.fd)
+            raise
+
+    def _require_entry(self, entry: str) -> None:
+        """Raise OSError where another process put something in an entry's place as we looked."""
+        if not self.holds(entry):
             raise OSError(errno.EBUSY, "something else stands in its place now", entry)
 
     def set_back(self, entry: str) -> bool:

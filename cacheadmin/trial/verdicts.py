@@ -154,18 +154,14 @@ def uncounted_ns(ledger: Ledger, now_ns: int, here: HostTime) -> int:
 
 
 def _own_look(ledger: Ledger, here: HostTime) -> HostLook | None:
-    """Return this machine's last look: by its name, or else by this boot of it."""
-    own = ledger.looks.get(here.host)
-    if own is not None and own.host.boot == here.boot:
-        return own
+    """Return this machine's last look: in this boot, under whatever name, or else by its name."""
     same = [one for one in ledger.looks.values() if one.host.boot == here.boot]
-    return max(same, key=lambda one: one.host.running_ns, default=own)
+    last = ledger.looks.get(here.host)
+    return max(same, key=lambda one: one.host.running_ns, default=last)
 
 
-def paused(
-    ledger: Ledger, entries: Iterable[str], since_ns: int, lost_ns: int, now_ns: int
-) -> tuple[Trial, ...]:
-    """Return the trials of entries without ``lost_ns`` of the time from ``since_ns`` to now.
+def paused(ledger: Ledger, entries: Iterable[str], lost_ns: int, now_ns: int) -> tuple[Trial, ...]:
+    """Return the trials of entries without ``lost_ns`` of the time until now.
 
     One that began later has lost no more than its own time. A clock that was set back
     moves no trial: another host, or the next boot, may know the true time again, and that
@@ -176,19 +172,15 @@ def paused(
         trial = ledger.trials.get(entry)
         if trial is None:
             continue
-        if (lost := min(lost_ns, now_ns - max(trial.since_ns, since_ns))) > 0:
+        if (lost := min(lost_ns, now_ns - trial.since_ns)) > 0:
             later_ns, more_ns = trial.until_ns + lost, trial.discounted_ns + lost
             found.append(replace(trial, until_ns=later_ns, discounted_ns=more_ns))
     return tuple(found)
 
 
 def over(ledger: Ledger, silent: Iterable[str], now_ns: int) -> tuple[Trial, ...]:
-    """Return the trials that silence has ended, the longest first. Decoys never end so."""
-    due = [
-        ledger.trials[entry]
-        for entry in silent
-        if entry in ledger.trials and entry not in ledger.decoys
-    ]
+    """Return the trials that silence has ended, the longest first. A decoy has no trial."""
+    due = [ledger.trials[entry] for entry in silent if entry in ledger.trials]
     return tuple(
         sorted(
             (trial for trial in due if now_ns >= trial.until_ns),

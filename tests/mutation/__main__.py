@@ -30,12 +30,19 @@ _PLANNER = (
     "tests/property/planner/test_pin_properties.py",
     "tests/property/planner/test_explaining_properties.py",
 )
+_SAFE_SIDE = "tests/integration/trial/test_trials_err_to_the_safe_side.py"
+_WAYS_BACK = "tests/integration/trial/test_ways_back.py"
+_ENVIRONMENTS = "tests/integration/trial/test_trials_of_environments_and_hosts.py"
+_FILESYSTEMS = "tests/integration/trial/test_tripwires_on_filesystems.py"
 _TRIAL = (
-    "tests/integration/trial/test_tripwire_interleavings.py",
-    "tests/property/trial/test_trial_properties.py",
     "tests/unit/trial",
+    _WAYS_BACK,
+    _SAFE_SIDE,
+    _ENVIRONMENTS,
+    _FILESYSTEMS,
+    "tests/property/trial/test_trial_properties.py",
     "tests/integration/state/test_what_other_releases_wrote.py",
-    "tests/integration/trial/test_trials_of_environments_and_hosts.py",
+    "tests/integration/trial/test_tripwire_interleavings.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
     "tests/scenarios/test_nobody_seen_goes_on_trial.py",
     "tests/scenarios/test_trials_spare_the_unseen_and_free_the_rest.py",
@@ -44,6 +51,7 @@ _TRANSACTION = (
     "tests/integration/prune/test_transaction_puts_back_what_it_broke.py",
     "tests/integration/prune/test_interrupted_and_restored_runs.py",
     "tests/integration/prune/test_killed_at_every_step.py",
+    "tests/integration/hosts/test_hosts_take_turns.py",
     "tests/integration/prune/test_last_look_under_the_lock.py",
     "tests/scenarios/test_what_we_make_keeps_the_sites_rights.py",
     "tests/scenarios/test_a_full_or_failing_disk_while_putting_on_trial.py",
@@ -53,13 +61,29 @@ TESTS = {
     "cacheadmin/trial": _TRIAL,
     "cacheadmin/prune/transaction.py": _TRANSACTION,
 }
+#: Quick tests that are about one module: most of what is changed there ends with them.
+_OWN = {
+    "absences.py": ("tests/unit/trial/test_absences.py",),
+    "verdicts.py": ("tests/unit/trial/test_time_that_counts.py",),
+    "ledger.py": (_SAFE_SIDE,),
+    "kin.py": (_FILESYSTEMS, _ENVIRONMENTS),
+    "folder.py": (_SAFE_SIDE, _ENVIRONMENTS),
+    "ways_back.py": (_WAYS_BACK,),
+    "tripwires.py": (_SAFE_SIDE, _FILESYSTEMS),
+}
 #: Tests that take minutes, and the one module that they are about.
-_ALSO = {"grace.py": ("tests/property/planner/test_grace_interleavings.py",)}
+_ALSO = {
+    "grace.py": ("tests/property/planner/test_grace_interleavings.py",),
+    "blindness.py": ("tests/scenarios/test_uses_that_move_no_access_time.py",),
+    "absences.py": ("tests/scenarios/test_time_in_which_no_user_could_come.py",),
+}
 #: Words and orders of texts are no decisions.
 _NOT_MUTATED = frozenset({"advice.py", "explaining.py", "targets.py", "witnesses.py"})
 _MOST_SECONDS = 1800
 
 _SURVIVED, _ENDLESS = "survivors", "endless"
+
+_BY_HAND = "by hand"
 
 #: A module, one of its mutants (or its number), and the tests that must notice.
 Chosen = tuple[str, Mutant | int, tuple[str, ...]]
@@ -80,7 +104,8 @@ def main() -> int:
         for name, every in _every_place(options).items():
             one = figures.of(name, {"tried": 0, _SURVIVED: [], _ENDLESS: []})
             one["of"] = len(every)
-            for module, which, tests in every[one["tried"] : options.sample]:
+            sample = len(every) if name == _BY_HAND else options.sample
+            for module, which, tests in every[one["tried"] : sample]:
                 mutant = which if isinstance(which, Mutant) else _made(module, which)
                 outcome = _outcome(folder, module, mutant, tests)
                 if outcome in one:
@@ -99,7 +124,7 @@ def _every_place(options: argparse.Namespace) -> dict[str, list[Chosen]]:
     """Return all mutants of each place, in the order in which they are tried."""
     found: dict[str, list[Chosen]] = {}
     if not options.places or "by-hand" in options.places:
-        found["by hand"] = list(by_hand(REPOSITORY))
+        found[_BY_HAND] = list(by_hand(REPOSITORY))
     for place, tests in TESTS.items():
         name = place.removeprefix("cacheadmin/").removesuffix(".py")
         if not options.places or any(word in place for word in options.places):
@@ -141,7 +166,8 @@ def _outcome(folder: Path, module: str, mutant: Mutant, tests: tuple[str, ...]) 
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
-                *("-m", "not long", *_ALSO.get(target.name, ()), *tests),
+                *("-m", "not long", *_OWN.get(target.name, ()), *tests),
+                *_ALSO.get(target.name, ()),
             ],
             cwd=folder,
             env={

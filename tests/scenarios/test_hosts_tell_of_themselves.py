@@ -317,6 +317,22 @@ def test_what_a_host_has_linked_since_it_told_goes_on_trial_and_no_further(site:
     assert prune(one, one.policy(EXPECT))["trial"]["put_back"]
 
 
+def test_what_a_host_tells_that_it_uses_comes_back_from_trial(site: Hosts) -> None:
+    """Its lookups move no access times: nothing but its word says so, and that is enough."""
+    one, two = site.host("node1"), site.host("node2", options="noatime")
+    environment = two.environment("proj", NEWEST, "six==1.16.0")
+    used = without_pointers(one)
+    brief = f"{EXPECT}prune: {{trial: {{for: 1s, at_least: 1s}}}}\n"
+    assert set(prune(one, one.policy(brief, complete=False))["trial"]["planted"]) == used
+    two.cacheadmin("observe", two.policy(EXPECT), code=0)
+    # The site vouches for its sources by now; the trial lasts a second of real time.
+    time.sleep(1.5)
+    trial = prune(one, one.policy(brief, complete=True))["trial"]
+    assert trial["ended"] == []
+    assert set(trial["put_back"]) == used
+    assert two.dangling(environment) == []
+
+
 def test_a_cached_environment_goes_on_trial_wherever_other_hosts_are(site: Hosts) -> None:
     """It is found by its name: whoever looks next may do so an hour after it was told of."""
     one, two = site.host("node1"), site.host("node2")

@@ -66,6 +66,13 @@ class TrialSite:
         self.trials.mend()
         return self.trials.watch(time.time_ns, rules, nobody_named)
 
+    def watch_after(self, days: int) -> Watched:
+        """Do so when days have passed in which the host ran, counted from the real time."""
+        later_ns = days * DAY_NS
+        self.trials.here = lambda: _earlier(host_time(), -later_ns)
+        self.trials.mend()
+        return self.trials.watch(lambda: time.time_ns() + later_ns, RULES, nobody_named)
+
 
 def _earlier(now: HostTime, ago_ns: int) -> HostTime:
     return replace(now, uptime_ns=now.uptime_ns - ago_ns, running_ns=now.running_ns - ago_ns)

@@ -28,6 +28,24 @@ def empty_cache(cache: Path) -> Path:
     return cache
 
 
+def write_tool(cache: Path, *linked: Path) -> Path:
+    """Write a tool's cached environment that links archives; return the archive that it is.
+
+    Its name comes after those that ``write_archive`` gives.
+    """
+    tool = cache / "archive-v0" / "zzzz_zzzzzzzzzzz"
+    packages = tool / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (tool / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.8\n")
+    for archive in linked:
+        for one in archive.iterdir():
+            (packages / one.name).symlink_to(one)
+    published = cache / "environments-v2" / "0123456789abcdef" / "fedcba9876543210"
+    published.parent.mkdir(parents=True)
+    published.symlink_to(tool)
+    return tool
+
+
 def record_line(path: str, content: bytes, algorithm: str = "sha256") -> list[str]:
     """Return a line of RECORD for a file."""
     digest = hashlib.new(algorithm, content).digest()

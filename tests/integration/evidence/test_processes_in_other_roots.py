@@ -216,6 +216,41 @@ def test_what_fuse_shows_is_not_known(machine: Path) -> None:
         assert not can_not_reach(pid, f"{machine}/srv/cache")
 
 
+@contextmanager
+def overlay(place: Path, options: str) -> Iterator[None]:
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "overlay", "-o", options, "none", place], check=False)
+    if done.returncode:
+        pytest.skip("an overlay can't be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def test_a_cache_on_an_overlay_may_be_reached_by_a_layer_of_it(machine: Path) -> None:
+    """What is mounted there is the layer's filesystem; nothing tells that it shows the cache."""
+    merged = machine / "srv" / "merged"
+    for folder in ("up/cache/archive-v0", "work"):
+        (machine / folder).mkdir(parents=True)
+    layers = f"lowerdir={machine}/layer,upperdir={machine}/up,workdir={machine}/work"
+    with (
+        overlay(merged, layers),
+        in_container(machine / "root", "mount --bind ../up mnt", own_processes=True) as pid,
+    ):
+        assert not can_not_reach(pid, f"{merged}/cache")
+
+
+def test_a_layer_that_is_an_overlay_itself_may_show_the_cache(machine: Path) -> None:
+    merged = machine / "merged"
+    mounting = "mount -t overlay -o lowerdir=$PWD/../merged:$PWD/../home none mnt"
+    with (
+        overlay(merged, f"lowerdir={machine}/srv:{machine}/layer"),
+        in_container(machine / "root", mounting, own_processes=True) as pid,
+    ):
+        assert not can_not_reach(pid, f"{machine}/srv/cache")
+
+
 def test_an_old_uv_in_a_container_of_somebody_else_holds_up_no_prune(
     shared: SharedCache, cacheadmin: Cacheadmin, machine: Path
 ) -> None:

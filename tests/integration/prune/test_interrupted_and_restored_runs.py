@@ -18,6 +18,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.filesystems import filesystem
 from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST
+from tests.support.wheel_archives import empty_cache, write_archive, write_tool
 
 RUBBISH = ("archive-v0/.tmpone", "archive-v0/.tmptwo")
 
@@ -347,6 +348,39 @@ def test_what_can_not_be_moved_stays_with_all_it_leads_to_and_the_rest_is_undone
     restored = cacheadmin("runs", "restore", policy, run["run_id"], code=0)
     assert "not in quarantine" not in restored.stderr
     assert tree_snapshot(shared.path) == before
+
+
+@contextmanager
+def immutable(folder: Path) -> Iterator[None]:
+    """Let no process move a folder (chattr(1)), where its filesystem can."""
+    if subprocess.run(["chattr", "+i", folder], check=False, capture_output=True).returncode:
+        pytest.skip("this filesystem knows no immutable files")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", folder], check=True)
+
+
+@pytest.mark.root
+def test_what_was_moved_before_that_which_leads_to_it_could_not_be_comes_back(
+    cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    """A tool's whole environment is an archive like those that it links, and may come later."""
+    cache = empty_cache(open_folder / "cache")
+    linked = write_archive(cache, "six", {"six.py": b""})
+    tool = write_tool(cache, linked)
+    age(cache, 60)
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}}\nhosts: {only: this}\n"
+    policy = cacheadmin.policy(cache, idle)
+    planned = cacheadmin("plan", policy, "--format", "json", code=0).json["removals"]
+    paths = [row["path"] for row in planned]
+    assert f"archive-v0/{linked.name}" in paths
+    assert f"archive-v0/{tool.name}" in paths
+    with immutable(tool):
+        run = cacheadmin("prune", policy, "--format", "json", code=7).json
+    assert [row["path"] for row in run["failed"]] == [f"archive-v0/{tool.name}"]
+    assert dangling_links(tool) == {}
+    assert f"archive-v0/{linked.name}" in {row["path"] for row in run["dropped"]}
 
 
 @pytest.mark.root

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST, REPOSITORY
-from tests.support.wheel_archives import empty_cache, write_archive
+from tests.support.wheel_archives import empty_cache, write_archive, write_tool
 
 # The fault: a planner that believes nobody uses anything. Everything after it
 # is the real thing, on a real cache with real links.
@@ -173,14 +174,10 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-def test_what_a_program_begins_to_use_after_the_moves_comes_back_alone(
-    open_folder: Path, cacheadmin: Cacheadmin
-) -> None:
-    cache = empty_cache(open_folder / "cache")
-    used, unused = (write_archive(cache, name, {f"{name}.py": b""}) for name in ("used", "other"))
-    age(cache, 40)
-    policy = cacheadmin.policy(cache, "hosts: {only: this}\n")
-    pattern = f"{open_folder}/cache.cacheadmin/quarantine/*/entries/archive-v0/{used.name}"
+def prune_while_used(cacheadmin: Cacheadmin, policy: Path, used: Path) -> Any:
+    """Prune; a program begins to use an archive between the moves and the look after them."""
+    folder = used.parent.parent.parent
+    pattern = f"{folder}/cache.cacheadmin/quarantine/*/entries/archive-v0/{used.name}"
     done = subprocess.run(
         [
             *(sys.executable, "-c", USED_BY_THEN.format(pattern=pattern)),
@@ -192,8 +189,30 @@ def test_what_a_program_begins_to_use_after_the_moves_comes_back_alone(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_what_a_program_begins_to_use_after_the_moves_comes_back_alone(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    used, unused = (write_archive(cache, name, {f"{name}.py": b""}) for name in ("used", "other"))
+    age(cache, 40)
+    policy = cacheadmin.policy(cache, "hosts: {only: this}\n")
+    said = prune_while_used(cacheadmin, policy, used)
     assert used.is_dir()
     assert not unused.exists()
-    said = json.loads(done.stdout)
     assert [row["path"] for row in said["removals"]] == [f"archive-v0/{unused.name}"]
     assert [row["path"] for row in said["dropped"]] == [f"archive-v0/{used.name}"]
+
+
+def test_what_a_tool_links_comes_back_with_it(open_folder: Path, cacheadmin: Cacheadmin) -> None:
+    cache = empty_cache(open_folder / "cache")
+    linked, unused = (write_archive(cache, name, {f"{name}.py": b""}) for name in ("six", "other"))
+    tool = write_tool(cache, linked)
+    age(cache, 40)
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}}\nhosts: {only: this}\n"
+    prune_while_used(cacheadmin, cacheadmin.policy(cache, idle), tool)
+    assert dangling_links(tool) == {}
+    assert linked.is_dir()
+    assert not unused.exists()

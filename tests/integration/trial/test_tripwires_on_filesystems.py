@@ -96,6 +96,16 @@ def test_without_access_times_no_trial_ends_on_silence(kind: str) -> None:
         assert site.watch().springs == ()
 
 
+def test_where_no_lookup_is_seen_a_path_that_was_resolved_on_trial_holds() -> None:
+    """The link says that no process came, and says so of each."""
+    with place_on("ext4", "noatime") as folder, trial_site(folder) as site:
+        site.put_on_trial()
+        path = os.path.realpath(site.link)
+        assert "cacheadmin.trial" in path
+        assert site.trials.put_back([ENTRY]) == []
+        assert os.path.isfile(path)
+
+
 def test_a_container_with_a_read_only_mount_of_the_cache_is_noticed(open_folder: Path) -> None:
     with trial_site(open_folder) as site:
         site.put_on_trial()

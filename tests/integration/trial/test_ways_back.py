@@ -87,6 +87,20 @@ def test_a_walk_through_our_folder_is_no_use_and_no_time_passes_with_it(tmp_path
         assert last_use_ns(site) > before
 
 
+def test_walks_of_every_night_make_no_entry_unused(tmp_path: Path) -> None:
+    """A backup hides who works by such a path: how long ago the last use was is not known."""
+    with trial_site(tmp_path) as site:
+        path = resolved_on_trial(site)
+        site.watch()
+        used = last_use_ns(site)
+        for days in (10, 20):
+            assert path.is_file()
+            for name in os.listdir(site.path / "archive-v0" / "cacheadmin.trial"):
+                os.path.realpath(site.path / "archive-v0" / "cacheadmin.trial" / name)
+            site.watch_after(days)
+            assert last_use_ns(site) >= used + (days - 1) * DAY_NS
+
+
 def test_a_way_back_goes_with_its_entry_and_the_folder_with_the_last_of_them(
     tmp_path: Path,
 ) -> None:

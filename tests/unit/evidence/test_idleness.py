@@ -71,8 +71,17 @@ def test_nodes_that_boot_from_one_image_are_two_hosts(monkeypatch: pytest.Monkey
     assert record.idle_ns == HOUR
 
 
-def test_a_record_survives_writing_and_never_grows_by_it() -> None:
-    record = unused(None, at(1), HostTime("ana", "first", 3 * HOUR + 999))
+def test_hosts_of_one_name_are_two_by_their_machine_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = []
+    for number in ("1" * 32, "2" * 32):
+        monkeypatch.setattr(steady_time, "machine_id", lambda number=number: number)
+        keys.append(host_time().host)
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize("first", [HOUR, HOUR + 999])
+def test_a_record_survives_writing_and_never_grows_by_it(first: int) -> None:
+    record = unused(None, HostTime("ana", "first", first), HostTime("ana", "first", 3 * HOUR + 999))
     again = loads(dumps(record))
     assert again is not None
     assert 0 <= record.idle_ns - again.idle_ns < 10**9
@@ -89,6 +98,7 @@ def test_what_is_no_record_is_none() -> None:
         '{"a": ["b", -1, 0]}',
         '{"a": ["b", 1, 1e99]}',
         '{"a":' * 9999,
+        "{" + " " * 300_000 + "}",
     )
     for text in (*bad, '{"a": ["b", true, 0]}', '{"a": ["b", 1, 999999999999999]}'):
         assert loads(text) is None
@@ -111,6 +121,8 @@ def test_a_clock_that_passes_with_the_kernel_is_believed() -> None:
 def test_a_clock_set_forward_passes_at_double_speed() -> None:
     anchor = (at(10), THEN)
     assert told(2 + 8760, anchor, at(12)) == 4
+    # It is ahead by a day: that is all that there is to catch up with.
+    assert told(30 * 24 + 24, anchor, at(10 + 30 * 24)) == 31 * 24
     # Until it is caught up with.
     moment, hours, days = THEN, 10, 0
     while moment < (wall := THEN + (hours - 10 + 30 * 24) * HOUR):

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cacheadmin.evidence.facts import Gap, GapKind
 from cacheadmin.evidence.observations import ObservedGap
 from cacheadmin.trial.absences import Absence, absences_of, with_absences
 from cacheadmin.trial.ledger import Ledger, Trial
@@ -108,3 +109,35 @@ def test_what_another_host_tells_of_is_waited_for_as_if_it_were_here(
     # What it told before does not count.
     now = replace(told, at_ns=told.at_ns + 1)
     assert absences_of((), [away, now], told.at_ns + DAY) == ()
+
+
+def test_time_is_given_back_from_the_first_absence_whichever_was_found_first() -> None:
+    ledger, _ = with_absences(BEGUN, [home(5 * DAY)], 5 * DAY, LASTS)
+    # It told last before the home went away.
+    ledger, _ = with_absences(ledger, [home(6 * DAY), HOST], 6 * DAY, LASTS)
+    ledger, _ = with_absences(ledger, [], 10 * DAY, LASTS)
+    assert until(ledger) == LASTS + 8 * DAY
+
+
+def test_a_host_whose_clock_is_ahead_takes_no_time_from_a_trial() -> None:
+    ahead = Absence("hosts.clock node2", "node2 is ahead", 99 * DAY, returns=True)
+    ledger, _ = with_absences(BEGUN, [ahead], 5 * DAY, LASTS)
+    ledger, _ = with_absences(ledger, [], 10 * DAY, LASTS)
+    assert until(ledger) == LASTS + 5 * DAY
+
+
+def test_a_host_that_never_told_was_away_since_the_trial_began() -> None:
+    """It is expected by now; when the trial began, no policy knew of it."""
+    gap = Gap("hosts.missing", GapKind.HOSTS, "node2", "node2 is expected", "wait", host="node2")
+    ledger, why = with_absences(BEGUN, absences_of([gap], [], 31 * DAY), 31 * DAY, LASTS)
+    assert why
+    ledger, _ = with_absences(ledger, [], 32 * DAY, LASTS)
+    assert until(ledger) == LASTS + 32 * DAY
+
+
+def test_a_thousand_homes_of_one_account_hide_no_host_that_is_silent() -> None:
+    homes = [home(5 * DAY, f"ana/{number}") for number in range(2000)]
+    ledger, _ = with_absences(BEGUN, [*homes, HOST], 5 * DAY, LASTS)
+    # By now each of the homes is taken for gone.
+    homes = [home(40 * DAY, f"ana/{number}") for number in range(2000)]
+    assert with_absences(ledger, [*homes, HOST], 40 * DAY, LASTS)[1] == "node2 is silent"

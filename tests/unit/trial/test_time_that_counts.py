@@ -6,15 +6,22 @@ import pytest
 
 from cacheadmin.evidence.idleness import HostTime
 from cacheadmin.trial.ledger import HostLook, Ledger, Trial
-from cacheadmin.trial.verdicts import moment_of, over, paused, uncounted_ns
+from cacheadmin.trial.verdicts import (
+    ended_early,
+    moment_of,
+    over,
+    paused,
+    prolonged,
+    uncounted_ns,
+)
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
 NOW = 20_000 * DAY
 
 
-def host(name: str, boot: str, running: int) -> HostTime:
-    return HostTime(name, boot, running, running)
+def host(name: str, boot: str, running: int, slept: int = 0) -> HostTime:
+    return HostTime(name, boot, running + slept, running)
 
 
 def looked(ago: int, by: HostTime, *others: HostTime) -> Ledger:
@@ -31,7 +38,11 @@ HOST_A = host("a", "1", DAY)
     [
         # In one boot: all of it, but for the time in which it slept.
         (looked(3 * DAY, host("a", "1", DAY)), host("a", "1", 4 * DAY), 0),
-        (looked(3 * DAY, host("a", "1", DAY)), host("a", "1", DAY + HOUR), 3 * DAY - HOUR),
+        (
+            looked(3 * DAY, host("a", "1", DAY)),
+            host("a", "1", DAY + HOUR, slept=3 * DAY - HOUR),
+            3 * DAY - HOUR,
+        ),
         # After a boot: what it ran since, and a day.
         (looked(20 * HOUR, host("a", "1", DAY)), host("a", "2", HOUR), 0),
         (looked(50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), 49 * DAY - HOUR),
@@ -54,9 +65,21 @@ HOST_A = host("a", "1", DAY)
         (looked(9 * DAY, host("a", "1", DAY)), host("pod-2", "1", 4 * DAY), 6 * DAY),
         (looked(DAY, host("p", "1", 3 * DAY), host("q", "1", DAY)), host("r", "1", 4 * DAY), 0),
         (looked(9 * DAY, host("a", "1", DAY)), host("pod-2", "2", HOUR), 9 * DAY),
+        # Under two names in turn: what it ran since the later of its looks counts, once.
+        (
+            looked(9 * DAY, host("q", "1", 3 * DAY), host("p", "1", DAY)),
+            host("p", "1", 4 * DAY),
+            8 * DAY,
+        ),
         # A clock that was ahead at the last look.
         (looked(-50 * DAY, host("a", "1", DAY)), host("a", "2", HOUR), 0),
         (Ledger(looked_ns=NOW - DAY), host("a", "1", 9 * DAY), DAY),
+        # No look was noted: nothing of the trial counts.
+        (
+            Ledger({"archive-v0/a": Trial("archive-v0/a", "run", NOW - 9 * DAY, NOW + DAY)}),
+            host("a", "1", 20 * DAY),
+            9 * DAY,
+        ),
         (Ledger(), host("a", "1", HOUR), 0),
     ],
 )
@@ -78,7 +101,7 @@ class Site:
         """Look from a host; return whether the trial is over there."""
         now_ns = moment_of(self.ledger, clock, here)
         lost_ns = uncounted_ns(self.ledger, now_ns, here)
-        back = paused(self.ledger, [self.trial.entry], self.ledger.looked_ns or 0, lost_ns, now_ns)
+        back = paused(self.ledger, [self.trial.entry], lost_ns, now_ns)
         self.ledger = Ledger(
             {**self.ledger.trials, **{one.entry: one for one in back}},
             looked_ns=now_ns,
@@ -116,3 +139,51 @@ def test_hosts_that_agree_end_a_trial_when_it_is_over() -> None:
     ]
     # The first look of the other host counts nothing: half a day.
     assert over_after[0] == 24 * 30 + 12
+
+
+def test_a_host_that_boots_each_night_ends_a_trial_when_it_is_over() -> None:
+    """No clock is set: what the kernel counted in an earlier boot says nothing of this one."""
+    site = Site(lasts=30 * DAY)
+    over_after = [
+        day for day in range(1, 33) if site.look(NOW + day * DAY, host("a", f"night {day}", HOUR))
+    ]
+    assert over_after[0] == 30
+
+
+def test_a_clock_that_is_ahead_makes_no_moment_later_within_one_boot() -> None:
+    ledger = looked(HOUR, HOST_A)
+    here = host("a", "1", DAY + HOUR)
+    assert moment_of(ledger, NOW + 400 * DAY, here) == NOW
+    # As NTP moves it.
+    assert moment_of(ledger, NOW + HOUR // 10, here) == NOW + HOUR // 10
+
+
+def test_a_look_by_a_clock_that_is_behind_begins_the_whole_trial_again() -> None:
+    """Lookups were hidden, or something walked through the folder for an unknown time."""
+    trial = Trial("archive-v0/a", "run", NOW - 9 * DAY, NOW + 21 * DAY)
+    ledger = Ledger({trial.entry: trial}, looked_ns=NOW)
+    (after,) = prolonged(ledger, [trial.entry], NOW - 2 * DAY, 30 * DAY)
+    assert after.until_ns == trial.until_ns + 30 * DAY
+
+
+def test_pressure_ends_the_longest_trials_and_no_more_than_it_takes() -> None:
+    trials = [
+        Trial(f"archive-v0/{name}", "run", NOW - days * DAY, NOW + 20 * DAY, bytes=10)
+        for name, days in (("b", 5), ("a", 9), ("c", 3))
+    ]
+    chosen = ended_early(trials, NOW, DAY, lambda ending: sum(one.bytes for one in ending) < 15)
+    assert [one.entry for one in chosen] == ["archive-v0/a", "archive-v0/b"]
+    assert ended_early(trials, NOW, 9 * DAY, lambda _: True) == (trials[1],)
+
+
+@pytest.mark.parametrize("away", ["off", "walked"])
+def test_pressure_ends_no_trial_by_time_that_does_not_count(away: str) -> None:
+    """It is five days old; a use could be seen on one of them."""
+    trial = Trial("archive-v0/a", "run", NOW - 5 * DAY, NOW + 25 * DAY)
+    ledger = Ledger({trial.entry: trial}, looked_ns=NOW - 4 * DAY)
+    if away == "off":
+        (trial,) = paused(ledger, [trial.entry], 4 * DAY, NOW)
+    else:
+        (trial,) = prolonged(ledger, [trial.entry], NOW, 30 * DAY)
+    assert ended_early([trial], NOW, 2 * DAY, lambda _: True) == ()
+    assert ended_early([trial], NOW + DAY, 2 * DAY, lambda _: True) == (trial,)
