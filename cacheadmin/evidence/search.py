@@ -20,6 +20,7 @@ from fnmatch import fnmatch
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
+from cacheadmin.evidence.path_files import names_paths
 from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.evidence.site_packages import PACKAGES, prefix_of
 from cacheadmin.fs.encryption import LockedFolders
@@ -275,7 +276,10 @@ class _Tree:
         listed = self._list(folder, level)
         kind = _kind_by_names(listed.names)
         is_top = self.task.is_top and level == 0
-        if kind is EnvironmentKind.TARGET and os.path.basename(folder) in PACKAGES:
+        if os.path.basename(folder) in PACKAGES and (
+            kind is EnvironmentKind.TARGET or (kind is None and any(map(names_paths, listed.names)))
+        ):
+            # Python reads path files there, as in the folder of a user's own packages.
             self._add_installation(folder)
         elif kind is not None:
             self._add(folder, kind)

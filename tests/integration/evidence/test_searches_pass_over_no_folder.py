@@ -53,6 +53,31 @@ def test_projects_in_a_folder_that_is_a_uv_cache_as_well_are_found(
     assert dangling_links(project) == {}
 
 
+@pytest.mark.parametrize("names", ["an archive", "packages elsewhere"])
+def test_path_files_in_a_users_own_packages_are_read(
+    shared: SharedCache,
+    cacheadmin: Cacheadmin,
+    hidden: Path,
+    tree: Path,
+    open_folder: Path,
+    names: str,
+) -> None:
+    """`~/.local/lib/python3.11/site-packages`, with nothing in it but a path file."""
+    packages = next(hidden.glob("lib/*/site-packages"))
+    if names == "an archive":
+        named = (packages / "six.py").resolve().parent
+    else:
+        named = packages.rename(open_folder / "elsewhere")
+    shutil.rmtree(hidden)
+    own = tree / "ana" / ".local" / "lib" / "python3.11" / "site-packages"
+    own.mkdir(parents=True)
+    (own / "more.pth").write_text(f"{named}\n")
+
+    pruned(cacheadmin, shared, tree)
+
+    assert (named / "six.py").exists()
+
+
 def test_one_link_by_hand_among_many_is_found(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
 ) -> None:
