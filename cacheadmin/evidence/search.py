@@ -3,7 +3,8 @@
 An environment is told by what its folder lists: ``pyvenv.cfg``,
 ``uv-receipt.toml``, a ``*.dist-info`` folder. A ``.venv`` may also be a link (uv's
 centralised environments) or a file that names the environment. Links to other
-folders are not followed. Every folder that was listed is noted with its
+folders are not followed, but for those that the site itself has made at the top of a
+tree (``/home/ana -> /data/home/ana``). Every folder that was listed is noted with its
 time, so that a later look asks only whether one has changed; what was not
 searched is a gap, never silence.
 """
@@ -22,6 +23,7 @@ from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
 from cacheadmin.evidence.path_files import names_paths
 from cacheadmin.evidence.redirects import NAMES, redirected
+from cacheadmin.evidence.site_links import where_it_leads
 from cacheadmin.evidence.site_packages import PACKAGES, prefix_of
 from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
@@ -242,6 +244,8 @@ class _Listing:
     """The folders among them, links to folders not."""
     links: list[os.DirEntry[str]] = field(default_factory=list)
     """The symbolic links among them."""
+    uid: int = 0
+    """The owner of the folder."""
 
 
 class _Tree:
@@ -297,6 +301,7 @@ class _Tree:
         try:
             # Before the listing: what changes during it must look changed later.
             status = os.stat(folder)
+            listed.uid = status.st_uid
             if self.locks.holds(folder, status.st_dev):
                 self.into.locked.append(folder)
                 return listed
@@ -339,6 +344,10 @@ class _Tree:
             entry = listed.names[name]
             if not entry.is_dir(follow_symlinks=False) and not _excluded(entry, exclude):
                 self._project_environment(entry)
+        if self.task.only_list and not self.task.is_again and (depth is None or level < depth):
+            for entry in listed.links:
+                if entry.name not in NAMES and not _excluded(entry, exclude):
+                    self._note_link(entry, listed.uid)
         for entry in listed.folders:
             if _excluded(entry, exclude) or (kind in _WITH_LIB and entry.name in _OWN):
                 # An environment may lie beside a decoy, never in another's `lib`.
@@ -359,6 +368,13 @@ class _Tree:
             # It went meanwhile, or is closed: the search will tell.
             uid = 0
         self.into.below.append(Below(entry.path, uid))
+
+    def _note_link(self, entry: os.DirEntry[str], owner: int) -> None:
+        found = where_it_leads(entry, owner, self.task.made_up)
+        if isinstance(found, Unseen):
+            self.into.unseen.append(found)
+        elif found is not None:
+            self.into.below.append(Below(entry.path, found))
 
     def _project_environment(self, entry: os.DirEntry[str]) -> None:
         # uv's centralised environments: `.venv` is a link (facts section 7).
