@@ -17,6 +17,11 @@ from cacheadmin.values import frozen
 _LIBRARIES = ("lib", "lib64", "local/lib")
 _PYTHONS = ("python", "pypy", "graalpy")
 
+# The largest folders of packages have some thousand.
+_MOST_NAMES = 20_000
+
+_DIST_INFO = ".dist-info"
+
 INTO_A_CACHE = re.compile(r"/(?:archive|environments|builds)-v[0-9]+/[^/]")
 
 # Entries looked at for a link into a cache.
@@ -123,13 +128,28 @@ def kind_of(path: str) -> EnvironmentKind | None:
         names = os.listdir(path)
     except OSError:
         return None
-    if any(name.endswith(".dist-info") for name in names):
+    if any(name.endswith(_DIST_INFO) for name in names):
         return EnvironmentKind.TARGET
     kinds = set(_installations(path))
     if kinds:
         whole = EnvironmentKind.PYTHON in kinds
         return EnvironmentKind.PYTHON if whole else EnvironmentKind.PREFIX
     return EnvironmentKind.TARGET if _links_into_a_cache(path) else None
+
+
+def holds_distributions(path: str) -> bool:
+    """Whether packages are installed into a folder itself; False for one that can't be listed.
+
+    So may they be into one of very many names, which a scan looks at on its owner's account.
+    """
+    try:
+        with os.scandir(path) as entries:
+            for number, entry in enumerate(entries):
+                if number == _MOST_NAMES or entry.name.endswith(_DIST_INFO):
+                    return True
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def is_closed(path: str) -> bool:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, NamedEntry, Unseen
 from cacheadmin.evidence.files_behind_links import open_folder_of, read_behind
-from cacheadmin.evidence.kinds import kind_of
+from cacheadmin.evidence.kinds import holds_distributions, kind_of
 from cacheadmin.evidence.targets import CacheLocator, TargetPlace
 from cacheadmin.fs.presence import may_be_there
 from cacheadmin.fs.resolution import resolve
@@ -282,14 +282,21 @@ def _json_strings(text: str) -> Iterator[str]:
 
 
 def _environments(path: str) -> Iterator[str]:
-    """Yield the environment that a path is, lies in ``bin`` of, or keeps as its ``.venv``."""
+    """Yield the environments that a path means.
+
+    That which it is, or lies in ``bin`` of; the ``.venv`` in it or, of a script, beside it; and a
+    folder of packages, as ``PYTHONPATH`` names it (``uv pip install --target``).
+    """
+    path = path.rstrip("/")
     outer = path.rpartition("/bin/")[0]
-    for folder in (path.rstrip("/"), outer):
+    for folder in (path, outer):
         if folder and may_be_there(f"{folder}/pyvenv.cfg"):
             yield folder
-    project = f"{path.rstrip('/')}/.venv"
-    if may_be_there(project):
-        yield project
+    for project in (f"{path}/.venv", f"{os.path.dirname(path).rstrip('/')}/.venv"):
+        if may_be_there(project):
+            yield project
+    if holds_distributions(path):
+        yield path
 
 
 def _home_of(uid: int) -> str | None:

@@ -3,7 +3,8 @@
 An environment is told by what its folder lists: ``pyvenv.cfg``,
 ``uv-receipt.toml``, a ``*.dist-info`` folder. A ``.venv`` may also be a link (uv's
 centralised environments) or a file that names the environment. Links to other
-folders are not followed. Every folder that was listed is noted with its
+folders are not followed, but for those that the site itself has made at the top of a
+tree (``/home/ana -> /data/home/ana``). Every folder that was listed is noted with its
 time, so that a later look asks only whether one has changed; what was not
 searched is a gap, never silence.
 """
@@ -21,8 +22,10 @@ from functools import cache
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import INTO_A_CACHE, kind_of
+from cacheadmin.evidence.path_files import names_paths
 from cacheadmin.evidence.redirects import NAMES, redirected
 from cacheadmin.evidence.searched_folders import Recall, SeenFolders
+from cacheadmin.evidence.site_links import where_it_leads
 from cacheadmin.evidence.site_packages import PACKAGES, prefix_of
 from cacheadmin.fs.encryption import LockedFolders
 from cacheadmin.fs.mounts import read_mounts
@@ -316,7 +319,10 @@ class _Tree:
         projects = listed.named_as_environments()
         kind = _kind_by_names(listed.names)
         is_top = self.task.is_top and level == 0
-        if kind is EnvironmentKind.TARGET and os.path.basename(folder) in PACKAGES:
+        if os.path.basename(folder) in PACKAGES and (
+            kind is EnvironmentKind.TARGET or (kind is None and any(map(names_paths, listed.names)))
+        ):
+            # Python reads path files there, as in the folder of a user's own packages.
             self._add_installation(folder)
         elif kind is not None:
             self._add(folder, kind)
@@ -332,6 +338,8 @@ class _Tree:
         for entry in projects:
             if not _excluded(entry.name, entry.path, self.task.exclude):
                 self._project_environment(entry)
+        if self.task.only_list and not self.task.is_again:
+            self._follow_site_links(listed.links, level, status.st_uid)
         for entry in listed.folders:
             # An environment may lie beside a decoy, never in another's `lib`.
             if not (kind in _WITH_LIB and entry.name in _OWN):
@@ -400,6 +408,19 @@ class _Tree:
             # It went meanwhile, or is closed: the search will tell.
             uid = 0
         self.into.below.append(Below(path, uid))
+
+    def _follow_site_links(self, links: list[os.DirEntry[str]], level: int, owner: int) -> None:
+        """Note what links of the site's lead to; ``owner`` is that of the folder they lie in."""
+        if self.task.depth is not None and level >= self.task.depth:
+            return
+        for entry in links:
+            if entry.name in NAMES or _excluded(entry.name, entry.path, self.task.exclude):
+                continue
+            found = where_it_leads(entry, owner, self.task.made_up)
+            if isinstance(found, Unseen):
+                self.into.unseen.append(found)
+            elif found is not None:
+                self.into.below.append(Below(entry.path, found))
 
     def _project_environment(self, entry: os.DirEntry[str]) -> None:
         # uv's centralised environments: `.venv` is a link (facts section 7).

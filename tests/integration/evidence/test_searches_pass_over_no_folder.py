@@ -53,6 +53,94 @@ def test_projects_in_a_folder_that_is_a_uv_cache_as_well_are_found(
     assert dangling_links(project) == {}
 
 
+@pytest.mark.parametrize("names", ["an archive", "packages elsewhere"])
+def test_path_files_in_a_users_own_packages_are_read(
+    shared: SharedCache,
+    cacheadmin: Cacheadmin,
+    hidden: Path,
+    tree: Path,
+    open_folder: Path,
+    names: str,
+) -> None:
+    """`~/.local/lib/python3.11/site-packages`, with nothing in it but a path file."""
+    packages = next(hidden.glob("lib/*/site-packages"))
+    if names == "an archive":
+        named = (packages / "six.py").resolve().parent
+    else:
+        named = packages.rename(open_folder / "elsewhere")
+    shutil.rmtree(hidden)
+    own = tree / "ana" / ".local" / "lib" / "python3.11" / "site-packages"
+    own.mkdir(parents=True)
+    (own / "more.pth").write_text(f"{named}\n")
+
+    pruned(cacheadmin, shared, tree)
+
+    assert (named / "six.py").exists()
+
+
+@pytest.mark.parametrize("level", [(), ("red",)])
+def test_homes_that_are_links_are_searched(
+    shared: SharedCache,
+    cacheadmin: Cacheadmin,
+    hidden: Path,
+    tree: Path,
+    open_folder: Path,
+    level: tuple[str, ...],
+) -> None:
+    """`/home/ana -> /data/home/ana`, as where one disk became too small."""
+    home = open_folder / "data" / "ana"
+    home.mkdir(parents=True)
+    hidden.rename(home / "project")
+    tree.joinpath(*level).mkdir(exist_ok=True)
+    tree.joinpath(*level, "ana").symlink_to(home)
+
+    assert pruned(cacheadmin, shared, tree)["gaps"] == []
+
+    assert dangling_links(home) == {}
+
+
+def test_a_home_that_is_a_link_to_a_disk_that_is_not_mounted_is_told(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path, open_folder: Path
+) -> None:
+    (tree / "ana").symlink_to(open_folder / "data" / "ana")
+
+    result = pruned(cacheadmin, shared, tree)
+
+    assert [(gap["id"], gap["subject"]) for gap in result["gaps"]] == [
+        ("unseen.discover", f"{tree}/ana")
+    ]
+    # On trial: it works on.
+    assert len(result["trial"]["planted"]) == 1
+    assert dangling_links(hidden) == {}
+
+
+def test_links_to_what_lies_above_or_is_no_persons_place_are_let_be(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    (tree / "ana").mkdir()
+    for name, target in {"all": "/", "up": "..", "self": ".", "beside": "ana"}.items():
+        (tree / name).symlink_to(target)
+    (tree / "kernel").symlink_to("/proc/self")
+    (tree / "file").symlink_to("/etc/passwd")
+
+    assert pruned(cacheadmin, shared, tree)["gaps"] == []
+
+    assert dangling_links(hidden)
+
+
+@pytest.mark.root
+def test_links_of_users_at_the_top_of_a_tree_of_roots_are_not_followed(
+    shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
+) -> None:
+    """Where any account may make names, as in /tmp, one could have the whole disk searched."""
+    (tree / "eve").symlink_to(hidden.parent)
+    os.chown(tree / "eve", 61001, 61001, follow_symlinks=False)
+
+    pruned(cacheadmin, shared, tree)
+
+    assert dangling_links(hidden)
+
+
 def test_one_link_by_hand_among_many_is_found(
     shared: SharedCache, cacheadmin: Cacheadmin, hidden: Path, tree: Path
 ) -> None:

@@ -26,6 +26,7 @@ from cacheadmin.evidence.targets import CacheLocator
 from cacheadmin.fs.small_files import ReadFailure
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.looking import looking_at
+from tests.support.projects import uv_in
 from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.uv_releases import NEWEST, newest_bucket
 
@@ -250,6 +251,24 @@ def test_units_and_crontabs_name_entries_and_environments(shared: SharedCache, t
     assert environments == {str(plain), str(project)}
     assert unseen == []
     assert "/etc/crontab" in {place.path for place in crontab_places()}
+
+
+def test_units_name_packages_by_a_variable_and_projects_by_a_script(
+    shared: SharedCache, open_folder: Path
+) -> None:
+    packages = open_folder / "opt" / "packages"
+    uv_in(shared, open_folder, NEWEST, "pip", "install", "--target", packages, "six==1.16.0")
+    project = shared.environment("app/.venv", NEWEST)
+    (project.parent / "start.sh").touch()
+    units = shared.home() / "units"
+    units.mkdir()
+    (units / "a.service").write_text(
+        f"[Service]\nEnvironment=PYTHONPATH={open_folder}:{packages}\n"
+        f"ExecStart={project.parent}/start.sh\n"
+    )
+    entries, environments, unseen = read(shared, PlaceOfFiles(str(units)))
+    assert environments == {str(packages), str(project)}
+    assert (entries, unseen) == (set(), [])
 
 
 def test_hostile_files_in_these_places_end_nothing(shared: SharedCache, tool: str) -> None:
