@@ -21,6 +21,9 @@ from cacheadmin.fs.resolution import resolve
 from cacheadmin.readers import Question
 from cacheadmin.values import frozen
 
+# Permission bits of group and others.
+_OTHERS_WRITE = 0o022
+
 
 @frozen
 class Absent:
@@ -65,6 +68,29 @@ def away_because(path: str, seen_ns: int = 0, mount_point: str = "") -> str:
         # A project's `.venv` that leads to a scratch disk.
         reasons = chain(reasons, _reasons(target, seen_ns, ""))
     return next(reasons, "")
+
+
+def why_registry_is_empty(folder: str) -> str:
+    """Return why an empty registry may not show what users put there; "" where they put nothing.
+
+    A clause. Nothing on disk tells an empty folder from the mount point of one that is full, but
+    what /etc/fstab and the kernel say, and that no user can have written here at all.
+    """
+    path = resolve(folder)
+    for point, _ in fstab_mount_points():
+        if _lies_in(f"{path}/", point) and not is_mount_point(point):
+            return f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
+    if mount_of(path).kind == "autofs":
+        return "an automounter has nothing mounted there"
+    if is_locked(path):
+        return "it is encrypted, and its key is not there"
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    if status.st_uid == 0 and not status.st_mode & _OTHERS_WRITE:
+        return "it is empty, and only root can write to it, as where its filesystem is not mounted"
+    return ""
 
 
 def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cacheadmin.evidence.away import why_registry_is_empty
 from cacheadmin.evidence.facts import Pin, Unseen
 from cacheadmin.fs.mounted_places import other_paths_of
 from cacheadmin.fs.mounts import read_mounts
@@ -134,6 +135,8 @@ class PinFolder:
     """Inode of the cache's root."""
     trusted: frozenset[int]
     """Accounts whose unreadable pin may pin anything."""
+    is_registry: bool = False
+    """Whether it is the users' registry, which the policy says is there."""
 
 
 @dataclass(slots=True)
@@ -168,8 +171,10 @@ def read_pins(
     can't be read may pin anything. Without ``readers``, some are started.
     """
     names = frozenset({cache.path, *aliases})
-    folders = pin_folders(cache, registry, aliases)
-    tasks = [PinFolder(folder, names, cache.inode, trusted) for folder in folders]
+    tasks = [
+        PinFolder(folder, names, cache.inode, trusted, is_registry=folder == registry)
+        for folder in pin_folders(cache, registry, aliases)
+    ]
     found = PinsThere()
     with nullcontext(readers) if readers is not None else Readers() as pool:
         for reply in pool.replies(PINS, tasks, deadline_seconds=deadline_seconds):
@@ -201,19 +206,30 @@ def _read_folder(folder: PinFolder) -> Iterator[Pin | Unseen]:
     try:
         # A registry may be reached by an admin's link, as for environments.
         fd = open_directory(folder.path, follow=True)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if folder.is_registry:
+            # A disk that is not mounted tonight: it holds leases, for all that is known.
+            reason = failure(folder.path, error).reason
+            yield Unseen("pin", folder.path, reason, hides_archives=True)
         return
     except OSError as error:
         reason = failure(folder.path, error).reason
         yield Unseen("pin", folder.path, reason, hides_archives=True)
         return
     try:
+        if folder.is_registry and _is_empty(fd) and (why := why_registry_is_empty(folder.path)):
+            yield Unseen("pin", folder.path, why, hides_archives=True)
         yield from _read_files(fd, folder.path, folder.names, folder.inode, folder.trusted)
     except OSError as error:
         reason = failure(folder.path, error).reason
         yield Unseen("pin", folder.path, reason, hides_archives=True)
     finally:
         os.close(fd)
+
+
+def _is_empty(fd: int) -> bool:
+    with os.scandir(fd) as entries:
+        return next(entries, None) is None
 
 
 def _read_files(

@@ -16,6 +16,7 @@ from dataclasses import field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol
 
+from cacheadmin.evidence.away import why_registry_is_empty
 from cacheadmin.evidence.environments import Candidate
 from cacheadmin.evidence.facts import EnvironmentKind, Unseen
 from cacheadmin.evidence.kinds import (
@@ -164,13 +165,14 @@ def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
     """Yield what a registry folder holds, in parts."""
     links: Counter[int] = Counter()
     targets: list[tuple[int, str]] = []
-    is_cut, reason = False, ""
+    is_cut, is_empty, reason = False, True, ""
     changed_ns = None
     try:
         # Before the listing: a change during it must look like a later one.
         changed_ns = os.stat(registry.path).st_mtime_ns
         with os.scandir(registry.path) as entries:
             for number, entry in enumerate(entries):
+                is_empty = False
                 if number >= registry.most:
                     is_cut = True
                     break
@@ -180,6 +182,8 @@ def list_registry(registry: RegistryFolder) -> Iterator[Listed]:
                     if len(targets) >= _PART:
                         yield Listed(tuple(targets))
                         targets.clear()
+        if is_empty:
+            reason = why_registry_is_empty(registry.path)
     except OSError as error:
         # Of the folder, or of a link in it: that one may lead to any environment.
         reason = failure(registry.path, error).reason

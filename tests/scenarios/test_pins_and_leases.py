@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.packages import Index
-from tests.support.shared_cache import SharedCache
+from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.users import User
 from tests.support.uv_releases import NEWEST
 from tests.support.waiting import until
@@ -76,6 +76,41 @@ def test_a_pin_keeps_an_archive_until_it_is_taken_back(
     cacheadmin("pin", "remove", policy, "--", archive_id, code=0)
     assert removals(cacheadmin, policy) == {archives["six"]}
     assert cacheadmin("pin", "remove", policy, "--", archive_id).code == 66
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("left", ["an empty mount point", "nothing"])
+def test_leases_and_registrations_keep_while_the_registrys_disk_is_not_mounted(
+    shared: SharedCache, cacheadmin: Cacheadmin, three_users: list[User], left: str
+) -> None:
+    ana, ben, _ = three_users
+    archives = abandon_everything(shared)
+    environment = shared.environment("used", NEWEST, "six==1.16.0")
+    registry = shared.path.with_name("registry")
+    registry.mkdir()
+    bucket = shared.path / "wheels-v3"
+    bucket.mkdir()
+    age(bucket, 60)
+    policy = cacheadmin.policy(shared.path, f"venvs: {{registry: {registry}}}\n")
+    mounting = ["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", registry]
+    if subprocess.run(mounting, check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        cacheadmin("venv", "add", policy, environment, user=ben, code=0)
+        cacheadmin("pin", "add", policy, "idna", user=ana, code=0)
+        cacheadmin("pin", "add", policy, "wheels-v3", user=ana, code=0)
+    finally:
+        subprocess.run(["umount", registry], check=True)
+    if left == "nothing":
+        registry.rmdir()
+    for pointer in shared.path.glob("wheels-v*/*/*/*/*"):
+        pointer.unlink()
+
+    said = cacheadmin("prune", policy, code=0).stdout
+    assert f"registry {registry} could not be looked at" in said
+    assert dangling_links(environment) == {}
+    assert (shared.path / archives["idna"]).is_dir()
+    assert bucket.is_dir()
 
 
 @pytest.mark.root

@@ -179,6 +179,7 @@ def test_an_environment_in_the_cache_counts_when_somebody_registers_it(
     (environment,) = (shared.path / "environments-v2").glob("script-*")
     registry = open_folder / "registry"
     registry.mkdir()
+    registry.chmod(0o1777)
     policy = cacheadmin.policy(
         shared.path,
         f"venvs:\n  registry: {registry}\n"

@@ -88,7 +88,8 @@ def test_an_environment_registered_meanwhile_keeps_its_archives(
 ) -> None:
     environment, archives = orphans
     registry = shared.homes / "registry"
-    registry.mkdir(mode=0o755)
+    registry.mkdir()
+    registry.chmod(0o1777)
     policy = cacheadmin.policy(shared.path, f"venvs:\n  registry: {registry}\n")
     with between(policy) as (planned, last):
         assert planned >= archives
