@@ -160,7 +160,7 @@ def _semantic(policy: Policy, document: Positioned) -> Iterator[Problem]:
 
 def _registry(policy: Policy, document: Positioned) -> Iterator[Problem]:
     registry = policy.venvs.registry
-    if registry is not None and f"{registry}/".startswith(f"{policy.cache.rstrip('/')}/"):
+    if registry is not None and f"{registry}/".startswith(f"{policy.cache}/"):
         # Registrations and leases would be gone, and what they keep with them.
         problem = "lies in the cache, where root's `uv cache prune` deletes it, and a user's fails"
         where = document.position(("venvs", "registry"))

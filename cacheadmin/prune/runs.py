@@ -242,7 +242,7 @@ def purge(quarantine: QuarantineFolder, cache: CacheIdentity, run_id: str) -> Re
         if journal is not None and journal.state not in SETTLED:
             raise Refused(
                 f"run {run_id} did not come to its end",
-                hint="the next `cacheadmin prune` puts it back",
+                hint="the next `cacheadmin prune POLICY` puts it back",
             )
         quarantine.fence(batch=True)
         tells = journal is not None and journal.state in _RESTORABLE and _holds(run_fd, journal)

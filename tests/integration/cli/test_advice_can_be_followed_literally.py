@@ -161,3 +161,19 @@ def test_an_interpreter_record_that_cant_be_read_is_not_to_be_removed(
     fixes = [one["fix"] for one in said["findings"] if "interpreter-v" in one["subject"]]
     assert fixes
     assert all("do not remove it" in fix for fix in fixes), fixes
+
+
+def test_errors_name_the_policy_that_the_call_named(
+    cacheadmin: Cacheadmin, shared: SharedCache, open_folder: Path
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path)
+    for named in ("test", os.fspath(policy)):
+        told = cacheadmin("pin", "remove", named, "six", code=66).stderr
+        assert f"`cacheadmin pin list {named}` shows what is" in told
+        told = cacheadmin("venv", "remove", named, "/gone", code=66).stderr
+        assert f"`cacheadmin venv list {named}` shows what is" in told
+    # The path of an environment is no policy; the caller's own cache needs none.
+    own = {"UV_CACHE_DIR": os.fspath(shared.path)}
+    told = cacheadmin("venv", "remove", open_folder, code=66, environment=own).stderr
+    assert "`cacheadmin venv list` shows what is" in told
