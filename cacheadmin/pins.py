@@ -136,7 +136,9 @@ class PinStore:
         wanted = self._spellings(target)
         found = [pin for pin in self._read() if pin.target in wanted]
         if not found:
-            raise NotACache(f"{target} is not pinned", hint="`cacheadmin pin list` shows what is")
+            raise NotACache(
+                f"{target} is not pinned", hint="`cacheadmin pin list POLICY` shows what is"
+            )
         removable = [pin for pin in found if os.geteuid() in (0, pin.uid)]
         if not removable:
             whose = ", ".join(sorted({account_name(pin.uid) for pin in found}))

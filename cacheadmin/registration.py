@@ -115,7 +115,7 @@ class Registrations:
             raise NotPermitted(f"{path} was registered by {owners}, who alone can take it out")
         if not found:
             raise NotACache(
-                f"{path} is not registered", hint="`cacheadmin venv list` shows what is"
+                f"{path} is not registered", hint="`cacheadmin venv list POLICY` shows what is"
             )
 
     def rows(self) -> list[Registration]:
@@ -181,7 +181,8 @@ def _taken(link: str) -> NotPermitted:
         owner, leads = "no user any more", "has just gone"
     return NotPermitted(
         f"not registered: {link} belongs to {owner} and {leads}",
-        hint=f"have root or {owner} remove it, then register again; `cacheadmin audit` reports it",
+        hint=f"have root or {owner} remove it, then register again; `cacheadmin audit POLICY` "
+        "reports it",
     )
 
 

@@ -16,8 +16,9 @@ from cacheadmin.cli.disk_errors import explained
 from cacheadmin.cli.everywhere import global_options
 from cacheadmin.cli.plain_calls import read_plainly
 from cacheadmin.cli.program import run_program
-from cacheadmin.cli.unnamed import with_policies
+from cacheadmin.cli.unnamed import named_policy, with_policies
 from cacheadmin.errors import CacheadminError, ExitCode, NotACache
+from cacheadmin.policy.loaded import with_policy
 
 # Global options that take no value.
 _WITHOUT_VALUE = frozenset({"-q", "--quiet", "-v", "--verbose", "--wide"})
@@ -64,6 +65,7 @@ def _run(arguments: list[str]) -> int:
     except CacheadminError as error:
         if isinstance(error, NotACache):
             error = with_policies(error, arguments)
+        error.hint = with_policy(error.hint, named_policy(arguments))
         output.failure(error)
         return int(error.exit_code)
     except KeyboardInterrupt:

@@ -88,7 +88,7 @@ def _kept(loaded: LoadedPolicy, forget: str | None, output_format: str) -> int:
             if not store.forget(forget):
                 raise NotACache(
                     f"host {forget} told nothing in {store.place}",
-                    hint="`cacheadmin observe --list` names the hosts that did",
+                    hint="`cacheadmin observe POLICY --list` names the hosts that did",
                 )
             if not output.settings.quiet:
                 output.data(f"what host {forget} told is forgotten")

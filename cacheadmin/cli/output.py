@@ -158,7 +158,7 @@ def _told_when_lost() -> Iterator[None]:
         reason = error.strerror or type(error).__name__
         raise CacheadminError(
             f"standard output can't be written: {reason}",
-            hint="what a prune has done is told by `cacheadmin runs list`",
+            hint="what a prune has done is told by `cacheadmin runs list POLICY`",
         ) from error
 
 

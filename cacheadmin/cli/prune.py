@@ -262,5 +262,5 @@ def failure(plan: Plan, result: PruneResult) -> CacheadminError:
         f"{format_count(len(broken), 'link')} led nowhere after the removal, "
         "so everything was put back",
         details=join_some([one.link for one in broken]),
-        hint="please report it, with the output of `cacheadmin plan --format json`",
+        hint="please report it, with the output of `cacheadmin plan POLICY --format json`",
     )

@@ -53,3 +53,13 @@ def _names_policy(words: Sequence[str]) -> bool:
             continue
         return True
     return False
+
+
+def named_policy(arguments: Sequence[str]) -> str | None:
+    """Return the word of a command line that names a policy; None where none does."""
+    words = [word for word in arguments if not word.startswith("-")]
+    for word in words[1:]:
+        # Other words are paths, too: of environments, in the cache, of files to be written.
+        if ("/" not in word or word.endswith((".yaml", ".yml"))) and _names_policy(["", word]):
+            return word
+    return None

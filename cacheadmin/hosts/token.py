@@ -36,8 +36,8 @@ def make_token(cache: OpenCache) -> str:
     except OSError as error:
         raise NotPermitted(
             f"the cache can't be given a token: {error.strerror}",
-            hint="run `cacheadmin observe` once as root or the owner of the cache, on a host that "
-            "mounts it for writing",
+            hint="run `cacheadmin observe POLICY` once as root or the owner of the cache, on a "
+            "host that mounts it for writing",
         ) from None
 
 

@@ -44,8 +44,13 @@ class LoadedPolicy:
 
         Without it a command is about the caller's own cache.
         """
-        policy = f" {shell_word(self.path)}" if self.path else ""
-        return _POLICY.sub(lambda found: f"{found[1]}{policy}", advice)
+        return with_policy(advice, self.path)
+
+
+def with_policy(advice: str, policy: str | None) -> str:
+    """Return advice with a policy in the place of ``POLICY`` in commands of ours; None: without."""
+    named = f" {shell_word(policy)}" if policy else ""
+    return _POLICY.sub(lambda found: f"{found[1]}{named}", advice)
 
 
 def origins_of(path: str, positions: Mapping[str, tuple[int, int]]) -> dict[str, str]:

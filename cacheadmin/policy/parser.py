@@ -38,6 +38,7 @@ def parse_policy(content: bytes, path: str) -> LoadedPolicy:
     problems = sorted(
         (
             *_semantic(policy, document),
+            *_registry(policy, document),
             *_state(policy, document),
             *_unsupported(policy, document),
         )
@@ -155,6 +156,15 @@ def _semantic(policy: Policy, document: Positioned) -> Iterator[Problem]:
             yield (*where, f"quarantine.path: {quarantine} {problem}")
         if policy.cache.startswith(quarantine.rstrip("/") + "/"):
             yield (*where, f"quarantine.path: {quarantine} holds the cache itself")
+
+
+def _registry(policy: Policy, document: Positioned) -> Iterator[Problem]:
+    registry = policy.venvs.registry
+    if registry is not None and f"{registry}/".startswith(f"{policy.cache}/"):
+        # Registrations and leases would be gone, and what they keep with them.
+        problem = "lies in the cache, where root's `uv cache prune` deletes it, and a user's fails"
+        where = document.position(("venvs", "registry"))
+        yield (*where, f"venvs.registry: {registry} {problem}")
 
 
 def _state(policy: Policy, document: Positioned) -> Iterator[Problem]:

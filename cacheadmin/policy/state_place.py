@@ -41,7 +41,7 @@ def state_problem(url: str, cache: str) -> str:
         return f"keeps nothing from one run to the next: write {_FILE}"
     if not file.startswith("/"):
         return f"is relative: write an absolute path, with four slashes: {_FILE}"
-    if f"{os.path.normpath(file)}/".startswith(f"{cache.rstrip('/')}/"):
+    if f"{os.path.normpath(file)}/".startswith(f"{cache}/"):
         return "lies in the cache, where any user's `uv cache prune` would delete it"
     return ""
 

@@ -11,11 +11,13 @@ What lies in ``environments-v*`` is cleared by every prune; no root helps there.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, Refused
-from cacheadmin.inventory.entries import ArchiveId
+from cacheadmin.inventory.entries import ArchiveId, archive_path
 from cacheadmin.protect.planted_roots import PlantedBucket, plant, planted_archives
 from cacheadmin.protect.roots import ARCHIVES, TRIALS, WantedRoots, root_buckets
 from cacheadmin.prune.quarantine import existing_quarantine
@@ -41,7 +43,26 @@ def on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
             # Ways back lie there, too.
             return ids or (frozenset({TRIALS}) if ways_back(folder) else ids)
     except Refused:
-        return frozenset()
+        return _maybe_on_trial(cache)
+
+
+def _maybe_on_trial(cache: OpenCache) -> frozenset[ArchiveId]:
+    """Return what has roots and may be on trial, where our folder can't be taken for ours.
+
+    Its owner or mode was changed, perhaps: what links lead to is still there, and in use.
+    """
+    links = frozenset(one for one in planted_archives(cache.fd) if _is_link(cache, one))
+    return links | {TRIALS} if links else links
+
+
+def _is_link(cache: OpenCache, archive: ArchiveId) -> bool:
+    try:
+        status = os.stat(archive_path(archive), dir_fd=cache.fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return stat.S_ISLNK(status.st_mode)
 
 
 def with_trials(cache: OpenCache, wanted: WantedRoots) -> WantedRoots:

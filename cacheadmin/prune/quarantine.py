@@ -65,7 +65,9 @@ class QuarantineFolder:
                 return open_directory(run_id, self.fd)
             except FileNotFoundError:
                 pass
-        raise NotACache(f"no run {run_id} in {self.path}", hint="`cacheadmin runs list` names them")
+        raise NotACache(
+            f"no run {run_id} in {self.path}", hint="`cacheadmin runs list POLICY` names them"
+        )
 
 
 # Source: bford.info/cachedir; the first 43 bytes are what programs look for.
@@ -81,8 +83,8 @@ def no_room(what: str, error: OSError) -> NoRoom:
     return NoRoom(
         f"{what}: {error.strerror}",
         details=("nothing was removed",),
-        hint="free some room: `cacheadmin prune` deletes what rests on proof, `cacheadmin runs "
-        "purge --all` what earlier runs hold",
+        hint="free some room: `cacheadmin prune POLICY` deletes what rests on proof, "
+        "`cacheadmin runs purge POLICY --all` what earlier runs hold",
         by_quota=error.errno == errno.EDQUOT,
     )
 

@@ -235,8 +235,8 @@ def _of_another_cache(run_id: str, journal: Journal, cache: CacheIdentity) -> Re
     if journal.concerns(cache):
         return Refused(
             f"run {run_id} was made on the cache that was at {cache.path} before",
-            hint="nothing of it belongs into the one that is there now; `cacheadmin runs purge` "
-            "deletes it",
+            hint="nothing of it belongs into the one that is there now; `cacheadmin runs purge "
+            f"POLICY {run_id}` deletes it",
         )
     return Refused(
         f"run {run_id} was made on another cache: {journal.run.get('cache', {}).get('path')}",
@@ -246,7 +246,7 @@ def _of_another_cache(run_id: str, journal: Journal, cache: CacheIdentity) -> Re
 
 def _unfinished(*, earlier: bool) -> str:
     if not earlier:
-        return "it did not come to its end; the next `cacheadmin prune` puts it back"
+        return "it did not come to its end; the next prune puts it back"
     # That cache may be back tomorrow: a disk that is not mounted, a folder that was moved aside.
     return (
         "it did not come to its end, on a cache that was at this path before; where that is gone "

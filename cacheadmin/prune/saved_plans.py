@@ -91,7 +91,7 @@ def narrow(
         raise Refused(
             f"the plan in {saved_at} was made for another cache",
             details=(f"it names {saved.cache.path}, the policy names {identity.path}",),
-            hint="make a new one with `cacheadmin plan --out FILE`",
+            hint="make a new one with `cacheadmin plan POLICY --out FILE`",
         )
     wanted = {(removal.kind, removal.path) for removal in saved.removals}
 
@@ -124,7 +124,7 @@ def _read(path: str) -> _SavedPlan:
         what = "its keys are not a plan's" if isinstance(error, ValidationError) else "not JSON"
         raise WrongUsage(
             f"{path} is not a saved plan: {what}",
-            hint="save one with `cacheadmin plan --out FILE`",
+            hint="save one with `cacheadmin plan POLICY --out FILE`",
         ) from None
     if saved.schema_id != _SCHEMA:
         raise WrongUsage(

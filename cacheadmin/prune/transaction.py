@@ -282,7 +282,7 @@ def _lock_and_look(lock: ExclusiveLock, steps: Steps) -> tuple[StillRemovable, f
     raise CacheBusy(
         "the cache's .lock is deleted again and again, by the prune of a uv before 0.8.19",
         details=("nothing was removed",),
-        hint="find who runs it: `cacheadmin schemas` names users of such releases",
+        hint="find who runs it: `cacheadmin schemas POLICY` names users of such releases",
     )
 
 

@@ -90,7 +90,7 @@ def trials_of_run(
         try:
             trials = stack.enter_context(open_trials(cache) if begins else existing_trials(cache))
         except Refused as refusal:
-            warnings.append(f"nothing goes on trial: {refusal.message}")
+            warnings.append(f"nothing goes on trial: {refusal.message}; {refusal.hint}")
             trials = None
         yield trials
 

@@ -58,7 +58,12 @@ _ONE_BY_ONE = 16
 # that are looked at for one account.
 MOST_GONE_OF_ONE = 10_000
 
-_HINT = "set `state` in the policy to a place you may write, such as sqlite:////path/state.db"
+# A new state instead of an old one loses what is away.
+_HINT = (
+    "run it as who may use that state, or restore it from a backup; a new one (set `state` in the "
+    "policy to a place you may write, such as sqlite:////path/state.db) does not know what "
+    "environments that are away have linked"
+)
 
 
 # What SQLite says where it can make no file beside the database.

@@ -222,5 +222,7 @@ def _not_ours(why: str) -> Refused:
     return Refused(
         f"{PLACE} in the cache is not our folder: {why}",
         details=("what is removed on absence of evidence would go on trial there",),
-        hint="move it away; cacheadmin makes its own",
+        hint="if links in archive-v0 lead there it holds what is on trial: do not move it, but "
+        f"give it back its owner (root, or who prunes), mode {_MODE:04o} and its file {MARKER}; "
+        "else move it away, and cacheadmin makes its own",
     )

@@ -14,13 +14,14 @@ So root's own entries in a shared cache are given to a member first.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from cacheadmin.audit.shared_rights import groups_of, has_account, members_words
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.escapes import shell_word
 from cacheadmin.text.numbers import format_count
-from cacheadmin.uv.layout import ROOTS_FOLDER
+from cacheadmin.uv.layout import ARCHIVES, ROOTS_FOLDER, TRIAL_FOLDER
 
 if TYPE_CHECKING:
     from cacheadmin.audit.survey.tallies import Count
@@ -86,20 +87,28 @@ def find_below_as_owner(
     return f"{become} env -C / find {quoted} -user {user} {what}"
 
 
+# Given to a member, our folders are not ours any more: what is on trial in one of them would not
+# be looked after, nor shielded from users' own prunes.
+_PAST_OURS = (
+    rf"\( -regex '.*/\(\.cacheadmin\|[a-z-]+-v[0-9]+/{ROOTS_FOLDER}\|{ARCHIVES}/"
+    rf"{re.escape(TRIAL_FOLDER)}\)' -o -type l -lname '*{TRIAL_FOLDER}/*' \) -prune -o"
+)
+
+
 def _for_root(subject: AuditTarget, path: str, what: str) -> str:
     """Return what to do about root's entries at a path.
 
     ``chown -h`` from the folder itself follows no link. Left out are the root folder,
-    our own folders, devices, and files that an environment of root's may have too.
+    our own folders, tripwires, devices, and files that an environment of root's may have too.
     """
     quoted, sharing = shell_word(path), subject.survey.sharing
     if not sharing.users and set(sharing.groups) <= {0}:
-        return f"find {quoted} -user root {what}"
+        return f"find {quoted} {_PAST_OURS} -user root {what}"
     below = " -mindepth 1" if path == subject.cache_path else ""
     return (
         f"give root's to one of {members_words(sharing)}, then audit again: find {quoted}{below} "
-        rf"-regex '.*/\(\.cacheadmin\|[a-z-]+-v[0-9]+/{ROOTS_FOLDER}\)' -prune -o "
-        r"-user root \( -type d,l -o -type f -links 1 \) -execdir chown -h MEMBER {} +"
+        rf"{_PAST_OURS} -user root \( -type d,l -o -type f -links 1 \) "
+        "-execdir chown -h MEMBER {} +"
     )
 
 

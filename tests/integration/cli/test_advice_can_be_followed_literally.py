@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.scenarios.test_nobody_seen_goes_on_trial import (
     looking_elsewhere,
     moved_out_of_sight,
     prune,
+    unpoint,
 )
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.shared_cache import SharedCache, dangling_links
@@ -161,3 +163,56 @@ def test_an_interpreter_record_that_cant_be_read_is_not_to_be_removed(
     fixes = [one["fix"] for one in said["findings"] if "interpreter-v" in one["subject"]]
     assert fixes
     assert all("do not remove it" in fix for fix in fixes), fixes
+
+
+def test_errors_name_the_policy_that_the_call_named(
+    cacheadmin: Cacheadmin, shared: SharedCache, open_folder: Path
+) -> None:
+    shared.environment("proj", NEWEST, "six==1.16.0")
+    policy = cacheadmin.policy(shared.path)
+    for named in ("test", os.fspath(policy)):
+        told = cacheadmin("pin", "remove", named, "six", code=66).stderr
+        assert f"`cacheadmin pin list {named}` shows what is" in told
+        told = cacheadmin("venv", "remove", named, "/gone", code=66).stderr
+        assert f"`cacheadmin venv list {named}` shows what is" in told
+    # The path of an environment is no policy; the caller's own cache needs none.
+    own = {"UV_CACHE_DIR": os.fspath(shared.path)}
+    told = cacheadmin("venv", "remove", open_folder, code=66, environment=own).stderr
+    assert "`cacheadmin venv list` shows what is" in told
+
+
+@pytest.mark.root
+def test_what_is_on_trial_stays_ours_when_roots_entries_are_given_to_a_member(
+    cacheadmin: Cacheadmin, open_folder: Path, index: object, three_users: list[User]
+) -> None:
+    ana, *_ = three_users
+    shared = SharedCache.create(open_folder, index, users=[ana])  # type: ignore[arg-type]
+    shared.environment("proj", NEWEST, "idna==3.7", user=ana)
+    root = User("root", 0, 0, (0,), 0o022)
+    hidden = shared.home() / "hidden"
+    shared.environment("made", NEWEST, "six==1.16.0", "cowsay==6.0", user=root).rename(hidden)
+    unpoint(shared)
+    text = f"{looking_elsewhere(shared)}scan: {{full_every: 0d}}\n"
+    policy = cacheadmin.policy(shared.path, text, complete=False)
+    assert prune(cacheadmin, policy)["trial"]["planted"]
+    # Root installs something more with umask 022: audit says what to do about it.
+    shared.environment("more", NEWEST, "idna==3.7", user=root)
+    found = cacheadmin("audit", policy, "--format", "json", code=8).json["findings"]
+    (fix,) = [one["fix"] for one in found if one["rule"] == "not-group-writable"]
+    command = fix[fix.index("find ") :].replace("MEMBER", str(ana.uid))
+    subprocess.run(["sh", "-c", command], check=True)
+    place = shared.path / "archive-v0" / "cacheadmin.trial"
+    tripwires = [one for one in place.parent.iterdir() if one.is_symlink()]
+    assert {one.lstat().st_uid for one in (place, *tripwires)} == {0}
+    assert (shared.path / "wheels-v8").stat().st_uid == ana.uid
+
+    # Who takes all of root's all the same has it looked after no more, and shielded as before.
+    os.chown(place, ana.uid, -1)
+    told = cacheadmin("prune", policy, code=0).stderr
+    assert "cacheadmin.trial in the cache is not our folder" in told
+    assert "do not move it, but give it back its owner" in told
+    shared.uv("0.9.30", "cache", "prune", user=root, check=False)
+    assert dangling_links(hidden) == {}
+    os.chown(place, 0, -1)
+    assert "not our folder" not in cacheadmin("prune", policy, code=0).stderr
+    assert dangling_links(hidden) == {}

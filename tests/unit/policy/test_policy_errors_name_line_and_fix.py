@@ -57,6 +57,10 @@ def error_of(text: str | bytes) -> str:
         ("state: 5", "p.yaml:4:1: state must be text, not 5: put it in quotes"),
         ("state: true", "p.yaml:4:1: state must be text, not true: put it in quotes"),
         ("state: [a]", "p.yaml:4:1: state must be text, not the list ['a']"),
+        (
+            "venvs: {registry: /srv/uv/registry}",
+            "p.yaml:4:9: venvs.registry: /srv/uv/reg",
+        ),
         # Another file in another folder: what is remembered would be forgotten by the next run.
         ("state: sqlite:///state.db", "p.yaml:4:1: state: 'sqlite:///state.db' is relative"),
         ("state: 'sqlite:///:memory:'", "keeps nothing from one run to the next"),
