@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _VERIFICATION = "tests/integration/prune/test_verification_follows_every_link.py"
+_TRANSACTION = "tests/integration/prune/test_transaction_puts_back_what_it_broke.py"
 
 #: (module, what stands there, what does instead, the test that must notice).
 CHANGES: tuple[tuple[str, str, str, str], ...] = (
@@ -78,5 +79,17 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
         "return (status.st_dev, status.st_ino) == (self.cache.device, self.cache.inode)",
         "return folder == self.cache.path",
         _VERIFICATION,
+    ),
+    (
+        "cacheadmin/prune/transaction.py",
+        "    if not result.failed:\n",
+        "    if True:\n",
+        _TRANSACTION,
+    ),
+    (
+        "cacheadmin/prune/transaction.py",
+        "    if moves.crossed:\n        raise",
+        "    if False:\n        raise",
+        _TRANSACTION,
     ),
 )

@@ -241,4 +241,10 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
         _WAYS_BACK,
     ),
     ("cacheadmin/trial/tripwires.py", " != PAST_NS or not self.sees", " != PAST_NS", _FILESYSTEMS),
+    (
+        "cacheadmin/trial/ways_back.py",
+        "    except OSError:\n        return True\n    return stat",
+        "    except OSError:\n        return False\n    return stat",
+        _WAYS_BACK,
+    ),
 )
