@@ -182,7 +182,8 @@ def _uses(case: PlanInput, going: set[str]) -> Iterator[tuple[str, str]]:
     # The planner's own list: what keeps an entry at its place brings it back to it.
     for path, use in outside_roots(case):
         for entry in _entries_around(path):
-            yield entry, describe_user(use.user)
+            if entry in inventory.on_trial:
+                yield entry, describe_user(use.user)
     yield from _pointed_at(inventory)
     yield from _pinned(inventory, evidence)
 

@@ -245,8 +245,8 @@ class Trials:
         on_trial = self.entries()
         # A user who is known is seen as a whole; of a stranger only a part is.
         used = [entry for entry, why in entries.items() if why == "sprung"]
-        known_users = [entry for entry in entries if entry not in set(used)]
-        kin = kin_of(self.folder, used, on_trial, known_users)
+        of_known = [entry for entry, why in entries.items() if why != "sprung"]
+        kin = kin_of(self.folder, used, on_trial, of_known)
         words = {**dict.fromkeys(kin, "kin"), **entries}
         known = who(list(entries)) if entries else {}
         springs = []

@@ -11,6 +11,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.incident import Incident
 from tests.support.shared_cache import SharedCache, age, dangling_links, tree_snapshot
 from tests.support.uv_releases import NEWEST
+from tests.support.wheel_archives import empty_cache, write_tool
 
 OLD = "0.2.37"
 
@@ -112,6 +113,28 @@ def test_what_uses_brought_back_is_not_called_gone(
     refused = cacheadmin("runs", "restore", policy, done["run_id"], code=5)
     assert "nothing of it is in quarantine or on trial any more" in refused.stderr
     assert dangling_links(hidden) == {}
+
+
+def test_the_name_of_a_tool_whose_environment_is_gone_for_good_stays_in_quarantine(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    tool = write_tool(cache)
+    (published,) = [one for one in (cache / "environments-v2").glob("*/*") if one.is_symlink()]
+    age(cache, 60)
+    elsewhere = open_folder / "elsewhere"
+    elsewhere.mkdir()
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}}\nhosts: {only: this}\n"
+    sources = f"venvs: {{discover: [{{root: {elsewhere}}}]}}\n"
+    policy = cacheadmin.policy(cache, sources + idle, complete=False)
+    done = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert done["trial"]["planted"] == [f"archive-v0/{tool.name}"]
+    assert not published.is_symlink()
+    end_trials_now(cache)
+    assert cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["ended"]
+    restored = cacheadmin("runs", "restore", policy, done["run_id"], code=7)
+    assert f"archive-v0/{tool.name}, to which it leads, is gone" in restored.stderr
+    assert not published.is_symlink()
 
 
 def test_a_prune_prints_the_command_that_undoes_it(

@@ -132,6 +132,70 @@ os.rename = interrupted
     assert cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"] == []
 
 
+# A third: one move finds another filesystem, or project quota, in its way.
+CROSSED = """
+import errno, os
+real_rename = os.rename
+count = 0
+def crossing(*arguments, **keywords):
+    global count
+    if keywords.get("src_dir_fd") != keywords.get("dst_dir_fd"):
+        count += 1
+        if count == 2:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    real_rename(*arguments, **keywords)
+os.rename = crossing
+"""
+
+
+def test_where_one_move_would_cross_a_filesystem_nothing_is_moved(
+    cacheadmin: Cacheadmin, cache: SharedCache
+) -> None:
+    before = without_times(tree_snapshot(cache.path))
+    policy = cacheadmin.policy(cache.path, "prune: {trial: never}\n")
+    finished = run_blind(cacheadmin, "prune", policy, more=CROSSED)
+    assert finished.returncode == 5, finished.stderr
+    assert "set quarantine.path to a folder with the same filesystem" in finished.stderr
+    after = without_times(tree_snapshot(cache.path))
+    assert {name: facts[:5] for name, facts in after.items() if name != ".lock"} == {
+        name: facts[:5] for name, facts in before.items() if name != ".lock"
+    }
+    assert cacheadmin("runs", "list", policy, "--format", "json", code=0).json["runs"] == []
+
+
+# A fourth: what has to be put back can't be, for now.
+IMMOVABLE = """
+import glob, subprocess
+import cacheadmin.prune.execution as executing
+from cacheadmin.prune.verification import BrokenLink, Verified
+def held(*_):
+    (entry,) = glob.glob({pattern!r})
+    subprocess.run(["chattr", "+i", entry], check=True)
+    return Verified(1, 3, (BrokenLink("/env", "/env/link", "archive-v0/x"),))
+executing.verify = held
+"""
+
+
+@pytest.mark.root
+def test_what_could_not_be_put_back_is_put_back_by_the_next_run(
+    cacheadmin: Cacheadmin, cache: SharedCache
+) -> None:
+    if subprocess.run(["chattr", "+d", cache.path], check=False, capture_output=True).returncode:
+        pytest.skip("this filesystem knows no immutable files")
+    policy = cacheadmin.policy(cache.path, "prune: {trial: never}\n")
+    entry = next((cache.path / "archive-v0").glob("*/six.py")).parent.name
+    quarantine = f"{cache.path}.cacheadmin/quarantine"
+    fault = IMMOVABLE.format(pattern=f"{quarantine}/*/entries/archive-v0/{entry}")
+    finished = run_blind(cacheadmin, "prune", policy, more=fault)
+    assert finished.returncode == 6, finished.stderr
+    assert "could not be put back" in finished.stderr
+    (held,) = Path(quarantine).glob(f"*/entries/archive-v0/{entry}")
+    subprocess.run(["chattr", "-i", held], check=True)
+    assert dangling_links(cache.environments[0])
+    cacheadmin("prune", policy, code=0)
+    assert dangling_links(cache.environments[0]) == {}
+
+
 def test_what_uv_made_anew_is_merged_and_never_overwritten(cacheadmin, cache: SharedCache) -> None:
     stale = cache.path / "wheels-v3"
     (stale / "pypi" / "six").mkdir(parents=True)

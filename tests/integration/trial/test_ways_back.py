@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -85,6 +86,20 @@ def test_a_walk_through_our_folder_is_no_use_and_no_time_passes_with_it(tmp_path
         os.stat(place / ENTRY.partition("/")[2])
         site.watch()
         assert last_use_ns(site) > before
+
+
+def test_a_disk_that_fails_a_look_takes_no_way_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trial_site(tmp_path) as site:
+        path = resolved_on_trial(site)
+
+        def fails(*_: object) -> int:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr("cacheadmin.trial.ways_back.open_directory", fails)
+        site.trials.note_roots()
+        assert path.is_file()
 
 
 def test_walks_of_every_night_make_no_entry_unused(tmp_path: Path) -> None:

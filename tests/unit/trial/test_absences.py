@@ -141,3 +141,12 @@ def test_a_thousand_homes_of_one_account_hide_no_host_that_is_silent() -> None:
     # By now each of the homes is taken for gone.
     homes = [home(40 * DAY, f"ana/{number}") for number in range(2000)]
     assert with_absences(ledger, [*homes, HOST], 40 * DAY, LASTS)[1] == "node2 is silent"
+
+
+def test_a_look_by_a_clock_that_was_ahead_takes_no_time_from_a_trial_either() -> None:
+    ahead = Absence("hosts.clock node2", "node2 is ahead", 99 * DAY, returns=True)
+    ledger, _ = with_absences(BEGUN, [ahead], 50 * DAY, LASTS)
+    # The true time.
+    ledger, _ = with_absences(ledger, [ahead], 10 * DAY, LASTS)
+    ledger, _ = with_absences(ledger, [], 12 * DAY, LASTS)
+    assert until(ledger) == LASTS + 2 * DAY
