@@ -401,9 +401,7 @@ def _look_at_every_link(
                     tree.follow(inner)
         found.problems += tree.problems
         if tree.vanished:
-            # What came in its place may have been passed by: later looks take it for changed.
-            found.unsettled = True
-            found.watched[root] = 0
+            found.note_gone()
         if tree.is_too_much:
             found.problems.append(OVER_ALLOWANCE)
             return

@@ -167,8 +167,12 @@ def _note_way(seen: Distribution, sightings: Sightings) -> None:
 
 
 def _note_unread(path: str, error: OSError, sightings: Sightings) -> None:
+    problem = failure(path, error)
+    if problem.missing and sightings.is_gone_from_it(path):
+        sightings.note_gone()
+        return
     name = error.filename if isinstance(error.filename, str) else path
-    sightings.problems.append(f"{name} can't be read: {failure(path, error).reason}")
+    sightings.problems.append(f"{name} can't be read: {problem.reason}")
 
 
 def _note_distribution(

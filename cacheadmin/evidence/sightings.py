@@ -85,6 +85,19 @@ class Sightings:
         """Archives that no distribution's own metadata leads to."""
         return self.archives - self.explained
 
+    def is_gone_from_it(self, path: str) -> bool:
+        """Whether something is not there, of the environment's own folder, which is."""
+        inside = path.startswith(f"{self.home}/") and os.path.lexists(below_unfollowed(self.home))
+        return inside and not os.path.lexists(below_unfollowed(path))
+
+    def note_gone(self) -> None:
+        """Note that a part went during this look.
+
+        What came in its place may have been passed by: later looks take it for changed.
+        """
+        self.unsettled = True
+        self.watched[self.home] = 0
+
     def note_link(self, path: str, folder: str) -> Located | None:
         """Note where a link leads, ``path`` in ``folder``; None for what is no link."""
         target = self._text_of(path)

@@ -198,11 +198,10 @@ def test_preflight_sends_to_doctor_not_to_a_reinstallation_that_removes_packages
 ) -> None:
     proj = shared.environment("proj", NEWEST, "six==1.16.0")
     shutil.rmtree(shared.path / "archive-v0")
-    document = cacheadmin(
-        "preflight", policy_of(cacheadmin, shared, proj), "--format", "json", code=4
-    ).json
+    policy = policy_of(cacheadmin, shared, proj)
+    document = cacheadmin("preflight", policy, "--format", "json", code=4).json
     (check,) = (one for one in document["checks"] if one["id"] == "environments.broken")
-    assert "`cacheadmin doctor`" in check["fix"]
+    assert f"`cacheadmin doctor {policy}`" in check["fix"]
     assert "sync" not in check["fix"]
 
 

@@ -73,7 +73,8 @@ def unknown_uids(cacheadmin: Cacheadmin, policy: Path) -> set[str]:
 
 @pytest.fixture
 def cache(open_folder: Path) -> Path:
-    (open_folder / "registry").mkdir(mode=0o755)
+    (open_folder / "registry").mkdir()
+    (open_folder / "registry").chmod(0o1777)
     (open_folder / "elsewhere").mkdir()
     return empty_cache(open_folder / "cache")
 

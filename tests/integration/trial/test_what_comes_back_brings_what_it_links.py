@@ -64,7 +64,8 @@ def test_what_an_environment_links_does_not_end_in_the_run_that_finds_its_user(
     elsewhere = open_folder / "elsewhere"
     elsewhere.mkdir()
     registry = cacheadmin.folder / "registry"
-    registry.mkdir(mode=0o755)
+    registry.mkdir()
+    registry.chmod(0o1777)
     sources = f"venvs: {{registry: {registry}, discover: [{{root: {elsewhere}}}]}}\n"
     policy = cacheadmin.policy(cache, sources + SHORT, complete=False)
     first = cacheadmin("prune", policy, "--format", "json", code=0).json
