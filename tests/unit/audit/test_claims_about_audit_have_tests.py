@@ -60,6 +60,10 @@ CLAIMS: dict[str, tuple[str, ...] | str] = {
         f"{_ADVISORIES}test_releases_environments_and_the_fix_are_named",
     ),
     "man 7 cacheadmin` (concepts": NOTHING_CLAIMED,
+    "printed for entries of root's gave away what is on trial": (
+        "integration/cli/test_advice_can_be_followed_literally.py::"
+        "test_what_is_on_trial_stays_ours_when_roots_entries_are_given_to_a_member",
+    ),
     # docs
     "takes such a write for settled": (
         f"{_ACCOUNTS}test_a_uv_of_the_standalone_installer_updates_itself",
