@@ -77,9 +77,8 @@ def why_registry_is_empty(folder: str) -> str:
     what /etc/fstab and the kernel say, and that no user can have written here at all.
     """
     path = resolve(folder)
-    for point, _ in fstab_mount_points():
-        if _lies_in(f"{path}/", point) and not is_mount_point(point):
-            return f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
+    if why := next(_unmounted(f"{path}/"), ""):
+        return why
     if mount_of(path).kind == "autofs":
         return "an automounter has nothing mounted there"
     if is_locked(path):
@@ -99,9 +98,7 @@ def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
     there = _nearest(path)
     if there == "/":
         yield f"its first folder /{path.split('/')[1]} is absent too"
-    for point, _ in fstab_mount_points():
-        if _lies_in(path, point) and not is_mount_point(point):
-            yield f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
+    yield from _unmounted(path)
     for home in _homes():
         if _lies_in(path, home) and not os.path.isdir(home):
             yield f"the home {home} is absent too"
@@ -111,6 +108,12 @@ def _reasons(path: str, seen_ns: int, mount_point: str) -> Iterator[str]:
         yield f"{there} is encrypted, and its key is not there"
     if _is_empty(there) and not _changed_since(there, seen_ns):
         yield f"{there} is empty, as a mount point is on which nothing is mounted"
+
+
+def _unmounted(path: str) -> Iterator[str]:
+    for point, _ in fstab_mount_points():
+        if _lies_in(path, point) and not is_mount_point(point):
+            yield f"nothing is mounted on {point}, where /etc/fstab has a filesystem"
 
 
 def _nearest(path: str) -> str:

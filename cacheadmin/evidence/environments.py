@@ -50,10 +50,10 @@ __all__ = ["Candidate", "ScanOptions", "Scanned", "scan_and_stamp", "scan_enviro
 _MAX_BORROWED = 256
 
 
-# Why an environment was not looked at to its end: one reason for all that an account has.
 #: Why an environment is unreadable whose path has come to lead elsewhere since it was resolved.
 REPLACED = "another folder has taken its place while it was looked for"
 
+# Why an environment was not looked at to its end: one reason for all that an account has.
 OVER_ALLOWANCE = f"more than {MAX_ENTRIES_OF_ONE} entries are looked at for no account"
 
 # Of one account. The largest site has 10,000 in its registry, of all accounts.
@@ -236,6 +236,8 @@ def _scan(
     found.unsettled |= bool(folders.links)
     found.problems += folders.problems
     found.watched.update(folders.watched)
+    if folders.vanished:
+        found.note_gone()
     for link in folders.links:
         found.note_link(link, os.path.dirname(link))
     borrowed: list[str] = []

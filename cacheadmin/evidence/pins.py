@@ -42,6 +42,7 @@ from cacheadmin.readers import Question, Readers, note_owner
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from cacheadmin.fs.mounts import Mount
     from cacheadmin.inventory.entries import CacheIdentity
 
 SUFFIX = ".pin"
@@ -97,14 +98,13 @@ def own_folder(cache: CacheIdentity) -> str:
     return _beside(cache.path)
 
 
-def own_folders(cache: CacheIdentity) -> tuple[str, ...]:
-    """Return every folder on this host that may hold pins of the administrators, ours first.
+def folders_beside_other_mounts(cache: CacheIdentity, mounts: tuple[Mount, ...]) -> list[str]:
+    """Return the folders on this host that may hold pins of the administrators, but for our own.
 
     Another policy may reach the same cache by a bind mount, and has pinned beside that: what is
     not beside our own path is then no sign that nothing is pinned.
     """
-    others = other_paths_of(cache.path, read_mounts())
-    return tuple(dict.fromkeys((own_folder(cache), *map(_beside, others))))
+    return [_beside(other) for other in other_paths_of(cache.path, mounts)]
 
 
 def _beside(path: str) -> str:
@@ -112,14 +112,18 @@ def _beside(path: str) -> str:
 
 
 def pin_folders(
-    cache: CacheIdentity, registry: str | None, aliases: Iterable[str] = ()
+    cache: CacheIdentity,
+    registry: str | None,
+    aliases: Iterable[str],
+    mounts: tuple[Mount, ...],
 ) -> tuple[str, ...]:
     """Return the folders that pins of a cache lie in: beside each of its names, and the registry.
 
-    Another policy names the cache by another path, or this one did before its disk was
-    mounted elsewhere: what was pinned by then is pinned.
+    Ours is the first. Another policy names the cache by another path, or this one did before
+    its disk was mounted elsewhere: what was pinned by then is pinned.
     """
-    beside = [*own_folders(cache), *(_beside(alias.rstrip("/")) for alias in aliases)]
+    beside = [own_folder(cache), *folders_beside_other_mounts(cache, mounts)]
+    beside += [_beside(alias.rstrip("/")) for alias in aliases]
     return tuple(dict.fromkeys([*beside, *([registry] if registry else [])]))
 
 
@@ -173,7 +177,7 @@ def read_pins(
     names = frozenset({cache.path, *aliases})
     tasks = [
         PinFolder(folder, names, cache.inode, trusted, is_registry=folder == registry)
-        for folder in pin_folders(cache, registry, aliases)
+        for folder in pin_folders(cache, registry, aliases, read_mounts())
     ]
     found = PinsThere()
     with nullcontext(readers) if readers is not None else Readers() as pool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from cacheadmin.evidence.archive_names import ArchiveNames
 from cacheadmin.evidence.facts import InstalledUv, LinkMode
 from cacheadmin.evidence.targets import CacheLocator, Located, TargetPlace
-from cacheadmin.fs.held_folder import below_unfollowed
+from cacheadmin.fs.held_folder import below_unfollowed, is_gone_from
 from cacheadmin.fs.resolution import resolve
 from cacheadmin.fs.small_files import failure
 from cacheadmin.inventory.entries import ArchiveId, archive_in
@@ -87,8 +87,7 @@ class Sightings:
 
     def is_gone_from_it(self, path: str) -> bool:
         """Whether something is not there, of the environment's own folder, which is."""
-        inside = path.startswith(f"{self.home}/") and os.path.lexists(below_unfollowed(self.home))
-        return inside and not os.path.lexists(below_unfollowed(path))
+        return path.startswith(f"{self.home}/") and is_gone_from(self.home, path)
 
     def note_gone(self) -> None:
         """Note that a part went during this look.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.held_folder import below, below_unfollowed
+from cacheadmin.fs.held_folder import below, below_unfollowed, is_gone_from
 from cacheadmin.fs.small_files import failure
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class PackageFolders:
     """What could not be read, each in words."""
     libraries: list[str] = field(default_factory=list)
     """Every folder that was listed on the way, relative to the environment."""
+    vanished: bool = False
+    """Whether one of them was removed meanwhile: what comes in its place is for a later look."""
 
 
 def find_package_folders(
@@ -142,7 +144,7 @@ class _Search:
 
     def _note(self, words: str, path: str, error: OSError) -> None:
         problem = failure(path, error)
-        # One that was there a moment ago, and is removed, holds nothing.
-        gone = problem.missing and not os.path.lexists(below_unfollowed(path))
-        if not (gone and os.path.lexists(below_unfollowed(self._path))):
+        if problem.missing and is_gone_from(self._path, path):
+            self.found.vanished = True
+        else:
             self.found.problems.append(f"{words} can't be read: {problem.reason}")

@@ -37,6 +37,8 @@ def system_packages(config: EnvironmentConfig, path: str, sightings: Sightings) 
     for prefix in filter(may_be_folder, dict.fromkeys(prefixes)):
         found = find_package_folders(prefix, sightings.locator, target=False)
         sightings.problems += found.problems
+        if found.vanished:
+            sightings.note_gone()
         # A Python without any names its prefix, where there is nothing for it.
         folders += [one for one in found.paths if os.path.basename(one) in PACKAGES]
     named = [one for folder in folders for one in named_in_path_files(folder, sightings)]

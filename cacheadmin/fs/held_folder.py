@@ -83,3 +83,13 @@ def below_unfollowed(path: str) -> str:
     if held is _NONE or not path.startswith(held.prefix):
         return path
     return path[len(held.prefix) :].lstrip("/") or "."
+
+
+def is_gone_from(folder: str, path: str) -> bool:
+    """Whether what was listed below a folder is not there any more, while that folder is.
+
+    Where the folder is gone as well, a disk may have been taken away, or the process have ended
+    through whose root both were seen: nothing is known then of what was in it.
+    """
+    there = os.path.lexists(below_unfollowed(folder))
+    return there and not os.path.lexists(below_unfollowed(path))

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 
-from cacheadmin.fs.held_folder import below_unfollowed
+from cacheadmin.fs.held_folder import is_gone_from
 from cacheadmin.fs.mounts import read_mounts
 from cacheadmin.fs.small_files import failure, open_directory
 
@@ -145,14 +145,10 @@ class LinkedTree:
     def _note(self, folder: str, first: str, error: OSError) -> None:
         """Note what could not be listed; not what is gone while all that it lay in is there."""
         problem = failure(folder, error)
-        if problem.missing and _is_there(first) and not _is_there(folder):
+        if problem.missing and is_gone_from(first, folder):
             self.vanished = True
         else:
             self.problems.append(f"{folder} can't be read: {problem.reason}")
-
-
-def _is_there(path: str) -> bool:
-    return os.path.lexists(below_unfollowed(path))
 
 
 @cache

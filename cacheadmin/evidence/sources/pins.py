@@ -6,7 +6,12 @@ import os
 import stat
 
 from cacheadmin.evidence.look import Facts, Look, Moment
-from cacheadmin.evidence.pins import own_folders, pin_folders, read_pins
+from cacheadmin.evidence.pins import (
+    folders_beside_other_mounts,
+    own_folder,
+    pin_folders,
+    read_pins,
+)
 from cacheadmin.fs.mounts import mount_of, read_mounts
 
 # In the place of the time of a folder that is not there.
@@ -49,14 +54,15 @@ class Pins:
 def _times(look: Look) -> dict[str, int | None]:
     """Return the modification time (ns) of each folder of pins; None where it can't be told."""
     policy, cache = look.policy, look.cache.identity
-    beside_others = set(own_folders(cache)[1:])
+    # Once: this is asked under uv's lock, too.
     mounts = read_mounts()
+    beside_others = set(folders_beside_other_mounts(cache, mounts)) - {own_folder(cache)}
     return {
         # What lies beside another mount of the cache may be any user's, and lead anywhere.
         folder: None
         if mount_of(folder, mounts).is_network
         else _time_of(folder, follow=folder not in beside_others)
-        for folder in pin_folders(cache, policy.venvs.registry, policy.aliases)
+        for folder in pin_folders(cache, policy.venvs.registry, policy.aliases, mounts)
     }
 
 
