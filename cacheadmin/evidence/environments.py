@@ -446,7 +446,8 @@ def _result(
         broken_packages=tuple(sorted(found.broken_packages)),
         installed_uv=tuple(found.installed_uv),
         changed_ns=found.changed_ns or None,
-        watched=found.watched,
+        # At no time that it will have again: later looks take it for changed.
+        watched={**found.watched, candidate.path: 0} if found.has_changed else found.watched,
         fingerprint=found.fingerprint(),
         complete=not found.problems,
         reason=reason,

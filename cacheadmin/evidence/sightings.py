@@ -73,6 +73,8 @@ class Sightings:
     """How links spell the cache's buckets."""
     unsettled: bool = False
     """Whether the answer rests on what lies outside of the environment, and may change alone."""
+    has_changed: bool = False
+    """Whether a part of it went during this look."""
     outward: set[str] = field(default_factory=set)
     """Texts of links that do not lead straight into the cache: `MOST_OUTWARD` and one at most."""
 
@@ -94,8 +96,7 @@ class Sightings:
 
         What came in its place may have been passed by: later looks take it for changed.
         """
-        self.unsettled = True
-        self.watched[self.home] = 0
+        self.unsettled = self.has_changed = True
 
     def note_link(self, path: str, folder: str) -> Located | None:
         """Note where a link leads, ``path`` in ``folder``; None for what is no link."""

@@ -126,6 +126,23 @@ def test_one_in_which_a_folder_went_is_looked_at_again_and_not_remembered(
     assert farm.look()[1] == [one.path]
 
 
+def test_one_whose_library_went_is_looked_at_again(
+    farm: SmallFarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.listdir
+
+    def listdir(folder: object = ".") -> list[str]:
+        if folder == "lib":
+            shutil.rmtree(farm.environment("one") / "lib", ignore_errors=True)
+        return real(folder)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    (one,) = farm.look(remembering=False)[0]
+    monkeypatch.undo()
+    assert (one.status, one.complete) == (EnvironmentStatus.OK, True)
+    assert one.watched[one.path] == 0
+
+
 class _Entries(list[object]):
     def __enter__(self) -> _Entries:
         return self
