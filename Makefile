@@ -142,7 +142,7 @@ advisories: dev ## hold all dependencies against PyPI's advisories (network)
 	dist/.pip-audit/bin/pip-audit --strict --skip-editable --progress-spinner off --path $(VENV)/lib/python3*/site-packages
 
 clean: ## remove everything that the targets made
-	rm -rf $(VENV) .uv-releases .test-packages .nfs-images .demo .proof dist build
+	rm -rf $(VENV) .uv-releases .test-packages .test-python .nfs-images .demo .proof dist build
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf .venv-python3* .test-failures
 	find cacheadmin tests -name __pycache__ -type d -prune -exec rm -rf {} +

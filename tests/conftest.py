@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.support import again_alone
+from tests.support import again_alone, own_disk
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.failures import write_failures
 from tests.support.filesystems import filesystem
@@ -40,8 +40,9 @@ settings.load_profile("cacheadmin")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have tests take turns."""
+    """Have tests take turns, on a disk of their own where they need one."""
     config.pluginmanager.register(again_alone)
+    config.pluginmanager.register(own_disk)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.support.packages import Index
+from tests.support.small_python import small_python
 from tests.support.users import (
     User,
     open_temporary_folder,
@@ -35,7 +36,7 @@ Name = str | os.PathLike[str]
 def python_for(user: User | None) -> str:
     """Return the Python that a uv run by ``user`` is told to use."""
     if user is None or user.uid == os.geteuid():
-        return sys.executable
+        return small_python(sys.executable)
     return python_for_everyone() or sys.executable
 
 

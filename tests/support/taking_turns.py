@@ -16,6 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# Where runs meet; the folder for temporary files may be a run's own (`own_disk`).
+FOLDER = "CACHEADMIN_TESTS_MEET_IN"
+
 
 @contextmanager
 def turn(*, alone: bool) -> Iterator[None]:
@@ -29,7 +32,8 @@ def turn(*, alone: bool) -> Iterator[None]:
 
 @contextmanager
 def _locked(name: str, operation: int) -> Iterator[int]:
-    file = Path(tempfile.gettempdir()) / f"cacheadmin-tests-of-{os.geteuid()}.{name}"
+    folder = Path(os.environ.get(FOLDER) or tempfile.gettempdir())
+    file = folder / f"cacheadmin-tests-of-{os.geteuid()}.{name}"
     fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         status = os.fstat(fd)

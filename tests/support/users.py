@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.support.small_python import small_python
+
 SHARED_GROUP = 61000
 _FIRST_UID = 61001
 _UIDS_OF_A_WORKER = 250
@@ -99,7 +101,8 @@ def python_for_everyone() -> str | None:
     candidates = [sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"]
     for candidate in candidates:
         if Path(candidate).exists() and reachable_by_everyone(candidate):
-            return candidate
+            copied = small_python(candidate)
+            return copied if reachable_by_everyone(copied) else candidate
     return None
 
 

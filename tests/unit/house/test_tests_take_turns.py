@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.taking_turns import FOLDER
 from tests.support.uv_releases import REPOSITORY
 from tests.support.waiting import until
 
@@ -25,7 +26,7 @@ def test_one_that_is_alone_has_no_other_beside_it(tmp_path: Path) -> None:
         return subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, kind],
             cwd=REPOSITORY,
-            env=os.environ | {"TMPDIR": os.fspath(tmp_path)},
+            env=os.environ | {FOLDER: os.fspath(tmp_path)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -86,7 +87,9 @@ def test_what_fails_beside_others_is_asked_again_alone(tmp_path: Path) -> None:
     asked = subprocess.run(
         command,
         check=False,
-        env=os.environ | {"TMPDIR": os.fspath(tmp_path), "PYTHONPATH": os.fspath(REPOSITORY)},
+        env=os.environ
+        | dict.fromkeys((FOLDER, "TMPDIR"), os.fspath(tmp_path))
+        | {"PYTHONPATH": os.fspath(REPOSITORY)},
         cwd=tmp_path,
         capture_output=True,
         text=True,
