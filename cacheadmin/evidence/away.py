@@ -11,8 +11,9 @@ import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 
+from cacheadmin.evidence.kinds import NamedFolder, probably_names, who_names
 from cacheadmin.evidence.owners import owner_by_name
 from cacheadmin.fs.encryption import is_locked
 from cacheadmin.fs.fstab import fstab_mount_points
@@ -23,6 +24,11 @@ from cacheadmin.values import frozen
 
 # Permission bits of group and others.
 _OTHERS_WRITE = 0o022
+
+# All that stands in a home that eCryptfs encrypts, while it is not mounted.
+# Source: ecryptfs-setup-private(1) of ecryptfs-utils, which makes these.
+_ENCRYPTED = ".Private"
+_BESIDE_ENCRYPTED = {_ENCRYPTED, ".ecryptfs", "README.txt", "Access-Your-Private-Data.desktop"}
 
 
 @frozen
@@ -54,6 +60,28 @@ def _closed(absent: Absent, parts: Sequence[str]) -> Iterable[str]:
 
 
 AWAY: Question[Absent, str] = Question(read_absent, str, blame=_owner, together=32, closed=_closed)
+
+
+def why_nothing_shows(home: NamedFolder) -> str:
+    """Return why what is in a home may not be there now, "" where it is; for readers to be asked.
+
+    One that can't be listed is searched, and fails.
+    """
+    try:
+        with os.scandir(home.path) as entries:
+            names = {entry.name for entry in islice(entries, len(_BESIDE_ENCRYPTED) + 1)}
+    except OSError:
+        return ""
+    if not names:
+        return "is empty, as one is that is mounted or decrypted when its user logs in"
+    if _ENCRYPTED in names and names <= _BESIDE_ENCRYPTED:
+        return "is encrypted by eCryptfs, and not mounted"
+    return ""
+
+
+NOTHING_SHOWS: Question[NamedFolder, str] = Question(
+    why_nothing_shows, str, whose=who_names, blame=probably_names, together=64
+)
 
 
 def away_because(path: str, seen_ns: int = 0, mount_point: str = "") -> str:

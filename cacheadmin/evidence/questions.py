@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cacheadmin.evidence.away import AWAY
+from cacheadmin.evidence.away import AWAY, NOTHING_SHOWS
 from cacheadmin.evidence.candidates import FolderAt, folder_at
 from cacheadmin.evidence.containers import OWN_CONTAINERS
 from cacheadmin.evidence.distributions import ArchiveInodes
@@ -24,6 +24,7 @@ from cacheadmin.evidence.included import INCLUDED
 from cacheadmin.evidence.kinds import (
     IDENTITY,
     KIND,
+    PRESENT,
     NamedFolder,
     closed_if_nothing,
     own_place,
@@ -33,6 +34,7 @@ from cacheadmin.evidence.kinds import (
 )
 from cacheadmin.evidence.last_use import ATTRIBUTES
 from cacheadmin.evidence.lock_holders import HOLDERS
+from cacheadmin.evidence.mounted_entries import MOUNTED_ENTRIES
 from cacheadmin.evidence.named_in_files import NamedThere, PlaceOfFiles, named_in_files
 from cacheadmin.evidence.numbered_archives import ArchiveNumbers, NumberedArchives
 from cacheadmin.evidence.owners import owner_by_name, owner_of_link
@@ -162,6 +164,9 @@ class Questions:
             self.files,
             KIND,
             IDENTITY,
+            PRESENT,
+            NOTHING_SHOWS,
+            MOUNTED_ENTRIES,
             REGISTRY,
             HOLDERS,
             CONTAINER,

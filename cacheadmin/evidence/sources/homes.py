@@ -11,17 +11,17 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING
 
+from cacheadmin.evidence.away import NOTHING_SHOWS
 from cacheadmin.evidence.facts import IF_ALL_ARE_FOUND, Gap, GapKind
-from cacheadmin.evidence.kinds import NamedFolder, probably_names, who_names
+from cacheadmin.evidence.kinds import NamedFolder
 from cacheadmin.evidence.patterns import matches
 from cacheadmin.evidence.search import SearchTask
 from cacheadmin.evidence.sources.discover import changed_below, facts_of
 from cacheadmin.evidence.traces import holders_of_traces
 from cacheadmin.evidence.tree_searches import search_trees
-from cacheadmin.readers import Question, Unreadable
+from cacheadmin.readers import Unreadable
 from cacheadmin.text.accounts import account_name
 
 if TYPE_CHECKING:
@@ -31,34 +31,6 @@ if TYPE_CHECKING:
 _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev", "/bin", "/sbin"})
 
 _FIX = f"name the trees where their environments lie in venvs.discover; {IF_ALL_ARE_FOUND}"
-
-# All that stands in a home that eCryptfs encrypts, while it is not mounted.
-# Source: ecryptfs-setup-private(1) of ecryptfs-utils, which makes these.
-_ENCRYPTED = ".Private"
-_BESIDE_ENCRYPTED = {_ENCRYPTED, ".ecryptfs", "README.txt", "Access-Your-Private-Data.desktop"}
-
-
-def why_nothing_shows(home: NamedFolder) -> str:
-    """Return why what is in a home may not be there now, "" where it is; for readers to be asked.
-
-    One that can't be listed is searched, and fails.
-    """
-    try:
-        with os.scandir(home.path) as entries:
-            names = {entry.name for entry in islice(entries, len(_BESIDE_ENCRYPTED) + 1)}
-    except OSError:
-        return ""
-    if not names:
-        return "is empty, as one is that is mounted or decrypted when its user logs in"
-    if _ENCRYPTED in names and names <= _BESIDE_ENCRYPTED:
-        return "is encrypted by eCryptfs, and not mounted"
-    return ""
-
-
-NOTHING_SHOWS: Question[NamedFolder, str] = Question(
-    why_nothing_shows, str, whose=who_names, blame=probably_names, together=64
-)
-
 
 class Homes:
     """Homes of those who wrote to the cache or registered something."""

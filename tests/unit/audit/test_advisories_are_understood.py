@@ -114,7 +114,7 @@ def test_folders_and_zip_archives_hold_one_advisory_a_file(tmp_path: Path) -> No
     (folder / "b.json").write_text(json.dumps({**RANGED, "id": "B"}))
     (folder / "README").write_text("no JSON")
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        for file in folder.iterdir():
+        for file in sorted(folder.iterdir()):
             archive.write(file, file.name)
     for path in (folder, tmp_path / "all.zip"):
         assert ids(read_advisories([str(path)]), "0.1") == ["PYSEC-2024-1", "B"]
