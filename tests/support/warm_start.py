@@ -24,6 +24,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from tests.support.uv_releases import REPOSITORY
 
@@ -100,8 +101,9 @@ def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
+@cache
 def import_everything() -> None:
-    """Import all of cacheadmin, so that a child that is forked has it."""
+    """Have all of cacheadmin ready, so that a child that is forked has it."""
     import importlib
     import pkgutil
 
@@ -109,11 +111,11 @@ def import_everything() -> None:
 
     for module in pkgutil.walk_packages(cacheadmin.__path__, "cacheadmin."):
         importlib.import_module(module.name)
+    _prepare()
 
 
 def _serve(connection: socket.socket) -> None:
     import_everything()
-    _prepare()
     while True:
         message, fds, _, _ = socket.recv_fds(connection, 1 << 20, 2)
         if not message:
