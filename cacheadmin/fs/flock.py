@@ -36,6 +36,18 @@ def lock_now(fd: int, operation: int, path: str) -> bool:
     return True
 
 
+def unlock(fd: int) -> bool:
+    """Give a ``flock`` back; False where even that fails: then closing the file gives it back.
+
+    On a network filesystem that is a question to its server, which may have no answer.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except OSError:
+        return False
+    return True
+
+
 def lock_from_clients(fd: int, *, exclusive: bool) -> bool:
     """Take what this host's NFS server takes for its clients; False when it is taken.
 
@@ -78,7 +90,7 @@ def _refused(path: str, error: OSError) -> Refused:
 def why_no_lock(fd: int) -> str:
     """Return why an open file can't be locked, in words; empty where it can.
 
-    Taken shared and given back at once: no install waits for that.
+    Taken shared and given back at once: no install waits for that. The caller closes the file.
     """
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -86,7 +98,7 @@ def why_no_lock(fd: int) -> str:
         return ""
     except OSError as error:
         return lock_error_words(error)
-    fcntl.flock(fd, fcntl.LOCK_UN)
+    unlock(fd)
     return ""
 
 

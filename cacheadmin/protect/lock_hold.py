@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from cacheadmin.errors import CacheadminError, CacheBusy
 from cacheadmin.evidence.lock_holders import GUARD_FILE
-from cacheadmin.fs.flock import lock_now, lock_soon
+from cacheadmin.fs.flock import lock_now, lock_soon, unlock
 from cacheadmin.prune.quarantine import existing_quarantine, open_quarantine
 from cacheadmin.uv.cache_lock import SharedLock
 
@@ -55,12 +55,18 @@ class Hold:
         NotPermitted and Refused when there can be no quarantine or no lock.
         """
         wanted_fd, holding_fd = self._opened(cache)
-        if _is_wanted(wanted_fd):
+        if not lock_now(wanted_fd, fcntl.LOCK_EX, _WANTED):
             self.let_go()
+            return
+        if not unlock(wanted_fd):
+            # It would look wanted to every prune that asks.
+            self.close()
             return
         if self._lock is not None and self._lock.is_current():
             return
         self.let_go()
+        if self._files is None:
+            return
         lock_soon(holding_fd, fcntl.LOCK_SH, _HOLDING)
         self._cache_fd = os.dup(cache.fd)
         lock = SharedLock(self._cache_fd, cache.identity.path)
@@ -82,12 +88,15 @@ class Hold:
         if self._cache_fd >= 0:
             os.close(self._cache_fd)
             self._cache_fd = -1
-        if self._files is not None:
-            fcntl.flock(self._files[1], fcntl.LOCK_UN)
+        if self._files is not None and not unlock(self._files[1]):
+            self._close_files()
 
     def close(self) -> None:
         """Give everything back."""
         self.let_go()
+        self._close_files()
+
+    def _close_files(self) -> None:
         for fd in self._files or ():
             os.close(fd)
         self._files = None
@@ -139,13 +148,6 @@ def _wait_until_free(fd: int) -> None:
         if lock_now(fd, fcntl.LOCK_EX, _HOLDING):
             return
         time.sleep(INTERVAL_SECONDS / 10)
-
-
-def _is_wanted(fd: int) -> bool:
-    if not lock_now(fd, fcntl.LOCK_EX, _WANTED):
-        return True
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    return False
 
 
 def _open(folder_fd: int, name: str) -> int:

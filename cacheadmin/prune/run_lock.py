@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cacheadmin.evidence.observations import host_name
-from cacheadmin.fs.flock import lock_from_clients, lock_now
+from cacheadmin.fs.flock import lock_from_clients, lock_now, unlock
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.hosts.turns import busy, turn_among_hosts
@@ -77,7 +77,8 @@ def _locked(fd: int, quarantine: QuarantineFolder, *, from_clients: bool) -> boo
     if not lock_now(fd, fcntl.LOCK_EX, f"{quarantine.path}/{_NAME}"):
         return False
     if from_clients and not lock_from_clients(fd, exclusive=True):
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        if not unlock(fd):
+            raise busy(_signed(fd))
         return False
     return True
 

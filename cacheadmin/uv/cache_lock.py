@@ -17,7 +17,13 @@ import time
 from collections.abc import Callable
 
 from cacheadmin.errors import CacheadminError, CacheBusy, NoRoom, NotPermitted, Refused
-from cacheadmin.fs.flock import lock_from_clients, lock_now, unlock_for_clients, why_no_lock
+from cacheadmin.fs.flock import (
+    lock_from_clients,
+    lock_now,
+    unlock,
+    unlock_for_clients,
+    why_no_lock,
+)
 from cacheadmin.fs.free_space import is_full
 from cacheadmin.fs.mounts import mount_of
 from cacheadmin.text.accounts import who_may
@@ -96,7 +102,7 @@ class ExclusiveLock:
         if self._fd is not None:
             # Not by closing alone: a child that was forked meanwhile has it too.
             unlock_for_clients(self._fd)
-            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            unlock(self._fd)
             os.close(self._fd)
             self._fd = None
             self.held_seconds = time.monotonic() - self._taken_at

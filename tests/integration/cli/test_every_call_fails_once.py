@@ -45,6 +45,22 @@ def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> No
     assert [str(one) for one in tried if one.wrong] == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["restore", *(pytest.param(one, marks=pytest.mark.long) for one in ("prune", "guard"))],
+)
+def test_a_lock_service_that_stops_answering_is_told_in_words(
+    name: str, open_folder: Path
+) -> None:
+    """Giving a lock back is a question to the server, too."""
+    import_everything()
+    faults = Faults(SmallSite.build(open_folder), commands()[name])
+    calls = [one for one in faults.calls() if one.name == "flock"]
+    assert len(calls) >= 4
+    tried = [faults.attempt(one, errno.ENOLCK) for one in calls]
+    assert [str(one) for one in tried if one.wrong] == []
+
+
 @pytest.mark.long
 def test_a_folder_of_trials_that_cant_go_stays_for_the_next_run(open_folder: Path) -> None:
     import_everything()
