@@ -49,9 +49,7 @@ def test_some_faults_of_each_command_are_met(name: str, open_folder: Path) -> No
     "name",
     ["restore", *(pytest.param(one, marks=pytest.mark.long) for one in ("prune", "guard"))],
 )
-def test_a_lock_service_that_stops_answering_is_told_in_words(
-    name: str, open_folder: Path
-) -> None:
+def test_a_lock_service_that_stops_answering_is_told_in_words(name: str, open_folder: Path) -> None:
     """Giving a lock back is a question to the server, too."""
     import_everything()
     faults = Faults(SmallSite.build(open_folder), commands()[name])
