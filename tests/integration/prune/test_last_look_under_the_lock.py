@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.pins import PINS
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook, StillRemovable
@@ -20,9 +22,10 @@ from cacheadmin.snapshot.snapshot import look_with
 from cacheadmin.uv.releases import buckets_of
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
-from tests.support.shared_cache import SharedCache, age
-from tests.support.uv_releases import NEWEST
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST, REPOSITORY
 from tests.support.waiting import let_clocks_tick
+from tests.support.wheel_archives import empty_cache, write_archive, write_tool
 
 OLD = "0.8.5"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -240,6 +243,68 @@ def test_an_overlay_keeps_the_cached_environment_it_extends(
             is_up(process)
             kept = dropped(last.look())
     assert set(kept) >= environments
+
+
+def test_what_one_look_saw_is_known_to_the_next(
+    shared: SharedCache, cacheadmin: Cacheadmin, orphans: tuple[Path, set[str]]
+) -> None:
+    """A look under the lock that took too long, or a deleted lock, is followed by another."""
+    environment, archives = orphans
+    with (
+        between(cacheadmin.policy(shared.path)) as (planned, last),
+        running(environment / "bin" / "python", "-c", SLEEP, env={}) as process,
+    ):
+        assert planned >= archives
+        is_up(process)
+        for moment in (Moment.UNDER_LOCK, Moment.BEFORE_LOCK, Moment.UNDER_LOCK):
+            assert set(dropped(last.look(moment))) >= archives
+
+
+# A tool starts as soon as the lock is taken, and the prune of a uv before 0.8.19 deletes the lock.
+STARTED_BY_THEN = """
+import os, subprocess, sys
+from cacheadmin.uv.cache_lock import ExclusiveLock
+take, look_at, tools = ExclusiveLock.acquire, ExclusiveLock.is_current, []
+def started(self, *arguments):
+    take(self, *arguments)
+    if not tools:
+        words = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"]
+        tools.append(subprocess.Popen(words, cwd={tool!r}, stdout=subprocess.PIPE))
+        tools[0].stdout.readline()
+def deleted(self):
+    if len(tools) == 1:
+        tools.append(os.unlink({lock!r}))
+    return look_at(self)
+ExclusiveLock.acquire, ExclusiveLock.is_current = started, deleted
+from cacheadmin.cli.app import run
+code = run(sys.argv[1:])
+tools[0].kill()
+sys.exit(code)
+"""
+
+
+def test_a_tool_that_starts_before_the_lock_is_found_deleted_stays(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    tool = write_tool(cache, write_archive(cache, "six", {"six.py": b""}))
+    age(cache, 40)
+    sure = "venvs: {complete: true}\nhosts: {only: this}\n"
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}, trial: never}\n"
+    policy = cacheadmin.policy(cache, sure + idle)
+    script = STARTED_BY_THEN.format(tool=os.fspath(tool), lock=os.fspath(cache / ".lock"))
+    done = subprocess.run(
+        [sys.executable, "-c", script, "prune", policy, "--format", "json"],
+        env={**cacheadmin.environment(None), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kept = {row["path"] for row in json.loads(done.stdout)["dropped"]}
+    assert f"archive-v0/{tool.name}" in kept
+    assert tool.is_dir()
+    assert dangling_links(tool) == {}
 
 
 def test_looking_at_thousands_of_leftovers_takes_no_time(shared: SharedCache, cacheadmin) -> None:
