@@ -32,6 +32,7 @@ _NO_HOMES = frozenset({"/", "/nonexistent", "/dev/null", "/proc", "/sys", "/dev"
 
 _FIX = f"name the trees where their environments lie in venvs.discover; {IF_ALL_ARE_FOUND}"
 
+
 class Homes:
     """Homes of those who wrote to the cache or registered something."""
 
