@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -24,7 +25,7 @@ from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
 from tests.support.shared_cache import SharedCache, age, dangling_links
 from tests.support.uv_releases import NEWEST, REPOSITORY
-from tests.support.waiting import let_clocks_tick
+from tests.support.waiting import let_clocks_tick, until
 from tests.support.wheel_archives import empty_cache, write_archive, write_tool
 
 OLD = "0.8.5"
@@ -184,6 +185,27 @@ def test_where_many_tools_were_made_meanwhile_all_buckets_stay(
             made.with_name(f"{number:016x}").symlink_to(os.readlink(made))
         kept = dropped(last.look())
     assert kept["wheels-v5"] == "17 cached environments were made since the plan, of any release"
+
+
+def test_what_many_tools_link_that_were_made_while_a_prune_waited_stays(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    six = write_archive(cache, "six", {"six.py": b""})
+    age(cache, 40)
+    policy = cacheadmin.policy(cache, "hosts: {only: this}\nprune: {trial: never}\n")
+    journals = cache.with_name("cache.cacheadmin") / "quarantine"
+    with (cache / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        pruning = subprocess.Popen(
+            cacheadmin.command("prune", policy), env=cacheadmin.environment()
+        )
+        # All but what is looked at under the lock is over.
+        until(lambda: any(b"moving" in one.read_bytes() for one in journals.glob("*/journal*")))
+        tools = [write_tool(cache, six, number=number) for number in range(17)]
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert pruning.wait() == 0
+    assert {tool: dangling_links(tool) for tool in tools} == dict.fromkeys(tools, {})
 
 
 def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
