@@ -68,7 +68,7 @@ def prune_concurrently(
             write_periods(quarantine, ())
             return
     evidence = snapshot.evidence
-    blind = _blind(snapshot.case)
+    blind = who_is_not_seen(snapshot.case)
     moment = moment_of(evidence.processes, evidence.lock_holders)
     periods = read_periods(quarantine)
     division = divide(removals, snapshot.inventory, evidence, periods, moment, reclaim=not blind)
@@ -92,7 +92,7 @@ def prune_concurrently(
         result.waits_for = _begin_period(snapshot, result.deferred, periods, quarantine)
 
 
-def _blind(case: PlanInput) -> str:
+def who_is_not_seen(case: PlanInput) -> str:
     """Return why not every user who may know an entry can be seen from here; empty: all can."""
     if case.evidence.filesystem.network or _is_exported(case):
         return "processes of other hosts, which can't be seen from here: the lock must be free"

@@ -218,6 +218,26 @@ def test_a_new_environment_that_can_not_be_read_may_use_any_archive(site: Site) 
     assert site.keeps(candidates=(candidate,)) == ARCHIVES | ENVIRONMENTS
 
 
+def test_what_is_installed_meanwhile_into_a_known_environment_is_kept(
+    site: Site, cacheadmin: Cacheadmin
+) -> None:
+    known, late = (site.cache.with_name(name) for name in ("known", "late"))
+    known.mkdir()
+    (known / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    packages = known / "lib/python3.11/site-packages"
+    packages.mkdir(parents=True)
+    # A time as young as the look tells nothing.
+    age(known, 1)
+    named = f"venvs: {{include: ['{known}', '{late}']}}\nhosts: {{only: this}}\n"
+    site.policy = cacheadmin.policy(site.cache, named)
+    assert site.keeps() == set()
+    installed = (packages / "other.py").symlink_to
+    site.meanwhile = lambda: installed(site.cache / OTHER / "other.py")
+    assert site.keeps() == {OTHER}
+    site.meanwhile = lambda: link_environment(late, site.cache / SIX)
+    assert SIX in site.keeps()
+
+
 @pytest.mark.parametrize(
     ("path", "kept"),
     [(REVISION, SOURCES_BUILT), (VERSION, SOURCES_BUILT), (PUBLISHED, {PUBLISHED, TOOL, SIX})],
