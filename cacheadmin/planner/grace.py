@@ -156,7 +156,7 @@ def divide(
     candidates = tuple(
         decision
         for decision in removals
-        if (unpublishes(decision, folders) and decision.path not in by_name)
+        if unpublishes(decision, folders)
         or (
             decision.path in ripe
             and decision.path not in published

@@ -44,6 +44,7 @@ WHEELS, FLAT, STRANGE = "wheels-v5", "flat-index-v2", "wheels-v1"
 BUILD = "builds-v0/.tmpabcdef"
 VERSION = "sdists-v9/pypi/demo/1.0"
 NAMING, REVISION = f"{VERSION}/revision.http", f"{VERSION}/Rev0123456789abcd"
+PART, POINTER = f"{REVISION}/src", "wheels-v7/pypi/other/1.0-py3-none-any"
 CHECKOUT = "git-v0/checkouts/0123456789abcdef/0123456"
 
 GOING = {
@@ -54,6 +55,9 @@ GOING = {
     STRANGE: EntryKind.BUCKET,
     NAMING: EntryKind.WHEEL,
     REVISION: EntryKind.REVISION,
+    PART: EntryKind.SOURCE,
+    POINTER: EntryKind.WHEEL,
+    f"{POINTER}.http": EntryKind.WHEEL,
     CHECKOUT: EntryKind.SOURCE,
     BUILD: EntryKind.BUILD,
     TOOL: EntryKind.ARCHIVE,
@@ -64,19 +68,20 @@ GOING = {
 ARCHIVES = {path for path, kind in GOING.items() if kind is EntryKind.ARCHIVE}
 ENVIRONMENTS = {PUBLISHED, SCRIPT}
 SOURCES_BUILT = {NAMING, REVISION, BUILT}
-# All but what no release looks for: an abandoned build.
-EVERYTHING = set(GOING) - {BUILD}
+# All but an abandoned build, and a pointer: where uv finds none, it downloads again.
+EVERYTHING = set(GOING) - {BUILD, POINTER, f"{POINTER}.http"}
 
 
 @dataclass(eq=False)
 class Told:
     """A source that a test adds: it has this to tell since the plan."""
 
+    before: Facts
     facts: Facts
     id: str = "told"
 
     def collect(self, look: Look) -> Facts:
-        return Facts()
+        return self.before
 
     def changed(self, look: Look, before: Facts) -> Facts:
         return self.facts
@@ -90,12 +95,13 @@ class Site:
     policy: Path
     patched: pytest.MonkeyPatch
     meanwhile: Callable[[], object] = field(default=lambda: None)
+    before: Facts = field(default_factory=Facts)
 
     def keeps(self, *, beside: bool = False, **facts: tuple[object, ...]) -> set[str]:
         """Return what of all that goes is kept, for what a source tells."""
         told = {
             **collection.collect_evidence.__kwdefaults__,
-            "sources": (*SOURCES, Told(Facts(**facts))),
+            "sources": (*SOURCES, Told(self.before, Facts(**facts))),
         }
         self.patched.setattr(collection.collect_evidence, "__kwdefaults__", told)
         removals = [
@@ -120,6 +126,8 @@ def site(open_folder: Path, cacheadmin: Cacheadmin, monkeypatch: pytest.MonkeyPa
     (cache / SCRIPT / "pyvenv.cfg").write_text("home = /usr/bin\n")
     (cache / NAMING).write_bytes(msgpack.packb([os.path.basename(REVISION), []]))
     (cache / REVISION / "built-1.0-py3-none-any").symlink_to(built)
+    (cache / POINTER).parent.mkdir(parents=True)
+    (cache / POINTER).symlink_to(cache / OTHER)
     age(cache, 40)
     return Site(cache, cacheadmin.policy(cache, "hosts: {only: this}\n"), monkeypatch)
 
@@ -145,8 +153,15 @@ def test_a_process_in_a_tool_keeps_it_with_its_name_and_what_it_links(site: Site
     assert site.keeps(**process(TOOL)) == {TOOL, PUBLISHED, SIX}
 
 
+def test_a_process_in_what_was_made_meanwhile_keeps_what_that_links(site: Site) -> None:
+    """Nothing leads to it yet: a uv is about to publish it."""
+    made = "archive-v0/late_late_late_0"
+    site.meanwhile = lambda: link_environment(site.cache / made, site.cache / OTHER)
+    assert site.keeps(**process(made)) == {OTHER}
+
+
 def test_a_process_deep_in_a_source_keeps_all_that_uv_finds_it_by(site: Site) -> None:
-    assert site.keeps(**process(f"{REVISION}/src/demo")) == SOURCES_BUILT
+    assert site.keeps(**process(f"{PART}/demo")) == SOURCES_BUILT | {PART}
     assert site.keeps(**process(f"{CHECKOUT}/src")) == {CHECKOUT}
 
 
@@ -193,7 +208,7 @@ def test_a_uv_of_a_release_that_no_table_has_keeps_all_buckets(site: Site) -> No
 def test_beside_a_uv_that_starts_what_it_finds_by_name_stays(site: Site) -> None:
     """Of archives it knows none: no pointer leads to what goes beside it."""
     uv = UvProcess("0.8.20", takes_cache_lock=True)
-    assert site.keeps(beside=True, **process(uv=uv)) == {WHEELS, FLAT, CHECKOUT, SCRIPT}
+    assert site.keeps(beside=True, **process(uv=uv)) == {WHEELS, FLAT, CHECKOUT, SCRIPT, PART}
 
 
 def test_what_is_written_to_keeps_what_no_release_lacks_that_has_it(site: Site) -> None:
@@ -218,29 +233,51 @@ def test_a_new_environment_that_can_not_be_read_may_use_any_archive(site: Site) 
     assert site.keeps(candidates=(candidate,)) == ARCHIVES | ENVIRONMENTS
 
 
+def known_environment(site: Site, name: str) -> Path:
+    """Let a source know an environment from the plan on, and tell nothing of it since."""
+    environment = site.cache.with_name(name)
+    named = Candidate(os.fspath(environment), EnvironmentKind.VENV, ("told",))
+    site.before = Facts(candidates=(named,))
+    return environment
+
+
+@pytest.mark.parametrize("as_young_as_the_look", [False, True])
 def test_what_is_installed_meanwhile_into_a_known_environment_is_kept(
-    site: Site, cacheadmin: Cacheadmin
+    site: Site, as_young_as_the_look: bool
 ) -> None:
-    known, late = (site.cache.with_name(name) for name in ("known", "late"))
-    known.mkdir()
-    (known / "pyvenv.cfg").write_text("home = /usr/bin\n")
-    packages = known / "lib/python3.11/site-packages"
+    environment = known_environment(site, "known")
+    packages = environment / "lib/python3.11/site-packages"
     packages.mkdir(parents=True)
-    # A time as young as the look tells nothing.
-    age(known, 1)
-    named = f"venvs: {{include: ['{known}', '{late}']}}\nhosts: {{only: this}}\n"
-    site.policy = cacheadmin.policy(site.cache, named)
-    assert site.keeps() == set()
-    installed = (packages / "other.py").symlink_to
-    site.meanwhile = lambda: installed(site.cache / OTHER / "other.py")
+    (environment / "pyvenv.cfg").write_text("home = /usr/bin\n")
+
+    # The clock of a filesystem ticks: another change in one tick shows no other time.
+    seen_ns = time.time_ns() + 60 * 10**9 if as_young_as_the_look else 10**18
+
+    def install() -> None:
+        (packages / "other.py").symlink_to(site.cache / OTHER / "other.py")
+        if as_young_as_the_look:
+            os.utime(packages, ns=(seen_ns, seen_ns))
+
+    os.utime(packages, ns=(seen_ns, seen_ns))
+    site.meanwhile = install
     assert site.keeps() == {OTHER}
-    site.meanwhile = lambda: link_environment(late, site.cache / SIX)
-    assert SIX in site.keeps()
+
+
+def test_a_known_environment_that_is_there_again_keeps_what_it_links(site: Site) -> None:
+    environment = known_environment(site, "away")
+    assert site.keeps() == set()
+    site.meanwhile = lambda: link_environment(environment, site.cache / OTHER)
+    assert OTHER in site.keeps()
 
 
 @pytest.mark.parametrize(
     ("path", "kept"),
-    [(REVISION, SOURCES_BUILT), (VERSION, SOURCES_BUILT), (PUBLISHED, {PUBLISHED, TOOL, SIX})],
+    [
+        (REVISION, SOURCES_BUILT | {PART}),
+        (VERSION, SOURCES_BUILT | {PART}),
+        (PUBLISHED, {PUBLISHED, TOOL, SIX}),
+        (POINTER, {POINTER, f"{POINTER}.http", OTHER}),
+    ],
 )
 def test_what_is_pinned_since_keeps_all_that_makes_it_whole(
     site: Site, path: str, kept: set[str]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from cacheadmin.evidence.facts import EnvironmentKind, Evidence
 from cacheadmin.inventory.entries import (
     ArchiveContent,
     ArchiveId,
@@ -18,7 +19,7 @@ from cacheadmin.inventory.entries import (
 from cacheadmin.planner.grace import Mark, Period, UvAtWork, divide, marks, remaining
 from cacheadmin.planner.plan import Decision
 from cacheadmin.planner.reasons import ARCHIVE_UNREFERENCED
-from tests.support.facts import DAY, NOW, archive, evidence, inventory, pointer
+from tests.support.facts import DAY, NOW, archive, environment, evidence, inventory, pointer
 
 SIX, TOOL, BUILD = "archive-v0/six", "archive-v0/tool", "builds-v0/.tmpa"
 PUBLISHED, FOLDER = "environments-v2/a/b", "environments-v2/script-a"
@@ -34,17 +35,17 @@ def going(path: str) -> Decision:
     kind = {"archive-v0": EntryKind.ARCHIVE, "builds-v0": EntryKind.BUILD}.get(bucket)
     if kind is None:
         kind = EntryKind.REVISION if bucket == "sdists-v9" else EntryKind.ENVIRONMENT
-    if path == bucket:
-        kind = EntryKind.BUCKET
+    if bucket == "wheels-v5":
+        kind = EntryKind.BUCKET if path == bucket else EntryKind.WHEEL
     package = {SIX: "six", REVISION: "built"}.get(path)
     return Decision(kind, path, package, None, ARCHIVE_UNREFERENCED, rests_on="proof")
 
 
 def stored(**facts: object) -> Inventory:
     """A cache with an archive of each kind, to which nothing leads."""
-    environment = archive("tool", content=ArchiveContent.ENVIRONMENT)
+    tool = archive("tool", content=ArchiveContent.ENVIRONMENT)
     everything = {
-        "archives": [archive("six"), environment],
+        "archives": [archive("six"), tool],
         "environments": (CachedEnvironment(FOLDER, "environments-v2", None, 0, OLD),),
         "builds": (Build(BUILD, 0, OLD),),
         "revisions": (
@@ -66,10 +67,12 @@ def now_of(
     *paths: str,
     periods: tuple[Period, ...] = (),
     at: UvAtWork = BUSY,
+    seen: Evidence | None = None,
     **how: bool,
 ) -> set[str]:
     """Return what of these goes now."""
-    division = divide([going(path) for path in paths], found, evidence(), periods, at, **how)
+    removals = [going(path) for path in paths]
+    division = divide(removals, found, seen or evidence(), periods, at, **how)
     assert {one.path for one in (*division.now, *division.later)} == set(paths)
     return {one.path for one in division.now}
 
@@ -113,9 +116,9 @@ def test_a_period_is_over_after_a_restart_and_tells_nothing_in_another_namespace
 
 
 def test_where_not_every_process_is_seen_only_names_go() -> None:
-    environment = CachedEnvironment(PUBLISHED, "environments-v2", ArchiveId("tool"), 0, OLD)
+    published = CachedEnvironment(PUBLISHED, "environments-v2", ArchiveId("tool"), 0, OLD)
     found = stored(
-        environments=(environment, CachedEnvironment(FOLDER, "environments-v2", None, 0, OLD))
+        environments=(published, CachedEnvironment(FOLDER, "environments-v2", None, 0, OLD))
     )
     waiting = period(found, *FOUND)
     every = (PUBLISHED, FOLDER, *FOUND)
@@ -134,7 +137,19 @@ def test_what_a_name_leads_to_waits_until_that_has_gone() -> None:
     """Whoever reads the pointer in the meantime knows the archive."""
     found = stored(wheel_pointers=(pointer("wheels-v5", "six"),))
     waiting = period(found, SIX)
-    assert now_of(found, "wheels-v5", SIX, periods=waiting, at=IDLE) == {"wheels-v5"}
+    for name in ("wheels-v5", found.wheel_pointers[0].path):
+        assert now_of(found, name, SIX, periods=waiting, at=IDLE) == {name}
+
+
+def test_what_a_tool_links_that_waits_waits_with_it() -> None:
+    """Neither is found by a pointer any more: a process may run from the tool."""
+    found = stored()
+    tool = environment("/cache/archive-v0/tool", "six", kind=EnvironmentKind.CACHED)
+    seen = evidence(environments=(tool,))
+    ripe = period(found, SIX)
+    assert now_of(found, SIX, TOOL, periods=ripe, at=IDLE, seen=seen) == set()
+    both = period(found, SIX, TOOL)
+    assert now_of(found, SIX, TOOL, periods=both, at=IDLE, seen=seen) == {SIX, TOOL}
 
 
 @pytest.mark.parametrize(
