@@ -21,6 +21,7 @@ from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
+from cacheadmin.prune.known_by_now import known_by_now
 from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
 from cacheadmin.text.numbers import format_count, verb
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from cacheadmin.fs.removal import Removed
     from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Plan
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.sizing import Sizing
     from cacheadmin.snapshot.snapshot import Snapshot
@@ -99,7 +101,14 @@ def bring_back_used(
     snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
 ) -> list[str]:
     """Put back what this look found to be used; return what could not be, in words."""
-    found = used_on_trial(snapshot.case, plan.removals)
+    return _bring_back(snapshot, snapshot.case, plan, trials, result)
+
+
+def _bring_back(
+    snapshot: Snapshot, case: PlanInput, plan: Plan, trials: Trials, result: TrialResult
+) -> list[str]:
+    """As ``bring_back_used``, by what is known in ``case``."""
+    found = used_on_trial(case, plan.removals)
     used = {entry: who for entry, who in found.items() if entry not in trials.ledger.decoys}
     if not used:
         return []
@@ -113,12 +122,12 @@ def bring_back_used(
 
 
 def end_trials(
-    snapshot: Snapshot, trials: Trials, result: TrialResult, *, full: bool = False
+    snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult, *, full: bool = False
 ) -> list[str]:
     """Delete what stayed silent to the end of its trial; return what people should know.
 
     Under pressure of the budget, and of a ``full`` disk, silent trials end early,
-    the longest first.
+    the longest first. Before anything ends, what is known to be used by now comes back.
     """
     policy = snapshot.policy
     rules = trial_rules(policy, snapshot.cache.identity.path)
@@ -139,19 +148,25 @@ def end_trials(
         early = ended_early(others, moment_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
-    unread = snapshot.case.unread_pins
+    case = known_by_now(snapshot)
+    told = _bring_back(snapshot, case, plan, trials, result)
+    # With their kin.
+    entries = [one.entry for one in (*due, *early) if one.entry in trials.ledger.trials]
+    if not entries:
+        return told
+    unread = case.unread_pins
     if unread:
-        return [f"no trial ends: the pin {unread[0].path} can't be read ({unread[0].reason})"]
+        why = f"the pin {unread[0].path} can't be read ({unread[0].reason})"
+        return [*told, f"no trial ends: {why}"]
     blind = away
     if not blind and not policy.venvs.complete:
         blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(
             snapshot.evidence.hosts
         )
     if blind:
-        count = len(due) + len(early)
+        count = len(entries)
         ended = f"{format_count(count, 'trial')} {verb(count, 'is', 'are')} over"
-        return [f"{ended}, but silence proves nothing: {blind}"]
-    entries = [one.entry for one in (*due, *early)]
+        return [*told, f"{ended}, but silence proves nothing: {blind}"]
     lock_seconds = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
     done = trials.end(
         entries,
@@ -161,7 +176,7 @@ def end_trials(
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
-    return words + _undeleted(done.removed)
+    return told + words + _undeleted(done.removed)
 
 
 def _silent(trials: Trials, begun: Collection[str]) -> list[str]:
