@@ -86,6 +86,7 @@ def test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it(
     with while_a_prune_waits(open_folder / "cache", cacheadmin, policy) as said:
         cacheadmin("pin", "add", policy, ENTRY, code=0)
     assert (said["trial"]["ended"], said["trial"]["put_back"]) == ([], [ENTRY])
+    assert "trial could not be ended" not in " ".join(said["warnings"])
     assert (open_folder / "cache" / ENTRY).is_dir()
     assert not (open_folder / "cache" / ENTRY).is_symlink()
 
