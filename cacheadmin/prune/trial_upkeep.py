@@ -17,13 +17,20 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.observations import host_name
+from cacheadmin.evidence.pins import read_pins
 from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.known_by_now import known_by_now
-from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
+from cacheadmin.prune.on_trial import (
+    TrialResult,
+    pinned_on_trial,
+    trial_rules,
+    used_on_trial,
+)
 from cacheadmin.prune.room import is_pressed
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.absences import absences_of
@@ -201,14 +208,16 @@ def end_now(
     """End the trials of some runs at once; return how many ended, and what people should know.
 
     A use in the last moment brings the entry back all the same, and
-    the last moment is long enough to see clients of a network filesystem. Call
-    it under the run lock.
+    the last moment is long enough to see clients of a network filesystem. What is
+    pinned stays on trial. Call it under the run lock.
     """
     with existing_trials(cache) as trials:
         if trials is None:
             return 0, []
         trials.fence = fence
-        mine = [trial.entry for trial in trials.current() if trial.run_id in runs]
+        chosen = [trial for trial in trials.current() if trial.run_id in runs]
+        pinned = _pinned_now(policy, cache, chosen)
+        mine = [trial.entry for trial in chosen if trial.entry not in pinned]
         for entry in mine:
             # Asked for by name: what it had seen before does not count.
             trials.tripwires.set_back(entry)
@@ -216,9 +225,29 @@ def end_now(
             time.sleep(client_memory_seconds(cache.identity.path, alone=policy.hosts.is_alone))
         lock_seconds = policy.lock.timeout.total_seconds()
         done = trials.end(mine, _WAIT_SECONDS, lock_seconds) if mine else Ended()
-    words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
+    words = [f"{entry} stays on trial: {why}" for entry, why in pinned.items()]
+    words += [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
     return len(done.deleted), words + _undeleted(done.removed)
+
+
+def _pinned_now(policy: Policy, cache: OpenCache, trials: Sequence[Trial]) -> dict[str, str]:
+    """Return which of these trials pins keep, with whose; all, where one can't be read.
+
+    How old a pin surely is (``evidence.pin_ages``) is not asked: one that has expired counts.
+    """
+    trusted = frozenset({0, os.geteuid(), os.fstat(cache.fd).st_uid})
+    pins, unseen = read_pins(cache.identity, policy.venvs.registry, policy.aliases, trusted)
+    unread = next((one for one in unseen if one.hides_archives), None)
+    if unread is not None:
+        why = f"the pin {unread.path} can't be read ({unread.reason})"
+        return dict.fromkeys([trial.entry for trial in trials], why)
+    mine = {trial.entry for trial in trials}
+    return {
+        entry: f"{account_name(pin.uid)} has pinned it ({pin.file})"
+        for entry, pin in pinned_on_trial(trials, pins)
+        if entry in mine
+    }
 
 
 def _undeleted(removed: Removed) -> list[str]:

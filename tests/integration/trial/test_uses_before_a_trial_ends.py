@@ -113,3 +113,15 @@ def test_no_trial_ends_while_a_pin_can_not_be_read(
     assert said["trial"]["ended"] == []
     assert "no trial ends: the pin" in " ".join(said["warnings"])
     assert (open_folder / "cache" / ENTRY / "pkg").is_dir()
+
+
+def test_what_is_pinned_is_not_ended_by_a_purge_either(
+    open_folder: Path, cacheadmin: Cacheadmin, policy: Path
+) -> None:
+    cacheadmin("pin", "add", policy, ENTRY, code=0)
+    words = ("runs", "purge", policy, "--all", "--now")
+    assert f"{ENTRY} stays on trial: " in cacheadmin(*words, code=0).stderr
+    assert (open_folder / "cache" / ENTRY / "pkg").is_dir()
+    cacheadmin("pin", "remove", policy, ENTRY, code=0)
+    assert "1 trial ended" in cacheadmin(*words, code=0).stderr
+    assert not (open_folder / "cache" / ENTRY).exists()
