@@ -171,20 +171,22 @@ def test_an_interpreter_bucket_that_comes_meanwhile_is_asked_for_environments(
     assert kept[min(archives)] == f"{environment} uses it now"
 
 
-def test_where_many_tools_were_made_meanwhile_all_buckets_stay(
+def test_where_many_tools_were_made_meanwhile_all_buckets_and_archives_stay(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
     shared.uv(OLD, "tool", "run", "cowsay", "-t", "x")
     (made,) = [one for one in (shared.path / "environments-v2").glob("*/*") if one.is_symlink()]
     shared.remove_environment(shared.environment("old", OLD, "six==1.16.0"))
+    unused = f"archive-v0/{write_archive(shared.path, 'unused', {'unused.py': b''}).name}"
     age(shared.path, 40)
     shared.environment("new", NEWEST, "idna==3.7")
     with between(cacheadmin.policy(shared.path)) as (planned, last):
-        assert "wheels-v5" in planned
+        assert planned >= {"wheels-v5", unused}
         for number in range(17):
             made.with_name(f"{number:016x}").symlink_to(os.readlink(made))
         kept = dropped(last.look())
     assert kept["wheels-v5"] == "17 cached environments were made since the plan, of any release"
+    assert "17 were made since the plan, and may link any archive" in kept[unused]
 
 
 def test_what_many_tools_link_that_were_made_while_a_prune_waited_stays(

@@ -125,3 +125,21 @@ def test_what_is_pinned_is_not_ended_by_a_purge_either(
     cacheadmin("pin", "remove", policy, ENTRY, code=0)
     assert "1 trial ended" in cacheadmin(*words, code=0).stderr
     assert not (open_folder / "cache" / ENTRY).exists()
+
+
+def test_a_purge_of_one_run_ends_no_trial_of_another(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    lay_out(open_folder)
+    cache = open_folder / "cache"
+    shutil.rmtree(open_folder / "env")
+    policy = cacheadmin.policy(cache, "hosts: {only: this}\n", complete=False)
+    age(cache, days=60)
+    cacheadmin("prune", policy, code=0)
+    more = write_archive(cache, "more", {"more.py": b""})
+    age(more, days=60)
+    second = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert second["trial"]["planted"] == [f"archive-v0/{more.name}"]
+    cacheadmin("runs", "purge", policy, second["run_id"], "--now", code=0)
+    assert not more.exists()
+    assert (cache / ENTRY / "pkg").is_dir()

@@ -279,4 +279,16 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
         "",
         f"{_ENDS}::test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it",
     ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "[trial for trial in trials.current() if trial.run_id in runs]",
+        "list(trials.current())",
+        f"{_ENDS}::test_a_purge_of_one_run_ends_no_trial_of_another",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "[trial.entry for trial in chosen if trial.entry not in pinned]",
+        "[trial.entry for trial in chosen]",
+        f"{_ENDS}::test_what_is_pinned_is_not_ended_by_a_purge_either",
+    ),
 )
