@@ -48,9 +48,10 @@ and the uv processes at work were listed (its *knowers*), T2 the removal.
 
 What remains. A uv that starts within the milliseconds between the last look
 and a rename may find a bucket or an environment half a step ago: the look is
-repeated after the renames, and what such a process may need is put back. On a
-network filesystem the processes of other hosts can't be listed: there nothing
-is reclaimed without the exclusive lock.
+repeated after the renames, and what such a process may need is put back. Where
+not every process can be listed (of other hosts on a network filesystem or by an
+export, outside a container, of other accounts under ``hidepid``) nothing is
+reclaimed without the exclusive lock.
 
 ``tests/property/planner/test_grace_interleavings.py`` runs every interleaving of small
 worlds through these very functions.
@@ -145,7 +146,7 @@ def divide(
 ) -> Division:
     """Divide a plan's removals into those that may go beside a uv at work, and the others.
 
-    ``reclaim`` False: only what unpublishes may go (a network filesystem).
+    ``reclaim`` False: only what unpublishes may go (not every process can be seen).
     """
     dead = marks(removals, inventory, inventory.watched, now_ns=None)
     ripe = _ripe(periods, now, dead) if reclaim else frozenset()
@@ -155,7 +156,7 @@ def divide(
     candidates = tuple(
         decision
         for decision in removals
-        if (unpublishes(decision, folders) and decision.path not in by_name)
+        if unpublishes(decision, folders)
         or (
             decision.path in ripe
             and decision.path not in published

@@ -15,7 +15,7 @@ from cacheadmin.errors import CacheBusy
 from cacheadmin.evidence.lock_holders import lock_holders
 from cacheadmin.evidence.look import Moment, grain_ns
 from cacheadmin.evidence.processes import ask_for_processes
-from cacheadmin.evidence.sources.processes import sees_whole_machine
+from cacheadmin.evidence.sources.processes import sees_other_accounts, sees_whole_machine
 from cacheadmin.hosts.leases import LeaseLost
 from cacheadmin.planner.grace import Period, divide, marks, remaining
 from cacheadmin.prune.execution import transact
@@ -25,7 +25,7 @@ from cacheadmin.text.timestamps import now_ns
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Measured
-    from cacheadmin.evidence.facts import Evidence, LockHolder, Process
+    from cacheadmin.evidence.facts import LockHolder, Process
     from cacheadmin.inventory.entries import Inventory
     from cacheadmin.inventory.reader import OpenCache
     from cacheadmin.planner.plan import Decision
@@ -68,7 +68,7 @@ def prune_concurrently(
             write_periods(quarantine, ())
             return
     evidence = snapshot.evidence
-    blind = _blind(snapshot.evidence)
+    blind = who_is_not_seen(snapshot.case)
     moment = moment_of(evidence.processes, evidence.lock_holders)
     periods = read_periods(quarantine)
     division = divide(removals, snapshot.inventory, evidence, periods, moment, reclaim=not blind)
@@ -92,13 +92,26 @@ def prune_concurrently(
         result.waits_for = _begin_period(snapshot, result.deferred, periods, quarantine)
 
 
-def _blind(evidence: Evidence) -> str:
+def who_is_not_seen(case: PlanInput) -> str:
     """Return why not every user who may know an entry can be seen from here; empty: all can."""
-    if evidence.filesystem.network:
+    if case.evidence.filesystem.network or _is_exported(case):
         return "processes of other hosts, which can't be seen from here: the lock must be free"
     if not sees_whole_machine():
         return "processes outside this container, which can't be seen: run it on the host itself"
+    if not sees_other_accounts():
+        return "processes of other accounts, which can't be seen: run it as root"
+    for holder in case.evidence.lock_holders:
+        if holder.is_uv is None and not holder.waiting:
+            return f"process {holder.pid}, which holds the lock and can't be looked at from here"
     return ""
+
+
+def _is_exported(case: PlanInput) -> bool:
+    """Whether other hosts may use a cache that lies on a disk of this one."""
+    if case.policy.hosts.expect:
+        # What they told of themselves says what they use, not what a uv there is about to link.
+        return True
+    return any(gap.id == "hosts.exported" for gap in case.gaps)
 
 
 def _begin_period(

@@ -106,14 +106,15 @@ class LastLook:
         # First: what happens between this look and the lock is told then.
         watch = watch_folders(snapshot.cache.fd, inventory.cache.path, inventory.watched)
         self._look = replace(self._look, watch=watch)
-        self._alive_before = dict(self._came_alive(Moment.BEFORE_LOCK))
+        # What came alive by any look so far: a source tells of it once, and a look under the
+        # lock may have to be taken again.
+        self._alive: dict[str, str] = {}
+        self._note_alive(Moment.BEFORE_LOCK)
 
     def look(self, moment: Moment = Moment.UNDER_LOCK) -> StillRemovable:
-        """Return what of the removals may still go."""
-        alive = dict(self._alive_before)
-        for entry, why in self._came_alive(moment):
-            alive.setdefault(entry, why)
-        alive = {entry: why for entry, why in alive.items() if entry not in self._forced}
+        """Return what of the removals may still go, by this look and all before it."""
+        self._note_alive(moment)
+        alive = {entry: why for entry, why in self._alive.items() if entry not in self._forced}
         dropped = dict(self._dropped)
         for decision in self._removals:
             path = decision.path
@@ -129,6 +130,10 @@ class LastLook:
             dropped.setdefault(path, "something that stays leads to it")
         left = tuple(decision for decision in self._removals if decision.path not in dropped)
         return StillRemovable(left, tuple(dropped.items()), self._leads)
+
+    def _note_alive(self, moment: Moment) -> None:
+        for entry, why in self._came_alive(moment):
+            self._alive.setdefault(entry, why)
 
     def _came_alive(self, moment: Moment) -> Iterator[_Use]:
         """Yield the entries that came alive, each with why; an entry may come twice."""

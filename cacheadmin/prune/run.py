@@ -259,7 +259,7 @@ def _work(
             )
         if trials is not None:
             result.warnings += end_trials(
-                snapshot, trials, result.trial, full=result.room is not None
+                snapshot, plan, trials, result.trial, full=result.room is not None
             )
     _purge_due(snapshot.policy, snapshot.cache, snapshot.now_ns, quarantine, result)
 

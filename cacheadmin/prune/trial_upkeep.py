@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.observations import host_name
+from cacheadmin.evidence.pins import read_pins
 from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
-from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
+from cacheadmin.prune.known_by_now import known_by_now
+from cacheadmin.prune.on_trial import (
+    TrialResult,
+    pinned_on_trial,
+    trial_rules,
+    used_on_trial,
+)
 from cacheadmin.prune.room import is_pressed
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.absences import absences_of
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
     from cacheadmin.fs.removal import Removed
     from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.planner.plan import Plan
+    from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Policy
     from cacheadmin.snapshot.sizing import Sizing
     from cacheadmin.snapshot.snapshot import Snapshot
@@ -99,7 +108,14 @@ def bring_back_used(
     snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
 ) -> list[str]:
     """Put back what this look found to be used; return what could not be, in words."""
-    found = used_on_trial(snapshot.case, plan.removals)
+    return _bring_back(snapshot, snapshot.case, plan, trials, result)
+
+
+def _bring_back(
+    snapshot: Snapshot, case: PlanInput, plan: Plan, trials: Trials, result: TrialResult
+) -> list[str]:
+    """As ``bring_back_used``, by what is known in ``case``."""
+    found = used_on_trial(case, plan.removals)
     used = {entry: who for entry, who in found.items() if entry not in trials.ledger.decoys}
     if not used:
         return []
@@ -113,12 +129,12 @@ def bring_back_used(
 
 
 def end_trials(
-    snapshot: Snapshot, trials: Trials, result: TrialResult, *, full: bool = False
+    snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult, *, full: bool = False
 ) -> list[str]:
     """Delete what stayed silent to the end of its trial; return what people should know.
 
     Under pressure of the budget, and of a ``full`` disk, silent trials end early,
-    the longest first.
+    the longest first. Before anything ends, what is known to be used by now comes back.
     """
     policy = snapshot.policy
     rules = trial_rules(policy, snapshot.cache.identity.path)
@@ -139,19 +155,25 @@ def end_trials(
         early = ended_early(others, moment_ns, nanoseconds(trial.at_least), lacks)
     if not due and not early:
         return []
-    unread = snapshot.case.unread_pins
+    case = known_by_now(snapshot)
+    told = _bring_back(snapshot, case, plan, trials, result)
+    # With their kin.
+    entries = [one.entry for one in (*due, *early) if one.entry in trials.ledger.trials]
+    if not entries:
+        return told
+    unread = case.unread_pins
     if unread:
-        return [f"no trial ends: the pin {unread[0].path} can't be read ({unread[0].reason})"]
+        why = f"the pin {unread[0].path} can't be read ({unread[0].reason})"
+        return [*told, f"no trial ends: {why}"]
     blind = away
     if not blind and not policy.venvs.complete:
         blind = blindness(trials.folder, snapshot.cache.identity) or blind_hosts(
             snapshot.evidence.hosts
         )
     if blind:
-        count = len(due) + len(early)
+        count = len(entries)
         ended = f"{format_count(count, 'trial')} {verb(count, 'is', 'are')} over"
-        return [f"{ended}, but silence proves nothing: {blind}"]
-    entries = [one.entry for one in (*due, *early)]
+        return [*told, f"{ended}, but silence proves nothing: {blind}"]
     lock_seconds = 0.0 if policy.lock.busy == "skip" else policy.lock.timeout.total_seconds()
     done = trials.end(
         entries,
@@ -161,7 +183,7 @@ def end_trials(
     result.ended += [one.entry for one in done.deleted]
     result.ended_bytes += done.removed.allocated_bytes
     words = [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
-    return words + _undeleted(done.removed)
+    return told + words + _undeleted(done.removed)
 
 
 def _silent(trials: Trials, begun: Collection[str]) -> list[str]:
@@ -186,14 +208,16 @@ def end_now(
     """End the trials of some runs at once; return how many ended, and what people should know.
 
     A use in the last moment brings the entry back all the same, and
-    the last moment is long enough to see clients of a network filesystem. Call
-    it under the run lock.
+    the last moment is long enough to see clients of a network filesystem. What is
+    pinned stays on trial. Call it under the run lock.
     """
     with existing_trials(cache) as trials:
         if trials is None:
             return 0, []
         trials.fence = fence
-        mine = [trial.entry for trial in trials.current() if trial.run_id in runs]
+        chosen = [trial for trial in trials.current() if trial.run_id in runs]
+        pinned = _pinned_now(policy, cache, chosen)
+        mine = [trial.entry for trial in chosen if trial.entry not in pinned]
         for entry in mine:
             # Asked for by name: what it had seen before does not count.
             trials.tripwires.set_back(entry)
@@ -201,9 +225,29 @@ def end_now(
             time.sleep(client_memory_seconds(cache.identity.path, alone=policy.hosts.is_alone))
         lock_seconds = policy.lock.timeout.total_seconds()
         done = trials.end(mine, _WAIT_SECONDS, lock_seconds) if mine else Ended()
-    words = [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
+    words = [f"{entry} stays on trial: {why}" for entry, why in pinned.items()]
+    words += [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
     return len(done.deleted), words + _undeleted(done.removed)
+
+
+def _pinned_now(policy: Policy, cache: OpenCache, trials: Sequence[Trial]) -> dict[str, str]:
+    """Return which of these trials pins keep, with whose; all, where one can't be read.
+
+    How old a pin surely is (``evidence.pin_ages``) is not asked: one that has expired counts.
+    """
+    trusted = frozenset({0, os.geteuid(), os.fstat(cache.fd).st_uid})
+    pins, unseen = read_pins(cache.identity, policy.venvs.registry, policy.aliases, trusted)
+    unread = next((one for one in unseen if one.hides_archives), None)
+    if unread is not None:
+        why = f"the pin {unread.path} can't be read ({unread.reason})"
+        return dict.fromkeys([trial.entry for trial in trials], why)
+    mine = {trial.entry for trial in trials}
+    return {
+        entry: f"{account_name(pin.uid)} has pinned it ({pin.file})"
+        for entry, pin in pinned_on_trial(trials, pins)
+        if entry in mine
+    }
 
 
 def _undeleted(removed: Removed) -> list[str]:

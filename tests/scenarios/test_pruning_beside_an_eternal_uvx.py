@@ -6,6 +6,7 @@ or waits for its lock for ever.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -95,6 +96,61 @@ def test_a_uv_at_work_is_waited_for_and_then_no_longer(
             assert answer["lock"]["mode"] == "concurrent"
             assert {row["path"] for row in answer["removals"]} >= orphans
             assert not any((shared.path / path).exists() for path in orphans)
+
+
+def orphaned(shared: SharedCache, user: User | None = None) -> set[str]:
+    """Leave archives that nothing points to and no environment uses; return their entries."""
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "idna==3.7", user=user)
+    shutil.rmtree(environment)
+    shutil.rmtree(next(shared.path.glob("wheels-v*")))
+    return {f"archive-v0/{name}" for name in os.listdir(shared.path / "archive-v0")}
+
+
+def test_where_other_hosts_reach_the_cache_nothing_is_reclaimed_beside_them(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    """Their uv can't be seen from here: that none is does not say that each has ended."""
+    orphans = orphaned(shared)
+    policy = cacheadmin.policy(shared.path, CONCURRENT + "hosts: {expect: [elsewhere]}\n")
+    with long_running(shared, NEWEST, *tool_run("cowsay")):
+        for _ in range(2):
+            answer = cacheadmin("prune", policy, "--format", "json", code=0).json
+            assert set(answer["deferred"]["paths"]) >= orphans
+            assert "processes of other hosts" in " ".join(answer["deferred"]["waits_for"])
+    answer = cacheadmin("prune", policy, "--format", "json", code=0).json
+    assert {row["path"] for row in answer["removals"]} >= orphans
+
+
+@pytest.mark.root
+def test_where_other_accounts_are_hidden_nothing_is_reclaimed_beside_them(
+    open_folder: Path, index: Index, three_users: list[User], cacheadmin: Cacheadmin
+) -> None:
+    ana, ben, _ = three_users
+    shared = SharedCache.create(open_folder, index, [ana, ben])
+    orphans = orphaned(shared, ana)
+    quarantine, state = open_folder / "quarantine", open_folder / "state"
+    for folder in (quarantine, state):
+        folder.mkdir(mode=0o700)
+        os.chown(folder, ana.uid, ana.gid)
+    os.chown(shared.path, ana.uid, ana.gid)
+    places = f"quarantine: {{path: {quarantine}}}\nstate: sqlite:///{state}/state.sqlite\n"
+    policy = cacheadmin.policy(shared.path, CONCURRENT + places)
+    become = f"setpriv --reuid {ana.uid} --regid {ana.gid} --groups {ana.gid}"
+    script = f'mount -o remount,hidepid=2 /proc; exec {become} "$@"'
+    command = cacheadmin.command("prune", policy, "--format", "json", user=ana)
+    with long_running(shared, NEWEST, *tool_run("cowsay"), user=ben):
+        for _ in range(2):
+            done = subprocess.run(
+                ["unshare", "--mount", "sh", "-ec", script, "sh", *command],
+                env=cacheadmin.environment(ana),
+                cwd=open_folder,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            answer = json.loads(done.stdout)
+            assert set(answer["deferred"]["paths"]) >= orphans
+            assert "processes of other accounts" in " ".join(answer["deferred"]["waits_for"])
 
 
 def test_what_is_published_again_is_left_alone(shared: SharedCache, cacheadmin: Cacheadmin) -> None:

@@ -28,19 +28,21 @@ def empty_cache(cache: Path) -> Path:
     return cache
 
 
-def write_tool(cache: Path, *linked: Path) -> Path:
+def write_tool(cache: Path, *linked: Path, number: int = 0) -> Path:
     """Write a tool's cached environment that links archives; return the archive that it is.
 
-    Its name comes after those that ``write_archive`` gives.
+    Its name comes after those that ``write_archive`` gives. ``number`` tells it from others.
     """
-    tool = cache / "archive-v0" / "zzzz_zzzzzzzzzzz"
+    tool = cache / "archive-v0" / (f"zzzz_zzzzzzz{number:04}" if number else "zzzz_zzzzzzzzzzz")
     packages = tool / "lib" / "python3.11" / "site-packages"
     packages.mkdir(parents=True)
     (tool / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.8\n")
     for archive in linked:
         for one in archive.iterdir():
             (packages / one.name).symlink_to(one)
-    published = cache / "environments-v2" / "0123456789abcdef" / "fedcba9876543210"
+    published = (
+        cache / "environments-v2" / f"{number or 0x123456789ABCDEF:016x}" / "fedcba9876543210"
+    )
     published.parent.mkdir(parents=True)
     published.symlink_to(tool)
     return tool

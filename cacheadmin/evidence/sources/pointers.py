@@ -25,9 +25,10 @@ from cacheadmin.inventory.entries import (
 from cacheadmin.inventory.pointer_folders import FoldersTask
 from cacheadmin.uv.layout import POINTER_KINDS
 
-# So many new environments are looked at, also while uv's lock is held: of more it is not asked
-# which releases made them.
-_MOST_MADE = 16
+# So many new environments are looked at, while uv's lock is held and else: of more it is not
+# asked which releases made them, and they may link any archive.
+_MOST_UNDER_LOCK = 16
+_MOST_MADE = 1000
 
 
 class Pointers:
@@ -71,9 +72,11 @@ class Pointers:
             unseen.append(Unseen("cache", folders[0], reason, True, reply.failed.uid))
             written += _all_below(look.inventory, frozenset(folders), reason)
         made = [one.path for one in found.environments if _is_new(one, planned)]
-        if len(made) > _MOST_MADE:
+        if len(made) > (_MOST_UNDER_LOCK if look.moment is Moment.UNDER_LOCK else _MOST_MADE):
             why = f"{len(made)} cached environments were made since the plan, of any release"
             written += [(bucket.name, why) for bucket in look.inventory.buckets]
+            reason = f"{len(made)} were made since the plan, and may link any archive"
+            unseen.append(Unseen("cache", "cached environments", reason, hides_archives=True))
             made = []
         candidates = (
             Candidate(f"{look.cache.identity.path}/{path}", EnvironmentKind.CACHED, ("cache",))

@@ -86,6 +86,11 @@ def sees_whole_machine() -> bool:
     return os.readlink("/proc/self/ns/pid") == _WHOLE_MACHINE
 
 
+def sees_other_accounts() -> bool:
+    """Whether ``/proc`` names other accounts' processes: not where ``hidepid`` hides them."""
+    return os.path.exists("/proc/1")
+
+
 def _other_namespace() -> tuple[Unseen, ...]:
     if sees_whole_machine():
         return ()
@@ -98,8 +103,8 @@ def _other_namespace() -> tuple[Unseen, ...]:
 
 
 def _invisible() -> tuple[Unseen, ...]:
-    """Return what /proc does not even name: it may be mounted with ``hidepid``."""
-    if os.path.exists("/proc/1"):
+    """Return what /proc does not even name."""
+    if sees_other_accounts():
         return ()
     reason = (
         "processes of other accounts are not even listed (/proc is mounted with hidepid): only "

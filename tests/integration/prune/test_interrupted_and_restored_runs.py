@@ -473,3 +473,15 @@ def test_a_journal_that_cant_be_read_for_now_keeps_its_run(
     assert "it can't be read" in cacheadmin("runs", "purge", policy, run_id, code=7).stderr
     journal.write_bytes(whole)
     assert cacheadmin("runs", "show", policy, run_id, code=0)
+
+
+def test_a_run_without_a_journal_is_left_with_what_it_moved(
+    cacheadmin: Cacheadmin, cache: Path
+) -> None:
+    policy = cacheadmin.policy(cache)
+    quarantine = cache.with_name("cache.cacheadmin") / "quarantine"
+    run = pruned(cacheadmin, policy)
+    journal_of(quarantine, run).unlink()
+    said = cacheadmin("prune", policy, code=0).stderr
+    assert "it has no journal; what it moved lies in its folder `entries`" in said
+    assert there(quarantine / run / "entries")

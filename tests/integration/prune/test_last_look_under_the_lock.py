@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.evidence.look import Moment
 from cacheadmin.evidence.pins import PINS
 from cacheadmin.policy.loader import load_policy
 from cacheadmin.prune.last_look import LastLook, StillRemovable
@@ -20,9 +23,10 @@ from cacheadmin.snapshot.snapshot import look_with
 from cacheadmin.uv.releases import buckets_of
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.running_uv import binary_for, uv_environment
-from tests.support.shared_cache import SharedCache, age
-from tests.support.uv_releases import NEWEST
-from tests.support.waiting import let_clocks_tick
+from tests.support.shared_cache import SharedCache, age, dangling_links
+from tests.support.uv_releases import NEWEST, REPOSITORY
+from tests.support.waiting import let_clocks_tick, until
+from tests.support.wheel_archives import empty_cache, write_archive, write_tool
 
 OLD = "0.8.5"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -167,20 +171,43 @@ def test_an_interpreter_bucket_that_comes_meanwhile_is_asked_for_environments(
     assert kept[min(archives)] == f"{environment} uses it now"
 
 
-def test_where_many_tools_were_made_meanwhile_all_buckets_stay(
+def test_where_many_tools_were_made_meanwhile_all_buckets_and_archives_stay(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:
     shared.uv(OLD, "tool", "run", "cowsay", "-t", "x")
     (made,) = [one for one in (shared.path / "environments-v2").glob("*/*") if one.is_symlink()]
     shared.remove_environment(shared.environment("old", OLD, "six==1.16.0"))
+    unused = f"archive-v0/{write_archive(shared.path, 'unused', {'unused.py': b''}).name}"
     age(shared.path, 40)
     shared.environment("new", NEWEST, "idna==3.7")
     with between(cacheadmin.policy(shared.path)) as (planned, last):
-        assert "wheels-v5" in planned
+        assert planned >= {"wheels-v5", unused}
         for number in range(17):
             made.with_name(f"{number:016x}").symlink_to(os.readlink(made))
         kept = dropped(last.look())
     assert kept["wheels-v5"] == "17 cached environments were made since the plan, of any release"
+    assert "17 were made since the plan, and may link any archive" in kept[unused]
+
+
+def test_what_many_tools_link_that_were_made_while_a_prune_waited_stays(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    six = write_archive(cache, "six", {"six.py": b""})
+    age(cache, 40)
+    policy = cacheadmin.policy(cache, "hosts: {only: this}\nprune: {trial: never}\n")
+    journals = cache.with_name("cache.cacheadmin") / "quarantine"
+    with (cache / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        pruning = subprocess.Popen(
+            cacheadmin.command("prune", policy), env=cacheadmin.environment()
+        )
+        # All but what is looked at under the lock is over.
+        until(lambda: any(b"moving" in one.read_bytes() for one in journals.glob("*/journal*")))
+        tools = [write_tool(cache, six, number=number) for number in range(17)]
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert pruning.wait() == 0
+    assert not any(map(dangling_links, tools))
 
 
 def test_an_environment_that_a_new_process_runs_from_keeps_its_archives(
@@ -240,6 +267,68 @@ def test_an_overlay_keeps_the_cached_environment_it_extends(
             is_up(process)
             kept = dropped(last.look())
     assert set(kept) >= environments
+
+
+def test_what_one_look_saw_is_known_to_the_next(
+    shared: SharedCache, cacheadmin: Cacheadmin, orphans: tuple[Path, set[str]]
+) -> None:
+    """A look under the lock that took too long, or a deleted lock, is followed by another."""
+    environment, archives = orphans
+    with (
+        between(cacheadmin.policy(shared.path)) as (planned, last),
+        running(environment / "bin" / "python", "-c", SLEEP, env={}) as process,
+    ):
+        assert planned >= archives
+        is_up(process)
+        for moment in (Moment.UNDER_LOCK, Moment.BEFORE_LOCK, Moment.UNDER_LOCK):
+            assert set(dropped(last.look(moment))) >= archives
+
+
+# A tool starts as soon as the lock is taken, and the prune of a uv before 0.8.19 deletes the lock.
+STARTED_BY_THEN = """
+import os, subprocess, sys
+from cacheadmin.uv.cache_lock import ExclusiveLock
+take, look_at, tools = ExclusiveLock.acquire, ExclusiveLock.is_current, []
+def started(self, *arguments):
+    take(self, *arguments)
+    if not tools:
+        words = [sys.executable, "-c", "import time; print(flush=True); time.sleep(300)"]
+        tools.append(subprocess.Popen(words, cwd={tool!r}, stdout=subprocess.PIPE))
+        tools[0].stdout.readline()
+def deleted(self):
+    if len(tools) == 1:
+        tools.append(os.unlink({lock!r}))
+    return look_at(self)
+ExclusiveLock.acquire, ExclusiveLock.is_current = started, deleted
+from cacheadmin.cli.app import run
+code = run(sys.argv[1:])
+tools[0].kill()
+sys.exit(code)
+"""
+
+
+def test_a_tool_that_starts_before_the_lock_is_found_deleted_stays(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    cache = empty_cache(open_folder / "cache")
+    tool = write_tool(cache, write_archive(cache, "six", {"six.py": b""}))
+    age(cache, 40)
+    sure = "venvs: {complete: true}\nhosts: {only: this}\n"
+    idle = "prune: {environments: {idle: 1d, keep_latest: false}, trial: never}\n"
+    policy = cacheadmin.policy(cache, sure + idle)
+    script = STARTED_BY_THEN.format(tool=os.fspath(tool), lock=os.fspath(cache / ".lock"))
+    done = subprocess.run(
+        [sys.executable, "-c", script, "prune", policy, "--format", "json"],
+        env={**cacheadmin.environment(None), "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    kept = {row["path"] for row in json.loads(done.stdout)["dropped"]}
+    assert f"archive-v0/{tool.name}" in kept
+    assert tool.is_dir()
+    assert dangling_links(tool) == {}
 
 
 def test_looking_at_thousands_of_leftovers_takes_no_time(shared: SharedCache, cacheadmin) -> None:

@@ -253,7 +253,8 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
     def fail(question: str, fault: str, name: str = "") -> None:
         def instead(self: Reader, asked: Any, item: Any, uid: int | None) -> None:
-            at_it = not name or getattr(item, "name", "") == name
+            names = item if isinstance(item, tuple) else (getattr(item, "name", ""),)
+            at_it = not name or name in names
             if at_it and reads(asked.read) == question:
                 _in_the_middle(self, asked, item, uid, FAULTS[fault])
             answer(self, asked, item, uid)
@@ -373,6 +374,26 @@ def test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep(
         snapshot.collected.look.readers.close()
         dropped = dict(LastLook(snapshot, plan.removals).look().dropped)
     assert "its reader was ended by SIGKILL" in dropped[entry]
+
+
+def test_environments_whose_times_no_reader_could_read_are_looked_into_again(
+    site: Site, cacheadmin: Cacheadmin, failing: Callable[..., None]
+) -> None:
+    environment = site.environment("home/proj")
+    links = {path: os.readlink(path) for path in environment.rglob("*") if path.is_symlink()}
+    for path in links:
+        path.unlink()
+    policy = cacheadmin.policy(site.cache, f"venvs: {{include: ['{environment}']}}\n")
+    with look_at(str(policy)) as snapshot:
+        plan = snapshot.plan()
+        assert f"archive-v0/{ARCHIVE}" in {decision.path for decision in plan.removals}
+        for path, target in links.items():
+            path.symlink_to(target)
+        packages = f"{environment}/lib/python3.11/site-packages"
+        failing("evidence/tree_searches.py times_of", "dies", packages)
+        snapshot.collected.look.readers.close()
+        dropped = dict(LastLook(snapshot, plan.removals).look().dropped)
+    assert dropped[f"archive-v0/{ARCHIVE}"] == f"{environment} uses it now"
 
 
 def test_mounts_that_no_reader_could_look_at_keep_what_they_may_show(

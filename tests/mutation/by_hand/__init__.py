@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.mutation.by_hand import evidence, planner, prune, trial
+from tests.mutation.by_hand import evidence, grace, last_look, planner, prune, trial
 from tests.mutation.mutants import Mutant
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def by_hand(repository: Path) -> list[tuple[str, Mutant, tuple[str, ...]]]:
     """Return these: (module, mutant, tests)."""
     found = []
-    for room in (planner, trial, prune, evidence):
+    for room in (planner, trial, prune, evidence, last_look, grace):
         for module, before, after, test in room.CHANGES:
             source = (repository / module).read_text()
             if source.count(before) != 1:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 _VERIFICATION = "tests/integration/prune/test_verification_follows_every_link.py"
 _TRANSACTION = "tests/integration/prune/test_transaction_puts_back_what_it_broke.py"
+_NO_JOURNAL = (
+    "tests/integration/prune/test_interrupted_and_restored_runs.py"
+    "::test_a_run_without_a_journal_is_left_with_what_it_moved"
+)
 _RESTORING = "tests/scenarios/test_restoring_a_run.py"
 
 #: (module, what stands there, what does instead, the test that must notice).
@@ -98,5 +102,11 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
         "        if environment.archive is not None and environment.archive in gone:\n",
         "        if False:\n",
         _RESTORING,
+    ),
+    (
+        "cacheadmin/prune/recovery.py",
+        "            if os.listdir(entries_fd):\n",
+        "            if False:\n",
+        _NO_JOURNAL,
     ),
 )

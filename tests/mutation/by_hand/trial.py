@@ -6,6 +6,8 @@ _ABSENCES = "tests/unit/trial/test_absences.py"
 _TIME = "tests/unit/trial/test_time_that_counts.py"
 _SAFE_SIDE = "tests/integration/trial/test_trials_err_to_the_safe_side.py"
 _WAYS_BACK = "tests/integration/trial/test_ways_back.py"
+_ENDS = "tests/integration/trial/test_uses_before_a_trial_ends.py"
+_WITH_ITS_LINKS = "tests/integration/trial/test_what_comes_back_brings_what_it_links.py"
 _FILESYSTEMS = "tests/integration/trial/test_tripwires_on_filesystems.py"
 
 #: (module, what stands there, what does instead, the test that must notice).
@@ -246,5 +248,47 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
         "    except OSError:\n        return True\n    return stat",
         "    except OSError:\n        return False\n    return stat",
         _WAYS_BACK,
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "    if unread:\n",
+        "    if False:\n",
+        f"{_ENDS}::test_no_trial_ends_while_a_pin_can_not_be_read",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "    told = _bring_back(snapshot, case, plan, trials, result)\n",
+        "    told = []\n",
+        f"{_ENDS}::test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        " if one.entry in trials.ledger.trials]",
+        "]",
+        f"{_ENDS}::test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "if entry not in begun and entry not in kin]",
+        "if entry not in begun]",
+        _WITH_ITS_LINKS,
+    ),
+    (
+        "cacheadmin/prune/known_by_now.py",
+        "        pins=(*evidence.pins, *chain.from_iterable(one.pins for one in told)),\n",
+        "",
+        f"{_ENDS}::test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "[trial for trial in trials.current() if trial.run_id in runs]",
+        "list(trials.current())",
+        f"{_ENDS}::test_a_purge_of_one_run_ends_no_trial_of_another",
+    ),
+    (
+        "cacheadmin/prune/trial_upkeep.py",
+        "[trial.entry for trial in chosen if trial.entry not in pinned]",
+        "[trial.entry for trial in chosen]",
+        f"{_ENDS}::test_what_is_pinned_is_not_ended_by_a_purge_either",
     ),
 )
