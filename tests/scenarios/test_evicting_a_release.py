@@ -229,6 +229,25 @@ def test_what_is_silent_on_trial_is_out_of_reach_at_once_and_can_come_back(
     assert not dangling_links(hidden)
 
 
+def test_pointers_that_are_restored_lead_to_no_tripwire(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "docopt==0.6.2")
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
+    policy = cacheadmin.policy(shared.path, "prune: {environments: {idle: 0s}}\n", complete=False)
+    evicted = cacheadmin("evict", policy, "six", "docopt", "--format", "json", code=0).json
+    assert {row["package"] for row in evicted["kept"]} == {"six", "docopt"}
+    shared.remove_environment(environment)
+    for bucket in shared.path.glob("interpreter-v*"):
+        shutil.rmtree(bucket)
+    planted = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["planted"]
+    assert set(planted) >= {row["path"] for row in evicted["kept"]}
+    cacheadmin("runs", "restore", policy, evicted["run_id"], code=0)
+    assert offline(shared, NEWEST, "six==1.16.0")
+    assert offline(shared, NEWEST, "docopt==0.6.2")
+    assert not dangling_links(shared.homes)
+
+
 def test_no_root_leads_to_what_was_evicted(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
     shared.environment("proj", NEWEST, "six==1.16.0")
     shared.environment("other", NEWEST, "idna==3.7")
