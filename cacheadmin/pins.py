@@ -39,6 +39,7 @@ from cacheadmin.policy.quantities import parse_duration
 from cacheadmin.state.store import State, StateUnusable, open_state
 from cacheadmin.text.accounts import account_name
 from cacheadmin.text.documents import header
+from cacheadmin.text.lists import join_some
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.values import frozen
 
@@ -97,7 +98,7 @@ class PinStore:
         return header("pin", self._loaded, self._identity)
 
     def add(self, target: str, reason: str, expires: str | None) -> Added:
-        """Pin what a target names; a pin of the caller on the same target is replaced.
+        """Pin what a target names; a pin of the caller on it in the same folder is replaced.
 
         Raises NotACache when the target names nothing here, WrongUsage, NotPermitted,
         NoRoom.
@@ -123,9 +124,13 @@ class PinStore:
         )
         before = [p for p in self._mine() if p.target == pin.target]
         pin = replace(pin, file=self._write(pin_document(pin, self._identity)))
-        for old in before:
+        folder = os.path.dirname(pin.file)
+        here = [old for old in before if os.path.dirname(old.file) == folder]
+        for old in here:
             _unlink(old)
-        warnings = (self._unseen_elsewhere(pin), self._note_age(pin))
+        # Who sees these may not see the new one: other hosts, or this one without that mount.
+        elsewhere = [old.file for old in before if old not in here]
+        warnings = (self._unseen_elsewhere(pin), _still_there(elsewhere), self._note_age(pin))
         return Added(pin, len(found.entries), "; ".join(filter(None, warnings)), len(waiting))
 
     def remove(self, target: str) -> tuple[Pin, ...]:
@@ -257,6 +262,14 @@ class PinStore:
 
     def _open_registry(self, folder: str) -> int:
         return open_directory(folder, follow=True)
+
+
+def _still_there(files: list[str]) -> str:
+    """Return that earlier pins on the same target go on keeping it; empty for none."""
+    if not files:
+        return ""
+    named = ", ".join(join_some(sorted(files)))
+    return f"what was pinned before in another folder stays, too: {named}"
 
 
 def expiry_ns(text: str, created_ns: int) -> int:

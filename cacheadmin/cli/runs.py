@@ -11,7 +11,7 @@ from cacheadmin.cli import lazy_typer as typer
 from cacheadmin.cli import output
 from cacheadmin.cli.options import FormatOption, InsecurePolicyOption, PolicyArgument
 from cacheadmin.cli.records import recorded
-from cacheadmin.cli.results import show
+from cacheadmin.cli.results import progress_bar, show
 from cacheadmin.errors import ExitCode, NotACache, WrongUsage
 from cacheadmin.evidence.steady_time import host_time
 from cacheadmin.inventory.cache_folder import OpenCache, open_cache
@@ -24,9 +24,10 @@ from cacheadmin.prune.quarantine import QuarantineFolder, existing_quarantine, i
 from cacheadmin.prune.run import restore_run
 from cacheadmin.prune.run_lock import run_lock
 from cacheadmin.prune.runs import Run, find_run, list_runs, purge, runs_due
-from cacheadmin.prune.trial_upkeep import end_now
+from cacheadmin.prune.trial_upkeep import begun_by, end_now, known_uses
 from cacheadmin.report.runs import RunReport, RunsReport
 from cacheadmin.snapshot.moment import steady_now
+from cacheadmin.snapshot.snapshot import look_with
 from cacheadmin.state.store import open_state
 from cacheadmin.text.documents import Heading, header
 from cacheadmin.text.numbers import format_count
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from cacheadmin.inventory.entries import CacheIdentity
     from cacheadmin.operations.account import Account
     from cacheadmin.policy.loaded import LoadedPolicy
-    from cacheadmin.policy.model import Policy
 
 runs_app = typer.Typer(
     help="Past prunes: what each moved, undo, final deletion.", no_args_is_help=True
@@ -170,7 +170,9 @@ def purge_command(
     ] = None,
     now: Annotated[
         bool,
-        typer.Option("--now", help="Also end the trial of what is on trial, used or not."),
+        typer.Option(
+            "--now", help="Also end the trial of what is on trial, but of what is known to be used."
+        ),
     ] = False,
     insecure_policy: InsecurePolicyOption = False,
 ) -> int:
@@ -204,7 +206,7 @@ def purge_command(
                 purged.chosen = runs_due(quarantine, identity, age, moment_ns, on_trial_too=now)
             elif every:
                 purged.choose_all(quarantine, identity)
-            purged.purge(loaded.policy, cache, quarantine, now=now)
+            purged.purge(loaded, cache, quarantine, now=now)
         account.subject = ", ".join(purged.chosen)
         account.exit_code = int(ExitCode.PARTIAL if purged.failures else ExitCode.DONE)
         account.counts = {
@@ -245,16 +247,20 @@ class _Purged:
         self.failures += [(f"run {run.run_id}", run.unfinished) for run in runs if run.unfinished]
 
     def purge(
-        self, policy: Policy, cache: OpenCache, quarantine: QuarantineFolder, *, now: bool
+        self, loaded: LoadedPolicy, cache: OpenCache, quarantine: QuarantineFolder, *, now: bool
     ) -> None:
-        """Delete them; with ``now`` end their trials, too."""
+        """Delete them; with ``now`` end their trials, too, but of what is known to be used."""
         for name in self.chosen:
             removed = purge(quarantine, cache.identity, name)
             self.failures += [(f"run {name}: {path}", why) for path, why in removed.failures]
             # Of one that was deleted before nothing is left.
             self.runs += bool(removed.files and not removed.failures)
-        if now:
-            self.ended, self.words = end_now(policy, cache, self.chosen, quarantine.fence)
+        if now and begun_by(cache, self.chosen):
+            with progress_bar() as progress, look_with(loaded, progress=progress) as snapshot:
+                used = known_uses(snapshot)
+            self.ended, self.words = end_now(
+                loaded.policy, cache, self.chosen, quarantine.fence, used
+            )
         if self.ended:
             withdraw_dangling(cache)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from cacheadmin.policy.loader import load_policy, read_policy
 from cacheadmin.policy.location import known_policies
 from cacheadmin.report.learned_releases import LearnedReleaseReport
 from cacheadmin.state.store import open_releases
+from cacheadmin.text.accounts import account_name
 from cacheadmin.text.timestamps import now_ns
 from cacheadmin.uv.binaries import read_binary
 from cacheadmin.uv.prune_words import prune_changed
@@ -64,6 +66,12 @@ def learn_command(
     if store and known is None:
         url = None if loaded is None else loaded.policy.state
         open_releases(url).learn(version, learned.buckets, path, now_ns(), learned.prune)
+        if writers := _other_writers(path):
+            output.warning(
+                f"{path} can be changed by {writers}, and what it says holds for every user of uv "
+                f"{version}: teach it from a binary that you have installed yourself, if you "
+                "don't trust them"
+            )
     changed = prune_changed(learned.prune) if known is None else ""
     stored = store and known is None
     in_table = known is not None
@@ -78,6 +86,19 @@ def learn_command(
         output.warning(
             f"the release table says otherwise of uv {version}: is this a build of its own?"
         )
+
+
+def _other_writers(path: str) -> str:
+    """Return who beside the caller and root can have written a file; empty for none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    if status.st_mode & stat.S_IWOTH:
+        return "every user"
+    if status.st_uid not in (0, os.geteuid()):
+        return account_name(status.st_uid)
+    return f"group {status.st_gid}" if status.st_mode & stat.S_IWGRP else ""
 
 
 def _caches(loaded: LoadedPolicy | None) -> Iterator[str]:

@@ -7,6 +7,9 @@
   `uvx` makes a new one.
 - Archives that no user uses; with ``even_in_use`` the others too, and cached environments
   that have it.
+
+A revision, a git source or such a link may be used itself, and not only what it leads to: an
+environment links through it, a file names it, it is pinned. Then it stays, as an archive does.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from cacheadmin.evict.silent_trials import SilentTrials
 from cacheadmin.evict.wanted import is_wanted
 from cacheadmin.fs.small_files import open_directory_beneath
 from cacheadmin.inventory.entries import EntryKind, archive_in, archive_path
+from cacheadmin.planner import reasons
 from cacheadmin.planner.gaps import rests_on, unlinkable
 from cacheadmin.planner.git_packages import one_package
 from cacheadmin.planner.plan import Decision, Plan, Verdict
-from cacheadmin.planner.reasons import EVICTED
 from cacheadmin.planner.words import describe_finding
 from cacheadmin.readers import Question, Unreadable
 from cacheadmin.text.lists import first_few
@@ -36,14 +39,25 @@ if TYPE_CHECKING:
     from cacheadmin.evict.wanted import Wanted
     from cacheadmin.evidence.facts import Process
     from cacheadmin.inventory.entries import Archive, ArchiveId, Inventory, SourceRevision
-    from cacheadmin.planner.marks import Use
+    from cacheadmin.planner.marks import Liveness, Use
     from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.snapshot.snapshot import Snapshot
 
-_POINTER = EVICTED["pointer"]
-_SOURCE = EVICTED["source"]
+_POINTER = reasons.EVICTED["pointer"]
+_SOURCE = reasons.EVICTED["source"]
 _SILENT = "it was on trial, and no user has used it there"
 _FILES = ("revision.http", "revision.rev")
+
+# Why a cached environment stays of which no use was seen.
+_UNSEEN_USES = frozenset(
+    {
+        reasons.ENVIRONMENT_POLICY,
+        reasons.ENVIRONMENT_RECENT,
+        reasons.ENVIRONMENT_LATEST,
+        reasons.ENVIRONMENT_UNSEEN,
+        reasons.ENVIRONMENT_OTHER_HOSTS,
+    }
+)
 
 # Made from the content: uv finds such an archive without any pointer.
 _CONTENT_MADE = 24
@@ -92,14 +106,20 @@ def plan_eviction(
     users = processes_of(
         case, snapshot.collected.look.processes, holding, archives, snapshot.readers
     )
-    removals = [*_pointers(snapshot.inventory, wanted, archives), *_sources(snapshot, wanted)]
-    removals += _git_sources(snapshot.case, snapshot.inventory, wanted)
+    removals = [*_pointers(snapshot.inventory, wanted, archives)]
     kept: list[Decision] = []
     out_of_reach = unlinkable(snapshot.policy, snapshot.evidence)
-    for path in _links_to(snapshot.inventory, holding):
-        # A process that runs from what it leads to goes on: only new runs miss it.
-        link = _remove(EntryKind.ENVIRONMENT, path, "by it uv would run it again")
-        removals.append(replace(link, even_in_use=True))
+    for part in (
+        *_sources(snapshot, wanted),
+        *_git_sources(snapshot.case, snapshot.inventory, wanted),
+        *_links_to(snapshot.inventory, holding),
+    ):
+        uses = _uses_itself(base.live, inventory, part[-1].path)
+        if uses and not even_in_use:
+            kept.append(_keep(part[-1], uses))
+        else:
+            forced = bool(uses)
+            removals += [replace(one, even_in_use=one.even_in_use or forced) for one in part]
     for entry in _cached(snapshot.inventory, holding) if even_in_use else ():
         kind = EntryKind.ENVIRONMENT if archive_in(entry) is None else EntryKind.ARCHIVE
         environment = _remove(kind, entry, "a cached environment that has it")
@@ -120,7 +140,7 @@ def plan_eviction(
                 decision = replace(decision, rests_on=rests)
             removals.append(decision)
         else:
-            kept.append(_keep(one, uses))
+            kept.append(_keep(_remove(EntryKind.ARCHIVE, one.path, "", one), uses))
     for trial in silent.entries:
         if trial.entry in snapshot.inventory.on_trial:
             decision = _remove(EntryKind.ARCHIVE, trial.entry, _SILENT)
@@ -130,6 +150,13 @@ def plan_eviction(
         "preview content-addressed-cache) finds it without a pointer"
         for one in archives.values()
         if len(one.id) == _CONTENT_MADE and any(one.path == d.path for d in kept)
+    )
+    by_commit = {one.path for one in inventory.revisions if one.found_by_name}
+    by_commit |= {one.path for one in inventory.git_sources}
+    warnings += tuple(
+        f"{one.path} is used, and stays; uv finds it by its commit, without a pointer"
+        for one in kept
+        if one.path in by_commit
     )
     plan = Plan(Verdict.LIMITED, tuple(removals), tuple(kept), (), base.live, base.gaps)
     breaks = even_in_use and any(one.kind is EntryKind.ARCHIVE for one in removals)
@@ -173,8 +200,27 @@ def _pointers(
             )
 
 
-def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decision]:
-    """Yield revisions and git sources of such packages, and the files that name them."""
+def _uses_itself(live: Liveness, inventory: Inventory, path: str) -> list[Use]:
+    """Return who was seen to use an entry itself.
+
+    A link to a cached environment is not used when that environment is: who uses that, and
+    was not seen, misses no more than the next `uvx` makes again. A git database is used when
+    a checkout of it is.
+    """
+    archives = {one.path: one.archive for one in inventory.environments}
+    archive = archives.get(path)
+    led_to = [] if archive is None else live.archives.get(archive, [])
+    checkouts = [one.path for one in inventory.git_sources if one.database == path]
+    return [
+        use
+        for place in (path, *checkouts)
+        for use in live.within(place)
+        if not (use.reason.leads or use.reason in _UNSEEN_USES or use in led_to)
+    ]
+
+
+def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[tuple[Decision, ...]]:
+    """Yield revisions of such packages, and the files that name them."""
     present = _present(snapshot, wanted)
     seen: set[str] = set()
     for revision in snapshot.inventory.revisions:
@@ -187,10 +233,11 @@ def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decisio
             for name in present.get(folder, ()):
                 path = f"{folder}/{name}"
                 reason = "by it uv would build the package again"
-                yield Decision(
+                pointer = Decision(
                     EntryKind.WHEEL, path, package, version, _POINTER, reason, rests_on="proof"
                 )
-        yield Decision(
+                yield (pointer,)
+        source = Decision(
             EntryKind.REVISION,
             revision.path,
             package,
@@ -199,20 +246,24 @@ def _sources(snapshot: Snapshot, wanted: Collection[Wanted]) -> Iterator[Decisio
             "a source distribution of the package",
             rests_on="proof",
         )
+        yield (source,)
 
 
 def _git_sources(
     case: PlanInput, inventory: Inventory, wanted: Collection[Wanted]
-) -> Iterator[Decision]:
-    """Yield git checkouts that such a package was built from; databases of nothing else too."""
+) -> Iterator[tuple[Decision, ...]]:
+    """Yield git checkouts that such a package was built from; databases of nothing else too.
+
+    Each comes after the file that says it is whole: uv deletes a checkout without that.
+    """
     for source in inventory.git_sources:
         packages = case.git_packages.get(source.path, ())
         meant = [is_wanted(wanted, package, version) for package, version in packages]
         if any(meant) and (source.commit is not None or all(meant)):
             package, version = one_package(packages)
             reason = "what the package was built from"
-            for path in (*source.files, source.path):
-                yield Decision(
+            yield tuple(
+                Decision(
                     EntryKind.SOURCE,
                     path,
                     package,
@@ -221,6 +272,8 @@ def _git_sources(
                     reason,
                     rests_on="proof",
                 )
+                for path in (*source.files, source.path)
+            )
 
 
 def _named(revision: SourceRevision, inventory: Inventory) -> tuple[str | None, str | None]:
@@ -270,20 +323,22 @@ def _cached(inventory: Inventory, holding: Collection[PackageUser]) -> list[str]
     return [entry for entry in entries if entry is not None]
 
 
-def _links_to(inventory: Inventory, holding: Collection[PackageUser]) -> list[str]:
-    """Return the links by which uv finds these cached environments."""
+def _links_to(
+    inventory: Inventory, holding: Collection[PackageUser]
+) -> Iterator[tuple[Decision, ...]]:
+    """Yield the links by which uv finds these cached environments."""
     entries = set(_cached(inventory, holding))
-    return [
-        one.path
-        for one in inventory.environments
-        if one.archive is not None and archive_path(one.archive) in entries
-    ]
+    for one in inventory.environments:
+        if one.archive is not None and archive_path(one.archive) in entries:
+            # A process that runs from what it leads to goes on: only new runs miss it.
+            link = _remove(EntryKind.ENVIRONMENT, one.path, "by it uv would run it again")
+            yield (replace(link, even_in_use=True),)
 
 
 def _remove(kind: EntryKind, path: str, reason: str, archive: Archive | None = None) -> Decision:
     package = None if archive is None else archive.package
     version = None if archive is None else archive.version
-    why = EVICTED[kind.value]
+    why = reasons.EVICTED[kind.value]
     return Decision(kind, path, package, version, why, reason, rests_on="proof")
 
 
@@ -294,13 +349,15 @@ def _words(uses: list[Use]) -> str:
     return f"although it is used: {describe_finding(used[0].reason, used[0].user, used[0].detail)}"
 
 
-def _keep(archive: Archive, uses: list[Use]) -> Decision:
-    return Decision(
-        EntryKind.ARCHIVE,
-        archive.path,
-        archive.package,
-        archive.version,
-        uses[0].reason,
-        uses[0].detail,
-        *first_few(use.user for use in uses),
+def _keep(decision: Decision, uses: list[Use]) -> Decision:
+    """Return that an entry stays which would be removed, because it is used."""
+    users, more = first_few(use.user for use in uses)
+    return replace(
+        decision,
+        why=uses[0].reason,
+        detail=uses[0].detail,
+        users=users,
+        more_users=more,
+        rests_on=None,
+        even_in_use=False,
     )

@@ -78,12 +78,19 @@ def _limit(
     kept = f"; {', '.join(own)} are kept" if own else ""
     if hides:
         kept += f"; {', '.join(hides)} could name any archive, so all archives are kept"
+    if len({one.buckets for one in binaries}) == 1:
+        command = learn_command(binaries[0].path)
+        fix = f"to let its own buckets go when no user needs them: `{command}`"
+    else:
+        # What is taught holds for every user: an account could have its own needs taken for all.
+        kept += "; these binaries name different buckets, so not all of them are that release"
+        fix = f"teach it one that you have installed yourself: `{learn_command()}`"
     return Limit(
         "releases.unknown",
         Verdict.LIMITED if hides else Verdict.SAFE,
         f"uv {version} ({who}) is newer than this cacheadmin: its binary was read, and what it "
         f"needs is kept{kept}",
-        f"to let its own buckets go when no user needs them: `{learn_command(binaries[0].path)}`",
+        fix,
     )
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
-from cacheadmin.fs.mounts import is_mount_point
+from cacheadmin.fs.mounted_places import other_paths_of
+from cacheadmin.fs.mounts import is_mount_point, read_mounts
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from cacheadmin.inventory.cache_folder import OpenCache
     from cacheadmin.policy.model import Policy
+
+# After the cache's name beside it, or in it.
+_FOLDER = ".cacheadmin/quarantine"
 
 
 @frozen
@@ -40,12 +47,34 @@ def choose_quarantine(policy: Policy, cache: OpenCache) -> QuarantinePlace:
     elif _is_own_in_a_closed_folder(cache):
         why = f"you may not write to {os.path.dirname(path)}"
     else:
-        return QuarantinePlace(f"{path}.cacheadmin/quarantine")
+        return QuarantinePlace(f"{path}{_FOLDER}")
     return QuarantinePlace(
-        f"{path}/.cacheadmin/quarantine",
+        f"{path}/{_FOLDER}",
         f"{why}, so quarantine lies inside the cache ({path}/.cacheadmin): any "
         "user's `uv cache prune` empties it, and a prune can then not be undone",
     )
+
+
+def other_quarantines(policy: Policy, cache: OpenCache) -> list[str]:
+    """Return the folders in which other policies of this host have, or had, this cache's removals.
+
+    The run lock lies in them: by another path of the cache, another ``quarantine.path``, or as its
+    owner, a run finds another.
+    """
+    path = cache.identity.path
+    trusted = {0, os.geteuid(), os.fstat(cache.fd).st_uid}
+    paths = dict.fromkeys([path, *other_paths_of(path, read_mounts())])
+    places = [*(f"{one}{_FOLDER}" for one in paths), f"{path}/{_FOLDER}"]
+    chosen = choose_quarantine(policy, cache).path
+    return [one for one in places if one != chosen and _is_folder_of(one, trusted)]
+
+
+def _is_folder_of(path: str, owners: Collection[int]) -> bool:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid in owners
 
 
 def _is_own_in_a_closed_folder(cache: OpenCache) -> bool:

@@ -161,6 +161,9 @@ def plant(
     """
     own = rights_of(cache_fd)
     trusted = trusted_owners(cache_fd)
+    # Of a bucket that is not wanted here another policy, host or release may know: there, too,
+    # no root goes of what is in use.
+    elsewhere = frozenset(removable) - wanted.archives
     return tuple(
         plant_bucket(
             Planting(cache_fd, bucket_rights.get(bucket, own), own, trusted, workshop_fd),
@@ -169,7 +172,7 @@ def plant(
             removable=removable,
         )
         if bucket in wanted.buckets and wanted.archives
-        else _withdraw(cache_fd, bucket, removable)
+        else _withdraw(cache_fd, bucket, elsewhere)
         for bucket in _all(cache_fd, wanted)
     )
 

@@ -35,8 +35,8 @@ from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
     from cacheadmin.accounting import Size
-    from cacheadmin.evidence.facts import Evidence, Pin
-    from cacheadmin.inventory.entries import Inventory, OnTrial
+    from cacheadmin.evidence.facts import Evidence
+    from cacheadmin.inventory.entries import Inventory
     from cacheadmin.planner.plan import Decision
     from cacheadmin.planner.plan_input import PlanInput
     from cacheadmin.policy.model import Policy
@@ -217,32 +217,23 @@ def _kept_by_policy(case: PlanInput) -> Iterator[tuple[str, str]]:
 
 
 def _pinned(inventory: Inventory, evidence: Evidence) -> Iterator[tuple[str, str]]:
-    for entry, pin in pinned_on_trial(inventory.on_trial.values(), evidence.pins):
-        yield entry, f"pin {pin.file}"
-
-
-def pinned_on_trial(
-    on_trial: Iterable[OnTrial | Trial], pins: Iterable[Pin]
-) -> Iterator[tuple[str, Pin]]:
-    """Yield the entries that pins name by their package, or by a path; some are not on trial."""
-    entries = tuple(on_trial)
-    by_path: dict[str, Pin] = {}
-    for pin in pins:
+    by_path: dict[str, str] = {}
+    for pin in evidence.pins:
         if pin.path is not None:
-            by_path[pin.path] = pin
+            by_path[pin.path] = f"pin {pin.file}"
             continue
-        for one in entries:
+        for one in inventory.on_trial.values():
             same = one.package == normalized(pin.package or "")
             if same and pin.version in (None, one.version):
-                yield one.entry, pin
+                yield one.entry, f"pin {pin.file}"
     # A folder that an entry lies in keeps it as well, and so does a file in it.
-    for one in entries if by_path else ():
-        for above in with_folders_above(one.entry):
+    for entry in inventory.on_trial if by_path else ():
+        for above in with_folders_above(entry):
             if above in by_path:
-                yield one.entry, by_path[above]
-    for path, pin in by_path.items():
+                yield entry, by_path[above]
+    for path, who in by_path.items():
         for entry in _entries_around(path):
-            yield entry, pin
+            yield entry, who
 
 
 def _entries_around(path: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from cacheadmin.errors import CacheBusy, Refused
 from cacheadmin.evidence.lock_holders import describe_holders
 from cacheadmin.inventory.cache_folder import open_cache
 from cacheadmin.planner.plan import Verdict
-from cacheadmin.policy.quarantine_place import choose_quarantine
+from cacheadmin.policy.quarantine_place import choose_quarantine, other_quarantines
 from cacheadmin.prune.concurrent import prune_concurrently
 from cacheadmin.prune.execution import terminable, transact
 from cacheadmin.prune.journal import read_journal
@@ -50,6 +50,12 @@ if TYPE_CHECKING:
 _FULL = (
     "the cache's filesystem is full: what was removed on proof was deleted at once, and can't be "
     "put back"
+)
+_OTHER_QUARANTINE = (
+    "this cache has another quarantine, {other}: a run that uses that one, by another path of the "
+    "cache, by another quarantine.path or as its owner, does not wait for this one, and is not "
+    "ended by it when it was killed; name the cache and its quarantine alike in all policies, and "
+    "remove the other folder when its runs are purged"
 )
 
 
@@ -185,6 +191,9 @@ def run_prune(
         return result
     if place.warning:
         result.warnings.append(place.warning)
+    result.warnings += [
+        _OTHER_QUARANTINE.format(other=other) for other in other_quarantines(policy, cache)
+    ]
     if room is not None:
         result.warnings.append(_FULL)
         result.warnings += [f"{path} could not be deleted: {why}" for path, why in room.left]

@@ -21,6 +21,7 @@ from cacheadmin.prune.journal import (
     was_begun,
 )
 from cacheadmin.prune.kept_open import kept_open, undeleted
+from cacheadmin.prune.led_to_trials import bring_back_led_to, bring_back_packages
 from cacheadmin.prune.moves import ENTRIES
 from cacheadmin.prune.restoration import PutBack, put_back
 from cacheadmin.text.timestamps import nanoseconds, now_ns, parse_rfc3339, rfc3339
@@ -153,13 +154,15 @@ def restore(
         try:
             mine = {trial.entry for trial in on_trial}
             # What another run put on trial since is not this run's to bring back.
-            paths = [
-                entry["path"]
+            rows = [
+                entry
                 for entry in journal.moved_entries
                 if not entry.get("trial") or entry["path"] in mine
             ]
+            paths = [entry["path"] for entry in rows]
             with locked:
                 quarantine.fence(batch=True)
+                stuck = dict(bring_back_packages(trials, rows, mine))
                 result = put_back(
                     cache.fd,
                     entries_fd,
@@ -170,6 +173,8 @@ def restore(
                     trials,
                     quarantine.fence,
                 )
+                stuck.update(bring_back_led_to(cache, trials))
+            result.failed += stuck.items()
             result.conflicts += take_out_dangling(
                 cache, quarantine, entries_fd, frozenset(result.moved)
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING
 from cacheadmin.errors import Refused
 from cacheadmin.evidence.client_memory import client_memory_seconds
 from cacheadmin.evidence.observations import host_name
-from cacheadmin.evidence.pins import read_pins
 from cacheadmin.hosts.sight import blind_hosts
 from cacheadmin.planner.budget import Room, lacking
 from cacheadmin.planner.gaps import PROOF
 from cacheadmin.prune.kept_open import undeleted
 from cacheadmin.prune.known_by_now import known_by_now
-from cacheadmin.prune.on_trial import (
-    TrialResult,
-    pinned_on_trial,
-    trial_rules,
-    used_on_trial,
-)
+from cacheadmin.prune.on_trial import TrialResult, trial_rules, used_on_trial
 from cacheadmin.prune.room import is_pressed
-from cacheadmin.text.accounts import account_name
 from cacheadmin.text.numbers import format_count, verb
 from cacheadmin.text.timestamps import nanoseconds, now_ns
 from cacheadmin.trial.absences import absences_of
@@ -202,22 +195,42 @@ def _silent(trials: Trials, begun: Collection[str]) -> list[str]:
     return [entry for entry in silent if entry not in begun and entry not in kin]
 
 
+def begun_by(cache: OpenCache, runs: Collection[str]) -> bool:
+    """Whether anything that one of these runs put on trial still is."""
+    with existing_trials(cache) as trials:
+        return trials is not None and any(one.run_id in runs for one in trials.current())
+
+
+def known_uses(snapshot: Snapshot) -> dict[str, str]:
+    """Return what is on trial and is known to be used, or could be pinned; each with why."""
+    unread = snapshot.case.unread_pins
+    if unread:
+        why = f"the pin {unread[0].path} can't be read ({unread[0].reason})"
+        return dict.fromkeys(snapshot.inventory.on_trial, why)
+    found = used_on_trial(snapshot.case, snapshot.plan().removals)
+    return {entry: f"it is used by {who}" for entry, who in found.items()}
+
+
 def end_now(
-    policy: Policy, cache: OpenCache, runs: Collection[str], fence: Callable[[], None]
+    policy: Policy,
+    cache: OpenCache,
+    runs: Collection[str],
+    fence: Callable[[], None],
+    used: Mapping[str, str],
 ) -> tuple[int, list[str]]:
     """End the trials of some runs at once; return how many ended, and what people should know.
 
-    A use in the last moment brings the entry back all the same, and
-    the last moment is long enough to see clients of a network filesystem. What is
-    pinned stays on trial. Call it under the run lock.
+    What is ``used``, as far as is known, each with why, stays on trial: the
+    next run brings it back. Of others a use in the last moment brings the entry back
+    all the same, and the last moment is long enough to see clients of a network
+    filesystem. Call it under the run lock.
     """
     with existing_trials(cache) as trials:
         if trials is None:
             return 0, []
         trials.fence = fence
-        chosen = [trial for trial in trials.current() if trial.run_id in runs]
-        pinned = _pinned_now(policy, cache, chosen)
-        mine = [trial.entry for trial in chosen if trial.entry not in pinned]
+        wanted = [trial.entry for trial in trials.current() if trial.run_id in runs]
+        mine = [entry for entry in wanted if entry not in used]
         for entry in mine:
             # Asked for by name: what it had seen before does not count.
             trials.tripwires.set_back(entry)
@@ -225,29 +238,14 @@ def end_now(
             time.sleep(client_memory_seconds(cache.identity.path, alone=policy.hosts.is_alone))
         lock_seconds = policy.lock.timeout.total_seconds()
         done = trials.end(mine, _WAIT_SECONDS, lock_seconds) if mine else Ended()
-    words = [f"{entry} stays on trial: {why}" for entry, why in pinned.items()]
+    words = [
+        f"{entry} stays on trial: {used[entry]}; the next prune puts it back"
+        for entry in wanted
+        if entry in used
+    ]
     words += [f"{entry} was used at the last moment, and is back" for entry in done.came_back]
     words += [f"{entry}: its trial could not be ended: {why}" for entry, why in done.stuck]
     return len(done.deleted), words + _undeleted(done.removed)
-
-
-def _pinned_now(policy: Policy, cache: OpenCache, trials: Sequence[Trial]) -> dict[str, str]:
-    """Return which of these trials pins keep, with whose; all, where one can't be read.
-
-    How old a pin surely is (``evidence.pin_ages``) is not asked: one that has expired counts.
-    """
-    trusted = frozenset({0, os.geteuid(), os.fstat(cache.fd).st_uid})
-    pins, unseen = read_pins(cache.identity, policy.venvs.registry, policy.aliases, trusted)
-    unread = next((one for one in unseen if one.hides_archives), None)
-    if unread is not None:
-        why = f"the pin {unread.path} can't be read ({unread.reason})"
-        return dict.fromkeys([trial.entry for trial in trials], why)
-    mine = {trial.entry for trial in trials}
-    return {
-        entry: f"{account_name(pin.uid)} has pinned it ({pin.file})"
-        for entry, pin in pinned_on_trial(trials, pins)
-        if entry in mine
-    }
 
 
 def _undeleted(removed: Removed) -> list[str]:

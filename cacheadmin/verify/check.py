@@ -88,6 +88,8 @@ class CheckedArchive:
     """The name in a wheel's METADATA; None where unknown, or for an environment."""
     version: str | None = None
     """The version in a wheel's METADATA; None where unknown, or for an environment."""
+    lists_compiled: bool = False
+    """Whether compiled files are part of it, or may be: not all that ends so is Python's making."""
 
     def add(self, problem: Problem) -> None:
         """Count a problem."""
@@ -157,6 +159,7 @@ class _ArchiveWalk:
     def check(self) -> None:
         checked, contents = self._checked, self._contents
         checked.name, checked.version = contents.name, contents.version
+        checked.lists_compiled = contents.lists_compiled
         for problem in contents.problems:
             checked.add(problem)
         # Without a list nothing in it is extra: that there is none is the finding.

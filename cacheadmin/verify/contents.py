@@ -71,6 +71,11 @@ class ExpectedContents:
     read_rows: int = 0
     """How many lines of RECORDs were read."""
 
+    @property
+    def lists_compiled(self) -> bool:
+        """Whether RECORDs list compiled files, or may: what can't be read of them is not known."""
+        return bool(self.problems) or any(path.endswith(".pyc") for path in self.lines)
+
     def belongs_to_environment(self, path: str) -> bool:
         """Whether a file that no RECORD lists is one of an environment's own."""
         return self.is_environment and _OF_ENVIRONMENT.fullmatch(path) is not None

@@ -145,7 +145,7 @@ class Telling:
             if severity is Severity.WARNING:
                 return "run it as root, or as a member of the cache's group"
             return "look at the disk, and at who made it so; what can't be read can't be verified"
-        if rule is VerifyRule.BYTECODE_STALE:
+        if rule is VerifyRule.BYTECODE_STALE and not checked.lists_compiled:
             path = shell_word(f"{self._root}/{archive.path}")
             return (
                 f"remove compiled files, Python makes new ones: find {path} -name '*.pyc' -delete"

@@ -75,6 +75,8 @@ class ArchiveAnswer:
     """The name in a wheel's METADATA; None where unknown, or for an environment."""
     version: str | None
     """The version in a wheel's METADATA; None where unknown, or for an environment."""
+    lists_compiled: bool
+    """Whether compiled files are part of it, or may be."""
 
 
 def check_all(
@@ -132,6 +134,7 @@ class _Questions:
             found.gone,
             found.name,
             found.version,
+            found.lists_compiled,
         )
 
     def _check_later(self, file: LargeFile) -> tuple[Problem, ...]:
@@ -161,6 +164,7 @@ def _checked(archive: Archive, answer: ArchiveAnswer | Unreadable) -> CheckedArc
         answer.gone,
         answer.name,
         answer.version,
+        answer.lists_compiled,
     )
 
 

@@ -17,9 +17,9 @@ from tests.support.uv_releases import NEWEST, REPOSITORY, newest_bucket, uv_bina
 BUCKETS = (b"archive-v0", b"sdists-v10", b"wheels-v98", b"environments-v2", b"simple-v90")
 
 
-def a_newer_uv(environment: Path, *more: bytes) -> Path:
+def a_newer_uv(environment: Path, *more: bytes, buckets: tuple[bytes, ...] = BUCKETS) -> Path:
     """Install a uv 0.99.0 in an environment, as pip does; return its binary."""
-    binary = a_binary(environment / "bin" / "uv", b"0.99.0version_info", *BUCKETS, *more)
+    binary = a_binary(environment / "bin" / "uv", b"0.99.0version_info", *buckets, *more)
     binary.chmod(0o755)
     (packages,) = environment.glob("lib/python*/site-packages")
     metadata = packages / "uv-0.99.0.dist-info"
@@ -168,3 +168,28 @@ def test_a_real_release_that_the_table_lacks_breaks_nobody_and_idle_buckets_go(
     assert len(again.stderr.splitlines()) <= 1
     shared.uv(NEWEST, "pip", "install", "--python", now, "idna==3.7")
     assert not dangling_links(now)
+
+
+@pytest.mark.root
+def test_root_is_not_told_to_learn_what_one_account_says_of_anothers_release(
+    idle_and_new: tuple[SharedCache, Path], cacheadmin: Cacheadmin
+) -> None:
+    shared, lying = idle_and_new
+    honest = shared.environment("other", "0.8.5")
+    needed = newest_bucket("wheels")
+    policy = cacheadmin.policy(
+        shared.path, f"venvs: {{discover: [{{root: {shared.homes}, depth: 3}}]}}\n"
+    )
+    said = (b"archive-v0", b"sdists-v10", needed.encode(), b"simple-v90")
+    for environment, uid, buckets in ((lying, 65533, BUCKETS), (honest, 65532, said)):
+        a_newer_uv(environment, buckets=buckets)
+        for path in (environment, *environment.rglob("*")):
+            os.chown(path, uid, uid, follow_symlinks=False)
+    (limit,) = limits_of(cacheadmin, policy)
+    assert "name different buckets" in limit["detail"]
+    assert limit["fix"].endswith("`cacheadmin uv learn PATH-OF-UV`")
+    cacheadmin("prune", policy, code=0)
+    assert (shared.path / needed).exists()
+    # Who could have written it is said where it is learned all the same.
+    told = cacheadmin("uv", "learn", lying / "bin" / "uv", "--policy", policy, code=0)
+    assert "can be changed by uid 65533" in told.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.mixed_cache import git_project
 from tests.support.shared_cache import SharedCache, dangling_links, names_in, tree_snapshot
 from tests.support.uv_releases import NEWEST
 
@@ -228,6 +229,25 @@ def test_what_is_silent_on_trial_is_out_of_reach_at_once_and_can_come_back(
     assert not dangling_links(hidden)
 
 
+def test_pointers_that_are_restored_lead_to_no_tripwire(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    environment = shared.environment("proj", NEWEST, "six==1.16.0", "docopt==0.6.2")
+    shared.uv(NEWEST, "tool", "run", "cowsay", "-t", "hello")
+    policy = cacheadmin.policy(shared.path, "prune: {environments: {idle: 0s}}\n", complete=False)
+    evicted = cacheadmin("evict", policy, "six", "docopt", "--format", "json", code=0).json
+    assert {row["package"] for row in evicted["kept"]} == {"six", "docopt"}
+    shared.remove_environment(environment)
+    for bucket in shared.path.glob("interpreter-v*"):
+        shutil.rmtree(bucket)
+    planted = cacheadmin("prune", policy, "--format", "json", code=0).json["trial"]["planted"]
+    assert set(planted) >= {row["path"] for row in evicted["kept"]}
+    cacheadmin("runs", "restore", policy, evicted["run_id"], code=0)
+    assert offline(shared, NEWEST, "six==1.16.0")
+    assert offline(shared, NEWEST, "docopt==0.6.2")
+    assert not dangling_links(shared.homes)
+
+
 def test_no_root_leads_to_what_was_evicted(shared: SharedCache, cacheadmin: Cacheadmin) -> None:
     shared.environment("proj", NEWEST, "six==1.16.0")
     shared.environment("other", NEWEST, "idna==3.7")
@@ -260,3 +280,64 @@ def test_what_springs_on_trial_stays_in_use_and_is_told(
     assert not dangling_links(hidden)
     cacheadmin(*words, "--even-in-use", code=0)
     assert dangling_links(hidden)
+
+
+@pytest.mark.parametrize("use", ["project", "program", "pin"])
+def test_a_tools_environment_that_is_used_by_its_path_stays_whole(
+    shared: SharedCache, cacheadmin: Cacheadmin, use: str
+) -> None:
+    shared.uv(NEWEST, "tool", "run", "--with", "six==1.16.0", "cowsay", "-t", "hello")
+    policy = policy_of(shared, cacheadmin)
+    (cached,) = [path for path in shared.path.glob("environments-v*/*/*") if path.is_symlink()]
+    link = shared.home() / "proj" / ".venv" / "bin" / "cowsay"
+    if use == "project":
+        link.parents[2].mkdir()
+        link.parents[1].symlink_to(cached)
+    elif use == "program":
+        link.parent.mkdir(parents=True)
+        (link.parents[1] / "pyvenv.cfg").write_text("home = /usr/bin\n")
+        link.symlink_to(cached / "bin" / "cowsay")
+    else:
+        cacheadmin("pin", "add", policy, cached, "--reason", "a service runs it", code=0)
+        link = cached / "bin" / "cowsay"
+    said = cacheadmin("evict", policy, "six", "--format", "json", code=0).json
+    assert str(cached.relative_to(shared.path)) in [row["path"] for row in said["kept"]]
+    assert pointers_to(shared, "1.16.0") == []
+    assert not dangling_links(shared.homes)
+    assert (
+        "hello"
+        in subprocess.run([link, "-t", "hello"], check=True, capture_output=True, text=True).stdout
+    )
+    cacheadmin("evict", policy, "six", "--even-in-use", code=0)
+    assert not cached.exists()
+
+
+def test_sources_that_an_environment_imports_from_stay(
+    shared: SharedCache, cacheadmin: Cacheadmin
+) -> None:
+    repository = git_project(shared.home() / "lib")
+    assert repository is not None
+    from_git = f"{repository.name} @ git+file://{repository}"
+    shared.environment("building", NEWEST, from_git, "docopt==0.6.2")
+    (checkout,) = [path for path in shared.path.glob("git-v*/checkouts/*/*") if path.is_dir()]
+    (source,) = shared.path.glob("sdists-v*/*/*/docopt/*/*/src")
+    importing = shared.environment("importing", NEWEST)
+    (packages,) = importing.glob("lib/python*/site-packages")
+    (packages / "sources.pth").write_text(f"{checkout}\n{source}\n")
+    policy = policy_of(shared, cacheadmin)
+    told = cacheadmin("evict", policy, repository.name, "docopt", "--format", "json", code=0)
+    kept = {row["path"] for row in told.json["kept"]}
+    assert {str(one.relative_to(shared.path)) for one in (checkout, source.parent)} <= kept
+    assert "uv finds it by its commit" in told.stderr
+    ask = f"import {repository.name}, docopt; print(docopt.__file__)"
+    found = subprocess.run(
+        [importing / "bin" / "python", "-c", ask], check=True, capture_output=True, text=True
+    )
+    assert found.stdout.startswith(str(source))
+    # uv itself takes a checkout without this file for half-made, and deletes it.
+    assert checkout.with_name(f"{checkout.name}.ok").exists()
+    # By the revision that went, the checkout is known by its package.
+    cacheadmin("runs", "restore", policy, code=0)
+    cacheadmin("evict", policy, repository.name, "docopt", "--even-in-use", code=0)
+    assert not checkout.exists()
+    assert not source.exists()

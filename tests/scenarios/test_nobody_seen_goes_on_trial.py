@@ -157,6 +157,35 @@ def test_purging_now_ends_a_trial_and_says_so(
     assert set(os.listdir(shared.path / "archive-v0")) <= {"cacheadmin.trial"}
 
 
+@pytest.mark.parametrize("known", ["environment", "pin"])
+def test_purging_now_leaves_on_trial_what_is_known_to_be_used_by_now(
+    cacheadmin: Cacheadmin, shared: SharedCache, hidden: Path, known: str
+) -> None:
+    text = looking_elsewhere(shared)
+    policy = cacheadmin.policy(shared.path, text, complete=False)
+    run = prune(cacheadmin, policy)
+    entries = set(run["trial"]["planted"])
+    if known == "environment":
+        # Its disk is back.
+        cacheadmin("venv", "add", policy, hidden, code=0)
+    else:
+        for entry in entries:
+            cacheadmin("pin", "add", policy, entry, "--reason", "node7 has it", code=0)
+    told = cacheadmin("runs", "purge", policy, "--all", "--now", code=0)
+    assert "0 trials ended" in told.stderr
+    for entry in entries:
+        assert f"{entry} stays on trial: it is used by " in told.stderr
+    assert dangling_links(hidden) == {}
+    prune(cacheadmin, policy)
+    assert entries <= entries_back(shared)
+
+
+def entries_back(shared: SharedCache) -> set[str]:
+    """Return the archives that lie in their places."""
+    found = (shared.path / "archive-v0").iterdir()
+    return {f"archive-v0/{path.name}" for path in found if path.is_dir() and not path.is_symlink()}
+
+
 def test_a_link_that_no_probe_sees_keeps_what_it_leads_to(
     cacheadmin: Cacheadmin, shared: SharedCache
 ) -> None:

@@ -206,6 +206,26 @@ def test_what_is_on_trial_can_be_pinned_and_comes_back(
     assert on_trial == {"cowsay"}
 
 
+@pytest.mark.root
+def test_pinning_again_through_another_mount_takes_no_pin_from_who_does_not_see_that(
+    shared: SharedCache, cacheadmin: Cacheadmin, open_folder: Path
+) -> None:
+    archives = abandon_everything(shared)
+    policy = cacheadmin.policy(shared.path)
+    elsewhere = open_folder / "elsewhere"
+    elsewhere.mkdir()
+    through = cacheadmin.policy(elsewhere, name="through")
+    cacheadmin("pin", "add", policy, "six", "--reason", "a service on node7", code=0)
+    if subprocess.run(["mount", "--bind", shared.path, elsewhere], check=False).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        told = cacheadmin("pin", "add", through, "six", "--expires", "30d", code=0)
+    finally:
+        subprocess.run(["umount", elsewhere], check=True)
+    assert f"stays, too: {shared.path}.pins/" in told.stderr
+    assert archives["six"] not in removals(cacheadmin, policy)
+
+
 def test_losing_the_state_loses_no_pin_and_pinning_again_replaces(
     shared: SharedCache, cacheadmin: Cacheadmin
 ) -> None:

@@ -389,7 +389,7 @@ complete -c cacheadmin -n '__cacheadmin_at "runs purge" 0' -a '(__cacheadmin_run
 complete -c cacheadmin -n '__cacheadmin_at "runs purge" 1' -a '(__cacheadmin_run_ids)' -d run
 complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l all -d 'Every run there is'
 complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l older-than -r -F -d 'Runs older than this, such as 3d'
-complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l now -d 'Also end the trial of what is on trial, used or not'
+complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l now -d 'Also end the trial of what is on trial, but of what is known to be used'
 complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l insecure-policy -d 'Accept a policy that others could have written'
 complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l quiet -s q -d 'Print nothing when all is well (for cron)'
 complete -c cacheadmin -n '__cacheadmin_at "runs purge"' -l verbose -s v -d 'Say more; a traceback on unexpected errors'

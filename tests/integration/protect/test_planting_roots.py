@@ -327,6 +327,39 @@ def roots_of(cache: Path, archive: str) -> int:
     return len([one for one in cache.glob(f"*/cacheadmin/{name}") if one.is_symlink()])
 
 
+def test_buckets_that_another_policy_or_host_knows_keep_their_roots(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    lay_out(open_folder)
+    path, archive = open_folder / "cache", ENTRY.partition("/")[2]
+    found = f"venvs: {{discover: [{{root: {open_folder / 'env'}}}]}}\n"
+    knowing = cacheadmin.policy(path, f"{found}protect: {{ahead: 6}}\n", name="knowing")
+    other = cacheadmin.policy(path, f"{found}protect: {{ahead: 1}}\n", name="other")
+    cacheadmin("protect", knowing, code=0)
+    planted = roots_of(path, archive)
+    for words in (("protect", other), ("prune", other)):
+        cacheadmin(*words, code=0)
+        assert roots_of(path, archive) == planted
+        assert cacheadmin("protect", knowing, "--check").code == 0
+    shutil.rmtree(open_folder / "env" / "site-packages")
+    cacheadmin("protect", other, code=0)
+    assert roots_of(path, archive) == 0, "what is not in use any more has none, in no bucket"
+
+
+def test_taking_protection_away_leaves_what_is_on_trial_every_root(
+    open_folder: Path, cacheadmin: Cacheadmin
+) -> None:
+    path, knowing = site_on_trial(open_folder, cacheadmin, "protect: {ahead: 6}\n")
+    cacheadmin("prune", knowing, code=0)
+    root = f"/cacheadmin/{root_name(ArchiveId(ENTRY.partition('/')[2]))}"
+    # By names alone: a look through a root is a use.
+    planted = {name for name in names_in(path) if name.endswith(root)}
+    other = cacheadmin.policy(path, name="other", complete=False)
+    for words in (("protect", other, "--remove"), ("prune", other)):
+        cacheadmin(*words, code=0)
+        assert {name for name in names_in(path) if name.endswith(root)} == planted
+
+
 def test_what_went_on_trial_after_a_look_keeps_its_roots(
     open_folder: Path, cacheadmin: Cacheadmin
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import marshal
 import os
 import signal
 import subprocess
@@ -164,6 +166,27 @@ def test_a_fix_holds_no_option_of_an_attacker(cache: Path, cacheadmin: Cacheadmi
     (archive / "demo.py").write_bytes(b"y")
     (finding,) = verified(cacheadmin, cacheadmin.policy(cache), code=8)["findings"]
     assert "uv pip install" not in finding["fix"]
+
+
+def test_a_fix_deletes_no_module_that_is_compiled_and_nothing_else(
+    cache: Path, cacheadmin: Cacheadmin
+) -> None:
+    compiled = importlib.util.MAGIC_NUMBER + bytes(12) + marshal.dumps(compile("", "", "exec"))
+    only = record_line("demo/only.pyc", compiled)
+    listing = write_archive(cache, "demo", {"demo/__init__.py": b""}, more_rows=[only])
+    # Its RECORD was lost, with which of them is the wheel's own.
+    unlisted = write_archive(cache, "other", {"demo/__init__.py": b""})
+    (unlisted / "other-1.0.dist-info/RECORD").write_bytes(b'demo/__init__.py,,0\n"')
+    for archive in (listing, unlisted):
+        (archive / "demo/only.pyc").write_bytes(compiled)
+        (archive / "demo/smuggled.pyc").write_bytes(compiled)
+    write_pointer(cache, "demo", "1.0-py3-none-any", listing)
+    findings = verified(cacheadmin, cacheadmin.policy(cache), code=8)["findings"]
+    fixes = {one["subject"]: one["fix"] for one in findings if one["rule"] == "bytecode-stale"}
+    assert fixes.keys() == {str(listing), str(unlisted)}
+    assert "--reinstall-package demo" in fixes[str(listing)]
+    for archive in (listing, unlisted):
+        assert "-delete" not in fixes[str(archive)]
 
 
 @pytest.mark.root
