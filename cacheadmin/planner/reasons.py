@@ -178,7 +178,8 @@ TRIAL_SPRUNG = _keeps(
     "trial.sprung",
     "It was used while it was on trial, by a user whom no source knows.",
     "it was used {detail} ago while it was on trial, by a user whom no source knows",
-    "uv.active_within would have to be over since that use",
+    "uv.active_within would have to be over since that use, and prune.trial.for where its place "
+    "on trial may be known",
 )
 LIMITS_RUN = _keeps(
     "limits.run",
