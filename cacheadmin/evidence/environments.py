@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import deque
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -355,10 +356,15 @@ def _look_at_programs(path: str, found: Sightings) -> None:
 
 
 def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) -> list[str]:
-    """Scan package folders elsewhere, each once; return those to look at whole."""
+    """Scan package folders elsewhere, each once; return those to look at whole.
+
+    Path files in them name further ones.
+    """
     further: list[str] = []
     seen: set[tuple[int, int]] = set()
-    for path in dict.fromkeys(paths):
+    waiting = deque(dict.fromkeys(paths))
+    while waiting:
+        path = waiting.popleft()
         try:
             status = os.stat(below(path))
         except OSError as error:
@@ -375,7 +381,7 @@ def _scan_borrowed(paths: list[str], inodes: ArchiveInodes, found: Sightings) ->
             found.problems.append(f"its path files name more than {_MAX_BORROWED} folders")
             break
         found.look_further = False
-        scan_borrowed_packages(path, inodes, found)
+        waiting += scan_borrowed_packages(path, inodes, found)
         if found.look_further:
             further.append(path)
     return further

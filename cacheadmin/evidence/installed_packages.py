@@ -63,19 +63,21 @@ def scan_packages(
     return _read_path_files(listed, sightings)
 
 
-def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sightings) -> None:
+def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sightings) -> list[str]:
     """Scan a package folder that a path file names: only for links into the cache.
 
-    What is installed there is no distribution of the environment's own.
+    What is installed there is no distribution of the environment's own. Returns folders
+    elsewhere that path files in it name: Python reads these, too, where that folder is
+    added by `site.addsitedir`.
     """
     try:
         sightings.watched[folder] = os.stat(below(folder)).st_mtime_ns
         listed = list_folder(folder)
     except (FileNotFoundError, NotADirectoryError):
-        return
+        return []
     except OSError as error:
         _note_unread(folder, error, sightings)
-        return
+        return []
     distributions = _distributions(listed, inodes, sightings)
     sightings.stamped.append(folder)
     for seen in distributions:
@@ -83,6 +85,7 @@ def scan_borrowed_packages(folder: str, inodes: ArchiveInodes, sightings: Sighti
             sightings.archives.add(seen.archive)
             sightings.links += 1
     _look_at_packages(listed, distributions, sightings, borrowed=True)
+    return _read_path_files(listed, sightings)
 
 
 def named_in_path_files(folder: str, sightings: Sightings) -> list[str]:

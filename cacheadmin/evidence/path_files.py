@@ -2,8 +2,8 @@
 
 Literal text only: nothing is run. A line of a ``*.pth`` is a path, or Python
 that begins with ``import``; paths in such code stand between quotes (uv's
-overlays, finders of editable installs). What looks like a path and is none
-does no harm: it leads nowhere.
+overlays, finders of editable installs, a site's ``sitecustomize.py``). What
+looks like a path and is none does no harm: it leads nowhere.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ _MAX_PATHS = 1_000
 # What tells text from the rest.
 _BEGINNING = 4096
 
+# What Python imports at its start, where it is there.
+_CUSTOMIZE = frozenset({"sitecustomize.py", "usercustomize.py"})
+
 _QUOTED = re.compile(r"'([^'\n]*/[^'\n]*)'|\"([^\"\n]*/[^\"\n]*)\"")
 _CODE = re.compile(r"import[ \t]")
 
 
 def names_paths(name: str) -> bool:
     """Whether a file of that name in a package folder may name paths."""
-    if name.endswith((".pth", ".egg-link")):
+    if name.endswith((".pth", ".egg-link")) or name in _CUSTOMIZE:
         return True
     return name.startswith("__editable__") and name.endswith(".py")
 
@@ -63,6 +66,8 @@ def _paths_in(text: str, *, code: bool) -> Iterator[str]:
     for line in text.removeprefix("\ufeff").splitlines():
         if code or _CODE.match(line):
             for single, double in _QUOTED.findall(line):
-                yield single or double
+                # Code that takes paths apart has a lone `/`; no packages lie in the root.
+                if (text := single or double).strip("/"):
+                    yield text
         elif line.strip() and not line.startswith("#") and "\0" not in line:
             yield line.rstrip()

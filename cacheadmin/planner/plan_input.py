@@ -188,6 +188,18 @@ class PlanInput:
             gap.kind is GapKind.HOSTS and gap.id != "hosts.locks" for gap in self.gaps
         )
 
+    def hosts_may_run_from(self, changed_ns: int) -> bool:
+        """Whether a process of another host may run from what has been there since a moment.
+
+        The lock shows none: uv before 0.8.19 takes none, and a program goes on without it when
+        its uv is killed. A host tells of those that it had when it told.
+        """
+        if any(gap.kind is GapKind.HOSTS and gap.id.startswith("hosts.") for gap in self.gaps):
+            return True
+        if self.policy.hosts.is_alone:
+            return False
+        return any(one.at_ns <= changed_ns for one in self.evidence.hosts)
+
     def buckets_of(self, version: str, uid: int | None = None) -> frozenset[str] | None:
         """Return a release's bucket names, from the table or as learned; None: unknown.
 

@@ -178,7 +178,8 @@ TRIAL_SPRUNG = _keeps(
     "trial.sprung",
     "It was used while it was on trial, by a user whom no source knows.",
     "it was used {detail} ago while it was on trial, by a user whom no source knows",
-    "uv.active_within would have to be over since that use",
+    "uv.active_within would have to be over since that use, and prune.trial.for where its place "
+    "on trial may be known",
 )
 LIMITS_RUN = _keeps(
     "limits.run",
@@ -367,9 +368,11 @@ BUILD_UNSEEN = _keeps(
 )
 BUILD_OTHER_HOSTS = _keeps(
     "build.other_hosts",
-    "A process of another host may be in it, and locks don't reach there.",
-    "processes of other hosts can't be seen, and locks don't reach them",
-    _LOCKS,
+    "A process of another host may be in it: that host has not told since, or locks don't reach "
+    "there.",
+    "processes of other hosts can't be seen, and none of them was told of since it was changed",
+    "`cacheadmin observe` on every host that hosts.expect names; and a cache whose locks reach "
+    "every host",
 )
 FILE_RECENT = _keeps(
     "file.recent",
@@ -398,7 +401,7 @@ STRAY_UNKNOWN = _keeps(
 STRAY_RECENT = _keeps(
     "stray.recent",
     "It is rubbish, and was changed within prune.builds.after where a uv without a lock may be "
-    "at work.",
+    "at work, here or on another host.",
     "{detail} ago",
     _UNCHANGED,
 )

@@ -296,12 +296,19 @@ def _not_seen_now(state: State, collected: Collected) -> tuple[RememberedEnviron
 
 
 def _sprung(policy: Policy, cache: OpenCache, moment_ns: int) -> dict[str, int]:
-    """Return what came back from trial within ``uv.active_within``, each with when (ns)."""
+    """Return what came back from trial and is used, each with when (ns).
+
+    That is what was used within ``uv.active_within``. Its place on trial may be known to a
+    user, whom the way back alone tells of (``trial.ways_back``): a link there that has
+    to be silent for as long as a tripwire before the entry lies there once more.
+    """
+    trial = policy.prune.trial
+    lasts_ns = 0 if trial == "never" else nanoseconds(trial.lasts)
     with trials_or_none(cache) as trials:
         if trials is None:
             return {}
         since_ns = moment_ns - nanoseconds(policy.uv.active_within)
-        return {entry: one.at_ns for entry, one in trials.ledger.uses_since(since_ns).items()}
+        return trials.used_since(since_ns, by_way_back_ns=since_ns - lasts_ns)
 
 
 def _with_ages(pins: tuple[Pin, ...], state: State, here: HostTime) -> tuple[Pin, ...]:

@@ -5,6 +5,10 @@ our own. But other mounts may show the cache too, and their lookups go unseen al
 ours are seen:
 
 - one that is read-only or noatime, in a container, a chroot or a service (``ProtectSystem=``);
+- one that shows the ids of some accounts alone (an idmapped mount, such as systemd-nspawn's
+  ``--bind=...:rootidmap``): the kernel moves no access time of what belongs to any other
+  account [run on Linux 6.18, ext4]. A container's usual range has all of them, so it is tried
+  with a link of our own, through that very mount;
 - an overlay with the cache among its lower layers, even if it is mounted to be
   written: the kernel follows links of lower layers through a private mount that is
   read-only and noatime [run on Linux 6.1, ext4 and tmpfs].
@@ -17,7 +21,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cacheadmin.fs.mounted_places import (
@@ -28,7 +34,10 @@ from cacheadmin.fs.mounted_places import (
     place_of,
 )
 from cacheadmin.fs.mounts import Mount, mount_of, read_mounts
-from cacheadmin.trial.tripwires import access_is_seen
+from cacheadmin.readers import Question, Readers
+from cacheadmin.trial.folder import PLACE
+from cacheadmin.trial.tripwires import TRIED_KINDS, access_is_seen
+from cacheadmin.uv.layout import parse_bucket_name
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from cacheadmin.trial.folder import TrialFolder
 
 _BLIND_OPTIONS = frozenset({"ro", "noatime"})
+_IDMAPPED = "idmapped"
 
 # Where systems mount an overlay of their own, whose layers they then hide.
 _OF_SYSTEMS = frozenset({"/", "/usr", "/opt", "/etc"})
@@ -62,6 +72,8 @@ class _Tables:
 
     theirs: tuple[Mount, ...]
     ours: tuple[Mount, ...]
+    seen_through: Callable[[str], bool]
+    """Whether a lookup through another mount is seen: asked with a path in their table."""
     known: frozenset[int] = frozenset()
     """Devices of the overlays among ours: these were looked at where their layers can be told."""
 
@@ -72,8 +84,9 @@ def blindness(folder: TrialFolder, cache: CacheIdentity) -> str:
         return f"{cache.path} lies on a filesystem that keeps no access times (noatime)"
     ours = read_mounts()
     used, place = mount_of(cache.path, ours), _place_of(cache.path, ours)
+    table = _Tables(ours, ours, partial(_is_seen_through, folder, ""))
     for mount in ours:
-        if mount != used and (why := _hides(mount, place, _Tables(ours, ours))):
+        if mount != used and (why := _hides(mount, place, table)):
             return f"the mount {mount.mount_point} {_SHOWS} ({why})"
     known = frozenset(mount.device for mount in ours if mount.kind == "overlay")
     for pid in _with_other_mounts():
@@ -81,8 +94,10 @@ def blindness(folder: TrialFolder, cache: CacheIdentity) -> str:
             mounts = read_mounts(pid)
         except (OSError, ValueError, IndexError):
             continue
+        seen_through = partial(_is_seen_through, folder, f"/proc/{pid}/root")
+        table = _Tables(mounts, ours, seen_through, known)
         for mount in mounts:
-            if why := _hides(mount, place, _Tables(mounts, ours, known)):
+            if why := _hides(mount, place, table):
                 return f"a mount of process {pid} {_SHOWS} ({why})"
     return ""
 
@@ -101,8 +116,53 @@ def _hides(mount: Mount, place: MountedPlace, table: _Tables) -> str:
     options = _BLIND_OPTIONS.intersection(mount.options)
     if options and _shows(mount, MountedPlace(mount.device, mount.root), place, table):
         return ", ".join(sorted(options))
+    if _IDMAPPED in mount.options and _hides_accounts(mount, place, table):
+        return _IDMAPPED
     is_overlay = mount.kind == "overlay" and mount.device not in table.known
     return "an overlay" if is_overlay and _has_layer(mount, place, table) else ""
+
+
+def _hides_accounts(mount: Mount, place: MountedPlace, table: _Tables) -> bool:
+    """Whether an idmapped mount shows the cache, and not the account that tripwires belong to."""
+    shown = MountedPlace(mount.device, mount.root)
+    if not _shows(mount, shown, place, table):
+        return False
+    at = _cache_in(mount, shown, place)
+    # Where a part of the cache is all that is shown, our folder may not be in it.
+    return at is None or not table.seen_through(at)
+
+
+def _is_seen_through(folder: TrialFolder, root: str, cache: str) -> bool:
+    """Whether a lookup by the path that the cache has elsewhere moves an access time here.
+
+    A reader looks: what lies on the way may be a user's. In a sticky bucket tripwires belong
+    to another account than the link that is tried here.
+    """
+    if any(status.st_mode & stat.S_ISVTX for status in _buckets_tried(folder)):
+        return False
+    with Readers() as readers:
+
+        def look_up(name: str) -> None:
+            readers.ask(_LOOKED_UP, f"{root}{cache}/{PLACE}/{name}")
+
+        return access_is_seen(folder, look_up)
+
+
+def _buckets_tried(folder: TrialFolder) -> Iterator[os.stat_result]:
+    for name in os.listdir(folder.cache_fd):
+        if (bucket := parse_bucket_name(name)) is not None and bucket[0] in TRIED_KINDS:
+            yield os.stat(name, dir_fd=folder.cache_fd, follow_symlinks=False)
+
+
+def _is_looked_up(path: str) -> bool:
+    try:
+        os.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+_LOOKED_UP: Question[str, bool] = Question(_is_looked_up, bool)
 
 
 def _has_layer(overlay: Mount, place: MountedPlace, table: _Tables) -> bool:
@@ -119,13 +179,20 @@ def _shows(mount: Mount, shown: MountedPlace, place: MountedPlace, table: _Table
     if not place.overlaps(shown):
         return False
     # A part of the cache is all that is shown, or the cache is in what is shown.
-    below = os.path.relpath(place.path, shown.path)
-    at = mount.mount_point if below.startswith("..") else os.path.join(mount.mount_point, below)
+    at = _cache_in(mount, shown, place) or mount.mount_point
     try:
-        return mount_of(os.path.normpath(at), table.theirs) == mount
+        return mount_of(at, table.theirs) == mount
     except OSError:
         # A root that is no mount of its own.
         return True
+
+
+def _cache_in(mount: Mount, shown: MountedPlace, place: MountedPlace) -> str | None:
+    """Return the path that a mount gives the cache; None where it shows a part of it alone."""
+    below = os.path.relpath(place.path, shown.path)
+    if below.startswith(".."):
+        return None
+    return os.path.normpath(os.path.join(mount.mount_point, below))
 
 
 def _with_other_mounts() -> Iterator[int]:

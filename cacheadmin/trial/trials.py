@@ -32,7 +32,7 @@ from cacheadmin.trial.ledger import HostLook, Ledger, Spring, Trial, read_ledger
 from cacheadmin.trial.prune_exclusion import prunes_kept_out
 from cacheadmin.trial.tripwires import SeenTripwire, Tripwires, TripwireStanding, open_content
 from cacheadmin.trial.verdicts import judge, moment_of, paused, prolonged, uncounted_ns
-from cacheadmin.trial.ways_back import look_at_ways_back
+from cacheadmin.trial.ways_back import has_way_back, look_at_ways_back
 from cacheadmin.uv.layout import ARCHIVES, is_content_made_id
 from cacheadmin.values import frozen
 
@@ -152,6 +152,23 @@ class Trials:
             self.ledger.trials.get(entry, replace(unknown, entry=entry)) for entry in self.entries()
         ]
         return sorted(found, key=lambda one: (one.since_ns, one.entry))
+
+    def used_since(self, moment_ns: int, *, by_way_back_ns: int) -> dict[str, int]:
+        """Return what came back and was used since a moment, each with when (ns since the epoch).
+
+        ``by_way_back_ns``: since when, of entries that a way back leads to, or may lead to.
+        """
+        return {
+            entry: one.at_ns
+            for entry, one in self.ledger.uses_since(min(moment_ns, by_way_back_ns)).items()
+            if one.at_ns >= moment_ns or self._may_have_way_back(entry)
+        }
+
+    def _may_have_way_back(self, entry: str) -> bool:
+        try:
+            return has_way_back(self.folder, entry)
+        except OSError:
+            return True
 
     def look(self) -> list[SeenTripwire]:
         """Look at everything in our folder, decoys too; changes nothing."""

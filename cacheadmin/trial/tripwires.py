@@ -120,6 +120,8 @@ from cacheadmin.uv.layout import (
 from cacheadmin.values import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cacheadmin.trial.folder import TrialFolder
 
 # The access time of one that was set back, after a walk or at the end: it is silent since, but a
@@ -134,8 +136,8 @@ _CONDEMNED = ".gone-"
 _TRIED = ".try-"
 _OLD = ".old-"
 
-# Buckets whose entries may be on trial.
-_TRIED_KINDS = frozenset({"archive", "environments"})
+#: Buckets whose entries may be on trial.
+TRIED_KINDS = frozenset({"archive", "environments"})
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
@@ -646,7 +648,7 @@ def _links_that_may_be_ours(cache_fd: int) -> list[str]:
     found = []
     for bucket in sorted(os.listdir(cache_fd)):
         parsed = parse_bucket_name(bucket)
-        if parsed is None or parsed[0] not in _TRIED_KINDS:
+        if parsed is None or parsed[0] not in TRIED_KINDS:
             continue
         try:
             fd = open_directory(bucket, cache_fd)
@@ -662,16 +664,20 @@ def _links_that_may_be_ours(cache_fd: int) -> list[str]:
     return found
 
 
-def access_is_seen(folder: TrialFolder) -> bool:
+def access_is_seen(folder: TrialFolder, look_up: Callable[[str], None] | None = None) -> bool:
     """Whether the kernel moves a link's access time here: planted, touched, looked at.
 
-    Only the very filesystem, through this very mount, can answer.
+    Only the very filesystem, through this very mount, can answer. ``look_up`` is given the
+    link's name in our folder, to look it up through another mount.
     """
     name = f"{_TRIED}{os.urandom(8).hex()}"
     os.symlink(".", name, dir_fd=folder.fd)
     try:
         os.utime(name, ns=(PAST_NS, PAST_NS), dir_fd=folder.fd, follow_symlinks=False)
-        os.stat(name, dir_fd=folder.fd)
+        if look_up is None:
+            os.stat(name, dir_fd=folder.fd)
+        else:
+            look_up(name)
         ask_server(name, folder.fd)
         status = os.stat(name, dir_fd=folder.fd, follow_symlinks=False)
         return status.st_atime_ns != PAST_NS

@@ -9,7 +9,8 @@ within a minute; from then on such a path would lead nowhere, in a program that 
 So what comes back leaves a link at its place on trial that leads to where it lies
 now, for as long as it lies there. It appears in one rename; between the exchange
 and that rename the place leads nowhere, for some microseconds. On trial again, the
-entry lies there itself, and the path holds once more.
+entry lies there itself, and the path holds once more; but who has it springs nothing then.
+So before that the link has to be silent as long as a tripwire (``Trials.used_since``).
 
 The link is a tripwire too: who has such a path is seen by it alone. A lookup through
 it counts as a use of the entry. A decoy beside these links, whose name can't be known,

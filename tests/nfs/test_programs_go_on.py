@@ -74,3 +74,16 @@ def test_running_uvx_import_what_they_had_not_imported(
     all_go_on(lockless)
     for running in lockless:
         running.end()
+
+
+def test_what_uv_run_starts_on_another_host_goes_on(site_of: Callable[[str], NfsSite]) -> None:
+    """It runs from a folder of builds; its uv takes no lock, or has been killed."""
+    site = site_of("4.2")
+    running = site.b.long_running(OLD, "run", "--no-project", "--with", "idna==3.7")
+    # No test can make the change time of a folder a day old.
+    policy = site.a.policy("prune: {builds: {after: 0s}}\n")
+    site.a.cacheadmin("prune", policy, code=0)
+    overlays = f"ls -d {site.server.cache}/builds-v0/.tmp*/bin/python"
+    assert site.server.guest.sh(overlays)
+    assert running.asks("import idna.core") == "done"
+    running.end()

@@ -8,6 +8,7 @@ may have made links there. The entry comes back within a minute of that use.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.scenarios.test_nobody_seen_goes_on_trial import (
     prune,
 )
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.passing_time import let_days_pass
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.uv_releases import NEWEST
 
@@ -92,3 +94,26 @@ def test_links_that_a_user_made_to_the_place_on_trial_stay_whole(
         prune(cacheadmin, policy)
         assert dangling_links(project) == dangling_links(hidden) == {}
     assert all(is_whole(shared.path, entry) for entry in used)
+
+
+def test_who_comes_once_a_month_by_such_a_path_keeps_what_it_leads_to(
+    cacheadmin: Cacheadmin, shared: SharedCache, hidden: Path
+) -> None:
+    policy = cacheadmin.policy(shared.path, looking_elsewhere(shared), complete=False)
+    entry = next(one for one in archives_of(hidden) if (shared.path / one / "six.py").exists())
+    assert entry in prune(cacheadmin, policy)["trial"]["planted"]
+    # What a build wrote down while it was on trial; its environment is gone since.
+    module = Path(os.path.realpath(next(hidden.glob("lib/python*/site-packages/six.py"))))
+    assert "cacheadmin.trial" in str(module)
+    shutil.rmtree(hidden)
+    assert entry in prune(cacheadmin, policy)["trial"]["put_back"]
+    for _ in range(4):
+        let_days_pass(shared.path, 31, "ran")
+        prune(cacheadmin, policy)
+        assert "six" in module.read_text()
+        prune(cacheadmin, policy)
+    # Without a use it goes on trial again, and then goes.
+    for _ in range(4):
+        let_days_pass(shared.path, 31, "ran")
+        prune(cacheadmin, policy)
+    assert not os.path.lexists(shared.path / entry)

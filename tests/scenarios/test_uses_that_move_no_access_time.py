@@ -7,13 +7,16 @@ mount of its own. Its user runs it again and again, while trials are as short as
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.support import idmapped_mount
 from tests.support.cacheadmin_cli import Cacheadmin
 from tests.support.passing_time import let_days_pass
 from tests.support.shared_cache import SharedCache, dangling_links
@@ -29,6 +32,8 @@ _OVERLAY = (
     'mkdir -p "$3/up" "$3/wk" && '
     'mount -t overlay o -o lowerdir="$1",upperdir="$3/up",workdir="$3/wk" "$2"'
 )
+# The kernel moves no access time of what belongs to an account that the mount does not show.
+_ONE_ACCOUNT = shlex.join([sys.executable, idmapped_mount.__file__]) + ' "$1" "$2" 12345 1'
 
 
 @contextmanager
@@ -74,7 +79,11 @@ def lead_to(environment: Path, cache: Path, seen_at: Path) -> None:
                 link.symlink_to(target)
 
 
-@pytest.mark.parametrize("words", [_READ_ONLY, _OVERLAY], ids=["read-only", "overlay"])
+@pytest.mark.parametrize(
+    "words",
+    [_READ_ONLY, _OVERLAY, _ONE_ACCOUNT],
+    ids=["read-only", "overlay", "one-account"],
+)
 @pytest.mark.parametrize(
     "everywhere",
     [

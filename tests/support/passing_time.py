@@ -26,6 +26,8 @@ def let_days_pass(cache: Path, days: int, machine: Literal["ran", "slept", "was 
     for trial in document["trials"]:
         trial["since_ns"] -= passed_ns
         trial["until_ns"] -= passed_ns
+    for spring in document["springs"]:
+        spring["at_ns"] -= passed_ns
     for look in document["looks"].values():
         look["at_ns"] -= passed_ns
         if machine == "was off":

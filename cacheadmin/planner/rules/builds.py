@@ -45,6 +45,6 @@ def _uses(case: PlanInput, live: Liveness, build: Build) -> list[Use]:
         uses.append(Use(reasons.BUILD_RECENT, AccountUser(case.user(build.uid)), age))
     if any(unseen.what == "process" for unseen in case.evidence.unseen):
         uses.append(Use(reasons.BUILD_UNSEEN, OtherUser.UNSEEN_PROCESSES))
-    if not case.lock_proves_absence:
+    if not case.lock_proves_absence or case.hosts_may_run_from(build.changed_ns):
         uses.append(Use(reasons.BUILD_OTHER_HOSTS, OtherUser.OTHER_HOSTS))
     return uses

@@ -36,7 +36,9 @@ def strays(case: PlanInput, live: Liveness) -> Iterator[Decision]:
         uses = list(live.of(stray.path))
         if not stray.removable:
             uses.append(Use(reasons.STRAY_UNKNOWN, owner, stray.what))
-        elif not _lock_excludes_makers(case) and young:
+        elif young and (
+            not _lock_excludes_makers(case) or case.hosts_may_run_from(stray.changed_ns)
+        ):
             uses.append(Use(reasons.STRAY_RECENT, owner, f"{stray.what}, changed {age}"))
         if uses:
             yield keep(EntryKind.STRAY, stray.path, uses)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from cacheadmin.evidence.facts import (
     EnvironmentKind,
     EnvironmentStatus,
+    Gap,
+    GapKind,
     Pin,
     Process,
     RememberedEnvironment,
@@ -29,6 +32,7 @@ from cacheadmin.inventory.entries import (
 )
 from cacheadmin.planner.plan import Plan, Verdict
 from cacheadmin.planner.planner import make_plan
+from cacheadmin.policy.model import Policy
 from tests.support.facts import (
     DAY,
     HOUR,
@@ -42,6 +46,7 @@ from tests.support.facts import (
     policy,
     trace,
 )
+from tests.support.fleets import observation
 from tests.support.uv_releases import NEWEST, newest_bucket
 
 
@@ -472,6 +477,36 @@ def test_builds_and_rubbish_go_when_old_and_unknown_names_stay() -> None:
         "builds-v0/.tmpold",
         "archive-v0/.tmpx",
     }
+
+
+_OLD_BUILD = Build("builds-v0/.tmpold", 1000, NOW - 2 * DAY)
+_RUBBISH = tuple(
+    Stray(f"archive-v0/.tmp{name}", "a temporary folder", True, 1000, NOW - age)
+    for name, age in (("young", HOUR), ("old", 2 * DAY))
+)
+
+
+def _left_by_builds(told: Policy, **facts: Any) -> set[str]:
+    stored = inventory(buckets=["archive-v0", "builds-v0"], builds=(_OLD_BUILD,), strays=_RUBBISH)
+    return set(removed(make_plan(told, stored, evidence(releases=ACTIVE, **facts), NOW)))
+
+
+@pytest.mark.parametrize("gap", ["hosts.network", "hosts.exported", "hosts.silent"])
+def test_what_a_program_of_another_host_may_run_from_stays(gap: str) -> None:
+    """Its uv takes no lock, or was killed: nothing shows that program here."""
+    gaps = (Gap(gap, GapKind.HOSTS, "/cache", "other hosts may use it", "name them"),)
+    assert _left_by_builds(policy(), gaps=gaps) == {"archive-v0/.tmpold"}
+    alone = policy(hosts={"only": "this"})
+    assert len(_left_by_builds(alone, gaps=gaps)) == 3
+
+
+@pytest.mark.parametrize(("told_ago", "goes"), [(HOUR, True), (3 * DAY, False)])
+def test_a_build_goes_when_every_host_has_told_since_that_it_does_not_use_it(
+    told_ago: int, goes: bool
+) -> None:
+    one = replace(observation(1, [], 0), at_ns=NOW - told_ago)
+    gone = _left_by_builds(policy(hosts={"expect": (one.host,)}), filesystem=NFS, hosts=(one,))
+    assert (_OLD_BUILD.path in gone) is goes
 
 
 def test_prune_keep_names_packages_by_pattern() -> None:
