@@ -251,8 +251,8 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "cacheadmin/prune/trial_upkeep.py",
-        "    if unread:\n",
-        "    if False:\n",
+        "    unread = case.unread_pins\n",
+        "    unread = ()\n",
         f"{_ENDS}::test_no_trial_ends_while_a_pin_can_not_be_read",
     ),
     (
@@ -281,14 +281,14 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "cacheadmin/prune/trial_upkeep.py",
-        "[trial for trial in trials.current() if trial.run_id in runs]",
-        "list(trials.current())",
+        "[trial.entry for trial in trials.current() if trial.run_id in runs]",
+        "[trial.entry for trial in trials.current()]",
         f"{_ENDS}::test_a_purge_of_one_run_ends_no_trial_of_another",
     ),
     (
         "cacheadmin/prune/trial_upkeep.py",
-        "[trial.entry for trial in chosen if trial.entry not in pinned]",
-        "[trial.entry for trial in chosen]",
+        "[entry for entry in wanted if entry not in used]",
+        "list(wanted)",
         f"{_ENDS}::test_what_is_pinned_is_not_ended_by_a_purge_either",
     ),
 )
