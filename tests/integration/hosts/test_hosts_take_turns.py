@@ -33,7 +33,9 @@ from tests.support.postgresql import PostgreSQL, postgresql_server
 from tests.support.shared_cache import tree_snapshot
 from tests.support.waiting import until
 
-EXPECT = "hosts: {expect: [node9]}\nlock: {timeout: 1s}\n"
+# That host has not told: what it may have been at just now stays, but for rubbish as old as this.
+RUBBISH = "prune: {builds: {after: 0s}}\n"
+EXPECT = f"hosts: {{expect: [node9]}}\nlock: {{timeout: 1s}}\n{RUBBISH}"
 ELSEWHERE = LeaseHolder("node9", "another-boot", 4711, 0)
 
 

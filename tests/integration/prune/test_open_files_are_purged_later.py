@@ -133,7 +133,7 @@ def test_the_end_of_a_trial_says_who_has_its_files_open(
     rules = load_policy(str(policy)).policy
     with held_open(str(file)) as pid, open_cache(str(cache)) as opened:
         monkeypatch.setattr(os, "unlink", busy)
-        ended, words = end_now(rules, opened, [pruned["run_id"]], lambda: None)
+        ended, words = end_now(rules, opened, [pruned["run_id"]], lambda: None, {})
         assert ended == 1
         (left,) = words
         assert f"process {pid} of root on this host has it open" in left

@@ -870,9 +870,11 @@ OTHERS = {
     # By `test_mounts_that_no_reader_could_look_at_keep_what_they_may_show`.
     "evidence/mounted_entries.py read_mounted_entries",
     # One that gives no answer is searched, which says why it can't be.
-    "evidence/sources/homes.py why_nothing_shows",
+    "evidence/away.py why_nothing_shows",
     # By `test_pointers_that_no_reader_could_read_again_stop_what_they_may_keep`.
     "evidence/questions.py _pointers",
+    # No answer is no lookup, and none that is seen keeps all trials from ending.
+    "trial/blindness.py _is_looked_up",
     # Asked again in an owner's name; without that, what was closed to root stays closed.
     "readers/owners.py owner_of_closed",
 }
