@@ -250,7 +250,7 @@ def _work(
     with trials_of_run(policy, snapshot.cache, plan, result.warnings) as trials:
         if trials is not None:
             trials.shield, trials.fence = shield, quarantine.fence
-            result.warnings += bring_back_used(snapshot, plan, trials, result.trial)
+            result.warnings += bring_back_used(snapshot.case, plan, trials, result.trial)
         if not plan.removals:
             pass
         elif policy.lock.busy == "concurrent" and concurrent:

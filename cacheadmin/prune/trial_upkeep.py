@@ -97,24 +97,15 @@ def trials_of_run(
         yield trials
 
 
-def bring_back_used(
-    snapshot: Snapshot, plan: Plan, trials: Trials, result: TrialResult
-) -> list[str]:
-    """Put back what this look found to be used; return what could not be, in words."""
-    return _bring_back(snapshot, snapshot.case, plan, trials, result)
-
-
-def _bring_back(
-    snapshot: Snapshot, case: PlanInput, plan: Plan, trials: Trials, result: TrialResult
-) -> list[str]:
-    """As ``bring_back_used``, by what is known in ``case``."""
+def bring_back_used(case: PlanInput, plan: Plan, trials: Trials, result: TrialResult) -> list[str]:
+    """Put back what is known to be used; return what could not be, in words."""
     found = used_on_trial(case, plan.removals)
     used = {entry: who for entry, who in found.items() if entry not in trials.ledger.decoys}
     if not used:
         return []
     springs, stuck = trials.bring_back(
         dict.fromkeys(used, "linked"),
-        max(snapshot.now_ns, trials.moment(now_ns())),
+        max(case.now_ns, trials.moment(now_ns())),
         lambda entries: {entry: (used[entry],) for entry in entries},
     )
     result.linked += [spring.entry for spring in springs]
@@ -149,7 +140,7 @@ def end_trials(
     if not due and not early:
         return []
     case = known_by_now(snapshot)
-    told = _bring_back(snapshot, case, plan, trials, result)
+    told = bring_back_used(case, plan, trials, result)
     # With their kin.
     entries = [one.entry for one in (*due, *early) if one.entry in trials.ledger.trials]
     if not entries:

@@ -257,7 +257,7 @@ CHANGES: tuple[tuple[str, str, str, str], ...] = (
     ),
     (
         "cacheadmin/prune/trial_upkeep.py",
-        "    told = _bring_back(snapshot, case, plan, trials, result)\n",
+        "    told = bring_back_used(case, plan, trials, result)\n",
         "    told = []\n",
         f"{_ENDS}::test_what_is_pinned_while_a_prune_waits_is_not_ended_by_it",
     ),
