@@ -18,6 +18,7 @@ import pytest
 
 from tests.support import idmapped_mount
 from tests.support.cacheadmin_cli import Cacheadmin
+from tests.support.other_mounts import python_in_own_mounts
 from tests.support.passing_time import let_days_pass
 from tests.support.shared_cache import SharedCache, dangling_links
 from tests.support.uv_releases import NEWEST
@@ -48,24 +49,6 @@ def mounted_here(words: str, cache: Path, seen_at: Path, work: Path) -> Iterator
         yield
     finally:
         subprocess.run(["umount", "-l", seen_at], check=True)
-
-
-@contextmanager
-def mounted_there(words: str, cache: Path, seen_at: Path, work: Path) -> Iterator[int]:
-    """Mount it in a mount namespace with the machine's root, in which a Python runs."""
-    script = f"{words} && exec python3 -c 'import sys; print(1, flush=True); sys.stdin.read()'"
-    with subprocess.Popen(
-        ["unshare", "--mount", "sh", "-ec", script, "sh", cache, seen_at, work],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != b"1\n":
-            pytest.skip("it can't be mounted in a namespace of its own here")
-        try:
-            yield process.pid
-        finally:
-            process.kill()
 
 
 def lead_to(environment: Path, cache: Path, seen_at: Path) -> None:
@@ -111,7 +94,9 @@ def test_no_trial_ends_while_a_mount_hides_lookups(
     def prune() -> dict:
         return cacheadmin("prune", policy, "--format", "json", code=0).json
 
-    with (mounted_here if everywhere else mounted_there)(words, shared.path, seen_at, work) as pid:
+    with (mounted_here if everywhere else python_in_own_mounts)(
+        words, shared.path, seen_at, work
+    ) as pid:
         enter = [] if pid is None else ["nsenter", "--target", str(pid), "--mount"]
         subprocess.run([*enter, *program], check=True)
         prune()
@@ -146,14 +131,14 @@ def test_the_time_until_a_mount_went_is_no_silence(
     def prune() -> dict:
         return cacheadmin("prune", policy, "--format", "json", code=0).json
 
-    with mounted_there(_READ_ONLY, shared.path, seen_at, work) as pid:
+    with python_in_own_mounts(_READ_ONLY, shared.path, seen_at, work) as pid:
         # The run that begins the trial looks as well.
         assert prune()["trial"]["planted"]
         let_days_pass(shared.path, 31, "ran")
         program = [hidden / "bin" / "python", "-c", "import six"]
         subprocess.run(["nsenter", "--target", str(pid), "--mount", *program], check=True)
     assert prune()["trial"]["ended"] == []
-    with mounted_there(_READ_ONLY, shared.path, seen_at, work):
+    with python_in_own_mounts(_READ_ONLY, shared.path, seen_at, work):
         assert prune()["trial"]["ended"] == []
         let_days_pass(shared.path, 31, "ran")
     # It went an hour ago, say: its users were at work until then.

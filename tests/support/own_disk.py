@@ -20,9 +20,12 @@ from pathlib import Path
 
 import pytest
 
+from cacheadmin.fs.mounts import mount_of
+from cacheadmin.fs.trusted_files import is_own_folder
 from tests.support import taking_turns
 
 _PREFIX = "cacheadmin-disk-"
+_DISK = "disk"
 _MOST_GIB = 16
 # A cache is many small files and links. Folders are listed in an order that this number makes:
 # the same each time, so that a run fails for a change alone.
@@ -49,61 +52,62 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Give everything back."""
     if mounted := config.stash.get(_MOUNTED, None):
-        _unmount(mounted)
+        _take_away(mounted.parent)
         os.environ.clear()
         os.environ.update(config.stash[_VARIABLES])
         tempfile.tempdir = None
 
 
 def _deletes_are_slow(folder: str) -> bool:
-    found = subprocess.run(
-        ["findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", "--target", folder],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    kind, _, source = found.stdout.strip().partition(" ")
-    device = Path(source.strip()).name
-    journals = Path("/proc/fs/jbd2")
-    return kind == "ext4" and not list(journals.glob(f"{device}-*"))
+    mount = mount_of(os.path.realpath(folder))
+    number = f"{os.major(mount.device)}:{os.minor(mount.device)}"
+    device = Path("/sys/dev/block", number).resolve().name
+    return mount.kind == "ext4" and not list(Path("/proc/fs/jbd2").glob(f"{device}-*"))
 
 
 def _mount() -> Path | None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    program = shutil.which(_MAKE[0], path=path)
+    programs = [shutil.which(name, path=path) for name in (_MAKE[0], "mount", "umount")]
     free_gib = shutil.disk_usage(tempfile.gettempdir()).free // 2**30
     # A third, at most: what the machine has is others' too.
     size_gib = min(_MOST_GIB, free_gib // 3)
-    if program is None or size_gib < 4:
+    if None in programs or size_gib < 4:
         return None
-    mounted = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
-    image = mounted.with_suffix(".img")
+    # Both lie in a folder of root's: in the other one any account could make links by their names.
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    folder.chmod(0o755)
+    mounted, image = folder / _DISK, folder / "image"
+    mounted.mkdir()
     try:
         with image.open("wb") as file:
             file.truncate(size_gib * 2**30)
         for command in (
-            [program, *_MAKE[1:], image],
+            [programs[0], *_MAKE[1:], image],
             ["mount", "-t", "ext4", "-o", _OPTIONS, image, mounted],
         ):
             if subprocess.run(command, check=False, capture_output=True).returncode:
-                mounted.rmdir()
                 return None
     finally:
         image.unlink()
+        if not mounted.is_mount():
+            _take_away(folder)
     mounted.chmod(0o1777)
     (mounted / "lost+found").rmdir()
     return mounted
 
 
 def _take_away_what_killed_runs_left() -> None:
-    for mounted in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        pid = mounted.name.removeprefix(_PREFIX).partition("-")[0]
-        if not Path("/proc", pid).exists():
-            _unmount(mounted)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if is_own_folder(str(folder)) and not Path("/proc", pid).exists():
+            _take_away(folder)
 
 
-def _unmount(mounted: Path) -> None:
-    """Unmount it, also while a process that a test left behind holds it."""
-    subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
+def _take_away(folder: Path) -> None:
+    """Unmount the disk, also while a process that a test left behind holds it."""
+    mounted = folder / _DISK
+    if mounted.is_mount():
+        subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
     with suppress(OSError):
         mounted.rmdir()
+        folder.rmdir()

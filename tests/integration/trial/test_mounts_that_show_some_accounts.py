@@ -6,23 +6,22 @@ ranges have all accounts of a cache: these hide nothing.
 
 from __future__ import annotations
 
-import subprocess
+import shlex
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from cacheadmin.trial.blindness import blindness
 from tests.support import idmapped_mount
+from tests.support.other_mounts import python_in_own_mounts
 from tests.support.trial_sites import TrialSite, trial_site
 
 pytestmark = pytest.mark.root
 
-_RUNS = "import sys; print(1, flush=True); sys.stdin.read()"
-_SCRIPT = f"""
-python3 {idmapped_mount.__file__} "$1" "$2" "$3" "$4" && exec python3 -c '{_RUNS}'
-"""
+_SHOW = shlex.join([sys.executable, idmapped_mount.__file__]) + ' "$1" "$2" "$3" "$4"'
 
 
 @pytest.fixture
@@ -32,21 +31,9 @@ def site(open_folder: Path) -> Iterator[TrialSite]:
         yield made
 
 
-@contextmanager
-def shown(folder: Path, seen_at: Path, first: int, count: int) -> Iterator[None]:
+def shown(folder: Path, seen_at: Path, first: int, count: int) -> AbstractContextManager[int]:
     """Mount a folder for a Python in a mount namespace of its own."""
-    with subprocess.Popen(
-        ["unshare", "--mount", "sh", "-ec", _SCRIPT, "sh", folder, seen_at, str(first), str(count)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdout is not None
-        if process.stdout.readline() != b"1\n":
-            pytest.skip("ids can't be mapped here")
-        try:
-            yield
-        finally:
-            process.kill()
+    return python_in_own_mounts(_SHOW, folder, seen_at, str(first), str(count))
 
 
 @pytest.mark.parametrize("part", [".", "..", "archive-v0"])
